@@ -1,0 +1,116 @@
+//! Every number the server lives by, with its default.
+//!
+//! The binary fills a [`Config`] from flags, environment and a TOML file; a program that embeds the server fills
+//! it by hand. Nothing else in the server holds a limit or a timeout of its own.
+
+use hubcast_hub::Limits;
+use std::time::Duration;
+
+/// What the server does when nobody says otherwise; every field can be changed before [`Server::bind`].
+///
+/// [`Server::bind`]: crate::Server::bind
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Threads that own connections; `None` is one for each core the process may use.
+    pub workers: Option<usize>,
+    /// Values of `Origin` that are let in, compared as bytes; empty lets every origin in.
+    pub origins: Vec<String>,
+    /// Connections open at once, HTTP ones included; the next one is answered 503.
+    pub max_connections: usize,
+    /// What one HTTP head may take.
+    pub http: HttpLimits,
+    /// What one message from a client may take.
+    pub messages: MessageLimits,
+    /// How long a connection may be quiet, slow or half closed.
+    pub timeouts: Timeouts,
+    /// Bytes that may wait to be written to one connection; one that is over is closed with 4002.
+    pub outbox: usize,
+    /// Requests a second from one connection, with a second's worth of burst; `None` is no limit.
+    pub requests_per_second: Option<u32>,
+    /// What one session may ask of the hub.
+    pub limits: Limits,
+    /// How connections are sent away when the server stops.
+    pub drain: Drain,
+}
+
+/// Bounds of an HTTP head, before a connection is a WebSocket.
+#[derive(Clone, Debug)]
+pub struct HttpLimits {
+    /// Bytes of the request line and all headers; over it the answer is 431. At least 8 KiB.
+    pub head: usize,
+    /// Header lines; over it the answer is 431.
+    pub headers: usize,
+}
+
+/// Bounds of a WebSocket message from a client.
+#[derive(Clone, Debug)]
+pub struct MessageLimits {
+    /// Bytes of a message, all fragments together; one more closes with 1009.
+    pub message: usize,
+    /// Bytes of one frame's payload; one more closes with 1009.
+    pub frame: usize,
+    /// Frames of one message; one more closes with 1008.
+    pub fragments: u32,
+}
+
+/// Every wait that has an end.
+#[derive(Clone, Debug)]
+pub struct Timeouts {
+    /// From accept to a complete HTTP head.
+    pub head: Duration,
+    /// From a complete head to an open WebSocket.
+    pub upgrade: Duration,
+    /// From the first frame of a fragmented message to its last; over it closes with 1008.
+    pub message: Duration,
+    /// Quiet for so long, a connection is pinged.
+    pub ping: Duration,
+    /// From the ping to any complete frame; over it closes with 4000.
+    pub pong: Duration,
+    /// One write may wait for the peer to read; over it the connection is cut.
+    pub write: Duration,
+    /// From our close frame to the peer's.
+    pub close: Duration,
+    /// Reading on after the close handshake, so that the peer gets to read our last bytes.
+    pub linger: Duration,
+}
+
+/// How a stopping server parts with its connections.
+#[derive(Clone, Debug)]
+pub struct Drain {
+    /// Connections are sent away one by one over this time.
+    pub spread: Duration,
+    /// After this time those still there are cut.
+    pub deadline: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            workers: None,
+            origins: Vec::new(),
+            max_connections: 10_000,
+            http: HttpLimits { head: 16 * 1024, headers: 100 },
+            messages: MessageLimits { message: 64 * 1024, frame: 64 * 1024, fragments: 65_536 },
+            timeouts: Timeouts::default(),
+            outbox: 1024 * 1024,
+            requests_per_second: None,
+            limits: Limits::default(),
+            drain: Drain { spread: Duration::from_secs(5), deadline: Duration::from_secs(10) },
+        }
+    }
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            head: Duration::from_secs(10),
+            upgrade: Duration::from_secs(10),
+            message: Duration::from_secs(60),
+            ping: Duration::from_secs(25),
+            pong: Duration::from_secs(10),
+            write: Duration::from_secs(5),
+            close: Duration::from_secs(3),
+            linger: Duration::from_secs(2),
+        }
+    }
+}
