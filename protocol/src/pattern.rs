@@ -1,0 +1,172 @@
+//! Topics with wildcards.
+
+use crate::Topic;
+use serde::{Deserialize, Serialize};
+use std::{fmt, sync::Arc};
+
+/// A topic with wildcards: tokens separated by `.`, where `*` stands for exactly one token of a topic and `>`,
+/// as the last one, for one or more.
+///
+/// A wildcard stands alone in its token, and no token of a pattern is empty; `*` does match an empty token of a
+/// topic. Private topics are matched by no pattern.
+///
+/// ```
+/// use hubcast_protocol::{Pattern, Topic};
+///
+/// let pattern: Pattern = "orders.*.created".parse().unwrap();
+/// assert!(pattern.matches(&Topic::from("orders.eu.created")));
+/// assert!(!pattern.matches(&Topic::from("orders.created")));
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Pattern(Arc<str>);
+
+/// One step of a pattern.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Token<'a> {
+    /// This text and no other.
+    Literal(&'a str),
+    /// `*`: any one token.
+    One,
+    /// `>`: all tokens from here on, at least one.
+    Rest,
+}
+
+impl Pattern {
+    /// The text as it stands on the wire.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The tokens from left to right; `Rest` comes only as the last one.
+    pub fn tokens(&self) -> impl Iterator<Item = Token<'_>> {
+        self.0.split('.').map(Token::read)
+    }
+
+    /// Whether a publication to `topic` reaches this pattern.
+    pub fn matches(&self, topic: &Topic) -> bool {
+        if topic.owner().is_some() {
+            return false;
+        }
+        let mut theirs = topic.as_str().split('.');
+        for token in self.tokens() {
+            let fits = match (token, theirs.next()) {
+                (Token::Rest, Some(_)) => return true,
+                (Token::One, Some(_)) => true,
+                (Token::Literal(ours), Some(theirs)) => ours == theirs,
+                (_, None) => false,
+            };
+            if !fits {
+                return false;
+            }
+        }
+        theirs.next().is_none()
+    }
+}
+
+impl<'a> Token<'a> {
+    fn read(text: &'a str) -> Self {
+        match text {
+            "*" => Self::One,
+            ">" => Self::Rest,
+            literal => Self::Literal(literal),
+        }
+    }
+}
+
+impl std::str::FromStr for Pattern {
+    type Err = InvalidPattern;
+
+    fn from_str(text: &str) -> Result<Self, InvalidPattern> {
+        let mut rest_seen = false;
+        for token in text.split('.') {
+            if rest_seen {
+                return Err(InvalidPattern::RestNotLast);
+            }
+            match Token::read(token) {
+                Token::Literal("") => return Err(InvalidPattern::EmptyToken),
+                Token::Literal(literal) if literal.contains(['*', '>']) => return Err(InvalidPattern::NotAlone),
+                Token::Literal(_) | Token::One => {}
+                Token::Rest => rest_seen = true,
+            }
+        }
+        Ok(Self(text.into()))
+    }
+}
+
+impl TryFrom<String> for Pattern {
+    type Error = InvalidPattern;
+
+    fn try_from(text: String) -> Result<Self, InvalidPattern> {
+        text.parse()
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+/// Why a text is not a pattern.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidPattern {
+    /// Two dots in a row, a dot at an end, or nothing at all.
+    #[error("a pattern has no empty token")]
+    EmptyToken,
+    /// A wildcard with other characters in its token, as in `a*`.
+    #[error("\"*\" and \">\" stand alone between dots")]
+    NotAlone,
+    /// A `>` with something after it.
+    #[error("\">\" can only be the last token")]
+    RestNotLast,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wildcards_match_as_the_contract_says() {
+        for (pattern, topic, expected) in [
+            ("a.b", "a.b", true),
+            ("a.b", "a.b.c", false),
+            ("a.*", "a.b", true),
+            ("a.*", "a.", true),
+            ("a.*", "a", false),
+            ("*", "", true),
+            ("*", "a.b", false),
+            (">", "", true),
+            (">", "a.b.c", true),
+            ("a.>", "a", false),
+            ("a.>", "a.b.c", true),
+            ("*.*.>", "a.b", false),
+            (">", "@ada", false),
+            ("*", "07070707-0707-4707-8707-070707070707", false),
+        ] {
+            let matches = pattern.parse::<Pattern>().unwrap().matches(&Topic::from(topic));
+            assert_eq!(matches, expected, "{pattern} on {topic}");
+        }
+    }
+
+    #[test]
+    fn a_text_that_is_no_pattern_says_why() {
+        for (text, why) in [
+            ("", InvalidPattern::EmptyToken),
+            ("a..b", InvalidPattern::EmptyToken),
+            ("a.", InvalidPattern::EmptyToken),
+            ("a*", InvalidPattern::NotAlone),
+            ("a.>b", InvalidPattern::NotAlone),
+            (">.a", InvalidPattern::RestNotLast),
+            ("a.>.>", InvalidPattern::RestNotLast),
+        ] {
+            assert_eq!(text.parse::<Pattern>(), Err(why), "{text}");
+        }
+    }
+}

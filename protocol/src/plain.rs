@@ -1,0 +1,86 @@
+//! The plain dialect: bare text, exactly as the original server spoke it.
+//!
+//! Of a request only `action`, `topic` and `message` are held to their types; the other fields came later, and a
+//! value that they cannot have is ignored like any field that the original did not know.
+
+use crate::event::Event;
+use crate::request::{Refused, Request};
+use crate::{Dialect, ErrorCode, Fault, Payload, reading};
+
+/// Reads one frame of a plain client.
+///
+/// # Errors
+/// When the frame is not a request. The refusal carries no id, because the plain dialect has none.
+pub fn decode(text: &str) -> Result<Request, Refused> {
+    let request = reading::read(Dialect::Plain, text)?;
+    match &request.action {
+        crate::Action::Publish(publish) if matches!(publish.payload, Payload::Json(_)) => {
+            let fault = Fault::new(ErrorCode::InvalidRequest, "message must be a string");
+            Err(Refused { id: None, fault })
+        }
+        _ => Ok(request),
+    }
+}
+
+/// Writes an event as a plain client sees it; `None` for those that it is not told.
+pub fn encode(event: &Event) -> Option<String> {
+    match event {
+        Event::Welcome(welcome) => Some(format!("Server: Welcome! Your ID is {}", welcome.client)),
+        Event::Message(message) => Some(message.payload.as_plain().to_owned()),
+        Event::Error(refusal) => Some(match refusal.code {
+            ErrorCode::InvalidJson | ErrorCode::InvalidRequest => "Server: Invalid msg".to_owned(),
+            ErrorCode::UnknownAction => "Server: Action unrecognized".to_owned(),
+            _ => format!("Server: {}", refusal.reason),
+        }),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::{Action, Subscribe};
+
+    fn refusal(text: &str) -> String {
+        let refused = decode(text).expect_err(text);
+        encode(&Event::Error(crate::event::Refusal::new(refused.id, refused.fault))).unwrap()
+    }
+
+    #[test]
+    fn an_action_is_trimmed_and_compared_without_case() {
+        for text in [
+            r#"{"action":"subscribe","topic":"t"}"#,
+            r#"{"ACTION":"\u2003 SubScribe\n","Topic":"t","message":null}"#,
+            r#"{"action":"subscribe","topic":"t","id":{"any":1},"last":"x","slow":7,"recover":[],"pattern":1}"#,
+        ] {
+            let expected = Action::Subscribe(Subscribe::live(crate::Topic::from("t").into()));
+            assert_eq!(decode(text), Ok(expected.into()), "{text}");
+        }
+    }
+
+    #[test]
+    fn missing_topic_and_message_are_empty() {
+        let Action::Publish(publish) = decode(r#"{"action":"publish"}"#).unwrap().action else { panic!() };
+        assert_eq!((publish.topic.as_str(), publish.payload.as_plain()), ("", ""));
+    }
+
+    #[test]
+    fn what_is_no_request_gets_the_words_of_the_original() {
+        for text in [
+            "",
+            "hello",
+            "[]",
+            "{",
+            r#"{"action":1}"#,
+            r#"{"action":"publish","message":{}}"#,
+            r#"{"action":"subscribe","topic":[]}"#,
+            r#"{"action":"subscribe","message":5}"#,
+        ] {
+            assert_eq!(refusal(text), "Server: Invalid msg", "{text}");
+        }
+        for text in ["{}", "null", r#"{"action":"shout"}"#, r#"{"action":null}"#] {
+            assert_eq!(refusal(text), "Server: Action unrecognized", "{text}");
+        }
+        assert!(refusal(r#"{"action":"history","topic":"t"}"#).starts_with("Server: only the typed"));
+    }
+}

@@ -1,0 +1,192 @@
+//! From the fields of a frame to a request: one reader for both dialects, which differ in what they forgive.
+
+use crate::fields::{Fields, Name, NotAnObject, WrongType, lossy_string};
+use crate::request::{Action, MAX_KEY, Publish, ReadHistory, Refused, Request, Slow, Start, Subscribe, Target};
+use crate::{Dialect, ErrorCode, Fault, Payload, Position, RequestId, Topic};
+use std::borrow::Cow;
+
+/// Reads one frame of a client that speaks `dialect`.
+pub(crate) fn read(dialect: Dialect, text: &str) -> Result<Request, Refused> {
+    let fields = Fields::read(text).map_err(|fault| Refused { id: None, fault: fault.into() })?;
+    let reader = Reader { dialect, fields };
+    let id = reader.id().map_err(|fault| Refused { id: None, fault })?;
+    match reader.action() {
+        Ok(action) => Ok(Request { id, action }),
+        Err(fault) => Err(Refused { id, fault }),
+    }
+}
+
+struct Reader<'a> {
+    dialect: Dialect,
+    fields: Fields<'a>,
+}
+
+impl Reader<'_> {
+    fn id(&self) -> Result<Option<RequestId>, Fault> {
+        match self.dialect {
+            Dialect::Plain => Ok(None),
+            Dialect::Typed => self.option(Name::Id, "a whole number up to 2^53 or a string up to 64 bytes", json),
+        }
+    }
+
+    fn action(&self) -> Result<Action, Fault> {
+        if self.dialect == Dialect::Plain {
+            // The original read all three of its fields, whatever the action.
+            self.fields.text(Name::Topic)?;
+            self.fields.text(Name::Message)?;
+        }
+        let name = match (self.fields.text(Name::Action)?, self.dialect) {
+            (Some(name), _) => name,
+            (None, Dialect::Plain) => Cow::Borrowed(""),
+            (None, Dialect::Typed) => return Err(invalid("action is missing")),
+        };
+        match name.trim().to_lowercase().as_str() {
+            "publish" => self.publish().map(Action::Publish),
+            "subscribe" => self.subscribe().map(Action::Subscribe),
+            "unsubscribe" => self.target().map(Action::Unsubscribe),
+            "ping" => Ok(Action::Ping),
+            "history" => self.history().map(Action::History),
+            "presence" => self.presence().map(Action::Presence),
+            _ => Err(Fault::new(ErrorCode::UnknownAction, "no action has this name")),
+        }
+    }
+
+    fn publish(&self) -> Result<Publish, Fault> {
+        let payload = match self.fields.get(Name::Message) {
+            Some(value) => Payload::from_json(value).map_err(|fault| invalid(fault.to_string()))?,
+            None => Payload::from(""),
+        };
+        let key = self.option(Name::Key, "a string up to 256 bytes", |json| {
+            lossy_string(json).filter(|key| key.len() <= MAX_KEY).map(|key| key.into())
+        })?;
+        Ok(Publish {
+            topic: self.topic()?,
+            payload,
+            echo: self.option(Name::Echo, BOOLEAN, json)?.unwrap_or(true),
+            key,
+        })
+    }
+
+    fn subscribe(&self) -> Result<Subscribe, Fault> {
+        let target = self.target()?;
+        Ok(Subscribe {
+            start: self.start(&target)?,
+            presence: self.option(Name::Presence, BOOLEAN, json)?.unwrap_or(false),
+            slow: self.option(Name::Slow, "\"disconnect\", \"drop\" or \"latest\"", slow)?.unwrap_or_default(),
+            target,
+        })
+    }
+
+    fn start(&self, target: &Target) -> Result<Start, Fault> {
+        let recovered = match target {
+            Target::Topic(_) => self.option(Name::Recover, POSITION, json)?.map(Start::After),
+            Target::Pattern(_) => {
+                self.option(Name::Recover, "an object of topics with their positions", json)?.map(Start::AfterEach)
+            }
+        };
+        let last = self.option(Name::Last, WHOLE, whole)?.filter(|count| *count > 0).map(Start::Last);
+        Ok(recovered.or(last).unwrap_or_default())
+    }
+
+    fn history(&self) -> Result<ReadHistory, Fault> {
+        self.typed_only(ErrorCode::NoHistory)?;
+        Ok(ReadHistory {
+            topic: self.topic()?,
+            since: self.option(Name::Since, POSITION, json::<Position>)?,
+            limit: self.option(Name::Limit, WHOLE, whole)?,
+        })
+    }
+
+    fn presence(&self) -> Result<Topic, Fault> {
+        self.typed_only(ErrorCode::NoPresence)?;
+        self.topic()
+    }
+
+    /// What answers with more than text has no answer in the plain dialect, and no answer at all without an id.
+    fn typed_only(&self, code: ErrorCode) -> Result<(), Fault> {
+        match (self.dialect, self.fields.get(Name::Id)) {
+            (Dialect::Plain, _) => Err(Fault::new(code, "only the typed dialect (hubcast.v1) can answer this")),
+            (Dialect::Typed, None) => Err(invalid("id is missing: without it there is no answer")),
+            (Dialect::Typed, Some(_)) => Ok(()),
+        }
+    }
+
+    fn target(&self) -> Result<Target, Fault> {
+        let pattern = match self.fields.get(Name::Pattern) {
+            None => return self.topic().map(Target::Topic),
+            Some(value) => lossy_string(value.get()),
+        };
+        match (pattern, self.fields.get(Name::Topic)) {
+            (None, _) if self.dialect == Dialect::Plain => self.topic().map(Target::Topic),
+            (None, _) => Err(invalid("pattern must be a string")),
+            (Some(_), Some(_)) => Err(invalid("a request has a topic or a pattern, not both")),
+            (Some(pattern), None) => match pattern.parse() {
+                Ok(pattern) => Ok(Target::Pattern(pattern)),
+                Err(fault) => Err(Fault::new(ErrorCode::InvalidPattern, format!("{fault}"))),
+            },
+        }
+    }
+
+    fn topic(&self) -> Result<Topic, Fault> {
+        match (self.fields.text(Name::Topic)?, self.dialect) {
+            (Some(topic), _) => Ok(Topic::new(topic)),
+            (None, Dialect::Plain) => Ok(Topic::from("")),
+            (None, Dialect::Typed) => Err(invalid("topic is missing")),
+        }
+    }
+
+    /// A field that came after the original: where it does not fit, a plain client meant something else by it.
+    fn option<T>(
+        &self,
+        name: Name,
+        expected: &'static str,
+        read: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<Option<T>, Fault> {
+        let Some(value) = self.fields.get(name) else { return Ok(None) };
+        match (read(value.get()), self.dialect) {
+            (None, Dialect::Typed) => Err(WrongType(name, expected).into()),
+            (fitting, _) => Ok(fitting),
+        }
+    }
+}
+
+impl From<NotAnObject> for Fault {
+    fn from(fault: NotAnObject) -> Self {
+        match fault {
+            NotAnObject::NotJson(fault) => Self::new(ErrorCode::InvalidJson, format!("not JSON: {fault}")),
+            NotAnObject::OtherJson => invalid("a request is a JSON object"),
+        }
+    }
+}
+
+impl From<WrongType> for Fault {
+    fn from(fault: WrongType) -> Self {
+        invalid(fault.to_string())
+    }
+}
+
+fn invalid(reason: impl Into<Cow<'static, str>>) -> Fault {
+    Fault::new(ErrorCode::InvalidRequest, reason)
+}
+
+fn json<T: serde::de::DeserializeOwned>(json: &str) -> Option<T> {
+    serde_json::from_str(json).ok()
+}
+
+fn whole(json: &str) -> Option<u32> {
+    let number: u64 = serde_json::from_str(json).ok()?;
+    Some(u32::try_from(number).unwrap_or(u32::MAX))
+}
+
+fn slow(json: &str) -> Option<Slow> {
+    match lossy_string(json)?.as_ref() {
+        "disconnect" => Some(Slow::Disconnect),
+        "drop" => Some(Slow::Drop),
+        "latest" => Some(Slow::Latest),
+        _ => None,
+    }
+}
+
+const BOOLEAN: &str = "true or false";
+const WHOLE: &str = "a whole number";
+const POSITION: &str = "an object with epoch and offset";

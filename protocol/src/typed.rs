@@ -1,0 +1,166 @@
+//! The typed dialect: one JSON object a frame, both ways.
+
+use crate::event::Event;
+use crate::request::{Action, Publish, ReadHistory, Refused, Request, Slow, Start, Subscribe, Target};
+use crate::{Dialect, Payload, Position, RequestId, Topic, reading};
+use serde::{Deserialize, Serialize};
+use std::{borrow::Cow, collections::BTreeMap};
+
+/// Reads one frame of a typed client.
+///
+/// # Errors
+/// When the frame is not a request; the refusal carries the frame's id where one could be read.
+pub fn decode(text: &str) -> Result<Request, Refused> {
+    reading::read(Dialect::Typed, text)
+}
+
+/// Writes an event as one frame.
+pub fn encode(event: &Event) -> String {
+    to_json(event)
+}
+
+/// Writes the `message` event of a publication without taking the publication apart.
+pub fn encode_message(topic: &Topic, position: Option<Position>, payload: &Payload) -> String {
+    #[derive(Serialize)]
+    struct Frame<'a> {
+        event: &'static str,
+        topic: &'a str,
+        #[serde(flatten)]
+        position: Option<Position>,
+        message: &'a Payload,
+    }
+    to_json(&Frame { event: "message", topic: topic.as_str(), position, message: payload })
+}
+
+/// Reads one frame of the server.
+///
+/// # Errors
+/// When the frame is not an event that this version knows. A client skips [`InvalidEvent::Unknown`]: a newer
+/// server may say more.
+pub fn decode_event(text: &str) -> Result<Event, InvalidEvent> {
+    #[derive(Deserialize)]
+    struct Tag<'a> {
+        #[serde(borrow)]
+        event: Cow<'a, str>,
+    }
+    fn read<'a, T: Deserialize<'a>>(text: &'a str, event: impl FnOnce(T) -> Event) -> Result<Event, InvalidEvent> {
+        Ok(event(serde_json::from_str(text)?))
+    }
+    let tag: Tag<'_> = serde_json::from_str(text)?;
+    match tag.event.as_ref() {
+        "welcome" => read(text, Event::Welcome),
+        "subscribed" => read(text, Event::Subscribed),
+        "message" => read(text, Event::Message),
+        "published" => read(text, Event::Published),
+        "unsubscribed" => read(text, Event::Unsubscribed),
+        "history" => read(text, Event::History),
+        "presence" => read(text, Event::Presence),
+        "join" => read(text, Event::Join),
+        "leave" => read(text, Event::Leave),
+        "gap" => read(text, Event::Gap),
+        "pong" => read(text, Event::Pong),
+        "error" => read(text, Event::Error),
+        "closing" => read(text, Event::Closing),
+        unknown => Err(InvalidEvent::Unknown(unknown.into())),
+    }
+}
+
+/// Writes a request as one frame, with no field that says what goes without saying.
+pub fn encode_request(request: &Request) -> String {
+    let mut frame = Frame { id: request.id.as_ref(), ..Frame::default() };
+    match &request.action {
+        Action::Subscribe(subscribe) => frame.subscribe(subscribe),
+        Action::Unsubscribe(target) => {
+            frame.action = "unsubscribe";
+            frame.target(target);
+        }
+        Action::Publish(Publish { topic, payload, echo, key }) => {
+            frame = Frame { action: "publish", topic: Some(topic), message: Some(payload), ..frame };
+            (frame.echo, frame.key) = ((!echo).then_some(false), key.as_deref());
+        }
+        Action::History(ReadHistory { topic, since, limit }) => {
+            frame = Frame { action: "history", topic: Some(topic), since: *since, limit: *limit, ..frame };
+        }
+        Action::Presence(topic) => frame = Frame { action: "presence", topic: Some(topic), ..frame },
+        Action::Ping => frame.action = "ping",
+    }
+    to_json(&frame)
+}
+
+/// Why a frame of the server could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidEvent {
+    /// An event of a newer server; to be skipped.
+    #[error("unknown event {0:?}")]
+    Unknown(Box<str>),
+    /// Not an event at all.
+    #[error("not an event: {0}")]
+    Malformed(#[from] serde_json::Error),
+}
+
+#[derive(Serialize, Default)]
+struct Frame<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a RequestId>,
+    action: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    topic: Option<&'a Topic>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pattern: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<&'a Payload>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recover: Option<Recover<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    slow: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    presence: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    echo: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<Position>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<u32>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Recover<'a> {
+    After(Position),
+    AfterEach(&'a BTreeMap<Topic, Position>),
+}
+
+impl<'a> Frame<'a> {
+    fn target(&mut self, target: &'a Target) {
+        match target {
+            Target::Topic(topic) => self.topic = Some(topic),
+            Target::Pattern(pattern) => self.pattern = Some(pattern.as_str()),
+        }
+    }
+
+    fn subscribe(&mut self, subscribe: &'a Subscribe) {
+        self.action = "subscribe";
+        self.target(&subscribe.target);
+        match &subscribe.start {
+            Start::Live => {}
+            Start::After(position) => self.recover = Some(Recover::After(*position)),
+            Start::AfterEach(positions) => self.recover = Some(Recover::AfterEach(positions)),
+            Start::Last(count) => self.last = Some(*count),
+        }
+        self.presence = subscribe.presence.then_some(true);
+        self.slow = match subscribe.slow {
+            Slow::Disconnect => None,
+            Slow::Drop => Some("drop"),
+            Slow::Latest => Some("latest"),
+        };
+    }
+}
+
+/// JSON of a type of this crate, none of which has a key that is not text.
+fn to_json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("the protocol's types always serialise: every map key is text")
+}

@@ -1,0 +1,191 @@
+//! The wire text: what one side writes the other reads back, every example of the contract is read, and nothing
+//! that arrives makes a reader panic.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
+use hubcast_protocol::event::{self, About, GapReason};
+use hubcast_protocol::request::{Action, Publish, ReadHistory, Request, Slow, Start, Subscribe, Target};
+use hubcast_protocol::{
+    ClientId, CloseCode, Epoch, ErrorCode, Event, Payload, Position, RequestId, Topic, plain, typed,
+};
+use proptest::prelude::*;
+
+/// The examples of `PROTOCOL.md`: the JSON lines of its fenced blocks, by the heading they stand under.
+fn examples(heading: &str) -> Vec<String> {
+    let contract = concat!(env!("CARGO_MANIFEST_DIR"), "/../PROTOCOL.md");
+    let text = std::fs::read_to_string(contract).expect("PROTOCOL.md stands at the root");
+    let section = text.split("\n## ").find(|section| section.starts_with(heading)).expect(heading);
+    section.lines().filter(|line| line.starts_with('{')).map(|line| line.replace("7f0c…", ID)).collect()
+}
+
+const ID: &str = "07070707-0707-4707-8707-070707070707";
+
+#[test]
+fn every_request_of_the_contract_is_read_and_written_again() {
+    let examples = examples("Requests");
+    assert!(examples.len() >= 10, "{examples:?}");
+    for example in examples.iter().filter(|line| !line.contains("authenticate")) {
+        let request = typed::decode(example).unwrap_or_else(|refused| panic!("{example}: {refused}"));
+        let again = typed::encode_request(&request);
+        let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+        assert_eq!(json(&again), json(example));
+    }
+}
+
+#[test]
+fn every_event_of_the_contract_is_read_and_written_again() {
+    let examples = examples("Events");
+    assert!(examples.len() >= 12, "{examples:?}");
+    for example in examples.iter().filter(|line| !line.contains("authenticated")) {
+        let event = typed::decode_event(example).unwrap_or_else(|fault| panic!("{example}: {fault}"));
+        let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+        assert_eq!(json(&typed::encode(&event)), json(example));
+    }
+}
+
+#[test]
+fn a_refusal_carries_the_id_of_the_frame_where_it_has_one() {
+    for (text, id, code) in [
+        (r#"{"id":7,"action":"subscribe"}"#, Some(7), ErrorCode::InvalidRequest),
+        (r#"{"id":7,"action":"dance"}"#, Some(7), ErrorCode::UnknownAction),
+        (r#"{"id":7,"action":"subscribe","pattern":"a*"}"#, Some(7), ErrorCode::InvalidPattern),
+        (r#"{"id":7,"action":"subscribe","pattern":"a","topic":"a"}"#, Some(7), ErrorCode::InvalidRequest),
+        (r#"{"id":7,"action":"subscribe","topic":"a","slow":"x"}"#, Some(7), ErrorCode::InvalidRequest),
+        (r#"{"id":9007199254740993,"action":"ping"}"#, None, ErrorCode::InvalidRequest),
+        (r#"{"id":1.5,"action":"ping"}"#, None, ErrorCode::InvalidRequest),
+        (r#"{"action":"history","topic":"t"}"#, None, ErrorCode::InvalidRequest),
+        (r#"{"id":7}"#, Some(7), ErrorCode::InvalidRequest),
+        ("[1]", None, ErrorCode::InvalidRequest),
+        ("[1}", None, ErrorCode::InvalidJson),
+        ("", None, ErrorCode::InvalidJson),
+    ] {
+        let refused = typed::decode(text).expect_err(text);
+        assert_eq!(refused.id, id.map(RequestId::Number), "{text}");
+        assert_eq!(refused.fault.code, code, "{text}");
+    }
+}
+
+#[test]
+fn an_event_that_is_not_known_is_told_from_garbage() {
+    assert!(matches!(typed::decode_event(r#"{"event":"party"}"#), Err(typed::InvalidEvent::Unknown(_))));
+    assert!(matches!(typed::decode_event(r#"{"event":"pong"}"#), Err(typed::InvalidEvent::Malformed(_))));
+}
+
+#[test]
+fn a_publication_is_written_the_same_with_and_without_taking_it_apart() {
+    let position = Some(Position { epoch: "k3Jx9a".parse().unwrap(), offset: 42 });
+    for position in [position, None] {
+        let (epoch, offset) = (position.map(|p| p.epoch), position.map(|p| p.offset));
+        let whole = event::Message { topic: "a\"b".into(), epoch, offset, payload: "ü".into() };
+        let written = typed::encode_message(&whole.topic, position, &whole.payload);
+        assert_eq!(written, typed::encode(&Event::Message(whole)));
+    }
+}
+
+fn topic() -> impl Strategy<Value = Topic> {
+    ".{0,12}".prop_map(Topic::from)
+}
+
+fn id() -> impl Strategy<Value = RequestId> {
+    prop_oneof![
+        (0..=RequestId::MAX_NUMBER).prop_map(RequestId::Number),
+        ".{0,16}".prop_map(|t| RequestId::Text(t.into()))
+    ]
+}
+
+fn position() -> impl Strategy<Value = Position> {
+    (any::<u64>(), any::<u64>()).prop_map(|(epoch, offset)| Position { epoch: Epoch::from_random(epoch), offset })
+}
+
+fn payload() -> impl Strategy<Value = Payload> {
+    prop_oneof![
+        ".{0,20}".prop_map(|text: String| Payload::from(text.as_str())),
+        prop::sample::select(vec!["1.50", "[1, {\"a\":null}]", "{}", "true"])
+            .prop_map(|json| Payload::from_json(serde_json::from_str(json).unwrap()).unwrap()),
+    ]
+}
+
+fn start() -> impl Strategy<Value = (Target, Start)> {
+    let pattern = prop::sample::select(vec!["a", "a.*", "*.b.>", ">"])
+        .prop_map(|pattern| Target::Pattern(pattern.parse().unwrap()));
+    prop_oneof![
+        (topic().prop_map(Target::Topic), position().prop_map(Start::After)),
+        (topic().prop_map(Target::Topic), (1..9u32).prop_map(Start::Last)),
+        (pattern, prop::collection::btree_map(topic(), position(), 0..3).prop_map(Start::AfterEach)),
+    ]
+}
+
+fn request() -> impl Strategy<Value = Request> {
+    let subscribe = (start(), any::<bool>(), prop::sample::select(vec![Slow::Disconnect, Slow::Drop, Slow::Latest]))
+        .prop_map(|((target, start), presence, slow)| Subscribe { target, start, presence, slow }.into());
+    let publish = (topic(), payload(), any::<bool>(), prop::option::of(".{0,9}"))
+        .prop_map(|(topic, payload, echo, key)| Publish { topic, payload, echo, key: key.map(Into::into) }.into());
+    let history = (topic(), prop::option::of(position()), prop::option::of(any::<u32>()))
+        .prop_map(|(topic, since, limit)| Action::History(ReadHistory { topic, since, limit }));
+    let action = prop_oneof![
+        subscribe,
+        publish,
+        history,
+        topic().prop_map(|topic| Action::Unsubscribe(topic.into())),
+        topic().prop_map(Action::Presence),
+        Just(Action::Ping),
+    ];
+    (id(), action).prop_map(|(id, action)| Request::new(id, action))
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let client = any::<[u8; 16]>().prop_map(ClientId::from_random);
+    prop_oneof![
+        (topic(), prop::option::of(position()), payload()).prop_map(|(topic, position, payload)| {
+            let (epoch, offset) = (position.map(|p| p.epoch), position.map(|p| p.offset));
+            Event::Message(event::Message { topic, epoch, offset, payload })
+        }),
+        (prop::option::of(id()), topic(), any::<u32>()).prop_map(|(id, topic, n)| {
+            Event::Published(event::Published { id, topic, offset: None, receivers: u64::from(n) })
+        }),
+        (id(), prop::option::of(any::<bool>())).prop_map(|(id, recovered)| {
+            let about = About::Pattern("a.>".parse().unwrap());
+            Event::Subscribed(event::Subscribed {
+                id: Some(id),
+                about,
+                epoch: None,
+                offset: None,
+                recovered,
+                replayed: None,
+            })
+        }),
+        (topic(), client).prop_map(|(topic, client)| Event::Join(event::Member { topic, client, user: None })),
+        (topic(), any::<u64>()).prop_map(|(topic, from)| {
+            let reason = GapReason::SlowConsumer;
+            Event::Gap(event::Gap { topic, from: Some(from), to: Some(from), epoch: None, offset: None, reason })
+        }),
+        any::<u16>().prop_map(|code| {
+            Event::Closing(event::Closing { code: CloseCode(code), reason: "x".into(), reconnect_in_ms: None })
+        }),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn a_request_reads_back_as_it_was_written(request in request()) {
+        prop_assert_eq!(typed::decode(&typed::encode_request(&request)), Ok(request));
+    }
+
+    #[test]
+    fn an_event_reads_back_as_it_was_written(event in event()) {
+        prop_assert_eq!(typed::decode_event(&typed::encode(&event)).unwrap(), event);
+    }
+
+    #[test]
+    fn garbage_never_panics(text in ".*") {
+        let _ = (typed::decode(&text), plain::decode(&text), typed::decode_event(&text));
+    }
+
+    #[test]
+    fn broken_requests_never_panic(request in request(), at in any::<prop::sample::Index>(), by in any::<char>()) {
+        let mut text: Vec<char> = typed::encode_request(&request).chars().collect();
+        let at = at.index(text.len());
+        text[at] = by;
+        let text: String = text.into_iter().collect();
+        let _ = (typed::decode(&text), plain::decode(&text), typed::decode_event(&text));
+    }
+}

@@ -1,0 +1,222 @@
+//! One client of the plain dialect: connects, subscribes, and reads what comes in place.
+
+use super::frame::{self, CLOSE, PING, PONG, TEXT};
+use anyhow::{Context as _, anyhow, bail, ensure};
+use hyper::Uri;
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// A WebSocket to the server: [`open`](Self::open), [`subscribe`](Self::subscribe), then [`read`](Self::read) and
+/// [`write`](Self::write) as long as it lasts.
+#[derive(Debug)]
+pub(super) struct Connection {
+    stream: TcpStream,
+    /// The beginning of a frame whose end has not come; almost always empty, and then without memory.
+    rest: Vec<u8>,
+}
+
+impl Connection {
+    /// Connects and shakes hands.
+    pub(super) async fn open(target: &Target) -> anyhow::Result<Self> {
+        let opening = async {
+            let stream = TcpStream::connect(&*target.address)
+                .await
+                .with_context(|| format!("no server answers on {}", target.address))?;
+            stream.set_nodelay(true)?;
+            shake_hands(stream, target).await
+        };
+        timeout(PATIENCE, opening).await.with_context(|| format!("{} did not finish the handshake", target.address))?
+    }
+
+    /// Subscribes to `topic` and returns when the server has done so.
+    ///
+    /// The plain dialect is silent about success, but answers in order: an action nobody knows, sent behind the
+    /// subscription, is refused when the subscription stands. That leaves nothing behind in the server.
+    pub(super) async fn subscribe(&mut self, topic: &str, scratch: &Scratch) -> anyhow::Result<()> {
+        let mut requests = Vec::new();
+        request(&mut requests, "subscribe", topic, "");
+        request(&mut requests, "settled?", "", "");
+        self.write(&requests).await?;
+        let settling = async {
+            let mut answer = None;
+            while answer.is_none() {
+                let heard = self.read(scratch, |text| {
+                    if !text.starts_with(GREETING) {
+                        answer = Some(String::from_utf8_lossy(text).into_owned());
+                    }
+                });
+                if let Heard::End(why) = heard.await? {
+                    bail!("{why} before the subscription stood");
+                }
+            }
+            Ok(answer.unwrap_or_default())
+        };
+        let answer = timeout(PATIENCE, settling).await.context("the server did not answer a subscription")??;
+        ensure!(answer == UNKNOWN_ACTION, "the server refused a subscription: {answer}");
+        Ok(())
+    }
+
+    /// Waits for bytes and hands each text they complete to `each`; answers pings.
+    pub(super) async fn read(&mut self, scratch: &Scratch, mut each: impl FnMut(&[u8])) -> anyhow::Result<Heard> {
+        poll_fn(|context| self.poll_read(context, &mut scratch.borrow_mut(), &mut each)).await
+    }
+
+    pub(super) async fn write(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+        self.stream.write_all(bytes).await.context("the server cut a connection")
+    }
+
+    fn poll_read(
+        &mut self,
+        context: &mut Context<'_>,
+        scratch: &mut [u8],
+        each: &mut impl FnMut(&[u8]),
+    ) -> Poll<anyhow::Result<Heard>> {
+        let kept = self.rest.len();
+        scratch[..kept].copy_from_slice(&self.rest);
+        let mut fresh = ReadBuf::new(&mut scratch[kept..]);
+        // `poll_read` rather than `try_read`: it knows from a short read that there is no more, and saves asking.
+        ready!(Pin::new(&mut self.stream).poll_read(context, &mut fresh)).context("the server cut a connection")?;
+        let filled = fresh.filled().len();
+        if filled == 0 {
+            return Poll::Ready(Ok(Heard::End("the server cut a connection".to_owned())));
+        }
+        let mut bytes = &scratch[..kept + filled];
+        while let Some(frame) = frame::take(&mut bytes)? {
+            match frame.opcode {
+                TEXT => each(frame.payload),
+                PING => self.pong(frame.payload),
+                CLOSE => return Poll::Ready(Ok(Heard::End(closed(frame.payload)))),
+                PONG => {}
+                opcode => return Poll::Ready(Err(anyhow!("the server sent a frame with opcode {opcode}"))),
+            }
+        }
+        self.rest.clear();
+        self.rest.extend_from_slice(bytes);
+        Poll::Ready(Ok(Heard::Texts))
+    }
+
+    fn pong(&self, payload: &[u8]) {
+        let mut pong = Vec::new();
+        frame::append(&mut pong, PONG, payload);
+        // A socket too full for a pong belongs to a server that has plenty from us to read: it sees life in that.
+        let _ = self.stream.try_write(&pong);
+    }
+}
+
+/// Where the server is.
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    address: Rc<str>,
+    path: Rc<str>,
+}
+
+impl Target {
+    /// # Errors
+    /// When `url` is not `ws://host[:port][/path]`.
+    pub(super) fn parse(url: &str) -> anyhow::Result<Self> {
+        let uri: Uri = url.parse().with_context(|| format!("{url:?} is not a URL"))?;
+        let (Some("ws"), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+            bail!("{url:?} must be of the form ws://host:port/path");
+        };
+        let address = format!("{}:{}", authority.host(), authority.port_u16().unwrap_or(80));
+        let path = uri.path_and_query().map_or("/", |path| path.as_str());
+        Ok(Self { address: address.into(), path: path.into() })
+    }
+}
+
+/// What a reading gave.
+#[derive(Debug)]
+pub(super) enum Heard {
+    /// Bytes came, and the texts they completed were handed on.
+    Texts,
+    /// Nothing will come any more, and why.
+    End(String),
+}
+
+/// A buffer to read into, one for all connections, so that an idle one holds none.
+pub(super) type Scratch = Rc<RefCell<Box<[u8]>>>;
+
+pub(super) fn scratch() -> Scratch {
+    Rc::new(RefCell::new(vec![0; 2 * frame::MAX_PAYLOAD].into_boxed_slice()))
+}
+
+/// Appends the frame of a request; the texts need no escapes in JSON.
+pub(super) fn request(out: &mut Vec<u8>, action: &str, topic: &str, message: &str) {
+    let json = format!(r#"{{"action":"{action}","topic":"{topic}","message":"{message}"}}"#);
+    frame::append(out, TEXT, json.as_bytes());
+}
+
+async fn shake_hands(mut stream: TcpStream, target: &Target) -> anyhow::Result<Connection> {
+    let Target { address, path } = target;
+    let head = format!(
+        "GET {path} HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await?;
+    let mut answer = Vec::with_capacity(512);
+    let end = loop {
+        if let Some(end) = answer.windows(4).position(|window| window == b"\r\n\r\n") {
+            break end + 4;
+        }
+        ensure!(answer.len() < 16_384, "the server's answer to the handshake has no end");
+        ensure!(stream.read_buf(&mut answer).await? > 0, "the server hung up on the handshake");
+    };
+    let rest = answer.split_off(end);
+    let head = String::from_utf8_lossy(&answer);
+    let status = head.lines().next().unwrap_or_default();
+    ensure!(status.starts_with("HTTP/1.1 101"), "the server refused the handshake: {status}");
+    ensure!(head.contains(ACCEPT), "the server accepted another handshake than ours");
+    let mut connection = Connection { stream, rest: Vec::new() };
+    connection.rest.extend_from_slice(&rest);
+    Ok(connection)
+}
+
+fn closed(payload: &[u8]) -> String {
+    match payload.split_first_chunk::<2>() {
+        Some((code, reason)) => {
+            let code = u16::from_be_bytes(*code);
+            format!("the server closed a connection with {code} {}", String::from_utf8_lossy(reason)).trim_end().into()
+        }
+        None => "the server closed a connection".to_owned(),
+    }
+}
+
+/// How a server of the plain dialect begins.
+pub(super) const GREETING: &[u8] = b"Server: Welcome!";
+
+/// How long the server may take for a handshake, a subscription or a goodbye.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+
+const UNKNOWN_ACTION: &str = "Server: Action unrecognized";
+
+// The example of RFC 6455, section 1.3: a constant key spares the loader a digest for each connection.
+const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_has_a_port_and_a_path() {
+        let target = Target::parse("ws://localhost:9001/socket?x=y").unwrap();
+        assert_eq!((&*target.address, &*target.path), ("localhost:9001", "/socket?x=y"));
+        let target = Target::parse("ws://[::1]").unwrap();
+        assert_eq!((&*target.address, &*target.path), ("[::1]:80", "/"));
+        assert!(Target::parse("wss://localhost/").is_err());
+        assert!(Target::parse("localhost:8080").is_err());
+    }
+
+    #[test]
+    fn a_close_frame_is_told_with_code_and_reason() {
+        assert_eq!(closed(b"\x0f\xa2slow consumer"), "the server closed a connection with 4002 slow consumer");
+        assert_eq!(closed(b""), "the server closed a connection");
+    }
+}

@@ -1,0 +1,175 @@
+//! Where the server listens, and which web pages may connect to it.
+
+use crate::units::spoken;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::str::FromStr;
+
+/// A host and a port to listen on; the name is resolved only when it is bound.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Endpoint(String);
+
+/// The values of `Origin` that are let in; none listed lets every origin in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Origins(Vec<String>);
+
+impl Endpoint {
+    /// What the socket functions of tokio take.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for Endpoint {
+    /// This machine alone: whoever wants to be reached from the network says so.
+    fn default() -> Self {
+        Self("127.0.0.1:8080".to_owned())
+    }
+}
+
+impl FromStr for Endpoint {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (host, port) = text.rsplit_once(':').ok_or(NOT_AN_ENDPOINT)?;
+        let bracketed = host.starts_with('[') && host.ends_with(']');
+        let named = !host.is_empty() && !host.contains([':', '/', '[', ']', ' ']);
+        if port.parse::<u16>().is_err() || !(named || bracketed && text.parse::<SocketAddr>().is_ok()) {
+            return Err(NOT_AN_ENDPOINT);
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Origins {
+    /// The list as the library takes it.
+    pub(crate) fn list(&self) -> Vec<String> {
+        self.0.clone()
+    }
+
+    fn of<'a>(listed: impl Iterator<Item = &'a str>) -> Result<Self, &'static str> {
+        let listed: Vec<String> = listed.map(|origin| origin.trim().to_owned()).collect();
+        if listed.iter().all(|origin| is_origin(origin)) { Ok(Self(listed)) } else { Err(NOT_AN_ORIGIN) }
+    }
+}
+
+/// Whether a browser could send it: it is compared as bytes, so a path or a capital letter would never match.
+fn is_origin(text: &str) -> bool {
+    let host = text.split_once("://").map_or("", |(_, host)| host);
+    text == "null" || !(host.is_empty() || host.contains('/') || text.contains(|c: char| c.is_uppercase() || c == ' '))
+}
+
+impl FromStr for Origins {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.trim() == ANY { Ok(Self::default()) } else { Self::of(text.split(',')) }
+    }
+}
+
+impl fmt::Display for Origins {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() { f.write_str(ANY) } else { f.write_str(&self.0.join(",")) }
+    }
+}
+
+impl<'de> Deserialize<'de> for Endpoint {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        spoken(deserializer)
+    }
+}
+
+impl Serialize for Endpoint {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Origins {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match toml::Value::deserialize(deserializer)? {
+            toml::Value::Array(listed) => Self::of(listed.iter().map(|origin| origin.as_str().unwrap_or_default())),
+            toml::Value::String(text) => text.parse(),
+            _ => Err(NOT_AN_ORIGIN),
+        }
+        .map_err(D::Error::custom)
+    }
+}
+
+impl Serialize for Origins {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.0.is_empty() { serializer.serialize_str(ANY) } else { serializer.collect_seq(&self.0) }
+    }
+}
+
+/// Where a client on this machine finds a server that listens on `bound`.
+///
+/// One that listens everywhere has no address of its own to connect to.
+pub(crate) fn reachable(bound: SocketAddr) -> SocketAddr {
+    let ip = match bound.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, bound.port())
+}
+
+const ANY: &str = "any";
+const NOT_AN_ENDPOINT: &str = "not an address; write a host and a port, such as \"127.0.0.1:8080\" or \"[::1]:8080\"";
+const NOT_AN_ORIGIN: &str =
+    "not a list of origins; write them as a browser sends them, such as \"https://example.org\", or \"any\"";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_names_and_bracketed_addresses_can_be_listened_on() {
+        for text in ["127.0.0.1:8080", "0.0.0.0:0", "localhost:80", "[::1]:8080"] {
+            assert_eq!(text.parse::<Endpoint>().map(|endpoint| endpoint.to_string()), Ok(text.to_owned()));
+        }
+    }
+
+    #[test]
+    fn an_endpoint_without_host_or_port_is_refused() {
+        for text in ["", "8080", ":8080", "localhost", "localhost:", "localhost:99999", "::1:80", "[x]:80", "ws://a:80"] {
+            assert_eq!(text.parse::<Endpoint>(), Err(NOT_AN_ENDPOINT), "{text}");
+        }
+    }
+
+    #[test]
+    fn origins_are_listed_with_commas() {
+        let origins: Origins = "https://a.example, http://localhost:3000,null".parse().unwrap();
+        assert_eq!(origins.list(), ["https://a.example", "http://localhost:3000", "null"]);
+        assert_eq!(origins.to_string().parse(), Ok(origins));
+    }
+
+    #[test]
+    fn any_origin_is_an_empty_list() {
+        assert_eq!("any".parse(), Ok(Origins::default()));
+        assert_eq!(Origins::default().to_string(), "any");
+    }
+
+    #[test]
+    fn what_no_browser_sends_as_origin_is_refused() {
+        for text in ["", "example.org", "https://", "https://a.example/", "https://A.example", "https://a.example,"] {
+            assert_eq!(text.parse::<Origins>(), Err(NOT_AN_ORIGIN), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_listens_everywhere_is_reached_on_this_machine() {
+        let cases =
+            [("0.0.0.0:80", "127.0.0.1:80"), ("[::]:80", "[::1]:80"), ("192.0.2.1:80", "192.0.2.1:80")];
+        for (bound, reached) in cases {
+            assert_eq!(reachable(bound.parse().unwrap()).to_string(), reached);
+        }
+    }
+}

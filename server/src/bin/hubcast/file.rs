@@ -1,0 +1,108 @@
+//! The TOML file: read, and every fault named with file, key and what is allowed.
+
+use crate::options::Options;
+use anyhow::{Context, anyhow, bail};
+use clap::error::{ContextKind, ContextValue};
+use clap::{Args, Command};
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::Path;
+use toml::{Table, Value};
+
+/// The keys that the file sets; each of them is a key of [`Options`] with a value that it takes.
+pub(crate) fn read(path: &Path) -> anyhow::Result<Table> {
+    let text = fs::read_to_string(path).map_err(|error| anyhow!("{}: {}", path.display(), reason(&error)))?;
+    parse(&text).with_context(|| path.display().to_string())
+}
+
+fn parse(text: &str) -> anyhow::Result<Table> {
+    let table: Table = text.parse().map_err(|error: toml::de::Error| anyhow!("{}", error.to_string().trim_end()))?;
+    let known = Table::try_from(Options::default())?;
+    for (key, value) in &table {
+        if !known.contains_key(key) {
+            bail!("{key}: there is no such key{}", suggestion(key));
+        }
+        check(key, value)?;
+    }
+    Ok(table)
+}
+
+/// Reads one key alone, so that the fault is the key's.
+fn check(key: &str, value: &Value) -> anyhow::Result<()> {
+    let alone = Table::from_iter([(key.to_owned(), value.clone())]);
+    match alone.try_into::<Options>() {
+        Ok(_) => Ok(()),
+        Err(error) => bail!("{key} = {value}: {}", error.message()),
+    }
+}
+
+/// The nearest key, by the rule that finds the nearest flag on the command line.
+fn suggestion(key: &str) -> String {
+    let command = Options::augment_args(Command::new("hubcast"));
+    let flag = format!("--{}", key.replace('_', "-"));
+    let Err(error) = command.try_get_matches_from(["hubcast", &flag]) else { return String::new() };
+    match error.get(ContextKind::SuggestedArg) {
+        Some(ContextValue::String(flag)) => format!("; did you mean {}?", flag.trim_matches('-').replace('-', "_")),
+        _ => String::new(),
+    }
+}
+
+fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        ErrorKind::NotFound => "there is no such file".to_owned(),
+        ErrorKind::PermissionDenied => "this user may not read the file".to_owned(),
+        ErrorKind::IsADirectory => "this is a directory, not a file".to_owned(),
+        ErrorKind::InvalidData => "the file is not UTF-8 text".to_owned(),
+        _ => format!("cannot be read: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(text: &str) -> String {
+        parse(text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn only_the_keys_that_are_set_are_returned() {
+        let table = parse("workers = 2\nmax_message = 65536\norigins = [\"https://a.example\"]").unwrap();
+        assert_eq!(table.keys().collect::<Vec<_>>(), ["max_message", "origins", "workers"]);
+    }
+
+    #[test]
+    fn a_wrong_value_is_named_with_its_key_and_what_is_allowed() {
+        assert_eq!(
+            fault("ping = \"fast\""),
+            "ping = \"fast\": not a duration; write a number with ms, s, m or h, such as \"25s\""
+        );
+        assert_eq!(fault("max_headers = -1"), "max_headers = -1: not a whole number from 0 to 4294967295");
+        assert_eq!(fault("workers = true"), "workers = true: neither a whole number nor auto");
+        assert!(fault("ping = 25").starts_with("ping = 25: not a duration"));
+        assert!(fault("max_frame = [1]").starts_with("max_frame = [1]: not a size"));
+        assert!(fault("origins = [1]").starts_with("origins = [1]: not a list of origins"));
+    }
+
+    #[test]
+    fn a_wrong_word_is_named_with_the_words_allowed() {
+        let fault = fault("log_level = \"loud\"");
+        for part in ["log_level = \"loud\"", "off", "error", "warn", "info", "debug", "trace"] {
+            assert!(fault.contains(part), "{fault}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_the_nearest_one() {
+        assert_eq!(fault("pnig = \"25s\""), "pnig: there is no such key; did you mean ping?");
+        assert_eq!(fault("max_mesage = 1"), "max_mesage: there is no such key; did you mean max_message?");
+        assert_eq!(fault("zzz = 1"), "zzz: there is no such key");
+        assert_eq!(fault("[limits]\nping = 1"), "limits: there is no such key");
+        assert_eq!(fault("config = \"other.toml\""), "config: there is no such key");
+    }
+
+    #[test]
+    fn broken_toml_is_named_with_its_line() {
+        assert!(fault("workers = 2\nping = fast").contains("line 2"));
+    }
+}

@@ -1,0 +1,265 @@
+//! Every setting of the server: one struct is flags, environment and file, so that none can exist in one way only.
+//!
+//! A field's name is the key in the file; its flag is the same in kebab-case, its variable the same in capitals after
+//! `HUBCAST_`. The defaults are the library's own.
+
+use crate::endpoints::{Endpoint, Origins};
+use crate::logging::{Format, Level};
+use crate::units::{AutoCount, Count, Period, Size};
+use clap::Args;
+use hubcast_server::{Config, Drain, HttpLimits, MessageLimits, Timeouts};
+use serde::{Deserialize, Serialize};
+
+/// What can be set; [`Options::default`] is what holds when nothing is.
+#[derive(Args, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Options {
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, env = "HUBCAST_LISTEN", value_name = "HOST:PORT")]
+    #[arg(default_value_t = Self::default().listen, help_heading = SERVER)]
+    pub(crate) listen: Endpoint,
+
+    /// Threads that own connections, up to 256; auto is one for each core
+    #[arg(long, env = "HUBCAST_WORKERS", value_name = "N|auto")]
+    #[arg(default_value_t = Self::default().workers, help_heading = SERVER)]
+    pub(crate) workers: AutoCount,
+
+    /// Origins of web pages that may connect, with commas between; any lets in every one
+    #[arg(long, env = "HUBCAST_ORIGINS", value_name = "ORIGINS|any")]
+    #[arg(default_value_t = Self::default().origins, help_heading = SERVER)]
+    pub(crate) origins: Origins,
+
+    /// Connections at once; the next is answered 503. auto is what the limit of open files allows (the soft limit is
+    /// raised to the hard one), less 64 and 8 for each worker
+    #[arg(long, env = "HUBCAST_MAX_CONNECTIONS", value_name = "N|auto")]
+    #[arg(default_value_t = Self::default().max_connections, help_heading = LIMITS)]
+    pub(crate) max_connections: AutoCount,
+
+    /// HTTP request line and headers together, 8KiB or more; over it the answer is 431
+    #[arg(long, env = "HUBCAST_MAX_HEAD", value_name = "SIZE")]
+    #[arg(default_value_t = Self::default().max_head, help_heading = LIMITS)]
+    pub(crate) max_head: Size,
+
+    /// HTTP header lines; over it the answer is 431
+    #[arg(long, env = "HUBCAST_MAX_HEADERS", value_name = "N")]
+    #[arg(default_value_t = Self::default().max_headers, help_heading = LIMITS)]
+    pub(crate) max_headers: Count,
+
+    /// A message from a client, all its fragments together; over it closes with 1009
+    #[arg(long, env = "HUBCAST_MAX_MESSAGE", value_name = "SIZE")]
+    #[arg(default_value_t = Self::default().max_message, help_heading = LIMITS)]
+    pub(crate) max_message: Size,
+
+    /// One frame of a message, no more than the message may have; over it closes with 1009
+    #[arg(long, env = "HUBCAST_MAX_FRAME", value_name = "SIZE")]
+    #[arg(default_value_t = Self::default().max_frame, help_heading = LIMITS)]
+    pub(crate) max_frame: Size,
+
+    /// Frames of one message; over it closes with 1008
+    #[arg(long, env = "HUBCAST_MAX_FRAGMENTS", value_name = "N")]
+    #[arg(default_value_t = Self::default().max_fragments, help_heading = LIMITS)]
+    pub(crate) max_fragments: Count,
+
+    /// A topic's name; over it the request is refused
+    #[arg(long, env = "HUBCAST_MAX_TOPIC", value_name = "SIZE")]
+    #[arg(default_value_t = Self::default().max_topic, help_heading = LIMITS)]
+    pub(crate) max_topic: Size,
+
+    /// Subscriptions of one connection; over it the request is refused
+    #[arg(long, env = "HUBCAST_MAX_SUBSCRIPTIONS", value_name = "N")]
+    #[arg(default_value_t = Self::default().max_subscriptions, help_heading = LIMITS)]
+    pub(crate) max_subscriptions: Count,
+
+    /// What may wait for a slow reader, at least one message; over it closes with 4002
+    #[arg(long, env = "HUBCAST_MAX_OUTBOX", value_name = "SIZE")]
+    #[arg(default_value_t = Self::default().max_outbox, help_heading = LIMITS)]
+    pub(crate) max_outbox: Size,
+
+    /// Requests of one connection each second, and as many in a burst; 0 is no limit
+    #[arg(long, env = "HUBCAST_REQUESTS_PER_SECOND", value_name = "N")]
+    #[arg(default_value_t = Self::default().requests_per_second, help_heading = LIMITS)]
+    pub(crate) requests_per_second: Count,
+
+    /// From the accepted connection to the end of its HTTP head
+    #[arg(long, env = "HUBCAST_HEAD_TIMEOUT", value_name = "DURATION")]
+    #[arg(default_value_t = Self::default().head_timeout, help_heading = TIMEOUTS)]
+    pub(crate) head_timeout: Period,
+
+    /// From there to the open WebSocket
+    #[arg(long, env = "HUBCAST_UPGRADE_TIMEOUT", value_name = "DURATION")]
+    #[arg(default_value_t = Self::default().upgrade_timeout, help_heading = TIMEOUTS)]
+    pub(crate) upgrade_timeout: Period,
+
+    /// From the first frame of a fragmented message to its last; over it closes with 1008
+    #[arg(long, env = "HUBCAST_MESSAGE_TIMEOUT", value_name = "DURATION")]
+    #[arg(default_value_t = Self::default().message_timeout, help_heading = TIMEOUTS)]
+    pub(crate) message_timeout: Period,
+
+    /// A connection that was quiet for so long is pinged
+    #[arg(long, env = "HUBCAST_PING", value_name = "DURATION")]
+    #[arg(default_value_t = Self::default().ping, help_heading = TIMEOUTS)]
+    pub(crate) ping: Period,
+
+    /// From the ping to any sign of life; over it closes with 4000
+    #[arg(long, env = "HUBCAST_PONG_TIMEOUT", value_name = "DURATION")]
+    #[arg(default_value_t = Self::default().pong_timeout, help_heading = TIMEOUTS)]
+    pub(crate) pong_timeout: Period,
+
+    /// One write may wait so long for its reader; over it the connection is cut
+    #[arg(long, env = "HUBCAST_WRITE_TIMEOUT", value_name = "DURATION")]
+    #[arg(default_value_t = Self::default().write_timeout, help_heading = TIMEOUTS)]
+    pub(crate) write_timeout: Period,
+
+    /// From our close frame to the peer's; over it the connection is cut
+    #[arg(long, env = "HUBCAST_CLOSE_TIMEOUT", value_name = "DURATION")]
+    #[arg(default_value_t = Self::default().close_timeout, help_heading = TIMEOUTS)]
+    pub(crate) close_timeout: Period,
+
+    /// Reading on after the close, so that the peer gets to read our last bytes
+    #[arg(long, env = "HUBCAST_LINGER", value_name = "DURATION")]
+    #[arg(default_value_t = Self::default().linger, help_heading = TIMEOUTS)]
+    pub(crate) linger: Period,
+
+    /// On SIGTERM or SIGINT, connections are sent away one by one over this time
+    #[arg(long, env = "HUBCAST_DRAIN_SPREAD", value_name = "DURATION")]
+    #[arg(default_value_t = Self::default().drain_spread, help_heading = STOPPING)]
+    pub(crate) drain_spread: Period,
+
+    /// After this time those still there are cut; no less than the spread
+    #[arg(long, env = "HUBCAST_DRAIN_DEADLINE", value_name = "DURATION")]
+    #[arg(default_value_t = Self::default().drain_deadline, help_heading = STOPPING)]
+    pub(crate) drain_deadline: Period,
+
+    /// The least important events that are logged
+    #[arg(long, env = "HUBCAST_LOG_LEVEL", value_name = "LEVEL")]
+    #[arg(default_value_t = Self::default().log_level, help_heading = LOGGING)]
+    pub(crate) log_level: Level,
+
+    /// Lines for people, or one JSON object a line; both go to standard error
+    #[arg(long, env = "HUBCAST_LOG_FORMAT", value_name = "FORMAT")]
+    #[arg(default_value_t = Self::default().log_format, help_heading = LOGGING)]
+    pub(crate) log_format: Format,
+}
+
+impl Options {
+    /// What the library takes; `max_connections` is settled by the caller, who knows how many files may be open.
+    pub(crate) fn config(&self, max_connections: usize) -> Config {
+        Config {
+            workers: match self.workers {
+                AutoCount::Auto => None,
+                AutoCount::Exactly(workers) => Some(workers as usize),
+            },
+            origins: self.origins.list(),
+            max_connections,
+            http: HttpLimits { head: self.max_head.0, headers: self.max_headers.0 as usize },
+            messages: MessageLimits {
+                message: self.max_message.0,
+                frame: self.max_frame.0,
+                fragments: self.max_fragments.0,
+            },
+            timeouts: Timeouts {
+                head: self.head_timeout.0,
+                upgrade: self.upgrade_timeout.0,
+                message: self.message_timeout.0,
+                ping: self.ping.0,
+                pong: self.pong_timeout.0,
+                write: self.write_timeout.0,
+                close: self.close_timeout.0,
+                linger: self.linger.0,
+            },
+            outbox: self.max_outbox.0,
+            requests_per_second: Some(self.requests_per_second.0).filter(|limit| *limit > 0),
+            limits: hubcast_hub::Limits {
+                topic: self.max_topic.0,
+                subscriptions: self.max_subscriptions.0 as usize,
+            },
+            drain: Drain { spread: self.drain_spread.0, deadline: self.drain_deadline.0 },
+        }
+    }
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let Config { http, messages, timeouts, outbox, requests_per_second, limits, drain, .. } = Config::default();
+        Self {
+            listen: Endpoint::default(),
+            workers: AutoCount::Auto,
+            origins: Origins::default(),
+            max_connections: AutoCount::Auto,
+            max_head: Size(http.head),
+            max_headers: Count::of(http.headers),
+            max_message: Size(messages.message),
+            max_frame: Size(messages.frame),
+            max_fragments: Count(messages.fragments),
+            max_topic: Size(limits.topic),
+            max_subscriptions: Count::of(limits.subscriptions),
+            max_outbox: Size(outbox),
+            requests_per_second: Count(requests_per_second.unwrap_or(0)),
+            head_timeout: Period(timeouts.head),
+            upgrade_timeout: Period(timeouts.upgrade),
+            message_timeout: Period(timeouts.message),
+            ping: Period(timeouts.ping),
+            pong_timeout: Period(timeouts.pong),
+            write_timeout: Period(timeouts.write),
+            close_timeout: Period(timeouts.close),
+            linger: Period(timeouts.linger),
+            drain_spread: Period(drain.spread),
+            drain_deadline: Period(drain.deadline),
+            log_level: Level::Info,
+            log_format: Format::Text,
+        }
+    }
+}
+
+const SERVER: &str = "Server";
+const LIMITS: &str = "Limits";
+const TIMEOUTS: &str = "Timeouts";
+const STOPPING: &str = "Stopping";
+const LOGGING: &str = "Logging";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Command;
+    use toml::Table;
+
+    #[test]
+    fn every_flag_has_the_variable_and_the_key_of_its_name() {
+        let keys = Table::try_from(Options::default()).unwrap();
+        let command = Options::augment_args(Command::new("hubcast"));
+        for arg in command.get_arguments() {
+            let key = arg.get_id().as_str();
+            assert_eq!(arg.get_long(), Some(key.replace('_', "-").as_str()));
+            assert_eq!(arg.get_env().unwrap().to_str().unwrap(), format!("HUBCAST_{}", key.to_uppercase()));
+            assert!(keys.contains_key(key), "{key} is not a key of the file");
+            assert!(arg.get_help_heading().is_some(), "{key} has no heading");
+        }
+        assert_eq!(command.get_arguments().count(), keys.len());
+    }
+
+    #[test]
+    fn the_example_file_lists_every_key_with_its_default() {
+        let example = include_str!("../../../../hubcast.example.toml");
+        let uncommented: String = example.lines().filter_map(|line| line.strip_prefix("# ")).fold(
+            String::new(),
+            |mut text, line| {
+                if line.split_once(" = ").is_some_and(|(key, _)| !key.contains(' ')) {
+                    text.push_str(line);
+                    text.push('\n');
+                }
+                text
+            },
+        );
+        let listed: Table = uncommented.parse().unwrap();
+        assert_eq!(listed, Table::try_from(Options::default()).unwrap());
+        assert_eq!(listed.try_into::<Options>().unwrap(), Options::default());
+        assert_eq!(example.parse::<Table>().unwrap(), Table::new(), "as it stands, the example sets nothing");
+    }
+
+    #[test]
+    fn the_defaults_give_the_configuration_of_the_library() {
+        let library = Config::default();
+        let ours = Options::default().config(library.max_connections);
+        assert_eq!(format!("{ours:?}"), format!("{library:?}"));
+    }
+}
