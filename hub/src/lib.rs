@@ -1,1 +1,41 @@
-//! placeholder
+//! hubcast's state machine: everything a subscriber can observe is decided here.
+//!
+//! A [`Hub`] takes [`Input`]s (a session came, asked, went) and gives [`Effect`]s (send this event, deliver this
+//! publication to these sessions, close that one) in the order in which they must reach the sessions. It holds
+//! sessions, subscriptions, patterns, private topics and limits; what outlives a subscription is asked of an
+//! [`Engine`]. It knows no socket, no thread, no clock and no randomness: time comes in as an argument, and the
+//! same inputs give the same effects.
+//!
+//! ```
+//! use hubcast_hub::{Effect, Effects, Hub, Input, SessionId, Settings};
+//! use hubcast_protocol::{ClientId, plain};
+//! use std::time::Instant;
+//!
+//! let (mut hub, mut effects, now) = (Hub::new(Settings::default()), Effects::default(), Instant::now());
+//! let session = SessionId(1);
+//! hub.handle(now, Input::Connect { session, client: ClientId::from_random([1; 16]) }, &mut effects);
+//! for text in [r#"{"action":"subscribe","topic":"t"}"#, r#"{"action":"publish","topic":"t","message":"hi"}"#] {
+//!     hub.handle(now, Input::Request { session, request: plain::decode(text) }, &mut effects);
+//! }
+//! let delivered = effects.iter().any(|effect| matches!(effect, Effect::Deliver { .. }));
+//! assert!(delivered);
+//! ```
+
+pub mod engine;
+
+mod effect;
+mod hub;
+mod input;
+mod patterns;
+mod publication;
+mod rate;
+mod roster;
+mod session;
+mod settings;
+
+pub use effect::{Effect, Effects, Receiver};
+pub use engine::{Engine, Memory};
+pub use hub::Hub;
+pub use input::{Input, SessionId};
+pub use publication::Publication;
+pub use settings::{Limits, Settings};

@@ -25,8 +25,6 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// Bytes that may wait to be written to one connection; one that is over is closed with 4002.
     pub outbox: usize,
-    /// Requests a second from one connection, with a second's worth of burst; `None` is no limit.
-    pub requests_per_second: Option<u32>,
     /// What one session may ask of the hub.
     pub limits: Limits,
     /// How connections are sent away when the server stops.
@@ -93,7 +91,6 @@ impl Default for Config {
             messages: MessageLimits { message: 64 * 1024, frame: 64 * 1024, fragments: 65_536 },
             timeouts: Timeouts::default(),
             outbox: 1024 * 1024,
-            requests_per_second: None,
             limits: Limits::default(),
             drain: Drain { spread: Duration::from_secs(5), deadline: Duration::from_secs(10) },
         }

@@ -32,8 +32,8 @@ def known_cases(spec):
     from autobahntestsuite import case
     from autobahntestsuite.caseset import CaseSet
 
-    names = (case.CaseSetname, case.CaseBasename)
-    return CaseSet(*names + (case.Cases, case.CaseCategories, case.CaseSubCategories)).parseSpecCases(spec)
+    every = CaseSet(case.CaseSetname, case.CaseBasename, case.Cases, case.CaseCategories, case.CaseSubCategories)
+    return every.parseSpecCases(spec)
 
 
 def report(work):
@@ -52,7 +52,8 @@ def report(work):
         if result["behavior"] not in GOOD or result["behaviorClose"] not in GOOD:
             print("  {:8} {}, close {}".format(case, result["behavior"], result["behaviorClose"]))
     if missing:
-        print("  did not run: " + " ".join(missing))
+        print("  {} did not run, {} the first: could the server be reached? See {}".format(
+            len(missing), missing[0], os.path.join(work, "client.log")))
     print("details in " + os.path.join(work, "reports", "index.html"))
     return not missing and all(FATAL not in (result["behavior"], result["behaviorClose"]) for _, result in ran)
 

@@ -1,0 +1,92 @@
+//! What the hub wants done.
+
+use crate::{Publication, SessionId, engine::Ask};
+use hubcast_protocol::{CloseCode, Event};
+use std::{borrow::Cow, ops::Range};
+
+/// One thing to do. Those that name the same session must reach it in the order of the list.
+#[derive(Clone, Debug)]
+pub enum Effect {
+    /// Tell one session something.
+    Send {
+        /// Who is told.
+        session: SessionId,
+        /// What.
+        event: Box<Event>,
+    },
+    /// Hand one publication to each of many sessions; [`Effects::receivers`] lists them.
+    Deliver {
+        /// What they get, encoded once for a dialect.
+        publication: Publication,
+        /// Where in the list they stand.
+        receivers: Range<usize>,
+    },
+    /// Close a connection once everything before this has been written to it.
+    Close {
+        /// Whose.
+        session: SessionId,
+        /// With which code.
+        code: CloseCode,
+        /// Why, for people.
+        reason: Cow<'static, str>,
+    },
+    /// Pass a question on to an engine that lives elsewhere; the embedded one never causes this.
+    Ask(Ask),
+}
+
+/// One session that gets a publication.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Receiver {
+    /// Who.
+    pub session: SessionId,
+}
+
+/// Effects in delivery order, pushed by the hub into what the caller gives; [`Effects::clear`] keeps the room.
+#[derive(Clone, Debug, Default)]
+pub struct Effects {
+    list: Vec<Effect>,
+    receivers: Vec<Receiver>,
+}
+
+impl Effects {
+    /// Forgets everything, so that the room can be used again.
+    pub fn clear(&mut self) {
+        self.list.clear();
+        self.receivers.clear();
+    }
+
+    /// The effects in order.
+    pub fn iter(&self) -> impl Iterator<Item = &Effect> {
+        self.list.iter()
+    }
+
+    /// The sessions that an [`Effect::Deliver`] of this list names.
+    pub fn receivers(&self, of: &Range<usize>) -> &[Receiver] {
+        &self.receivers[of.clone()]
+    }
+
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    pub(crate) fn push(&mut self, effect: Effect) {
+        self.list.push(effect);
+    }
+
+    pub(crate) fn send(&mut self, session: SessionId, event: Event) {
+        self.list.push(Effect::Send { session, event: Box::new(event) });
+    }
+
+    /// Lists the receivers that `fill` pushes and delivers to them; says how many they are.
+    pub(crate) fn deliver(&mut self, publication: &Publication, fill: impl FnOnce(&mut Vec<Receiver>)) -> usize {
+        let start = self.receivers.len();
+        fill(&mut self.receivers);
+        let receivers = start..self.receivers.len();
+        let count = receivers.len();
+        if count > 0 {
+            self.list.push(Effect::Deliver { publication: publication.clone(), receivers });
+        }
+        count
+    }
+}

@@ -1,0 +1,32 @@
+//! Where a publication goes.
+
+use super::Hub;
+use crate::{Effects, Publication, Receiver, engine::Engine};
+use hubcast_protocol::Owner;
+
+impl<E: Engine> Hub<E> {
+    /// Delivers a publication to everyone who listens, once each, except one session; says how many they are.
+    ///
+    /// A private topic reaches its owner and nobody else; any other topic reaches its own subscribers and those of
+    /// every pattern that matches.
+    pub(super) fn deliver(&mut self, publication: &Publication, except: Option<u32>, effects: &mut Effects) -> usize {
+        let topic = publication.topic();
+        match topic.owner() {
+            Some(Owner::Client(client)) => {
+                let owner = self.by_client.get(&client).filter(|&&owner| Some(owner) != except);
+                let owner = owner.map(|&owner| &self.rosters.sessions[owner as usize]);
+                let listening = owner.filter(|owner| owner.hears_direct).map(|owner| Receiver { session: owner.id });
+                effects.deliver(publication, |receivers| receivers.extend(listening))
+            }
+            Some(Owner::User(_) | Owner::Nobody) => 0,
+            None => {
+                self.reached.clear();
+                self.reached.extend(self.topics.get(topic));
+                if !self.patterns.is_empty() {
+                    self.patterns.matching(topic, &mut self.reached);
+                }
+                effects.deliver(publication, |receivers| self.rosters.list(&self.reached, except, receivers))
+            }
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! What the hub is told.
+
+use crate::engine::Reply;
+use hubcast_protocol::{ClientId, CloseCode, Refused, Request};
+use std::borrow::Cow;
+
+/// The caller's name for a session: small, and free for another one after [`Input::Disconnect`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SessionId(pub u32);
+
+/// One thing that happened outside.
+///
+/// An input about a session that is not connected has no effect.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// A connection is open.
+    Connect {
+        /// A name that no connected session has.
+        session: SessionId,
+        /// An id that no session had before.
+        client: ClientId,
+    },
+    /// A frame came. One that is no request comes too, so that its refusal keeps its place among the replies.
+    Request {
+        /// Who asks.
+        session: SessionId,
+        /// What the frame said.
+        request: Result<Request, Refused>,
+    },
+    /// The session has to go: it is told why and when to come back, then closed.
+    SendAway {
+        /// Who goes.
+        session: SessionId,
+        /// With which close code.
+        code: CloseCode,
+        /// Why, for people.
+        reason: Cow<'static, str>,
+        /// When to come back; `None`: do not.
+        reconnect_in_ms: Option<u64>,
+    },
+    /// The connection is gone, or is as good as gone: no effect names the session any more.
+    Disconnect {
+        /// Who is gone.
+        session: SessionId,
+    },
+    /// An engine that does not answer at once has answered.
+    Reply(Reply),
+}

@@ -1,0 +1,145 @@
+//! Who listens where: one roster for each topic or pattern in use.
+//!
+//! A roster and a session point at each other by index, so that joining, leaving and disconnecting cost what the
+//! session itself has and never a walk over others.
+
+use crate::session::{Seat, Session};
+use crate::{Receiver, SessionId};
+use hubcast_protocol::Topic;
+use slab::Slab;
+
+/// All sessions and all rosters, kept consistent with each other.
+#[derive(Debug, Default)]
+pub(crate) struct Rosters {
+    pub(crate) sessions: Slab<Session>,
+    rosters: Slab<Roster>,
+    deliveries: u64,
+}
+
+/// Who listens to one topic or pattern.
+#[derive(Debug)]
+struct Roster {
+    of: Place,
+    members: Vec<Member>,
+}
+
+/// What a roster is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    Topic(Topic),
+    /// A node of the pattern trie.
+    Pattern(u32),
+}
+
+/// One session in a roster. Sixteen bytes or fewer: a fan-out reads nothing but these.
+#[derive(Clone, Copy, Debug)]
+struct Member {
+    id: SessionId,
+    session: u32,
+    /// Its place in the session's list.
+    seat: u32,
+}
+
+impl Rosters {
+    /// Opens a roster without members; it is the caller's to close it when the last one leaves.
+    pub(crate) fn open(&mut self, of: Place) -> u32 {
+        index(self.rosters.insert(Roster { of, members: Vec::new() }))
+    }
+
+    /// Whether the session is in the roster, by looking through the shorter of their lists.
+    pub(crate) fn has(&self, roster: u32, session: u32) -> bool {
+        self.seat(roster, session).is_some()
+    }
+
+    /// Puts a session, which is not in it yet, into the roster.
+    pub(crate) fn join(&mut self, roster: u32, session: u32) {
+        let theirs = &mut self.sessions[session as usize];
+        let members = &mut self.rosters[roster as usize].members;
+        // Most sessions and most topics have one subscription: no room for four.
+        reserve_first(members);
+        reserve_first(&mut theirs.subscriptions);
+        members.push(Member { id: theirs.id, session, seat: index(theirs.subscriptions.len()) });
+        theirs.subscriptions.push(Seat { roster, index: index(members.len() - 1) });
+    }
+
+    /// Takes a session out of a roster; says what the roster was for when it was the last one there.
+    pub(crate) fn leave(&mut self, roster: u32, session: u32) -> Option<Place> {
+        let seat = self.seat(roster, session)?;
+        self.vacate(session, seat)
+    }
+
+    /// Takes a session out of the roster it joined last; `None` when it is in none.
+    pub(crate) fn leave_any(&mut self, session: u32) -> Option<Option<Place>> {
+        let seat = self.sessions[session as usize].subscriptions.len().checked_sub(1)?;
+        Some(self.vacate(session, seat))
+    }
+
+    /// Lists every member of these rosters once, except one session.
+    pub(crate) fn list(&mut self, rosters: &[u32], except: Option<u32>, list: &mut Vec<Receiver>) {
+        if let [only] = rosters {
+            let members = &self.rosters[*only as usize].members;
+            let heard = members.iter().filter(|member| Some(member.session) != except);
+            list.extend(heard.map(|member| Receiver { session: member.id }));
+            return;
+        }
+        self.deliveries += 1;
+        for roster in rosters {
+            for member in &self.rosters[*roster as usize].members {
+                let session = &mut self.sessions[member.session as usize];
+                if session.listed_in != self.deliveries && Some(member.session) != except {
+                    session.listed_in = self.deliveries;
+                    list.push(Receiver { session: member.id });
+                }
+            }
+        }
+    }
+
+    /// How many rosters are open.
+    pub(crate) fn len(&self) -> usize {
+        self.rosters.len()
+    }
+
+    fn seat(&self, roster: u32, session: u32) -> Option<usize> {
+        let seats = &self.sessions[session as usize].subscriptions;
+        let members = &self.rosters[roster as usize].members;
+        if seats.len() <= members.len() {
+            seats.iter().position(|seat| seat.roster == roster)
+        } else {
+            members.iter().find(|member| member.session == session).map(|member| member.seat as usize)
+        }
+    }
+
+    /// Empties one seat of a session. The last seat and the last member each move into the gap.
+    fn vacate(&mut self, session: u32, seat: usize) -> Option<Place> {
+        let seats = &mut self.sessions[session as usize].subscriptions;
+        let left = seats.swap_remove(seat);
+        if let Some(moved) = seats.get(seat) {
+            self.rosters[moved.roster as usize].members[moved.index as usize].seat = index(seat);
+        }
+        release_if_sparse(seats);
+        let members = &mut self.rosters[left.roster as usize].members;
+        members.swap_remove(left.index as usize);
+        if let Some(moved) = members.get(left.index as usize) {
+            self.sessions[moved.session as usize].subscriptions[moved.seat as usize].index = left.index;
+        }
+        release_if_sparse(members);
+        members.is_empty().then(|| self.rosters.remove(left.roster as usize).of)
+    }
+}
+
+/// A slab's key as the four bytes in which it is kept.
+pub(crate) fn index(key: usize) -> u32 {
+    u32::try_from(key).expect("a process has fewer than 2^32 sessions, topics and patterns")
+}
+
+fn reserve_first<T>(list: &mut Vec<T>) {
+    if list.is_empty() {
+        list.reserve_exact(1);
+    }
+}
+
+fn release_if_sparse<T>(list: &mut Vec<T>) {
+    if list.len() < list.capacity() / 4 {
+        list.shrink_to(list.len() * 2);
+    }
+}

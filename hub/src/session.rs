@@ -1,0 +1,56 @@
+//! What the hub knows of one peer.
+
+use crate::{SessionId, engine::Ticket, rate::Bucket};
+use hubcast_protocol::{ClientId, Refused, Request};
+use std::collections::VecDeque;
+
+/// One peer: who it is and what it listens to.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) id: SessionId,
+    pub(crate) client: ClientId,
+    /// Its entries in rosters; each knows its place there, and the roster knows its place here.
+    pub(crate) subscriptions: Vec<Seat>,
+    /// Whether it hears its own private topic.
+    pub(crate) hears_direct: bool,
+    /// The last delivery that listed it, so that no delivery lists it twice.
+    pub(crate) listed_in: u64,
+    /// Only with a rate limit.
+    pub(crate) bucket: Option<Box<Bucket>>,
+    /// Only while an engine elsewhere has not answered.
+    pub(crate) waiting: Option<Box<Waiting>>,
+}
+
+/// A session between its question to an engine and the answer.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    pub(crate) ticket: Ticket,
+    /// What it sent since, to be performed in order.
+    pub(crate) requests: VecDeque<Result<Request, Refused>>,
+}
+
+/// Where a session stands in one roster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Seat {
+    pub(crate) roster: u32,
+    pub(crate) index: u32,
+}
+
+impl Session {
+    pub(crate) fn new(id: SessionId, client: ClientId, bucket: Option<Bucket>) -> Self {
+        Self {
+            id,
+            client,
+            subscriptions: Vec::new(),
+            hears_direct: true,
+            listed_in: 0,
+            bucket: bucket.map(Box::new),
+            waiting: None,
+        }
+    }
+
+    /// Lets later requests wait until the question with this ticket is answered.
+    pub(crate) fn wait_for(&mut self, ticket: Ticket) {
+        self.waiting = Some(Box::new(Waiting { ticket, requests: VecDeque::new() }));
+    }
+}

@@ -1,0 +1,45 @@
+//! What the hub is told once.
+
+use std::borrow::Cow;
+
+/// What a hub needs to know to greet and to refuse.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Name and version that the welcome tells.
+    pub server: Cow<'static, str>,
+    /// Milliseconds of quiet after which the caller pings, as the welcome tells.
+    pub ping_ms: u64,
+    /// Bytes of a whole request that the caller takes, as the welcome tells.
+    pub message: usize,
+    /// What one session may ask.
+    pub limits: Limits,
+}
+
+/// What one session may ask.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Bytes of a topic or pattern; a longer one is `invalid_topic` or `invalid_pattern`.
+    pub topic: usize,
+    /// Subscriptions at once; one more is `limit_exceeded`. The private topics of a session do not count.
+    pub subscriptions: usize,
+    /// Requests a second, with a second's worth of burst; `None` is no limit. One more is `rate_limited`, and
+    /// who goes on for another second's worth is closed with 4003.
+    pub requests_per_second: Option<u32>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            server: concat!("hubcast/", env!("CARGO_PKG_VERSION")).into(),
+            ping_ms: 25_000,
+            message: 64 * 1024,
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { topic: 1024, subscriptions: 1000, requests_per_second: None }
+    }
+}
