@@ -65,6 +65,11 @@ impl Effects {
         &self.receivers[of.clone()]
     }
 
+    /// How many effects there are.
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()

@@ -122,3 +122,59 @@ impl Node {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::{collection::vec, prelude::*, sample::select};
+    use std::collections::BTreeMap;
+
+    /// Patterns and topics of up to four tokens, few enough to share beginnings all the time.
+    fn texts(tokens: &'static [&'static str], last: &'static [&'static str]) -> impl Strategy<Value = String> {
+        (vec(select(tokens), 0..4), select(last)).prop_map(|(mut tokens, last)| {
+            tokens.push(last);
+            tokens.join(".")
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn the_trie_finds_what_pattern_matches_says_and_only_the_root_outlives_the_last_pattern(
+            steps in vec((texts(&["a", "b", "*"], &["a", "*", ">"]), any::<bool>()), 1..40),
+            topics in vec(texts(&["a", "b", ""], &["a", ""]), 1..8),
+        ) {
+            let mut trie = Patterns::new();
+            let mut present = BTreeMap::new();
+            for (roster, (text, add)) in (0..).zip(steps) {
+                let pattern: Pattern = text.parse().unwrap();
+                if add {
+                    let ours = *present.entry(pattern.clone()).or_insert(roster);
+                    prop_assert_eq!(trie.insert(&pattern, |_| roster), ours);
+                } else if present.remove(&pattern).is_some() {
+                    trie.remove(end_of(&trie, &pattern));
+                }
+                prop_assert_eq!(trie.find(&pattern), present.get(&pattern).copied());
+                for topic in topics.iter().map(|topic| Topic::from(topic.as_str())) {
+                    let mut found = Vec::new();
+                    trie.matching(&topic, &mut found);
+                    found.sort_unstable();
+                    let matching = present.iter().filter(|(pattern, _)| pattern.matches(&topic));
+                    let mut expected: Vec<_> = matching.map(|(_, roster)| *roster).collect();
+                    expected.sort_unstable();
+                    prop_assert_eq!(found, expected, "for {:?} of {:?}", topic, present);
+                }
+            }
+            for pattern in present.keys() {
+                trie.remove(end_of(&trie, pattern));
+            }
+            prop_assert!(trie.is_empty(), "{:?}", trie);
+        }
+    }
+
+    /// The node of a pattern that is in the trie.
+    fn end_of(trie: &Patterns, pattern: &Pattern) -> u32 {
+        pattern.tokens().fold(ROOT, |at, token| trie.nodes[at as usize].child(token).unwrap())
+    }
+}

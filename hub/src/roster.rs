@@ -143,3 +143,75 @@ fn release_if_sparse<T>(list: &mut Vec<T>) {
         list.shrink_to(list.len() * 2);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hubcast_protocol::ClientId;
+    use proptest::{collection::vec, prelude::*};
+
+    fn with_sessions(count: u8) -> Rosters {
+        let mut rosters = Rosters::default();
+        for number in 0..count {
+            let client = ClientId::from_random([number; 16]);
+            rosters.sessions.insert(Session::new(SessionId(number.into()), client, None));
+        }
+        rosters
+    }
+
+    /// Whether every seat leads to a member that leads back to it, and there are no other members.
+    fn is_consistent(all: &Rosters) -> bool {
+        let seats = all.sessions.iter().flat_map(|(session, theirs)| {
+            (0..).zip(&theirs.subscriptions).map(move |(number, seat)| (index(session), number, seat))
+        });
+        let lead_back = seats.clone().all(|(session, number, seat)| {
+            let member = all.rosters[seat.roster as usize].members[seat.index as usize];
+            (member.session, member.seat, member.id) == (session, number, all.sessions[session as usize].id)
+        });
+        lead_back && seats.count() == all.rosters.iter().map(|(_, roster)| roster.members.len()).sum::<usize>()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn seats_and_members_point_at_each_other_whoever_comes_and_goes(
+            steps in vec((0..5u32, 0..5usize), 1..80),
+        ) {
+            let mut all = with_sessions(5);
+            let mut open = [None; 5];
+            for (session, topic) in steps {
+                let roster = *open[topic].get_or_insert_with(|| all.open(Place::Pattern(index(topic))));
+                if all.has(roster, session) {
+                    if let Some(place) = all.leave(roster, session) {
+                        prop_assert_eq!(place, Place::Pattern(index(topic)));
+                        open[topic] = None;
+                    }
+                } else {
+                    all.join(roster, session);
+                }
+                prop_assert!(is_consistent(&all), "{:?}", all);
+            }
+        }
+    }
+
+    #[test]
+    fn a_crowd_that_has_gone_leaves_its_room_behind_for_no_one() {
+        let mut all = with_sessions(200);
+        let roster = all.open(Place::Pattern(0));
+        (0..200).for_each(|session| all.join(roster, session));
+        (1..200).for_each(|session| _ = all.leave(roster, session));
+        assert!(all.rosters[roster as usize].members.capacity() < 10, "{:?}", all.rosters[roster as usize]);
+        assert_eq!(all.leave(roster, 0), Some(Place::Pattern(0)));
+        assert_eq!(all.len(), 0);
+    }
+
+    #[test]
+    fn one_subscription_takes_the_room_of_one() {
+        let mut all = with_sessions(1);
+        let roster = all.open(Place::Pattern(0));
+        all.join(roster, 0);
+        assert_eq!(all.sessions[0].subscriptions.capacity(), 1);
+        assert_eq!(all.rosters[roster as usize].members.capacity(), 1);
+    }
+}

@@ -1,1 +1,39 @@
-//! placeholder
+//! hubcast's server: sockets, threads and HTTP around the hub.
+//!
+//! What a subscriber can observe is decided in the hub; what is about a socket is decided here. A
+//! [`Server`] runs one worker thread a core, each with its own connections; bytes become messages, messages become
+//! inputs of the hub, and the hub's effects become frames that all receivers share.
+//!
+//! ```no_run
+//! use hubcast_server::{Config, Server};
+//! use std::net::TcpListener;
+//!
+//! # async fn serve() -> std::io::Result<()> {
+//! let server = Server::bind(Config::default(), TcpListener::bind("127.0.0.1:8080")?)?;
+//! server.run(async { /* until this completes */ }).await
+//! # }
+//! ```
+
+pub mod frame;
+
+mod accept;
+mod config;
+mod connection;
+mod deadlines;
+mod decoder;
+mod exchange;
+mod frames;
+mod handshake;
+mod http;
+mod limit;
+mod outbox;
+mod pubsub;
+mod server;
+mod service;
+mod thread;
+mod worker;
+
+pub use config::{Config, Drain, HttpLimits, MessageLimits, Timeouts};
+pub use server::Server;
+pub use service::{Farewell, Message, Peer, Service};
+pub use worker::Outbound;

@@ -139,7 +139,8 @@ mod tests {
 
     #[test]
     fn an_endpoint_without_host_or_port_is_refused() {
-        for text in ["", "8080", ":8080", "localhost", "localhost:", "localhost:99999", "::1:80", "[x]:80", "ws://a:80"] {
+        for text in ["", "8080", ":8080", "localhost", "localhost:", "localhost:99999", "::1:80", "[x]:80", "ws://a:80"]
+        {
             assert_eq!(text.parse::<Endpoint>(), Err(NOT_AN_ENDPOINT), "{text}");
         }
     }
@@ -166,8 +167,7 @@ mod tests {
 
     #[test]
     fn a_server_that_listens_everywhere_is_reached_on_this_machine() {
-        let cases =
-            [("0.0.0.0:80", "127.0.0.1:80"), ("[::]:80", "[::1]:80"), ("192.0.2.1:80", "192.0.2.1:80")];
+        let cases = [("0.0.0.0:80", "127.0.0.1:80"), ("[::]:80", "[::1]:80"), ("192.0.2.1:80", "192.0.2.1:80")];
         for (bound, reached) in cases {
             assert_eq!(reachable(bound.parse().unwrap()).to_string(), reached);
         }

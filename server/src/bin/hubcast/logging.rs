@@ -10,7 +10,6 @@ use tracing::level_filters::LevelFilter;
 /// How important an event must be to be logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-#[expect(missing_docs, reason = "the names say it, and documented values would stretch the help over many pages")]
 pub(crate) enum Level {
     Off,
     Error,

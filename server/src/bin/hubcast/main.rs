@@ -1,1 +1,60 @@
-fn main() {}
+//! The program `hubcast`: reads its configuration, then serves, explains the configuration, or loads a server.
+
+mod bench;
+mod checks;
+mod cli;
+mod descriptors;
+mod effective;
+mod endpoints;
+mod file;
+mod logging;
+mod options;
+mod startup;
+mod units;
+
+use cli::{Given, Task};
+use effective::Effective;
+use std::env;
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+/// A server's threads allocate and free small things all day, often one what another allocated.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let line: Vec<OsString> = env::args_os().collect();
+    match cli::read(&line) {
+        Err(usage) => usage.exit(),
+        Ok(Task::Serve(given)) => with_configuration(&given, startup::serve),
+        Ok(Task::CheckConfig(given)) => with_configuration(&given, print),
+        Ok(Task::Bench(args)) => exit_code(bench::run(args), FAILED),
+    }
+}
+
+fn with_configuration(given: &Given, task: fn(&Effective) -> anyhow::Result<()>) -> ExitCode {
+    match Effective::of(given) {
+        Ok(effective) => exit_code(task(&effective), FAILED),
+        Err(wrong) => exit_code(Err(wrong), MISCONFIGURED),
+    }
+}
+
+fn print(effective: &Effective) -> anyhow::Result<()> {
+    let listing = effective.listing(&effective.config()?);
+    io::stdout().write_all(listing.as_bytes())?;
+    Ok(())
+}
+
+fn exit_code(outcome: anyhow::Result<()>, failure: u8) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(failure)
+        }
+    }
+}
+
+const FAILED: u8 = 1;
+const MISCONFIGURED: u8 = 2;

@@ -7,6 +7,7 @@ use crate::endpoints::{Endpoint, Origins};
 use crate::logging::{Format, Level};
 use crate::units::{AutoCount, Count, Period, Size};
 use clap::Args;
+use hubcast_hub::Limits;
 use hubcast_server::{Config, Drain, HttpLimits, MessageLimits, Timeouts};
 use serde::{Deserialize, Serialize};
 
@@ -168,10 +169,10 @@ impl Options {
                 linger: self.linger.0,
             },
             outbox: self.max_outbox.0,
-            requests_per_second: Some(self.requests_per_second.0).filter(|limit| *limit > 0),
-            limits: hubcast_hub::Limits {
+            limits: Limits {
                 topic: self.max_topic.0,
                 subscriptions: self.max_subscriptions.0 as usize,
+                requests_per_second: Some(self.requests_per_second.0).filter(|limit| *limit > 0),
             },
             drain: Drain { spread: self.drain_spread.0, deadline: self.drain_deadline.0 },
         }
@@ -180,7 +181,7 @@ impl Options {
 
 impl Default for Options {
     fn default() -> Self {
-        let Config { http, messages, timeouts, outbox, requests_per_second, limits, drain, .. } = Config::default();
+        let Config { http, messages, timeouts, outbox, limits, drain, .. } = Config::default();
         Self {
             listen: Endpoint::default(),
             workers: AutoCount::Auto,
@@ -194,7 +195,7 @@ impl Default for Options {
             max_topic: Size(limits.topic),
             max_subscriptions: Count::of(limits.subscriptions),
             max_outbox: Size(outbox),
-            requests_per_second: Count(requests_per_second.unwrap_or(0)),
+            requests_per_second: Count(limits.requests_per_second.unwrap_or(0)),
             head_timeout: Period(timeouts.head),
             upgrade_timeout: Period(timeouts.upgrade),
             message_timeout: Period(timeouts.message),
@@ -211,6 +212,7 @@ impl Default for Options {
     }
 }
 
+/// Headings of the help and of the listing, in the order of the fields.
 const SERVER: &str = "Server";
 const LIMITS: &str = "Limits";
 const TIMEOUTS: &str = "Timeouts";
@@ -240,17 +242,9 @@ mod tests {
     #[test]
     fn the_example_file_lists_every_key_with_its_default() {
         let example = include_str!("../../../../hubcast.example.toml");
-        let uncommented: String = example.lines().filter_map(|line| line.strip_prefix("# ")).fold(
-            String::new(),
-            |mut text, line| {
-                if line.split_once(" = ").is_some_and(|(key, _)| !key.contains(' ')) {
-                    text.push_str(line);
-                    text.push('\n');
-                }
-                text
-            },
-        );
-        let listed: Table = uncommented.parse().unwrap();
+        let is_setting = |line: &&str| line.split_once(" = ").is_some_and(|(key, _)| !key.contains(' '));
+        let settings: Vec<_> = example.lines().filter_map(|line| line.strip_prefix("# ")).filter(is_setting).collect();
+        let listed: Table = settings.join("\n").parse().unwrap();
         assert_eq!(listed, Table::try_from(Options::default()).unwrap());
         assert_eq!(listed.try_into::<Options>().unwrap(), Options::default());
         assert_eq!(example.parse::<Table>().unwrap(), Table::new(), "as it stands, the example sets nothing");

@@ -61,7 +61,8 @@ impl FromStr for Period {
 impl fmt::Display for Period {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let millis = self.0.as_millis();
-        let whole = PERIODS.iter().find(|(_, unit)| millis >= u128::from(*unit) && millis % u128::from(*unit) == 0);
+        let whole =
+            PERIODS.iter().find(|(_, unit)| millis >= u128::from(*unit) && millis.is_multiple_of(u128::from(*unit)));
         match whole {
             Some((name, unit)) => write!(f, "{}{name}", millis / u128::from(*unit)),
             None => f.write_str("0s"),

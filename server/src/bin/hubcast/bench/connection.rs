@@ -72,6 +72,13 @@ impl Connection {
         self.stream.write_all(bytes).await.context("the server cut a connection")
     }
 
+    /// Waits until the server has closed, reading past whatever comes before.
+    pub(super) async fn gone(mut self) -> anyhow::Result<()> {
+        let mut passed = [0; 256];
+        while self.stream.read(&mut passed).await.context("the server cut a connection")? > 0 {}
+        Ok(())
+    }
+
     fn poll_read(
         &mut self,
         context: &mut Context<'_>,

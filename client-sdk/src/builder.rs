@@ -1,0 +1,103 @@
+//! A client that is not quite the usual one.
+
+use crate::client::Client;
+use crate::driver::{Driver, Endpoint};
+use crate::error::ConnectError;
+use crate::machine::{Backoff, Config};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a client should be like, then [`ClientBuilder::connect`].
+#[derive(Clone, Debug)]
+#[must_use = "nothing is connected before `connect`"]
+pub struct ClientBuilder {
+    url: String,
+    config: Config,
+    subscription_queue: usize,
+    tls: Option<Arc<rustls::ClientConfig>>,
+}
+
+impl ClientBuilder {
+    pub(crate) fn new(url: &str) -> Self {
+        Self { url: url.to_owned(), config: Config::default(), subscription_queue: 1024, tls: None }
+    }
+
+    /// The first connection must come within this time, whatever number of attempts that takes; ten seconds. Also
+    /// how long one attempt may take later on.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        (self.config.connect_timeout, self.config.attempt_timeout) = (timeout, timeout);
+        self
+    }
+
+    /// Everything that is asked of the server is answered within this time, or fails; 30 seconds. Time without a
+    /// connection counts.
+    pub fn request_timeout(mut self, timeout: Duration) -> Self {
+        self.config.request_timeout = timeout;
+        self
+    }
+
+    /// Closing waits so long for what is unanswered; five seconds.
+    pub fn close_timeout(mut self, timeout: Duration) -> Self {
+        self.config.close_timeout = timeout;
+        self
+    }
+
+    /// The server pings a connection that is quiet; when it is this late with that, the connection is given up; ten
+    /// seconds.
+    pub fn ping_grace(mut self, grace: Duration) -> Self {
+        self.config.ping_grace = grace;
+        self
+    }
+
+    /// How long to wait between attempts; up to 250 milliseconds at first, up to 15 seconds in the end.
+    pub fn backoff(mut self, backoff: Backoff) -> Self {
+        self.config.backoff = backoff;
+        self
+    }
+
+    /// So many requests may wait for a connection or an answer; 1,024. One more fails at once.
+    pub fn request_queue(mut self, requests: usize) -> Self {
+        self.config.queue = requests;
+        self
+    }
+
+    /// So many items wait in a subscription that is not read, unless it says otherwise itself; 1,024.
+    pub fn subscription_queue(mut self, items: usize) -> Self {
+        self.subscription_queue = items;
+        self
+    }
+
+    /// Of so many topics under one pattern the position is kept, to resume them; 512. Of the others it is said, after
+    /// a reconnect, that something may be missing.
+    pub fn topics_per_pattern(mut self, topics: usize) -> Self {
+        self.config.topics_per_pattern = topics;
+        self
+    }
+
+    /// How `wss://` is spoken: other roots of trust than those of the web, or a certificate of the client's own.
+    pub fn tls(mut self, config: Arc<rustls::ClientConfig>) -> Self {
+        self.tls = Some(config);
+        self
+    }
+
+    /// Connects.
+    ///
+    /// # Errors
+    /// As [`Client::connect`].
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub async fn connect(self) -> Result<Client, ConnectError> {
+        let endpoint = Endpoint::new(self.url, self.tls)?;
+        let (orders, status) = Driver::spawn(endpoint, self.config, seed());
+        let client = Client::new(orders, status, self.subscription_queue);
+        client.welcome().await?;
+        Ok(client)
+    }
+}
+
+/// A random number from the operating system's, as the standard library keeps them for its hash maps.
+fn seed() -> u64 {
+    RandomState::new().hash_one(())
+}

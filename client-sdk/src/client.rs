@@ -1,0 +1,223 @@
+//! The handle that a program holds.
+
+use crate::builder::ClientBuilder;
+use crate::driver::Order;
+use crate::error::{CloseError, ConnectError, RequestError};
+use crate::event::Message;
+use crate::inbox::Inbox;
+use crate::machine::{Answer, Closed, Command, Delivery, Ended, Failure, State, Status, SubscriptionId};
+use crate::publish::Publish;
+use crate::subscribe::{self, Subscribe};
+use crate::subscription::{PatternSubscription, Subscription};
+use crate::topic::Topic;
+use hubcast_protocol::event::{self, Presence};
+use hubcast_protocol::request::ReadHistory;
+use hubcast_protocol::{ClientId, Epoch, Position};
+use serde::{Serialize, de::DeserializeOwned};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// A client of one server: connected, and connected again whenever the connection breaks.
+///
+/// Clones are the same client. It closes when [`Client::close`] is called, or when the last clone and the last
+/// subscription are dropped.
+#[derive(Clone, Debug)]
+pub struct Client {
+    shared: Arc<Shared>,
+}
+
+/// What all clones and subscriptions of a client have in common.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    orders: mpsc::UnboundedSender<Order>,
+    status: watch::Receiver<Status>,
+    last_subscription: AtomicU64,
+    pub(crate) subscription_queue: usize,
+}
+
+/// A part of a topic's history, oldest first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct History<T> {
+    /// Which history. When it is not that of the position that was asked from, the past of that position is gone.
+    pub epoch: Epoch,
+    /// Its last offset.
+    pub offset: u64,
+    /// The messages asked for.
+    pub messages: Vec<Message<T>>,
+}
+
+impl Client {
+    /// Connects to a server, such as `ws://127.0.0.1:8080/socket` or `wss://example.org/socket`.
+    ///
+    /// Runs a task on the current tokio runtime for as long as the client lives.
+    ///
+    /// # Errors
+    /// When the address is not one, when the server says that it does not want this client, or when there is no
+    /// connection within ten seconds.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub async fn connect(url: &str) -> Result<Self, ConnectError> {
+        Self::builder(url).connect().await
+    }
+
+    /// A client with other timeouts, pauses and bounds than the usual.
+    pub fn builder(url: &str) -> ClientBuilder {
+        ClientBuilder::new(url)
+    }
+
+    pub(crate) fn new(
+        orders: mpsc::UnboundedSender<Order>,
+        status: watch::Receiver<Status>,
+        subscription_queue: usize,
+    ) -> Self {
+        Self { shared: Arc::new(Shared { orders, status, last_subscription: AtomicU64::new(0), subscription_queue }) }
+    }
+
+    /// Waits for the first welcome.
+    pub(crate) async fn welcome(&self) -> Result<(), ConnectError> {
+        self.shared.call(Command::Connect, None).await?;
+        Ok(())
+    }
+
+    /// Listens to a topic: `.await` what this returns, after saying more about it where that is needed.
+    ///
+    /// ```no_run
+    /// # async fn example(client: hubcast_client::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut world = client.subscribe::<String>("world").last(1).await?;
+    /// while let Some(greeting) = world.next().await {
+    ///     println!("{}", greeting?);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn subscribe<T: DeserializeOwned>(&self, topic: impl Into<Topic<T>>) -> Subscribe<Subscription<T>> {
+        Subscribe::to_topic(self.shared.clone(), topic.into().into_name())
+    }
+
+    /// Listens to all topics that match: tokens separated by `.`, where `*` stands for one token and `>`, as the
+    /// last one, for one or more.
+    pub fn subscribe_pattern<T: DeserializeOwned>(&self, pattern: &str) -> Subscribe<PatternSubscription<T>> {
+        Subscribe::to_pattern(self.shared.clone(), pattern)
+    }
+
+    /// Listens to what is sent to this client alone: published to its [`Client::id`], or to `@` and its user.
+    ///
+    /// The server sends it anyway, so there is nothing to wait for. What is sent to an id after its connection broke
+    /// is lost; the events say so.
+    pub fn direct<T: DeserializeOwned>(&self) -> Subscription<T> {
+        subscribe::direct(&self.shared)
+    }
+
+    /// Publishes a value: `.await` what this returns, after saying more about it where that is needed.
+    ///
+    /// The value is turned into JSON at once.
+    pub fn publish<T: Serialize + ?Sized>(&self, topic: impl Into<Topic<T>>, value: &T) -> Publish {
+        Publish::new(self.shared.clone(), topic.into().into_name(), value)
+    }
+
+    /// Reads a topic's history forward from a position, or the last `limit` messages without one.
+    ///
+    /// # Errors
+    /// When the topic keeps no history, when a message is not a `T`, or when no answer comes in time.
+    pub async fn history<T: DeserializeOwned>(
+        &self,
+        topic: impl Into<Topic<T>>,
+        since: Option<Position>,
+        limit: Option<u32>,
+    ) -> Result<History<T>, RequestError> {
+        let command = Command::History(ReadHistory { topic: topic.into().into_name(), since, limit });
+        let Answer::History(history) = self.shared.call(command, None).await? else { return Err(self.astray()) };
+        let event::History { topic, epoch, offset, messages, .. } = history;
+        let messages = messages.into_iter().map(|entry| {
+            let (topic, payload) = (topic.clone(), entry.payload);
+            Message::decode(&event::Message { topic, epoch: Some(epoch), offset: Some(entry.offset), payload })
+        });
+        Ok(History { epoch, offset, messages: messages.collect::<Result<_, _>>()? })
+    }
+
+    /// Who is subscribed to a topic.
+    ///
+    /// # Errors
+    /// When the topic keeps no presence, or when no answer comes in time.
+    pub async fn presence<T: ?Sized>(&self, topic: impl Into<Topic<T>>) -> Result<Presence, RequestError> {
+        match self.shared.call(Command::Presence(topic.into().into_name()), None).await? {
+            Answer::Presence(presence) => Ok(presence),
+            _ => Err(self.astray()),
+        }
+    }
+
+    /// Asks the server for a sign of life; gives the time that it took. Nothing of this is needed to stay connected.
+    ///
+    /// # Errors
+    /// When no answer comes in time.
+    pub async fn ping(&self) -> Result<Duration, RequestError> {
+        let asked = Instant::now();
+        self.shared.call(Command::Ping, None).await?;
+        Ok(asked.elapsed())
+    }
+
+    /// The id of the latest connection, and its private topic. After a reconnect it is another one.
+    ///
+    /// # Panics
+    /// Never: a client that can be called has been welcomed.
+    pub fn id(&self) -> ClientId {
+        let client = self.shared.status.borrow().client;
+        client.expect("connecting waits for the first welcome, and an id is only ever replaced by the next")
+    }
+
+    /// How the client stands now.
+    pub fn status(&self) -> Status {
+        self.shared.status.borrow().clone()
+    }
+
+    /// How the client stands, to be watched: `changed().await`, then look.
+    pub fn statuses(&self) -> watch::Receiver<Status> {
+        self.shared.status.clone()
+    }
+
+    /// Waits until everything is answered that was asked, then closes for good. All streams end.
+    ///
+    /// # Errors
+    /// When something was still unanswered after five seconds, or when the server ended the client before.
+    pub async fn close(&self) -> Result<(), CloseError> {
+        match self.shared.call(Command::Close, None).await {
+            Err(Failure::Unfinished(unanswered)) => Err(CloseError { unanswered }),
+            _ => Ok(()),
+        }
+    }
+
+    /// An answer that belongs to another command, which the machine never gives.
+    fn astray(&self) -> RequestError {
+        RequestError::Closed(self.shared.closed())
+    }
+}
+
+impl Shared {
+    pub(crate) fn next_subscription(&self) -> SubscriptionId {
+        SubscriptionId(self.last_subscription.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Gives a command and waits for its completion.
+    pub(crate) async fn call(&self, command: Command, inbox: Option<Arc<Inbox>>) -> Result<Answer, Failure> {
+        let (reply, answer) = oneshot::channel();
+        self.tell(Order::Command { command, inbox, reply });
+        // The driver is gone only when the client is closed.
+        answer.await.unwrap_or_else(|_| Err(Failure::Closed { why: self.closed(), key: None }))
+    }
+
+    pub(crate) fn tell(&self, order: Order) {
+        if let Err(mpsc::error::SendError(Order::Listen(_, inbox))) = self.orders.send(order) {
+            inbox.push(Delivery::Ended(Ended::Closed(self.closed())));
+        }
+    }
+
+    fn closed(&self) -> Closed {
+        match &self.status.borrow().state {
+            State::Closed(why) => why.clone(),
+            _ => Closed::ByUser,
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! The task that runs a client: one machine, one socket, one clock.
+
+mod connection;
+mod endpoint;
+mod socket;
+
+pub(crate) use endpoint::Endpoint;
+
+use crate::inbox::Inbox;
+use crate::machine::{
+    Answer, Command, Config, Delivery, Effect, Effects, Failure, Input, Listen, Machine, Source, State, Status,
+    SubscriptionId, Ticket,
+};
+use connection::Connection;
+use std::collections::HashMap;
+use std::future::{pending, poll_fn};
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// Feeds a machine with what happens and carries out what it wants, until it is closed.
+///
+/// Nothing here decides: whatever a user can observe is the machine's.
+#[derive(Debug)]
+pub(crate) struct Driver {
+    machine: Machine,
+    effects: Effects,
+    connection: Connection,
+    orders: mpsc::UnboundedReceiver<Order>,
+    /// Nobody is left who could give an order.
+    is_orphaned: bool,
+    last_ticket: u64,
+    replies: HashMap<Ticket, oneshot::Sender<Result<Answer, Failure>>>,
+    inboxes: HashMap<SubscriptionId, Arc<Inbox>>,
+    status: watch::Sender<Status>,
+}
+
+/// What the program's handles tell their driver.
+#[derive(Debug)]
+pub(crate) enum Order {
+    /// Do this and say what came of it; of a subscribe, into this inbox.
+    Command { command: Command, inbox: Option<Arc<Inbox>>, reply: oneshot::Sender<Result<Answer, Failure>> },
+    /// Hear the private topics.
+    Listen(SubscriptionId, Arc<Inbox>),
+    /// Hear something no longer.
+    Unsubscribe(SubscriptionId),
+}
+
+enum Happened {
+    Order(Option<Order>),
+    Socket(Input),
+    Deadline,
+}
+
+impl Driver {
+    /// Starts a driver on the current runtime.
+    pub(crate) fn spawn(
+        endpoint: Endpoint,
+        config: Config,
+        seed: u64,
+    ) -> (mpsc::UnboundedSender<Order>, watch::Receiver<Status>) {
+        // Unbounded, because dropping a subscription cannot wait; the machine bounds what may be asked.
+        let (sender, orders) = mpsc::unbounded_channel();
+        let (status, watcher) = watch::channel(Status { state: State::Connecting, client: None, user: None });
+        let driver = Self {
+            machine: Machine::new(config, seed),
+            effects: Effects::new(),
+            connection: Connection::new(endpoint),
+            orders,
+            is_orphaned: false,
+            last_ticket: 0,
+            replies: HashMap::new(),
+            inboxes: HashMap::new(),
+            status,
+        };
+        tokio::spawn(driver.run());
+        (sender, watcher)
+    }
+
+    async fn run(mut self) {
+        while !self.machine.is_closed() {
+            match self.next().await {
+                Happened::Order(Some(order)) => self.order(order),
+                Happened::Order(None) => {
+                    self.is_orphaned = true;
+                    self.command(Command::Close, None);
+                }
+                Happened::Socket(input) => self.machine.handle(now(), input, &mut self.effects),
+                Happened::Deadline => self.machine.handle_timeout(now(), &mut self.effects),
+            }
+            self.carry_out().await;
+        }
+        // What is on its way is answered too, and what comes later finds nobody.
+        self.orders.close();
+        while let Some(order) = self.orders.recv().await {
+            self.order(order);
+            self.carry_out().await;
+        }
+    }
+
+    async fn next(&mut self) -> Happened {
+        let deadline = self.machine.poll_timeout();
+        tokio::select! {
+            order = self.orders.recv(), if !self.is_orphaned => Happened::Order(order),
+            input = poll_fn(|context| self.connection.poll(context)) => Happened::Socket(input),
+            () = sleep_until(deadline) => Happened::Deadline,
+        }
+    }
+
+    fn order(&mut self, order: Order) {
+        match order {
+            Order::Command { command, inbox, reply } => {
+                if let (Command::Subscribe(id, _), Some(inbox)) = (&command, inbox) {
+                    self.inboxes.insert(*id, inbox);
+                }
+                self.command(command, Some(reply));
+            }
+            Order::Listen(id, inbox) => {
+                if self.machine.is_closed() {
+                    return end(&inbox, &self.status);
+                }
+                self.inboxes.insert(id, inbox);
+                self.command(Command::Subscribe(id, Listen::live(Source::Direct)), None);
+            }
+            Order::Unsubscribe(id) => {
+                self.inboxes.remove(&id);
+                self.machine.handle(now(), Input::Unsubscribe(id), &mut self.effects);
+            }
+        }
+    }
+
+    fn command(&mut self, command: Command, reply: Option<oneshot::Sender<Result<Answer, Failure>>>) {
+        self.last_ticket += 1;
+        let ticket = Ticket(self.last_ticket);
+        if let Some(reply) = reply {
+            self.replies.insert(ticket, reply);
+        }
+        self.machine.handle(now(), Input::Command(ticket, command), &mut self.effects);
+    }
+
+    async fn carry_out(&mut self) {
+        let mut effects = std::mem::take(&mut self.effects);
+        for effect in effects.drain(..) {
+            match effect {
+                Effect::Connect => self.connection.open(),
+                Effect::Send(text) => self.connection.send(text),
+                Effect::Close(code) => self.connection.close(code).await,
+                Effect::Deliver(id, delivery) => self.deliver(id, delivery),
+                Effect::Complete(ticket, result) => {
+                    if let Some(reply) = self.replies.remove(&ticket) {
+                        // Who gave up waiting does not want to know.
+                        let _ = reply.send(result);
+                    }
+                }
+                Effect::Status(status) => _ = self.status.send_replace(status),
+            }
+        }
+        self.effects = effects;
+    }
+
+    fn deliver(&mut self, id: SubscriptionId, delivery: Delivery) {
+        let inbox = match delivery {
+            Delivery::Ended(_) => self.inboxes.remove(&id),
+            _ => self.inboxes.get(&id).cloned(),
+        };
+        if let Some(inbox) = inbox {
+            inbox.push(delivery);
+        }
+    }
+}
+
+impl Drop for Driver {
+    /// A runtime that shuts down drops its tasks where they stand: no reader may wait for ever.
+    fn drop(&mut self) {
+        self.inboxes.values().for_each(|inbox| end(inbox, &self.status));
+    }
+}
+
+fn end(inbox: &Inbox, status: &watch::Sender<Status>) {
+    let why = match &status.borrow().state {
+        State::Closed(why) => why.clone(),
+        _ => crate::machine::Closed::ByUser,
+    };
+    inbox.push(Delivery::Ended(why.into()));
+}
+
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => pending().await,
+    }
+}
+
+/// The runtime's clock, which a test may hold.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}

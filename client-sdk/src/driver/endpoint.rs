@@ -1,0 +1,95 @@
+//! Where the server is, and how it is reached.
+
+use super::socket::Socket;
+use crate::error::ConnectError;
+use crate::machine::Disconnection;
+use hubcast_protocol::SUBPROTOCOL;
+use rustls::{ClientConfig, RootCertStore, crypto::ring};
+use std::error::Error as _;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_tungstenite::tungstenite::client::{IntoClientRequest, uri_mode};
+use tokio_tungstenite::tungstenite::error::{Error, ProtocolError};
+use tokio_tungstenite::tungstenite::handshake::client::Request;
+use tokio_tungstenite::tungstenite::http::{HeaderValue, Response, StatusCode, header};
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::{Connector, connect_async_tls_with_config};
+
+/// The address of a server, with everything that a handshake needs.
+#[derive(Clone, Debug)]
+pub(crate) struct Endpoint {
+    url: String,
+    tls: Arc<ClientConfig>,
+}
+
+impl Endpoint {
+    /// Checks the address; without a TLS configuration the roots of the web are trusted.
+    pub(crate) fn new(url: String, tls: Option<Arc<ClientConfig>>) -> Result<Self, ConnectError> {
+        let checked = (&url).into_client_request().and_then(|request| uri_mode(request.uri()).map(|_| ()));
+        match checked {
+            Ok(()) => Ok(Self { url, tls: tls.unwrap_or_else(web_roots) }),
+            Err(error) => Err(ConnectError::InvalidUrl { url, reason: error.to_string() }),
+        }
+    }
+
+    /// Makes one connection.
+    pub(super) async fn open(self) -> Result<Socket, Disconnection> {
+        let request = self.request().map_err(refusal)?;
+        let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER);
+        let connector = Connector::Rustls(self.tls);
+        match connect_async_tls_with_config(request, Some(config), true, Some(connector)).await {
+            Ok((socket, _)) => Ok(Socket::new(socket)),
+            Err(error) => Err(refusal(error)),
+        }
+    }
+
+    fn request(&self) -> Result<Request, Error> {
+        let mut request = self.url.as_str().into_client_request()?;
+        request.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
+        Ok(request)
+    }
+}
+
+/// What a failed handshake means: whether another try might go better.
+fn refusal(error: Error) -> Disconnection {
+    match error {
+        Error::Http(response) => refused(&response),
+        Error::Protocol(ProtocolError::SecWebSocketSubProtocolError(_)) => {
+            Disconnection::Rejected { reason: format!("the server does not speak {SUBPROTOCOL}") }
+        }
+        Error::Url(_) | Error::HttpFormat(_) | Error::Tls(_) => Disconnection::Rejected { reason: error.to_string() },
+        Error::Io(error) if is_about_the_certificate(&error) => Disconnection::Rejected { reason: error.to_string() },
+        error => Disconnection::Lost { reason: error.to_string(), retry_after: None },
+    }
+}
+
+fn refused<B>(response: &Response<B>) -> Disconnection {
+    let status = response.status();
+    let reason = format!("it answered {status}");
+    let is_temporary =
+        status.is_server_error() || [StatusCode::TOO_MANY_REQUESTS, StatusCode::REQUEST_TIMEOUT].contains(&status);
+    if !is_temporary {
+        return Disconnection::Rejected { reason };
+    }
+    let seconds = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+    Disconnection::Lost { reason, retry_after: seconds.map(Duration::from_secs) }
+}
+
+fn is_about_the_certificate(error: &io::Error) -> bool {
+    let cause = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    let source = error.source().and_then(|source| source.downcast_ref::<rustls::Error>());
+    matches!(cause.or(source), Some(rustls::Error::InvalidCertificate(_)))
+}
+
+/// TLS with an explicit provider: a program may hold several, and then none is the default one.
+fn web_roots() -> Arc<ClientConfig> {
+    let roots = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("ring supports the default protocol versions");
+    Arc::new(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// Messages are short as a rule; tungstenite's own 128 KiB would be most of what an idle client costs.
+const READ_BUFFER: usize = 16 * 1024;

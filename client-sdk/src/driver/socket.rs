@@ -1,0 +1,99 @@
+//! One WebSocket: frames out of a queue, inputs in.
+
+use crate::machine::{Disconnection, Input};
+use futures_util::{Sink, Stream, StreamExt};
+use hubcast_protocol::CloseCode;
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, frame::coding};
+use tokio_tungstenite::tungstenite::{self, Error};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+
+/// A connection that reads while it writes, so that neither direction waits for the other.
+#[derive(Debug)]
+pub(super) struct Socket {
+    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    /// Bounded by what the machine lets be under way.
+    outgoing: VecDeque<Message>,
+    is_flushed: bool,
+}
+
+impl Socket {
+    pub(super) fn new(socket: WebSocketStream<MaybeTlsStream<TcpStream>>) -> Self {
+        Self { socket, outgoing: VecDeque::new(), is_flushed: true }
+    }
+
+    pub(super) fn send(&mut self, text: String) {
+        self.outgoing.push_back(Message::text(text));
+    }
+
+    /// Writes what can be written and reads one frame; after a `Disconnected` it is over.
+    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Input> {
+        if let Poll::Ready(Err(error)) = self.poll_write(context) {
+            return Poll::Ready(Input::Disconnected(lost(&error)));
+        }
+        match Pin::new(&mut self.socket).poll_next(context) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Some(Ok(Message::Text(text)))) => Poll::Ready(Input::Frame(text.as_str().to_owned())),
+            Poll::Ready(Some(Ok(Message::Close(frame)))) => {
+                // Answers the close frame; whether that arrives is the server's concern.
+                let _ = Pin::new(&mut self.socket).poll_flush(context);
+                Poll::Ready(Input::Disconnected(closed(frame)))
+            }
+            Poll::Ready(Some(Ok(_))) => Poll::Ready(Input::Heard),
+            Poll::Ready(Some(Err(error))) => Poll::Ready(Input::Disconnected(lost(&error))),
+            Poll::Ready(None) => Poll::Ready(Input::Disconnected(lost(&Error::ConnectionClosed))),
+        }
+    }
+
+    /// Says goodbye as RFC 6455 wants it: close frame, answer, end; within a bounded time.
+    pub(super) async fn close(mut self, code: CloseCode) {
+        let frame = CloseFrame { code: coding::CloseCode::from(code.0), reason: "".into() };
+        let goodbye = async {
+            for message in std::mem::take(&mut self.outgoing) {
+                futures_util::SinkExt::feed(&mut self.socket, message).await?;
+            }
+            self.socket.close(Some(frame)).await?;
+            while let Some(read) = self.socket.next().await {
+                read?;
+            }
+            Ok::<_, Error>(())
+        };
+        // A server that does not answer is left without a goodbye.
+        let _ = tokio::time::timeout(GOODBYE, goodbye).await;
+    }
+
+    fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<tungstenite::Result<()>> {
+        let mut socket = Pin::new(&mut self.socket);
+        while !self.outgoing.is_empty() {
+            std::task::ready!(socket.as_mut().poll_ready(context))?;
+            if let Some(message) = self.outgoing.pop_front() {
+                socket.as_mut().start_send(message)?;
+                self.is_flushed = false;
+            }
+        }
+        if !self.is_flushed {
+            std::task::ready!(socket.poll_flush(context))?;
+            self.is_flushed = true;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+fn closed(frame: Option<CloseFrame>) -> Disconnection {
+    match frame {
+        Some(frame) => {
+            Disconnection::Closed { code: CloseCode(frame.code.into()), reason: frame.reason.as_str().to_owned() }
+        }
+        None => Disconnection::Lost { reason: "the server closed without saying why".into(), retry_after: None },
+    }
+}
+
+fn lost(error: &Error) -> Disconnection {
+    Disconnection::Lost { reason: error.to_string(), retry_after: None }
+}
+
+const GOODBYE: Duration = Duration::from_secs(1);

@@ -1,0 +1,75 @@
+//! What a subscription brings, with the program's own types.
+
+use crate::machine::{Ended, Gap, Resumed};
+use hubcast_protocol::event::{self, Member};
+use hubcast_protocol::{Payload, Position, Topic};
+use serde::de::DeserializeOwned;
+
+/// Everything that a subscription can say.
+///
+/// After every reconnect there is exactly one `Resumed`. Unless it says that everything was recovered, a `Gap` says
+/// what is missing: nothing is ever left out without one.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Event<T> {
+    /// A publication.
+    Message(Message<T>),
+    /// The subscription stands again after its connection was lost.
+    Resumed(Resumed),
+    /// Publications that this subscription does not get.
+    Gap(Gap),
+    /// Somebody subscribed; only when presence was asked for.
+    Joined(Member),
+    /// Somebody is gone; only when presence was asked for.
+    Left(Member),
+}
+
+/// A publication, with where it was published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message<T> {
+    /// Where it was published.
+    pub topic: Topic,
+    /// A position to resume after this message; `None` on a topic without history.
+    pub position: Option<Position>,
+    /// What was published.
+    pub value: T,
+}
+
+/// An item of a stream that is not what was expected.
+#[derive(Debug, thiserror::Error)]
+pub enum ItemError {
+    /// A message is not of the stream's type; the stream goes on.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// The subscription ended without the program's doing; nothing comes after this.
+    #[error(transparent)]
+    Ended(#[from] Ended),
+}
+
+/// A message that is not of the expected type.
+#[derive(Debug, thiserror::Error)]
+#[error("a message on {topic:?} is not of the expected type: {source}")]
+pub struct DecodeError {
+    /// Where it was published.
+    pub topic: Topic,
+    /// Where in the history it is.
+    pub position: Option<Position>,
+    /// What it is instead.
+    pub payload: Payload,
+    /// Why that does not fit.
+    pub source: serde_json::Error,
+}
+
+impl<T: DeserializeOwned> Message<T> {
+    pub(crate) fn decode(message: &event::Message) -> Result<Self, DecodeError> {
+        let (topic, position) = (message.topic.clone(), message.position());
+        let value = match &message.payload {
+            Payload::Text(text) => serde_json::from_value(serde_json::Value::from(text.as_ref())),
+            Payload::Json(json) => serde_json::from_str(json.get()),
+        };
+        match value {
+            Ok(value) => Ok(Self { topic, position, value }),
+            Err(source) => Err(DecodeError { topic, position, payload: message.payload.clone(), source }),
+        }
+    }
+}

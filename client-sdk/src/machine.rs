@@ -1,0 +1,238 @@
+//! The client without its socket: what happened goes in, what is to be done comes out.
+//!
+//! A [`Machine`] knows no socket, no clock and no runtime. Whoever drives it, the driver of this crate or a
+//! simulation in virtual time, passes every [`Input`] to [`Machine::handle`], carries out the [`Effect`]s in order, and
+//! calls [`Machine::handle_timeout`] when [`Machine::poll_timeout`] has come. The same seed and inputs give the same
+//! effects.
+
+mod calls;
+mod commands;
+mod config;
+mod effect;
+mod input;
+mod link;
+mod listener;
+mod listeners;
+mod progress;
+mod random;
+mod session;
+
+pub use config::{Backoff, Config};
+pub use effect::{
+    Answer, Closed, Delivery, Effect, Effects, Ended, Failure, Gap, GapReason, Published, Refused, Resumed, State,
+    Status,
+};
+pub use input::{Command, Disconnection, Input, Listen, Source, SubscriptionId, Ticket};
+
+use calls::Calls;
+use hubcast_protocol::{ClientId, CloseCode};
+use link::{Due, Link, after};
+use listeners::Listeners;
+use random::Random;
+use std::time::Instant;
+
+/// One client: connects, subscribes, publishes, and does it again when the connection breaks.
+///
+/// It starts with [`Command::Connect`] and ends with [`Command::Close`], or when the server says not to come back.
+/// Every command is completed exactly once; after the end, at once.
+#[derive(Debug)]
+pub struct Machine {
+    config: Config,
+    link: Link,
+    calls: Calls,
+    listeners: Listeners,
+    /// What the session takes as one request, in bytes.
+    message_limit: u64,
+    last_id: u64,
+    key_prefix: u64,
+    /// When subscriptions are tried again that the server could not take for a while, and how often that happened.
+    retry_at: Option<Instant>,
+    refusals: u32,
+    connecting: Option<(Ticket, Instant)>,
+    closing: Option<Closing>,
+    closed: Option<Closed>,
+    /// Why the last connection ended, for who waits for the first.
+    last_loss: String,
+    client: Option<ClientId>,
+    user: Option<Box<str>>,
+    status: Option<Status>,
+}
+
+/// What is still to be waited for before the end.
+#[derive(Debug)]
+struct Closing {
+    tickets: Vec<Ticket>,
+    until: Instant,
+}
+
+impl Machine {
+    /// A machine that waits for [`Command::Connect`]. The seed decides its random pauses and the keys of its
+    /// publications: clients of one server need different ones.
+    pub fn new(config: Config, seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        Self {
+            key_prefix: random.next(),
+            link: Link::new(&config, Random::new(random.next())),
+            calls: Calls::new(&config),
+            listeners: Listeners::new(config.topics_per_pattern),
+            config,
+            message_limit: u64::MAX,
+            last_id: 0,
+            retry_at: None,
+            refusals: 0,
+            connecting: None,
+            closing: None,
+            closed: None,
+            last_loss: "no attempt came to an end".to_owned(),
+            client: None,
+            user: None,
+            status: None,
+        }
+    }
+
+    /// Takes one input and pushes what it causes.
+    pub fn handle(&mut self, now: Instant, input: Input, effects: &mut Effects) {
+        match input {
+            Input::Command(ticket, command) => self.command(now, ticket, command, effects),
+            Input::Unsubscribe(subscription) => self.give_up(subscription, Failure::Unsubscribed, effects),
+            Input::Connected => self.link.connected(),
+            Input::Heard => self.link.heard(now),
+            Input::Frame(text) => self.frame(now, &text, effects),
+            Input::Disconnected(why) if self.link.is_open() => self.disconnected(now, why, effects),
+            // Of a connection that was given up already.
+            Input::Disconnected(_) => {}
+        }
+        self.settle(now, effects);
+    }
+
+    /// When [`Machine::handle_timeout`] is to be called, if nothing else happens before.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        if self.closed.is_some() {
+            return None;
+        }
+        let deadlines = [
+            self.link.timeout(),
+            self.calls.timeout(),
+            self.listeners.timeout(),
+            self.retry_at,
+            self.connecting.map(|(_, until)| until),
+            self.closing.as_ref().map(|closing| closing.until),
+        ];
+        deadlines.into_iter().flatten().min()
+    }
+
+    /// Does what is due; with nothing due it does nothing.
+    pub fn handle_timeout(&mut self, now: Instant, effects: &mut Effects) {
+        let passed = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        if self.closed.is_some() {
+            return;
+        }
+        if let Some((_, until)) = self.connecting
+            && until <= now
+        {
+            let reason = std::mem::take(&mut self.last_loss);
+            return self.end(Closed::NoConnection { within: self.config.connect_timeout, reason }, effects);
+        }
+        while let Some(call) = self.calls.expired(now) {
+            let subscription = call.subscription;
+            let (ticket, result) = call.timed_out();
+            effects.push(Effect::Complete(ticket, result));
+            if let Some(subscription) = subscription {
+                self.unsubscribe(subscription, effects);
+            }
+        }
+        if passed(self.listeners.timeout()) {
+            self.abandon(now, "a subscription was not confirmed in time", effects);
+        }
+        match self.link.due(now) {
+            Some(Due::Connect) => self.link.connect(now, effects),
+            Some(Due::GiveUp(why)) => self.abandon(now, why, effects),
+            None => {}
+        }
+        if passed(self.retry_at) {
+            self.resume(now, effects);
+        }
+        self.settle(now, effects);
+    }
+
+    /// Whether it is over: nothing is sent or delivered any more, and every command fails at once.
+    pub fn is_closed(&self) -> bool {
+        self.closed.is_some()
+    }
+
+    /// Gives up a connection that does not do what it should.
+    fn abandon(&mut self, now: Instant, why: &str, effects: &mut Effects) {
+        if self.link.is_open() {
+            effects.push(Effect::Close(CloseCode::PING_TIMEOUT));
+            self.disconnected(now, Disconnection::Lost { reason: why.to_owned(), retry_after: None }, effects);
+        }
+    }
+
+    fn disconnected(&mut self, now: Instant, why: Disconnection, effects: &mut Effects) {
+        self.listeners.cut();
+        self.retry_at = None;
+        match why {
+            Disconnection::Closed { code, reason } if !code.may_reconnect() => {
+                self.link.lost(now, None);
+                self.end(Closed::ByServer { code, reason }, effects);
+            }
+            Disconnection::Rejected { reason } => {
+                self.link.lost(now, None);
+                self.end(Closed::Rejected { reason }, effects);
+            }
+            Disconnection::Closed { code, reason } => {
+                self.last_loss = format!("the server closed the connection: {reason} ({code})");
+                self.link.lost(now, None);
+            }
+            Disconnection::Lost { reason, retry_after } => {
+                self.last_loss = reason;
+                self.link.lost(now, retry_after);
+            }
+        }
+    }
+
+    /// Whatever happened: ends when there is nothing left to wait for, and says how the client stands.
+    fn settle(&mut self, now: Instant, effects: &mut Effects) {
+        if let Some(closing) = &self.closing
+            && (self.calls.len() == 0 || closing.until <= now)
+        {
+            self.end(Closed::ByUser, effects);
+        }
+        let state = match &self.closed {
+            Some(why) => Some(State::Closed(why.clone())),
+            None => self.link.state(),
+        };
+        let Some(state) = state else { return };
+        if self.status.as_ref().is_none_or(|status| status.state != state || status.client != self.client) {
+            let status = Status { state, client: self.client, user: self.user.clone() };
+            effects.push(Effect::Status(status.clone()));
+            self.status = Some(status);
+        }
+    }
+
+    /// Closes what there is, fails what is unanswered, and tells everyone.
+    fn end(&mut self, why: Closed, effects: &mut Effects) {
+        self.link.close(CloseCode::NORMAL, effects);
+        self.closed = Some(why.clone());
+        let unfinished = self.calls.len();
+        for call in self.calls.take_all() {
+            let ticket = call.ticket;
+            let failure = Failure::Closed { why: why.clone(), key: call.into_key() };
+            effects.push(Effect::Complete(ticket, Err(failure)));
+        }
+        if let Some((ticket, _)) = self.connecting.take() {
+            effects.push(Effect::Complete(ticket, Err(Failure::Closed { why: why.clone(), key: None })));
+        }
+        let everyone = self.listeners.ids();
+        self.listeners.end(&everyone, &Ended::Closed(why), effects);
+        let closed = if unfinished == 0 { Ok(Answer::Closed) } else { Err(Failure::Unfinished(unfinished)) };
+        for ticket in self.closing.take().into_iter().flat_map(|closing| closing.tickets) {
+            effects.push(Effect::Complete(ticket, closed.clone()));
+        }
+    }
+
+    fn next_id(&mut self) -> u64 {
+        self.last_id += 1;
+        self.last_id
+    }
+}

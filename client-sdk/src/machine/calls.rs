@@ -1,0 +1,124 @@
+//! Requests that wait for a connection or for their answer.
+
+use super::config::Config;
+use super::effect::{Answer, Failure};
+use super::input::{SubscriptionId, Ticket};
+use super::link::after;
+use hubcast_protocol::request::{Action, Request};
+use hubcast_protocol::{Event, RequestId};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// Every command that is not completed yet and needs an answer of the server, by the id of its request.
+///
+/// A call stays here when its connection breaks, and is sent again on the next one: reads change nothing, a
+/// subscribe is the same as once, and a publish carries its key.
+#[derive(Debug)]
+pub(super) struct Calls {
+    /// In the order of the commands, which is also that of the deadlines: all wait equally long.
+    open: BTreeMap<u64, Call>,
+    most: usize,
+    timeout: Duration,
+}
+
+#[derive(Debug)]
+pub(super) struct Call {
+    pub(super) ticket: Ticket,
+    pub(super) request: Request,
+    /// Whose first subscribe this is.
+    pub(super) subscription: Option<SubscriptionId>,
+    deadline: Instant,
+}
+
+impl Calls {
+    pub(super) fn new(config: &Config) -> Self {
+        Self { open: BTreeMap::new(), most: config.queue, timeout: config.request_timeout }
+    }
+
+    pub(super) fn insert(
+        &mut self,
+        now: Instant,
+        id: u64,
+        ticket: Ticket,
+        action: Action,
+        subscription: Option<SubscriptionId>,
+    ) {
+        let request = Request::new(RequestId::Number(id), action);
+        self.open.insert(id, Call { ticket, request, subscription, deadline: after(now, self.timeout) });
+    }
+
+    pub(super) fn get(&self, id: u64) -> Option<&Call> {
+        self.open.get(&id)
+    }
+
+    /// Takes the call out that an event answers; `None` when nothing, or something else, was asked with this id.
+    pub(super) fn answered(&mut self, id: &RequestId, answer: &Event) -> Option<Call> {
+        let RequestId::Number(id) = id else { return None };
+        let fits = match (&self.open.get(id)?.request.action, answer) {
+            (Action::Subscribe(asked), Event::Subscribed(reply)) => asked.target == reply.about.clone().into(),
+            (Action::Publish(_), Event::Published(_))
+            | (Action::History(_), Event::History(_))
+            | (Action::Presence(_), Event::Presence(_))
+            | (Action::Ping, Event::Pong(_))
+            | (_, Event::Error(_)) => true,
+            _ => false,
+        };
+        if fits { self.open.remove(id) } else { None }
+    }
+
+    pub(super) fn remove(&mut self, id: u64) -> Option<Call> {
+        self.open.remove(&id)
+    }
+
+    /// Takes out the first subscribe of a subscription, if it is still under way.
+    pub(super) fn remove_subscribe(&mut self, subscription: SubscriptionId) -> Option<Call> {
+        let mut calls = self.open.iter();
+        let (&id, _) = calls.find(|(_, call)| call.subscription == Some(subscription))?;
+        self.open.remove(&id)
+    }
+
+    /// Takes out the oldest call if it has waited long enough.
+    pub(super) fn expired(&mut self, now: Instant) -> Option<Call> {
+        let oldest = self.open.first_entry()?;
+        (oldest.get().deadline <= now).then(|| oldest.remove())
+    }
+
+    pub(super) fn take_all(&mut self) -> impl Iterator<Item = Call> + use<> {
+        std::mem::take(&mut self.open).into_values()
+    }
+
+    pub(super) fn ids(&self) -> Vec<u64> {
+        self.open.keys().copied().collect()
+    }
+
+    pub(super) fn subscriptions(&self) -> Vec<SubscriptionId> {
+        self.open.values().filter_map(|call| call.subscription).collect()
+    }
+
+    pub(super) fn timeout(&self) -> Option<Instant> {
+        self.open.first_key_value().map(|(_, call)| call.deadline)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.open.len() >= self.most
+    }
+}
+
+impl Call {
+    /// The key of a publish, to be handed back when nobody knows whether it happened.
+    pub(super) fn into_key(self) -> Option<Box<str>> {
+        match self.request.action {
+            Action::Publish(publish) => publish.key,
+            _ => None,
+        }
+    }
+
+    /// What the program is told when no answer came.
+    pub(super) fn timed_out(self) -> (Ticket, Result<Answer, Failure>) {
+        (self.ticket, Err(Failure::Timeout { key: self.into_key() }))
+    }
+}

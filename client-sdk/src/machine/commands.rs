@@ -1,0 +1,140 @@
+//! What the program wants.
+
+use super::effect::{Answer, Effect, Effects, Failure};
+use super::input::{Command, Listen, Source, SubscriptionId, Ticket};
+use super::{Closing, Machine, after};
+use hubcast_protocol::request::{Action, Publish, Request};
+use hubcast_protocol::{RequestId, typed};
+use std::time::Instant;
+
+impl Machine {
+    pub(super) fn command(&mut self, now: Instant, ticket: Ticket, command: Command, effects: &mut Effects) {
+        if let Some(result) = self.at_the_end(&command, ticket) {
+            return effects.extend(result.map(|result| Effect::Complete(ticket, result)));
+        }
+        let action = match command {
+            Command::Connect => return self.connect(now, ticket, effects),
+            Command::Close => return self.close(now, ticket, effects),
+            Command::Subscribe(subscription, listen) => {
+                return self.subscribe(now, ticket, subscription, listen, effects);
+            }
+            Command::Publish(publish) => Action::Publish(self.keyed(publish)),
+            Command::History(history) => Action::History(history),
+            Command::Presence(topic) => Action::Presence(topic),
+            Command::Ping => Action::Ping,
+        };
+        self.call(now, ticket, action, None, effects);
+    }
+
+    /// What becomes of a command when the client is closed or closing; `None` when it is neither. The answer to a
+    /// second close comes with that to the first.
+    fn at_the_end(&mut self, command: &Command, ticket: Ticket) -> Option<Option<Result<Answer, Failure>>> {
+        match (command, &mut self.closing, &self.closed) {
+            (_, None, None) => None,
+            (Command::Close, _, Some(_)) => Some(Some(Ok(Answer::Closed))),
+            (Command::Close, Some(closing), None) => {
+                closing.tickets.push(ticket);
+                Some(None)
+            }
+            (_, _, why) => {
+                let why = why.clone().unwrap_or(super::Closed::ByUser);
+                Some(Some(Err(Failure::Closed { why, key: None })))
+            }
+        }
+    }
+
+    fn connect(&mut self, now: Instant, ticket: Ticket, effects: &mut Effects) {
+        if self.link.state().is_some() {
+            effects.push(Effect::Complete(ticket, Ok(Answer::Connected)));
+            return;
+        }
+        self.connecting = Some((ticket, after(now, self.config.connect_timeout)));
+        self.link.connect(now, effects);
+    }
+
+    /// Stops listening at once, and waits for the answers to everything else.
+    fn close(&mut self, now: Instant, ticket: Ticket, effects: &mut Effects) {
+        for subscription in self.calls.subscriptions() {
+            let why = super::Closed::ByUser;
+            self.give_up(subscription, Failure::Closed { why, key: None }, effects);
+        }
+        self.closing = Some(Closing { tickets: vec![ticket], until: after(now, self.config.close_timeout) });
+    }
+
+    fn subscribe(&mut self, now: Instant, ticket: Ticket, id: SubscriptionId, listen: Listen, effects: &mut Effects) {
+        if self.calls.is_full() {
+            effects.push(Effect::Complete(ticket, Err(Failure::QueueFull)));
+            return;
+        }
+        let source = listen.source.clone();
+        self.listeners.insert(id, listen);
+        match self.listeners.subscribe(id) {
+            Some(subscribe) => self.call(now, ticket, Action::Subscribe(subscribe), Some(id), effects),
+            None => {
+                debug_assert_eq!(source, Source::Direct, "every other source has a target to ask for");
+                if self.link.is_ready() {
+                    self.listeners.go_direct(id, effects);
+                }
+                effects.push(Effect::Complete(ticket, Ok(Answer::Subscribed)));
+            }
+        }
+    }
+
+    /// Asks the server, now or as soon as there is a connection.
+    fn call(
+        &mut self,
+        now: Instant,
+        ticket: Ticket,
+        action: Action,
+        subscription: Option<SubscriptionId>,
+        effects: &mut Effects,
+    ) {
+        if self.calls.is_full() {
+            effects.push(Effect::Complete(ticket, Err(Failure::QueueFull)));
+            return;
+        }
+        let id = self.next_id();
+        self.calls.insert(now, id, ticket, action, subscription);
+        if self.link.is_ready() {
+            self.send_call(id, effects);
+        }
+    }
+
+    /// Sends one call that is still open, unless the server would close the connection because of its size.
+    pub(super) fn send_call(&mut self, id: u64, effects: &mut Effects) {
+        let Some(call) = self.calls.get(id) else { return };
+        let text = typed::encode_request(&call.request);
+        let (size, limit) = (text.len(), self.message_limit);
+        if size as u64 <= limit {
+            effects.push(Effect::Send(text));
+        } else if let Some(call) = self.calls.remove(id) {
+            effects.push(Effect::Complete(call.ticket, Err(Failure::TooLarge { size, limit })));
+            if let Some(subscription) = call.subscription {
+                self.unsubscribe(subscription, effects);
+            }
+        }
+    }
+
+    /// Ends a subscription that its user gives up, also where it is still being made.
+    pub(super) fn give_up(&mut self, subscription: SubscriptionId, failure: Failure, effects: &mut Effects) {
+        if let Some(call) = self.calls.remove_subscribe(subscription) {
+            effects.push(Effect::Complete(call.ticket, Err(failure)));
+        }
+        self.unsubscribe(subscription, effects);
+    }
+
+    /// Forgets a subscription; the server is told when nobody else shares its target.
+    pub(super) fn unsubscribe(&mut self, subscription: SubscriptionId, effects: &mut Effects) {
+        let Some(target) = self.listeners.remove(subscription) else { return };
+        if self.link.is_ready() {
+            // The id tells the answer from an unsubscribe that the server's operator ordered.
+            let id = RequestId::Number(self.next_id());
+            effects.push(Effect::Send(typed::encode_request(&Request::new(id, Action::Unsubscribe(target)))));
+        }
+    }
+
+    fn keyed(&mut self, publish: Publish) -> Publish {
+        let key = publish.key.unwrap_or_else(|| format!("{:016x}-{}", self.key_prefix, self.last_id + 1).into());
+        Publish { key: Some(key), ..publish }
+    }
+}

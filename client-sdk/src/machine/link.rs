@@ -1,0 +1,190 @@
+//! The life of the connection: when to try, when to wait, when to give up.
+
+use super::config::{Backoff, Config};
+use super::effect::{Effect, Effects, State};
+use super::random::Random;
+use hubcast_protocol::CloseCode;
+use std::time::{Duration, Instant};
+
+/// Where the connection stands, and what has to happen by when.
+#[derive(Debug)]
+pub(super) struct Link {
+    phase: Phase,
+    /// Attempts since the connection last held for a while.
+    failures: u32,
+    backoff: Backoff,
+    attempt_timeout: Duration,
+    ping_grace: Duration,
+    random: Random,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Idle,
+    Connecting {
+        until: Instant,
+    },
+    /// The connection stands, the welcome is still to come.
+    Greeting {
+        until: Instant,
+    },
+    Ready {
+        since: Instant,
+        heard: Instant,
+        patience: Option<Duration>,
+    },
+    /// The server has said that it will close.
+    Leaving {
+        until: Instant,
+        back_at: Option<Instant>,
+    },
+    Waiting {
+        until: Instant,
+    },
+    Closed,
+}
+
+/// What a passed deadline means.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    /// The pause is over.
+    Connect,
+    /// The connection does not do what it should.
+    GiveUp(&'static str),
+}
+
+impl Link {
+    pub(super) fn new(config: &Config, random: Random) -> Self {
+        Self {
+            phase: Phase::Idle,
+            failures: 0,
+            backoff: config.backoff,
+            attempt_timeout: config.attempt_timeout,
+            ping_grace: config.ping_grace,
+            random,
+        }
+    }
+
+    pub(super) fn connect(&mut self, now: Instant, effects: &mut Effects) {
+        self.phase = Phase::Connecting { until: after(now, self.attempt_timeout) };
+        effects.push(Effect::Connect);
+    }
+
+    pub(super) fn connected(&mut self) {
+        if let Phase::Connecting { until } = self.phase {
+            self.phase = Phase::Greeting { until };
+        }
+    }
+
+    /// The welcome came; says whether it was waited for. With `ping` zero the server never pings.
+    pub(super) fn welcomed(&mut self, now: Instant, ping: Duration) -> bool {
+        if !matches!(self.phase, Phase::Greeting { .. }) {
+            return false;
+        }
+        let patience = (!ping.is_zero()).then(|| ping.saturating_add(self.ping_grace));
+        self.phase = Phase::Ready { since: now, heard: now, patience };
+        true
+    }
+
+    pub(super) fn heard(&mut self, now: Instant) {
+        if let Phase::Ready { heard, .. } = &mut self.phase {
+            *heard = now;
+        }
+    }
+
+    /// The server is about to close, and wants to be tried again at a time of its own.
+    pub(super) fn leave(&mut self, now: Instant, come_back_in: Option<Duration>) {
+        if self.has_frames() {
+            let back_at = come_back_in.map(|pause| after(now, pause));
+            self.phase = Phase::Leaving { until: after(now, self.ping_grace), back_at };
+        }
+    }
+
+    /// There is no connection now: waits for the time that the server named, or for a random one.
+    pub(super) fn lost(&mut self, now: Instant, retry_after: Option<Duration>) {
+        if let Phase::Ready { since, .. } = self.phase
+            && now >= since + STEADY
+        {
+            self.failures = 0;
+        }
+        let until = match (self.phase, retry_after) {
+            (Phase::Leaving { back_at: Some(at), .. }, _) => at.max(now),
+            (_, Some(pause)) => after(now, pause),
+            (_, None) => {
+                let pause = self.pause(self.failures);
+                self.failures = self.failures.saturating_add(1);
+                after(now, pause)
+            }
+        };
+        self.phase = Phase::Waiting { until };
+    }
+
+    /// Closes what there is, for good.
+    pub(super) fn close(&mut self, code: CloseCode, effects: &mut Effects) {
+        if self.is_open() {
+            effects.push(Effect::Close(code));
+        }
+        self.phase = Phase::Closed;
+    }
+
+    /// A random time up to the bound for this many failures.
+    pub(super) fn pause(&mut self, failures: u32) -> Duration {
+        let factor = 1u32.checked_shl(failures).unwrap_or(u32::MAX);
+        self.random.up_to(self.backoff.base.saturating_mul(factor).min(self.backoff.cap))
+    }
+
+    pub(super) fn due(&self, now: Instant) -> Option<Due> {
+        self.timeout().filter(|at| *at <= now)?;
+        Some(match self.phase {
+            Phase::Waiting { .. } => Due::Connect,
+            Phase::Connecting { .. } | Phase::Greeting { .. } => Due::GiveUp("the server did not answer in time"),
+            _ => Due::GiveUp("the server fell silent"),
+        })
+    }
+
+    pub(super) fn timeout(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Idle | Phase::Closed => None,
+            Phase::Ready { heard, patience, .. } => patience.map(|patience| after(heard, patience)),
+            Phase::Connecting { until }
+            | Phase::Greeting { until }
+            | Phase::Leaving { until, .. }
+            | Phase::Waiting { until } => Some(until),
+        }
+    }
+
+    /// Whether requests can be sent.
+    pub(super) fn is_ready(&self) -> bool {
+        matches!(self.phase, Phase::Ready { .. })
+    }
+
+    /// Whether frames can come.
+    pub(super) fn has_frames(&self) -> bool {
+        matches!(self.phase, Phase::Greeting { .. } | Phase::Ready { .. } | Phase::Leaving { .. })
+    }
+
+    /// Whether there is a connection, or one is being made.
+    pub(super) fn is_open(&self) -> bool {
+        self.has_frames() || matches!(self.phase, Phase::Connecting { .. })
+    }
+
+    /// `None` before the first attempt and after the last.
+    pub(super) fn state(&self) -> Option<State> {
+        match self.phase {
+            Phase::Idle | Phase::Closed => None,
+            Phase::Connecting { .. } | Phase::Greeting { .. } => Some(State::Connecting),
+            Phase::Ready { .. } | Phase::Leaving { .. } => Some(State::Connected),
+            Phase::Waiting { .. } => Some(State::Waiting),
+        }
+    }
+}
+
+/// `now` and a duration that may come from anywhere, without overflow.
+pub(super) fn after(now: Instant, duration: Duration) -> Instant {
+    now + duration.min(LONGEST)
+}
+
+const LONGEST: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// A connection that held for so long was a good one: the next attempts begin with short pauses again.
+const STEADY: Duration = Duration::from_secs(2);

@@ -1,0 +1,194 @@
+//! One subscription of the program: what it has heard, and what reaches it.
+
+use super::effect::{Delivery, Effect, Effects, Ended, Gap, GapReason, Resumed};
+use super::input::{Listen, Source, SubscriptionId};
+use super::progress::{Progress, Step};
+use hubcast_protocol::event::{self, Member, Message, Subscribed};
+use hubcast_protocol::request::{Slow, Start};
+use hubcast_protocol::{Position, Target, Topic};
+use std::sync::Arc;
+
+/// A subscription of the program, with its own position: those that share a target at the server may stand at
+/// different places, one still in the past and the other live.
+#[derive(Debug)]
+pub(super) struct Listener {
+    id: SubscriptionId,
+    pub(super) source: Source,
+    pub(super) presence: bool,
+    pub(super) slow: Slow,
+    begin: Start,
+    stage: Stage,
+    progress: Progress,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// The server has not confirmed it yet.
+    New,
+    /// It stood, and its connection was lost.
+    Cut,
+    /// It stands. Publications of its topic up to a position may be there only because it asked for the past.
+    Live { replayed_to: Option<Position> },
+}
+
+impl Listener {
+    pub(super) fn new(id: SubscriptionId, listen: Listen, topics: usize) -> Self {
+        let Listen { source, start, presence, slow } = listen;
+        let progress = Progress::new(&start, source.target(), topics);
+        Self { id, source, presence, slow, begin: start, stage: Stage::New, progress }
+    }
+
+    /// The server confirmed the subscription, on this connection.
+    pub(super) fn confirm(&mut self, reply: &Subscribed, effects: &mut Effects) {
+        let Some(target) = self.source.target().cloned() else { return };
+        let resumes = self.stage == Stage::Cut || matches!(self.start(&target), Start::After(_) | Start::AfterEach(_));
+        let replayed = reply.replayed.unwrap_or(0);
+        let end = reply.epoch.zip(reply.offset).map(|(epoch, offset)| Position { epoch, offset });
+        let begin = end.map(|end| Position { offset: end.offset.saturating_sub(replayed.into()), ..end });
+        let complete = self.progress.take_complete();
+        let recovered = complete && reply.recovered == Some(true);
+        self.stage = Stage::Live { replayed_to: end.filter(|_| replayed > 0) };
+        if resumes {
+            self.tell(Delivery::Resumed(Resumed { recovered, replayed }), effects);
+        }
+        match &target {
+            Target::Topic(topic) if !recovered => self.restart(topic, begin, resumes, effects),
+            // Of topics whose position was sent, the server itself says what is gone.
+            Target::Pattern(_) if resumes && (!complete || reply.recovered.is_none()) => {
+                self.tell(unknown_gap(None), effects);
+            }
+            _ => {}
+        }
+    }
+
+    /// Stands at another place of the topic than before, because it is new or because its past is gone.
+    fn restart(&mut self, topic: &Topic, begin: Option<Position>, resumes: bool, effects: &mut Effects) {
+        let last = self.progress.position(topic);
+        let missed = last.zip(begin).filter(|(last, begin)| last.epoch == begin.epoch);
+        match (begin, missed) {
+            (Some(begin), None) => self.progress.reach(topic, begin),
+            (Some(begin), Some((last, _))) if last.offset < begin.offset => self.progress.reach(topic, begin),
+            (Some(_), Some(_)) => {}
+            (None, _) => self.progress.forget(topic),
+        }
+        if !resumes {
+            return;
+        }
+        let gap = match missed {
+            Some((last, begin)) if last.offset < begin.offset => Delivery::Gap(Gap {
+                topic: Some(topic.clone()),
+                epoch: Some(begin.epoch),
+                from: Some(last.offset + 1),
+                to: Some(begin.offset),
+                reason: GapReason::NotRecoverable,
+            }),
+            _ => unknown_gap(Some(topic.clone())),
+        };
+        self.tell(gap, effects);
+    }
+
+    /// The session stands whose private topics this is about. What was sent to the one before is lost.
+    pub(super) fn go_direct(&mut self, effects: &mut Effects) {
+        if std::mem::replace(&mut self.stage, Stage::Live { replayed_to: None }) == Stage::Cut {
+            self.tell(Delivery::Resumed(Resumed { recovered: false, replayed: 0 }), effects);
+            self.tell(unknown_gap(None), effects);
+        }
+    }
+
+    pub(super) fn cut(&mut self) {
+        if self.is_live() {
+            self.stage = Stage::Cut;
+            self.progress.cut();
+        }
+    }
+
+    /// A publication that it listens to came. `is_replay`: somebody else asked for the past of this topic.
+    pub(super) fn message(&mut self, message: &Arc<Message>, is_replay: bool, effects: &mut Effects) {
+        if !self.is_live() || is_replay && self.progress.position(&message.topic).is_none() {
+            return;
+        }
+        match self.progress.step(&message.topic, message.position()) {
+            Step::Next => {}
+            Step::Duplicate => return,
+            Step::After(gap) => self.tell(Delivery::Gap(gap), effects),
+        }
+        self.tell(Delivery::Message(message.clone()), effects);
+    }
+
+    /// A publication of our own was taken that the server does not echo.
+    pub(super) fn published_silently(&mut self, topic: &Topic, offset: u64) {
+        if self.is_live() {
+            self.progress.skip(topic, offset);
+        }
+    }
+
+    pub(super) fn gap(&mut self, gap: &event::Gap, effects: &mut Effects) {
+        if self.is_live()
+            && let Some(gap) = self.progress.leave_out(gap)
+        {
+            self.tell(Delivery::Gap(gap), effects);
+        }
+    }
+
+    pub(super) fn joined(&self, member: &Member, effects: &mut Effects) {
+        if self.is_live() && self.presence {
+            self.tell(Delivery::Joined(member.clone()), effects);
+        }
+    }
+
+    pub(super) fn left(&self, member: &Member, effects: &mut Effects) {
+        if self.is_live() && self.presence {
+            self.tell(Delivery::Left(member.clone()), effects);
+        }
+    }
+
+    pub(super) fn end(&self, why: Ended, effects: &mut Effects) {
+        self.tell(Delivery::Ended(why), effects);
+    }
+
+    /// Makes the next request shorter, at the price of what it can resume; `false` when there is nothing to shorten.
+    pub(super) fn shorten(&mut self) -> bool {
+        matches!(self.source.target(), Some(Target::Pattern(_))) && self.progress.forget_half()
+    }
+
+    /// Where a subscribe has to begin now.
+    pub(super) fn start(&self, target: &Target) -> Start {
+        match (self.stage, &self.begin) {
+            (Stage::New, Start::Last(count)) => Start::Last(*count),
+            _ => self.progress.start(target),
+        }
+    }
+
+    /// Whether the publication at this position came because this subscription asked for the past.
+    pub(super) fn replays(&self, at: Position) -> bool {
+        match self.stage {
+            Stage::Live { replayed_to: Some(end) } => end.epoch == at.epoch && at.offset <= end.offset,
+            _ => false,
+        }
+    }
+
+    pub(super) fn is_live(&self) -> bool {
+        matches!(self.stage, Stage::Live { .. })
+    }
+
+    pub(super) fn is_cut(&self) -> bool {
+        self.stage == Stage::Cut
+    }
+
+    fn tell(&self, delivery: Delivery, effects: &mut Effects) {
+        effects.push(Effect::Deliver(self.id, delivery));
+    }
+}
+
+impl Source {
+    pub(super) fn target(&self) -> Option<&Target> {
+        match self {
+            Self::Target(target) => Some(target),
+            Self::Direct => None,
+        }
+    }
+}
+
+fn unknown_gap(topic: Option<Topic>) -> Delivery {
+    Delivery::Gap(Gap { topic, epoch: None, from: None, to: None, reason: GapReason::NotRecoverable })
+}

@@ -1,0 +1,229 @@
+//! All subscriptions of the program: which of them a frame reaches, and what the server has to be asked for.
+
+use super::effect::{Effects, Ended};
+use super::input::{Listen, Source, SubscriptionId};
+use super::listener::Listener;
+use hubcast_protocol::event::{Gap, Member, Message, Subscribed};
+use hubcast_protocol::request::{Slow, Start, Subscribe};
+use hubcast_protocol::{Target, Topic};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// The subscriptions and the requests that bring them back after a reconnect.
+#[derive(Debug)]
+pub(super) struct Listeners {
+    all: BTreeMap<SubscriptionId, Listener>,
+    by_topic: HashMap<Topic, Vec<SubscriptionId>>,
+    /// Patterns and the private topics.
+    others: Vec<SubscriptionId>,
+    /// What the session hears without asking.
+    private: Vec<Topic>,
+    resumes: BTreeMap<u64, Resume>,
+    topics_per_pattern: usize,
+}
+
+/// One request that brings back subscriptions which stood at the same place.
+#[derive(Debug)]
+pub(super) struct Resume {
+    pub(super) listeners: Vec<SubscriptionId>,
+    deadline: Instant,
+}
+
+impl Listeners {
+    pub(super) fn new(topics_per_pattern: usize) -> Self {
+        Self {
+            all: BTreeMap::new(),
+            by_topic: HashMap::new(),
+            others: Vec::new(),
+            private: Vec::new(),
+            resumes: BTreeMap::new(),
+            topics_per_pattern,
+        }
+    }
+
+    /// Adds a subscription, which hears nothing before it is confirmed.
+    pub(super) fn insert(&mut self, id: SubscriptionId, listen: Listen) {
+        match &listen.source {
+            Source::Target(Target::Topic(topic)) => self.by_topic.entry(topic.clone()).or_default().push(id),
+            Source::Target(Target::Pattern(_)) | Source::Direct => self.others.push(id),
+        }
+        self.all.insert(id, Listener::new(id, listen, self.topics_per_pattern));
+    }
+
+    /// Takes a subscription out; gives its target when nobody else listens to it and the server is to be told.
+    pub(super) fn remove(&mut self, id: SubscriptionId) -> Option<Target> {
+        let target = self.all.remove(&id)?.source.target().cloned();
+        self.others.retain(|other| *other != id);
+        if let Some(Target::Topic(topic)) = &target
+            && let Some(ids) = self.by_topic.get_mut(topic)
+        {
+            ids.retain(|other| *other != id);
+            if ids.is_empty() {
+                self.by_topic.remove(topic);
+            }
+        }
+        // The session hears its private topics without a subscription, and an unsubscribe would end that too.
+        target.filter(|target| self.sharing(target).next().is_none() && !self.is_private(target))
+    }
+
+    /// The request that subscribes for this one, with the wishes of all who share its target.
+    pub(super) fn subscribe(&self, id: SubscriptionId) -> Option<Subscribe> {
+        let listener = self.all.get(&id)?;
+        let target = listener.source.target()?.clone();
+        let start = listener.start(&target);
+        Some(self.request(target, start))
+    }
+
+    /// The subscriptions that are to be brought back, as one request for all that stand at the same place.
+    pub(super) fn to_resume(&self) -> Vec<(Vec<SubscriptionId>, Subscribe)> {
+        let asked: Vec<_> = self.resumes.values().flat_map(|resume| &resume.listeners).collect();
+        let mut groups: BTreeMap<&Target, Vec<(Start, Vec<SubscriptionId>)>> = BTreeMap::new();
+        for (id, listener) in self.all.iter().filter(|(id, listener)| listener.is_cut() && !asked.contains(id)) {
+            let Some(target) = listener.source.target() else { continue };
+            let start = listener.start(target);
+            let starts = groups.entry(target).or_default();
+            match starts.iter_mut().find(|(other, _)| *other == start) {
+                Some((_, ids)) => ids.push(*id),
+                None => starts.push((start, vec![*id])),
+            }
+        }
+        let requests = groups.into_iter().flat_map(|(target, starts)| {
+            starts.into_iter().map(|(start, ids)| (ids, self.request(target.clone(), start)))
+        });
+        requests.collect()
+    }
+
+    /// Remembers that a request for these was sent.
+    pub(super) fn asked(&mut self, request: u64, listeners: Vec<SubscriptionId>, deadline: Instant) {
+        self.resumes.insert(request, Resume { listeners, deadline });
+    }
+
+    /// Takes a request out that the server has answered.
+    pub(super) fn answered(&mut self, request: u64) -> Option<Resume> {
+        self.resumes.remove(&request)
+    }
+
+    pub(super) fn confirm(&mut self, ids: &[SubscriptionId], reply: &Subscribed, effects: &mut Effects) {
+        for id in ids {
+            if let Some(listener) = self.all.get_mut(id) {
+                listener.confirm(reply, effects);
+            }
+        }
+    }
+
+    /// A session begins that hears these topics without asking.
+    pub(super) fn welcomed(&mut self, private: Vec<Topic>, effects: &mut Effects) {
+        self.private = private;
+        for id in self.others.clone() {
+            self.go_direct(id, effects);
+        }
+    }
+
+    /// Lets a subscription to the private topics hear them.
+    pub(super) fn go_direct(&mut self, id: SubscriptionId, effects: &mut Effects) {
+        if let Some(listener) = self.all.get_mut(&id).filter(|listener| listener.source == Source::Direct) {
+            listener.go_direct(effects);
+        }
+    }
+
+    /// The connection is gone; nothing is live until it is confirmed again.
+    pub(super) fn cut(&mut self) {
+        self.resumes.clear();
+        self.all.values_mut().for_each(Listener::cut);
+    }
+
+    pub(super) fn message(&mut self, message: Message, effects: &mut Effects) {
+        let is_replay = message.position().is_some_and(|at| {
+            let exact = self.by_topic.get(&message.topic).into_iter().flatten();
+            exact.filter_map(|id| self.all.get(id)).any(|listener| listener.replays(at))
+        });
+        let message = Arc::new(message);
+        self.hearing(&message.topic, |listener| listener.message(&message, is_replay, effects));
+    }
+
+    pub(super) fn published_silently(&mut self, topic: &Topic, offset: u64) {
+        self.hearing(topic, |listener| listener.published_silently(topic, offset));
+    }
+
+    pub(super) fn gap(&mut self, gap: &Gap, effects: &mut Effects) {
+        self.hearing(&gap.topic, |listener| listener.gap(gap, effects));
+    }
+
+    pub(super) fn joined(&mut self, member: &Member, effects: &mut Effects) {
+        self.hearing(&member.topic, |listener| listener.joined(member, effects));
+    }
+
+    pub(super) fn left(&mut self, member: &Member, effects: &mut Effects) {
+        self.hearing(&member.topic, |listener| listener.left(member, effects));
+    }
+
+    /// Ends these and forgets them.
+    pub(super) fn end(&mut self, ids: &[SubscriptionId], why: &Ended, effects: &mut Effects) {
+        for id in ids {
+            if let Some(listener) = self.all.get(id) {
+                listener.end(why.clone(), effects);
+            }
+            self.remove(*id);
+        }
+    }
+
+    /// Makes the resume of these shorter; `false` when it cannot be.
+    pub(super) fn shorten(&mut self, ids: &[SubscriptionId]) -> bool {
+        let listeners = ids.iter().filter(|id| self.all.get_mut(id).is_some_and(Listener::shorten));
+        listeners.count() > 0
+    }
+
+    pub(super) fn ids(&self) -> Vec<SubscriptionId> {
+        self.all.keys().copied().collect()
+    }
+
+    /// Those that listen to a target and stand.
+    pub(super) fn live_on(&self, target: &Target) -> Vec<SubscriptionId> {
+        let live = self.all.iter().filter(|(_, l)| l.source.target() == Some(target) && l.is_live());
+        live.map(|(id, _)| *id).collect()
+    }
+
+    /// By when the server has to have answered the oldest resume.
+    pub(super) fn timeout(&self) -> Option<Instant> {
+        self.resumes.first_key_value().map(|(_, resume)| resume.deadline)
+    }
+
+    fn request(&self, target: Target, start: Start) -> Subscribe {
+        let presence = self.sharing(&target).any(|listener| listener.presence);
+        let slow = self.sharing(&target).map(|listener| listener.slow).min_by_key(|slow| match slow {
+            Slow::Disconnect => 0,
+            Slow::Drop => 1,
+            Slow::Latest => 2,
+        });
+        Subscribe { target, start, presence, slow: slow.unwrap_or_default() }
+    }
+
+    fn sharing(&self, target: &Target) -> impl Iterator<Item = &Listener> {
+        let ids = match target {
+            Target::Topic(topic) => self.by_topic.get(topic),
+            Target::Pattern(_) => Some(&self.others),
+        };
+        let listeners = ids.into_iter().flatten().filter_map(|id| self.all.get(id));
+        listeners.filter(move |listener| listener.source.target() == Some(target))
+    }
+
+    fn is_private(&self, target: &Target) -> bool {
+        matches!(target, Target::Topic(topic) if self.private.contains(topic))
+    }
+
+    /// Calls `each` with every subscription that listens to a topic.
+    fn hearing(&mut self, topic: &Topic, mut each: impl FnMut(&mut Listener)) {
+        for id in self.by_topic.get(topic).into_iter().flatten().chain(&self.others) {
+            let Some(listener) = self.all.get_mut(id) else { continue };
+            let hears = match &listener.source {
+                Source::Target(Target::Topic(_)) => true,
+                Source::Target(Target::Pattern(pattern)) => pattern.matches(topic),
+                Source::Direct => self.private.contains(topic),
+            };
+            if hears {
+                each(listener);
+            }
+        }
+    }
+}

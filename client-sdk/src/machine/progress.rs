@@ -1,0 +1,213 @@
+//! How far a subscription has come, topic by topic.
+
+use super::effect::{Gap, GapReason};
+use hubcast_protocol::request::Start;
+use hubcast_protocol::{Position, Target, Topic, event};
+use std::collections::BTreeMap;
+
+/// The position reached in each topic that a subscription heard, of many topics only of those heard last.
+///
+/// From it follows what the next publication is: the next one, one that was heard already, or one that says that
+/// others are missing.
+#[derive(Clone, Debug)]
+pub(super) struct Progress {
+    reached: BTreeMap<Topic, Reached>,
+    most: usize,
+    heard: u64,
+    /// Something was heard whose position is not known here: not all can be resumed.
+    incomplete: bool,
+    /// The connection broke once: a topic that is first heard now may have said something in between.
+    was_cut: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Reached {
+    position: Position,
+    heard: u64,
+}
+
+/// What a publication is to a subscription.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    Next,
+    Duplicate,
+    /// Publications before this one did not come.
+    After(Gap),
+}
+
+impl Progress {
+    pub(super) fn new(start: &Start, target: Option<&Target>, most: usize) -> Self {
+        let mut progress =
+            Self { reached: BTreeMap::new(), most: most.max(1), heard: 0, incomplete: false, was_cut: false };
+        match (start, target) {
+            (Start::After(position), Some(Target::Topic(topic))) => progress.reach(topic, *position),
+            (Start::AfterEach(positions), Some(Target::Pattern(_))) => {
+                positions.iter().for_each(|(topic, position)| progress.reach(topic, *position));
+            }
+            _ => {}
+        }
+        progress
+    }
+
+    /// Where a subscribe to the target has to begin so that nothing is lost that can be had.
+    pub(super) fn start(&self, target: &Target) -> Start {
+        match target {
+            Target::Topic(topic) => self.position(topic).map_or(Start::Live, Start::After),
+            Target::Pattern(_) if self.reached.is_empty() => Start::Live,
+            Target::Pattern(_) => {
+                let positions = self.reached.iter().map(|(topic, reached)| (topic.clone(), reached.position));
+                Start::AfterEach(positions.collect())
+            }
+        }
+    }
+
+    pub(super) fn position(&self, topic: &Topic) -> Option<Position> {
+        self.reached.get(topic).map(|reached| reached.position)
+    }
+
+    /// Counts a publication in.
+    pub(super) fn step(&mut self, topic: &Topic, at: Option<Position>) -> Step {
+        let Some(at) = at else {
+            self.incomplete = true;
+            return Step::Next;
+        };
+        let missing_from = match self.position(topic) {
+            // Nobody knows where this subscription would have stood in another history.
+            Some(last) if last.epoch != at.epoch => Some(None),
+            Some(last) if at.offset <= last.offset => return Step::Duplicate,
+            Some(last) => (at.offset - last.offset > 1).then(|| Some(last.offset + 1)),
+            None => (self.was_cut && at.offset > 1).then_some(None),
+        };
+        self.reach(topic, at);
+        let Some(from) = missing_from else { return Step::Next };
+        let to = at.offset.checked_sub(1).filter(|last| *last > 0);
+        let (topic, epoch) = (Some(topic.clone()), Some(at.epoch));
+        Step::After(Gap { topic, epoch, from, to, reason: GapReason::Missing })
+    }
+
+    /// Counts a publication of our own in that was not to come back to us.
+    pub(super) fn skip(&mut self, topic: &Topic, offset: u64) {
+        if let Some(reached) = self.reached.get_mut(topic)
+            && reached.position.offset.checked_add(1) == Some(offset)
+        {
+            reached.position.offset = offset;
+        }
+    }
+
+    /// Counts in what the server says it leaves out; `None` when nothing of it is new to this subscription.
+    pub(super) fn leave_out(&mut self, gap: &event::Gap) -> Option<Gap> {
+        let reason = match gap.reason {
+            event::GapReason::SlowConsumer => GapReason::SlowConnection,
+            event::GapReason::NotRecoverable => GapReason::NotRecoverable,
+        };
+        let topic = Some(gap.topic.clone());
+        let last = self.position(&gap.topic);
+        match (last, gap.epoch.zip(gap.offset), gap.to) {
+            (Some(last), Some((epoch, offset)), _) if last.epoch == epoch => {
+                self.reach(&gap.topic, Position { epoch, offset: offset.max(last.offset) });
+                let new = offset > last.offset;
+                new.then(|| Gap { topic, epoch: Some(epoch), from: Some(last.offset + 1), to: Some(offset), reason })
+            }
+            (Some(_), Some((epoch, offset)), _) => {
+                self.reach(&gap.topic, Position { epoch, offset });
+                Some(Gap { topic, epoch: Some(epoch), from: None, to: None, reason })
+            }
+            // It tells a subscription that had a position; this one had none to lose.
+            (None, Some(_), _) => None,
+            (Some(last), None, Some(to)) => {
+                self.reach(&gap.topic, Position { epoch: last.epoch, offset: to.max(last.offset) });
+                let new = to > last.offset;
+                new.then(|| Gap { topic, epoch: Some(last.epoch), from: Some(last.offset + 1), to: Some(to), reason })
+            }
+            (_, None, _) => Some(Gap { topic, epoch: None, from: gap.from, to: gap.to, reason }),
+        }
+    }
+
+    /// Stands at a position now, whatever was before.
+    pub(super) fn reach(&mut self, topic: &Topic, position: Position) {
+        self.heard += 1;
+        let reached = Reached { position, heard: self.heard };
+        match self.reached.get_mut(topic) {
+            Some(known) => *known = reached,
+            None => {
+                self.reached.insert(topic.clone(), reached);
+            }
+        }
+        if self.reached.len() > self.most {
+            self.forget_half();
+        }
+    }
+
+    /// The topic has no history any more.
+    pub(super) fn forget(&mut self, topic: &Topic) {
+        self.reached.remove(topic);
+    }
+
+    /// Forgets the topics that were heard longest ago: half of them at once, so that it is rarely to be done. Says
+    /// whether there was something to forget.
+    pub(super) fn forget_half(&mut self) -> bool {
+        let mut heard: Vec<u64> = self.reached.values().map(|reached| reached.heard).collect();
+        let middle = heard.len() / 2;
+        if heard.is_empty() {
+            return false;
+        }
+        let (_, &mut median, _) = heard.select_nth_unstable(middle);
+        self.reached.retain(|_, reached| reached.heard > median);
+        self.incomplete = true;
+        true
+    }
+
+    pub(super) fn cut(&mut self) {
+        self.was_cut = true;
+    }
+
+    /// Whether a resume from [`Progress::start`] brings everything back; begins to count anew.
+    pub(super) fn take_complete(&mut self) -> bool {
+        !std::mem::take(&mut self.incomplete)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(offset: u64) -> Option<Position> {
+        Some(Position { epoch: "e".parse().unwrap(), offset })
+    }
+
+    fn progress(most: usize) -> Progress {
+        Progress::new(&Start::Live, None, most)
+    }
+
+    #[test]
+    fn of_many_topics_those_heard_last_are_kept() {
+        let mut progress = progress(4);
+        for topic in ["a", "b", "c", "d", "a", "e"] {
+            let next = progress.position(&topic.into()).map_or(1, |last| last.offset + 1);
+            progress.step(&topic.into(), at(next));
+        }
+        let kept: Vec<_> = progress.reached.keys().map(Topic::as_str).collect();
+        assert_eq!(kept, ["a", "e"]);
+        assert!(!progress.take_complete());
+    }
+
+    #[test]
+    fn a_topic_first_heard_after_a_cut_may_have_said_something_before() {
+        let mut progress = progress(4);
+        assert_eq!(progress.step(&"a".into(), at(7)), Step::Next);
+        progress.cut();
+        assert_eq!(progress.step(&"a".into(), at(8)), Step::Next);
+        assert_eq!(progress.step(&"b".into(), at(1)), Step::Next);
+        let Step::After(gap) = progress.step(&"c".into(), at(3)) else { panic!("nothing was missing") };
+        assert_eq!((gap.from, gap.to), (None, Some(2)));
+    }
+
+    #[test]
+    fn another_history_without_a_word_is_a_gap() {
+        let mut progress = progress(4);
+        progress.step(&"a".into(), at(7));
+        let other = Position { epoch: "f".parse().unwrap(), offset: 1 };
+        let Step::After(gap) = progress.step(&"a".into(), Some(other)) else { panic!("nothing was missing") };
+        assert_eq!((gap.epoch, gap.from, gap.to), (Some(other.epoch), None, None));
+    }
+}

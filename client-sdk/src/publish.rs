@@ -1,0 +1,67 @@
+//! Publishing, with wishes.
+
+use crate::client::Shared;
+use crate::error::{EncodeError, PublishError};
+use crate::machine::{Answer, Closed, Command, Failure, Published};
+use hubcast_protocol::request;
+use hubcast_protocol::{Payload, Topic};
+use serde::Serialize;
+use std::pin::Pin;
+use std::sync::Arc;
+
+/// A publication to be: say how, then `.await` it until the server has taken it.
+///
+/// Without a connection it waits for one; what was sent and not confirmed is sent again. Its key makes that
+/// harmless: the server lets it take effect once.
+#[derive(Debug)]
+#[must_use = "nothing is published before it is awaited"]
+pub struct Publish {
+    shared: Arc<Shared>,
+    publish: Result<request::Publish, EncodeError>,
+}
+
+impl Publish {
+    pub(crate) fn new<T: Serialize + ?Sized>(shared: Arc<Shared>, topic: Topic, value: &T) -> Self {
+        let publish = encode(value).map(|payload| request::Publish { topic, payload, echo: true, key: None });
+        Self { shared, publish }
+    }
+
+    /// With `false` this client's own subscriptions do not hear it. (After a reconnect they may: what is replayed
+    /// then does not tell whose it was.)
+    pub fn echo(self, echo: bool) -> Self {
+        self.with(|publish| publish.echo = echo)
+    }
+
+    /// A second publication with the same key, within the server's window for the topic, has no effect and is
+    /// answered as the first. Without one the client makes a key for each publication.
+    pub fn key(self, key: impl Into<Box<str>>) -> Self {
+        self.with(|publish| publish.key = Some(key.into()))
+    }
+
+    fn with(mut self, wish: impl FnOnce(&mut request::Publish)) -> Self {
+        if let Ok(publish) = &mut self.publish {
+            wish(publish);
+        }
+        self
+    }
+}
+
+impl IntoFuture for Publish {
+    type Output = Result<Published, PublishError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            match self.shared.call(Command::Publish(self.publish?), None).await? {
+                Answer::Published(published) => Ok(published),
+                // Every other answer belongs to another command.
+                _ => Err(Failure::Closed { why: Closed::ByUser, key: None }.into()),
+            }
+        })
+    }
+}
+
+fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Payload, EncodeError> {
+    let json = serde_json::value::to_raw_value(value)?;
+    Ok(Payload::from_json(&json)?)
+}

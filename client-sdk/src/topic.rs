@@ -1,0 +1,81 @@
+//! Topics that know what is published to them.
+
+use crate::TopicName;
+use std::{fmt, marker::PhantomData};
+
+/// The name of a topic together with the type of its messages.
+///
+/// The type is a promise of the program, not of the server: a message of another shape is an error item of the
+/// stream. Any text is a `Topic<T>` too, so that names can be given as they are.
+///
+/// ```
+/// use hubcast_client::Topic;
+///
+/// #[derive(serde::Serialize, serde::Deserialize)]
+/// struct Price { cents: u64 }
+///
+/// let prices: Topic<Price> = Topic::new("prices");
+/// assert_eq!(prices.to_string(), "prices");
+/// ```
+pub struct Topic<T: ?Sized> {
+    name: TopicName,
+    of: PhantomData<fn(Box<T>) -> Box<T>>,
+}
+
+impl<T: ?Sized> Topic<T> {
+    /// A topic by its name: any text, compared byte for byte.
+    pub fn new(name: impl Into<TopicName>) -> Self {
+        Self { name: name.into(), of: PhantomData }
+    }
+
+    /// The name without the type.
+    pub fn name(&self) -> &TopicName {
+        &self.name
+    }
+
+    pub(crate) fn into_name(self) -> TopicName {
+        self.name
+    }
+}
+
+impl<T: ?Sized> Clone for Topic<T> {
+    fn clone(&self) -> Self {
+        Self::new(self.name.clone())
+    }
+}
+
+impl<T: ?Sized> fmt::Debug for Topic<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.name.fmt(f)
+    }
+}
+
+impl<T: ?Sized> fmt::Display for Topic<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.name.fmt(f)
+    }
+}
+
+impl<T: ?Sized> From<&Self> for Topic<T> {
+    fn from(topic: &Self) -> Self {
+        topic.clone()
+    }
+}
+
+impl<T: ?Sized> From<&str> for Topic<T> {
+    fn from(name: &str) -> Self {
+        Self::new(name)
+    }
+}
+
+impl<T: ?Sized> From<String> for Topic<T> {
+    fn from(name: String) -> Self {
+        Self::new(name)
+    }
+}
+
+impl<T: ?Sized> From<TopicName> for Topic<T> {
+    fn from(name: TopicName) -> Self {
+        Self::new(name)
+    }
+}

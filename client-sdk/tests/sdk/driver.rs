@@ -1,0 +1,1 @@
+//! The whole client against a scripted server on a real socket.

@@ -1,0 +1,282 @@
+//! Any inputs in any order: nothing panics, every command is completed once, and no stream lies.
+
+use hubcast_client::machine::{
+    Command, Config, Delivery, Disconnection, Effect, Input, Listen, Machine, Source, SubscriptionId, Ticket,
+};
+use hubcast_protocol::request::{Publish, ReadHistory, Slow, Start};
+use hubcast_protocol::{CloseCode, Position, Target};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+/// One step: something happens, or time passes.
+#[derive(Clone, Debug)]
+enum Step {
+    Input(Input),
+    /// A command without its ticket, which the test counts.
+    Command(Command),
+    Subscribe(Listen),
+    /// The server answers one of the requests that it got last.
+    Reply(usize, Reply),
+    /// The connection that the machine wants comes, and the server greets.
+    Welcome,
+    Wait(Duration),
+    Timeout,
+}
+
+fn topic() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(vec!["a", "b", "a.x", "07070707-0707-4707-8707-070707070707"])
+}
+
+fn position() -> impl Strategy<Value = (&'static str, u64)> {
+    (prop::sample::select(vec!["e", "f"]), prop_oneof![8 => 0..6u64, 1 => Just(u64::MAX)])
+}
+
+fn listen() -> impl Strategy<Value = Listen> {
+    let at = position().prop_map(|(epoch, offset)| Position { epoch: epoch.parse().unwrap(), offset });
+    let start = prop_oneof![Just(Start::Live), (1..3u32).prop_map(Start::Last), at.prop_map(Start::After)];
+    let source = prop_oneof![
+        topic().prop_map(|topic| Source::Target(Target::Topic(topic.into()))),
+        prop::sample::select(vec![">", "a.*"]).prop_map(|p| Source::Target(Target::Pattern(p.parse().unwrap()))),
+        Just(Source::Direct),
+    ];
+    (source, start, any::<bool>()).prop_map(|(source, start, presence)| {
+        let slow = if presence { Slow::Drop } else { Slow::Disconnect };
+        Listen { source, start, presence, slow }
+    })
+}
+
+fn command() -> impl Strategy<Value = Command> {
+    prop_oneof![
+        20 => (topic(), any::<bool>()).prop_map(|(topic, echo)| {
+            Command::Publish(Publish { topic: topic.into(), payload: "x".into(), echo, key: None })
+        }),
+        5 => Just(Command::Ping),
+        5 => topic().prop_map(|t| Command::History(ReadHistory { topic: t.into(), since: None, limit: None })),
+        5 => topic().prop_map(|topic| Command::Presence(topic.into())),
+        1 => Just(Command::Connect),
+        1 => Just(Command::Close),
+    ]
+}
+
+fn event() -> impl Strategy<Value = Value> {
+    let member = json!({"client": "08080808-0808-4808-8808-080808080808"});
+    prop_oneof![
+        10 => (topic(), position()).prop_map(|(topic, (epoch, offset))| {
+            json!({"event": "message", "topic": topic, "epoch": epoch, "offset": offset, "message": "m"})
+        }),
+        3 => topic().prop_map(|topic| json!({"event": "message", "topic": topic, "message": [1]})),
+        2 => (topic(), 0..6u64, 0..6u64).prop_map(|(topic, from, to)| {
+            json!({"event": "gap", "topic": topic, "from": from, "to": to, "reason": "slow_consumer"})
+        }),
+        2 => (topic(), position()).prop_map(|(topic, (epoch, offset))| {
+            json!({"event": "gap", "topic": topic, "epoch": epoch, "offset": offset, "reason": "not_recoverable"})
+        }),
+        1 => topic().prop_map(|topic| json!({"event": "unsubscribed", "topic": topic})),
+        1 => topic().prop_map(move |topic| {
+            let mut event = member.clone();
+            (event["event"], event["topic"]) = (json!("join"), json!(topic));
+            event
+        }),
+        1 => prop::option::of(any::<u64>()).prop_map(|back| {
+            json!({"event": "closing", "code": 1012, "reason": "", "reconnect_in_ms": back})
+        }),
+        1 => (any::<u8>(), prop::sample::select(vec![0, 1, 25_000, u64::MAX])).prop_map(|(id, ping)| {
+            welcome(id, ping)
+        }),
+    ]
+}
+
+fn welcome(id: u8, ping: u64) -> Value {
+    let client = format!("{id:08x}-0707-4707-8707-070707070707");
+    let limits = json!({"message": 300, "topic": 100, "subscriptions": 10});
+    json!({"event": "welcome", "client": client, "server": "s", "ping": ping, "limits": limits})
+}
+
+/// What the answers of the server have in them.
+#[derive(Clone, Debug)]
+struct Reply {
+    refused: Option<bool>,
+    position: Option<(&'static str, u64)>,
+    recovered: Option<bool>,
+    replayed: u32,
+}
+
+fn reply() -> impl Strategy<Value = Reply> {
+    let refused = prop_oneof![9 => Just(None), 1 => any::<bool>().prop_map(Some)];
+    let position = prop_oneof![1 => Just(None), 5 => position().prop_map(Some)];
+    (refused, position, prop::option::of(any::<bool>()), 0..3u32)
+        .prop_map(|(refused, position, recovered, replayed)| Reply { refused, position, recovered, replayed })
+}
+
+impl Reply {
+    fn to(&self, request: &Value) -> Value {
+        let mut event = match (self.refused, request["action"].as_str()) {
+            (Some(retry), _) => json!({"event": "error", "code": "unavailable", "reason": "no", "retry": retry}),
+            (None, Some("subscribe")) => json!({"event": "subscribed", "replayed": self.replayed}),
+            (None, Some("publish")) => json!({"event": "published", "receivers": 1}),
+            (None, Some("history")) => json!({"event": "history", "messages": []}),
+            (None, Some("presence")) => json!({"event": "presence", "count": 0, "clients": []}),
+            (None, Some("unsubscribe")) => json!({"event": "unsubscribed"}),
+            (None, _) => json!({"event": "pong"}),
+        };
+        let mut add = |name: &str, value: Value| {
+            if !value.is_null() {
+                event[name] = value;
+            }
+        };
+        ["id", "topic", "pattern"].map(|field| add(field, request[field].clone()));
+        add("recovered", json!(self.recovered));
+        if let Some((epoch, offset)) = self.position {
+            add("epoch", json!(epoch));
+            add("offset", json!(offset));
+        }
+        event
+    }
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let disconnection = prop_oneof![
+        40 => Just(Disconnection::Lost { reason: "cut".into(), retry_after: None }),
+        10 => Just(Disconnection::Closed { code: CloseCode(1012), reason: String::new() }),
+        1 => Just(Disconnection::Closed { code: CloseCode(4500), reason: String::new() }),
+        1 => Just(Disconnection::Rejected { reason: "404".into() }),
+    ];
+    prop_oneof![
+        12 => Just(Step::Welcome),
+        1 => Just(Step::Input(Input::Connected)),
+        4 => disconnection.prop_map(|why| Step::Input(Input::Disconnected(why))),
+        60 => event().prop_map(|event| Step::Input(Input::Frame(event.to_string()))),
+        1 => ".{0,9}".prop_map(|text| Step::Input(Input::Frame(text))),
+        2 => (0..6u64).prop_map(|id| Step::Input(Input::Unsubscribe(SubscriptionId(id)))),
+        8 => command().prop_map(Step::Command),
+        12 => listen().prop_map(Step::Subscribe),
+        40 => (0..3usize, reply()).prop_map(|(which, reply)| Step::Reply(which, reply)),
+        3 => (0..40_000u64).prop_map(|ms| Step::Wait(Duration::from_millis(ms))),
+        4 => Just(Step::Timeout),
+    ]
+}
+
+/// A machine with everything that it was asked and has said.
+struct Run {
+    machine: Machine,
+    now: Instant,
+    tickets: u64,
+    subscriptions: u64,
+    requests: Vec<Value>,
+    completed: BTreeMap<Ticket, usize>,
+    ended: BTreeSet<SubscriptionId>,
+    last: BTreeMap<(SubscriptionId, String), Position>,
+}
+
+impl Run {
+    fn step(&mut self, step: Step) {
+        let mut effects = Vec::new();
+        match step {
+            Step::Input(input) => {
+                if let Input::Unsubscribe(id) = input {
+                    self.ended.insert(id);
+                }
+                self.machine.handle(self.now, input, &mut effects);
+                // An unsubscribe before the subscribe of this name says nothing of the subscription.
+                self.ended.retain(|id| id.0 < self.subscriptions);
+            }
+            Step::Command(command) => self.command(command, &mut effects),
+            Step::Subscribe(listen) => {
+                let id = SubscriptionId(self.subscriptions);
+                self.subscriptions += 1;
+                self.command(Command::Subscribe(id, listen), &mut effects);
+            }
+            Step::Reply(which, reply) => {
+                let Some(request) = self.requests.iter().rev().nth(which) else { return };
+                let reply = reply.to(request).to_string();
+                self.machine.handle(self.now, Input::Frame(reply), &mut effects);
+            }
+            Step::Welcome => {
+                if let Some(at) = self.machine.poll_timeout() {
+                    self.now = self.now.max(at.min(self.now + Duration::from_secs(15)));
+                }
+                self.machine.handle_timeout(self.now, &mut effects);
+                self.machine.handle(self.now, Input::Connected, &mut effects);
+                self.machine.handle(self.now, Input::Frame(welcome(7, 25_000).to_string()), &mut effects);
+            }
+            Step::Wait(time) => {
+                self.now += time;
+                self.machine.handle_timeout(self.now, &mut effects);
+            }
+            Step::Timeout => {
+                if let Some(at) = self.machine.poll_timeout() {
+                    self.now = self.now.max(at);
+                    self.machine.handle_timeout(self.now, &mut effects);
+                }
+            }
+        }
+        if self.machine.poll_timeout().is_some_and(|at| at > self.now) {
+            let before = effects.len();
+            self.machine.handle_timeout(self.now, &mut effects);
+            assert_eq!(effects.len(), before, "with nothing due, nothing happens");
+        }
+        effects.into_iter().for_each(|effect| self.check(effect));
+    }
+
+    fn command(&mut self, command: Command, effects: &mut Vec<Effect>) {
+        self.tickets += 1;
+        self.machine.handle(self.now, Input::Command(Ticket(self.tickets), command), effects);
+    }
+
+    fn check(&mut self, effect: Effect) {
+        match effect {
+            Effect::Complete(ticket, _) => *self.completed.entry(ticket).or_default() += 1,
+            Effect::Send(text) => {
+                assert!(text.len() <= 300, "longer than the server takes: {text}");
+                self.requests.push(serde_json::from_str(&text).unwrap());
+            }
+            Effect::Deliver(id, delivery) => {
+                assert!(!self.ended.contains(&id), "{delivery:?} after the end");
+                match delivery {
+                    Delivery::Ended(_) => _ = self.ended.insert(id),
+                    Delivery::Message(message) => {
+                        eprintln!("MSG");
+                        let Some(at) = message.position() else { return };
+                        let last = self.last.insert((id, message.topic.to_string()), at);
+                        let is_old = last.is_some_and(|last| last.epoch == at.epoch && last.offset >= at.offset);
+                        assert!(!is_old, "{at:?} on {} after {last:?}", message.topic);
+                    }
+                    other => {
+                        eprintln!("{}", format!("{other:?}").split(['(', ' ']).next().unwrap())
+                    }
+                }
+            }
+            Effect::Connect | Effect::Close(_) | Effect::Status(_) => {}
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(500) })]
+
+    #[test]
+    fn every_command_is_completed_once_and_every_stream_ends(steps in prop::collection::vec(step(), 0..120), seed in any::<u64>()) {
+        let config = Config { queue: 5, topics_per_pattern: 2, ..Config::default() };
+        let mut run = Run {
+            machine: Machine::new(config, seed),
+            now: Instant::now(),
+            tickets: 0,
+            subscriptions: 0,
+            requests: Vec::new(),
+            completed: BTreeMap::new(),
+            ended: BTreeSet::new(),
+            last: BTreeMap::new(),
+        };
+        run.step(Step::Command(Command::Connect));
+        run.step(Step::Input(Input::Connected));
+        run.step(Step::Input(Input::Frame(welcome(7, 25_000).to_string())));
+        steps.into_iter().for_each(|step| run.step(step));
+        run.step(Step::Command(Command::Close));
+        run.step(Step::Wait(Duration::from_secs(6)));
+        prop_assert!(run.machine.is_closed());
+        let all: BTreeMap<_, _> = (1..=run.tickets).map(|ticket| (Ticket(ticket), 1)).collect();
+        prop_assert_eq!(run.completed, all);
+    }
+}

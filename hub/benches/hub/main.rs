@@ -1,0 +1,19 @@
+//! What the hub costs: one publication to few and to many, and coming and going in a small and in a large crowd.
+//!
+//! `cargo bench -p hubcast-hub` runs all of it; `cargo bench -p hubcast-hub -- subscribe` what has that in its name.
+
+mod churn;
+mod crowd;
+mod fan_out;
+
+use criterion::Criterion;
+use std::time::Duration;
+
+fn main() {
+    let short = Criterion::default().warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2));
+    let mut criterion = short.configure_from_args();
+    fan_out::subscribers(&mut criterion);
+    fan_out::unrelated_patterns(&mut criterion);
+    churn::among_other_topics(&mut criterion);
+    criterion.final_summary();
+}

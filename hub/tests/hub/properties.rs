@@ -1,0 +1,265 @@
+//! What holds whatever happens, with either kind of engine. All but the first are read off the hub's own words,
+//! so that a fault in the model cannot hide one of them.
+
+use crate::alphabet::{Deed, SESSIONS, Script, script};
+use crate::driver::{Driver, Scene};
+use crate::model::Model;
+use crate::seen::Seen;
+use hubcast_hub::{Input, Publication, SessionId};
+use hubcast_protocol::{Event, Owner, Target, request::Action};
+use proptest::prelude::{ProptestConfig, TestCaseError, prop_assert, prop_assert_eq};
+use proptest::test_runner::TestRunner;
+use std::collections::{HashMap, HashSet};
+
+type Verdict = Result<(), TestCaseError>;
+
+#[test]
+fn the_hub_does_what_the_model_does() {
+    whatever_happens(|script| {
+        let (mut driver, mut model) = (Driver::of(script), Model::new(script));
+        for line in &script.lines {
+            let Scene { deed, seen } = driver.perform(line);
+            prop_assert_eq!(seen, model.perform(driver.now(), &deed), "after {:?}", deed);
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn every_numbered_request_is_answered_once() {
+    whatever_happens(|script| {
+        let (mut here, mut open) = (HashSet::new(), Vec::new());
+        for Scene { deed, seen } in Driver::play(script) {
+            follow(&mut here, &deed);
+            match deed {
+                Deed::Tell(Input::Disconnect { session }) => open.retain(|(whose, _)| *whose != session),
+                Deed::Tell(Input::Request { session, request }) if here.contains(&session) && !is_cut(&seen) => {
+                    let id = request.map_or_else(|refused| refused.id, |request| request.id);
+                    open.extend(id.map(|id| (session, id)));
+                }
+                _ => {}
+            }
+            for seen in seen {
+                let ([session], Some(id)) = (seen.sessions(), seen.answers()) else { continue };
+                let question = open.iter().position(|question| *question == (*session, id.clone()));
+                prop_assert!(question.is_some(), "{:?} answers nothing", seen);
+                question.map(|question| open.remove(question));
+            }
+        }
+        prop_assert!(open.is_empty(), "no answer to {:?}", open);
+        Ok(())
+    });
+}
+
+#[test]
+fn without_an_id_only_errors_subscribed_and_unsubscribed_come_back() {
+    whatever_happens(|script| {
+        for Scene { deed, seen } in Driver::play(script) {
+            for seen in seen.iter().filter(|seen| seen.answers().is_none()) {
+                let Seen::Told { event, .. } = seen else { continue };
+                let expected = match deed {
+                    Deed::Tell(Input::Connect { .. }) => matches!(event, Event::Welcome(_)),
+                    Deed::Tell(Input::SendAway { .. }) => matches!(event, Event::Closing(_)),
+                    _ => matches!(event, Event::Error(_) | Event::Subscribed(_) | Event::Unsubscribed(_)),
+                };
+                prop_assert!(expected, "{:?} after {:?}", event, deed);
+            }
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_session_hears_exactly_what_it_was_told_it_is_subscribed_to() {
+    whatever_happens(|script| {
+        let silent = publishers_without_echo(script);
+        let mut told: Vec<(SessionId, Target)> = Vec::new();
+        for Scene { deed, seen } in Driver::play(script) {
+            if let Deed::Tell(Input::Disconnect { session }) = deed {
+                told.retain(|(whose, _)| *whose != session);
+            }
+            for seen in seen {
+                match seen {
+                    Seen::Told { session, event: Event::Subscribed(subscribed) } => {
+                        told.push((session, subscribed.about.into()));
+                    }
+                    Seen::Told { session, event: Event::Unsubscribed(unsubscribed) } => {
+                        let target = unsubscribed.about.into();
+                        told.retain(|(whose, what)| *whose != session || *what != target);
+                    }
+                    Seen::Heard { publication, by } if publication.topic().owner().is_none() => {
+                        let mut expected = listeners(&told, &publication);
+                        let silent = silent.get(publication.payload().as_plain());
+                        expected.retain(|session| Some(session) != silent || by.contains(session));
+                        prop_assert_eq!(by, expected, "hear {:?}", publication);
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn nobody_has_more_subscriptions_than_the_limit() {
+    whatever_happens(|script| {
+        let mut told: HashSet<(SessionId, Target)> = HashSet::new();
+        for Scene { deed, seen } in Driver::play(script) {
+            if let Deed::Tell(Input::Disconnect { session }) = deed {
+                told.retain(|(whose, _)| *whose != session);
+            }
+            for seen in seen {
+                match seen {
+                    Seen::Told { session, event: Event::Subscribed(subscribed) } => {
+                        told.insert((session, subscribed.about.into()));
+                        let counts = |(whose, what): &&_| *whose == session && is_public(what);
+                        let subscriptions = told.iter().filter(counts).count();
+                        prop_assert!(subscriptions <= script.settings.limits.subscriptions, "{:?}", told);
+                    }
+                    Seen::Told { session, event: Event::Unsubscribed(unsubscribed) } => {
+                        told.remove(&(session, unsubscribed.about.into()));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn nobody_hears_a_publication_twice() {
+    whatever_happens(|script| {
+        let mut heard = HashSet::new();
+        for (publication, by) in Driver::play(script).iter().flat_map(deliveries) {
+            for session in by {
+                let message = publication.payload().as_plain().to_owned();
+                prop_assert!(heard.insert((*session, message)), "{:?} hears {:?} again", session, publication);
+            }
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_private_topic_is_heard_by_its_owner_alone() {
+    whatever_happens(|script| {
+        let mut owners = HashMap::new();
+        for scene in Driver::play(script) {
+            match scene.deed {
+                Deed::Tell(Input::Connect { session, client }) => _ = owners.insert(client, session),
+                Deed::Tell(Input::Disconnect { session }) => owners.retain(|_, owner| *owner != session),
+                _ => {}
+            }
+            for (publication, by) in deliveries(&scene) {
+                match publication.topic().owner() {
+                    None => {}
+                    Some(Owner::Client(id)) => prop_assert_eq!(Some(by), owners.get(&id).map(std::slice::from_ref)),
+                    Some(Owner::User(_) | Owner::Nobody) => prop_assert!(false, "{:?} hear {:?}", by, publication),
+                }
+            }
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn nothing_names_a_session_that_is_not_there() {
+    whatever_happens(|script| {
+        let mut here = HashSet::new();
+        for Scene { deed, seen } in Driver::play(script) {
+            follow(&mut here, &deed);
+            for seen in seen {
+                prop_assert!(seen.sessions().iter().all(|session| here.contains(session)), "{:?}", seen);
+            }
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn nothing_is_left_after_everyone_has_gone() {
+    whatever_happens(|script| {
+        let mut driver = Driver::of(script);
+        script.lines.iter().for_each(|line| _ = driver.perform(line));
+        for session in (0..SESSIONS).map(SessionId) {
+            prop_assert_eq!(driver.tell(Input::Disconnect { session }), []);
+        }
+        while driver.is_waiting() {
+            prop_assert_eq!(driver.answer(), [], "an answer that nobody waits for any more");
+        }
+        prop_assert!(driver.hub().is_empty(), "{:?}", driver.hub());
+        Ok(())
+    });
+}
+
+#[test]
+fn the_same_inputs_have_the_same_effects() {
+    whatever_happens(|script| {
+        let (mut one, mut other) = (Driver::of(script), Driver::of(script));
+        for line in &script.lines {
+            one.perform(line);
+            other.perform(line);
+            prop_assert_eq!(format!("{:?}", one.effects()), format!("{:?}", other.effects()));
+        }
+        Ok(())
+    });
+}
+
+/// Tries a property on many scripts, and on ever shorter ones once it has failed.
+fn whatever_happens(property: impl Fn(&Script) -> Verdict) {
+    let config = ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() };
+    let outcome = TestRunner::new(config).run(&script(), |script| property(&script));
+    if let Err(failure) = outcome {
+        panic!("{failure}");
+    }
+}
+
+/// Keeps track of who is connected.
+fn follow(here: &mut HashSet<SessionId>, deed: &Deed) {
+    match deed {
+        Deed::Tell(Input::Connect { session, .. }) => _ = here.insert(*session),
+        Deed::Tell(Input::Disconnect { session }) => _ = here.remove(session),
+        _ => {}
+    }
+}
+
+fn deliveries(scene: &Scene) -> impl Iterator<Item = (&Publication, &[SessionId])> {
+    scene.seen.iter().filter_map(|seen| match seen {
+        Seen::Heard { publication, by } => Some((publication, by.as_slice())),
+        _ => None,
+    })
+}
+
+/// The sessions that one of these subscriptions lets hear it, in rising order.
+fn listeners(subscriptions: &[(SessionId, Target)], publication: &Publication) -> Vec<SessionId> {
+    let hears = |target: &Target| match target {
+        Target::Topic(topic) => topic == publication.topic(),
+        Target::Pattern(pattern) => pattern.matches(publication.topic()),
+    };
+    let hearing = |session: &SessionId| subscriptions.iter().any(|(whose, what)| whose == session && hears(what));
+    (0..SESSIONS).map(SessionId).filter(hearing).collect()
+}
+
+/// Who does not want to hear which of its messages; no two messages of a script are the same.
+fn publishers_without_echo(script: &Script) -> HashMap<String, SessionId> {
+    let requests = script.lines.iter().filter_map(|line| match &line.deed {
+        Deed::Tell(Input::Request { session, request: Ok(request) }) => Some((*session, &request.action)),
+        _ => None,
+    });
+    let silent = requests.filter_map(|(session, action)| match action {
+        Action::Publish(publish) if !publish.echo => Some((publish.payload.as_plain().to_owned(), session)),
+        _ => None,
+    });
+    silent.collect()
+}
+
+fn is_public(target: &Target) -> bool {
+    !matches!(target, Target::Topic(topic) if topic.owner().is_some())
+}
+
+/// Whether somebody asked so often that there is no answer any more.
+fn is_cut(seen: &[Seen]) -> bool {
+    seen.iter().any(|seen| matches!(seen, Seen::Closed { .. }))
+}

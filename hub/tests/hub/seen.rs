@@ -1,0 +1,87 @@
+//! Effects without what is only for people or in no particular order.
+
+use hubcast_hub::{Effect, Effects, Publication, SessionId};
+use hubcast_protocol::{CloseCode, Event, RequestId};
+
+/// One effect.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Seen {
+    Told {
+        session: SessionId,
+        /// A refusal is without its reason.
+        event: Event,
+    },
+    Heard {
+        publication: Publication,
+        /// In rising order; a session that would hear it twice is in it twice.
+        by: Vec<SessionId>,
+    },
+    Closed {
+        session: SessionId,
+        code: CloseCode,
+    },
+    /// A question went to an engine elsewhere.
+    Asked,
+}
+
+impl Seen {
+    /// Everything in the effects, in order.
+    pub(crate) fn all(effects: &Effects) -> Vec<Self> {
+        effects.iter().map(|effect| Self::of(effect, effects)).collect()
+    }
+
+    /// Tells a session something.
+    pub(crate) fn told(session: SessionId, mut event: Event) -> Self {
+        if let Event::Error(refusal) = &mut event {
+            refusal.reason = "".into();
+        }
+        Self::Told { session, event }
+    }
+
+    /// Hands a publication to sessions in any order.
+    pub(crate) fn heard(publication: Publication, mut by: Vec<SessionId>) -> Self {
+        by.sort_unstable();
+        Self::Heard { publication, by }
+    }
+
+    /// Whom it concerns.
+    pub(crate) fn sessions(&self) -> &[SessionId] {
+        match self {
+            Self::Told { session, .. } | Self::Closed { session, .. } => std::slice::from_ref(session),
+            Self::Heard { by, .. } => by,
+            Self::Asked => &[],
+        }
+    }
+
+    /// The request that it answers.
+    pub(crate) fn answers(&self) -> Option<&RequestId> {
+        let Self::Told { event, .. } = self else { return None };
+        match event {
+            Event::Subscribed(subscribed) => subscribed.id.as_ref(),
+            Event::Unsubscribed(unsubscribed) => unsubscribed.id.as_ref(),
+            Event::Published(published) => published.id.as_ref(),
+            Event::Error(refusal) => refusal.id.as_ref(),
+            Event::History(history) => Some(&history.id),
+            Event::Presence(presence) => Some(&presence.id),
+            Event::Pong(pong) => Some(&pong.id),
+            Event::Welcome(_)
+            | Event::Message(_)
+            | Event::Join(_)
+            | Event::Leave(_)
+            | Event::Gap(_)
+            | Event::Closing(_) => None,
+        }
+    }
+
+    fn of(effect: &Effect, effects: &Effects) -> Self {
+        match effect {
+            Effect::Send { session, event } => Self::told(*session, (**event).clone()),
+            Effect::Deliver { publication, receivers } => {
+                let by = effects.receivers(receivers).iter().map(|receiver| receiver.session);
+                Self::heard(publication.clone(), by.collect())
+            }
+            Effect::Close { session, code, .. } => Self::Closed { session: *session, code: *code },
+            Effect::Ask(_) => Self::Asked,
+        }
+    }
+}

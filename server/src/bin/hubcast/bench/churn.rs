@@ -1,0 +1,106 @@
+//! The measurement of coming and going: connect, subscribe, receive one message, leave.
+
+use super::BenchArgs;
+use super::connection::{Connection, GREETING, Heard, PATIENCE, Scratch, Target, request, scratch};
+use super::faults::Faults;
+use super::frame::{self, CLOSE};
+use super::load::{nanoseconds, new_latency};
+use super::progress;
+use super::report::Report;
+use super::usage::{Meter, Process};
+use anyhow::{Context, bail, ensure};
+use hdrhistogram::Histogram;
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Instant;
+use tokio::task::spawn_local;
+use tokio::time::timeout;
+
+pub(super) async fn run(
+    args: BenchArgs,
+    clients: u32,
+    target: Target,
+    server: Option<Process>,
+) -> anyhow::Result<Report> {
+    let scratch = scratch();
+    // One cycle alone, so that a server which is not there or refuses is told before the crowd comes.
+    cycle(&target, &scratch, "bench.first").await?;
+    let state = Rc::new(RefCell::new(Cycles { done: 0, failed: 0, first: None, latency: new_latency() }));
+    for client in 0..clients {
+        spawn_local(come_and_go(client, target.clone(), scratch.clone(), state.clone()));
+    }
+    progress::watch("warming up", args.warmup.0, || state.borrow().done).await;
+
+    let meter = Meter::begin(server)?;
+    state.borrow_mut().latency.reset();
+    let before = state.borrow().done;
+    progress::watch("measuring", args.duration.0, || state.borrow().done - before).await;
+    let done = state.borrow().done - before;
+    let usage = meter.end()?;
+
+    let state = state.borrow();
+    let mut report = Report::new(args, "cycles", done, &state.latency, usage);
+    report.faults = Faults { failed: state.failed, first: state.first.clone(), ..Faults::default() };
+    Ok(report)
+}
+
+/// What all clients together have done.
+#[derive(Debug)]
+struct Cycles {
+    done: u64,
+    failed: u64,
+    /// Why the first one failed.
+    first: Option<String>,
+    latency: Histogram<u64>,
+}
+
+/// One client's cycles, until the first that fails.
+async fn come_and_go(client: u32, target: Target, scratch: Scratch, state: Rc<RefCell<Cycles>>) {
+    let topic = format!("bench.{}.{client}", std::process::id());
+    let why = loop {
+        let begin = Instant::now();
+        match cycle(&target, &scratch, &topic).await {
+            Ok(()) => {
+                let mut state = state.borrow_mut();
+                state.done += 1;
+                state.latency.saturating_record(nanoseconds(begin.elapsed()));
+            }
+            Err(error) => break format!("{error:#}"),
+        }
+    };
+    let mut state = state.borrow_mut();
+    state.failed += 1;
+    state.first.get_or_insert(why);
+}
+
+/// Connects, subscribes to `topic`, hears the message it publishes there itself, and leaves as RFC 6455 has it: the
+/// cycle is over when the server has closed.
+async fn cycle(target: &Target, scratch: &Scratch, topic: &str) -> anyhow::Result<()> {
+    let mut connection = Connection::open(target).await?;
+    let mut bytes = Vec::with_capacity(256);
+    request(&mut bytes, "subscribe", topic, "");
+    request(&mut bytes, "publish", topic, MESSAGE);
+    connection.write(&bytes).await?;
+    let mut answer = None;
+    let receiving = async {
+        while answer.is_none() {
+            let heard = connection.read(scratch, |text| {
+                if !text.starts_with(GREETING) {
+                    answer = Some(text == MESSAGE.as_bytes());
+                }
+            });
+            if let Heard::End(why) = heard.await? {
+                bail!("{why} before it was asked to");
+            }
+        }
+        Ok(())
+    };
+    timeout(PATIENCE, receiving).await.context("a client heard nothing of what it published")??;
+    ensure!(answer == Some(true), "a client heard something else than it published");
+    bytes.clear();
+    frame::append(&mut bytes, CLOSE, &1000_u16.to_be_bytes());
+    connection.write(&bytes).await?;
+    timeout(PATIENCE, connection.gone()).await.context("the server did not close when a client left")?
+}
+
+const MESSAGE: &str = "here for a moment";

@@ -1,0 +1,209 @@
+//! What a load gave: as a table for people, as JSON for scripts.
+
+use super::BenchArgs;
+use super::faults::Faults;
+use super::usage::Usage;
+use anyhow::{bail, ensure};
+use hdrhistogram::Histogram;
+use indicatif::{BinaryBytes, HumanCount};
+use serde::Serialize;
+use std::fmt;
+use std::time::Duration;
+
+/// The outcome of one run.
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    asked: BenchArgs,
+    /// What is counted: `deliveries` or `cycles`.
+    unit: &'static str,
+    count: u64,
+    seconds: f64,
+    per_second: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    latency_us: Option<Latency>,
+    pub(super) faults: Faults,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    server: Option<Server>,
+    loader: Cpu,
+}
+
+impl Report {
+    /// `count` of `unit` were done while `usage` was measured.
+    pub(super) fn new(
+        asked: BenchArgs,
+        unit: &'static str,
+        count: u64,
+        latency: &Histogram<u64>,
+        usage: Usage,
+    ) -> Self {
+        let seconds = usage.elapsed.as_secs_f64();
+        let server = usage.server.map(|(cpu, memory)| Server {
+            cpu: Cpu::new(cpu, seconds),
+            per_cpu_second: (!cpu.is_zero()).then(|| count as f64 / cpu.as_secs_f64()),
+            pss_bytes: memory,
+            pss_bytes_per_idle: None,
+        });
+        Self {
+            asked,
+            unit,
+            count,
+            seconds,
+            per_second: count as f64 / seconds,
+            latency_us: Latency::new(latency),
+            faults: Faults::default(),
+            server,
+            loader: Cpu::new(usage.loader_cpu, seconds),
+        }
+    }
+
+    /// Adds what an idle connection takes, given the server's memory before they came; where there is traffic too, its
+    /// part could not be told apart.
+    pub(super) fn idle_memory(&mut self, before: u64) {
+        let alone = self.asked_only_idle();
+        if let Some(server) = self.server.as_mut().filter(|_| alone) {
+            server.pss_bytes_per_idle = server.pss_bytes.saturating_sub(before).checked_div(u64::from(self.asked.idle));
+        }
+    }
+
+    /// # Errors
+    /// When the server did not do everything it was asked, once and in order.
+    pub(super) fn verdict(&self) -> anyhow::Result<()> {
+        if !self.faults.none() {
+            let first = self.faults.first.as_deref().map(|first| format!("; first: {first}")).unwrap_or_default();
+            bail!("the server failed: {}{first}", self.faults);
+        }
+        ensure!(self.count > 0 || self.asked_only_idle(), "the server did nothing in the time measured");
+        Ok(())
+    }
+
+    fn asked_only_idle(&self) -> bool {
+        self.asked.churn.is_none() && self.asked.subscribers == 0
+    }
+
+    fn write_load(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let asked = &self.asked;
+        if let Some(clients) = asked.churn {
+            return writeln!(f, "{:<12}{} clients at once come and go", "load", HumanCount(clients.into()));
+        }
+        if asked.idle > 0 {
+            writeln!(f, "{:<12}{} idle connections", "load", HumanCount(asked.idle.into()))?;
+        }
+        if asked.subscribers == 0 {
+            return Ok(());
+        }
+        write!(
+            f,
+            "{:<12}topics {}, subscribers {} each, publishers {} each, {} bytes, ",
+            "load", asked.topics, asked.subscribers, asked.publishers, asked.payload
+        )?;
+        match asked.rate {
+            Some(rate) => writeln!(f, "{rate} publications a second"),
+            None => writeln!(f, "{} outstanding", asked.outstanding.unwrap_or(1)),
+        }
+    }
+
+    fn write_server(&self, f: &mut fmt::Formatter<'_>, server: &Server) -> fmt::Result {
+        write!(f, "{:<12}{}", "server", server.cpu)?;
+        if let Some(per_second) = server.per_cpu_second {
+            write!(f, ", {} {} per CPU second", whole(per_second), self.unit)?;
+        }
+        write!(f, "\n{:<12}{} (PSS)", "memory", BinaryBytes(server.pss_bytes))?;
+        if let Some(bytes) = server.pss_bytes_per_idle {
+            write!(f, ", {} for each of {} idle connections", BinaryBytes(bytes), HumanCount(self.asked.idle.into()))?;
+        }
+        writeln!(f)
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write_load(f)?;
+        let (count, rate) = (HumanCount(self.count), whole(self.per_second));
+        if !self.asked_only_idle() {
+            writeln!(f, "{:<12}{count} in {:.1} s, {rate} a second", self.unit, self.seconds)?;
+        }
+        if let Some(latency) = &self.latency_us {
+            writeln!(f, "{:<12}{latency}", "latency")?;
+        }
+        writeln!(f, "{:<12}{}", "faults", self.faults)?;
+        if let Some(server) = &self.server {
+            self.write_server(f, server)?;
+        }
+        writeln!(f, "{:<12}{}", "loader", self.loader)?;
+        if self.loader.share > 0.95 {
+            writeln!(f, "{:<12}the loader never rested: it may have set the pace, not the server", "")?;
+        }
+        Ok(())
+    }
+}
+
+/// The server's part.
+#[derive(Debug, Serialize)]
+struct Server {
+    #[serde(flatten)]
+    cpu: Cpu,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    per_cpu_second: Option<f64>,
+    pss_bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pss_bytes_per_idle: Option<u64>,
+}
+
+/// CPU time, and its share of one core.
+#[derive(Debug, Serialize)]
+struct Cpu {
+    #[serde(rename = "cpu_seconds")]
+    seconds: f64,
+    #[serde(rename = "cpu_share")]
+    share: f64,
+}
+
+impl Cpu {
+    fn new(used: Duration, elapsed: f64) -> Self {
+        Self { seconds: used.as_secs_f64(), share: used.as_secs_f64() / elapsed }
+    }
+}
+
+impl fmt::Display for Cpu {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.2} s of CPU ({:.0} % of a core)", self.seconds, self.share * 100.0)
+    }
+}
+
+/// Percentiles in microseconds.
+#[derive(Debug, Serialize)]
+struct Latency {
+    p50: f64,
+    p90: f64,
+    p99: f64,
+    p999: f64,
+    max: f64,
+}
+
+impl Latency {
+    fn new(nanoseconds: &Histogram<u64>) -> Option<Self> {
+        let at = |quantile| nanoseconds.value_at_quantile(quantile) as f64 / 1000.0;
+        (!nanoseconds.is_empty()).then(|| Self {
+            p50: at(0.5),
+            p90: at(0.9),
+            p99: at(0.99),
+            p999: at(0.999),
+            max: at(1.0),
+        })
+    }
+}
+
+impl fmt::Display for Latency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { p50, p90, p99, p999, max } = self;
+        let named = [("p50", p50), ("p90", p90), ("p99", p99), ("p99.9", p999), ("max", max)];
+        let told = named.map(|(name, microseconds)| format!("{name} {:.2} ms", microseconds / 1000.0));
+        f.write_str(&told.join(", "))
+    }
+}
+
+/// A rate as people read it.
+fn whole(number: f64) -> String {
+    let digits = format!("{number:.0}");
+    digits.parse().map_or(digits, |number| HumanCount(number).to_string())
+}

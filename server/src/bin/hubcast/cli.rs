@@ -1,0 +1,159 @@
+//! The command line: what can be asked of the program, and its help.
+
+use crate::bench::BenchArgs;
+use crate::options::Options;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// What the program is asked to do.
+#[derive(Debug)]
+pub(crate) enum Task {
+    /// Run the server.
+    Serve(Given),
+    /// Print the configuration in force.
+    CheckConfig(Given),
+    /// Load a server.
+    Bench(BenchArgs),
+}
+
+/// What flags and environment say about the configuration.
+#[derive(Debug)]
+pub(crate) struct Given {
+    /// The file to read, if any.
+    pub(crate) config: Option<PathBuf>,
+    /// Every setting, the default where neither flag nor variable sets it.
+    pub(crate) options: Options,
+    /// Knows for each setting whether flag, variable or default gave its value.
+    pub(crate) matches: ArgMatches,
+}
+
+/// Reads a command line and the environment.
+pub(crate) fn read(line: &[OsString]) -> Result<Task, clap::Error> {
+    let command = command();
+    let mut matches =
+        command.clone().try_get_matches_from(line).map_err(|error| name_the_variable(error, &command, line))?;
+    let cli = Cli::from_arg_matches(&matches)?;
+    Ok(match (cli.task, matches.remove_subcommand()) {
+        (Some(CliTask::Bench(args)), _) => Task::Bench(args),
+        (Some(CliTask::CheckConfig(settings)), Some((_, matches))) => Task::CheckConfig(settings.given(matches)),
+        _ => Task::Serve(cli.settings.given(matches)),
+    })
+}
+
+#[derive(Parser)]
+#[command(name = "hubcast", version, about = ABOUT, after_help = AFTER_HELP)]
+#[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
+struct Cli {
+    #[command(flatten)]
+    settings: Settings,
+    #[command(subcommand)]
+    task: Option<CliTask>,
+}
+
+#[derive(Subcommand)]
+enum CliTask {
+    /// Print the configuration in force, and where each value comes from
+    CheckConfig(Box<Settings>),
+    /// Put load on a server and measure what it delivers
+    Bench(BenchArgs),
+}
+
+#[derive(Args)]
+struct Settings {
+    /// Read settings from this TOML file; without it no file is read
+    #[arg(long, env = "HUBCAST_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    options: Options,
+}
+
+impl Settings {
+    fn given(self, matches: ArgMatches) -> Given {
+        Given { config: self.config, options: self.options, matches }
+    }
+}
+
+/// The names of variables follow one rule, which the help says once instead of at every flag.
+fn command() -> Command {
+    let quiet = |command: Command| command.mut_args(|arg| arg.hide_env(true));
+    quiet(Cli::command()).mut_subcommand("check-config", quiet)
+}
+
+/// Clap names the flag also where the value came from the environment; whoever set the variable looks for its name.
+fn name_the_variable(mut error: clap::Error, command: &Command, line: &[OsString]) -> clap::Error {
+    if !matches!(error.kind(), ErrorKind::ValueValidation | ErrorKind::InvalidValue) {
+        return error;
+    }
+    let Some(ContextValue::String(shown)) = error.get(ContextKind::InvalidArg) else { return error };
+    let flag = shown.split_whitespace().next().unwrap_or_default();
+    let written = |word: &OsString| word.to_str().is_some_and(|word| word.split('=').next() == Some(flag));
+    if line.iter().any(written) {
+        return error;
+    }
+    let arg = command.get_arguments().find(|arg| arg.get_long() == flag.strip_prefix("--"));
+    if let Some(variable) = arg.and_then(|arg| arg.get_env()) {
+        let variable = variable.to_string_lossy().into_owned();
+        error.insert(ContextKind::InvalidArg, ContextValue::String(variable));
+    }
+    error
+}
+
+const ABOUT: &str = "A WebSocket publish/subscribe server";
+
+const AFTER_HELP: &str = "\
+\x1b[1;4mUnits:\x1b[0m
+  DURATION  a number with ms, s, m or h: 500ms, 25s, 2m
+  SIZE      bytes, or a number with KiB, MiB or GiB: 65536, 64KiB, 1MiB
+
+\x1b[1;4mOne meaning, three ways\x1b[0m (each goes before those below it, all go before the default):
+  --max-frame 32KiB          a flag
+  HUBCAST_MAX_FRAME=32KiB    an environment variable
+  max_frame = \"32KiB\"        a line of the file that --config names
+
+\x1b[1;4mExamples:\x1b[0m
+  hubcast                                        serve this machine alone, on port 8080
+  hubcast --listen 0.0.0.0:8080 --workers 2      serve the network, on two cores
+  hubcast --config hubcast.toml --ping 15s       a file, and one value that goes before it
+  hubcast --origins https://example.org          let in the pages of one site
+  hubcast check-config --config hubcast.toml     see what would be in force, and why
+
+\x1b[1;4mExit codes:\x1b[0m
+  0 stopped as asked; 1 failed; 2 wrong usage or configuration; 130, 143 by a second signal";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::parser::ValueSource;
+
+    fn line(words: &[&str]) -> Vec<OsString> {
+        ["hubcast"].iter().chain(words).map(OsString::from).collect()
+    }
+
+    #[test]
+    fn the_command_is_consistent() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn no_subcommand_runs_the_server() {
+        let Ok(Task::Serve(given)) = read(&line(&["--ping", "15s"])) else { panic!("not a task to serve") };
+        assert_eq!(given.options.ping.to_string(), "15s");
+        assert_eq!(given.matches.value_source("ping"), Some(ValueSource::CommandLine));
+        assert_eq!(given.matches.value_source("linger"), Some(ValueSource::DefaultValue));
+    }
+
+    #[test]
+    fn check_config_takes_the_same_settings() {
+        let words = ["check-config", "--config", "some.toml", "--workers=2"];
+        let Ok(Task::CheckConfig(given)) = read(&line(&words)) else { panic!("not a task to check") };
+        assert_eq!(given.config, Some(PathBuf::from("some.toml")));
+        assert_eq!(given.matches.value_source("workers"), Some(ValueSource::CommandLine));
+    }
+
+    #[test]
+    fn a_setting_before_the_subcommand_is_refused_rather_than_forgotten() {
+        assert!(read(&line(&["--workers", "2", "check-config"])).is_err());
+    }
+}

@@ -1,0 +1,88 @@
+//! Every connection takes a file descriptor: how many there may be is settled before the first one comes.
+
+use crate::effective::Effective;
+use crate::options::Options;
+use crate::units::AutoCount;
+use anyhow::{Context, bail};
+use std::num::NonZero;
+use std::thread;
+
+/// Raises the limit of open files as far as this user may, and says how many connections fit under it.
+///
+/// # Errors
+/// Not a single one fits, or fewer than the configuration asks for.
+pub(crate) fn connections(effective: &Effective) -> anyhow::Result<usize> {
+    let limit = rlimit::increase_nofile_limit(rlimit::INFINITY).context("cannot ask how many files may be open")?;
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    fitting(limit, workers(&effective.options), effective)
+}
+
+fn fitting(limit: usize, workers: usize, effective: &Effective) -> anyhow::Result<usize> {
+    let reserve = RESERVE + workers * RESERVE_OF_WORKER;
+    let room = limit.saturating_sub(reserve);
+    match effective.options.max_connections {
+        _ if room == 0 => bail!(
+            "this process may have {limit} files open, but the server needs {reserve} before the first connection; \
+             raise the limit (ulimit -n, or LimitNOFILE= in a systemd unit)"
+        ),
+        AutoCount::Auto => Ok(room),
+        AutoCount::Exactly(asked) if asked as usize <= room => Ok(asked as usize),
+        AutoCount::Exactly(asked) => bail!(
+            "{}: this process may have {limit} files open, which is enough for {room} connections; \
+             raise the limit to {} (ulimit -n, or LimitNOFILE= in a systemd unit), or ask for fewer",
+            effective.written("max_connections"),
+            asked as usize + reserve,
+        ),
+    }
+}
+
+/// Threads that will own connections.
+pub(crate) fn workers(options: &Options) -> usize {
+    match options.workers {
+        AutoCount::Auto => thread::available_parallelism().map_or(1, NonZero::get),
+        AutoCount::Exactly(workers) => workers as usize,
+    }
+}
+
+/// For what the process itself has open: streams, listener, signals, and connections that are being refused.
+const RESERVE: usize = 64;
+
+/// For the poll and the wake-up of each worker.
+const RESERVE_OF_WORKER: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::effective::tests::of_file;
+
+    fn fit(limit: usize, text: &str) -> Result<usize, String> {
+        fitting(limit, 2, &of_file(text).unwrap()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_the_limit_allows_less_the_reserve_is_the_default() {
+        assert_eq!(fit(1_024, ""), Ok(944));
+    }
+
+    #[test]
+    fn a_number_that_fits_is_taken() {
+        assert_eq!(fit(1_024, "max_connections = 944"), Ok(944));
+        assert_eq!(fit(1_024, "max_connections = 10"), Ok(10));
+    }
+
+    #[test]
+    fn a_number_that_does_not_fit_is_refused_with_the_limit_it_needs() {
+        let fault = fit(1_024, "max_connections = 945").unwrap_err();
+        assert!(
+            fault.starts_with("some.toml: max_connections = 945: this process may have 1024 files open"),
+            "{fault}"
+        );
+        assert!(fault.contains("raise the limit to 1025"), "{fault}");
+    }
+
+    #[test]
+    fn a_limit_without_room_for_one_connection_is_refused() {
+        assert!(fit(80, "").unwrap_err().contains("needs 80 before the first connection"));
+        assert_eq!(fit(81, ""), Ok(1));
+    }
+}

@@ -1,0 +1,184 @@
+//! The configuration in force: flag before environment before file before default, each value with its source.
+
+use crate::cli::Given;
+use crate::options::Options;
+use crate::{checks, descriptors, file};
+use clap::parser::ValueSource;
+use clap::{Args, Command};
+use hubcast_server::Config;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use toml::{Table, Value};
+
+/// Every setting, whence it came, and what it was written as.
+#[derive(Debug)]
+pub(crate) struct Effective {
+    /// The settings; each holds by itself and with the others.
+    pub(crate) options: Options,
+    values: Table,
+    sources: BTreeMap<String, Source>,
+    file: Option<PathBuf>,
+}
+
+/// Where a value comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    Flag,
+    Environment,
+    File,
+    Default,
+}
+
+impl Effective {
+    /// Lays the sources one over the other.
+    ///
+    /// # Errors
+    /// A file that cannot be read or does not fit, and values that do not go together.
+    pub(crate) fn of(given: &Given) -> anyhow::Result<Self> {
+        let source = |key: &str| match given.matches.value_source(key) {
+            Some(ValueSource::CommandLine) => Source::Flag,
+            Some(ValueSource::EnvVariable) => Source::Environment,
+            _ => Source::Default,
+        };
+        let file = given.config.as_deref().map(file::read).transpose()?;
+        Self::layered(&given.options, source, file.unwrap_or_default(), given.config.as_deref())
+    }
+
+    fn layered(
+        options: &Options,
+        source: impl Fn(&str) -> Source,
+        file: Table,
+        path: Option<&Path>,
+    ) -> anyhow::Result<Self> {
+        let mut values = Table::try_from(options)?;
+        let mut sources: BTreeMap<_, _> = values.keys().map(|key| (key.clone(), source(key))).collect();
+        for (key, value) in file {
+            if sources.get(&key) == Some(&Source::Default) {
+                sources.insert(key.clone(), Source::File);
+                values.insert(key, value);
+            }
+        }
+        let options = values.clone().try_into()?;
+        let effective = Self { options, values, sources, file: path.map(Path::to_owned) };
+        checks::check(&effective)?;
+        Ok(effective)
+    }
+
+    /// What the library takes.
+    ///
+    /// # Errors
+    /// The process may not open enough files.
+    pub(crate) fn config(&self) -> anyhow::Result<Config> {
+        let connections = descriptors::connections(self)?;
+        Ok(self.options.config(connections))
+    }
+
+    /// A setting as it was written, to be found again: `--ping 0s`, `HUBCAST_PING=0s`, `hubcast.toml: ping = "0s"`.
+    pub(crate) fn written(&self, key: &str) -> String {
+        let value = &self.values[key];
+        let plain = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        match self.sources[key] {
+            Source::Flag => format!("--{} {plain}", key.replace('_', "-")),
+            Source::Environment => format!("{}={plain}", variable(key)),
+            Source::File => format!("{}: {key} = {value}", self.file_name()),
+            Source::Default => format!("{key} = {value} (the default)"),
+        }
+    }
+
+    /// The whole as a TOML file, with the source of each value behind it.
+    pub(crate) fn listing(&self, config: &Config) -> String {
+        let command = Options::augment_args(Command::new("hubcast"));
+        let mut text = String::new();
+        let mut heading = None;
+        for arg in command.get_arguments() {
+            if arg.get_help_heading() != heading {
+                heading = arg.get_help_heading();
+                let gap = if text.is_empty() { "" } else { "\n" };
+                let _ = writeln!(text, "{gap}# {}", heading.unwrap_or_default());
+            }
+            let key = arg.get_id().as_str();
+            let line = format!("{key} = {}", self.values[key]);
+            let _ = writeln!(text, "{line:<36} # {}{}", self.source(key), self.meaning(key, config));
+        }
+        text
+    }
+
+    fn source(&self, key: &str) -> String {
+        match self.sources[key] {
+            Source::Flag => format!("--{}", key.replace('_', "-")),
+            Source::Environment => variable(key),
+            Source::File => self.file_name(),
+            Source::Default => "default".to_owned(),
+        }
+    }
+
+    /// What `auto` comes to on this machine.
+    fn meaning(&self, key: &str, config: &Config) -> String {
+        let number = match key {
+            _ if self.values[key] != Value::from("auto") => return String::new(),
+            "workers" => descriptors::workers(&self.options),
+            _ => config.max_connections,
+        };
+        format!("; here {number}")
+    }
+
+    fn file_name(&self) -> String {
+        self.file.as_deref().unwrap_or(Path::new("")).display().to_string()
+    }
+}
+
+fn variable(key: &str) -> String {
+    format!("HUBCAST_{}", key.to_uppercase())
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// What the text of a file comes to, with nothing else set.
+    pub(crate) fn of_file(text: &str) -> anyhow::Result<Effective> {
+        let file = text.parse().unwrap();
+        Effective::layered(&Options::default(), |_| Source::Default, file, Some(Path::new("some.toml")))
+    }
+
+    fn layered() -> Effective {
+        let given = Options { ping: "15s".parse().unwrap(), workers: "2".parse().unwrap(), ..Options::default() };
+        let source = |key: &str| match key {
+            "ping" => Source::Flag,
+            "workers" => Source::Environment,
+            _ => Source::Default,
+        };
+        let file = "ping = \"99s\"\nworkers = 9\nlinger = \"1s\"".parse().unwrap();
+        Effective::layered(&given, source, file, Some(Path::new("some.toml"))).unwrap()
+    }
+
+    #[test]
+    fn a_flag_goes_before_a_variable_before_the_file_before_the_default() {
+        let options = layered().options;
+        assert_eq!(options.ping, "15s".parse().unwrap());
+        assert_eq!(options.workers, "2".parse().unwrap());
+        assert_eq!(options.linger, "1s".parse().unwrap());
+        assert_eq!(options.max_frame, Options::default().max_frame);
+    }
+
+    #[test]
+    fn a_value_is_called_as_it_was_written() {
+        let effective = layered();
+        assert_eq!(effective.written("ping"), "--ping 15s");
+        assert_eq!(effective.written("workers"), "HUBCAST_WORKERS=2");
+        assert_eq!(effective.written("linger"), "some.toml: linger = \"1s\"");
+        assert_eq!(effective.written("max_frame"), "max_frame = \"64KiB\" (the default)");
+    }
+
+    #[test]
+    fn the_listing_is_a_file_that_means_the_same() {
+        let effective = layered();
+        let listing = effective.listing(&Config::default());
+        let table: Table = listing.parse().unwrap();
+        assert_eq!(table.try_into::<Options>().unwrap(), effective.options, "{listing}");
+        for part in ["# --ping\n", "# HUBCAST_WORKERS\n", "# some.toml\n", "# default; here 10000\n", "# Timeouts\n"] {
+            assert!(listing.contains(part), "{part} is not in\n{listing}");
+        }
+    }
+}

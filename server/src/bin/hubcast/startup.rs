@@ -1,0 +1,97 @@
+//! From a configuration to a running server, and from a signal to its end.
+
+use crate::effective::Effective;
+use crate::endpoints::{Endpoint, reachable};
+use crate::logging;
+use anyhow::{Context, anyhow};
+use hubcast_server::{Config, Server};
+use std::io::{self, ErrorKind, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::process;
+use tokio::runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// Serves until a signal comes and the connections are drained.
+///
+/// # Errors
+/// The server cannot start, or fails while it runs.
+pub(crate) fn serve(effective: &Effective) -> anyhow::Result<()> {
+    let options = &effective.options;
+    let config = effective.config()?;
+    logging::start(options.log_level, options.log_format);
+    let runtime = runtime::Builder::new_current_thread().enable_all().build().context("cannot start a runtime")?;
+    runtime.block_on(run(config, &options.listen))
+}
+
+async fn run(config: Config, endpoint: &Endpoint) -> anyhow::Result<()> {
+    // Before anyone is told that the server is there: a signal from now on drains.
+    let signals = Signals::new().context("cannot listen for signals")?;
+    let listener = listen(endpoint).await?;
+    let bound = listener.local_addr()?;
+    tracing::info!(address = %bound, max_connections = config.max_connections, "listening");
+    let server = Server::bind(config, listener).context("cannot start the server")?;
+    announce(bound);
+    server.run(signals.stop()).await.context("the server failed")?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Takes tokio's way to bind for its backlog: the standard library's 128 is soon full when many come at once.
+async fn listen(endpoint: &Endpoint) -> anyhow::Result<TcpListener> {
+    let bound = tokio::net::TcpListener::bind(endpoint.as_str()).await.and_then(tokio::net::TcpListener::into_std);
+    bound.map_err(|error| {
+        let reason = match error.kind() {
+            ErrorKind::AddrInUse => "the port is taken by another program; stop it, or choose another port".to_owned(),
+            ErrorKind::PermissionDenied => "this user may not; a port from 1024 up needs no privilege".to_owned(),
+            ErrorKind::AddrNotAvailable => "no network interface of this machine has this address".to_owned(),
+            _ => error.to_string(),
+        };
+        anyhow!("cannot listen on {endpoint}: {reason}")
+    })
+}
+
+/// Says on standard output where to connect and what to try.
+fn announce(bound: SocketAddr) {
+    let version = env!("CARGO_PKG_VERSION");
+    let url = format!("ws://{}/socket", reachable(bound));
+    let text = format!(
+        "hubcast {version} is listening on ws://{bound}/socket\n\
+         try it:  npx wscat -c {url}\n\
+         type:    {SUBSCRIBE}\n\
+         then:    {PUBLISH}\n"
+    );
+    // A server does its work also when nobody reads its output.
+    let _ = io::stdout().write_all(text.as_bytes());
+}
+
+/// The signals that stop the server.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    /// Resolves with the first signal; from then on another ends the process, for one who will not wait.
+    async fn stop(mut self) {
+        self.next().await;
+        tracing::info!("draining; another signal stops at once");
+        tokio::spawn(async move {
+            let signal = self.next().await;
+            process::exit(128 + signal.as_raw_value());
+        });
+    }
+
+    async fn next(&mut self) -> SignalKind {
+        tokio::select! {
+            _ = self.interrupt.recv() => SignalKind::interrupt(),
+            _ = self.terminate.recv() => SignalKind::terminate(),
+        }
+    }
+}
+
+const SUBSCRIBE: &str = r#"{"action": "subscribe", "topic": "world"}"#;
+const PUBLISH: &str = r#"{"action": "publish", "topic": "world", "message": "Hello world!"}"#;

@@ -1,0 +1,360 @@
+//! One WebSocket: its socket, its outbox, and how far it is on its way from open to gone.
+
+use crate::config::Config;
+use crate::decoder::{Decoder, Incoming};
+use crate::frame::{self, Opcode, Violation};
+use crate::limit::Permit;
+use crate::outbox::{Outbox, Sink};
+use crate::service::Peer;
+use bytes::Bytes;
+use hubcast_protocol::CloseCode;
+use socket2::SockRef;
+use std::cell::RefCell;
+use std::io::{self, IoSlice};
+use std::net::Shutdown;
+use std::rc::Rc;
+use std::time::Instant;
+use tokio::net::tcp::OwnedWriteHalf;
+
+/// An open or closing WebSocket. Its reading half belongs to the task that reads it; all else is here.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) peer: Peer,
+    socket: OwnedWriteHalf,
+    state: RefCell<State>,
+    _permit: Rc<Permit>,
+}
+
+#[derive(Debug)]
+struct State {
+    phase: Phase,
+    outbox: Outbox,
+    decoder: Decoder,
+    /// When the last complete frame came.
+    heard: Instant,
+    /// When a ping went that nothing has come since.
+    pinged: Option<Instant>,
+    /// When the message began that is not complete.
+    message_since: Option<Instant>,
+    /// When the socket took no more.
+    blocked: Option<Instant>,
+    is_dirty: bool,
+    /// Whether the next read has to wait a little, because those who hear this peer are far behind.
+    is_paused: bool,
+    /// The tick for which a deadline is set.
+    armed: Option<u64>,
+}
+
+/// From open to gone, in this order; some are left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Open,
+    /// Our close frame is on its way. `deaf`: what the peer sends can no longer be understood.
+    Closing {
+        since: Instant,
+        deaf: bool,
+    },
+    /// Both close frames were seen; ours may still have to be written.
+    Agreed {
+        since: Instant,
+    },
+    /// Everything is written and our direction is shut. What still comes is read and dropped, so that the peer
+    /// gets to read our last bytes before a reset could destroy them.
+    Lingering {
+        since: Instant,
+        dropped: usize,
+    },
+    /// The socket is shut; the reading task is about to find out.
+    Cut,
+}
+
+/// What a deadline asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Due {
+    /// Nothing before this.
+    At(Instant),
+    /// Nothing at all.
+    Never,
+    Ping,
+    Close(CloseCode, &'static str),
+    Cut,
+}
+
+/// What pushing a frame did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pushed {
+    /// It waits; `first` since the last flush.
+    Waits { first: bool },
+    /// There is no room, or nobody to write to.
+    Refused { full: bool },
+}
+
+/// What reading a chunk leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fed {
+    Fine,
+    /// The peer closed; the answer waits in the outbox.
+    PeerClosed,
+    Broken(Violation),
+}
+
+impl Connection {
+    pub(crate) fn new(peer: Peer, socket: OwnedWriteHalf, permit: Rc<Permit>, now: Instant) -> Self {
+        let state = State {
+            phase: Phase::Open,
+            outbox: Outbox::default(),
+            decoder: Decoder::default(),
+            heard: now,
+            pinged: None,
+            message_since: None,
+            blocked: None,
+            is_dirty: false,
+            is_paused: false,
+            armed: None,
+        };
+        Self { peer, socket, state: RefCell::new(state), _permit: permit }
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.state.borrow().phase == Phase::Open
+    }
+
+    /// Puts a frame behind those that wait.
+    pub(crate) fn push(&self, frame: Bytes, config: &Config) -> Pushed {
+        let mut state = self.state.borrow_mut();
+        if state.phase != Phase::Open {
+            return Pushed::Refused { full: false };
+        }
+        if state.outbox.len() + frame.len() > config.outbox {
+            return Pushed::Refused { full: true };
+        }
+        state.outbox.push(frame);
+        Pushed::Waits { first: state.mark_dirty() }
+    }
+
+    /// Whether a message has begun that is not complete.
+    pub(crate) fn is_mid_message(&self) -> bool {
+        self.state.borrow().message_since.is_some()
+    }
+
+    /// Whether more than three quarters of the outbox wait.
+    pub(crate) fn is_pressed(&self, config: &Config) -> bool {
+        self.state.borrow().outbox.len() > config.outbox / 4 * 3
+    }
+
+    pub(crate) fn pause(&self) {
+        self.state.borrow_mut().is_paused = true;
+    }
+
+    pub(crate) fn take_pause(&self) -> bool {
+        std::mem::take(&mut self.state.borrow_mut().is_paused)
+    }
+
+    /// Begins to close: what waits is still written, unless the outbox overflowed. Says whether it was open.
+    pub(crate) fn close(&self, code: CloseCode, reason: &str, now: Instant) -> bool {
+        let deaf = !matches!(code.0, 1000 | 1001 | 1012 | 4000..);
+        let mut state = self.state.borrow_mut();
+        if state.phase != Phase::Open {
+            return false;
+        }
+        if code == CloseCode::SLOW_CONSUMER {
+            state.outbox.discard_unsent();
+        }
+        state.outbox.push(frame::write_close(code, reason));
+        state.phase = Phase::Closing { since: now, deaf };
+        true
+    }
+
+    /// Shuts the socket; the reading task ends by it. Says whether the connection was open.
+    pub(crate) fn cut(&self) -> bool {
+        let mut state = self.state.borrow_mut();
+        let was = std::mem::replace(&mut state.phase, Phase::Cut);
+        if was != Phase::Cut {
+            // Fails only where the peer has shut it already.
+            let _ = SockRef::from(self.socket.as_ref()).shutdown(Shutdown::Both);
+        }
+        was == Phase::Open
+    }
+
+    /// Decodes what the socket gave; messages go to `sink` while the connection is open.
+    pub(crate) fn feed(
+        &self,
+        bytes: &mut [u8],
+        config: &Config,
+        now: Instant,
+        mut sink: impl FnMut(Incoming<'_>),
+    ) -> Fed {
+        let mut decoder = {
+            let mut state = self.state.borrow_mut();
+            match &mut state.phase {
+                Phase::Open | Phase::Closing { deaf: false, .. } => std::mem::take(&mut state.decoder),
+                Phase::Lingering { dropped, .. } => {
+                    *dropped += bytes.len();
+                    return Fed::Fine;
+                }
+                Phase::Closing { deaf: true, .. } | Phase::Agreed { .. } | Phase::Cut => return Fed::Fine,
+            }
+        };
+        let mut peer_closed = false;
+        let fed = decoder.feed(bytes, &config.messages, |incoming| match incoming {
+            _ if peer_closed => {}
+            Incoming::Close(code) => {
+                peer_closed = true;
+                self.answer_close(code, now);
+            }
+            Incoming::Ping(payload) if self.is_open() => sink(Incoming::Ping(payload)),
+            message if self.is_open() => sink(message),
+            _ => {}
+        });
+        let mut state = self.state.borrow_mut();
+        match fed {
+            Err(violation) if !peer_closed => return Fed::Broken(violation),
+            Err(_) => return Fed::PeerClosed,
+            Ok(0) => {}
+            Ok(_) => (state.heard, state.pinged, state.message_since) = (now, None, None),
+        }
+        if decoder.is_mid_message() {
+            state.message_since.get_or_insert(now);
+        }
+        state.decoder = decoder;
+        if peer_closed { Fed::PeerClosed } else { Fed::Fine }
+    }
+
+    /// The peer closes: answers with the same code (RFC 6455 section 5.5.1), unless it is the answer to ours.
+    fn answer_close(&self, code: Option<CloseCode>, now: Instant) {
+        let mut state = self.state.borrow_mut();
+        if state.phase == Phase::Open {
+            state
+                .outbox
+                .push(code.map_or_else(|| frame::write(Opcode::Close, &[]), |code| frame::write_close(code, "")));
+        }
+        state.phase = Phase::Agreed { since: now };
+    }
+
+    /// Writes what waits. Says whether some is left because the socket takes no more.
+    pub(crate) fn flush(&self, now: Instant) -> bool {
+        let mut state = self.state.borrow_mut();
+        let state = &mut *state;
+        state.is_dirty = false;
+        let before = state.outbox.len();
+        match state.outbox.write_to(&Socket(&self.socket)) {
+            Ok(()) => {
+                state.blocked = None;
+                let deaf = matches!(state.phase, Phase::Closing { deaf: true, .. });
+                if deaf || matches!(state.phase, Phase::Agreed { .. }) {
+                    let _ = SockRef::from(self.socket.as_ref()).shutdown(Shutdown::Write);
+                    state.phase = Phase::Lingering { since: now, dropped: 0 };
+                }
+                false
+            }
+            Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => {
+                if state.outbox.len() < before || state.blocked.is_none() {
+                    state.blocked = Some(now);
+                }
+                true
+            }
+            Err(_) => {
+                let _ = SockRef::from(self.socket.as_ref()).shutdown(Shutdown::Both);
+                false
+            }
+        }
+    }
+
+    /// Whether a flush is under way that waits for the socket.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.state.borrow().blocked.is_some()
+    }
+
+    /// Waits until the socket takes more.
+    pub(crate) async fn writable(&self) -> io::Result<()> {
+        self.socket.writable().await
+    }
+
+    /// Puts the frame that ends a turn's writing on the list; says whether it was not on it.
+    pub(crate) fn mark_dirty(&self) -> bool {
+        self.state.borrow_mut().mark_dirty()
+    }
+
+    /// Sets the earliest tick at which to look at the deadlines; says whether it is earlier than the one set.
+    pub(crate) fn arm(&self, tick: u64) -> bool {
+        let armed = &mut self.state.borrow_mut().armed;
+        let earlier = armed.is_none_or(|armed| tick < armed);
+        if earlier {
+            *armed = Some(tick);
+        }
+        earlier
+    }
+
+    /// Looks at the deadlines after the one for `tick` has come.
+    pub(crate) fn due(&self, tick: u64, now: Instant, config: &Config) -> Due {
+        let mut state = self.state.borrow_mut();
+        if state.armed == Some(tick) {
+            state.armed = None;
+        }
+        state.due(now, config)
+    }
+
+    /// When to look at the deadlines next.
+    pub(crate) fn next_deadline(&self, now: Instant, config: &Config) -> Option<Instant> {
+        match self.state.borrow().due(now, config) {
+            Due::At(at) => Some(at),
+            Due::Never => None,
+            Due::Ping | Due::Close(..) | Due::Cut => Some(now),
+        }
+    }
+
+    /// Notes that a ping is sent now, and gives back room that a quiet connection does not need.
+    pub(crate) fn note_ping(&self, now: Instant) {
+        let mut state = self.state.borrow_mut();
+        state.pinged = Some(now);
+        state.outbox.release();
+    }
+}
+
+impl State {
+    fn mark_dirty(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_dirty, true)
+    }
+
+    fn due(&self, now: Instant, config: &Config) -> Due {
+        let times = &config.timeouts;
+        let stalled = self.blocked.map(|since| (since + times.write, Due::Cut));
+        let phase = match self.phase {
+            Phase::Open => match self.pinged {
+                Some(at) => (at + times.pong, Due::Close(CloseCode::PING_TIMEOUT, "no answer to a ping")),
+                None => (self.heard + times.ping, Due::Ping),
+            },
+            Phase::Closing { since, .. } | Phase::Agreed { since } => (since + times.close, Due::Cut),
+            Phase::Lingering { dropped, .. } if dropped > LINGERING_BYTES => (now, Due::Cut),
+            Phase::Lingering { since, .. } => (since + times.linger, Due::Cut),
+            Phase::Cut => return Due::Never,
+        };
+        let message = match (self.phase, self.message_since) {
+            (Phase::Open, Some(since)) => {
+                Some((since + times.message, Due::Close(CloseCode::POLICY, "a message took too long")))
+            }
+            _ => None,
+        };
+        let (at, due) = [Some(phase), stalled, message]
+            .into_iter()
+            .flatten()
+            .min_by_key(|(at, _)| *at)
+            .expect("the phase always has a deadline");
+        if at <= now { due } else { Due::At(at) }
+    }
+}
+
+struct Socket<'a>(&'a OwnedWriteHalf);
+
+impl Sink for Socket<'_> {
+    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.try_write(bytes)
+    }
+
+    fn write_vectored(&self, bytes: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.0.try_write_vectored(bytes)
+    }
+}
+
+/// Bytes that are read and dropped after the close handshake before the connection is cut.
+const LINGERING_BYTES: usize = 1024 * 1024;

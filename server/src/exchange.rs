@@ -1,0 +1,183 @@
+//! The hub, shared by all workers.
+//!
+//! One lock orders everything: a worker takes it once a turn, hands its inputs to the hub, puts what concerns other
+//! workers' connections into their mail and takes its own mail out. So each connection sees effects in hub order:
+//! first the mail, which is older, then what this turn's inputs caused.
+
+use crate::frames::Frames;
+use hubcast_hub::{Effect, Effects, Hub, Input, SessionId};
+use hubcast_protocol::{CloseCode, Event};
+use std::borrow::Cow;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+use tokio::sync::Notify;
+
+/// The hub and the mail of each worker.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    shared: Mutex<Shared>,
+    wakes: Vec<Arc<Notify>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    hub: Hub,
+    mail: Vec<Vec<Parcel>>,
+}
+
+/// What one worker's turn caused for the connections of another.
+#[derive(Debug)]
+pub(crate) enum Parcel {
+    Send {
+        slot: u32,
+        event: Box<Event>,
+    },
+    Deliver {
+        frames: Arc<Frames>,
+        slots: Vec<u32>,
+        publisher: SessionId,
+    },
+    Close {
+        slot: u32,
+        code: CloseCode,
+        reason: Cow<'static, str>,
+    },
+    /// One of the receivers of this publisher is far behind.
+    Pause {
+        publisher: u32,
+    },
+}
+
+/// What a worker takes home from its turn at the hub; kept between turns for its room.
+#[derive(Debug, Default)]
+pub(crate) struct Haul {
+    /// What others caused, older than all of `effects`.
+    pub(crate) mail: Vec<Parcel>,
+    pub(crate) effects: Effects,
+    /// Of each delivery in `effects`: its frames and who published.
+    pub(crate) deliveries: Vec<(Arc<Frames>, SessionId)>,
+}
+
+impl Exchange {
+    /// A hub for as many workers as there are wakes.
+    pub(crate) fn new(hub: Hub, wakes: Vec<Arc<Notify>>) -> Arc<Self> {
+        let mail = wakes.iter().map(|_| Vec::new()).collect();
+        Arc::new(Self { shared: Mutex::new(Shared { hub, mail }), wakes })
+    }
+
+    /// Hands inputs to the hub and collects what follows for the connections of `worker`.
+    pub(crate) fn turn(&self, worker: usize, now: Instant, inputs: &mut Vec<Input>, haul: &mut Haul) {
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let Shared { hub, mail } = &mut *shared;
+        std::mem::swap(&mut mail[worker], &mut haul.mail);
+        let mut posted = false;
+        for input in inputs.drain(..) {
+            let publisher = publisher(&input);
+            let before = haul.effects.len();
+            hub.handle(now, input, &mut haul.effects);
+            for effect in haul.effects.iter().skip(before) {
+                if let Effect::Deliver { publication, .. } = effect {
+                    haul.deliveries.push((Frames::new(publication.clone()), publisher));
+                }
+            }
+        }
+        if mail.len() > 1 {
+            posted = post(worker, haul, mail);
+        }
+        drop(shared);
+        if posted {
+            self.wake_others(worker);
+        }
+    }
+
+    /// Slows down publishers of other workers.
+    pub(crate) fn pause(&self, worker: usize, publishers: &mut Vec<SessionId>) {
+        if publishers.is_empty() {
+            return;
+        }
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        for publisher in publishers.drain(..) {
+            shared.mail[worker_of(publisher)].push(Parcel::Pause { publisher: slot_of(publisher) });
+        }
+        drop(shared);
+        self.wake_others(worker);
+    }
+
+    fn wake_others(&self, worker: usize) {
+        // A wake without mail costs an empty turn; knowing who has mail would cost more in the lock.
+        for (other, wake) in self.wakes.iter().enumerate() {
+            if other != worker {
+                wake.notify_one();
+            }
+        }
+    }
+}
+
+/// Puts what concerns other workers into their mail; says whether there was anything.
+fn post(worker: usize, haul: &Haul, mail: &mut [Vec<Parcel>]) -> bool {
+    let mut posted = false;
+    let mut deliveries = haul.deliveries.iter();
+    for effect in haul.effects.iter() {
+        match effect {
+            Effect::Send { session, event } if worker_of(*session) != worker => {
+                let parcel = Parcel::Send { slot: slot_of(*session), event: event.clone() };
+                mail[worker_of(*session)].push(parcel);
+                posted = true;
+            }
+            Effect::Close { session, code, reason } if worker_of(*session) != worker => {
+                let parcel = Parcel::Close { slot: slot_of(*session), code: *code, reason: reason.clone() };
+                mail[worker_of(*session)].push(parcel);
+                posted = true;
+            }
+            Effect::Deliver { receivers, .. } => {
+                let Some((frames, publisher)) = deliveries.next() else { continue };
+                let mut slots = vec![Vec::new(); mail.len()];
+                for receiver in haul.effects.receivers(receivers) {
+                    if worker_of(receiver.session) != worker {
+                        slots[worker_of(receiver.session)].push(slot_of(receiver.session));
+                    }
+                }
+                for (mail, slots) in mail.iter_mut().zip(slots).filter(|(_, slots)| !slots.is_empty()) {
+                    mail.push(Parcel::Deliver { frames: Arc::clone(frames), slots, publisher: *publisher });
+                    posted = true;
+                }
+            }
+            Effect::Send { .. } | Effect::Close { .. } | Effect::Ask(_) => {}
+        }
+    }
+    posted
+}
+
+/// The session behind an input that can cause a delivery.
+fn publisher(input: &Input) -> SessionId {
+    match input {
+        Input::Request { session, .. }
+        | Input::Connect { session, .. }
+        | Input::SendAway { session, .. }
+        | Input::Disconnect { session } => *session,
+        Input::Reply(_) => NOBODY,
+    }
+}
+
+/// The hub's name for a connection: its worker in the upper 8 bits, its slot in the lower 24.
+pub(crate) fn session(worker: usize, slot: u32) -> SessionId {
+    let worker = u32::try_from(worker).unwrap_or(u32::MAX);
+    SessionId(worker << SLOT_BITS | slot)
+}
+
+pub(crate) fn worker_of(session: SessionId) -> usize {
+    (session.0 >> SLOT_BITS) as usize
+}
+
+pub(crate) fn slot_of(session: SessionId) -> u32 {
+    session.0 & SLOTS
+}
+
+const SLOT_BITS: u32 = 24;
+const SLOTS: u32 = (1 << SLOT_BITS) - 1;
+
+/// A publisher that is no connection here, and so is never paused: of the last slot of the first worker.
+const NOBODY: SessionId = SessionId(SLOTS);
+
+/// The most workers that the hub's names for connections can tell apart.
+pub(crate) const MAX_WORKERS: usize = 256;

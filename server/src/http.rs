@@ -1,0 +1,129 @@
+//! HTTP on the same port: the routes, and the way from a request to a WebSocket.
+
+use crate::handshake;
+use crate::limit::Permit;
+use crate::service::Service;
+use crate::worker::Worker;
+use http_body_util::Full;
+use hubcast_protocol::{Dialect, SUBPROTOCOL};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, SEC_WEBSOCKET_PROTOCOL};
+use hyper::server::conn::http1;
+use hyper::{Method, Request, Response, StatusCode, service::service_fn};
+use hyper_tungstenite::HyperWebsocket;
+use hyper_tungstenite::tungstenite::protocol::WebSocketConfig;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::convert::Infallible;
+use std::rc::Rc;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+/// Serves connections that are not WebSockets yet.
+pub(crate) struct Http<S> {
+    worker: Rc<Worker<S>>,
+    draining: watch::Receiver<bool>,
+}
+
+impl<S: Service> Http<S> {
+    pub(crate) fn new(worker: Rc<Worker<S>>, draining: watch::Receiver<bool>) -> Rc<Self> {
+        Rc::new(Self { worker, draining })
+    }
+
+    /// Answers one request, which may make the connection a WebSocket.
+    pub(crate) async fn serve(self: Rc<Self>, stream: TcpStream, permit: Permit) {
+        let config = self.worker.config();
+        let (limits, times) = (config.http.clone(), config.timeouts.clone());
+        let permit = Rc::new(permit);
+        let answer = service_fn(|request| {
+            let response = self.answer(request, &permit);
+            async { Ok::<_, Infallible>(response) }
+        });
+        let exchange = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(times.head)
+            .max_headers(limits.headers)
+            .max_buf_size(limits.head)
+            .keep_alive(false)
+            .half_close(false)
+            .serve_connection(TokioIo::new(stream), answer)
+            .with_upgrades();
+        // hyper ends a head that does not come; this ends an answer that is not read.
+        match timeout(times.head + times.upgrade, exchange).await {
+            Ok(Ok(())) => {}
+            Ok(Err(fault)) => tracing::debug!(%fault, "an HTTP connection ended"),
+            Err(_) => tracing::debug!("an HTTP connection took too long"),
+        }
+    }
+
+    fn answer(&self, mut request: Request<Incoming>, permit: &Rc<Permit>) -> Response<Full<Bytes>> {
+        let path = request.uri().path();
+        if permit.is_over {
+            return try_later("the server is full");
+        }
+        if self.worker.accepts(path) {
+            return match handshake::check(&request, &self.worker.config().origins) {
+                Ok(_) if self.is_draining() => try_later("the server is shutting down"),
+                Ok(dialect) => self.upgrade(&mut request, dialect, permit),
+                Err(rejection) => rejection.into_response(),
+            };
+        }
+        match (path, request.method()) {
+            ("/healthz" | "/readyz", method) if !matches!(*method, Method::GET | Method::HEAD) => {
+                let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "this is read by GET");
+                response.headers_mut().insert(hyper::header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+                response
+            }
+            ("/healthz", _) => text(StatusCode::OK, "alive"),
+            ("/readyz", _) if self.is_draining() => try_later("draining"),
+            ("/readyz", _) => text(StatusCode::OK, "ready"),
+            _ => text(StatusCode::NOT_FOUND, "nothing here; the WebSocket endpoint is /socket"),
+        }
+    }
+
+    fn upgrade(&self, request: &mut Request<Incoming>, dialect: Dialect, permit: &Rc<Permit>) -> Response<Full<Bytes>> {
+        // The stream that is made on the way is taken apart at once, but would allocate 128 KiB by default.
+        let tiny = WebSocketConfig::default().read_buffer_size(0).write_buffer_size(0);
+        let (mut response, websocket) = match hyper_tungstenite::upgrade(request, Some(tiny)) {
+            Ok(upgrade) => upgrade,
+            Err(fault) => return text(StatusCode::BAD_REQUEST, &fault.to_string()),
+        };
+        if dialect == Dialect::Typed {
+            response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
+        }
+        let opening = open(Rc::clone(&self.worker), websocket, dialect, Rc::clone(permit));
+        tokio::task::spawn_local(opening);
+        response.map(|_| Full::default())
+    }
+
+    fn is_draining(&self) -> bool {
+        *self.draining.borrow()
+    }
+}
+
+/// Takes the socket back from hyper when the handshake has been answered.
+async fn open<S: Service>(worker: Rc<Worker<S>>, websocket: HyperWebsocket, dialect: Dialect, permit: Rc<Permit>) {
+    let websocket = match timeout(worker.config().timeouts.upgrade, websocket).await {
+        Ok(Ok(websocket)) => websocket,
+        Ok(Err(fault)) => return tracing::debug!(%fault, "an upgrade failed"),
+        Err(_) => return tracing::debug!("an upgrade took too long"),
+    };
+    match websocket.into_inner().into_inner().downcast::<TokioIo<TcpStream>>() {
+        Ok(parts) => worker.open(parts.io.into_inner(), &parts.read_buf, dialect, permit),
+        Err(_) => tracing::error!("an upgraded connection is not the socket that was served"),
+    }
+}
+
+/// A short answer for people.
+pub(crate) fn text(status: StatusCode, words: &str) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from(format!("{words}\n")));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}
+
+fn try_later(words: &str) -> Response<Full<Bytes>> {
+    let mut response = text(StatusCode::SERVICE_UNAVAILABLE, words);
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
+    response
+}

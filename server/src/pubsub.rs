@@ -1,0 +1,133 @@
+//! Publish/subscribe: the service that gives messages to the hub and carries out its effects.
+
+use crate::exchange::{Exchange, Haul, Parcel, session, slot_of, worker_of};
+use crate::frames::{self, Frames};
+use crate::service::{Farewell, Message, Peer, Service};
+use crate::worker::Outbound;
+use hubcast_hub::{Effect, Input, SessionId};
+use hubcast_protocol::{ClientId, CloseCode, Dialect, plain, typed};
+use std::sync::Arc;
+use std::time::Instant;
+use uuid::Uuid;
+
+/// One worker's end of the [`Exchange`].
+#[derive(Debug)]
+pub(crate) struct PubSub {
+    exchange: Arc<Exchange>,
+    worker: usize,
+    /// What came since the last turn.
+    inputs: Vec<Input>,
+    haul: Haul,
+    /// Publishers of other workers whose receivers here are far behind.
+    to_pause: Vec<SessionId>,
+}
+
+impl PubSub {
+    pub(crate) fn new(exchange: Arc<Exchange>, worker: usize) -> Self {
+        Self { exchange, worker, inputs: Vec::new(), haul: Haul::default(), to_pause: Vec::new() }
+    }
+
+    fn session(&self, peer: Peer) -> SessionId {
+        session(self.worker, peer.slot)
+    }
+
+    fn open_mail(&mut self, parcel: Parcel, out: &mut Outbound<'_>) {
+        match parcel {
+            Parcel::Send { slot, event } => out.push_event(slot, &event),
+            Parcel::Close { slot, code, reason } => out.close(slot, code, &reason),
+            Parcel::Pause { publisher } => out.pause(publisher),
+            Parcel::Deliver { frames, slots, publisher } => {
+                if deliver(&frames, slots, out) {
+                    self.to_pause.push(publisher);
+                }
+            }
+        }
+    }
+
+    fn carry_out(&self, haul: &Haul, out: &mut Outbound<'_>) {
+        let here = |session: SessionId| worker_of(session) == self.worker;
+        let mut deliveries = haul.deliveries.iter();
+        for effect in haul.effects.iter() {
+            match effect {
+                Effect::Send { session, event } if here(*session) => out.push_event(slot_of(*session), event),
+                Effect::Close { session, code, reason } if here(*session) => {
+                    out.close(slot_of(*session), *code, reason);
+                }
+                Effect::Deliver { receivers, .. } => {
+                    let Some((frames, publisher)) = deliveries.next() else { continue };
+                    let receivers = haul.effects.receivers(receivers).iter().map(|receiver| receiver.session);
+                    if deliver(frames, receivers.filter(|to| here(*to)).map(slot_of), out) {
+                        out.pause(slot_of(*publisher));
+                    }
+                }
+                Effect::Send { .. } | Effect::Close { .. } | Effect::Ask(_) => {}
+            }
+        }
+    }
+}
+
+impl Service for PubSub {
+    fn accepts(&self, path: &str) -> bool {
+        path == "/socket"
+    }
+
+    fn opened(&mut self, peer: Peer, out: &mut Outbound<'_>) {
+        let client = ClientId::from_random(Uuid::new_v4().into_bytes());
+        self.inputs.push(Input::Connect { session: self.session(peer), client });
+        out.want_turn();
+    }
+
+    fn message(&mut self, peer: Peer, message: Message<'_>, out: &mut Outbound<'_>) {
+        let text = match message {
+            Message::Text(text) => text,
+            Message::Binary(bytes) => match std::str::from_utf8(bytes) {
+                Ok(text) if peer.dialect == Dialect::Plain => text,
+                _ => return out.close(peer.slot, CloseCode::UNSUPPORTED, "only text is taken"),
+            },
+        };
+        let request = match peer.dialect {
+            Dialect::Plain => plain::decode(text),
+            Dialect::Typed => typed::decode(text),
+        };
+        self.inputs.push(Input::Request { session: self.session(peer), request });
+        out.want_turn();
+    }
+
+    fn closed(&mut self, peer: Peer) {
+        self.inputs.push(Input::Disconnect { session: self.session(peer) });
+    }
+
+    fn send_away(&mut self, peer: Peer, why: Farewell, out: &mut Outbound<'_>) {
+        let Farewell { code, reason, reconnect_in_ms } = why;
+        self.inputs.push(Input::SendAway { session: self.session(peer), code, reason, reconnect_in_ms });
+        out.want_turn();
+    }
+
+    fn turn(&mut self, now: Instant, out: &mut Outbound<'_>) {
+        let mut haul = std::mem::take(&mut self.haul);
+        self.exchange.turn(self.worker, now, &mut self.inputs, &mut haul);
+        for parcel in haul.mail.drain(..) {
+            self.open_mail(parcel, out);
+        }
+        self.carry_out(&haul, out);
+        haul.effects.clear();
+        haul.deliveries.clear();
+        self.haul = haul;
+        self.exchange.pause(self.worker, &mut self.to_pause);
+    }
+}
+
+/// Queues a publication for each receiver; says whether one of them is far behind.
+fn deliver(frames: &Frames, slots: impl IntoIterator<Item = u32>, out: &mut Outbound<'_>) -> bool {
+    let mut pressed = false;
+    for slot in slots {
+        pressed |= out.push_in_dialect(slot, |dialect| Some(frames.get(dialect)));
+    }
+    pressed
+}
+
+impl Outbound<'_> {
+    fn push_event(&mut self, slot: u32, event: &hubcast_protocol::Event) {
+        self.push_in_dialect(slot, |dialect| frames::of_event(event, dialect));
+    }
+}

@@ -1,0 +1,119 @@
+//! The server as a whole: workers, and the way from start to drained.
+
+use crate::Config;
+use crate::exchange::{Exchange, MAX_WORKERS};
+use crate::limit::ConnectionLimit;
+use crate::pubsub::PubSub;
+use crate::service::Service;
+use crate::thread::{Gate, Seat, start};
+use hubcast_hub::{Hub, Settings};
+use socket2::SockRef;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use tokio::sync::{Notify, mpsc, watch};
+
+/// A server that is bound and not yet running: [`bind`](Server::bind) it, ask for its
+/// [`local_addr`](Server::local_addr), then [`run`](Server::run) it.
+#[derive(Debug)]
+pub struct Server {
+    config: Arc<Config>,
+    listener: TcpListener,
+}
+
+impl Server {
+    /// Takes a listener that the caller has bound.
+    ///
+    /// # Errors
+    /// When the listener cannot be set up for the server's use.
+    pub fn bind(config: Config, listener: TcpListener) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        let socket = SockRef::from(&listener);
+        socket.listen(BACKLOG)?;
+        // Accepted sockets inherit it. Frames that belong together are written together anyway.
+        socket.set_tcp_nodelay(true)?;
+        Ok(Self { config: Arc::new(config), listener })
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves publish/subscribe until `shutdown` completes and every connection has been sent away.
+    ///
+    /// # Errors
+    /// When a worker cannot be started, or ends by a fault of the server.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+        let config = &self.config;
+        let settings = Settings {
+            ping_ms: u64::try_from(config.timeouts.ping.as_millis()).unwrap_or(u64::MAX),
+            message: config.messages.message,
+            limits: config.limits.clone(),
+            ..Settings::default()
+        };
+        let wakes = self.wakes();
+        let exchange = Exchange::new(Hub::new(settings), wakes.clone());
+        let services = (0..wakes.len()).map(|worker| PubSub::new(Arc::clone(&exchange), worker)).collect();
+        self.run_workers(wakes, services, shutdown).await
+    }
+
+    /// Serves something else than publish/subscribe on the same accept, handshake, framing, pings and close: one
+    /// service for each worker, made by `service`.
+    ///
+    /// # Errors
+    /// When a worker cannot be started, or ends by a fault of the server.
+    pub async fn run_service<S: Service + Send>(
+        self,
+        service: impl Fn() -> S,
+        shutdown: impl Future<Output = ()>,
+    ) -> io::Result<()> {
+        let wakes = self.wakes();
+        let services = wakes.iter().map(|_| service()).collect();
+        self.run_workers(wakes, services, shutdown).await
+    }
+
+    /// What wakes each worker.
+    fn wakes(&self) -> Vec<Arc<Notify>> {
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        let count = self.config.workers.unwrap_or_else(cores).clamp(1, MAX_WORKERS);
+        (0..count).map(|_| Arc::default()).collect()
+    }
+
+    async fn run_workers<S: Service + Send>(
+        self,
+        wakes: Vec<Arc<Notify>>,
+        services: Vec<S>,
+        shutdown: impl Future<Output = ()>,
+    ) -> io::Result<()> {
+        let draining = watch::Sender::new(false);
+        let (exit, mut exits) = mpsc::unbounded_channel();
+        let (entrances, dealt): (Vec<_>, Vec<_>) = wakes.iter().map(|_| mpsc::unbounded_channel()).unzip();
+        let limit = ConnectionLimit::new(self.config.max_connections);
+        let mut gate = Some(Gate { listener: self.listener, limit, entrances });
+        let mut running = wakes.len();
+        for (number, ((wake, service), dealt)) in wakes.into_iter().zip(services).zip(dealt).enumerate() {
+            let (config, draining, gate) = (Arc::clone(&self.config), draining.subscribe(), gate.take());
+            start(number, Seat { config, wake, draining, dealt, gate }, service, exit.clone())?;
+        }
+        tokio::select! {
+            () = shutdown => {}
+            Some(ended) = exits.recv() => return ended,
+        }
+        tracing::info!(spread = ?self.config.drain.spread, "shutting down: sending connections away");
+        draining.send_replace(true);
+        while running > 0
+            && let Some(ended) = exits.recv().await
+        {
+            ended?;
+            running -= 1;
+        }
+        Ok(())
+    }
+}
+
+/// Connections that the system queues while they are not accepted; it may queue fewer.
+const BACKLOG: i32 = 4096;

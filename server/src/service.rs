@@ -1,0 +1,61 @@
+//! What is done with messages, as the workers see it.
+
+use crate::worker::Outbound;
+use hubcast_protocol::{CloseCode, Dialect};
+use std::borrow::Cow;
+use std::time::Instant;
+
+/// The part of a worker that gives messages their meaning: publish/subscribe, or an echo.
+///
+/// Each worker has one of its own and calls it on its own thread: [`opened`](Service::opened) once for a
+/// connection, then [`message`](Service::message) for each complete message, then [`closed`](Service::closed) once,
+/// after which the connection's number may be given to another one. [`turn`](Service::turn) comes after all
+/// that arrived at once has been told, and when the service was woken.
+pub trait Service: 'static {
+    /// Whether a WebSocket may be opened on this path.
+    fn accepts(&self, path: &str) -> bool;
+
+    /// A connection is open.
+    fn opened(&mut self, peer: Peer, out: &mut Outbound<'_>);
+
+    /// A message is complete.
+    fn message(&mut self, peer: Peer, message: Message<'_>, out: &mut Outbound<'_>);
+
+    /// A connection takes nothing more.
+    fn closed(&mut self, peer: Peer);
+
+    /// The server wants a connection to go, and to come back when it says.
+    fn send_away(&mut self, peer: Peer, why: Farewell, out: &mut Outbound<'_>);
+
+    /// Everything that arrived together has been told. Frames pushed until the end of this are written at once.
+    fn turn(&mut self, now: Instant, out: &mut Outbound<'_>);
+}
+
+/// One open connection of a worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Its number on its worker, below 2^24; given again after it was closed.
+    pub slot: u32,
+    /// What it asked to be spoken to in.
+    pub dialect: Dialect,
+}
+
+/// One complete message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Message<'a> {
+    /// Of text frames.
+    Text(&'a str),
+    /// Of binary frames.
+    Binary(&'a [u8]),
+}
+
+/// Why a connection has to go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Farewell {
+    /// The close code.
+    pub code: CloseCode,
+    /// Why, for people.
+    pub reason: Cow<'static, str>,
+    /// When to come back, in milliseconds; `None`: do not.
+    pub reconnect_in_ms: Option<u64>,
+}

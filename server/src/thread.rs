@@ -1,0 +1,101 @@
+//! The thread of a worker: its runtime, its tasks, and how it ends.
+
+use crate::Config;
+use crate::accept::accept_all;
+use crate::http::Http;
+use crate::limit::{ConnectionLimit, Permit};
+use crate::service::Service;
+use crate::worker::Worker;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::Arc;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+use tokio::sync::{Notify, watch};
+use tokio::task::spawn_local;
+use tokio::time::timeout;
+
+/// A connection that another worker accepted.
+type Dealt = (std::net::TcpStream, Permit);
+
+/// What one worker is given.
+pub(crate) struct Seat {
+    pub(crate) config: Arc<Config>,
+    pub(crate) wake: Arc<Notify>,
+    pub(crate) draining: watch::Receiver<bool>,
+    pub(crate) dealt: UnboundedReceiver<Dealt>,
+    /// Only the first worker accepts: no thread of its own has to be woken for each connection.
+    pub(crate) gate: Option<Gate>,
+}
+
+/// What the accepting worker is given.
+pub(crate) struct Gate {
+    pub(crate) listener: std::net::TcpListener,
+    pub(crate) limit: Arc<ConnectionLimit>,
+    /// Where to hand connections to each worker.
+    pub(crate) entrances: Vec<UnboundedSender<Dealt>>,
+}
+
+/// Starts the thread of a worker; how it ended is told to `exit`.
+pub(crate) fn start<S: Service + Send>(
+    number: usize,
+    seat: Seat,
+    service: S,
+    exit: UnboundedSender<io::Result<()>>,
+) -> io::Result<()> {
+    std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
+        let ended = catch_unwind(AssertUnwindSafe(|| {
+            let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
+            runtime.block_on(serve(seat, service))
+        }));
+        let ended = ended.unwrap_or_else(|_| Err(io::Error::other(format!("worker {number} ended by a fault"))));
+        // Nobody listens any more when another worker has failed before.
+        let _ = exit.send(ended);
+    })?;
+    Ok(())
+}
+
+async fn serve<S: Service>(seat: Seat, service: S) -> io::Result<()> {
+    let Seat { config, wake, mut draining, dealt, gate } = seat;
+    let worker = Worker::new(Arc::clone(&config), service, wake);
+    let http = Http::new(Rc::clone(&worker), draining.clone());
+    if let Some(gate) = gate {
+        let listener = TcpListener::from_std(gate.listener)?;
+        let (http, entrances, mut turn) = (Rc::clone(&http), gate.entrances, 0);
+        spawn_local(accept_all(listener, gate.limit, move |stream, permit| {
+            turn = (turn + 1) % entrances.len();
+            if turn == 0 {
+                spawn_local(Rc::clone(&http).serve(stream, permit));
+            } else if let Ok(stream) = stream.into_std() {
+                // A worker that has ended takes its connections with it.
+                let _ = entrances[turn].send((stream, permit));
+            }
+        }));
+    }
+    spawn_local(take_dealt(http, dealt));
+    spawn_local(Rc::clone(&worker).watch_deadlines());
+    let turns = spawn_local(Rc::clone(&worker).turns());
+    let drained = async {
+        // The sender lives as long as the server runs.
+        let _ = draining.wait_for(|draining| *draining).await;
+        spawn_local(Rc::clone(&worker).drain());
+        if timeout(config.drain.deadline, worker.idle()).await.is_err() {
+            tracing::warn!("some connections did not go in time and were cut");
+        }
+    };
+    tokio::select! {
+        ended = turns => Err(ended.err().map_or_else(|| io::Error::other("the turns ended"), io::Error::other)),
+        () = drained => Ok(()),
+    }
+}
+
+async fn take_dealt<S: Service>(http: Rc<Http<S>>, mut dealt: UnboundedReceiver<Dealt>) {
+    while let Some((stream, permit)) = dealt.recv().await {
+        match TcpStream::from_std(stream) {
+            Ok(stream) => _ = spawn_local(Rc::clone(&http).serve(stream, permit)),
+            Err(fault) => tracing::warn!(%fault, "cannot serve a connection"),
+        }
+    }
+}

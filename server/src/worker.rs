@@ -1,0 +1,352 @@
+//! A worker: one thread, its connections, and the turns in which it serves them.
+//!
+//! All that arrives at once is decoded first; then comes the turn, in which the service says what follows and every
+//! connection that got something is written to once. Delivering to a connection wakes no task.
+
+mod reading;
+
+use crate::config::Config;
+use crate::connection::{Connection, Due, Pushed};
+use crate::deadlines::Deadlines;
+use crate::limit::Permit;
+use crate::service::{Farewell, Peer, Service};
+use bytes::Bytes;
+use hubcast_protocol::{CloseCode, Dialect};
+use slab::Slab;
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+
+/// The connections of one thread, and the service that they talk to.
+pub(crate) struct Worker<S> {
+    service: RefCell<S>,
+    core: Rc<Core>,
+    /// Where every read of this worker goes first.
+    scratch: RefCell<Box<[u8]>>,
+}
+
+/// What does not depend on the service.
+pub(crate) struct Core {
+    pub(crate) config: Arc<Config>,
+    connections: RefCell<Slab<Rc<Connection>>>,
+    /// Those that got something in this turn.
+    dirty: RefCell<Vec<Rc<Connection>>>,
+    /// Those that take nothing more and whose service does not know it yet.
+    leaving: RefCell<Vec<Peer>>,
+    /// Those whose reading has ended.
+    ended: RefCell<Vec<u32>>,
+    deadlines: RefCell<Deadlines>,
+    earlier_deadline: Notify,
+    turn_wanted: Cell<bool>,
+    /// Bytes decoded since the last turn.
+    fed: Cell<usize>,
+    wake: Arc<Notify>,
+    /// Told whenever a connection is gone.
+    vacated: Notify,
+}
+
+/// Where a [`Service`] puts what it has to say to connections of its own worker.
+pub struct Outbound<'a> {
+    core: &'a Rc<Core>,
+    now: Instant,
+}
+
+impl<S: Service> Worker<S> {
+    pub(crate) fn new(config: Arc<Config>, service: S, wake: Arc<Notify>) -> Rc<Self> {
+        let core = Core {
+            config,
+            connections: RefCell::default(),
+            dirty: RefCell::default(),
+            leaving: RefCell::default(),
+            ended: RefCell::default(),
+            deadlines: RefCell::new(Deadlines::new(Instant::now())),
+            earlier_deadline: Notify::new(),
+            turn_wanted: Cell::new(false),
+            fed: Cell::new(0),
+            wake,
+            vacated: Notify::new(),
+        };
+        let scratch = RefCell::new(vec![0; SCRATCH].into_boxed_slice());
+        Rc::new(Self { service: RefCell::new(service), core: Rc::new(core), scratch })
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.core.config
+    }
+
+    pub(crate) fn accepts(&self, path: &str) -> bool {
+        self.service.borrow().accepts(path)
+    }
+
+    /// Takes a WebSocket whose handshake is done, with what was read after it.
+    pub(crate) fn open(self: &Rc<Self>, stream: TcpStream, early: &[u8], dialect: Dialect, permit: Rc<Permit>) {
+        let now = Instant::now();
+        let (reader, writer) = stream.into_split();
+        let connection = {
+            let mut connections = self.core.connections.borrow_mut();
+            let entry = connections.vacant_entry();
+            let slot = u32::try_from(entry.key()).expect("a process has fewer than 2^32 sockets");
+            let connection = Rc::new(Connection::new(Peer { slot, dialect }, writer, permit, now));
+            entry.insert(Rc::clone(&connection));
+            connection
+        };
+        self.service.borrow_mut().opened(connection.peer, &mut self.core.outbound(now));
+        self.core.arm(&connection, now);
+        self.read_early(&connection, early);
+        tokio::task::spawn_local(reading::read_all(Rc::clone(self), connection, reader));
+    }
+
+    /// Serves turn after turn.
+    pub(crate) async fn turns(self: Rc<Self>) {
+        loop {
+            self.core.wake.notified().await;
+            self.turn();
+        }
+    }
+
+    /// Looks at deadlines as they come.
+    pub(crate) async fn watch_deadlines(self: Rc<Self>) {
+        loop {
+            let next = self.core.deadlines.borrow().next();
+            let changed = self.core.earlier_deadline.notified();
+            match next {
+                Some(at) => tokio::select! {
+                    () = tokio::time::sleep_until(at.into()) => self.core.meet_deadlines(),
+                    () = changed => {}
+                },
+                None => changed.await,
+            }
+        }
+    }
+
+    /// Sends connections away one after another over the time the configuration gives for it.
+    pub(crate) async fn drain(self: Rc<Self>) {
+        let slots: Vec<u32> = self.core.connections.borrow().iter().map(|(slot, _)| key(slot)).collect();
+        let spread = self.core.config.drain.spread;
+        let start = tokio::time::Instant::now();
+        let count = u32::try_from(slots.len()).unwrap_or(u32::MAX).max(1);
+        for (place, slot) in (0_u32..).zip(slots) {
+            let wait = spread * place / count;
+            tokio::time::sleep_until(start + wait).await;
+            let Some(peer) = self.core.connection(slot).map(|connection| connection.peer) else { continue };
+            // Later ones wait longer: they return in the order in which they went, over the same time again.
+            let reconnect_in_ms = u64::try_from((spread + wait).as_millis()).ok();
+            let why = Farewell { code: CloseCode::RESTARTING, reason: "restarting".into(), reconnect_in_ms };
+            let mut out = self.core.outbound(Instant::now());
+            self.service.borrow_mut().send_away(peer, why, &mut out);
+            self.core.want_turn();
+        }
+    }
+
+    /// Waits until every connection is gone.
+    pub(crate) async fn idle(&self) {
+        while !self.core.connections.borrow().is_empty() {
+            self.core.vacated.notified().await;
+        }
+    }
+
+    /// Counts what was decoded, and takes a turn at once when it is much.
+    fn note_fed(&self, bytes: usize) {
+        self.core.fed.set(self.core.fed.get() + bytes);
+        if self.core.fed.get() > FED_BEFORE_TURN {
+            self.turn();
+        }
+    }
+
+    /// Lets the service say what follows from what has come, and writes it.
+    fn turn(&self) {
+        loop {
+            self.core.turn_wanted.set(false);
+            self.core.fed.set(0);
+            let now = Instant::now();
+            let mut service = self.service.borrow_mut();
+            for peer in self.core.leaving.take() {
+                service.closed(peer);
+            }
+            let ended = self.core.ended.take();
+            service.turn(now, &mut self.core.outbound(now));
+            drop(service);
+            self.core.flush_dirty(now);
+            for slot in ended {
+                self.core.connections.borrow_mut().remove(slot as usize);
+                self.core.vacated.notify_one();
+            }
+            if self.core.leaving.borrow().is_empty() {
+                break;
+            }
+        }
+    }
+}
+
+impl Core {
+    fn outbound(self: &Rc<Self>, now: Instant) -> Outbound<'_> {
+        Outbound { core: self, now }
+    }
+
+    fn connection(&self, slot: u32) -> Option<Rc<Connection>> {
+        self.connections.borrow().get(slot as usize).cloned()
+    }
+
+    /// Asks for a turn after everything that is ready to be read has been read.
+    fn want_turn(&self) {
+        if !self.turn_wanted.replace(true) {
+            self.wake.notify_one();
+        }
+    }
+
+    fn push(&self, connection: &Rc<Connection>, bytes: Bytes, now: Instant) {
+        match connection.push(bytes, &self.config) {
+            Pushed::Waits { first } => {
+                if first && !connection.is_blocked() {
+                    self.dirty.borrow_mut().push(Rc::clone(connection));
+                }
+            }
+            Pushed::Refused { full: true } => {
+                self.close(connection, CloseCode::SLOW_CONSUMER, "too slow for what it subscribed to", now);
+            }
+            Pushed::Refused { full: false } => {}
+        }
+    }
+
+    fn close(&self, connection: &Rc<Connection>, code: CloseCode, reason: &str, now: Instant) {
+        if connection.close(code, reason, now) {
+            self.leave(connection, now);
+        }
+    }
+
+    /// Has the close frame written and the service told.
+    fn leave(&self, connection: &Rc<Connection>, now: Instant) {
+        self.leaving.borrow_mut().push(connection.peer);
+        if connection.mark_dirty() && !connection.is_blocked() {
+            self.dirty.borrow_mut().push(Rc::clone(connection));
+        }
+        self.arm(connection, now);
+        self.want_turn();
+    }
+
+    fn cut(&self, connection: &Connection) {
+        if connection.cut() {
+            self.leaving.borrow_mut().push(connection.peer);
+            self.want_turn();
+        }
+    }
+
+    /// Notes that a connection's reading has ended; its slot is free after the turn that tells the service.
+    fn end(&self, connection: &Connection) {
+        self.cut(connection);
+        self.ended.borrow_mut().push(connection.peer.slot);
+        self.want_turn();
+    }
+
+    fn flush_dirty(self: &Rc<Self>, now: Instant) {
+        let mut dirty = self.dirty.take();
+        for connection in dirty.drain(..) {
+            if connection.flush(now) {
+                tokio::task::spawn_local(flush_when_writable(Rc::clone(self), Rc::clone(&connection)));
+            }
+            if !connection.is_open() || connection.is_blocked() {
+                self.arm(&connection, now);
+            }
+        }
+        // The room is used again, unless a connection was pushed to meanwhile.
+        let mut since = self.dirty.borrow_mut();
+        if since.is_empty() {
+            *since = dirty;
+        }
+    }
+
+    fn arm(&self, connection: &Connection, now: Instant) {
+        let Some(at) = connection.next_deadline(now, &self.config) else { return };
+        let mut deadlines = self.deadlines.borrow_mut();
+        let tick = deadlines.tick(at);
+        if connection.arm(tick) && deadlines.insert(tick, connection.peer.slot) {
+            self.earlier_deadline.notify_one();
+        }
+    }
+
+    fn meet_deadlines(&self) {
+        let now = Instant::now();
+        while let Some((tick, slots)) = { self.deadlines.borrow_mut().pop(now) } {
+            for connection in slots.into_iter().filter_map(|slot| self.connection(slot)) {
+                match connection.due(tick, now, &self.config) {
+                    Due::Ping => {
+                        connection.note_ping(now);
+                        self.push(&connection, Bytes::from_static(PING), now);
+                        self.want_turn();
+                    }
+                    Due::Close(code, reason) => self.close(&connection, code, reason, now),
+                    Due::Cut => self.cut(&connection),
+                    Due::At(_) | Due::Never => {}
+                }
+                self.arm(&connection, now);
+            }
+        }
+    }
+}
+
+impl Outbound<'_> {
+    /// Queues a whole frame, made by [`frame::write`](crate::frame::write), for one connection. One whose outbox is
+    /// full is closed with 4002.
+    pub fn push(&mut self, slot: u32, frame: Bytes) {
+        if let Some(connection) = self.core.connections.borrow().get(slot as usize) {
+            self.core.push(connection, frame, self.now);
+        }
+    }
+
+    /// Queues the frame that its dialect makes, if any. Says whether its outbox is over three quarters full.
+    pub(crate) fn push_in_dialect(&mut self, slot: u32, frame: impl FnOnce(Dialect) -> Option<Bytes>) -> bool {
+        let connections = self.core.connections.borrow();
+        let Some(connection) = connections.get(slot as usize) else { return false };
+        let Some(frame) = frame(connection.peer.dialect) else { return false };
+        self.core.push(connection, frame, self.now);
+        connection.is_pressed(&self.core.config)
+    }
+
+    /// Closes a connection after what waits for it has been written.
+    pub fn close(&mut self, slot: u32, code: CloseCode, reason: &str) {
+        if let Some(connection) = self.core.connection(slot) {
+            self.core.close(&connection, code, reason, self.now);
+        }
+    }
+
+    /// Lets the next read of a connection wait ten milliseconds.
+    pub fn pause(&mut self, slot: u32) {
+        if let Some(connection) = self.core.connection(slot) {
+            connection.pause();
+        }
+    }
+
+    /// Asks for a [`turn`](Service::turn) after everything that is ready to be read has been read.
+    pub fn want_turn(&mut self) {
+        self.core.want_turn();
+    }
+}
+
+impl fmt::Debug for Outbound<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outbound").finish_non_exhaustive()
+    }
+}
+
+/// Goes on writing to a connection whose socket took no more, until it has taken all.
+async fn flush_when_writable(core: Rc<Core>, connection: Rc<Connection>) {
+    while connection.writable().await.is_ok() && connection.flush(Instant::now()) {}
+    core.arm(&connection, Instant::now());
+}
+
+fn key(slot: usize) -> u32 {
+    u32::try_from(slot).unwrap_or(u32::MAX)
+}
+
+/// A ping without payload.
+const PING: &[u8] = &[0x89, 0];
+
+/// Bytes read at once.
+const SCRATCH: usize = 64 * 1024;
+
+/// Bytes after which a turn does not wait for what else is ready, so that what waits for it stays bounded.
+const FED_BEFORE_TURN: usize = 1024 * 1024;

@@ -1,0 +1,110 @@
+//! The task that reads one connection.
+
+use super::Worker;
+use crate::connection::{Connection, Fed};
+use crate::decoder::Incoming;
+use crate::frame::{self, Opcode};
+use crate::service::{Message, Service};
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::net::tcp::OwnedReadHalf;
+
+/// Reads until the peer, an error or a deadline ends it. Also after a panic the connection is cleaned up.
+pub(super) async fn read_all<S: Service>(worker: Rc<Worker<S>>, connection: Rc<Connection>, mut socket: OwnedReadHalf) {
+    let reading = Reading { worker, connection };
+    loop {
+        match poll_fn(|context| reading.poll_once(&mut socket, context)).await {
+            Ok(Next::Read) => {}
+            Ok(Next::Yield) => tokio::task::yield_now().await,
+            // Boxed, because every connection would pay for a timer in its state that few ever need.
+            Ok(Next::Pause) => Box::pin(tokio::time::sleep(PAUSE)).await,
+            Ok(Next::End) | Err(_) => break,
+        }
+    }
+}
+
+/// Ends the connection when it is dropped, however that comes.
+struct Reading<S: Service> {
+    worker: Rc<Worker<S>>,
+    connection: Rc<Connection>,
+}
+
+enum Next {
+    Read,
+    Yield,
+    Pause,
+    End,
+}
+
+impl<S: Service> Reading<S> {
+    /// Reads what has come, once, into the worker's scratch, and decodes it there.
+    fn poll_once(&self, socket: &mut OwnedReadHalf, context: &mut Context<'_>) -> Poll<io::Result<Next>> {
+        if self.connection.take_pause() {
+            return Poll::Ready(Ok(Next::Pause));
+        }
+        let mut scratch = self.worker.scratch.borrow_mut();
+        let mut buffer = ReadBuf::new(&mut scratch);
+        ready!(Pin::new(socket).poll_read(context, &mut buffer))?;
+        let full = buffer.remaining() == 0;
+        let chunk = buffer.filled_mut();
+        if chunk.is_empty() {
+            return Poll::Ready(Ok(Next::End));
+        }
+        self.worker.feed(&self.connection, chunk);
+        Poll::Ready(Ok(if full { Next::Yield } else { Next::Read }))
+    }
+}
+
+impl<S: Service> Drop for Reading<S> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!(slot = self.connection.peer.slot, "a connection ended by a fault of the server");
+        }
+        self.worker.core.end(&self.connection);
+    }
+}
+
+impl<S: Service> Worker<S> {
+    /// Decodes what came with the handshake.
+    pub(super) fn read_early(&self, connection: &Rc<Connection>, early: &[u8]) {
+        if !early.is_empty() {
+            self.feed(connection, &mut early.to_vec());
+        }
+    }
+
+    fn feed(&self, connection: &Rc<Connection>, chunk: &mut [u8]) {
+        let (now, len) = (Instant::now(), chunk.len());
+        let mut service = self.service.borrow_mut();
+        let mut out = self.core.outbound(now);
+        let fed = connection.feed(chunk, &self.core.config, now, |incoming| {
+            let message = match incoming {
+                Incoming::Text(text) => Message::Text(text),
+                Incoming::Binary(bytes) => Message::Binary(bytes),
+                Incoming::Ping(payload) => {
+                    out.push(connection.peer.slot, frame::write(Opcode::Pong, payload));
+                    return out.want_turn();
+                }
+                Incoming::Pong | Incoming::Close(_) => return,
+            };
+            service.message(connection.peer, message, &mut out);
+        });
+        match fed {
+            Fed::Fine => {}
+            Fed::PeerClosed => self.core.leave(connection, now),
+            Fed::Broken(violation) => self.core.close(connection, violation.code, violation.reason, now),
+        }
+        if !connection.is_open() || connection.is_mid_message() {
+            self.core.arm(connection, now);
+        }
+        drop(service);
+        self.note_fed(len);
+    }
+}
+
+/// How long the next read of a publisher waits whose receivers are far behind.
+const PAUSE: Duration = Duration::from_millis(10);

@@ -1,0 +1,268 @@
+//! The program as a person meets it: what it prints, what it refuses and how, and how it ends.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+
+const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+
+/// The program with these words and none of the environment.
+fn hubcast(words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hubcast"));
+    command.env_clear().args(words).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn outcome(command: &mut Command) -> (Option<i32>, String, String) {
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    (status.code(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
+}
+
+/// The standard error of a run that ends with this exit code.
+#[track_caller]
+fn failure(command: &mut Command, expected: i32) -> String {
+    let (code, stdout, stderr) = outcome(command);
+    assert_eq!(code, Some(expected), "{stdout}{stderr}");
+    stderr
+}
+
+/// A file of this test alone.
+fn file(name: &str, text: &str) -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    fs::write(&path, text).unwrap();
+    path
+}
+
+/// A server that is killed when its test is over, whatever came of it.
+struct Running {
+    child: Child,
+    output: BufReader<ChildStdout>,
+    first_line: String,
+}
+
+impl Running {
+    fn start(words: &[&str]) -> Self {
+        let mut child = hubcast(&["--listen", "127.0.0.1:0", "--workers", "1"]).args(words).spawn().unwrap();
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        let mut first_line = String::new();
+        output.read_line(&mut first_line).unwrap();
+        Self { child, output, first_line }
+    }
+
+    fn address(&self) -> &str {
+        self.first_line.split("ws://").nth(1).unwrap().strip_suffix("/socket\n").unwrap()
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    fn exit_code(&mut self) -> Option<i32> {
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn help_has_headings_defaults_units_and_examples() {
+    let (code, help, _) = outcome(&mut hubcast(&["--help"]));
+    assert_eq!(code, Some(0));
+    let parts = ["Server:", "Limits:", "Timeouts:", "Stopping:", "Logging:", "Units:", "Examples:", "check-config"];
+    for part in parts.iter().chain(&["--max-frame <SIZE>", "[default: 64KiB]", "HUBCAST_MAX_FRAME=32KiB"]) {
+        assert!(help.contains(part), "{part} is not in\n{help}");
+    }
+    assert!(!help.contains('\x1b'), "no colours where no terminal is");
+}
+
+#[test]
+fn the_version_is_told() {
+    let (code, version, _) = outcome(&mut hubcast(&["--version"]));
+    assert_eq!((code, version), (Some(0), concat!("hubcast ", env!("CARGO_PKG_VERSION"), "\n").to_owned()));
+}
+
+#[test]
+fn check_config_says_where_each_value_comes_from() {
+    let path = file("sources.toml", "ping = \"9s\"\nlinger = \"1s\"\nworkers = 3\n");
+    let mut command = hubcast(&["check-config", "--ping", "15s", "--config"]);
+    let (code, listing, stderr) = outcome(command.arg(&path).env("HUBCAST_WORKERS", "2"));
+    assert_eq!(code, Some(0), "{stderr}");
+    let path = path.to_str().unwrap();
+    for (setting, source) in [
+        ("ping = \"15s\"", "--ping"),
+        ("workers = 2", "HUBCAST_WORKERS"),
+        ("linger = \"1s\"", path),
+        ("max_head = \"16KiB\"", "default"),
+    ] {
+        let line = listing.lines().find(|line| line.starts_with(setting)).unwrap_or_else(|| panic!("{listing}"));
+        assert!(line.ends_with(&format!("# {source}")), "{line}");
+    }
+}
+
+#[test]
+fn what_check_config_prints_is_a_file_that_means_the_same() {
+    let words = ["--ping", "15s", "--origins", "https://a.example,https://b.example", "--log-format", "json"];
+    let (_, listing, _) = outcome(hubcast(&["check-config"]).args(words));
+    let path = file("listing.toml", &listing);
+    let (code, again, stderr) = outcome(hubcast(&["check-config", "--config"]).arg(path));
+    assert_eq!(code, Some(0), "{stderr}");
+    let settings = |text: &str| {
+        text.lines().map(|line| line.split(" # ").next().unwrap().trim_end().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(settings(&again), settings(&listing));
+}
+
+#[test]
+fn the_environment_can_name_the_file() {
+    let path = file("by_environment.toml", "ping = \"9s\"\n");
+    let (code, listing, _) = outcome(hubcast(&["check-config"]).env("HUBCAST_CONFIG", path));
+    assert_eq!(code, Some(0));
+    assert!(listing.contains("ping = \"9s\""), "{listing}");
+}
+
+#[test]
+fn a_wrong_value_is_named_by_its_flag() {
+    let fault = failure(&mut hubcast(&["--ping", "fast"]), 2);
+    assert!(
+        fault.contains("'fast' for '--ping <DURATION>': not a duration; write a number with ms, s, m or h"),
+        "{fault}"
+    );
+}
+
+#[test]
+fn a_wrong_value_is_named_by_its_variable() {
+    let fault = failure(hubcast(&[]).env("HUBCAST_PING", "fast"), 2);
+    assert!(fault.contains("'fast' for 'HUBCAST_PING': not a duration; write a number with ms, s, m or h"), "{fault}");
+    let fault = failure(hubcast(&["check-config"]).env("HUBCAST_LOG_LEVEL", "loud"), 2);
+    assert!(fault.contains("'HUBCAST_LOG_LEVEL'") && fault.contains("off, error, warn, info"), "{fault}");
+}
+
+#[test]
+fn a_wrong_value_is_named_by_its_file_and_key() {
+    let path = file("wrong_value.toml", "ping = \"fast\"\n");
+    let fault = failure(hubcast(&["--config"]).arg(&path), 2);
+    let expected = "ping = \"fast\": not a duration; write a number with ms, s, m or h, such as \"25s\"";
+    assert_eq!(fault, format!("error: {}: {expected}\n", path.display()));
+}
+
+#[test]
+fn an_unknown_key_is_named_with_the_nearest_one() {
+    let path = file("unknown_key.toml", "max_mesage = 1\n");
+    let fault = failure(hubcast(&["--config"]).arg(&path), 2);
+    assert_eq!(
+        fault,
+        format!("error: {}: max_mesage: there is no such key; did you mean max_message?\n", path.display())
+    );
+}
+
+#[test]
+fn values_that_do_not_go_together_are_named_both() {
+    let fault = failure(hubcast(&["--max-message", "32KiB"]).env("HUBCAST_MAX_FRAME", "48KiB"), 2);
+    assert!(fault.contains("HUBCAST_MAX_FRAME=48KiB: must be at most --max-message 32KiB"), "{fault}");
+}
+
+#[test]
+fn a_missing_file_is_said() {
+    let fault = failure(&mut hubcast(&["--config", "nowhere.toml"]), 2);
+    assert_eq!(fault, "error: nowhere.toml: there is no such file\n");
+}
+
+#[test]
+fn an_occupied_port_is_said() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let fault = failure(&mut hubcast(&["--listen", &address, "--log-level", "off"]), 1);
+    assert_eq!(
+        fault,
+        format!(
+            "error: cannot listen on {address}: the port is taken by another program; stop it, or choose another port\n"
+        )
+    );
+}
+
+#[test]
+fn too_few_file_descriptors_are_said() {
+    let words = ["-c", "ulimit -n 200 && exec \"$0\" --workers 1 --max-connections 500", env!("CARGO_BIN_EXE_hubcast")];
+    let fault = failure(Command::new("sh").env_clear().args(words), 1);
+    assert!(fault.contains("--max-connections 500: this process may have 200 files open"), "{fault}");
+    assert!(fault.contains("raise the limit to 572"), "{fault}");
+}
+
+#[test]
+fn the_start_up_line_names_the_real_port_and_what_to_try() {
+    let mut server = Running::start(&[]);
+    let address = server.address().to_owned();
+    assert_eq!(
+        server.first_line,
+        format!("hubcast {} is listening on ws://{address}/socket\n", env!("CARGO_PKG_VERSION"))
+    );
+    assert!(TcpStream::connect(&address).is_ok(), "nobody listens on {address}");
+    server.signal("-TERM");
+    let mut rest = String::new();
+    server.output.read_to_string(&mut rest).unwrap();
+    assert!(rest.contains(&format!("npx wscat -c ws://{address}/socket\n")), "{rest}");
+    assert!(rest.contains(r#"{"action": "subscribe", "topic": "world"}"#), "{rest}");
+}
+
+#[test]
+fn both_signals_end_the_server_in_order() {
+    for signal in ["-TERM", "-INT"] {
+        let mut server = Running::start(&[]);
+        server.signal(signal);
+        assert_eq!(server.exit_code(), Some(0), "{signal}");
+    }
+}
+
+#[test]
+fn a_second_signal_ends_the_server_at_once() {
+    let patient = ["--close-timeout", "1m", "--drain-spread", "1m", "--drain-deadline", "2m"];
+    let mut server = Running::start(&patient);
+    let mut log = BufReader::new(server.child.stderr.take().unwrap());
+    let mut held = TcpStream::connect(server.address()).unwrap();
+    let request = format!(
+        "GET /socket HTTP/1.1\r\nHost: {}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n\r\n",
+        server.address()
+    );
+    held.write_all(request.as_bytes()).unwrap();
+    let mut status = [0; 12];
+    held.read_exact(&mut status).unwrap();
+    assert_eq!(&status, b"HTTP/1.1 101");
+    server.signal("-TERM");
+    let mut line = String::new();
+    while !line.contains("draining") {
+        line.clear();
+        assert_ne!(log.read_line(&mut line).unwrap(), 0, "the log ended without a word of draining");
+    }
+    server.signal("-INT");
+    assert_eq!(server.exit_code(), Some(130));
+}
+
+#[test]
+fn the_log_is_json_by_flag() {
+    let mut server = Running::start(&["--log-format", "json"]);
+    server.signal("-TERM");
+    let mut log = String::new();
+    server.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+    let events: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(events.iter().any(|event| event["message"] == "listening" && event["level"] == "INFO"), "{log}");
+}
+
+#[test]
+fn the_log_can_be_switched_off() {
+    let mut server = Running::start(&["--log-level", "off"]);
+    server.signal("-TERM");
+    let mut log = String::new();
+    server.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+    assert_eq!(log, "");
+}
