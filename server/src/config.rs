@@ -47,7 +47,7 @@ pub struct MessageLimits {
     pub message: usize,
     /// Bytes of one frame's payload; one more closes with 1009.
     pub frame: usize,
-    /// Frames of one message; one more closes with 1008.
+    /// Frames that may continue the first one of a message; one more closes with 1008.
     pub fragments: u32,
 }
 

@@ -36,6 +36,7 @@ struct Partial {
     valid: usize,
     /// Of the message's first frame, while the message is not complete.
     kind: Option<Opcode>,
+    /// Continuation frames of the message.
     fragments: u32,
 }
 
@@ -161,12 +162,13 @@ impl Partial {
         self.head.extend_from_slice(&bytes[..bytes.len().min(Header::MAX - had)]);
         let Some((header, len)) = Header::read(&self.head)? else { return Ok(self.head.len() - had) };
         check(&header, self.kind, self.message.len(), limits)?;
-        if !header.opcode.is_control() {
-            self.fragments += 1;
-            if self.fragments > limits.fragments {
+        match header.opcode {
+            Opcode::Text | Opcode::Binary => self.kind = Some(header.opcode),
+            Opcode::Continuation if self.fragments == limits.fragments => {
                 return Err(Violation { code: CloseCode::POLICY, reason: "message has too many fragments" });
             }
-            self.kind.get_or_insert(header.opcode);
+            Opcode::Continuation => self.fragments += 1,
+            Opcode::Close | Opcode::Ping | Opcode::Pong => {}
         }
         self.head.clear();
         self.frame = Some(Frame { header, done: 0 });

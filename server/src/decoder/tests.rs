@@ -76,7 +76,7 @@ fn what_breaks_the_protocol_is_refused_with_its_code() {
         ([frame(0x01, b"\xC3"), frame(0x80, b"x")].concat(), CloseCode::NOT_UTF8),
         (frame(0x82, &[0; 201]), CloseCode::TOO_BIG),
         ([frame(0x02, &[0; 200]), frame(0x80, &[0; 101])].concat(), CloseCode::TOO_BIG),
-        ([frame(0x01, b""), frame(0x00, b"").repeat(4)].concat(), CloseCode::POLICY),
+        ([frame(0x01, b""), frame(0x00, b"").repeat(5)].concat(), CloseCode::POLICY),
     ] {
         assert_eq!(decode_any(&bytes).unwrap_err().code, code, "{bytes:?}");
     }

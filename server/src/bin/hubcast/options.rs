@@ -56,7 +56,7 @@ pub(crate) struct Options {
     #[arg(default_value_t = Self::default().max_frame, help_heading = LIMITS)]
     pub(crate) max_frame: Size,
 
-    /// Frames of one message; over it closes with 1008
+    /// Frames that may continue the first one of a message; over it closes with 1008
     #[arg(long, env = "HUBCAST_MAX_FRAGMENTS", value_name = "N")]
     #[arg(default_value_t = Self::default().max_fragments, help_heading = LIMITS)]
     pub(crate) max_fragments: Count,
