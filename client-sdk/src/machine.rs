@@ -216,6 +216,9 @@ impl Machine {
         self.closed = Some(why.clone());
         let unfinished = self.calls.len();
         for call in self.calls.take_all() {
+            if let Some(subscription) = call.subscription {
+                self.listeners.remove(subscription);
+            }
             let ticket = call.ticket;
             let failure = Failure::Closed { why: why.clone(), key: call.into_key() };
             effects.push(Effect::Complete(ticket, Err(failure)));

@@ -8,6 +8,7 @@ use crate::frames::Frames;
 use hubcast_hub::{Effect, Effects, Hub, Input, SessionId};
 use hubcast_protocol::{CloseCode, Event};
 use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use tokio::sync::Notify;
@@ -35,7 +36,7 @@ pub(crate) enum Parcel {
     Deliver {
         frames: Arc<Frames>,
         slots: Vec<u32>,
-        publisher: SessionId,
+        publishers: Vec<SessionId>,
     },
     Close {
         slot: u32,
@@ -54,8 +55,20 @@ pub(crate) struct Haul {
     /// What others caused, older than all of `effects`.
     pub(crate) mail: Vec<Parcel>,
     pub(crate) effects: Effects,
-    /// Of each delivery in `effects`: its frames and who published.
-    pub(crate) deliveries: Vec<(Arc<Frames>, SessionId)>,
+    pub(crate) deliveries: Vec<Delivery>,
+}
+
+/// Deliveries to the same receivers, as one: each of these gets one piece of bytes in a turn, however many were
+/// published to it.
+#[derive(Debug)]
+pub(crate) struct Delivery {
+    /// Which of the effects it stands for; the later ones that were joined to it are skipped.
+    pub(crate) effect: usize,
+    receivers: Range<usize>,
+    pub(crate) frames: Arc<Frames>,
+    pub(crate) publishers: Vec<SessionId>,
+    /// Whether nothing came since that must stay behind it.
+    may_grow: bool,
 }
 
 impl Exchange {
@@ -75,11 +88,7 @@ impl Exchange {
             let publisher = publisher(&input);
             let before = haul.effects.len();
             hub.handle(now, input, &mut haul.effects);
-            for effect in haul.effects.iter().skip(before) {
-                if let Effect::Deliver { publication, .. } = effect {
-                    haul.deliveries.push((Frames::new(publication.clone()), publisher));
-                }
-            }
+            haul.join_deliveries(before, publisher);
         }
         if mail.len() > 1 {
             posted = post(worker, haul, mail);
@@ -113,11 +122,49 @@ impl Exchange {
     }
 }
 
+impl Haul {
+    /// Joins the deliveries among the newest effects to the one before, where nobody can tell the difference.
+    fn join_deliveries(&mut self, newest: usize, publisher: SessionId) {
+        let effects = &self.effects;
+        for (effect, kind) in effects.iter().enumerate().skip(newest) {
+            let last = self.deliveries.last_mut().filter(|last| last.may_grow);
+            match kind {
+                Effect::Deliver { publication, receivers } => {
+                    if let Some(last) = last
+                        && effects.receivers(receivers) == effects.receivers(&last.receivers)
+                        && Arc::get_mut(&mut last.frames).is_some_and(|frames| frames.add(publication))
+                    {
+                        last.publishers.push(publisher);
+                        continue;
+                    }
+                    let (receivers, publishers) = (receivers.clone(), vec![publisher]);
+                    let frames = Arc::new(Frames::new(publication.clone()));
+                    self.deliveries.push(Delivery { effect, receivers, frames, publishers, may_grow: true });
+                }
+                Effect::Send { session, .. } | Effect::Close { session, .. } => {
+                    if let Some(last) = last {
+                        let mut receivers = effects.receivers(&last.receivers).iter();
+                        last.may_grow = receivers.all(|receiver| receiver.session != *session);
+                    }
+                }
+                Effect::Ask(_) => {}
+            }
+        }
+    }
+
+    /// Forgets everything but the room.
+    pub(crate) fn clear(&mut self) {
+        self.mail.clear();
+        self.effects.clear();
+        self.deliveries.clear();
+    }
+}
+
 /// Puts what concerns other workers into their mail; says whether there was anything.
 fn post(worker: usize, haul: &Haul, mail: &mut [Vec<Parcel>]) -> bool {
     let mut posted = false;
-    let mut deliveries = haul.deliveries.iter();
-    for effect in haul.effects.iter() {
+    let mut deliveries = haul.deliveries.iter().peekable();
+    for (place, effect) in haul.effects.iter().enumerate() {
         match effect {
             Effect::Send { session, event } if worker_of(*session) != worker => {
                 let parcel = Parcel::Send { slot: slot_of(*session), event: event.clone() };
@@ -130,7 +177,9 @@ fn post(worker: usize, haul: &Haul, mail: &mut [Vec<Parcel>]) -> bool {
                 posted = true;
             }
             Effect::Deliver { receivers, .. } => {
-                let Some((frames, publisher)) = deliveries.next() else { continue };
+                let Some(Delivery { frames, publishers, .. }) = deliveries.next_if(|next| next.effect == place) else {
+                    continue;
+                };
                 let mut slots = vec![Vec::new(); mail.len()];
                 for receiver in haul.effects.receivers(receivers) {
                     if worker_of(receiver.session) != worker {
@@ -138,7 +187,8 @@ fn post(worker: usize, haul: &Haul, mail: &mut [Vec<Parcel>]) -> bool {
                     }
                 }
                 for (mail, slots) in mail.iter_mut().zip(slots).filter(|(_, slots)| !slots.is_empty()) {
-                    mail.push(Parcel::Deliver { frames: Arc::clone(frames), slots, publisher: *publisher });
+                    let (frames, publishers) = (Arc::clone(frames), publishers.clone());
+                    mail.push(Parcel::Deliver { frames, slots, publishers });
                     posted = true;
                 }
             }

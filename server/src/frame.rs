@@ -129,6 +129,12 @@ pub(crate) fn apply_mask(payload: &mut [u8], mask: [u8; 4], offset: usize) {
 /// Writes a whole, unmasked frame. Nothing in it differs between receivers, so that all of them share its bytes.
 pub fn write(opcode: Opcode, payload: &[u8]) -> Bytes {
     let mut frame = Vec::with_capacity(10 + payload.len());
+    append(&mut frame, opcode, payload);
+    Bytes::from(frame)
+}
+
+/// Writes a whole, unmasked frame behind others.
+pub(crate) fn append(frame: &mut Vec<u8>, opcode: Opcode, payload: &[u8]) {
     frame.push(0x80 | opcode.bits());
     match payload.len() {
         short @ 0..=125 => frame.push(short.to_le_bytes()[0]),
@@ -142,7 +148,6 @@ pub fn write(opcode: Opcode, payload: &[u8]) -> Bytes {
         }
     }
     frame.extend_from_slice(payload);
-    Bytes::from(frame)
 }
 
 /// Writes a close frame; a reason that does not fit into its 123 bytes is cut at a character.

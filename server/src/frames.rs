@@ -1,45 +1,75 @@
-//! One publication as frames.
+//! Publications as frames.
 
 use crate::frame::{self, Opcode};
 use bytes::Bytes;
 use hubcast_hub::Publication;
 use hubcast_protocol::{Dialect, Event, plain, typed};
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
-/// A publication, encoded once for each dialect that somebody listens in, by whoever needs it first.
+/// Publications that go to the same receivers one after another, as one piece of bytes: encoded once for each dialect
+/// that somebody listens in, by whoever needs it first, and shared by all receivers.
 #[derive(Debug)]
 pub(crate) struct Frames {
-    publication: Publication,
+    publications: Vec<Publication>,
     plain: OnceLock<Bytes>,
     typed: OnceLock<Bytes>,
 }
 
 impl Frames {
-    pub(crate) fn new(publication: Publication) -> Arc<Self> {
-        Arc::new(Self { publication, plain: OnceLock::new(), typed: OnceLock::new() })
+    pub(crate) fn new(publication: Publication) -> Self {
+        Self { publications: vec![publication], plain: OnceLock::new(), typed: OnceLock::new() }
     }
 
-    /// The frame for one dialect; its bytes are shared.
+    /// Adds a publication, unless the piece is large enough; says whether it did.
+    pub(crate) fn add(&mut self, publication: &Publication) -> bool {
+        let fits = self.publications.len() < MOST;
+        if fits {
+            self.publications.push(publication.clone());
+        }
+        fits
+    }
+
+    /// The frames in one dialect.
     pub(crate) fn get(&self, dialect: Dialect) -> Bytes {
-        let publication = &self.publication;
-        let frame = match dialect {
-            Dialect::Plain => self.plain.get_or_init(|| text(publication.payload().as_plain())),
-            Dialect::Typed => self.typed.get_or_init(|| {
-                text(&typed::encode_message(publication.topic(), publication.position(), publication.payload()))
-            }),
+        let encoded = match dialect {
+            Dialect::Plain => &self.plain,
+            Dialect::Typed => &self.typed,
         };
-        frame.clone()
+        encoded.get_or_init(|| self.encode(dialect)).clone()
+    }
+
+    fn encode(&self, dialect: Dialect) -> Bytes {
+        let mut frames = Vec::new();
+        for publication in &self.publications {
+            let (topic, payload) = (publication.topic(), publication.payload());
+            match dialect {
+                Dialect::Plain => append(&mut frames, payload.as_plain()),
+                Dialect::Typed => {
+                    append(&mut frames, &typed::encode_message(topic, publication.position(), payload));
+                }
+            }
+        }
+        Bytes::from(frames)
     }
 }
 
 /// An event as the frame that a client of this dialect gets, if it is told at all.
 pub(crate) fn of_event(event: &Event, dialect: Dialect) -> Option<Bytes> {
     match dialect {
-        Dialect::Plain => plain::encode(event).map(|event| text(&event)),
-        Dialect::Typed => Some(text(&typed::encode(event))),
+        Dialect::Plain => plain::encode(event).map(|event| frame::write(Opcode::Text, event.as_bytes())),
+        Dialect::Typed => Some(frame::write(Opcode::Text, typed::encode(event).as_bytes())),
     }
 }
 
-fn text(text: &str) -> Bytes {
-    frame::write(Opcode::Text, text.as_bytes())
+fn append(frames: &mut Vec<u8>, text: &str) {
+    let needed = text.len() + 10;
+    // The first frame gets what it needs; those after it are of about the same size.
+    match frames.is_empty() {
+        true => frames.reserve_exact(needed),
+        false => frames.reserve(needed),
+    }
+    frame::append(frames, Opcode::Text, text.as_bytes());
 }
+
+/// Publications in one piece.
+const MOST: usize = 64;

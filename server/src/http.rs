@@ -7,7 +7,7 @@ use crate::worker::Worker;
 use http_body_util::Full;
 use hubcast_protocol::{Dialect, SUBPROTOCOL};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, SEC_WEBSOCKET_PROTOCOL};
+use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, SEC_WEBSOCKET_PROTOCOL};
 use hyper::server::conn::http1;
 use hyper::{Method, Request, Response, StatusCode, service::service_fn};
 use hyper_tungstenite::HyperWebsocket;
@@ -44,7 +44,6 @@ impl<S: Service> Http<S> {
             .header_read_timeout(times.head)
             .max_headers(limits.headers)
             .max_buf_size(limits.head)
-            .keep_alive(false)
             .half_close(false)
             .serve_connection(TokioIo::new(stream), answer)
             .with_upgrades();
@@ -71,7 +70,7 @@ impl<S: Service> Http<S> {
         match (path, request.method()) {
             ("/healthz" | "/readyz", method) if !matches!(*method, Method::GET | Method::HEAD) => {
                 let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "this is read by GET");
-                response.headers_mut().insert(hyper::header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+                response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
                 response
             }
             ("/healthz", _) => text(StatusCode::OK, "alive"),
@@ -118,7 +117,10 @@ async fn open<S: Service>(worker: Rc<Worker<S>>, websocket: HyperWebsocket, dial
 pub(crate) fn text(status: StatusCode, words: &str) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::from(format!("{words}\n")));
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    // Told here and not by hyper's builder, which would also write it into the answer to a handshake.
+    headers.insert(CONNECTION, HeaderValue::from_static("close"));
     response
 }
 

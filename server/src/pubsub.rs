@@ -36,9 +36,9 @@ impl PubSub {
             Parcel::Send { slot, event } => out.push_event(slot, &event),
             Parcel::Close { slot, code, reason } => out.close(slot, code, &reason),
             Parcel::Pause { publisher } => out.pause(publisher),
-            Parcel::Deliver { frames, slots, publisher } => {
+            Parcel::Deliver { frames, slots, publishers } => {
                 if deliver(&frames, slots, out) {
-                    self.to_pause.push(publisher);
+                    self.to_pause.extend(publishers);
                 }
             }
         }
@@ -46,18 +46,18 @@ impl PubSub {
 
     fn carry_out(&self, haul: &Haul, out: &mut Outbound<'_>) {
         let here = |session: SessionId| worker_of(session) == self.worker;
-        let mut deliveries = haul.deliveries.iter();
-        for effect in haul.effects.iter() {
+        let mut deliveries = haul.deliveries.iter().peekable();
+        for (place, effect) in haul.effects.iter().enumerate() {
             match effect {
                 Effect::Send { session, event } if here(*session) => out.push_event(slot_of(*session), event),
                 Effect::Close { session, code, reason } if here(*session) => {
                     out.close(slot_of(*session), *code, reason);
                 }
                 Effect::Deliver { receivers, .. } => {
-                    let Some((frames, publisher)) = deliveries.next() else { continue };
+                    let Some(delivery) = deliveries.next_if(|next| next.effect == place) else { continue };
                     let receivers = haul.effects.receivers(receivers).iter().map(|receiver| receiver.session);
-                    if deliver(frames, receivers.filter(|to| here(*to)).map(slot_of), out) {
-                        out.pause(slot_of(*publisher));
+                    if deliver(&delivery.frames, receivers.filter(|to| here(*to)).map(slot_of), out) {
+                        delivery.publishers.iter().for_each(|publisher| out.pause(slot_of(*publisher)));
                     }
                 }
                 Effect::Send { .. } | Effect::Close { .. } | Effect::Ask(_) => {}
@@ -110,8 +110,7 @@ impl Service for PubSub {
             self.open_mail(parcel, out);
         }
         self.carry_out(&haul, out);
-        haul.effects.clear();
-        haul.deliveries.clear();
+        haul.clear();
         self.haul = haul;
         self.exchange.pause(self.worker, &mut self.to_pause);
     }

@@ -1,7 +1,7 @@
 //! What the program wants.
 
-use super::effect::{Answer, Effect, Effects, Failure};
-use super::input::{Command, Listen, Source, SubscriptionId, Ticket};
+use super::effect::{Answer, Closed, Effect, Effects, Failure};
+use super::input::{Command, Listen, SubscriptionId, Ticket};
 use super::{Closing, Machine, after};
 use hubcast_protocol::request::{Action, Publish, Request};
 use hubcast_protocol::{RequestId, typed};
@@ -9,8 +9,8 @@ use std::time::Instant;
 
 impl Machine {
     pub(super) fn command(&mut self, now: Instant, ticket: Ticket, command: Command, effects: &mut Effects) {
-        if let Some(result) = self.at_the_end(&command, ticket) {
-            return effects.extend(result.map(|result| Effect::Complete(ticket, result)));
+        if self.closed.is_some() || self.closing.is_some() {
+            return self.command_at_the_end(ticket, &command, effects);
         }
         let action = match command {
             Command::Connect => return self.connect(now, ticket, effects),
@@ -26,21 +26,18 @@ impl Machine {
         self.call(now, ticket, action, None, effects);
     }
 
-    /// What becomes of a command when the client is closed or closing; `None` when it is neither. The answer to a
-    /// second close comes with that to the first.
-    fn at_the_end(&mut self, command: &Command, ticket: Ticket) -> Option<Option<Result<Answer, Failure>>> {
-        match (command, &mut self.closing, &self.closed) {
-            (_, None, None) => None,
-            (Command::Close, _, Some(_)) => Some(Some(Ok(Answer::Closed))),
-            (Command::Close, Some(closing), None) => {
-                closing.tickets.push(ticket);
-                Some(None)
+    /// What becomes of a command when the client is closed or closing. The answer to a second close comes with that
+    /// to the first.
+    fn command_at_the_end(&mut self, ticket: Ticket, command: &Command, effects: &mut Effects) {
+        let result = match (command, &mut self.closing) {
+            (Command::Close, Some(closing)) => return closing.tickets.push(ticket),
+            (Command::Close, None) => Ok(Answer::Closed),
+            _ => {
+                let why = self.closed.clone().unwrap_or(Closed::ByUser);
+                Err(Failure::Closed { why, key: None })
             }
-            (_, _, why) => {
-                let why = why.clone().unwrap_or(super::Closed::ByUser);
-                Some(Some(Err(Failure::Closed { why, key: None })))
-            }
-        }
+        };
+        effects.push(Effect::Complete(ticket, result));
     }
 
     fn connect(&mut self, now: Instant, ticket: Ticket, effects: &mut Effects) {
@@ -55,8 +52,7 @@ impl Machine {
     /// Stops listening at once, and waits for the answers to everything else.
     fn close(&mut self, now: Instant, ticket: Ticket, effects: &mut Effects) {
         for subscription in self.calls.subscriptions() {
-            let why = super::Closed::ByUser;
-            self.give_up(subscription, Failure::Closed { why, key: None }, effects);
+            self.give_up(subscription, Failure::Closed { why: Closed::ByUser, key: None }, effects);
         }
         self.closing = Some(Closing { tickets: vec![ticket], until: after(now, self.config.close_timeout) });
     }
@@ -66,12 +62,11 @@ impl Machine {
             effects.push(Effect::Complete(ticket, Err(Failure::QueueFull)));
             return;
         }
-        let source = listen.source.clone();
         self.listeners.insert(id, listen);
         match self.listeners.subscribe(id) {
             Some(subscribe) => self.call(now, ticket, Action::Subscribe(subscribe), Some(id), effects),
+            // The private topics come without asking.
             None => {
-                debug_assert_eq!(source, Source::Direct, "every other source has a target to ask for");
                 if self.link.is_ready() {
                     self.listeners.go_direct(id, effects);
                 }

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub(super) struct Link {
     phase: Phase,
-    /// Attempts since the connection last held for a while.
+    /// Attempts since a connection last held for longer than the base pause: one that is closed at once, again and
+    /// again, is a failure too.
     failures: u32,
     backoff: Backoff,
     attempt_timeout: Duration,
@@ -103,7 +104,7 @@ impl Link {
     /// There is no connection now: waits for the time that the server named, or for a random one.
     pub(super) fn lost(&mut self, now: Instant, retry_after: Option<Duration>) {
         if let Phase::Ready { since, .. } = self.phase
-            && now >= since + STEADY
+            && now >= after(since, self.backoff.base)
         {
             self.failures = 0;
         }
@@ -185,6 +186,3 @@ pub(super) fn after(now: Instant, duration: Duration) -> Instant {
 }
 
 const LONGEST: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-
-/// A connection that held for so long was a good one: the next attempts begin with short pauses again.
-const STEADY: Duration = Duration::from_secs(2);

@@ -53,9 +53,21 @@ fn a_connection_that_held_makes_the_pauses_short_again() {
         script.pass();
     }
     script.welcome_after_many();
-    script.wait(Duration::from_secs(3));
+    script.wait(Duration::from_millis(250));
     script.lose();
     assert!(script.pass() <= Duration::from_millis(250));
+}
+
+#[test]
+fn connections_that_break_at_once_make_the_pauses_longer() {
+    let mut script = Script::connected();
+    let mut longest = Duration::ZERO;
+    for _ in 0..12 {
+        script.lose();
+        longest = longest.max(script.pass());
+        script.welcome();
+    }
+    assert!(longest > Duration::from_secs(1), "{longest:?}");
 }
 
 #[test]

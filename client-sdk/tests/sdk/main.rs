@@ -5,11 +5,14 @@
 //! - `subscriptions`: who hears what, and how subscriptions come back
 //! - `publications`: acknowledged, queued, sent again, refused
 //! - `random`: any inputs in any order
-//! - `driver`: the whole client against a scripted server on a real socket
+//! - `driver`: the whole client on a real socket, against `server`, which says and hears what a test wants
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 
 mod connection;
 mod driver;
 mod publications;
 mod random;
 mod script;
+mod server;
 mod subscriptions;

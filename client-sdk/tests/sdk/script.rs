@@ -67,6 +67,7 @@ impl Script {
     }
 
     /// The server says something.
+    #[expect(clippy::needless_pass_by_value, reason = "what is said is written where it is said")]
     pub(crate) fn says(&mut self, event: Value) {
         self.input(Input::Frame(event.to_string()));
     }
@@ -82,6 +83,7 @@ impl Script {
         self.reply_to(request, fields, event);
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "what is said is written where it is said")]
     pub(crate) fn reply_to(&mut self, request: &Value, fields: Value, mut event: Value) {
         event["id"] = request["id"].clone();
         event.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());

@@ -1,0 +1,47 @@
+//! A chat for any number of terminals: `cargo run -p hubcast-client --example chat -- ada`.
+//!
+//! Stop the server and start it again: the chat goes on, and says what it missed.
+
+use anyhow::Context;
+use hubcast_client::{Client, Event, Topic};
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt, BufReader};
+
+/// What is said, and by whom.
+#[derive(Serialize, Deserialize)]
+struct Line {
+    from: String,
+    text: String,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<()> {
+    let mut args = std::env::args().skip(1);
+    let from = args.next().context("say who you are: cargo run -p hubcast-client --example chat -- ada")?;
+    let url = args.next().unwrap_or_else(|| "ws://127.0.0.1:8080/socket".to_owned());
+    let (client, room) = (Client::connect(&url).await?, Topic::<Line>::new("chat"));
+    let mut events = client.subscribe(&room).await?.events();
+    let mut input = BufReader::new(tokio::io::stdin()).lines();
+    println!("welcome, {from}; say something, and end with ctrl-d");
+    loop {
+        tokio::select! {
+            event = events.next() => match event {
+                Some(Ok(Event::Message(said))) => println!("{}: {}", said.value.from, said.value.text),
+                Some(Ok(Event::Resumed(resumed))) => println!("(back again, {} lines to catch up)", resumed.replayed),
+                Some(Ok(Event::Gap(_))) => println!("(some lines may be lost)"),
+                Some(Ok(_)) => {}
+                Some(Err(error)) => println!("({error})"),
+                None => break,
+            },
+            line = input.next_line() => match line? {
+                Some(text) => {
+                    let line = Line { from: from.clone(), text };
+                    client.publish(&room, &line).echo(false).await?;
+                }
+                None => break,
+            },
+        }
+    }
+    client.close().await?;
+    Ok(())
+}

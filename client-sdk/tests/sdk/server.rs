@@ -1,0 +1,111 @@
+//! A server on a real socket that says and hears what a test wants.
+
+use crate::script::FIRST_ID;
+use futures_util::{SinkExt, StreamExt};
+use hubcast_client::{Client, ClientBuilder};
+use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::server::{Callback, ErrorResponse, Request, Response};
+use tokio_tungstenite::tungstenite::http::header::SEC_WEBSOCKET_PROTOCOL;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message};
+
+pub(crate) struct Server {
+    listener: TcpListener,
+}
+
+/// The server's end of one connection.
+pub(crate) struct Peer {
+    socket: WebSocketStream<TcpStream>,
+}
+
+struct Typed;
+
+impl Callback for Typed {
+    fn on_request(self, request: &Request, mut response: Response) -> Result<Response, ErrorResponse> {
+        let offered = request.headers()[SEC_WEBSOCKET_PROTOCOL].clone();
+        assert_eq!(offered, "hubcast.v1");
+        response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, offered);
+        Ok(response)
+    }
+}
+
+impl Server {
+    pub(crate) async fn start() -> Self {
+        Self { listener: TcpListener::bind("127.0.0.1:0").await.unwrap() }
+    }
+
+    pub(crate) fn client(&self) -> ClientBuilder {
+        Client::builder(&format!("ws://{}/socket", self.listener.local_addr().unwrap()))
+            .connect_timeout(Duration::from_secs(5))
+    }
+
+    /// The next connection, welcomed.
+    pub(crate) async fn accept(&self) -> Peer {
+        let (stream, _) = self.listener.accept().await.unwrap();
+        let socket = tokio_tungstenite::accept_hdr_async(stream, Typed).await.unwrap();
+        let mut peer = Peer { socket };
+        let limits = json!({"message": 65536, "topic": 1024, "subscriptions": 1000});
+        let welcome = json!({"event": "welcome", "client": FIRST_ID, "server": "s", "ping": 25000, "limits": limits});
+        peer.says(welcome).await;
+        peer
+    }
+
+    /// A client and the server's end of its connection.
+    pub(crate) async fn connected(&self) -> (Client, Peer) {
+        let (client, peer) = tokio::join!(self.client().connect(), self.accept());
+        (client.unwrap(), peer)
+    }
+}
+
+impl Peer {
+    pub(crate) async fn says(&mut self, event: Value) {
+        self.socket.send(Message::text(event.to_string())).await.unwrap();
+    }
+
+    /// The next request, answered with these fields and its id.
+    pub(crate) async fn answers(&mut self, mut event: Value) -> Value {
+        let request = self.hears().await;
+        event["id"] = request["id"].clone();
+        self.says(event).await;
+        request
+    }
+
+    pub(crate) async fn hears(&mut self) -> Value {
+        match self.socket.next().await {
+            Some(Ok(Message::Text(text))) => serde_json::from_str(&text).unwrap(),
+            other => panic!("a request was expected: {other:?}"),
+        }
+    }
+
+    /// Pings, and waits for the pong.
+    pub(crate) async fn pings(&mut self) {
+        self.socket.send(Message::Ping("?".into())).await.unwrap();
+        let pong = self.socket.next().await;
+        assert!(matches!(&pong, Some(Ok(Message::Pong(pong))) if &pong[..] == b"?"), "{pong:?}");
+    }
+
+    /// Waits for the end of the connection; gives the close code.
+    pub(crate) async fn hears_close(mut self) -> Option<u16> {
+        let mut code = None;
+        while let Some(Ok(message)) = self.socket.next().await {
+            if let Message::Close(frame) = message {
+                code = frame.map(|frame| frame.code.into());
+            }
+        }
+        code
+    }
+
+    pub(crate) async fn closes(mut self, code: u16) {
+        let frame = CloseFrame { code: code.into(), reason: "because".into() };
+        self.socket.close(Some(frame)).await.unwrap();
+        self.hears_close().await;
+    }
+
+    pub(crate) async fn publishes(&mut self, topic: &str, offset: u64, message: impl Into<Value>) {
+        let message = message.into();
+        let event = json!({"event": "message", "topic": topic, "epoch": "e", "offset": offset, "message": message});
+        self.says(event).await;
+    }
+}

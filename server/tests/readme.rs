@@ -1,0 +1,115 @@
+//! The README as a newcomer follows it: what it says to type is typed into the real program, and what it shows comes
+//! back.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
+use hyper_tungstenite::tungstenite::{ClientRequestBuilder, Message, client};
+use std::fs;
+use std::io::{BufRead, BufReader, Lines};
+use std::iter;
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+const README: &str = include_str!("../../README.md");
+const SHOWN: &str = "127.0.0.1:8080";
+
+/// The console examples whose first command begins like this, with the rest of that line.
+fn examples(command: &str) -> Vec<(&'static str, Vec<&'static str>)> {
+    let blocks = README.split("```console\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let matching = blocks.filter_map(|block| block.strip_prefix("$ ")?.strip_prefix(command)?.split_once('\n'));
+    matching.map(|(rest, lines)| (rest.trim(), lines.lines().collect())).collect()
+}
+
+/// A server on a free port, killed when its test is over.
+struct Running {
+    child: Child,
+    address: String,
+    first_line: String,
+    output: Lines<BufReader<ChildStdout>>,
+}
+
+impl Running {
+    fn start() -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hubcast"));
+        command.env_clear().args(["--listen", "127.0.0.1:0", "--log-level", "off"]).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut output = BufReader::new(child.stdout.take().unwrap()).lines();
+        let first_line = output.next().unwrap().unwrap();
+        let address = first_line.split("ws://").nth(1).unwrap().strip_suffix("/socket").unwrap().to_owned();
+        Self { child, address, first_line, output }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Says and hears what the lines of a session show, under the id that this connection has.
+fn play(server: &Running, subprotocol: Option<&str>, session: &[&str]) {
+    let stream = TcpStream::connect(&server.address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let mut request = ClientRequestBuilder::new(format!("ws://{}/socket", server.address).parse().unwrap());
+    if let Some(subprotocol) = subprotocol {
+        request = request.with_sub_protocol(subprotocol);
+    }
+    let (mut socket, _) = client(request, stream).unwrap();
+    let mut ids: Option<(&str, String)> = None;
+    for line in session {
+        let own = |text: &str| ids.as_ref().map_or(text.to_owned(), |(shown, id)| text.replace(*shown, id));
+        if let Some(typed) = line.strip_prefix("> ") {
+            socket.send(Message::text(own(typed))).unwrap();
+        } else if let Some(shown) = line.strip_prefix("< ") {
+            let heard = socket.read().unwrap_or_else(|error| panic!("{error} instead of {shown}")).into_text().unwrap();
+            let (shown_id, id) = ids.get_or_insert_with(|| (id_in(shown), id_in(&heard).to_owned()));
+            assert_eq!(heard.as_str(), shown.replace(*shown_id, id));
+        }
+    }
+}
+
+/// The UUID in a welcome.
+fn id_in(welcome: &str) -> &str {
+    let is_id = |word: &&str| word.len() == 36 && word.parse::<uuid::Uuid>().is_ok();
+    welcome.split([' ', '"']).find(is_id).expect("a welcome tells an id")
+}
+
+#[test]
+fn the_program_says_what_the_readme_shows() {
+    let (_, shown) = examples("cargo run --release").remove(0);
+    let mut server = Running::start();
+    let rest = server.output.by_ref().take(shown.len() - 1).map(Result::unwrap);
+    let said = iter::once(server.first_line.clone()).chain(rest);
+    assert_eq!(said.map(|line| line.replace(&server.address, SHOWN)).collect::<Vec<_>>(), shown);
+}
+
+#[test]
+fn the_sessions_of_the_readme_go_as_shown() {
+    let server = Running::start();
+    let sessions = examples("npx wscat -c ws://127.0.0.1:8080/socket");
+    assert_eq!(sessions.len(), 2);
+    for (options, session) in sessions {
+        assert!(session.iter().filter(|line| line.starts_with("< ")).count() > 3, "{session:?}");
+        play(&server, options.strip_prefix("-s "), &session);
+    }
+}
+
+#[test]
+fn the_configuration_of_the_readme_comes_out_as_shown() {
+    let (file, lines) = examples("cat ").remove(0);
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("readme");
+    fs::create_dir_all(&folder).unwrap();
+    let (settings, listing) = lines.split_at(lines.iter().position(|line| line.starts_with("$ ")).unwrap());
+    fs::write(folder.join(file), settings.join("\n")).unwrap();
+    let programs = Path::new(env!("CARGO_BIN_EXE_hubcast")).parent().unwrap();
+    let command = listing[0].strip_prefix("$ ").unwrap();
+    let output =
+        Command::new("/bin/sh").env_clear().env("PATH", programs).current_dir(&folder).args(["-c", command]).output();
+    let output = String::from_utf8(output.unwrap().stdout).unwrap();
+    for shown in &listing[1..] {
+        assert!(output.lines().any(|line| line == *shown), "{shown:?} is not in\n{output}");
+    }
+}
