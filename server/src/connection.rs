@@ -13,14 +13,16 @@ use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
 use std::rc::Rc;
+use std::task::{Context, Poll, ready};
 use std::time::Instant;
-use tokio::net::tcp::OwnedWriteHalf;
+use tokio::io::Interest;
+use tokio::net::TcpStream;
 
-/// An open or closing WebSocket. Its reading half belongs to the task that reads it; all else is here.
+/// An open or closing WebSocket. One task reads it; its worker writes to it.
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) peer: Peer,
-    socket: OwnedWriteHalf,
+    socket: TcpStream,
     state: RefCell<State>,
     _permit: Rc<Permit>,
 }
@@ -99,7 +101,7 @@ pub(crate) enum Fed {
 }
 
 impl Connection {
-    pub(crate) fn new(peer: Peer, socket: OwnedWriteHalf, permit: Rc<Permit>, now: Instant) -> Self {
+    pub(crate) fn new(peer: Peer, socket: TcpStream, permit: Rc<Permit>, now: Instant) -> Self {
         let state = State {
             phase: Phase::Open,
             outbox: Outbox::default(),
@@ -165,13 +167,40 @@ impl Connection {
         true
     }
 
+    /// Reads what has come, at most once, and waits if nothing has; 0 is the end.
+    ///
+    /// A read that does not fill the buffer has taken all there is, so that the next one waits without asking the
+    /// system first.
+    pub(crate) fn poll_read(&self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.socket.poll_read_ready(context))?;
+            let mut taken = None;
+            let read = self.socket.try_io(Interest::READABLE, || {
+                let count = self.socket.try_read(buffer)?;
+                taken = Some(count);
+                // Said for its effect alone: the socket is not tried again before more has come.
+                if count < buffer.len() { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+            });
+            match (taken, read) {
+                (Some(count), _) => return Poll::Ready(Ok(count)),
+                (None, Err(fault)) if fault.kind() != io::ErrorKind::WouldBlock => return Poll::Ready(Err(fault)),
+                (None, _) => {}
+            }
+        }
+    }
+
+    /// Notes that nothing is read any more. Says whether the connection was open.
+    pub(crate) fn end(&self) -> bool {
+        std::mem::replace(&mut self.state.borrow_mut().phase, Phase::Cut) == Phase::Open
+    }
+
     /// Shuts the socket; the reading task ends by it. Says whether the connection was open.
     pub(crate) fn cut(&self) -> bool {
         let mut state = self.state.borrow_mut();
         let was = std::mem::replace(&mut state.phase, Phase::Cut);
         if was != Phase::Cut {
             // Fails only where the peer has shut it already.
-            let _ = SockRef::from(self.socket.as_ref()).shutdown(Shutdown::Both);
+            let _ = SockRef::from(&self.socket).shutdown(Shutdown::Both);
         }
         was == Phase::Open
     }
@@ -242,7 +271,7 @@ impl Connection {
                 state.blocked = None;
                 let deaf = matches!(state.phase, Phase::Closing { deaf: true, .. });
                 if deaf || matches!(state.phase, Phase::Agreed { .. }) {
-                    let _ = SockRef::from(self.socket.as_ref()).shutdown(Shutdown::Write);
+                    let _ = SockRef::from(&self.socket).shutdown(Shutdown::Write);
                     state.phase = Phase::Lingering { since: now, dropped: 0 };
                 }
                 false
@@ -254,7 +283,7 @@ impl Connection {
                 true
             }
             Err(_) => {
-                let _ = SockRef::from(self.socket.as_ref()).shutdown(Shutdown::Both);
+                let _ = SockRef::from(&self.socket).shutdown(Shutdown::Both);
                 false
             }
         }
@@ -344,7 +373,7 @@ impl State {
     }
 }
 
-struct Socket<'a>(&'a OwnedWriteHalf);
+struct Socket<'a>(&'a TcpStream);
 
 impl Sink for Socket<'_> {
     fn write(&self, bytes: &[u8]) -> io::Result<usize> {

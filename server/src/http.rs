@@ -1,9 +1,10 @@
 //! HTTP on the same port: the routes, and the way from a request to a WebSocket.
 
 use crate::handshake;
+use crate::held::{HeldSocket, Hold};
 use crate::limit::Permit;
 use crate::service::Service;
-use crate::worker::Worker;
+use crate::worker::{Early, Worker};
 use http_body_util::Full;
 use hubcast_protocol::{Dialect, SUBPROTOCOL};
 use hyper::body::{Bytes, Incoming};
@@ -12,7 +13,7 @@ use hyper::server::conn::http1;
 use hyper::{Method, Request, Response, StatusCode, service::service_fn};
 use hyper_tungstenite::HyperWebsocket;
 use hyper_tungstenite::tungstenite::protocol::WebSocketConfig;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioTimer;
 use std::convert::Infallible;
 use std::rc::Rc;
 use tokio::net::TcpStream;
@@ -34,9 +35,13 @@ impl<S: Service> Http<S> {
     pub(crate) async fn serve(self: Rc<Self>, stream: TcpStream, permit: Permit) {
         let config = self.worker.config();
         let (limits, times) = (config.http.clone(), config.timeouts.clone());
-        let permit = Rc::new(permit);
+        let (permit, hold) = (Rc::new(permit), Hold::default());
+        let socket = HeldSocket::new(stream, hold.clone());
         let answer = service_fn(|request| {
             let response = self.answer(request, &permit);
+            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                hold.hold();
+            }
             async { Ok::<_, Infallible>(response) }
         });
         let exchange = http1::Builder::new()
@@ -45,7 +50,7 @@ impl<S: Service> Http<S> {
             .max_headers(limits.headers)
             .max_buf_size(limits.head)
             .half_close(false)
-            .serve_connection(TokioIo::new(stream), answer)
+            .serve_connection(socket, answer)
             .with_upgrades();
         // hyper ends a head that does not come; this ends an answer that is not read.
         match timeout(times.head + times.upgrade, exchange).await {
@@ -100,15 +105,17 @@ impl<S: Service> Http<S> {
     }
 }
 
-/// Takes the socket back from hyper when the handshake has been answered.
+/// Takes the socket back from hyper when the handshake has been answered, which needs nothing from the peer.
 async fn open<S: Service>(worker: Rc<Worker<S>>, websocket: HyperWebsocket, dialect: Dialect, permit: Rc<Permit>) {
-    let websocket = match timeout(worker.config().timeouts.upgrade, websocket).await {
-        Ok(Ok(websocket)) => websocket,
-        Ok(Err(fault)) => return tracing::debug!(%fault, "an upgrade failed"),
-        Err(_) => return tracing::debug!("an upgrade took too long"),
+    let websocket = match websocket.await {
+        Ok(websocket) => websocket,
+        Err(fault) => return tracing::debug!(%fault, "an upgrade failed"),
     };
-    match websocket.into_inner().into_inner().downcast::<TokioIo<TcpStream>>() {
-        Ok(parts) => worker.open(parts.io.into_inner(), &parts.read_buf, dialect, permit),
+    match websocket.into_inner().into_inner().downcast::<HeldSocket>() {
+        Ok(parts) => {
+            let (socket, answer) = parts.io.into_parts();
+            worker.open(socket, Early { answer, frames: &parts.read_buf }, dialect, permit);
+        }
         Err(_) => tracing::error!("an upgraded connection is not the socket that was served"),
     }
 }

@@ -24,6 +24,7 @@ mod decoder;
 mod exchange;
 mod frames;
 mod handshake;
+mod held;
 mod http;
 mod limit;
 mod outbox;

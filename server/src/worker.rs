@@ -49,6 +49,14 @@ pub(crate) struct Core {
     vacated: Notify,
 }
 
+/// What is left over from a handshake.
+pub(crate) struct Early<'a> {
+    /// The answer, which is written before anything else.
+    pub(crate) answer: Vec<u8>,
+    /// What the peer sent without waiting for it.
+    pub(crate) frames: &'a [u8],
+}
+
 /// Where a [`Service`] puts what it has to say to connections of its own worker.
 pub struct Outbound<'a> {
     core: &'a Rc<Core>,
@@ -82,22 +90,23 @@ impl<S: Service> Worker<S> {
         self.service.borrow().accepts(path)
     }
 
-    /// Takes a WebSocket whose handshake is done, with what was read after it.
-    pub(crate) fn open(self: &Rc<Self>, stream: TcpStream, early: &[u8], dialect: Dialect, permit: Rc<Permit>) {
+    /// Takes a WebSocket whose handshake is done.
+    pub(crate) fn open(self: &Rc<Self>, stream: TcpStream, early: Early<'_>, dialect: Dialect, permit: Rc<Permit>) {
         let now = Instant::now();
-        let (reader, writer) = stream.into_split();
         let connection = {
             let mut connections = self.core.connections.borrow_mut();
             let entry = connections.vacant_entry();
             let slot = u32::try_from(entry.key()).expect("a process has fewer than 2^32 sockets");
-            let connection = Rc::new(Connection::new(Peer { slot, dialect }, writer, permit, now));
+            let connection = Rc::new(Connection::new(Peer { slot, dialect }, stream, permit, now));
             entry.insert(Rc::clone(&connection));
             connection
         };
+        self.core.push(&connection, early.answer.into(), now);
         self.service.borrow_mut().opened(connection.peer, &mut self.core.outbound(now));
         self.core.arm(&connection, now);
-        self.read_early(&connection, early);
-        tokio::task::spawn_local(reading::read_all(Rc::clone(self), connection, reader));
+        self.read_early(&connection, early.frames);
+        self.core.want_turn();
+        tokio::task::spawn_local(reading::read_all(Rc::clone(self), connection));
     }
 
     /// Serves turn after turn.
@@ -237,7 +246,9 @@ impl Core {
 
     /// Notes that a connection's reading has ended; its slot is free after the turn that tells the service.
     fn end(&self, connection: &Connection) {
-        self.cut(connection);
+        if connection.end() {
+            self.leaving.borrow_mut().push(connection.peer);
+        }
         self.ended.borrow_mut().push(connection.peer.slot);
         self.want_turn();
     }

@@ -7,18 +7,15 @@ use crate::frame::{self, Opcode};
 use crate::service::{Message, Service};
 use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncRead, ReadBuf};
-use tokio::net::tcp::OwnedReadHalf;
 
 /// Reads until the peer, an error or a deadline ends it. Also after a panic the connection is cleaned up.
-pub(super) async fn read_all<S: Service>(worker: Rc<Worker<S>>, connection: Rc<Connection>, mut socket: OwnedReadHalf) {
+pub(super) async fn read_all<S: Service>(worker: Rc<Worker<S>>, connection: Rc<Connection>) {
     let reading = Reading { worker, connection };
     loop {
-        match poll_fn(|context| reading.poll_once(&mut socket, context)).await {
+        match poll_fn(|context| reading.poll_once(context)).await {
             Ok(Next::Read) => {}
             Ok(Next::Yield) => tokio::task::yield_now().await,
             // Boxed, because every connection would pay for a timer in its state that few ever need.
@@ -43,19 +40,17 @@ enum Next {
 
 impl<S: Service> Reading<S> {
     /// Reads what has come, once, into the worker's scratch, and decodes it there.
-    fn poll_once(&self, socket: &mut OwnedReadHalf, context: &mut Context<'_>) -> Poll<io::Result<Next>> {
+    fn poll_once(&self, context: &mut Context<'_>) -> Poll<io::Result<Next>> {
         if self.connection.take_pause() {
             return Poll::Ready(Ok(Next::Pause));
         }
         let mut scratch = self.worker.scratch.borrow_mut();
-        let mut buffer = ReadBuf::new(&mut scratch);
-        ready!(Pin::new(socket).poll_read(context, &mut buffer))?;
-        let full = buffer.remaining() == 0;
-        let chunk = buffer.filled_mut();
-        if chunk.is_empty() {
+        let count = ready!(self.connection.poll_read(context, &mut scratch))?;
+        if count == 0 {
             return Poll::Ready(Ok(Next::End));
         }
-        self.worker.feed(&self.connection, chunk);
+        let full = count == scratch.len();
+        self.worker.feed(&self.connection, &mut scratch[..count]);
         Poll::Ready(Ok(if full { Next::Yield } else { Next::Read }))
     }
 }
