@@ -31,6 +31,7 @@
 //! message that it handled, and hands it to [`Subscribe::recover`].
 //!
 //! The [`machine`] decides all of this without a socket or a clock; a small tokio task drives it.
+#![cfg_attr(doctest, doc = include_str!("../../README.md"))]
 
 pub mod machine;
 

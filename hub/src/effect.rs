@@ -1,7 +1,7 @@
 //! What the hub wants done.
 
 use crate::{Publication, SessionId, engine::Ask};
-use hubcast_protocol::{CloseCode, Event};
+use hubcast_protocol::{CloseCode, Event, Slow};
 use std::{borrow::Cow, ops::Range};
 
 /// One thing to do. Those that name the same session must reach it in the order of the list.
@@ -21,6 +21,13 @@ pub enum Effect {
         /// Where in the list they stand.
         receivers: Range<usize>,
     },
+    /// Hand one session what it missed, in order. It does not count against what may wait for a slow reader.
+    Replay {
+        /// Who gets it.
+        session: SessionId,
+        /// What.
+        missed: Vec<Publication>,
+    },
     /// Close a connection once everything before this has been written to it.
     Close {
         /// Whose.
@@ -39,6 +46,8 @@ pub enum Effect {
 pub struct Receiver {
     /// Who.
     pub session: SessionId,
+    /// What its subscription wants when its connection cannot keep up.
+    pub slow: Slow,
 }
 
 /// Effects in delivery order, pushed by the hub into what the caller gives; [`Effects::clear`] keeps the room.

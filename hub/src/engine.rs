@@ -8,20 +8,31 @@
 
 mod memory;
 
-pub use memory::Memory;
+pub use memory::{Memory, SavedHistory};
 
 use crate::Publication;
-use hubcast_protocol::request::Start;
+use hubcast_protocol::request::{ReadHistory, Start};
 use hubcast_protocol::{Fault, Payload, Position, Target, Topic};
 use std::time::Instant;
 
-/// Who keeps offsets and histories.
+/// Who keeps offsets, histories and idempotency keys.
 pub trait Engine {
     /// Answers at once, or hands the question back to be passed on.
     ///
     /// # Errors
-    /// When the answer will come later. Then it comes exactly once.
+    /// When the answer will come later. Then it comes exactly once, and answers come in the order of the questions.
     fn ask(&mut self, now: Instant, ask: Ask) -> Result<Answer, Ask>;
+
+    /// Hears what needs no answer.
+    fn tell(&mut self, _now: Instant, _notice: Notice<'_>) {}
+
+    /// When [`handle_timeout`](Engine::handle_timeout) wants to be called next.
+    fn poll_timeout(&self) -> Option<Instant> {
+        None
+    }
+
+    /// Lets go of what has run out.
+    fn handle_timeout(&mut self, _now: Instant) {}
 }
 
 /// A question to an engine.
@@ -42,14 +53,20 @@ pub enum Question {
         topic: Topic,
         /// What it carries.
         payload: Payload,
+        /// Its idempotency key.
+        key: Option<Box<str>>,
+        /// Whether somebody listens here.
+        heard: bool,
     },
-    /// Where does a subscription that begins here stand?
+    /// Where does a subscription that begins here stand, and what did it miss?
     Open {
         /// What it listens to.
         target: Target,
         /// Where it wants to begin.
         start: Start,
     },
+    /// What was published?
+    Read(ReadHistory),
 }
 
 /// What an engine answers.
@@ -57,10 +74,23 @@ pub enum Question {
 pub enum Answer {
     /// To [`Question::Publish`]: deliver this.
     Published(Publication),
+    /// To [`Question::Publish`]: the key was used before, with this outcome; deliver nothing.
+    Repeated(Outcome),
     /// To [`Question::Open`].
     Opened(Opened),
+    /// To [`Question::Read`].
+    Excerpt(Excerpt),
     /// To any question: it cannot be done.
     Failed(Fault),
+}
+
+/// What became of a publication.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Its place, on a topic with history.
+    pub offset: Option<u64>,
+    /// How many connections it was handed to.
+    pub receivers: u64,
 }
 
 /// Where a subscription stands.
@@ -70,6 +100,35 @@ pub struct Opened {
     pub position: Option<Position>,
     /// Whether everything since the position asked for could be found; `None` when none was asked for.
     pub recovered: Option<bool>,
+    /// What comes first, in order within each topic.
+    pub missed: Vec<Publication>,
+    /// Of a pattern: topics that could not be resumed, with the position from which they go on, if they have one.
+    pub lost: Vec<(Topic, Option<Position>)>,
+}
+
+/// A part of a history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Excerpt {
+    /// The end of the history.
+    pub position: Position,
+    /// The publications asked for, oldest first.
+    pub publications: Vec<Publication>,
+}
+
+/// What an engine is told.
+#[derive(Clone, Copy, Debug)]
+pub enum Notice<'a> {
+    /// The last subscriber of this topic is gone.
+    Unused(&'a Topic),
+    /// What became of a publication with a key.
+    Delivered {
+        /// Where it went.
+        topic: &'a Topic,
+        /// Its key.
+        key: &'a str,
+        /// What is answered to a repetition.
+        outcome: Outcome,
+    },
 }
 
 /// An answer that comes later, with the ticket of its question.

@@ -1,9 +1,11 @@
 //! The hub itself: who is connected, and what becomes of each input.
 
 mod delivery;
+mod presence;
 mod requests;
+mod subscribing;
 
-use crate::engine::{Ask, Engine, Memory, Question, Reply, Ticket};
+use crate::engine::{Ask, Engine, Memory, Notice, Question, Reply, SavedHistory, Ticket};
 use crate::patterns::Patterns;
 use crate::rate::{Bucket, Verdict};
 use crate::roster::{Place, Rosters, index};
@@ -11,6 +13,7 @@ use crate::session::Session;
 use crate::{Effect, Effects, Input, SessionId, Settings};
 use hubcast_protocol::event::{Closing, Limits, Refusal, Welcome};
 use hubcast_protocol::{ClientId, CloseCode, ErrorCode, Event, Fault, Refused, Request, Topic};
+use presence::Departures;
 use requests::Pending;
 use std::collections::HashMap;
 use std::time::Instant;
@@ -27,6 +30,9 @@ pub struct Hub<E = Memory> {
     by_id: HashMap<SessionId, u32>,
     by_client: HashMap<ClientId, u32>,
     topics: HashMap<Topic, u32>,
+    /// Who is told who comes and goes.
+    watched: HashMap<Topic, u32>,
+    departures: Departures,
     patterns: Patterns,
     rosters: Rosters,
     pending: HashMap<Ticket, Pending>,
@@ -38,7 +44,18 @@ pub struct Hub<E = Memory> {
 impl Hub {
     /// A hub with the embedded engine.
     pub fn new(settings: Settings) -> Self {
-        Self::with_engine(settings, Memory::default())
+        let engine = Memory::new(settings.rules.clone(), settings.history_max_bytes, settings.seed);
+        Self::with_engine(settings, engine)
+    }
+
+    /// Every history as it is now, to be taken up by another hub.
+    pub fn save(&self, now: Instant) -> Vec<SavedHistory> {
+        self.engine.save(now)
+    }
+
+    /// Takes up a history that another hub saved. A topic that has one keeps its own.
+    pub fn restore(&mut self, now: Instant, saved: SavedHistory) {
+        self.engine.restore(now, saved);
     }
 }
 
@@ -51,6 +68,8 @@ impl<E: Engine> Hub<E> {
             by_id: HashMap::new(),
             by_client: HashMap::new(),
             topics: HashMap::new(),
+            watched: HashMap::new(),
+            departures: Departures::default(),
             patterns: Patterns::new(),
             rosters: Rosters::default(),
             pending: HashMap::new(),
@@ -65,7 +84,10 @@ impl<E: Engine> Hub<E> {
     /// When a session connects under a name that is connected.
     pub fn handle(&mut self, now: Instant, input: Input, effects: &mut Effects) {
         match input {
-            Input::Connect { session, client } => self.connect(now, session, client, effects),
+            Input::Connect { session, client, identity } => {
+                let session = Session::new(session, client, identity, self.bucket(now));
+                self.connect(session, effects);
+            }
             Input::Request { session, request } => {
                 if let Some(&session) = self.by_id.get(&session) {
                     self.take_request(now, session, request, effects);
@@ -78,9 +100,25 @@ impl<E: Engine> Hub<E> {
                     effects.push(Effect::Close { session, code, reason });
                 }
             }
-            Input::Disconnect { session } => self.disconnect(session),
+            Input::Disconnect { session, lost } => self.disconnect(now, session, lost, effects),
             Input::Reply(reply) => self.take_reply(now, reply, effects),
         }
+    }
+
+    /// When [`handle_timeout`](Hub::handle_timeout) wants to be called next, if nothing else happens.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.engine.poll_timeout().into_iter().chain(self.departures.next()).min()
+    }
+
+    /// Does what is due: histories run out, and those who did not come back have left.
+    pub fn handle_timeout(&mut self, now: Instant, effects: &mut Effects) {
+        self.engine.handle_timeout(now);
+        self.tell_departures(now, effects);
+    }
+
+    /// The engine, to be looked at.
+    pub fn engine(&self) -> &E {
+        &self.engine
     }
 
     /// Whether nothing is left: no session, no topic, no pattern, no open question.
@@ -90,6 +128,8 @@ impl<E: Engine> Hub<E> {
             && self.rosters.sessions.is_empty()
             && self.rosters.len() == 0
             && self.topics.is_empty()
+            && self.watched.is_empty()
+            && self.departures.is_empty()
             && self.patterns.is_empty()
             && self.pending.is_empty()
     }
@@ -99,12 +139,16 @@ impl<E: Engine> Hub<E> {
         self.by_id.len()
     }
 
-    fn connect(&mut self, now: Instant, id: SessionId, client: ClientId, effects: &mut Effects) {
+    fn bucket(&self, now: Instant) -> Option<Bucket> {
+        self.settings.limits.requests_per_second.map(|rate| Bucket::new(now, rate))
+    }
+
+    fn connect(&mut self, session: Session, effects: &mut Effects) {
+        let (id, client) = (session.id, session.client);
         let limits = &self.settings.limits;
-        let bucket = limits.requests_per_second.map(|rate| Bucket::new(now, rate));
         let welcome = Welcome {
             client,
-            user: None,
+            user: session.user().map(Into::into),
             server: self.settings.server.clone(),
             ping: self.settings.ping_ms,
             limits: Limits {
@@ -113,31 +157,39 @@ impl<E: Engine> Hub<E> {
                 subscriptions: limits.subscriptions as u64,
             },
         };
-        let session = index(self.rosters.sessions.insert(Session::new(id, client, bucket)));
+        let session = index(self.rosters.sessions.insert(session));
         assert!(self.by_id.insert(id, session).is_none(), "session {id:?} is connected already");
         assert!(self.by_client.insert(client, session).is_none(), "client {client} is connected already");
         effects.send(id, Event::Welcome(welcome));
     }
 
-    fn disconnect(&mut self, id: SessionId) {
+    fn disconnect(&mut self, now: Instant, id: SessionId, lost: bool, effects: &mut Effects) {
         let Some(session) = self.by_id.remove(&id) else { return };
+        let present = self.present_in(session);
         while let Some(emptied) = self.rosters.leave_any(session) {
-            self.forget(emptied);
+            self.forget(now, emptied);
         }
         let session = self.rosters.sessions.remove(session as usize);
         self.by_client.remove(&session.client);
-        if let Some(waiting) = session.waiting
+        if let Some(waiting) = &session.waiting
             && let Some(pending) = self.pending.get_mut(&waiting.ticket)
         {
             pending.session = None;
         }
+        for topic in present {
+            self.tell_gone(now, topic, &session, lost, effects);
+        }
     }
 
     /// Drops what led to a roster that has no members any more.
-    fn forget(&mut self, emptied: Option<Place>) {
+    fn forget(&mut self, now: Instant, emptied: Option<Place>) {
         match emptied {
-            Some(Place::Topic(topic)) => _ = self.topics.remove(&topic),
+            Some(Place::Topic(topic)) => {
+                self.topics.remove(&topic);
+                self.engine.tell(now, Notice::Unused(&topic));
+            }
             Some(Place::Pattern(node)) => self.patterns.remove(node),
+            Some(Place::Presence(topic)) => _ = self.watched.remove(&topic),
             None => {}
         }
     }
@@ -167,7 +219,7 @@ impl<E: Engine> Hub<E> {
         let Some(pending) = self.pending.remove(&reply.ticket) else { return };
         let session = pending.session;
         let waiting = session.and_then(|session| self.rosters.sessions[session as usize].waiting.take());
-        self.settle(pending, reply.answer, effects);
+        self.settle(now, pending, reply.answer, effects);
         let (Some(session), Some(mut waiting)) = (session, waiting) else { return };
         while let Some(request) = waiting.requests.pop_front() {
             self.perform(now, session, request, effects);
@@ -183,7 +235,7 @@ impl<E: Engine> Hub<E> {
         self.last_ticket += 1;
         let ticket = Ticket(self.last_ticket);
         match self.engine.ask(now, Ask { ticket, question }) {
-            Ok(answer) => self.settle(pending, answer, effects),
+            Ok(answer) => self.settle(now, pending, answer, effects),
             Err(ask) => {
                 if let Some(session) = pending.session {
                     self.rosters.sessions[session as usize].wait_for(ticket);

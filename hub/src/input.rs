@@ -2,6 +2,7 @@
 
 use crate::engine::Reply;
 use hubcast_protocol::{ClientId, CloseCode, Refused, Request};
+use serde_json::value::RawValue;
 use std::borrow::Cow;
 
 /// The caller's name for a session: small, and free for another one after [`Input::Disconnect`].
@@ -19,6 +20,8 @@ pub enum Input {
         session: SessionId,
         /// An id that no session had before.
         client: ClientId,
+        /// Who it is for, when that is known.
+        identity: Option<Box<Identity>>,
     },
     /// A frame came. One that is no request comes too, so that its refusal keeps its place among the replies.
     Request {
@@ -42,7 +45,25 @@ pub enum Input {
     Disconnect {
         /// Who is gone.
         session: SessionId,
+        /// Whether the peer did not say goodbye and may be back soon.
+        lost: bool,
     },
     /// An engine that does not answer at once has answered.
     Reply(Reply),
+}
+
+/// Whom a session is for, as its token says.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// The user's name.
+    pub user: Box<str>,
+    /// What others are shown of the user.
+    pub info: Option<Box<RawValue>>,
+}
+
+impl Input {
+    /// An open connection of nobody in particular.
+    pub fn connect(session: SessionId, client: ClientId) -> Self {
+        Self::Connect { session, client, identity: None }
+    }
 }

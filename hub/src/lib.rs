@@ -13,7 +13,7 @@
 //!
 //! let (mut hub, mut effects, now) = (Hub::new(Settings::default()), Effects::default(), Instant::now());
 //! let session = SessionId(1);
-//! hub.handle(now, Input::Connect { session, client: ClientId::from_random([1; 16]) }, &mut effects);
+//! hub.handle(now, Input::connect(session, ClientId::from_random([1; 16])), &mut effects);
 //! for text in [r#"{"action":"subscribe","topic":"t"}"#, r#"{"action":"publish","topic":"t","message":"hi"}"#] {
 //!     hub.handle(now, Input::Request { session, request: plain::decode(text) }, &mut effects);
 //! }
@@ -30,12 +30,14 @@ mod patterns;
 mod publication;
 mod rate;
 mod roster;
+mod rules;
 mod session;
 mod settings;
 
 pub use effect::{Effect, Effects, Receiver};
-pub use engine::{Engine, Memory};
+pub use engine::{Engine, Memory, SavedHistory};
 pub use hub::Hub;
-pub use input::{Input, SessionId};
+pub use input::{Identity, Input, SessionId};
 pub use publication::Publication;
+pub use rules::{HistoryRule, Keep, Keeps, PresenceRule, Rule, Rules};
 pub use settings::{Limits, Settings};

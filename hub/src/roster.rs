@@ -5,7 +5,7 @@
 
 use crate::session::{Seat, Session};
 use crate::{Receiver, SessionId};
-use hubcast_protocol::Topic;
+use hubcast_protocol::{Slow, Topic};
 use slab::Slab;
 
 /// All sessions and all rosters, kept consistent with each other.
@@ -29,6 +29,8 @@ pub(crate) enum Place {
     Topic(Topic),
     /// A node of the pattern trie.
     Pattern(u32),
+    /// Those who are told who comes to a topic and goes.
+    Presence(Topic),
 }
 
 /// One session in a roster. Sixteen bytes or fewer: a fan-out reads nothing but these.
@@ -38,6 +40,7 @@ struct Member {
     session: u32,
     /// Its place in the session's list.
     seat: u32,
+    slow: Slow,
 }
 
 impl Rosters {
@@ -52,13 +55,13 @@ impl Rosters {
     }
 
     /// Puts a session, which is not in it yet, into the roster.
-    pub(crate) fn join(&mut self, roster: u32, session: u32) {
+    pub(crate) fn join(&mut self, roster: u32, session: u32, slow: Slow) {
         let theirs = &mut self.sessions[session as usize];
         let members = &mut self.rosters[roster as usize].members;
         // Most sessions and most topics have one subscription: no room for four.
         reserve_first(members);
         reserve_first(&mut theirs.subscriptions);
-        members.push(Member { id: theirs.id, session, seat: index(theirs.subscriptions.len()) });
+        members.push(Member { id: theirs.id, session, seat: index(theirs.subscriptions.len()), slow });
         theirs.subscriptions.push(Seat { roster, index: index(members.len() - 1) });
     }
 
@@ -79,7 +82,7 @@ impl Rosters {
         if let [only] = rosters {
             let members = &self.rosters[*only as usize].members;
             let heard = members.iter().filter(|member| Some(member.session) != except);
-            list.extend(heard.map(|member| Receiver { session: member.id }));
+            list.extend(heard.map(|member| Receiver { session: member.id, slow: member.slow }));
             return;
         }
         self.deliveries += 1;
@@ -88,10 +91,34 @@ impl Rosters {
                 let session = &mut self.sessions[member.session as usize];
                 if session.listed_in != self.deliveries && Some(member.session) != except {
                     session.listed_in = self.deliveries;
-                    list.push(Receiver { session: member.id });
+                    list.push(Receiver { session: member.id, slow: member.slow });
                 }
             }
         }
+    }
+
+    /// Changes what a member wants when it cannot keep up; says whether the session is a member.
+    pub(crate) fn update(&mut self, roster: u32, session: u32, slow: Slow) -> bool {
+        let Some(seat) = self.seat(roster, session) else { return false };
+        let place = self.sessions[session as usize].subscriptions[seat].index;
+        self.rosters[roster as usize].members[place as usize].slow = slow;
+        true
+    }
+
+    /// What the rosters are for that a session is in.
+    pub(crate) fn places(&self, session: u32) -> impl Iterator<Item = &Place> {
+        let seats = self.sessions[session as usize].subscriptions.iter();
+        seats.map(|seat| &self.rosters[seat.roster as usize].of)
+    }
+
+    /// How many members a roster has.
+    pub(crate) fn count(&self, roster: u32) -> usize {
+        self.rosters[roster as usize].members.len()
+    }
+
+    /// The members of a roster.
+    pub(crate) fn members(&self, roster: u32) -> impl Iterator<Item = &Session> {
+        self.rosters[roster as usize].members.iter().map(|member| &self.sessions[member.session as usize])
     }
 
     /// How many rosters are open.

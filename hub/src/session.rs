@@ -1,6 +1,6 @@
 //! What the hub knows of one peer.
 
-use crate::{SessionId, engine::Ticket, rate::Bucket};
+use crate::{Identity, SessionId, engine::Ticket, rate::Bucket};
 use hubcast_protocol::{ClientId, Refused, Request};
 use std::collections::VecDeque;
 
@@ -9,6 +9,9 @@ use std::collections::VecDeque;
 pub(crate) struct Session {
     pub(crate) id: SessionId,
     pub(crate) client: ClientId,
+    pub(crate) identity: Option<Box<Identity>>,
+    /// How many of its seats only watch presence.
+    pub(crate) watching: u32,
     /// Its entries in rosters; each knows its place there, and the roster knows its place here.
     pub(crate) subscriptions: Vec<Seat>,
     /// Whether it hears its own private topic.
@@ -37,16 +40,28 @@ pub(crate) struct Seat {
 }
 
 impl Session {
-    pub(crate) fn new(id: SessionId, client: ClientId, bucket: Option<Bucket>) -> Self {
+    pub(crate) fn new(
+        id: SessionId,
+        client: ClientId,
+        identity: Option<Box<Identity>>,
+        bucket: Option<Bucket>,
+    ) -> Self {
         Self {
             id,
             client,
+            identity,
+            watching: 0,
             subscriptions: Vec::new(),
             hears_direct: true,
             listed_in: 0,
             bucket: bucket.map(Box::new),
             waiting: None,
         }
+    }
+
+    /// The user's name, when it is known.
+    pub(crate) fn user(&self) -> Option<&str> {
+        self.identity.as_ref().map(|identity| &*identity.user)
     }
 
     /// Lets later requests wait until the question with this ticket is answered.

@@ -1,5 +1,6 @@
 //! What the hub is told once.
 
+use crate::Rules;
 use std::borrow::Cow;
 
 /// What a hub needs to know to greet and to refuse.
@@ -13,6 +14,12 @@ pub struct Settings {
     pub message: usize,
     /// What one session may ask.
     pub limits: Limits,
+    /// What topics keep.
+    pub rules: Rules,
+    /// Bytes that all histories of the embedded engine may take; what has gone unused longest goes first.
+    pub history_max_bytes: usize,
+    /// Makes the epochs of this hub's histories its own: random, and new for every process.
+    pub seed: u64,
 }
 
 /// What one session may ask.
@@ -34,6 +41,9 @@ impl Default for Settings {
             ping_ms: 25_000,
             message: 64 * 1024,
             limits: Limits::default(),
+            rules: Rules::default(),
+            history_max_bytes: 64 * 1024 * 1024,
+            seed: 0,
         }
     }
 }

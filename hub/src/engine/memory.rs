@@ -1,22 +1,269 @@
 //! The embedded engine.
 
+mod history;
+mod keys;
+mod saved;
+mod shelf;
+
+pub use saved::SavedHistory;
+
 use crate::Publication;
-use crate::engine::{Answer, Ask, Engine, Opened, Question};
-use hubcast_protocol::request::Start;
-use std::time::Instant;
+use crate::engine::{Answer, Ask, Engine, Excerpt, Notice, Opened, Question};
+use crate::rules::{HistoryRule, Keep, Rules};
+use history::History;
+use hubcast_protocol::request::{ReadHistory, Start};
+use hubcast_protocol::{Epoch, ErrorCode, Fault, Payload, Target, Topic};
+use keys::Keys;
+use shelf::Shelf;
+use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant};
 
-/// Answers at once from this process's memory. It keeps no history: a publication is for those who listen now.
-#[derive(Debug, Default)]
-pub struct Memory {}
+/// Answers at once from this process's memory: histories and keys, all of them bounded.
+#[derive(Debug)]
+pub struct Memory {
+    rules: Rules,
+    /// Bytes that all histories may take together.
+    most_bytes: usize,
+    by_topic: HashMap<Topic, u32>,
+    histories: Shelf,
+    keys: Keys,
+    /// When to look which history over.
+    due: BTreeMap<Instant, Vec<u32>>,
+    epochs: EpochSource,
+}
 
-impl Engine for Memory {
-    fn ask(&mut self, _now: Instant, ask: Ask) -> Result<Answer, Ask> {
-        Ok(match ask.question {
-            Question::Publish { topic, payload } => Answer::Published(Publication::new(topic, payload, None)),
-            Question::Open { start, .. } => {
-                let recovered = matches!(start, Start::After(_) | Start::AfterEach(_)).then_some(false);
-                Answer::Opened(Opened { position: None, recovered })
+/// Epochs of histories: no two of a process, and none of two processes but by chance, are the same.
+#[derive(Debug)]
+struct EpochSource {
+    state: u64,
+}
+
+impl Memory {
+    /// Keeps what `rules` say within `most_bytes`; `seed` makes this process's epochs its own.
+    pub fn new(rules: Rules, most_bytes: usize, seed: u64) -> Self {
+        Self {
+            rules,
+            most_bytes,
+            by_topic: HashMap::new(),
+            histories: Shelf::default(),
+            keys: Keys::default(),
+            due: BTreeMap::new(),
+            epochs: EpochSource { state: seed },
+        }
+    }
+
+    /// Bytes that all histories take.
+    pub fn history_bytes(&self) -> usize {
+        self.histories.bytes()
+    }
+
+    /// How many histories there are.
+    pub fn histories(&self) -> usize {
+        self.histories.len()
+    }
+
+    fn publish(&mut self, now: Instant, topic: Topic, payload: Payload, key: Option<&str>, heard: bool) -> Answer {
+        if let Some(outcome) = key.and_then(|key| self.keys.find(now, &topic, key)) {
+            return Answer::Repeated(outcome);
+        }
+        let history = match self.by_topic.get(&topic) {
+            Some(&history) => Some(history),
+            None => match &self.rules.of(&topic).history {
+                Some(rule) if heard || rule.keep == Keep::Always => Some(self.create(now, &topic)),
+                _ => None,
+            },
+        };
+        let Some(id) = history else { return Answer::Published(Publication::new(topic, payload, None)) };
+        let rule = history_rule(&self.rules, &topic);
+        let history = self.histories.get_mut(id);
+        let publication = Publication::new(topic, payload, Some(history.next_position()));
+        history.push(now, publication.clone(), &rule);
+        self.settle(now, id);
+        Answer::Published(publication)
+    }
+
+    fn open(&mut self, now: Instant, target: &Target, start: Start) -> Opened {
+        match target {
+            Target::Topic(topic) => self.open_topic(now, topic, &start),
+            Target::Pattern(pattern) => {
+                let Start::AfterEach(positions) = start else { return Opened::default() };
+                let mut opened = Opened { recovered: Some(true), ..Opened::default() };
+                for (topic, after) in positions.into_iter().filter(|(topic, _)| pattern.matches(topic)) {
+                    let history = self.by_topic.get(&topic).copied().map(|id| self.trimmed(now, id));
+                    match history.map(|history| (history.since(after), history.position())) {
+                        Some((Some(missed), _)) => opened.missed.extend(missed),
+                        other => opened.lost.push((topic, other.map(|(_, position)| position))),
+                    }
+                }
+                opened.recovered = Some(opened.lost.is_empty());
+                opened
             }
-        })
+        }
+    }
+
+    fn open_topic(&mut self, now: Instant, topic: &Topic, start: &Start) -> Opened {
+        let asked = matches!(start, Start::After(_) | Start::AfterEach(_));
+        let lost = Opened { recovered: asked.then_some(false), ..Opened::default() };
+        let id = match self.by_topic.get(topic) {
+            Some(&id) => id,
+            None if self.rules.of(topic).history.is_some() => self.create(now, topic),
+            None => return lost,
+        };
+        self.histories.get_mut(id).in_use = true;
+        let history = self.trimmed(now, id);
+        let position = Some(history.position());
+        let opened = match start {
+            Start::Live | Start::AfterEach(_) => Opened { position, ..lost },
+            Start::Last(count) => Opened { position, missed: history.last(*count as usize), ..lost },
+            Start::After(after) => match history.since(*after) {
+                Some(missed) => Opened { position, recovered: Some(true), missed, lost: Vec::new() },
+                None => Opened { position, ..lost },
+            },
+        };
+        self.settle(now, id);
+        opened
+    }
+
+    fn read(&mut self, now: Instant, read: &ReadHistory) -> Answer {
+        let Some(&id) = self.by_topic.get(&read.topic) else {
+            let reason = match self.rules.of(&read.topic).history {
+                Some(_) => "nobody listens to this topic, so it has no history yet",
+                None => "this topic keeps no history",
+            };
+            return Answer::Failed(Fault::new(ErrorCode::NoHistory, reason));
+        };
+        let history = self.trimmed(now, id);
+        let limit = read.limit.map_or(usize::MAX, |limit| limit as usize);
+        let position = history.position();
+        let publications = match read.since {
+            Some(since) if since.epoch == position.epoch => history.from(since, limit),
+            _ => history.last(limit),
+        };
+        Answer::Excerpt(Excerpt { position, publications })
+    }
+
+    fn create(&mut self, now: Instant, topic: &Topic) -> u32 {
+        let id = self.histories.insert(History::new(now, topic.clone(), self.epochs.next()));
+        self.by_topic.insert(topic.clone(), id);
+        id
+    }
+
+    /// A history without what has run out.
+    fn trimmed(&mut self, now: Instant, id: u32) -> &History {
+        let rules = &self.rules;
+        let history = self.histories.get_mut(id);
+        let rule = history_rule(rules, history.topic());
+        history.trim(now, &rule);
+        history
+    }
+
+    /// After a history was used: accounts for it, keeps all of them within bounds, and plans its next look-over.
+    fn settle(&mut self, now: Instant, id: u32) {
+        self.histories.used(id);
+        while self.histories.bytes() > self.most_bytes {
+            let Some(oldest) = self.histories.least_recently_used() else { break };
+            if self.histories.get(oldest).in_use {
+                self.histories.get_mut(oldest).drop_oldest();
+                self.histories.account(oldest);
+            } else {
+                self.forget(oldest);
+            }
+        }
+        if self.histories.contains(id) {
+            self.plan(now, id);
+        }
+    }
+
+    fn plan(&mut self, now: Instant, id: u32) {
+        let history = self.histories.get_mut(id);
+        let rule = history_rule(&self.rules, history.topic());
+        if let Some(at) = history.plan(now + LOOK_OVER, &rule) {
+            self.due.entry(at).or_default().push(id);
+        }
+    }
+
+    fn forget(&mut self, id: u32) {
+        let history = self.histories.remove(id);
+        self.by_topic.remove(history.topic());
     }
 }
+
+impl Engine for Memory {
+    fn ask(&mut self, now: Instant, ask: Ask) -> Result<Answer, Ask> {
+        Ok(match ask.question {
+            Question::Publish { topic, payload, key, heard } => {
+                self.publish(now, topic, payload, key.as_deref(), heard)
+            }
+            Question::Open { target, start } => Answer::Opened(self.open(now, &target, start)),
+            Question::Read(read) => self.read(now, &read),
+        })
+    }
+
+    fn tell(&mut self, now: Instant, notice: Notice<'_>) {
+        match notice {
+            Notice::Unused(topic) => {
+                if let Some(&id) = self.by_topic.get(topic) {
+                    self.histories.get_mut(id).release(now);
+                    self.settle(now, id);
+                }
+            }
+            Notice::Delivered { topic, key, outcome } => {
+                let window = self.rules.of(topic).key_window;
+                self.keys.remember(now, topic.clone(), key.into(), outcome, window);
+            }
+        }
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.due.keys().next().copied()
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.keys.expire(now);
+        while self.due.first_key_value().is_some_and(|(at, _)| *at <= now) {
+            let Some((at, ids)) = self.due.pop_first() else { break };
+            for id in ids {
+                // Its number may belong to another history by now, which has plans of its own.
+                if !self.histories.contains(id) || !self.histories.get_mut(id).take_plan(at) {
+                    continue;
+                }
+                self.trimmed(now, id);
+                let history = self.histories.get(id);
+                let rule = history_rule(&self.rules, history.topic());
+                if history.is_over(now, &rule) {
+                    self.forget(id);
+                } else {
+                    self.histories.account(id);
+                    self.plan(now, id);
+                }
+            }
+        }
+    }
+}
+
+impl EpochSource {
+    /// The next number of the splitmix64 sequence (Steele, Lea and Flood, "Fast splittable pseudorandom number
+    /// generators", 2014), which repeats none.
+    fn next(&mut self) -> Epoch {
+        self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.state;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        Epoch::from_random(mixed ^ (mixed >> 31))
+    }
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self::new(Rules::default(), 64 * 1024 * 1024, 0)
+    }
+}
+
+/// The rule under which a history is kept. One that was restored under other rules has nothing to live on.
+fn history_rule(rules: &Rules, topic: &Topic) -> HistoryRule {
+    let nothing = HistoryRule { size: 0, ttl: Duration::ZERO, keep: Keep::InUse };
+    rules.of(topic).history.clone().unwrap_or(nothing)
+}
+
+/// How much later than it could a history is looked over: many at once cost less.
+const LOOK_OVER: Duration = Duration::from_secs(1);

@@ -2,7 +2,7 @@
 
 use super::Hub;
 use crate::{Effects, Publication, Receiver, engine::Engine};
-use hubcast_protocol::Owner;
+use hubcast_protocol::{Owner, Slow, Topic};
 
 impl<E: Engine> Hub<E> {
     /// Delivers a publication to everyone who listens, once each, except one session; says how many they are.
@@ -15,18 +15,34 @@ impl<E: Engine> Hub<E> {
             Some(Owner::Client(client)) => {
                 let owner = self.by_client.get(&client).filter(|&&owner| Some(owner) != except);
                 let owner = owner.map(|&owner| &self.rosters.sessions[owner as usize]);
-                let listening = owner.filter(|owner| owner.hears_direct).map(|owner| Receiver { session: owner.id });
+                let listening = owner
+                    .filter(|owner| owner.hears_direct)
+                    .map(|owner| Receiver { session: owner.id, slow: Slow::Disconnect });
                 effects.deliver(publication, |receivers| receivers.extend(listening))
             }
             Some(Owner::User(_) | Owner::Nobody) => 0,
             None => {
-                self.reached.clear();
-                self.reached.extend(self.topics.get(topic));
-                if !self.patterns.is_empty() {
-                    self.patterns.matching(topic, &mut self.reached);
-                }
+                self.reach(topic);
                 effects.deliver(publication, |receivers| self.rosters.list(&self.reached, except, receivers))
             }
+        }
+    }
+
+    /// Whether somebody would hear a publication to this topic.
+    pub(super) fn is_heard(&mut self, topic: &Topic) -> bool {
+        if topic.owner().is_some() {
+            return false;
+        }
+        self.reach(topic);
+        !self.reached.is_empty()
+    }
+
+    /// Finds the rosters that a publication to an open topic reaches.
+    fn reach(&mut self, topic: &Topic) {
+        self.reached.clear();
+        self.reached.extend(self.topics.get(topic));
+        if !self.patterns.is_empty() {
+            self.patterns.matching(topic, &mut self.reached);
         }
     }
 }

@@ -1,0 +1,150 @@
+//! The last publications of one topic.
+
+use crate::Publication;
+use crate::rules::{HistoryRule, Keep};
+use hubcast_protocol::{Epoch, Position, Topic};
+use std::collections::VecDeque;
+use std::time::Instant;
+
+/// A bounded window of publications with dense offsets.
+#[derive(Debug)]
+pub(super) struct History {
+    topic: Topic,
+    epoch: Epoch,
+    /// The last offset given; those of `entries` are the last so many up to it.
+    last: u64,
+    entries: VecDeque<Entry>,
+    bytes: usize,
+    /// Whether somebody listens to the topic itself.
+    pub(super) in_use: bool,
+    /// When it was last used: listened to or published to.
+    used_at: Instant,
+    planned: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    at: Instant,
+    publication: Publication,
+}
+
+impl History {
+    pub(super) fn new(now: Instant, topic: Topic, epoch: Epoch) -> Self {
+        Self { topic, epoch, last: 0, entries: VecDeque::new(), bytes: 0, in_use: false, used_at: now, planned: None }
+    }
+
+    /// A history that another process kept, before its publications are pushed again.
+    pub(super) fn restored(now: Instant, topic: Topic, epoch: Epoch, before_first: u64) -> Self {
+        Self { last: before_first, ..Self::new(now, topic, epoch) }
+    }
+
+    pub(super) fn topic(&self) -> &Topic {
+        &self.topic
+    }
+
+    /// The end of the history.
+    pub(super) fn position(&self) -> Position {
+        Position { epoch: self.epoch, offset: self.last }
+    }
+
+    pub(super) fn next_position(&self) -> Position {
+        Position { epoch: self.epoch, offset: self.last + 1 }
+    }
+
+    /// Bytes that it takes, with what it costs by itself.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes + HISTORY_COST + self.topic.as_str().len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Publications with the time since each was published, oldest first.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (Instant, &Publication)> {
+        self.entries.iter().map(|entry| (entry.at, &entry.publication))
+    }
+
+    /// Adds the publication at the next position.
+    pub(super) fn push(&mut self, at: Instant, publication: Publication, rule: &HistoryRule) {
+        self.last += 1;
+        self.used_at = at;
+        self.bytes += cost(&publication);
+        self.entries.push_back(Entry { at, publication });
+        self.trim(at, rule);
+    }
+
+    /// Drops what is too much or too old.
+    pub(super) fn trim(&mut self, now: Instant, rule: &HistoryRule) {
+        while let Some(oldest) = self.entries.front()
+            && (self.entries.len() > rule.size || oldest.at + rule.ttl <= now)
+        {
+            self.drop_oldest();
+        }
+    }
+
+    pub(super) fn drop_oldest(&mut self) {
+        if let Some(oldest) = self.entries.pop_front() {
+            self.bytes -= cost(&oldest.publication);
+        }
+        if self.entries.is_empty() {
+            self.entries = VecDeque::new();
+        }
+    }
+
+    /// Notes that nobody listens any more.
+    pub(super) fn release(&mut self, now: Instant) {
+        self.in_use = false;
+        self.used_at = now;
+    }
+
+    /// Everything after a position; `None` when it cannot be proven that nothing is missing.
+    pub(super) fn since(&self, after: Position) -> Option<Vec<Publication>> {
+        let missed = usize::try_from(self.last.checked_sub(after.offset)?).ok()?;
+        (after.epoch == self.epoch && missed <= self.entries.len()).then(|| self.last(missed))
+    }
+
+    /// At most `limit` publications after a position of this epoch, from the first one that is still kept.
+    pub(super) fn from(&self, after: Position, limit: usize) -> Vec<Publication> {
+        let wanted = usize::try_from(self.last.saturating_sub(after.offset)).unwrap_or(usize::MAX);
+        let skip = self.entries.len().saturating_sub(wanted);
+        self.entries.iter().skip(skip).take(limit).map(|entry| entry.publication.clone()).collect()
+    }
+
+    /// The last `count` publications, oldest first.
+    pub(super) fn last(&self, count: usize) -> Vec<Publication> {
+        let skip = self.entries.len().saturating_sub(count);
+        self.entries.iter().skip(skip).map(|entry| entry.publication.clone()).collect()
+    }
+
+    /// Whether nobody could resume from it any more.
+    pub(super) fn is_over(&self, now: Instant, rule: &HistoryRule) -> bool {
+        let unused = !self.in_use && self.used_at + rule.ttl <= now;
+        unused && (rule.keep == Keep::InUse || self.is_empty())
+    }
+
+    /// Plans a look-over, not before `earliest`, unless there is one planned; says when the new one is.
+    pub(super) fn plan(&mut self, earliest: Instant, rule: &HistoryRule) -> Option<Instant> {
+        let oldest = self.entries.front().map(|entry| entry.at);
+        let unused = (!self.in_use).then_some(self.used_at);
+        let at = oldest.into_iter().chain(unused).min()? + rule.ttl;
+        if self.planned.is_some() {
+            return None;
+        }
+        self.planned = Some(at.max(earliest));
+        self.planned
+    }
+
+    /// Whether a look-over was planned for this time; it is no longer.
+    pub(super) fn take_plan(&mut self, at: Instant) -> bool {
+        self.planned.take_if(|planned| *planned == at).is_some()
+    }
+}
+
+/// What a publication costs in a history: its text, its share of the queue, and the block it is in.
+fn cost(publication: &Publication) -> usize {
+    publication.payload().as_plain().len() + 128
+}
+
+/// What a history costs by itself, with its place in the index.
+const HISTORY_COST: usize = 256;

@@ -1,0 +1,124 @@
+//! All histories, in the order in which they were used.
+
+use super::history::History;
+use crate::roster::index;
+use slab::Slab;
+
+/// Histories by number, their bytes, and which of them has gone unused longest.
+///
+/// The order is a list through the slots, so that using one costs the same whatever their number. A history that
+/// is in use and empty is not in it: there is nothing to be gained from it.
+#[derive(Debug, Default)]
+pub(super) struct Shelf {
+    slots: Slab<Slot>,
+    newest: Option<u32>,
+    oldest: Option<u32>,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Slot {
+    history: History,
+    /// Its bytes as they are counted in the sum.
+    counted: usize,
+    listed: bool,
+    newer: Option<u32>,
+    older: Option<u32>,
+}
+
+impl Shelf {
+    pub(super) fn insert(&mut self, history: History) -> u32 {
+        let counted = history.bytes();
+        self.bytes += counted;
+        index(self.slots.insert(Slot { history, counted, listed: false, newer: None, older: None }))
+    }
+
+    pub(super) fn remove(&mut self, id: u32) -> History {
+        self.unlist(id);
+        let slot = self.slots.remove(id as usize);
+        self.bytes -= slot.counted;
+        slot.history
+    }
+
+    /// Counts what a history takes now, and makes it the one that was used last.
+    pub(super) fn used(&mut self, id: u32) {
+        self.count(id);
+        self.unlist(id);
+        if is_worth_dropping(&self.slots[id as usize].history) {
+            self.list_as_newest(id);
+        }
+    }
+
+    /// Counts what a history takes now, without a change to the order.
+    pub(super) fn account(&mut self, id: u32) {
+        self.count(id);
+        if !is_worth_dropping(&self.slots[id as usize].history) {
+            self.unlist(id);
+        }
+    }
+
+    pub(super) fn least_recently_used(&self) -> Option<u32> {
+        self.oldest
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    pub(super) fn contains(&self, id: u32) -> bool {
+        self.slots.contains(id as usize)
+    }
+
+    pub(super) fn get(&self, id: u32) -> &History {
+        &self.slots[id as usize].history
+    }
+
+    pub(super) fn get_mut(&mut self, id: u32) -> &mut History {
+        &mut self.slots[id as usize].history
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &History> {
+        self.slots.iter().map(|(_, slot)| &slot.history)
+    }
+
+    fn count(&mut self, id: u32) {
+        let slot = &mut self.slots[id as usize];
+        let bytes = slot.history.bytes();
+        self.bytes = self.bytes - slot.counted + bytes;
+        slot.counted = bytes;
+    }
+
+    fn list_as_newest(&mut self, id: u32) {
+        let older = self.newest.replace(id);
+        let slot = &mut self.slots[id as usize];
+        (slot.listed, slot.newer, slot.older) = (true, None, older);
+        match older {
+            Some(older) => self.slots[older as usize].newer = Some(id),
+            None => self.oldest = Some(id),
+        }
+    }
+
+    fn unlist(&mut self, id: u32) {
+        let slot = &mut self.slots[id as usize];
+        if !std::mem::take(&mut slot.listed) {
+            return;
+        }
+        let (newer, older) = (slot.newer.take(), slot.older.take());
+        match newer {
+            Some(newer) => self.slots[newer as usize].older = older,
+            None => self.newest = older,
+        }
+        match older {
+            Some(older) => self.slots[older as usize].newer = newer,
+            None => self.oldest = newer,
+        }
+    }
+}
+
+fn is_worth_dropping(history: &History) -> bool {
+    !history.in_use || !history.is_empty()
+}

@@ -1,0 +1,204 @@
+//! Who is there: members of a topic, those who are told of them, and those who may be back soon.
+//!
+//! A topic's own roster is the list of its members, so presence costs a join or a leave nothing beyond telling those
+//! who asked to be told.
+
+use super::Hub;
+use crate::engine::Engine;
+use crate::roster::Place;
+use crate::session::Session;
+use crate::{Effects, Identity, PresenceRule};
+use hubcast_protocol::event::{Member, Presence, Present};
+use hubcast_protocol::{ClientId, ErrorCode, Event, Fault, RequestId, Slow, Topic};
+use std::collections::{BTreeMap, HashMap};
+use std::time::Instant;
+
+/// Members whose connection was lost and whose leave is not told yet.
+#[derive(Debug, Default)]
+pub(super) struct Departures {
+    by_topic: HashMap<Topic, Vec<Departure>>,
+    due: BTreeMap<Instant, Vec<Topic>>,
+}
+
+#[derive(Debug)]
+struct Departure {
+    until: Instant,
+    client: ClientId,
+    identity: Option<Box<Identity>>,
+}
+
+impl Departures {
+    /// When the next leave is to be told.
+    pub(super) fn next(&self) -> Option<Instant> {
+        self.due.keys().next().copied()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_topic.is_empty()
+    }
+
+    fn insert(&mut self, topic: Topic, departure: Departure) {
+        self.due.entry(departure.until).or_default().push(topic.clone());
+        self.by_topic.entry(topic).or_default().push(departure);
+    }
+
+    /// Forgets a departure of this user; says whether there was one.
+    fn cancel(&mut self, topic: &Topic, user: &str) -> bool {
+        let Some(departures) = self.by_topic.get_mut(topic) else { return false };
+        let is_theirs = |departure: &Departure| departure.identity.as_ref().is_some_and(|who| &*who.user == user);
+        let Some(found) = departures.iter().position(is_theirs) else { return false };
+        departures.swap_remove(found);
+        if departures.is_empty() {
+            self.by_topic.remove(topic);
+        }
+        true
+    }
+
+    fn of(&self, topic: &Topic) -> &[Departure] {
+        self.by_topic.get(topic).map_or(&[], Vec::as_slice)
+    }
+
+    /// Takes one departure of this topic whose time is over.
+    fn take_over(&mut self, topic: &Topic, now: Instant) -> Option<Departure> {
+        let departures = self.by_topic.get_mut(topic)?;
+        let found = departures.iter().position(|departure| departure.until <= now);
+        let departure = found.map(|found| departures.swap_remove(found));
+        if departures.is_empty() {
+            self.by_topic.remove(topic);
+        }
+        departure
+    }
+}
+
+impl<E: Engine> Hub<E> {
+    /// Answers `presence`: all are counted, the first thousand are named.
+    pub(super) fn presence(&self, id: Option<RequestId>, topic: Topic) -> Result<Event, Fault> {
+        if self.presence_rule(&topic).is_none() {
+            return Err(Fault::new(ErrorCode::NoPresence, "this topic keeps no presence"));
+        }
+        let id = id.ok_or(Fault::new(ErrorCode::InvalidRequest, "presence needs an id"))?;
+        let departures = self.departures.of(&topic);
+        let roster = self.topics.get(&topic).copied();
+        let members = roster.into_iter().flat_map(|roster| self.rosters.members(roster));
+        let members = members.map(|session| present(session.client, session.identity.as_deref()));
+        let departing = departures.iter().map(|leaver| present(leaver.client, leaver.identity.as_deref()));
+        let count = roster.map_or(0, |roster| self.rosters.count(roster)) + departures.len();
+        let clients = members.chain(departing).take(NAMED).collect();
+        Ok(Event::Presence(Presence { id, topic, count: count as u64, clients }))
+    }
+
+    /// Lets a session be told who comes to a topic and goes.
+    pub(super) fn watch(&mut self, session: u32, topic: &Topic) {
+        if self.presence_rule(topic).is_none_or(|rule| !rule.events) {
+            return;
+        }
+        let roster = match self.watched.get(topic) {
+            Some(&roster) => roster,
+            None => {
+                let roster = self.rosters.open(Place::Presence(topic.clone()));
+                self.watched.insert(topic.clone(), roster);
+                roster
+            }
+        };
+        if !self.rosters.has(roster, session) {
+            self.rosters.join(roster, session, Slow::Disconnect);
+            self.rosters.sessions[session as usize].watching += 1;
+        }
+    }
+
+    /// Takes a session off the list of those who are told.
+    pub(super) fn unwatch(&mut self, now: Instant, session: u32, topic: &Topic) {
+        let Some(&roster) = self.watched.get(topic) else { return };
+        if self.rosters.has(roster, session) {
+            let emptied = self.rosters.leave(roster, session);
+            self.forget(now, emptied);
+            self.rosters.sessions[session as usize].watching -= 1;
+        }
+    }
+
+    /// A session is now a member of a topic: tells the others, unless it is a user who is back in time.
+    pub(super) fn tell_come(&mut self, topic: &Topic, session: u32, effects: &mut Effects) {
+        if self.presence_rule(topic).is_none() {
+            return;
+        }
+        let peer = &self.rosters.sessions[session as usize];
+        let back = peer.user().is_some_and(|user| self.departures.cancel(topic, user));
+        if !back {
+            let event = Event::Join(member(topic, peer.client, peer.identity.as_deref()));
+            self.tell_watchers(topic, Some(session), &event, effects);
+        }
+    }
+
+    /// The topics with presence that a session is a member of.
+    pub(super) fn present_in(&self, session: u32) -> Vec<Topic> {
+        let topics = self.rosters.places(session).filter_map(|place| match place {
+            Place::Topic(topic) => Some(topic),
+            Place::Pattern(_) | Place::Presence(_) => None,
+        });
+        topics.filter(|topic| self.presence_rule(topic).is_some()).cloned().collect()
+    }
+
+    /// A session has unsubscribed from a topic: tells the others.
+    pub(super) fn tell_left(&mut self, topic: &Topic, session: u32, effects: &mut Effects) {
+        if self.presence_rule(topic).is_some() {
+            let peer = &self.rosters.sessions[session as usize];
+            let event = Event::Leave(member(topic, peer.client, peer.identity.as_deref()));
+            self.tell_watchers(topic, Some(session), &event, effects);
+        }
+    }
+
+    /// A session is no longer a member of a topic: tells the others now or, when it was lost, after the grace time.
+    pub(super) fn tell_gone(&mut self, now: Instant, topic: Topic, gone: &Session, lost: bool, effects: &mut Effects) {
+        let grace = self.presence_rule(&topic).map(|rule| rule.grace).filter(|grace| lost && !grace.is_zero());
+        match grace {
+            Some(grace) => {
+                let departure = Departure { until: now + grace, client: gone.client, identity: gone.identity.clone() };
+                self.departures.insert(topic, departure);
+            }
+            None => {
+                let event = Event::Leave(member(&topic, gone.client, gone.identity.as_deref()));
+                self.tell_watchers(&topic, None, &event, effects);
+            }
+        }
+    }
+
+    /// Tells of those who were lost and have not come back in time.
+    pub(super) fn tell_departures(&mut self, now: Instant, effects: &mut Effects) {
+        while self.departures.next().is_some_and(|at| at <= now) {
+            let Some((_, topics)) = self.departures.due.pop_first() else { break };
+            for topic in topics {
+                if let Some(departure) = self.departures.take_over(&topic, now) {
+                    let event = Event::Leave(member(&topic, departure.client, departure.identity.as_deref()));
+                    self.tell_watchers(&topic, None, &event, effects);
+                }
+            }
+        }
+    }
+
+    fn tell_watchers(&self, topic: &Topic, except: Option<u32>, event: &Event, effects: &mut Effects) {
+        let Some(&roster) = self.watched.get(topic) else { return };
+        let except = except.map(|session| self.rosters.sessions[session as usize].id);
+        for watcher in self.rosters.members(roster).filter(|watcher| Some(watcher.id) != except) {
+            effects.send(watcher.id, event.clone());
+        }
+    }
+
+    fn presence_rule(&self, topic: &Topic) -> Option<&PresenceRule> {
+        self.settings.rules.of(topic).presence.as_ref()
+    }
+}
+
+fn present(client: ClientId, identity: Option<&Identity>) -> Present {
+    let (user, info) = match identity {
+        Some(identity) => (Some(identity.user.clone()), identity.info.clone()),
+        None => (None, None),
+    };
+    Present { client, user, info }
+}
+
+fn member(topic: &Topic, client: ClientId, identity: Option<&Identity>) -> Member {
+    Member { topic: topic.clone(), client, user: identity.map(|identity| identity.user.clone()) }
+}
+
+/// Members that one answer names.
+const NAMED: usize = 1000;

@@ -1,0 +1,168 @@
+//! How a session comes to listen and stops.
+
+use super::Hub;
+use super::requests::{Pending, Then, too_long};
+use crate::engine::{Engine, Opened, Question};
+use crate::roster::Place;
+use crate::{Effect, Effects};
+use hubcast_protocol::event::{Gap, GapReason, Subscribed, Unsubscribed};
+use hubcast_protocol::request::{Start, Subscribe, Target};
+use hubcast_protocol::{ErrorCode, Event, Fault, Owner, RequestId, Slow};
+use std::time::Instant;
+
+/// What a subscription is to be once the engine has said where it stands.
+#[derive(Debug)]
+pub(super) struct Wish {
+    target: Target,
+    slow: Slow,
+    presence: bool,
+    /// Whether the answer says how much of the past follows.
+    wants_past: bool,
+}
+
+impl<E: Engine> Hub<E> {
+    pub(super) fn may_subscribe(&self, session: u32, target: &Target) -> Result<(), Fault> {
+        let limits = &self.settings.limits;
+        let peer = &self.rosters.sessions[session as usize];
+        match target {
+            Target::Topic(topic) => {
+                self.check_topic(topic)?;
+                self.check_owner(session, topic)?;
+                if topic.owner().is_some() {
+                    return Ok(());
+                }
+            }
+            Target::Pattern(pattern) if pattern.as_str().len() > limits.topic => {
+                return Err(too_long(ErrorCode::InvalidPattern, "pattern", limits.topic));
+            }
+            Target::Pattern(_) => {}
+        }
+        if peer.subscriptions.len() - peer.watching as usize >= limits.subscriptions
+            && !self.is_subscribed(session, target)
+        {
+            let reason = format!("a connection has at most {} subscriptions", limits.subscriptions);
+            return Err(Fault::new(ErrorCode::LimitExceeded, reason));
+        }
+        Ok(())
+    }
+
+    pub(super) fn subscribe(
+        &mut self,
+        now: Instant,
+        session: u32,
+        id: Option<RequestId>,
+        subscribe: Subscribe,
+        effects: &mut Effects,
+    ) {
+        let Subscribe { target, start, presence, slow } = subscribe;
+        // Who listens already has missed nothing, and would get twice what is replayed.
+        let start = if self.is_subscribed(session, &target) { Start::Live } else { start };
+        let wish = Wish { target: target.clone(), slow, presence, wants_past: start != Start::Live };
+        let pending = Pending { session: Some(session), id, then: Then::Subscribe(wish) };
+        self.consult(now, pending, Question::Open { target, start }, effects);
+    }
+
+    /// Answers a subscribe, tells what was missed, and puts the session where publications reach it, in one step.
+    pub(super) fn go_live(
+        &mut self,
+        session: u32,
+        id: Option<RequestId>,
+        wish: Wish,
+        opened: Opened,
+        effects: &mut Effects,
+    ) {
+        let Wish { target, slow, presence, wants_past } = wish;
+        let joined = match self.open_roster(session, &target) {
+            Some(roster) if !self.rosters.update(roster, session, slow) => {
+                self.rosters.join(roster, session, slow);
+                true
+            }
+            _ => false,
+        };
+        let to = self.id(session);
+        let subscribed = Subscribed {
+            id,
+            about: target.clone().into(),
+            epoch: opened.position.map(|position| position.epoch),
+            offset: opened.position.map(|position| position.offset),
+            recovered: opened.recovered,
+            replayed: wants_past.then(|| u32::try_from(opened.missed.len()).unwrap_or(u32::MAX)),
+        };
+        effects.send(to, Event::Subscribed(subscribed));
+        for (topic, position) in opened.lost {
+            let (epoch, offset) = (position.map(|position| position.epoch), position.map(|position| position.offset));
+            let reason = GapReason::NotRecoverable;
+            effects.send(to, Event::Gap(Gap { topic, from: None, to: None, epoch, offset, reason }));
+        }
+        if !opened.missed.is_empty() {
+            effects.push(Effect::Replay { session: to, missed: opened.missed });
+        }
+        if let Target::Topic(topic) = target {
+            if presence {
+                self.watch(session, &topic);
+            }
+            if joined {
+                self.tell_come(&topic, session, effects);
+            }
+        }
+    }
+
+    /// The roster that a subscription belongs in; a session's own topic has none.
+    fn open_roster(&mut self, session: u32, target: &Target) -> Option<u32> {
+        match target {
+            Target::Topic(topic) if topic.owner().is_some() => {
+                self.rosters.sessions[session as usize].hears_direct = true;
+                None
+            }
+            Target::Topic(topic) => Some(match self.topics.get(topic) {
+                Some(&roster) => roster,
+                None => {
+                    let roster = self.rosters.open(Place::Topic(topic.clone()));
+                    self.topics.insert(topic.clone(), roster);
+                    roster
+                }
+            }),
+            Target::Pattern(pattern) => {
+                let rosters = &mut self.rosters;
+                Some(self.patterns.insert(pattern, |node| rosters.open(Place::Pattern(node))))
+            }
+        }
+    }
+
+    pub(super) fn unsubscribe(
+        &mut self,
+        now: Instant,
+        session: u32,
+        id: Option<RequestId>,
+        target: Target,
+        effects: &mut Effects,
+    ) {
+        let peer = &mut self.rosters.sessions[session as usize];
+        match &target {
+            Target::Topic(topic) if topic.owner() == Some(Owner::Client(peer.client)) => peer.hears_direct = false,
+            _ => self.leave(now, session, &target, effects),
+        }
+        effects.send(self.id(session), Event::Unsubscribed(Unsubscribed { id, about: target.into() }));
+    }
+
+    fn leave(&mut self, now: Instant, session: u32, target: &Target, effects: &mut Effects) {
+        let Some(roster) = self.roster_of(target).filter(|&roster| self.rosters.has(roster, session)) else { return };
+        let emptied = self.rosters.leave(roster, session);
+        self.forget(now, emptied);
+        if let Target::Topic(topic) = target {
+            self.unwatch(now, session, topic);
+            self.tell_left(topic, session, effects);
+        }
+    }
+
+    fn is_subscribed(&self, session: u32, target: &Target) -> bool {
+        self.roster_of(target).is_some_and(|roster| self.rosters.has(roster, session))
+    }
+
+    fn roster_of(&self, target: &Target) -> Option<u32> {
+        match target {
+            Target::Topic(topic) => self.topics.get(topic).copied(),
+            Target::Pattern(pattern) => self.patterns.find(pattern),
+        }
+    }
+}

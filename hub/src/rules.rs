@@ -1,0 +1,87 @@
+//! What a topic keeps, by its name.
+
+use hubcast_protocol::{Owner, Pattern, Topic};
+use std::time::Duration;
+
+/// What topics keep: the first rule that matches decides, and the default where none does.
+#[derive(Clone, Debug, Default)]
+pub struct Rules {
+    /// In the order in which they are tried.
+    pub list: Vec<Rule>,
+}
+
+/// What the topics keep that match a pattern.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// Which topics.
+    pub matches: Pattern,
+    /// What they keep.
+    pub keeps: Keeps,
+}
+
+/// What a topic keeps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keeps {
+    /// Its publications; `None`: nothing, and nothing is paid for it.
+    pub history: Option<HistoryRule>,
+    /// Who is there; `None`: `presence` is refused with `no_presence`.
+    pub presence: Option<PresenceRule>,
+    /// How long an idempotency key is remembered.
+    pub key_window: Duration,
+}
+
+/// How much of a topic's publications is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistoryRule {
+    /// At most so many publications.
+    pub size: usize,
+    /// At most for so long.
+    pub ttl: Duration,
+    /// Whether somebody has to listen.
+    pub keep: Keep,
+}
+
+/// When publications are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// While somebody listens, and as long again as the history's `ttl` after the last one left.
+    InUse,
+    /// Whether somebody listens or not.
+    Always,
+}
+
+/// How presence is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PresenceRule {
+    /// Whether those who ask for it get `join` and `leave` events.
+    pub events: bool,
+    /// How long after a lost connection its `leave` is told.
+    pub grace: Duration,
+}
+
+impl Rules {
+    /// What this topic keeps.
+    pub fn of(&self, topic: &Topic) -> &Keeps {
+        match topic.owner() {
+            // A connection's own topic ends with it: nobody could resume.
+            Some(Owner::Client(_) | Owner::Nobody) => &NOTHING,
+            Some(Owner::User(_)) => &DEFAULT,
+            None => self.list.iter().find(|rule| rule.matches.matches(topic)).map_or(&DEFAULT, |rule| &rule.keeps),
+        }
+    }
+}
+
+impl Default for Keeps {
+    fn default() -> Self {
+        DEFAULT
+    }
+}
+
+/// Without configuration resuming works: the last 100 publications for two minutes.
+const DEFAULT: Keeps = Keeps {
+    history: Some(HistoryRule { size: 100, ttl: Duration::from_secs(120), keep: Keep::InUse }),
+    presence: None,
+    key_window: Duration::from_secs(120),
+};
+
+const NOTHING: Keeps = Keeps { history: None, presence: None, key_window: Duration::from_secs(120) };
