@@ -5,7 +5,7 @@
 
 use anyhow::Context;
 use hubcast_server::frame::{self, Opcode};
-use hubcast_server::{Config, Farewell, Message, MessageLimits, Outbound, Peer, Server, Service};
+use hubcast_server::{Config, Farewell, Message, MessageLimits, Outbound, Parting, Peer, Server, Service};
 use std::net::TcpListener;
 use std::time::Instant;
 
@@ -19,17 +19,15 @@ impl Service for Echo {
     fn opened(&mut self, _peer: Peer, _out: &mut Outbound<'_>) {}
 
     fn message(&mut self, peer: Peer, message: Message<'_>, out: &mut Outbound<'_>) {
-        out.push(
-            peer.slot,
-            match message {
-                Message::Text(text) => frame::write(Opcode::Text, text.as_bytes()),
-                Message::Binary(bytes) => frame::write(Opcode::Binary, bytes),
-            },
-        );
+        let echo = match message {
+            Message::Text(text) => frame::write(Opcode::Text, text.as_bytes()),
+            Message::Binary(bytes) => frame::write(Opcode::Binary, bytes),
+        };
+        out.push(peer.slot, &echo);
         out.want_turn();
     }
 
-    fn closed(&mut self, _peer: Peer) {}
+    fn closed(&mut self, _peer: Peer, _parting: Parting) {}
 
     fn send_away(&mut self, peer: Peer, why: Farewell, out: &mut Outbound<'_>) {
         out.close(peer.slot, why.code, &why.reason);

@@ -3,7 +3,8 @@
 //! The binary fills a [`Config`] from flags, environment and a TOML file; a program that embeds the server fills
 //! it by hand. Nothing else in the server holds a limit or a timeout of its own.
 
-use hubcast_hub::Limits;
+use hubcast_hub::{Limits, Rules};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// What the server does when nobody says otherwise; every field can be changed before [`Server::bind`].
@@ -27,6 +28,12 @@ pub struct Config {
     pub outbox: usize,
     /// What one session may ask of the hub.
     pub limits: Limits,
+    /// What topics keep, by their name.
+    pub rules: Rules,
+    /// Bytes that all histories may take together.
+    pub history_max_bytes: usize,
+    /// Where histories are written at a clean shutdown and read at the next start; `None`: nowhere.
+    pub state_dir: Option<PathBuf>,
     /// How connections are sent away when the server stops.
     pub drain: Drain,
 }
@@ -92,6 +99,9 @@ impl Default for Config {
             timeouts: Timeouts::default(),
             outbox: 1024 * 1024,
             limits: Limits::default(),
+            rules: Rules::default(),
+            history_max_bytes: 64 * 1024 * 1024,
+            state_dir: None,
             drain: Drain { spread: Duration::from_secs(5), deadline: Duration::from_secs(10) },
         }
     }

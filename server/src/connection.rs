@@ -6,8 +6,7 @@ use crate::frame::{self, Opcode, Violation};
 use crate::limit::Permit;
 use crate::outbox::{Outbox, Sink};
 use crate::service::Peer;
-use bytes::Bytes;
-use hubcast_protocol::CloseCode;
+use hubcast_protocol::{CloseCode, Dialect, Slow};
 use socket2::SockRef;
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
@@ -40,6 +39,7 @@ struct State {
     message_since: Option<Instant>,
     /// When the socket took no more.
     blocked: Option<Instant>,
+    patience: Patience,
     is_dirty: bool,
     /// Whether the next read has to wait a little, because those who hear this peer are far behind.
     is_paused: bool,
@@ -68,6 +68,25 @@ enum Phase {
     },
     /// The socket is shut; the reading task is about to find out.
     Cut,
+}
+
+/// How long a write may wait for the peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Patience {
+    /// Nothing was published to it yet.
+    Unknown,
+    /// As long as the configuration says.
+    None,
+    /// Everything it hears may be left out, so only its silence ends it.
+    UntilPing,
+}
+
+/// What is to be known to put something into an outbox.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Room {
+    pub(crate) dialect: Dialect,
+    /// Whether the socket takes no more.
+    pub(crate) blocked: bool,
 }
 
 /// What a deadline asks for.
@@ -110,6 +129,7 @@ impl Connection {
             pinged: None,
             message_since: None,
             blocked: None,
+            patience: Patience::Unknown,
             is_dirty: false,
             is_paused: false,
             armed: None,
@@ -121,17 +141,27 @@ impl Connection {
         self.state.borrow().phase == Phase::Open
     }
 
-    /// Puts a frame behind those that wait.
-    pub(crate) fn push(&self, frame: Bytes, config: &Config) -> Pushed {
+    /// Has `put` put something into the outbox, which says whether there was room.
+    pub(crate) fn push(&self, put: impl FnOnce(&mut Outbox, Room) -> bool) -> Pushed {
         let mut state = self.state.borrow_mut();
         if state.phase != Phase::Open {
             return Pushed::Refused { full: false };
         }
-        if state.outbox.len() + frame.len() > config.outbox {
-            return Pushed::Refused { full: true };
+        let room = Room { dialect: self.peer.dialect, blocked: state.blocked.is_some() };
+        match put(&mut state.outbox, room) {
+            true => Pushed::Waits { first: state.mark_dirty() },
+            false => Pushed::Refused { full: true },
         }
-        state.outbox.push(frame);
-        Pushed::Waits { first: state.mark_dirty() }
+    }
+
+    /// Notes what a publication's subscription wants when the connection cannot keep up.
+    pub(crate) fn note_slow(&self, slow: Slow) {
+        let mut state = self.state.borrow_mut();
+        state.patience = match (state.patience, slow) {
+            (_, Slow::Disconnect) => Patience::None,
+            (Patience::Unknown, _) => Patience::UntilPing,
+            (known, _) => known,
+        };
     }
 
     /// Whether a message has begun that is not complete.
@@ -162,7 +192,7 @@ impl Connection {
         if code == CloseCode::SLOW_CONSUMER {
             state.outbox.discard_unsent();
         }
-        state.outbox.push(frame::write_close(code, reason));
+        state.outbox.push_uncounted(frame::write_close(code, reason));
         state.phase = Phase::Closing { since: now, deaf };
         true
     }
@@ -253,9 +283,9 @@ impl Connection {
     fn answer_close(&self, code: Option<CloseCode>, now: Instant) {
         let mut state = self.state.borrow_mut();
         if state.phase == Phase::Open {
-            state
-                .outbox
-                .push(code.map_or_else(|| frame::write(Opcode::Close, &[]), |code| frame::write_close(code, "")));
+            state.outbox.push_uncounted(
+                code.map_or_else(|| frame::write(Opcode::Close, &[]), |code| frame::write_close(code, "")),
+            );
         }
         state.phase = Phase::Agreed { since: now };
     }
@@ -266,7 +296,7 @@ impl Connection {
         let state = &mut *state;
         state.is_dirty = false;
         let before = state.outbox.len();
-        match state.outbox.write_to(&Socket(&self.socket)) {
+        match state.outbox.write_to(&Socket(&self.socket), self.peer.dialect) {
             Ok(()) => {
                 state.blocked = None;
                 let deaf = matches!(state.phase, Phase::Closing { deaf: true, .. });
@@ -347,7 +377,8 @@ impl State {
 
     fn due(&self, now: Instant, config: &Config) -> Due {
         let times = &config.timeouts;
-        let stalled = self.blocked.map(|since| (since + times.write, Due::Cut));
+        let patient = self.patience == Patience::UntilPing && self.phase == Phase::Open;
+        let stalled = self.blocked.filter(|_| !patient).map(|since| (since + times.write, Due::Cut));
         let phase = match self.phase {
             Phase::Open => match self.pinged {
                 Some(at) => (at + times.pong, Due::Close(CloseCode::PING_TIMEOUT, "no answer to a ping")),

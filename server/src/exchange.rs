@@ -5,8 +5,8 @@
 //! first the mail, which is older, then what this turn's inputs caused.
 
 use crate::frames::Frames;
-use hubcast_hub::{Effect, Effects, Hub, Input, SessionId};
-use hubcast_protocol::{CloseCode, Event};
+use hubcast_hub::{Effect, Effects, Hub, Input, Publication, SessionId};
+use hubcast_protocol::{CloseCode, Event, Slow};
 use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -35,13 +35,17 @@ pub(crate) enum Parcel {
     },
     Deliver {
         frames: Arc<Frames>,
-        slots: Vec<u32>,
+        slots: Vec<(u32, Slow)>,
         publishers: Vec<SessionId>,
     },
     Close {
         slot: u32,
         code: CloseCode,
         reason: Cow<'static, str>,
+    },
+    Replay {
+        slot: u32,
+        missed: Vec<Publication>,
     },
     /// One of the receivers of this publisher is far behind.
     Pause {
@@ -56,6 +60,8 @@ pub(crate) struct Haul {
     pub(crate) mail: Vec<Parcel>,
     pub(crate) effects: Effects,
     pub(crate) deliveries: Vec<Delivery>,
+    /// When the hub has something to do by itself.
+    pub(crate) next_timeout: Option<Instant>,
 }
 
 /// Deliveries to the same receivers, as one: each of these gets one piece of bytes in a turn, however many were
@@ -90,6 +96,10 @@ impl Exchange {
             hub.handle(now, input, &mut haul.effects);
             haul.join_deliveries(before, publisher);
         }
+        if hub.poll_timeout().is_some_and(|at| at <= now) {
+            hub.handle_timeout(now, &mut haul.effects);
+        }
+        haul.next_timeout = hub.poll_timeout();
         if mail.len() > 1 {
             posted = post(worker, haul, mail);
         }
@@ -141,7 +151,7 @@ impl Haul {
                     let frames = Arc::new(Frames::new(publication.clone()));
                     self.deliveries.push(Delivery { effect, receivers, frames, publishers, may_grow: true });
                 }
-                Effect::Send { session, .. } | Effect::Close { session, .. } => {
+                Effect::Send { session, .. } | Effect::Close { session, .. } | Effect::Replay { session, .. } => {
                     if let Some(last) = last {
                         let mut receivers = effects.receivers(&last.receivers).iter();
                         last.may_grow = receivers.all(|receiver| receiver.session != *session);
@@ -183,7 +193,7 @@ fn post(worker: usize, haul: &Haul, mail: &mut [Vec<Parcel>]) -> bool {
                 let mut slots = vec![Vec::new(); mail.len()];
                 for receiver in haul.effects.receivers(receivers) {
                     if worker_of(receiver.session) != worker {
-                        slots[worker_of(receiver.session)].push(slot_of(receiver.session));
+                        slots[worker_of(receiver.session)].push((slot_of(receiver.session), receiver.slow));
                     }
                 }
                 for (mail, slots) in mail.iter_mut().zip(slots).filter(|(_, slots)| !slots.is_empty()) {
@@ -192,7 +202,12 @@ fn post(worker: usize, haul: &Haul, mail: &mut [Vec<Parcel>]) -> bool {
                     posted = true;
                 }
             }
-            Effect::Send { .. } | Effect::Close { .. } | Effect::Ask(_) => {}
+            Effect::Replay { session, missed } if worker_of(*session) != worker => {
+                let parcel = Parcel::Replay { slot: slot_of(*session), missed: missed.clone() };
+                mail[worker_of(*session)].push(parcel);
+                posted = true;
+            }
+            Effect::Send { .. } | Effect::Close { .. } | Effect::Replay { .. } | Effect::Ask(_) => {}
         }
     }
     posted
@@ -204,7 +219,7 @@ fn publisher(input: &Input) -> SessionId {
         Input::Request { session, .. }
         | Input::Connect { session, .. }
         | Input::SendAway { session, .. }
-        | Input::Disconnect { session } => *session,
+        | Input::Disconnect { session, .. } => *session,
         Input::Reply(_) => NOBODY,
     }
 }

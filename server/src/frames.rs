@@ -11,19 +11,31 @@ use std::sync::OnceLock;
 #[derive(Debug)]
 pub(crate) struct Frames {
     publications: Vec<Publication>,
+    /// Bytes of all payloads.
+    payloads: usize,
     plain: OnceLock<Bytes>,
     typed: OnceLock<Bytes>,
 }
 
 impl Frames {
     pub(crate) fn new(publication: Publication) -> Self {
-        Self { publications: vec![publication], plain: OnceLock::new(), typed: OnceLock::new() }
+        Self::of(vec![publication])
+    }
+
+    pub(crate) fn of(publications: Vec<Publication>) -> Self {
+        let payloads = publications.iter().map(size).sum();
+        Self { publications, payloads, plain: OnceLock::new(), typed: OnceLock::new() }
+    }
+
+    pub(crate) fn publications(&self) -> &[Publication] {
+        &self.publications
     }
 
     /// Adds a publication, unless the piece is large enough; says whether it did.
     pub(crate) fn add(&mut self, publication: &Publication) -> bool {
-        let fits = self.publications.len() < MOST;
+        let fits = self.publications.len() < MOST && self.payloads + size(publication) <= MOST_BYTES;
         if fits {
+            self.payloads += size(publication);
             self.publications.push(publication.clone());
         }
         fits
@@ -71,5 +83,12 @@ fn append(frames: &mut Vec<u8>, text: &str) {
     frame::append(frames, Opcode::Text, text.as_bytes());
 }
 
-/// Publications in one piece.
+fn size(publication: &Publication) -> usize {
+    publication.payload().as_plain().len()
+}
+
+/// Publications that are joined to one piece.
 const MOST: usize = 64;
+
+/// Bytes of payloads that are joined to one piece: an outbox that is not full should have room for it.
+const MOST_BYTES: usize = 64 * 1024;

@@ -26,6 +26,7 @@ mod frames;
 mod handshake;
 mod held;
 mod http;
+mod lag;
 mod limit;
 mod outbox;
 mod pubsub;
@@ -36,5 +37,5 @@ mod worker;
 
 pub use config::{Config, Drain, HttpLimits, MessageLimits, Timeouts};
 pub use server::Server;
-pub use service::{Farewell, Message, Peer, Service};
+pub use service::{Farewell, Message, Parting, Peer, Service};
 pub use worker::Outbound;

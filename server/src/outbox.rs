@@ -1,17 +1,29 @@
 //! What waits to be written to one connection.
 
+use crate::frames::Frames;
+use crate::lag::Lag;
 use bytes::Bytes;
+use hubcast_protocol::{Dialect, Slow};
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 
 /// A queue of frames that are shared with other outboxes, written as many at once as the socket takes.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
-    frames: VecDeque<Bytes>,
-    /// Bytes in all frames, those of the first that are written already included.
+    frames: VecDeque<Waiting>,
+    /// Bytes that count in `frames`, those that are written already included.
     bytes: usize,
-    /// How much of the first frame is written.
+    /// How much of the first one is written.
     written: usize,
+    /// What waits behind the frames, where some of it may be left out.
+    lag: Option<Box<Lag>>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    bytes: Bytes,
+    /// Whether it counts against what may wait: nobody is slow because of what he missed.
+    counted: bool,
 }
 
 /// Where bytes go: the socket, or a test.
@@ -21,47 +33,111 @@ pub(crate) trait Sink {
 }
 
 impl Outbox {
-    pub(crate) fn push(&mut self, frame: Bytes) {
-        self.bytes += frame.len();
-        self.frames.push_back(frame);
+    /// Queues frames that must go out; says whether there was room for them among `most` bytes.
+    pub(crate) fn push(&mut self, frames: Bytes, most: usize) -> bool {
+        if let Some(lag) = &mut self.lag {
+            lag.push_frame(frames, true);
+            return lag.shrink_to(most.saturating_sub(self.bytes));
+        }
+        let fits = self.queued() + frames.len() <= most;
+        if fits {
+            self.push_frames(frames, true);
+        }
+        fits
     }
 
-    /// Bytes that wait.
+    /// Queues what must go out whatever waits already.
+    pub(crate) fn push_uncounted(&mut self, frames: Bytes) {
+        match &mut self.lag {
+            None => self.push_frames(frames, false),
+            Some(lag) => lag.push_frame(frames, false),
+        }
+    }
+
+    /// Queues publications of which some may be left out when there is no room among `most` bytes, or when the
+    /// socket is `blocked`; says whether there was room in the end.
+    pub(crate) fn push_publications(
+        &mut self,
+        frames: &Frames,
+        slow: Slow,
+        dialect: Dialect,
+        blocked: bool,
+        most: usize,
+    ) -> bool {
+        if slow == Slow::Disconnect || (self.lag.is_none() && !blocked) {
+            let fits = self.push(frames.get(dialect), most);
+            if fits || slow == Slow::Disconnect {
+                return fits;
+            }
+        }
+        let lag = self.lag.get_or_insert_default();
+        for publication in frames.publications() {
+            lag.push_publication(publication.clone(), slow);
+        }
+        lag.shrink_to(most.saturating_sub(self.bytes))
+    }
+
+    /// Bytes that wait and count.
     pub(crate) fn len(&self) -> usize {
-        self.bytes - self.written
+        self.queued() + self.lag.as_ref().map_or(0, |lag| lag.len())
     }
 
     /// Forgets every frame of which nothing is written yet.
     pub(crate) fn discard_unsent(&mut self) {
         let begun = usize::from(self.written > 0);
-        self.bytes = self.frames.iter().take(begun).map(Bytes::len).sum();
         self.frames.truncate(begun);
+        self.bytes = self.frames.iter().filter(|frame| frame.counted).map(|frame| frame.bytes.len()).sum();
+        self.lag = None;
     }
 
     /// Writes until nothing waits or the sink takes no more.
     ///
     /// # Errors
     /// What the sink says, `WouldBlock` included; what it took until then is gone from here.
-    pub(crate) fn write_to(&mut self, sink: &impl Sink) -> io::Result<()> {
+    pub(crate) fn write_to(&mut self, sink: &impl Sink, dialect: Dialect) -> io::Result<()> {
         while let Some(first) = self.frames.front() {
             let taken = if self.frames.len() == 1 {
-                sink.write(&first[self.written..])?
+                sink.write(&first.bytes[self.written..])?
             } else {
                 let mut slices = [IoSlice::new(&[]); AT_ONCE];
                 let count = self.frames.len().min(AT_ONCE);
                 for (slice, frame) in slices.iter_mut().zip(&self.frames) {
-                    *slice = IoSlice::new(frame);
+                    *slice = IoSlice::new(&frame.bytes);
                 }
-                slices[0] = IoSlice::new(&first[self.written..]);
+                slices[0] = IoSlice::new(&first.bytes[self.written..]);
                 sink.write_vectored(&slices[..count])?
             };
             if taken == 0 {
                 return Err(io::ErrorKind::WriteZero.into());
             }
             self.advance(taken);
+            if self.frames.is_empty() {
+                self.catch_up(dialect);
+            }
         }
         self.release_unless_busy();
         Ok(())
+    }
+
+    /// Bytes of the frames that count and are not written.
+    fn queued(&self) -> usize {
+        let begun = self.frames.front().is_some_and(|first| first.counted);
+        self.bytes - if begun { self.written } else { 0 }
+    }
+
+    /// Takes some of what waits behind the frames.
+    fn catch_up(&mut self, dialect: Dialect) {
+        let Some(mut lag) = self.lag.take() else { return };
+        while self.bytes < CATCH_UP_BYTES {
+            let Some((frames, counted)) = lag.pop(dialect) else { return };
+            self.push_frames(frames, counted);
+        }
+        self.lag = Some(lag);
+    }
+
+    fn push_frames(&mut self, bytes: Bytes, counted: bool) {
+        self.bytes += if counted { bytes.len() } else { 0 };
+        self.frames.push_back(Waiting { bytes, counted });
     }
 
     /// Gives the queue's room back.
@@ -81,14 +157,18 @@ impl Outbox {
     fn advance(&mut self, taken: usize) {
         self.written += taken;
         while let Some(first) = self.frames.front()
-            && first.len() <= self.written
+            && first.bytes.len() <= self.written
         {
-            self.written -= first.len();
-            self.bytes -= first.len();
+            self.written -= first.bytes.len();
+            self.bytes -= if first.counted { first.bytes.len() } else { 0 };
             self.frames.pop_front();
         }
     }
 }
+
+/// Bytes that are taken at once from what waits behind the frames: enough for a large write, and the rest may still be
+/// left out.
+const CATCH_UP_BYTES: usize = 64 * 1024;
 
 /// Frames in one vectored write.
 const AT_ONCE: usize = 64;
@@ -121,9 +201,9 @@ mod tests {
         let frames: Vec<Bytes> = (0..150_u8).map(|n| Bytes::from(vec![n; 1 + usize::from(n % 5)])).collect();
         for width in [1, 2, 3, 7, 100, 10_000] {
             let (mut outbox, sink) = (Outbox::default(), Narrow(width, RefCell::default()));
-            frames.iter().cloned().for_each(|frame| outbox.push(frame));
+            frames.iter().cloned().for_each(|frame| assert!(outbox.push(frame, 1000)));
             assert_eq!(outbox.len(), frames.iter().map(Bytes::len).sum::<usize>());
-            outbox.write_to(&sink).unwrap();
+            outbox.write_to(&sink, Dialect::Plain).unwrap();
             assert_eq!(*sink.1.borrow(), frames.concat(), "{width} at once");
             assert_eq!((outbox.len(), outbox.frames.len()), (0, 0));
         }
@@ -132,14 +212,14 @@ mod tests {
     #[test]
     fn a_frame_that_has_begun_is_never_discarded() {
         let mut outbox = Outbox::default();
-        outbox.push(Bytes::from_static(b"abc"));
-        outbox.push(Bytes::from_static(b"def"));
+        assert!(outbox.push(Bytes::from_static(b"abc"), 100));
+        assert!(outbox.push(Bytes::from_static(b"def"), 100));
         outbox.advance(1);
         outbox.discard_unsent();
         assert_eq!(outbox.len(), 2);
         outbox.advance(2);
         assert!(outbox.frames.is_empty());
-        outbox.push(Bytes::from_static(b"ghi"));
+        assert!(outbox.push(Bytes::from_static(b"ghi"), 100));
         outbox.discard_unsent();
         assert_eq!((outbox.len(), outbox.frames.len()), (0, 0));
     }

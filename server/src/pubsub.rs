@@ -1,11 +1,11 @@
 //! Publish/subscribe: the service that gives messages to the hub and carries out its effects.
 
 use crate::exchange::{Exchange, Haul, Parcel, session, slot_of, worker_of};
-use crate::frames::{self, Frames};
-use crate::service::{Farewell, Message, Peer, Service};
+use crate::frames::Frames;
+use crate::service::{Farewell, Message, Parting, Peer, Service};
 use crate::worker::Outbound;
 use hubcast_hub::{Effect, Input, SessionId};
-use hubcast_protocol::{ClientId, CloseCode, Dialect, plain, typed};
+use hubcast_protocol::{ClientId, CloseCode, Dialect, Slow, plain, typed};
 use std::sync::Arc;
 use std::time::Instant;
 use uuid::Uuid;
@@ -35,6 +35,7 @@ impl PubSub {
         match parcel {
             Parcel::Send { slot, event } => out.push_event(slot, &event),
             Parcel::Close { slot, code, reason } => out.close(slot, code, &reason),
+            Parcel::Replay { slot, missed } => out.push_replay(slot, &Frames::of(missed)),
             Parcel::Pause { publisher } => out.pause(publisher),
             Parcel::Deliver { frames, slots, publishers } => {
                 if deliver(&frames, slots, out) {
@@ -55,12 +56,16 @@ impl PubSub {
                 }
                 Effect::Deliver { receivers, .. } => {
                     let Some(delivery) = deliveries.next_if(|next| next.effect == place) else { continue };
-                    let receivers = haul.effects.receivers(receivers).iter().map(|receiver| receiver.session);
-                    if deliver(&delivery.frames, receivers.filter(|to| here(*to)).map(slot_of), out) {
+                    let receivers = haul.effects.receivers(receivers).iter().filter(|to| here(to.session));
+                    let receivers = receivers.map(|to| (slot_of(to.session), to.slow));
+                    if deliver(&delivery.frames, receivers, out) {
                         delivery.publishers.iter().for_each(|publisher| out.pause(slot_of(*publisher)));
                     }
                 }
-                Effect::Send { .. } | Effect::Close { .. } | Effect::Ask(_) => {}
+                Effect::Replay { session, missed } if here(*session) => {
+                    out.push_replay(slot_of(*session), &Frames::of(missed.clone()));
+                }
+                Effect::Send { .. } | Effect::Close { .. } | Effect::Replay { .. } | Effect::Ask(_) => {}
             }
         }
     }
@@ -73,7 +78,7 @@ impl Service for PubSub {
 
     fn opened(&mut self, peer: Peer, out: &mut Outbound<'_>) {
         let client = ClientId::from_random(Uuid::new_v4().into_bytes());
-        self.inputs.push(Input::Connect { session: self.session(peer), client });
+        self.inputs.push(Input::connect(self.session(peer), client));
         out.want_turn();
     }
 
@@ -93,8 +98,9 @@ impl Service for PubSub {
         out.want_turn();
     }
 
-    fn closed(&mut self, peer: Peer) {
-        self.inputs.push(Input::Disconnect { session: self.session(peer) });
+    fn closed(&mut self, peer: Peer, parting: Parting) {
+        let lost = parting == Parting::Lost;
+        self.inputs.push(Input::Disconnect { session: self.session(peer), lost });
     }
 
     fn send_away(&mut self, peer: Peer, why: Farewell, out: &mut Outbound<'_>) {
@@ -114,19 +120,17 @@ impl Service for PubSub {
         self.haul = haul;
         self.exchange.pause(self.worker, &mut self.to_pause);
     }
+
+    fn next_turn(&self) -> Option<Instant> {
+        self.haul.next_timeout
+    }
 }
 
 /// Queues a publication for each receiver; says whether one of them is far behind.
-fn deliver(frames: &Frames, slots: impl IntoIterator<Item = u32>, out: &mut Outbound<'_>) -> bool {
+fn deliver(frames: &Frames, to: impl IntoIterator<Item = (u32, Slow)>, out: &mut Outbound<'_>) -> bool {
     let mut pressed = false;
-    for slot in slots {
-        pressed |= out.push_in_dialect(slot, |dialect| Some(frames.get(dialect)));
+    for (slot, slow) in to {
+        pressed |= out.push_publications(slot, frames, slow);
     }
     pressed
-}
-
-impl Outbound<'_> {
-    fn push_event(&mut self, slot: u32, event: &hubcast_protocol::Event) {
-        self.push_in_dialect(slot, |dialect| frames::of_event(event, dialect));
-    }
 }

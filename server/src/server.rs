@@ -12,6 +12,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use tokio::sync::{Notify, mpsc, watch};
+use uuid::Uuid;
 
 /// A server that is bound and not yet running: [`bind`](Server::bind) it, ask for its
 /// [`local_addr`](Server::local_addr), then [`run`](Server::run) it.
@@ -53,6 +54,9 @@ impl Server {
             ping_ms: u64::try_from(config.timeouts.ping.as_millis()).unwrap_or(u64::MAX),
             message: config.messages.message,
             limits: config.limits.clone(),
+            rules: config.rules.clone(),
+            history_max_bytes: config.history_max_bytes,
+            seed: Uuid::new_v4().as_u64_pair().0,
             ..Settings::default()
         };
         let wakes = self.wakes();

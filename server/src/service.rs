@@ -22,13 +22,18 @@ pub trait Service: 'static {
     fn message(&mut self, peer: Peer, message: Message<'_>, out: &mut Outbound<'_>);
 
     /// A connection takes nothing more.
-    fn closed(&mut self, peer: Peer);
+    fn closed(&mut self, peer: Peer, parting: Parting);
 
     /// The server wants a connection to go, and to come back when it says.
     fn send_away(&mut self, peer: Peer, why: Farewell, out: &mut Outbound<'_>);
 
     /// Everything that arrived together has been told. Frames pushed until the end of this are written at once.
     fn turn(&mut self, now: Instant, out: &mut Outbound<'_>);
+
+    /// When it wants a turn even if nothing comes.
+    fn next_turn(&self) -> Option<Instant> {
+        None
+    }
 }
 
 /// One open connection of a worker.
@@ -47,6 +52,15 @@ pub enum Message<'a> {
     Text(&'a str),
     /// Of binary frames.
     Binary(&'a [u8]),
+}
+
+/// How a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parting {
+    /// The peer closed it.
+    Goodbye,
+    /// It was lost, or closed by the server; the peer may be back.
+    Lost,
 }
 
 /// Why a connection has to go.

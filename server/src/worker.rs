@@ -6,12 +6,14 @@
 mod reading;
 
 use crate::config::Config;
-use crate::connection::{Connection, Due, Pushed};
+use crate::connection::{Connection, Due, Pushed, Room};
 use crate::deadlines::Deadlines;
+use crate::frames::{self, Frames};
 use crate::limit::Permit;
-use crate::service::{Farewell, Peer, Service};
+use crate::outbox::Outbox;
+use crate::service::{Farewell, Parting, Peer, Service};
 use bytes::Bytes;
-use hubcast_protocol::{CloseCode, Dialect};
+use hubcast_protocol::{CloseCode, Dialect, Event, Slow};
 use slab::Slab;
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -36,11 +38,13 @@ pub(crate) struct Core {
     /// Those that got something in this turn.
     dirty: RefCell<Vec<Rc<Connection>>>,
     /// Those that take nothing more and whose service does not know it yet.
-    leaving: RefCell<Vec<Peer>>,
+    leaving: RefCell<Vec<(Peer, Parting)>>,
     /// Those whose reading has ended.
     ended: RefCell<Vec<u32>>,
     deadlines: RefCell<Deadlines>,
     earlier_deadline: Notify,
+    /// When the service wants a turn by itself.
+    service_due: Cell<Option<Instant>>,
     turn_wanted: Cell<bool>,
     /// Bytes decoded since the last turn.
     fed: Cell<usize>,
@@ -73,6 +77,7 @@ impl<S: Service> Worker<S> {
             ended: RefCell::default(),
             deadlines: RefCell::new(Deadlines::new(Instant::now())),
             earlier_deadline: Notify::new(),
+            service_due: Cell::new(None),
             turn_wanted: Cell::new(false),
             fed: Cell::new(0),
             wake,
@@ -101,7 +106,7 @@ impl<S: Service> Worker<S> {
             entry.insert(Rc::clone(&connection));
             connection
         };
-        self.core.push(&connection, early.answer.into(), now);
+        self.core.push(&connection, &early.answer.into(), now);
         self.service.borrow_mut().opened(connection.peer, &mut self.core.outbound(now));
         self.core.arm(&connection, now);
         self.read_early(&connection, early.frames);
@@ -120,11 +125,18 @@ impl<S: Service> Worker<S> {
     /// Looks at deadlines as they come.
     pub(crate) async fn watch_deadlines(self: Rc<Self>) {
         loop {
-            let next = self.core.deadlines.borrow().next();
+            let turn = self.core.service_due.get();
+            let next = self.core.deadlines.borrow().next().into_iter().chain(turn).min();
             let changed = self.core.earlier_deadline.notified();
             match next {
                 Some(at) => tokio::select! {
-                    () = tokio::time::sleep_until(at.into()) => self.core.meet_deadlines(),
+                    () = tokio::time::sleep_until(at.into()) => {
+                        self.core.meet_deadlines();
+                        if turn.is_some_and(|turn| turn <= at) {
+                            self.core.service_due.set(None);
+                            self.core.want_turn();
+                        }
+                    }
                     () = changed => {}
                 },
                 None => changed.await,
@@ -173,11 +185,12 @@ impl<S: Service> Worker<S> {
             self.core.fed.set(0);
             let now = Instant::now();
             let mut service = self.service.borrow_mut();
-            for peer in self.core.leaving.take() {
-                service.closed(peer);
+            for (peer, parting) in self.core.leaving.take() {
+                service.closed(peer, parting);
             }
             let ended = self.core.ended.take();
             service.turn(now, &mut self.core.outbound(now));
+            self.core.note_service_due(service.next_turn());
             drop(service);
             self.core.flush_dirty(now);
             for slot in ended {
@@ -200,6 +213,14 @@ impl Core {
         self.connections.borrow().get(slot as usize).cloned()
     }
 
+    /// Sees to it that the service gets a turn when it wants one by itself.
+    fn note_service_due(&self, at: Option<Instant>) {
+        let before = self.service_due.replace(at);
+        if at.is_some_and(|at| before.is_none_or(|before| at < before)) {
+            self.earlier_deadline.notify_one();
+        }
+    }
+
     /// Asks for a turn after everything that is ready to be read has been read.
     fn want_turn(&self) {
         if !self.turn_wanted.replace(true) {
@@ -207,8 +228,20 @@ impl Core {
         }
     }
 
-    fn push(&self, connection: &Rc<Connection>, bytes: Bytes, now: Instant) {
-        match connection.push(bytes, &self.config) {
+    /// Queues what must go out.
+    fn push(self: &Rc<Self>, connection: &Rc<Connection>, frames: &Bytes, now: Instant) {
+        self.put(connection, now, |outbox, _| outbox.push(frames.clone(), self.config.outbox));
+    }
+
+    /// Has something put into an outbox, and closes the connection if there is no room even after writing.
+    fn put(self: &Rc<Self>, connection: &Rc<Connection>, now: Instant, put: impl Fn(&mut Outbox, Room) -> bool) {
+        let mut pushed = connection.push(&put);
+        if pushed == (Pushed::Refused { full: true }) && !connection.is_blocked() {
+            // Much came in one turn. That alone makes nobody slow.
+            self.flush(connection, now);
+            pushed = connection.push(&put);
+        }
+        match pushed {
             Pushed::Waits { first } => {
                 if first && !connection.is_blocked() {
                     self.dirty.borrow_mut().push(Rc::clone(connection));
@@ -221,15 +254,25 @@ impl Core {
         }
     }
 
+    /// Writes what waits, now and, if the socket does not take all of it, when it takes more.
+    fn flush(self: &Rc<Self>, connection: &Rc<Connection>, now: Instant) {
+        if connection.flush(now) {
+            tokio::task::spawn_local(flush_when_writable(Rc::clone(self), Rc::clone(connection)));
+        }
+        if !connection.is_open() || connection.is_blocked() {
+            self.arm(connection, now);
+        }
+    }
+
     fn close(&self, connection: &Rc<Connection>, code: CloseCode, reason: &str, now: Instant) {
         if connection.close(code, reason, now) {
-            self.leave(connection, now);
+            self.leave(connection, Parting::Lost, now);
         }
     }
 
     /// Has the close frame written and the service told.
-    fn leave(&self, connection: &Rc<Connection>, now: Instant) {
-        self.leaving.borrow_mut().push(connection.peer);
+    fn leave(&self, connection: &Rc<Connection>, parting: Parting, now: Instant) {
+        self.leaving.borrow_mut().push((connection.peer, parting));
         if connection.mark_dirty() && !connection.is_blocked() {
             self.dirty.borrow_mut().push(Rc::clone(connection));
         }
@@ -239,7 +282,7 @@ impl Core {
 
     fn cut(&self, connection: &Connection) {
         if connection.cut() {
-            self.leaving.borrow_mut().push(connection.peer);
+            self.leaving.borrow_mut().push((connection.peer, Parting::Lost));
             self.want_turn();
         }
     }
@@ -247,7 +290,7 @@ impl Core {
     /// Notes that a connection's reading has ended; its slot is free after the turn that tells the service.
     fn end(&self, connection: &Connection) {
         if connection.end() {
-            self.leaving.borrow_mut().push(connection.peer);
+            self.leaving.borrow_mut().push((connection.peer, Parting::Lost));
         }
         self.ended.borrow_mut().push(connection.peer.slot);
         self.want_turn();
@@ -256,11 +299,8 @@ impl Core {
     fn flush_dirty(self: &Rc<Self>, now: Instant) {
         let mut dirty = self.dirty.take();
         for connection in dirty.drain(..) {
-            if connection.flush(now) {
-                tokio::task::spawn_local(flush_when_writable(Rc::clone(self), Rc::clone(&connection)));
-            }
-            if !connection.is_open() || connection.is_blocked() {
-                self.arm(&connection, now);
+            if !connection.is_blocked() {
+                self.flush(&connection, now);
             }
         }
         // The room is used again, unless a connection was pushed to meanwhile.
@@ -279,14 +319,14 @@ impl Core {
         }
     }
 
-    fn meet_deadlines(&self) {
+    fn meet_deadlines(self: &Rc<Self>) {
         let now = Instant::now();
         while let Some((tick, slots)) = { self.deadlines.borrow_mut().pop(now) } {
             for connection in slots.into_iter().filter_map(|slot| self.connection(slot)) {
                 match connection.due(tick, now, &self.config) {
                     Due::Ping => {
                         connection.note_ping(now);
-                        self.push(&connection, Bytes::from_static(PING), now);
+                        self.push(&connection, &Bytes::from_static(PING), now);
                         self.want_turn();
                     }
                     Due::Close(code, reason) => self.close(&connection, code, reason, now),
@@ -302,19 +342,41 @@ impl Core {
 impl Outbound<'_> {
     /// Queues a whole frame, made by [`frame::write`](crate::frame::write), for one connection. One whose outbox is
     /// full is closed with 4002.
-    pub fn push(&mut self, slot: u32, frame: Bytes) {
+    pub fn push(&mut self, slot: u32, frame: &Bytes) {
         if let Some(connection) = self.core.connections.borrow().get(slot as usize) {
             self.core.push(connection, frame, self.now);
         }
     }
 
-    /// Queues the frame that its dialect makes, if any. Says whether its outbox is over three quarters full.
-    pub(crate) fn push_in_dialect(&mut self, slot: u32, frame: impl FnOnce(Dialect) -> Option<Bytes>) -> bool {
+    /// Queues publications as their subscription wants it. Says whether the outbox is over three quarters full.
+    pub(crate) fn push_publications(&mut self, slot: u32, frames: &Frames, slow: Slow) -> bool {
         let connections = self.core.connections.borrow();
         let Some(connection) = connections.get(slot as usize) else { return false };
-        let Some(frame) = frame(connection.peer.dialect) else { return false };
-        self.core.push(connection, frame, self.now);
+        let most = self.core.config.outbox;
+        connection.note_slow(slow);
+        self.core.put(connection, self.now, |outbox, Room { dialect, blocked }| {
+            outbox.push_publications(frames, slow, dialect, blocked, most)
+        });
         connection.is_pressed(&self.core.config)
+    }
+
+    /// Queues what a session missed, however much it is.
+    pub(crate) fn push_replay(&mut self, slot: u32, missed: &Frames) {
+        if let Some(connection) = self.core.connections.borrow().get(slot as usize) {
+            self.core.put(connection, self.now, |outbox, Room { dialect, .. }| {
+                outbox.push_uncounted(missed.get(dialect));
+                true
+            });
+        }
+    }
+
+    /// Queues an event, in the words of the connection's dialect if it has any for it.
+    pub(crate) fn push_event(&mut self, slot: u32, event: &Event) {
+        if let Some(connection) = self.core.connections.borrow().get(slot as usize)
+            && let Some(frame) = frames::of_event(event, connection.peer.dialect)
+        {
+            self.core.push(connection, &frame, self.now);
+        }
     }
 
     /// Closes a connection after what waits for it has been written.

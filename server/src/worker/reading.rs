@@ -4,7 +4,7 @@ use super::Worker;
 use crate::connection::{Connection, Fed};
 use crate::decoder::Incoming;
 use crate::frame::{self, Opcode};
-use crate::service::{Message, Service};
+use crate::service::{Message, Parting, Service};
 use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
@@ -81,7 +81,7 @@ impl<S: Service> Worker<S> {
                 Incoming::Text(text) => Message::Text(text),
                 Incoming::Binary(bytes) => Message::Binary(bytes),
                 Incoming::Ping(payload) => {
-                    out.push(connection.peer.slot, frame::write(Opcode::Pong, payload));
+                    out.push(connection.peer.slot, &frame::write(Opcode::Pong, payload));
                     return out.want_turn();
                 }
                 Incoming::Pong | Incoming::Close(_) => return,
@@ -90,7 +90,7 @@ impl<S: Service> Worker<S> {
         });
         match fed {
             Fed::Fine => {}
-            Fed::PeerClosed => self.core.leave(connection, now),
+            Fed::PeerClosed => self.core.leave(connection, Parting::Goodbye, now),
             Fed::Broken(violation) => self.core.close(connection, violation.code, violation.reason, now),
         }
         if !connection.is_open() || connection.is_mid_message() {
