@@ -3,20 +3,19 @@
 //! All that arrives at once is decoded first; then comes the turn, in which the service says what follows and every
 //! connection that got something is written to once. Delivering to a connection wakes no task.
 
+mod core;
+mod outbound;
 mod reading;
 
+pub use outbound::Outbound;
+
+use self::core::Core;
 use crate::config::Config;
-use crate::connection::{Connection, Due, Pushed, Room};
-use crate::deadlines::Deadlines;
-use crate::frames::{self, Frames};
+use crate::connection::Connection;
 use crate::limit::Permit;
-use crate::outbox::Outbox;
-use crate::service::{Farewell, Parting, Peer, Service};
-use bytes::Bytes;
-use hubcast_protocol::{CloseCode, Dialect, Event, Slow};
-use slab::Slab;
-use std::cell::{Cell, RefCell};
-use std::fmt;
+use crate::service::{Farewell, Peer, Service};
+use hubcast_protocol::{CloseCode, Dialect};
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -30,29 +29,6 @@ pub(crate) struct Worker<S> {
     /// Where every read of this worker goes first.
     scratch: RefCell<Box<[u8]>>,
 }
-
-/// What does not depend on the service.
-pub(crate) struct Core {
-    pub(crate) config: Arc<Config>,
-    connections: RefCell<Slab<Rc<Connection>>>,
-    /// Those that got something in this turn.
-    dirty: RefCell<Vec<Rc<Connection>>>,
-    /// Those that take nothing more and whose service does not know it yet.
-    leaving: RefCell<Vec<(Peer, Parting)>>,
-    /// Those whose reading has ended.
-    ended: RefCell<Vec<u32>>,
-    deadlines: RefCell<Deadlines>,
-    earlier_deadline: Notify,
-    /// When the service wants a turn by itself.
-    service_due: Cell<Option<Instant>>,
-    turn_wanted: Cell<bool>,
-    /// Bytes decoded since the last turn.
-    fed: Cell<usize>,
-    wake: Arc<Notify>,
-    /// Told whenever a connection is gone.
-    vacated: Notify,
-}
-
 /// What is left over from a handshake.
 pub(crate) struct Early<'a> {
     /// The answer, which is written before anything else.
@@ -61,28 +37,9 @@ pub(crate) struct Early<'a> {
     pub(crate) frames: &'a [u8],
 }
 
-/// Where a [`Service`] puts what it has to say to connections of its own worker.
-pub struct Outbound<'a> {
-    core: &'a Rc<Core>,
-    now: Instant,
-}
-
 impl<S: Service> Worker<S> {
     pub(crate) fn new(config: Arc<Config>, service: S, wake: Arc<Notify>) -> Rc<Self> {
-        let core = Core {
-            config,
-            connections: RefCell::default(),
-            dirty: RefCell::default(),
-            leaving: RefCell::default(),
-            ended: RefCell::default(),
-            deadlines: RefCell::new(Deadlines::new(Instant::now())),
-            earlier_deadline: Notify::new(),
-            service_due: Cell::new(None),
-            turn_wanted: Cell::new(false),
-            fed: Cell::new(0),
-            wake,
-            vacated: Notify::new(),
-        };
+        let core = Core::new(config, wake);
         let scratch = RefCell::new(vec![0; SCRATCH].into_boxed_slice());
         Rc::new(Self { service: RefCell::new(service), core: Rc::new(core), scratch })
     }
@@ -204,219 +161,9 @@ impl<S: Service> Worker<S> {
     }
 }
 
-impl Core {
-    fn outbound(self: &Rc<Self>, now: Instant) -> Outbound<'_> {
-        Outbound { core: self, now }
-    }
-
-    fn connection(&self, slot: u32) -> Option<Rc<Connection>> {
-        self.connections.borrow().get(slot as usize).cloned()
-    }
-
-    /// Sees to it that the service gets a turn when it wants one by itself.
-    fn note_service_due(&self, at: Option<Instant>) {
-        let before = self.service_due.replace(at);
-        if at.is_some_and(|at| before.is_none_or(|before| at < before)) {
-            self.earlier_deadline.notify_one();
-        }
-    }
-
-    /// Asks for a turn after everything that is ready to be read has been read.
-    fn want_turn(&self) {
-        if !self.turn_wanted.replace(true) {
-            self.wake.notify_one();
-        }
-    }
-
-    /// Queues what must go out.
-    fn push(self: &Rc<Self>, connection: &Rc<Connection>, frames: &Bytes, now: Instant) {
-        self.put(connection, now, |outbox, _| outbox.push(frames.clone(), self.config.outbox));
-    }
-
-    /// Has something put into an outbox, and closes the connection if there is no room even after writing.
-    fn put(self: &Rc<Self>, connection: &Rc<Connection>, now: Instant, put: impl Fn(&mut Outbox, Room) -> bool) {
-        let mut pushed = connection.push(&put);
-        if pushed == (Pushed::Refused { full: true }) && !connection.is_blocked() {
-            // Much came in one turn. That alone makes nobody slow.
-            self.flush(connection, now);
-            pushed = connection.push(&put);
-        }
-        match pushed {
-            Pushed::Waits { first } => {
-                if first && !connection.is_blocked() {
-                    self.dirty.borrow_mut().push(Rc::clone(connection));
-                }
-            }
-            Pushed::Refused { full: true } => {
-                self.close(connection, CloseCode::SLOW_CONSUMER, "too slow for what it subscribed to", now);
-            }
-            Pushed::Refused { full: false } => {}
-        }
-    }
-
-    /// Writes what waits, now and, if the socket does not take all of it, when it takes more.
-    fn flush(self: &Rc<Self>, connection: &Rc<Connection>, now: Instant) {
-        if connection.flush(now) {
-            tokio::task::spawn_local(flush_when_writable(Rc::clone(self), Rc::clone(connection)));
-        }
-        if !connection.is_open() || connection.is_blocked() {
-            self.arm(connection, now);
-        }
-    }
-
-    fn close(&self, connection: &Rc<Connection>, code: CloseCode, reason: &str, now: Instant) {
-        if connection.close(code, reason, now) {
-            self.leave(connection, Parting::Lost, now);
-        }
-    }
-
-    /// Has the close frame written and the service told.
-    fn leave(&self, connection: &Rc<Connection>, parting: Parting, now: Instant) {
-        self.leaving.borrow_mut().push((connection.peer, parting));
-        if connection.mark_dirty() && !connection.is_blocked() {
-            self.dirty.borrow_mut().push(Rc::clone(connection));
-        }
-        self.arm(connection, now);
-        self.want_turn();
-    }
-
-    fn cut(&self, connection: &Connection) {
-        if connection.cut() {
-            self.leaving.borrow_mut().push((connection.peer, Parting::Lost));
-            self.want_turn();
-        }
-    }
-
-    /// Notes that a connection's reading has ended; its slot is free after the turn that tells the service.
-    fn end(&self, connection: &Connection) {
-        if connection.end() {
-            self.leaving.borrow_mut().push((connection.peer, Parting::Lost));
-        }
-        self.ended.borrow_mut().push(connection.peer.slot);
-        self.want_turn();
-    }
-
-    fn flush_dirty(self: &Rc<Self>, now: Instant) {
-        let mut dirty = self.dirty.take();
-        for connection in dirty.drain(..) {
-            if !connection.is_blocked() {
-                self.flush(&connection, now);
-            }
-        }
-        // The room is used again, unless a connection was pushed to meanwhile.
-        let mut since = self.dirty.borrow_mut();
-        if since.is_empty() {
-            *since = dirty;
-        }
-    }
-
-    fn arm(&self, connection: &Connection, now: Instant) {
-        let Some(at) = connection.next_deadline(now, &self.config) else { return };
-        let mut deadlines = self.deadlines.borrow_mut();
-        let tick = deadlines.tick(at);
-        if connection.arm(tick) && deadlines.insert(tick, connection.peer.slot) {
-            self.earlier_deadline.notify_one();
-        }
-    }
-
-    fn meet_deadlines(self: &Rc<Self>) {
-        let now = Instant::now();
-        while let Some((tick, slots)) = { self.deadlines.borrow_mut().pop(now) } {
-            for connection in slots.into_iter().filter_map(|slot| self.connection(slot)) {
-                match connection.due(tick, now, &self.config) {
-                    Due::Ping => {
-                        connection.note_ping(now);
-                        self.push(&connection, &Bytes::from_static(PING), now);
-                        self.want_turn();
-                    }
-                    Due::Close(code, reason) => self.close(&connection, code, reason, now),
-                    Due::Cut => self.cut(&connection),
-                    Due::At(_) | Due::Never => {}
-                }
-                self.arm(&connection, now);
-            }
-        }
-    }
-}
-
-impl Outbound<'_> {
-    /// Queues a whole frame, made by [`frame::write`](crate::frame::write), for one connection. One whose outbox is
-    /// full is closed with 4002.
-    pub fn push(&mut self, slot: u32, frame: &Bytes) {
-        if let Some(connection) = self.core.connections.borrow().get(slot as usize) {
-            self.core.push(connection, frame, self.now);
-        }
-    }
-
-    /// Queues publications as their subscription wants it. Says whether the outbox is over three quarters full.
-    pub(crate) fn push_publications(&mut self, slot: u32, frames: &Frames, slow: Slow) -> bool {
-        let connections = self.core.connections.borrow();
-        let Some(connection) = connections.get(slot as usize) else { return false };
-        let most = self.core.config.outbox;
-        connection.note_slow(slow);
-        self.core.put(connection, self.now, |outbox, Room { dialect, blocked }| {
-            outbox.push_publications(frames, slow, dialect, blocked, most)
-        });
-        connection.is_pressed(&self.core.config)
-    }
-
-    /// Queues what a session missed, however much it is.
-    pub(crate) fn push_replay(&mut self, slot: u32, missed: &Frames) {
-        if let Some(connection) = self.core.connections.borrow().get(slot as usize) {
-            self.core.put(connection, self.now, |outbox, Room { dialect, .. }| {
-                outbox.push_uncounted(missed.get(dialect));
-                true
-            });
-        }
-    }
-
-    /// Queues an event, in the words of the connection's dialect if it has any for it.
-    pub(crate) fn push_event(&mut self, slot: u32, event: &Event) {
-        if let Some(connection) = self.core.connections.borrow().get(slot as usize)
-            && let Some(frame) = frames::of_event(event, connection.peer.dialect)
-        {
-            self.core.push(connection, &frame, self.now);
-        }
-    }
-
-    /// Closes a connection after what waits for it has been written.
-    pub fn close(&mut self, slot: u32, code: CloseCode, reason: &str) {
-        if let Some(connection) = self.core.connection(slot) {
-            self.core.close(&connection, code, reason, self.now);
-        }
-    }
-
-    /// Lets the next read of a connection wait ten milliseconds.
-    pub fn pause(&mut self, slot: u32) {
-        if let Some(connection) = self.core.connection(slot) {
-            connection.pause();
-        }
-    }
-
-    /// Asks for a [`turn`](Service::turn) after everything that is ready to be read has been read.
-    pub fn want_turn(&mut self) {
-        self.core.want_turn();
-    }
-}
-
-impl fmt::Debug for Outbound<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Outbound").finish_non_exhaustive()
-    }
-}
-
-/// Goes on writing to a connection whose socket took no more, until it has taken all.
-async fn flush_when_writable(core: Rc<Core>, connection: Rc<Connection>) {
-    while connection.writable().await.is_ok() && connection.flush(Instant::now()) {}
-    core.arm(&connection, Instant::now());
-}
-
 fn key(slot: usize) -> u32 {
     u32::try_from(slot).unwrap_or(u32::MAX)
 }
-
-/// A ping without payload.
-const PING: &[u8] = &[0x89, 0];
 
 /// Bytes read at once.
 const SCRATCH: usize = 64 * 1024;

@@ -1,0 +1,88 @@
+//! When a connection wants to be looked at, and what is due then.
+
+use super::{Connection, Patience, Phase, State};
+use crate::config::Config;
+use hubcast_protocol::CloseCode;
+use std::time::Instant;
+
+/// What a deadline asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Due {
+    /// Nothing before this.
+    At(Instant),
+    /// Nothing at all.
+    Never,
+    Ping,
+    Close(CloseCode, &'static str),
+    Cut,
+}
+
+impl Connection {
+    /// Sets the earliest tick at which to look at the deadlines; says whether it is earlier than the one set.
+    pub(crate) fn arm(&self, tick: u64) -> bool {
+        let armed = &mut self.state.borrow_mut().armed;
+        let earlier = armed.is_none_or(|armed| tick < armed);
+        if earlier {
+            *armed = Some(tick);
+        }
+        earlier
+    }
+
+    /// Looks at the deadlines after the one for `tick` has come.
+    pub(crate) fn due(&self, tick: u64, now: Instant, config: &Config) -> Due {
+        let mut state = self.state.borrow_mut();
+        if state.armed == Some(tick) {
+            state.armed = None;
+        }
+        state.due(now, config)
+    }
+
+    /// When to look at the deadlines next.
+    pub(crate) fn next_deadline(&self, now: Instant, config: &Config) -> Option<Instant> {
+        match self.state.borrow().due(now, config) {
+            Due::At(at) => Some(at),
+            Due::Never => None,
+            Due::Ping | Due::Close(..) | Due::Cut => Some(now),
+        }
+    }
+
+    /// Notes that a ping is sent now, and gives back room that a quiet connection does not need.
+    pub(crate) fn note_ping(&self, now: Instant) {
+        let mut state = self.state.borrow_mut();
+        state.pinged = Some(now);
+        state.outbox.release();
+    }
+}
+
+impl State {
+    fn due(&self, now: Instant, config: &Config) -> Due {
+        let times = &config.timeouts;
+        let patient = self.patience == Patience::UntilPing && self.phase == Phase::Open;
+        let stalled = self.blocked.filter(|_| !patient).map(|since| (since + times.write, Due::Cut));
+        let phase = match self.phase {
+            Phase::Open => match self.pinged {
+                Some(at) => (at + times.pong, Due::Close(CloseCode::PING_TIMEOUT, "no answer to a ping")),
+                None => (self.heard + times.ping, Due::Ping),
+            },
+            Phase::Closing { since, .. } | Phase::Agreed { since } => (since + times.close, Due::Cut),
+            Phase::Lingering { dropped, .. } if dropped > LINGERING_BYTES => (now, Due::Cut),
+            Phase::Lingering { since, .. } => (since + times.linger, Due::Cut),
+            Phase::Cut => return Due::Never,
+        };
+        let message = match (self.phase, self.message_since) {
+            (Phase::Open, Some(since)) => {
+                Some((since + times.message, Due::Close(CloseCode::POLICY, "a message took too long")))
+            }
+            _ => None,
+        };
+        let (at, due) = [Some(phase), stalled, message]
+            .into_iter()
+            .flatten()
+            .min_by_key(|(at, _)| *at)
+            .expect("the phase always has a deadline");
+        if at <= now { due } else { Due::At(at) }
+    }
+}
+
+/// Bytes that are read and dropped after the close handshake before the connection is cut.
+const LINGERING_BYTES: usize = 1024 * 1024;

@@ -1,0 +1,204 @@
+//! The connections of a worker: what waits to be written, told, looked at and cleaned up.
+
+use super::Outbound;
+use crate::config::Config;
+use crate::connection::{Connection, Due, Pushed, Room};
+use crate::deadlines::Deadlines;
+use crate::outbox::Outbox;
+use crate::service::{Parting, Peer};
+use bytes::Bytes;
+use hubcast_protocol::CloseCode;
+use slab::Slab;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::Notify;
+
+/// The connections of one worker, and what there is to do for them; knows no service.
+pub(crate) struct Core {
+    pub(crate) config: Arc<Config>,
+    pub(super) connections: RefCell<Slab<Rc<Connection>>>,
+    /// Those that got something in this turn.
+    pub(super) dirty: RefCell<Vec<Rc<Connection>>>,
+    /// Those that take nothing more and whose service does not know it yet.
+    pub(super) leaving: RefCell<Vec<(Peer, Parting)>>,
+    /// Those whose reading has ended.
+    pub(super) ended: RefCell<Vec<u32>>,
+    pub(super) deadlines: RefCell<Deadlines>,
+    pub(super) earlier_deadline: Notify,
+    /// When the service wants a turn by itself.
+    pub(super) service_due: Cell<Option<Instant>>,
+    pub(super) turn_wanted: Cell<bool>,
+    /// Bytes decoded since the last turn.
+    pub(super) fed: Cell<usize>,
+    pub(super) wake: Arc<Notify>,
+    /// Told whenever a connection is gone.
+    pub(super) vacated: Notify,
+}
+
+impl Core {
+    pub(super) fn new(config: Arc<Config>, wake: Arc<Notify>) -> Self {
+        Self {
+            config,
+            connections: RefCell::default(),
+            dirty: RefCell::default(),
+            leaving: RefCell::default(),
+            ended: RefCell::default(),
+            deadlines: RefCell::new(Deadlines::new(Instant::now())),
+            earlier_deadline: Notify::new(),
+            service_due: Cell::new(None),
+            turn_wanted: Cell::new(false),
+            fed: Cell::new(0),
+            wake,
+            vacated: Notify::new(),
+        }
+    }
+
+    pub(super) fn outbound(self: &Rc<Self>, now: Instant) -> Outbound<'_> {
+        Outbound { core: self, now }
+    }
+
+    pub(super) fn connection(&self, slot: u32) -> Option<Rc<Connection>> {
+        self.connections.borrow().get(slot as usize).cloned()
+    }
+
+    /// Sees to it that the service gets a turn when it wants one by itself.
+    pub(super) fn note_service_due(&self, at: Option<Instant>) {
+        let before = self.service_due.replace(at);
+        if at.is_some_and(|at| before.is_none_or(|before| at < before)) {
+            self.earlier_deadline.notify_one();
+        }
+    }
+
+    /// Asks for a turn after everything that is ready to be read has been read.
+    pub(super) fn want_turn(&self) {
+        if !self.turn_wanted.replace(true) {
+            self.wake.notify_one();
+        }
+    }
+
+    /// Queues what must go out.
+    pub(super) fn push(self: &Rc<Self>, connection: &Rc<Connection>, frames: &Bytes, now: Instant) {
+        self.put(connection, now, |outbox, _| outbox.push(frames.clone(), self.config.outbox));
+    }
+
+    /// Has something put into an outbox, and closes the connection if there is no room even after writing.
+    pub(super) fn put(
+        self: &Rc<Self>,
+        connection: &Rc<Connection>,
+        now: Instant,
+        put: impl Fn(&mut Outbox, Room) -> bool,
+    ) {
+        let mut pushed = connection.push(&put);
+        if pushed == (Pushed::Refused { full: true }) && !connection.is_blocked() {
+            // Much came in one turn. That alone makes nobody slow.
+            self.flush(connection, now);
+            pushed = connection.push(&put);
+        }
+        match pushed {
+            Pushed::Waits { first } => {
+                if first && !connection.is_blocked() {
+                    self.dirty.borrow_mut().push(Rc::clone(connection));
+                }
+            }
+            Pushed::Refused { full: true } => {
+                self.close(connection, CloseCode::SLOW_CONSUMER, "too slow for what it subscribed to", now);
+            }
+            Pushed::Refused { full: false } => {}
+        }
+    }
+
+    /// Writes what waits, now and, if the socket does not take all of it, when it takes more.
+    pub(super) fn flush(self: &Rc<Self>, connection: &Rc<Connection>, now: Instant) {
+        if connection.flush(now) {
+            tokio::task::spawn_local(flush_when_writable(Rc::clone(self), Rc::clone(connection)));
+        }
+        if !connection.is_open() || connection.is_blocked() {
+            self.arm(connection, now);
+        }
+    }
+
+    pub(super) fn close(&self, connection: &Rc<Connection>, code: CloseCode, reason: &str, now: Instant) {
+        if connection.close(code, reason, now) {
+            self.leave(connection, Parting::Lost, now);
+        }
+    }
+
+    /// Has the close frame written and the service told.
+    pub(super) fn leave(&self, connection: &Rc<Connection>, parting: Parting, now: Instant) {
+        self.leaving.borrow_mut().push((connection.peer, parting));
+        if connection.mark_dirty() && !connection.is_blocked() {
+            self.dirty.borrow_mut().push(Rc::clone(connection));
+        }
+        self.arm(connection, now);
+        self.want_turn();
+    }
+
+    pub(super) fn cut(&self, connection: &Connection) {
+        if connection.cut() {
+            self.leaving.borrow_mut().push((connection.peer, Parting::Lost));
+            self.want_turn();
+        }
+    }
+
+    /// Notes that a connection's reading has ended; its slot is free after the turn that tells the service.
+    pub(super) fn end(&self, connection: &Connection) {
+        if connection.end() {
+            self.leaving.borrow_mut().push((connection.peer, Parting::Lost));
+        }
+        self.ended.borrow_mut().push(connection.peer.slot);
+        self.want_turn();
+    }
+
+    pub(super) fn flush_dirty(self: &Rc<Self>, now: Instant) {
+        let mut dirty = self.dirty.take();
+        for connection in dirty.drain(..) {
+            if !connection.is_blocked() {
+                self.flush(&connection, now);
+            }
+        }
+        // The room is used again, unless a connection was pushed to meanwhile.
+        let mut since = self.dirty.borrow_mut();
+        if since.is_empty() {
+            *since = dirty;
+        }
+    }
+
+    pub(super) fn arm(&self, connection: &Connection, now: Instant) {
+        let Some(at) = connection.next_deadline(now, &self.config) else { return };
+        let mut deadlines = self.deadlines.borrow_mut();
+        let tick = deadlines.tick(at);
+        if connection.arm(tick) && deadlines.insert(tick, connection.peer.slot) {
+            self.earlier_deadline.notify_one();
+        }
+    }
+
+    pub(super) fn meet_deadlines(self: &Rc<Self>) {
+        let now = Instant::now();
+        while let Some((tick, slots)) = { self.deadlines.borrow_mut().pop(now) } {
+            for connection in slots.into_iter().filter_map(|slot| self.connection(slot)) {
+                match connection.due(tick, now, &self.config) {
+                    Due::Ping => {
+                        connection.note_ping(now);
+                        self.push(&connection, &Bytes::from_static(PING), now);
+                        self.want_turn();
+                    }
+                    Due::Close(code, reason) => self.close(&connection, code, reason, now),
+                    Due::Cut => self.cut(&connection),
+                    Due::At(_) | Due::Never => {}
+                }
+                self.arm(&connection, now);
+            }
+        }
+    }
+}
+
+/// Goes on writing to a connection whose socket took no more, until it has taken all.
+async fn flush_when_writable(core: Rc<Core>, connection: Rc<Connection>) {
+    while connection.writable().await.is_ok() && connection.flush(Instant::now()) {}
+    core.arm(&connection, Instant::now());
+}
+
+/// A ping without payload.
+const PING: &[u8] = &[0x89, 0];
