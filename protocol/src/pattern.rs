@@ -33,6 +33,9 @@ pub enum Token<'a> {
 }
 
 impl Pattern {
+    /// The most tokens: what it costs to find the patterns of a topic grows with them.
+    pub const MAX_TOKENS: usize = 16;
+
     /// The text as it stands on the wire.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -79,6 +82,9 @@ impl std::str::FromStr for Pattern {
 
     fn from_str(text: &str) -> Result<Self, InvalidPattern> {
         let mut rest_seen = false;
+        if text.split('.').count() > Self::MAX_TOKENS {
+            return Err(InvalidPattern::TooLong);
+        }
         for token in text.split('.') {
             if rest_seen {
                 return Err(InvalidPattern::RestNotLast);
@@ -123,6 +129,9 @@ pub enum InvalidPattern {
     /// A wildcard with other characters in its token, as in `a*`.
     #[error("\"*\" and \">\" stand alone between dots")]
     NotAlone,
+    /// More than [`Pattern::MAX_TOKENS`] tokens.
+    #[error("a pattern has at most 16 tokens")]
+    TooLong,
     /// A `>` with something after it.
     #[error("\">\" can only be the last token")]
     RestNotLast,
@@ -164,6 +173,7 @@ mod tests {
             ("a*", InvalidPattern::NotAlone),
             ("a.>b", InvalidPattern::NotAlone),
             (">.a", InvalidPattern::RestNotLast),
+            ("1.2.3.4.5.6.7.8.9.10.11.12.13.14.15.16.17", InvalidPattern::TooLong),
             ("a.>.>", InvalidPattern::RestNotLast),
         ] {
             assert_eq!(text.parse::<Pattern>(), Err(why), "{text}");

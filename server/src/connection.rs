@@ -211,6 +211,11 @@ impl Connection {
         }
     }
 
+    /// Whether the socket is shut. What a peer goes on sending can still be read then, without end.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.state.borrow().phase == Phase::Cut
+    }
+
     /// Notes that nothing is read any more. Says whether the connection was open.
     pub(crate) fn end(&self) -> bool {
         std::mem::replace(&mut self.state.borrow_mut().phase, Phase::Cut) == Phase::Open
@@ -246,23 +251,29 @@ impl Connection {
                 Phase::Closing { deaf: true, .. } | Phase::Agreed { .. } | Phase::Cut => return Fed::Fine,
             }
         };
-        let mut peer_closed = false;
+        let (mut peer_closed, mut message_ended) = (false, false);
         let fed = decoder.feed(bytes, &config.messages, |incoming| match incoming {
             _ if peer_closed => {}
             Incoming::Close(code) => {
                 peer_closed = true;
                 self.answer_close(code, now);
             }
-            Incoming::Ping(payload) if self.is_open() => sink(Incoming::Ping(payload)),
-            message if self.is_open() => sink(message),
-            _ => {}
+            message => {
+                message_ended |= matches!(message, Incoming::Text(_) | Incoming::Binary(_));
+                if self.is_open() {
+                    sink(message);
+                }
+            }
         });
         let mut state = self.state.borrow_mut();
         match fed {
             Err(violation) if !peer_closed => return Fed::Broken(violation),
             Err(_) => return Fed::PeerClosed,
             Ok(0) => {}
-            Ok(_) => (state.heard, state.pinged, state.message_since) = (now, None, None),
+            Ok(_) => (state.heard, state.pinged) = (now, None),
+        }
+        if message_ended {
+            state.message_since = None;
         }
         if decoder.is_mid_message() {
             state.message_since.get_or_insert(now);

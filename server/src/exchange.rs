@@ -5,7 +5,7 @@
 //! first the mail, which is older, then what this turn's inputs caused.
 
 use crate::frames::Frames;
-use hubcast_hub::{Effect, Effects, Hub, Input, Publication, SessionId};
+use hubcast_hub::{Effect, Effects, Hub, Input, Publication, SavedHistory, SessionId};
 use hubcast_protocol::{CloseCode, Event, Slow};
 use std::borrow::Cow;
 use std::ops::Range;
@@ -120,6 +120,11 @@ impl Exchange {
         }
         drop(shared);
         self.wake_others(worker);
+    }
+
+    /// Every history as it is now.
+    pub(crate) fn save(&self, now: Instant) -> Vec<SavedHistory> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner).hub.save(now)
     }
 
     fn wake_others(&self, worker: usize) {

@@ -32,6 +32,7 @@ mod outbox;
 mod pubsub;
 mod server;
 mod service;
+mod state;
 mod thread;
 mod worker;
 

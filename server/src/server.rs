@@ -5,13 +5,15 @@ use crate::exchange::{Exchange, MAX_WORKERS};
 use crate::limit::ConnectionLimit;
 use crate::pubsub::PubSub;
 use crate::service::Service;
+use crate::state::StateFolder;
 use crate::thread::{Gate, Seat, start};
 use hubcast_hub::{Hub, Settings};
 use socket2::SockRef;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use tokio::sync::{Notify, mpsc, watch};
+use std::time::{Instant, SystemTime};
+use tokio::sync::{Barrier, Notify, mpsc, watch};
 use uuid::Uuid;
 
 /// A server that is bound and not yet running: [`bind`](Server::bind) it, ask for its
@@ -20,20 +22,23 @@ use uuid::Uuid;
 pub struct Server {
     config: Arc<Config>,
     listener: TcpListener,
+    state: Option<StateFolder>,
 }
 
 impl Server {
-    /// Takes a listener that the caller has bound.
+    /// Takes a listener that the caller has bound, and hold of the state folder, if there is to be one.
     ///
     /// # Errors
-    /// When the listener cannot be set up for the server's use.
+    /// When the listener cannot be set up for the server's use, and when the state folder cannot be made, written to or
+    /// had alone.
     pub fn bind(config: Config, listener: TcpListener) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         let socket = SockRef::from(&listener);
         socket.listen(BACKLOG)?;
         // Accepted sockets inherit it. Frames that belong together are written together anyway.
         socket.set_tcp_nodelay(true)?;
-        Ok(Self { config: Arc::new(config), listener })
+        let state = config.state_dir.as_deref().map(StateFolder::open).transpose()?;
+        Ok(Self { config: Arc::new(config), listener, state })
     }
 
     /// Where it listens.
@@ -44,25 +49,27 @@ impl Server {
         self.listener.local_addr()
     }
 
-    /// Serves publish/subscribe until `shutdown` completes and every connection has been sent away.
+    /// Serves publish/subscribe until `shutdown` completes and every connection has been sent away. With a state folder,
+    /// histories go on where the last run has left them, and are left to the next one.
     ///
     /// # Errors
-    /// When a worker cannot be started, or ends by a fault of the server.
-    pub async fn run(self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
-        let config = &self.config;
-        let settings = Settings {
-            ping_ms: u64::try_from(config.timeouts.ping.as_millis()).unwrap_or(u64::MAX),
-            message: config.messages.message,
-            limits: config.limits.clone(),
-            rules: config.rules.clone(),
-            history_max_bytes: config.history_max_bytes,
-            seed: Uuid::new_v4().as_u64_pair().0,
-            ..Settings::default()
-        };
+    /// When a worker cannot be started, or ends by a fault of the server, and when the state folder does not take what is
+    /// to be left in it.
+    pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+        let mut hub = Hub::new(self.settings());
+        let state = self.state.take();
+        if let Some(state) = &state {
+            let now = Instant::now();
+            state.take(SystemTime::now())?.into_iter().for_each(|history| hub.restore(now, history));
+        }
         let wakes = self.wakes();
-        let exchange = Exchange::new(Hub::new(settings), wakes.clone());
+        let exchange = Exchange::new(hub, wakes.clone());
         let services = (0..wakes.len()).map(|worker| PubSub::new(Arc::clone(&exchange), worker)).collect();
-        self.run_workers(wakes, services, shutdown).await
+        self.run_workers(wakes, services, shutdown).await?;
+        match state {
+            Some(state) => state.store(SystemTime::now(), &exchange.save(Instant::now())),
+            None => Ok(()),
+        }
     }
 
     /// Serves something else than publish/subscribe on the same accept, handshake, framing, pings and close: one
@@ -78,6 +85,19 @@ impl Server {
         let wakes = self.wakes();
         let services = wakes.iter().map(|_| service()).collect();
         self.run_workers(wakes, services, shutdown).await
+    }
+
+    fn settings(&self) -> Settings {
+        let config = &self.config;
+        Settings {
+            ping_ms: u64::try_from(config.timeouts.ping.as_millis()).unwrap_or(u64::MAX),
+            message: config.messages.message,
+            limits: config.limits.clone(),
+            rules: config.rules.clone(),
+            history_max_bytes: config.history_max_bytes,
+            seed: Uuid::new_v4().as_u64_pair().0,
+            ..Settings::default()
+        }
     }
 
     /// What wakes each worker.
@@ -99,9 +119,11 @@ impl Server {
         let limit = ConnectionLimit::new(self.config.max_connections);
         let mut gate = Some(Gate { listener: self.listener, limit, entrances });
         let mut running = wakes.len();
+        let drained = Arc::new(Barrier::new(running));
         for (number, ((wake, service), dealt)) in wakes.into_iter().zip(services).zip(dealt).enumerate() {
             let (config, draining, gate) = (Arc::clone(&self.config), draining.subscribe(), gate.take());
-            start(number, Seat { config, wake, draining, dealt, gate }, service, exit.clone())?;
+            let drained = Arc::clone(&drained);
+            start(number, Seat { config, wake, draining, dealt, drained, gate }, service, exit.clone())?;
         }
         tokio::select! {
             () = shutdown => {}

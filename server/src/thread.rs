@@ -13,7 +13,7 @@ use std::sync::Arc;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Barrier, Notify, watch};
 use tokio::task::spawn_local;
 use tokio::time::timeout;
 
@@ -26,6 +26,8 @@ pub(crate) struct Seat {
     pub(crate) wake: Arc<Notify>,
     pub(crate) draining: watch::Receiver<bool>,
     pub(crate) dealt: UnboundedReceiver<Dealt>,
+    /// Where workers that are drained wait for the others: the first one still answers that the server is not ready.
+    pub(crate) drained: Arc<Barrier>,
     /// Only the first worker accepts: no thread of its own has to be woken for each connection.
     pub(crate) gate: Option<Gate>,
 }
@@ -58,7 +60,7 @@ pub(crate) fn start<S: Service + Send>(
 }
 
 async fn serve<S: Service>(seat: Seat, service: S) -> io::Result<()> {
-    let Seat { config, wake, mut draining, dealt, gate } = seat;
+    let Seat { config, wake, mut draining, dealt, drained: all, gate } = seat;
     let worker = Worker::new(Arc::clone(&config), service, wake);
     let http = Http::new(Rc::clone(&worker), draining.clone());
     if let Some(gate) = gate {
@@ -81,7 +83,11 @@ async fn serve<S: Service>(seat: Seat, service: S) -> io::Result<()> {
         // The sender lives as long as the server runs.
         let _ = draining.wait_for(|draining| *draining).await;
         spawn_local(Rc::clone(&worker).drain());
-        if timeout(config.drain.deadline, worker.idle()).await.is_err() {
+        let gone = async {
+            worker.idle().await;
+            all.wait().await;
+        };
+        if timeout(config.drain.deadline, gone).await.is_err() {
             tracing::warn!("some connections did not go in time and were cut");
         }
     };

@@ -18,7 +18,7 @@ use hubcast_protocol::{CloseCode, Dialect};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
@@ -66,6 +66,9 @@ impl<S: Service> Worker<S> {
         self.core.push(&connection, &early.answer.into(), now);
         self.service.borrow_mut().opened(connection.peer, &mut self.core.outbound(now));
         self.core.arm(&connection, now);
+        if self.core.draining.get() {
+            self.send_away(connection.peer, self.core.config.drain.spread);
+        }
         self.read_early(&connection, early.frames);
         self.core.want_turn();
         tokio::task::spawn_local(reading::read_all(Rc::clone(self), connection));
@@ -101,8 +104,10 @@ impl<S: Service> Worker<S> {
         }
     }
 
-    /// Sends connections away one after another over the time the configuration gives for it.
+    /// Sends connections away one after another over the time the configuration gives for it, and from then on each
+    /// new one at once.
     pub(crate) async fn drain(self: Rc<Self>) {
+        self.core.draining.set(true);
         let slots: Vec<u32> = self.core.connections.borrow().iter().map(|(slot, _)| key(slot)).collect();
         let spread = self.core.config.drain.spread;
         let start = tokio::time::Instant::now();
@@ -110,14 +115,19 @@ impl<S: Service> Worker<S> {
         for (place, slot) in (0_u32..).zip(slots) {
             let wait = spread * place / count;
             tokio::time::sleep_until(start + wait).await;
-            let Some(peer) = self.core.connection(slot).map(|connection| connection.peer) else { continue };
-            // Later ones wait longer: they return in the order in which they went, over the same time again.
-            let reconnect_in_ms = u64::try_from((spread + wait).as_millis()).ok();
-            let why = Farewell { code: CloseCode::RESTARTING, reason: "restarting".into(), reconnect_in_ms };
-            let mut out = self.core.outbound(Instant::now());
-            self.service.borrow_mut().send_away(peer, why, &mut out);
-            self.core.want_turn();
+            if let Some(connection) = self.core.connection(slot) {
+                // They return in the order in which they went, over the same time again.
+                self.send_away(connection.peer, spread + wait);
+            }
         }
+    }
+
+    fn send_away(&self, peer: Peer, back_in: Duration) {
+        let reconnect_in_ms = u64::try_from(back_in.as_millis()).ok();
+        let why = Farewell { code: CloseCode::RESTARTING, reason: "restarting".into(), reconnect_in_ms };
+        let mut out = self.core.outbound(Instant::now());
+        self.service.borrow_mut().send_away(peer, why, &mut out);
+        self.core.want_turn();
     }
 
     /// Waits until every connection is gone.
@@ -169,4 +179,4 @@ fn key(slot: usize) -> u32 {
 const SCRATCH: usize = 64 * 1024;
 
 /// Bytes after which a turn does not wait for what else is ready, so that what waits for it stays bounded.
-const FED_BEFORE_TURN: usize = 1024 * 1024;
+const FED_BEFORE_TURN: usize = 256 * 1024;

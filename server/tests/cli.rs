@@ -78,7 +78,8 @@ impl Drop for Running {
 fn help_has_headings_defaults_units_and_examples() {
     let (code, help, _) = outcome(&mut hubcast(&["--help"]));
     assert_eq!(code, Some(0));
-    let parts = ["Server:", "Limits:", "Timeouts:", "Stopping:", "Logging:", "Units:", "Examples:", "check-config"];
+    let parts =
+        ["Server:", "Limits:", "Topics:", "Timeouts:", "Stopping:", "Logging:", "Units:", "Examples:", "check-config"];
     for part in parts.iter().chain(&["--max-frame <SIZE>", "[default: 64KiB]", "HUBCAST_MAX_FRAME=32KiB"]) {
         assert!(help.contains(part), "{part} is not in\n{help}");
     }
@@ -112,7 +113,8 @@ fn check_config_says_where_each_value_comes_from() {
 #[test]
 fn what_check_config_prints_is_a_file_that_means_the_same() {
     let words = ["--ping", "15s", "--origins", "https://a.example,https://b.example", "--log-format", "json"];
-    let (_, listing, _) = outcome(hubcast(&["check-config"]).args(words));
+    let rules = "[{match = \"chat.>\", presence = {grace = \"1m\"}}, {match = \"a\", history = false}]";
+    let (_, listing, _) = outcome(hubcast(&["check-config"]).args(words).args(["--topics", rules]));
     let path = file("listing.toml", &listing);
     let (code, again, stderr) = outcome(hubcast(&["check-config", "--config"]).arg(path));
     assert_eq!(code, Some(0), "{stderr}");
@@ -153,6 +155,16 @@ fn a_wrong_value_is_named_by_its_file_and_key() {
     let fault = failure(hubcast(&["--config"]).arg(&path), 2);
     let expected = "ping = \"fast\": not a duration; write a number with ms, s, m or h, such as \"25s\"";
     assert_eq!(fault, format!("error: {}: {expected}\n", path.display()));
+}
+
+#[test]
+fn a_wrong_rule_is_named_by_file_number_and_key_and_by_flag() {
+    let path = file("wrong_rule.toml", "[[topics]]\nmatch = \"a\"\n\n[[topics]]\nmatch = \"b\"\nhistory.size = 0\n");
+    let fault = failure(hubcast(&["--config"]).arg(&path), 2);
+    let expected = "topics, rule 2: history.size = 0: must be at least 1; history = false keeps nothing";
+    assert_eq!(fault, format!("error: {}: {expected}\n", path.display()));
+    let fault = failure(&mut hubcast(&["--topics", "[{match = \"a*\"}]"]), 2);
+    assert!(fault.contains("for '--topics <RULES>': rule 1: match = \"a*\": \"*\" and \">\" stand alone"), "{fault}");
 }
 
 #[test]

@@ -49,7 +49,7 @@ impl Drop for Running {
     }
 }
 
-/// Says and hears what the lines of a session show, under the id that this connection has.
+/// Says and hears what the lines of a session show, with the id and the epoch that come in their places.
 fn play(server: &Running, subprotocol: Option<&str>, session: &[&str]) {
     let stream = TcpStream::connect(&server.address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
@@ -58,23 +58,33 @@ fn play(server: &Running, subprotocol: Option<&str>, session: &[&str]) {
         request = request.with_sub_protocol(subprotocol);
     }
     let (mut socket, _) = client(request, stream).unwrap();
-    let mut ids: Option<(&str, String)> = None;
+    let mut names: Vec<(&str, String)> = Vec::new();
+    let own = |names: &[(&str, String)], text: &str| {
+        names.iter().fold(text.to_owned(), |text, (shown, real)| text.replace(shown, real))
+    };
     for line in session {
-        let own = |text: &str| ids.as_ref().map_or(text.to_owned(), |(shown, id)| text.replace(*shown, id));
         if let Some(typed) = line.strip_prefix("> ") {
-            socket.send(Message::text(own(typed))).unwrap();
+            socket.send(Message::text(own(&names, typed))).unwrap();
         } else if let Some(shown) = line.strip_prefix("< ") {
             let heard = socket.read().unwrap_or_else(|error| panic!("{error} instead of {shown}")).into_text().unwrap();
-            let (shown_id, id) = ids.get_or_insert_with(|| (id_in(shown), id_in(&heard).to_owned()));
-            assert_eq!(heard.as_str(), shown.replace(*shown_id, id));
+            for name in [id_in, epoch_in] {
+                if let (Some(shown), Some(real)) = (name(shown), name(&heard)) {
+                    names.push((shown, real.to_owned()));
+                }
+            }
+            assert_eq!(heard.as_str(), own(&names, shown));
         }
     }
 }
 
 /// The UUID in a welcome.
-fn id_in(welcome: &str) -> &str {
+fn id_in(welcome: &str) -> Option<&str> {
     let is_id = |word: &&str| word.len() == 36 && word.parse::<uuid::Uuid>().is_ok();
-    welcome.split([' ', '"']).find(is_id).expect("a welcome tells an id")
+    welcome.split([' ', '"']).find(is_id)
+}
+
+fn epoch_in(event: &str) -> Option<&str> {
+    event.split_once("\"epoch\":\"")?.1.split('"').next()
 }
 
 #[test]
@@ -112,4 +122,14 @@ fn the_configuration_of_the_readme_comes_out_as_shown() {
     for shown in &listing[1..] {
         assert!(output.lines().any(|line| line == *shown), "{shown:?} is not in\n{output}");
     }
+}
+
+#[test]
+fn the_rules_of_the_readme_are_a_configuration() {
+    let (rules, _) = README.split_once("```toml\n").unwrap().1.split_once("```").unwrap();
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("readme_rules.toml");
+    fs::write(&path, rules).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hubcast"));
+    let output = command.env_clear().args(["check-config", "--config"]).arg(path).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -30,6 +30,8 @@ pub(crate) struct Core {
     /// When the service wants a turn by itself.
     pub(super) service_due: Cell<Option<Instant>>,
     pub(super) turn_wanted: Cell<bool>,
+    /// Whether every connection is on its way out.
+    pub(super) draining: Cell<bool>,
     /// Bytes decoded since the last turn.
     pub(super) fed: Cell<usize>,
     pub(super) wake: Arc<Notify>,
@@ -49,6 +51,7 @@ impl Core {
             earlier_deadline: Notify::new(),
             service_due: Cell::new(None),
             turn_wanted: Cell::new(false),
+            draining: Cell::new(false),
             fed: Cell::new(0),
             wake,
             vacated: Notify::new(),

@@ -69,7 +69,7 @@ impl Outbound<'_> {
         }
     }
 
-    /// Asks for a [`turn`](Service::turn) after everything that is ready to be read has been read.
+    /// Asks for a [`turn`](crate::Service::turn) after everything that is ready to be read has been read.
     pub fn want_turn(&mut self) {
         self.core.want_turn();
     }

@@ -23,6 +23,9 @@ pub(super) async fn read_all<S: Service>(worker: Rc<Worker<S>>, connection: Rc<C
             Ok(Next::End) | Err(_) => break,
         }
     }
+    // Who ends his side after a question still hears the answer: the turn comes first.
+    reading.worker.core.want_turn();
+    tokio::task::yield_now().await;
 }
 
 /// Ends the connection when it is dropped, however that comes.
@@ -43,6 +46,9 @@ impl<S: Service> Reading<S> {
     fn poll_once(&self, context: &mut Context<'_>) -> Poll<io::Result<Next>> {
         if self.connection.take_pause() {
             return Poll::Ready(Ok(Next::Pause));
+        }
+        if self.connection.is_cut() {
+            return Poll::Ready(Ok(Next::End));
         }
         let mut scratch = self.worker.scratch.borrow_mut();
         let count = ready!(self.connection.poll_read(context, &mut scratch))?;
@@ -88,16 +94,19 @@ impl<S: Service> Worker<S> {
             };
             service.message(connection.peer, message, &mut out);
         });
+        drop(service);
         match fed {
-            Fed::Fine => {}
+            Fed::Fine => self.note_fed(len),
             Fed::PeerClosed => self.core.leave(connection, Parting::Goodbye, now),
-            Fed::Broken(violation) => self.core.close(connection, violation.code, violation.reason, now),
+            Fed::Broken(violation) => {
+                // What was asked before the fault is answered before the close.
+                self.turn();
+                self.core.close(connection, violation.code, violation.reason, now);
+            }
         }
         if !connection.is_open() || connection.is_mid_message() {
             self.core.arm(connection, now);
         }
-        drop(service);
-        self.note_fed(len);
     }
 }
 

@@ -98,10 +98,23 @@ impl Effective {
                 let _ = writeln!(text, "{gap}# {}", heading.unwrap_or_default());
             }
             let key = arg.get_id().as_str();
-            let line = format!("{key} = {}", self.values[key]);
-            let _ = writeln!(text, "{line:<36} # {}{}", self.source(key), self.meaning(key, config));
+            let (first, rest) = self.lines(key);
+            let _ = writeln!(text, "{first:<36} # {}{}", self.source(key), self.meaning(key, config));
+            text.extend(rest);
         }
         text
+    }
+
+    /// The line of a setting, and those that follow it: of a list of tables each has one of its own.
+    fn lines(&self, key: &str) -> (String, Vec<String>) {
+        let value = &self.values[key];
+        match value.as_array() {
+            Some(tables) if tables.iter().any(Value::is_table) => {
+                let rows = tables.iter().map(|table| format!("    {table},\n"));
+                (format!("{key} = ["), rows.chain(["]\n".to_owned()]).collect())
+            }
+            _ => (format!("{key} = {value}"), Vec::new()),
+        }
     }
 
     fn source(&self, key: &str) -> String {
@@ -149,7 +162,8 @@ pub(crate) mod tests {
             "workers" => Source::Environment,
             _ => Source::Default,
         };
-        let file = "ping = \"99s\"\nworkers = 9\nlinger = \"1s\"".parse().unwrap();
+        let rules = "[[topics]]\nmatch = \"a\"\nhistory = { size = 7 }\n[[topics]]\nmatch = \"b\"\npresence = true";
+        let file = format!("ping = \"99s\"\nworkers = 9\nlinger = \"1s\"\n{rules}").parse().unwrap();
         Effective::layered(&given, source, file, Some(Path::new("some.toml"))).unwrap()
     }
 
@@ -177,6 +191,7 @@ pub(crate) mod tests {
         let listing = effective.listing(&Config::default());
         let table: Table = listing.parse().unwrap();
         assert_eq!(table.try_into::<Options>().unwrap(), effective.options, "{listing}");
+        assert!(listing.contains("\n    { match = \"b\", presence = true },\n]\n"), "{listing}");
         for part in ["# --ping\n", "# HUBCAST_WORKERS\n", "# some.toml\n", "# default; here 10000\n", "# Timeouts\n"] {
             assert!(listing.contains(part), "{part} is not in\n{listing}");
         }

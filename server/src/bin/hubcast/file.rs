@@ -32,6 +32,8 @@ fn check(key: &str, value: &Value) -> anyhow::Result<()> {
     let alone = Table::from_iter([(key.to_owned(), value.clone())]);
     match alone.try_into::<Options>() {
         Ok(_) => Ok(()),
+        // The whole list would hide the key that is meant.
+        Err(error) if key == "topics" => bail!("{key}, {}", error.message()),
         Err(error) => bail!("{key} = {value}: {}", error.message()),
     }
 }
@@ -90,6 +92,13 @@ mod tests {
         for part in ["log_level = \"loud\"", "off", "error", "warn", "info", "debug", "trace"] {
             assert!(fault.contains(part), "{fault}");
         }
+    }
+
+    #[test]
+    fn a_wrong_rule_is_named_by_its_number_and_key() {
+        let rules = "[[topics]]\nmatch = \"a\"\n[[topics]]\nmatch = \"b\"\nhistory = { keep = \"maybe\" }";
+        assert_eq!(fault(rules), "topics, rule 2: history.keep = \"maybe\": must be \"always\" or \"in-use\"");
+        assert!(fault("topics = 7").starts_with("topics, not a list of rules; write [{ match"));
     }
 
     #[test]

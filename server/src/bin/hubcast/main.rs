@@ -10,6 +10,8 @@ mod file;
 mod logging;
 mod options;
 mod startup;
+mod state_dir;
+mod topics;
 mod units;
 
 use cli::{Given, Task};

@@ -5,9 +5,11 @@
 
 use crate::endpoints::{Endpoint, Origins};
 use crate::logging::{Format, Level};
+use crate::state_dir::StateDir;
+use crate::topics::TopicRules;
 use crate::units::{AutoCount, Count, Period, Size};
 use clap::Args;
-use hubcast_hub::Limits;
+use hubcast_hub::{Limits, Rules};
 use hubcast_server::{Config, Drain, HttpLimits, MessageLimits, Timeouts};
 use serde::{Deserialize, Serialize};
 
@@ -80,6 +82,22 @@ pub(crate) struct Options {
     #[arg(long, env = "HUBCAST_REQUESTS_PER_SECOND", value_name = "N")]
     #[arg(default_value_t = Self::default().requests_per_second, help_heading = LIMITS)]
     pub(crate) requests_per_second: Count,
+
+    /// What topics keep, as [{match = "chat.>", ...}]; the first rule that matches decides. hubcast.example.toml lists
+    /// the keys of a rule
+    #[arg(long, env = "HUBCAST_TOPICS", value_name = "RULES")]
+    #[arg(default_value_t = Self::default().topics, help_heading = TOPICS)]
+    pub(crate) topics: TopicRules,
+
+    /// All histories together; what has gone unused longest goes first
+    #[arg(long, env = "HUBCAST_HISTORY_MAX_BYTES", value_name = "SIZE")]
+    #[arg(default_value_t = Self::default().history_max_bytes, help_heading = TOPICS)]
+    pub(crate) history_max_bytes: Size,
+
+    /// Where histories stay over a clean restart, so that clients resume; it is made if it is missing
+    #[arg(long, env = "HUBCAST_STATE_DIR", value_name = "FOLDER|none")]
+    #[arg(default_value_t = Self::default().state_dir, help_heading = TOPICS)]
+    pub(crate) state_dir: StateDir,
 
     /// From the accepted connection to the end of its HTTP head
     #[arg(long, env = "HUBCAST_HEAD_TIMEOUT", value_name = "DURATION")]
@@ -174,6 +192,9 @@ impl Options {
                 subscriptions: self.max_subscriptions.0 as usize,
                 requests_per_second: Some(self.requests_per_second.0).filter(|limit| *limit > 0),
             },
+            rules: Rules { list: self.topics.rules.clone() },
+            history_max_bytes: self.history_max_bytes.0,
+            state_dir: self.state_dir.path(),
             drain: Drain { spread: self.drain_spread.0, deadline: self.drain_deadline.0 },
         }
     }
@@ -181,7 +202,7 @@ impl Options {
 
 impl Default for Options {
     fn default() -> Self {
-        let Config { http, messages, timeouts, outbox, limits, drain, .. } = Config::default();
+        let Config { http, messages, timeouts, outbox, limits, history_max_bytes, drain, .. } = Config::default();
         Self {
             listen: Endpoint::default(),
             workers: AutoCount::Auto,
@@ -196,6 +217,9 @@ impl Default for Options {
             max_subscriptions: Count::of(limits.subscriptions),
             max_outbox: Size(outbox),
             requests_per_second: Count(limits.requests_per_second.unwrap_or(0)),
+            topics: TopicRules::default(),
+            history_max_bytes: Size(history_max_bytes),
+            state_dir: StateDir::default(),
             head_timeout: Period(timeouts.head),
             upgrade_timeout: Period(timeouts.upgrade),
             message_timeout: Period(timeouts.message),
@@ -215,6 +239,7 @@ impl Default for Options {
 /// Headings of the help and of the listing, in the order of the fields.
 const SERVER: &str = "Server";
 const LIMITS: &str = "Limits";
+const TOPICS: &str = "Topics";
 const TIMEOUTS: &str = "Timeouts";
 const STOPPING: &str = "Stopping";
 const LOGGING: &str = "Logging";

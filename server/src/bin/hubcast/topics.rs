@@ -1,0 +1,267 @@
+//! Rules for topics: a list of tables in the file, the same as an inline list for flag and variable.
+//!
+//! What a rule does not say is as in the hub's default. Every fault names the rule by its number, and the key.
+
+use crate::units::{Count, Period, spoken};
+use hubcast_hub::{HistoryRule, Keep, Keeps, PresenceRule, Rule};
+use hubcast_protocol::{Pattern, Topic};
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+use toml::{Table, Value};
+
+/// What topics keep, by their name: the first rule that matches decides.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TopicRules {
+    /// As the library takes them.
+    pub(crate) rules: Vec<Rule>,
+    /// As they were written.
+    written: Vec<Value>,
+}
+
+impl TopicRules {
+    fn of(written: Value) -> Result<Self, String> {
+        let Value::Array(written) = written else { return Err(NOT_RULES.to_owned()) };
+        let numbered = written.iter().enumerate();
+        let rules = numbered.map(|(index, value)| rule(value).map_err(|fault| format!("rule {}: {fault}", index + 1)));
+        Ok(Self { rules: rules.collect::<Result<_, _>>()?, written })
+    }
+}
+
+/// Reads one rule.
+fn rule(value: &Value) -> Result<Rule, String> {
+    let mut given = table(value)?;
+    let matches: Pattern = take(&mut given, "match")?.ok_or(NO_MATCH)?;
+    if Topic::from(matches.as_str()).owner().is_some() {
+        return Err(format!("match = \"{matches}\": no rule is for a private topic"));
+    }
+    let mut keeps = Keeps::default();
+    if let Some(history) = given.remove("history") {
+        keeps.history = switched(&history, keeps.history, history_of).map_err(|fault| format!("history{fault}"))?;
+    }
+    if let Some(presence) = given.remove("presence") {
+        keeps.presence =
+            switched(&presence, Some(PRESENCE), presence_of).map_err(|fault| format!("presence{fault}"))?;
+    }
+    if let Some(Period(window)) = take(&mut given, "key_window")? {
+        keeps.key_window = window;
+    }
+    no_more(&given, "match, history, presence and key_window; settings of the server come before the first rule")?;
+    Ok(Rule { matches, keeps })
+}
+
+/// `false`: nothing; `true`: what holds when nothing else is said; a table: the same, changed.
+fn switched<T>(
+    value: &Value,
+    default: Option<T>,
+    changed: impl Fn(T, Table) -> Result<T, String>,
+) -> Result<Option<T>, String> {
+    match value {
+        Value::Boolean(on) => Ok(default.filter(|_| *on)),
+        Value::Table(given) => {
+            let changed = default.map(|default| changed(default, given.clone())).transpose();
+            changed.map_err(|fault| format!(".{fault}"))
+        }
+        other => Err(format!(" = {other}: must be true, false or a table")),
+    }
+}
+
+fn history_of(mut history: HistoryRule, mut given: Table) -> Result<HistoryRule, String> {
+    if let Some(Count(size)) = take(&mut given, "size")? {
+        history.size = size as usize;
+    }
+    if let Some(Period(ttl)) = take(&mut given, "ttl")? {
+        history.ttl = ttl;
+    }
+    if let Some(Kept(keep)) = take(&mut given, "keep")? {
+        history.keep = keep;
+    }
+    no_more(&given, "size, ttl and keep")?;
+    match history {
+        HistoryRule { size: 0, .. } => Err("size = 0: must be at least 1; history = false keeps nothing".to_owned()),
+        HistoryRule { ttl: Duration::ZERO, .. } => Err("ttl = \"0s\": must be longer than nothing".to_owned()),
+        history => Ok(history),
+    }
+}
+
+fn presence_of(mut presence: PresenceRule, mut given: Table) -> Result<PresenceRule, String> {
+    if let Some(events) = take(&mut given, "events")? {
+        presence.events = events;
+    }
+    if let Some(Period(grace)) = take(&mut given, "grace")? {
+        presence.grace = grace;
+    }
+    no_more(&given, "events and grace")?;
+    Ok(presence)
+}
+
+fn table(value: &Value) -> Result<Table, String> {
+    value.as_table().cloned().ok_or_else(|| format!("{value}: must be a table, such as {{ match = \"chat.>\" }}"))
+}
+
+/// Reads one key, alone, so that a fault is the key's.
+fn take<T: DeserializeOwned>(given: &mut Table, key: &str) -> Result<Option<T>, String> {
+    let Some(value) = given.remove(key) else { return Ok(None) };
+    value.clone().try_into().map(Some).map_err(|error| format!("{key} = {value}: {}", error.message()))
+}
+
+fn no_more(given: &Table, known: &str) -> Result<(), String> {
+    match given.keys().next() {
+        Some(unknown) => Err(format!("{unknown}: there is no such key; there are {known}")),
+        None => Ok(()),
+    }
+}
+
+/// A [`Keep`] by its word.
+struct Kept(Keep);
+
+impl FromStr for Kept {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "always" => Ok(Self(Keep::Always)),
+            "in-use" => Ok(Self(Keep::InUse)),
+            _ => Err("must be \"always\" or \"in-use\""),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Kept {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        spoken(deserializer)
+    }
+}
+
+impl FromStr for TopicRules {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::of(text.parse().map_err(|_| NOT_RULES)?)
+    }
+}
+
+impl fmt::Display for TopicRules {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", Value::Array(self.written.clone()))
+    }
+}
+
+impl PartialEq for TopicRules {
+    fn eq(&self, other: &Self) -> bool {
+        self.written == other.written
+    }
+}
+
+impl<'de> Deserialize<'de> for TopicRules {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::of(Value::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+impl Serialize for TopicRules {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.written.serialize(serializer)
+    }
+}
+
+/// What `presence = true` means.
+const PRESENCE: PresenceRule = PresenceRule { events: true, grace: Duration::from_secs(10) };
+
+const NOT_RULES: &str = "not a list of rules; write [{ match = \"chat.>\", presence = true }] with a table for each";
+const NO_MATCH: &str = "match is missing; it says which topics, such as match = \"chat.>\"";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Keeps {
+        let rules: TopicRules = format!("[{{ match = \"chat.>\", {text} }}]").parse().unwrap();
+        rules.rules[0].keeps.clone()
+    }
+
+    fn fault(rule: &str) -> String {
+        format!("[{{ match = \"a\" }}, {rule}]").parse::<TopicRules>().unwrap_err()
+    }
+
+    #[test]
+    fn what_a_rule_does_not_say_is_as_in_the_default() {
+        let default = Keeps::default();
+        assert_eq!(read(""), default);
+        assert_eq!(read("history = true, presence = false"), default);
+        let history = HistoryRule { size: 7, ..default.history.clone().unwrap() };
+        assert_eq!(read("history = { size = 7 }"), Keeps { history: Some(history), ..default.clone() });
+        assert_eq!(read("history = false"), Keeps { history: None, ..default.clone() });
+        assert_eq!(read("presence = true"), Keeps { presence: Some(PRESENCE), ..default });
+    }
+
+    #[test]
+    fn every_key_of_a_rule_is_read() {
+        let keeps = read(
+            "history = { size = 500, ttl = \"10m\", keep = \"always\" }, \
+             presence = { events = false, grace = \"30s\" }, key_window = \"1h\"",
+        );
+        let history = HistoryRule { size: 500, ttl: Duration::from_secs(600), keep: Keep::Always };
+        let presence = PresenceRule { events: false, grace: Duration::from_secs(30) };
+        let key_window = Duration::from_secs(3600);
+        assert_eq!(keeps, Keeps { history: Some(history), presence: Some(presence), key_window });
+    }
+
+    #[test]
+    fn a_fault_names_the_rule_the_key_and_what_is_allowed() {
+        for (rule, named) in [
+            ("7", "rule 2: 7: must be a table, such as { match = \"chat.>\" }"),
+            ("{ presence = true }", "rule 2: match is missing; it says which topics, such as match = \"chat.>\""),
+            ("{ match = \"a*\" }", "rule 2: match = \"a*\": \"*\" and \">\" stand alone between dots"),
+            ("{ match = \"@ada\" }", "rule 2: match = \"@ada\": no rule is for a private topic"),
+            (
+                "{ match = \"b\", history = { keep = \"maybe\" } }",
+                "rule 2: history.keep = \"maybe\": must be \"always\" or \"in-use\"",
+            ),
+            (
+                "{ match = \"b\", history = { size = 0 } }",
+                "rule 2: history.size = 0: must be at least 1; history = false keeps nothing",
+            ),
+            (
+                "{ match = \"b\", history = { ttl = \"0s\" } }",
+                "rule 2: history.ttl = \"0s\": must be longer than nothing",
+            ),
+            (
+                "{ match = \"b\", history = { tll = \"1s\" } }",
+                "rule 2: history.tll: there is no such key; there are size, ttl and keep",
+            ),
+            ("{ match = \"b\", presence = 1 }", "rule 2: presence = 1: must be true, false or a table"),
+            (
+                "{ match = \"b\", ping = \"9s\" }",
+                "rule 2: ping: there is no such key; there are match, history, presence and key_window; \
+                 settings of the server come before the first rule",
+            ),
+        ] {
+            assert_eq!(fault(rule), named);
+        }
+        assert!(fault("{ match = \"b\", key_window = 1 }").starts_with("rule 2: key_window = 1: not a duration"));
+        for text in ["", "chat.>", "{ match = \"a\" }", "[{", "7"] {
+            assert_eq!(text.parse::<TopicRules>(), Err(NOT_RULES.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_example_file_explains_a_rule_and_tells_the_default() {
+        let example = include_str!("../../../../hubcast.example.toml");
+        let lines: Vec<_> = example.lines().filter_map(|line| line.strip_prefix("#   ")).collect();
+        let table: Table = lines.join("\n").parse().unwrap();
+        let rules = TopicRules::of(table["topics"].clone()).unwrap().rules;
+        assert_eq!(rules.len(), 2);
+        assert_eq!(rules[1].keeps, Keeps::default());
+        assert_ne!(rules[0].keeps, Keeps::default());
+    }
+
+    #[test]
+    fn what_is_shown_can_be_read_again() {
+        let rules: TopicRules = "[{match=\"a.>\",history={size=7}},{match=\"b\",presence=true}]".parse().unwrap();
+        assert_eq!(rules.to_string().parse(), Ok(rules));
+        assert_eq!("[]".parse(), Ok(TopicRules::default()));
+    }
+}

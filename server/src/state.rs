@@ -1,0 +1,188 @@
+//! The state folder: where histories stay between a clean shutdown and the next start.
+//!
+//! The file is there only while no server runs. Whoever takes it up removes it first, so that after a crash there is
+//! none: histories that have gone on without it must not come back under their old epochs.
+
+mod file;
+
+use file::Damage;
+use hubcast_hub::SavedHistory;
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, BufWriter};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// A folder that is this server's alone until it is dropped: [`take`](StateFolder::take) what the last run left,
+/// [`store`](StateFolder::store) what this one leaves.
+#[derive(Debug)]
+pub(crate) struct StateFolder {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl StateFolder {
+    /// Makes the folder if it is missing, and takes hold of it.
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        let unusable = |error| fault("the state folder cannot be used", path, &error);
+        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(unusable)?;
+        let lock = private(&path.join(LOCK)).map_err(unusable)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Err(TryLockError::Error(error)) => Err(unusable(error)),
+            Err(TryLockError::WouldBlock) => {
+                let reason = "another server uses it; give each one a folder of its own";
+                Err(unusable(io::Error::new(io::ErrorKind::ResourceBusy, reason)))
+            }
+        }
+    }
+
+    /// What the last run left, which is nothing after a crash. A file that cannot be read is set aside.
+    pub(crate) fn take(&self, now: SystemTime) -> io::Result<Vec<SavedHistory>> {
+        let path = self.path.join(HISTORIES);
+        let histories = match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => Err(Damage::Unreadable(error)),
+            Ok(text) => file::read(&text, now),
+        };
+        let histories = match histories {
+            Ok(histories) => {
+                fs::remove_file(&path).map_err(|error| fault("cannot remove", &path, &error))?;
+                tracing::info!(topics = histories.len(), "took up the histories of the last run");
+                histories
+            }
+            Err(damage) => {
+                self.set_aside(&path, now, &damage)?;
+                Vec::new()
+            }
+        };
+        // Also after a power cut the file must not be back.
+        self.sync()?;
+        Ok(histories)
+    }
+
+    /// Leaves histories to the next run: all of them, or the file is not there.
+    pub(crate) fn store(&self, now: SystemTime, histories: &[SavedHistory]) -> io::Result<()> {
+        let (path, unfinished) = (self.path.join(HISTORIES), self.path.join(UNFINISHED));
+        let write = || {
+            let mut out = BufWriter::new(private(&unfinished)?);
+            file::write(&mut out, now, histories)?;
+            out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+            fs::rename(&unfinished, &path)
+        };
+        write().map_err(|error| fault("cannot write the histories to", &path, &error))?;
+        self.sync()?;
+        tracing::info!(topics = histories.len(), "left the histories to the next run");
+        Ok(())
+    }
+
+    fn set_aside(&self, path: &Path, now: SystemTime, damage: &Damage) -> io::Result<()> {
+        let seconds = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let aside = self.path.join(format!("{ASIDE}{seconds}"));
+        fs::rename(path, &aside).map_err(|error| fault("cannot set aside", path, &error))?;
+        tracing::warn!(
+            %damage,
+            file = %aside.display(),
+            "cannot take up the histories of the last run, so clients that resume are told of a gap; the file was set \
+             aside: keep it to find out what happened to it, or delete it"
+        );
+        Ok(())
+    }
+
+    /// Makes sure that what was renamed and removed stays so.
+    fn sync(&self) -> io::Result<()> {
+        let synced = File::open(&self.path).and_then(|folder| folder.sync_all());
+        synced.map_err(|error| fault("cannot write to the state folder", &self.path, &error))
+    }
+}
+
+/// A file that only this user may read: in it is what people write to each other.
+fn private(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
+}
+
+fn fault(what: &str, path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{what} ({}): {error}", path.display()))
+}
+
+const HISTORIES: &str = "histories.json";
+const UNFINISHED: &str = "histories.unfinished";
+const ASIDE: &str = "histories.damaged-";
+const LOCK: &str = "lock";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::env;
+    use std::os::unix::fs::PermissionsExt;
+    use std::time::Duration;
+    use uuid::Uuid;
+
+    /// A folder that is gone after its test.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new() -> Self {
+            Self(env::temp_dir().join(format!("hubcast-{}", Uuid::new_v4())))
+        }
+
+        fn names(&self) -> Vec<String> {
+            let entries = fs::read_dir(&self.0).unwrap();
+            let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+            names.sort();
+            names
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn history() -> SavedHistory {
+        let entries = vec![(Duration::from_secs(1), "hi".into())];
+        SavedHistory { topic: "t".into(), epoch: "k3Jx9a".parse().unwrap(), last: 7, entries }
+    }
+
+    const NOW: SystemTime = UNIX_EPOCH;
+
+    #[test]
+    fn what_one_run_leaves_the_next_one_takes_and_the_one_after_a_crash_does_not() {
+        let folder = Folder::new();
+        StateFolder::open(&folder.0).unwrap().store(NOW, &[history()]).unwrap();
+        assert_eq!(folder.names(), [HISTORIES, LOCK]);
+        assert_eq!(fs::metadata(folder.0.join(HISTORIES)).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(StateFolder::open(&folder.0).unwrap().take(NOW).unwrap(), [history()]);
+        assert_eq!(StateFolder::open(&folder.0).unwrap().take(NOW).unwrap(), []);
+        assert_eq!(folder.names(), [LOCK]);
+    }
+
+    #[test]
+    fn a_damaged_file_is_set_aside_under_the_time() {
+        let folder = Folder::new();
+        let state = StateFolder::open(&folder.0).unwrap();
+        fs::write(folder.0.join(HISTORIES), "not what we wrote").unwrap();
+        assert_eq!(state.take(NOW + Duration::from_secs(1_790_000_000)).unwrap(), []);
+        assert_eq!(folder.names(), ["histories.damaged-1790000000", LOCK]);
+    }
+
+    #[test]
+    fn what_cannot_even_be_read_is_set_aside_too() {
+        let folder = Folder::new();
+        let state = StateFolder::open(&folder.0).unwrap();
+        fs::create_dir(folder.0.join(HISTORIES)).unwrap();
+        assert_eq!(state.take(NOW).unwrap(), []);
+        assert_eq!(folder.names(), ["histories.damaged-0", LOCK]);
+    }
+
+    #[test]
+    fn a_folder_belongs_to_one_server_at_a_time() {
+        let folder = Folder::new();
+        let first = StateFolder::open(&folder.0).unwrap();
+        let refused = StateFolder::open(&folder.0).unwrap_err().to_string();
+        assert!(refused.ends_with(": another server uses it; give each one a folder of its own"), "{refused}");
+        drop(first);
+        assert!(StateFolder::open(&folder.0).is_ok());
+    }
+}

@@ -1,0 +1,265 @@
+//! Who is slow, greedy or silent, and what becomes of him.
+
+use hubcast_tests::{Frame, Handshake, Heard, Plain, Server, Typed};
+use serde_json::json;
+use std::time::{Duration, Instant};
+
+const SOON: Duration = Duration::from_millis(100);
+
+/// Longer than any test.
+const NEVER: Duration = Duration::from_secs(600);
+
+/// Publishes until nobody listens any more, as the replies tell.
+#[track_caller]
+fn publish_until_nobody_hears(publisher: &mut Typed, topic: &str, message: &str) {
+    let publish = json!({"id": 1, "action": "publish", "topic": topic, "message": message});
+    while publisher.asks(&publish)["receivers"] != 0 {}
+}
+
+#[test]
+fn a_head_that_does_not_end_is_cut() {
+    let server = Server::with(|config| config.timeouts.head = SOON);
+    for begun in ["", "G", "GET /socket HTTP/1.1\r\n", "GET /socket HTTP/1.1\r\nHost: x\r\nConnection: Upgr"] {
+        let mut socket = server.socket();
+        socket.writes(begun.as_bytes());
+        socket.is_cut_without("101");
+    }
+}
+
+#[test]
+fn a_body_that_does_not_come_is_not_waited_for() {
+    let server = Server::with(|config| (config.timeouts.head, config.timeouts.upgrade) = (SOON, SOON));
+    let mut socket = server.socket();
+    socket.writes(b"POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\nbegun");
+    assert_eq!(socket.answer().status, 404);
+    socket.is_cut_without("200");
+}
+
+#[test]
+fn a_head_without_end_is_refused_by_its_size() {
+    let server = Server::start();
+    let mut socket = server.socket();
+    socket.writes(b"GET /socket HTTP/1.1\r\n");
+    while socket
+        .try_writes(&b"X: yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy\r\n".repeat(100))
+        .is_ok()
+    {}
+    socket.is_cut_without("101");
+}
+
+#[test]
+fn who_is_quiet_is_pinged_and_who_answers_stays() {
+    let server = Server::with(|config| (config.timeouts.ping, config.timeouts.pong) = (SOON, SOON * 10));
+    let mut peer = server.plain();
+    peer.socket.hears(&Heard::Ping(vec![]));
+    peer.socket.sends([&Frame::pong("")]);
+    peer.socket.hears(&Heard::Ping(vec![]));
+    peer.publishes("any complete frame", "is an answer");
+    peer.socket.hears(&Heard::Ping(vec![]));
+}
+
+#[test]
+fn who_does_not_answer_a_ping_is_closed_with_4000() {
+    let server = Server::with(|config| (config.timeouts.ping, config.timeouts.pong) = (SOON, SOON));
+    let mut peer = server.plain();
+    peer.socket.hears(&Heard::Ping(vec![]));
+    peer.socket.hears_close_at_last(4000);
+}
+
+#[test]
+fn half_a_frame_is_no_sign_of_life() {
+    let server = Server::with(|config| {
+        (config.timeouts.ping, config.timeouts.pong, config.timeouts.close) = (SOON, SOON, SOON);
+    });
+    let mut peer = server.plain();
+    peer.socket.hears(&Heard::Ping(vec![]));
+    peer.socket.writes(&Frame::pong("12345678").bytes()[..9]);
+    assert!(matches!(peer.socket.next_frame(), Heard::Close(4000, _)));
+    peer.socket.is_cut();
+}
+
+#[test]
+fn who_never_reads_a_word_is_closed_by_the_ping_all_the_same() {
+    let server = Server::with(|config| (config.timeouts.ping, config.timeouts.pong) = (SOON, SOON));
+    let mut peer = server.typed();
+    let mut held = server.narrow_socket();
+    held.writes(&Handshake::default().bytes());
+    peer.socket.hears(&Heard::Ping(vec![]));
+    assert_eq!(held.answer().status, 101);
+    held.hears_close_at_last(4000);
+}
+
+#[test]
+fn a_message_that_does_not_end_is_closed_with_1008() {
+    let server = Server::with(|config| config.timeouts.message = SOON);
+    for begun in [
+        Frame::text("{").unfinished().bytes(),
+        Frame::text("").unfinished().bytes(),
+        Frame::text("{").announcing(100).bytes(),
+        vec![0x81],
+    ] {
+        let mut peer = server.plain();
+        peer.socket.writes(&begun);
+        peer.socket.hears_close(1008);
+    }
+}
+
+#[test]
+fn a_message_is_not_kept_open_by_ever_more_fragments_and_pings() {
+    let server = Server::with(|config| config.timeouts.message = SOON);
+    let mut peer = server.plain();
+    peer.socket.sends([&Frame::text("{").unfinished()]);
+    let heard = loop {
+        let fragment = [Frame::continuation("").unfinished(), Frame::ping("")];
+        let sent = peer.socket.try_writes(&fragment.iter().flat_map(Frame::bytes).collect::<Vec<u8>>());
+        match peer.socket.next_frame() {
+            Heard::Pong(_) if sent.is_ok() => {}
+            other => break other,
+        }
+    };
+    assert_eq!(heard, Heard::Close(1008, "a message took too long".to_owned()));
+}
+
+#[test]
+fn who_is_always_in_the_middle_of_some_message_is_not_slow() {
+    let server = Server::with(|config| config.timeouts.message = SOON);
+    let mut peer = server.plain();
+    let frames =
+        [Frame::text("{").unfinished(), Frame::continuation("}")].iter().flat_map(Frame::bytes).collect::<Vec<u8>>();
+    let (begin, end) = frames.split_at(9);
+    peer.socket.writes(begin);
+    let started = Instant::now();
+    while started.elapsed() < SOON * 3 {
+        peer.socket.writes(&[end, begin].concat());
+        peer.hears("Server: Action unrecognized");
+    }
+}
+
+#[test]
+fn a_reader_who_falls_behind_is_closed_with_4002_and_nobody_else_notices() {
+    let server = Server::with(|config| {
+        config.outbox = 256 * 1024;
+        config.timeouts.write = NEVER;
+        config.timeouts.close = NEVER;
+    });
+    let mut slow = Plain::open(server.narrow_socket());
+    slow.subscribes("t");
+    slow.hears_nothing();
+    let (mut quick, mut publisher) = (server.plain(), server.typed());
+    publish_until_nobody_hears(&mut publisher, "t", &"x".repeat(60_000));
+    quick.hears_nothing();
+    slow.socket.hears_close_at_last(4002);
+}
+
+#[test]
+fn a_reader_who_asks_and_never_reads_is_closed_with_4002() {
+    let server = Server::with(|config| {
+        config.outbox = 64 * 1024;
+        config.timeouts.write = NEVER;
+        config.timeouts.close = NEVER;
+    });
+    let mut other = server.typed();
+    for asked in [Frame::ping([b'x'; 125]), Frame::text("broken")] {
+        let mut peer = Typed::open(server.narrow_socket());
+        // What the system holds in between is some megabytes; past that the outbox must overflow.
+        let asked = asked.bytes().repeat(1000);
+        for _ in 0..100 {
+            peer.socket.writes(&asked);
+        }
+        publish_until_nobody_hears(&mut other, &peer.id, "");
+        peer.socket.hears_close_at_last(4002);
+    }
+}
+
+#[test]
+fn a_write_that_nobody_reads_is_waited_for_only_so_long() {
+    let server = Server::with(|config| {
+        config.outbox = 64 * 1024 * 1024;
+        config.timeouts.write = SOON;
+    });
+    let mut stalled = Plain::open(server.narrow_socket());
+    stalled.subscribes("t");
+    stalled.hears_nothing();
+    let mut publisher = server.typed();
+    for _ in 0..120 {
+        publisher.publishes("t", "x".repeat(60_000));
+    }
+    publish_until_nobody_hears(&mut publisher, "t", "");
+    stalled.socket.is_cut_without("4002");
+}
+
+#[test]
+fn who_does_not_answer_a_close_is_cut() {
+    let server = Server::with(|config| {
+        (config.timeouts.ping, config.timeouts.pong, config.timeouts.close) = (SOON, SOON, SOON);
+    });
+    let mut peer = server.plain();
+    peer.socket.hears(&Heard::Ping(vec![]));
+    assert!(matches!(peer.socket.next_frame(), Heard::Close(4000, _)));
+    peer.socket.is_cut();
+}
+
+#[test]
+fn who_goes_on_sending_after_a_violation_is_not_read_for_ever() {
+    let server = Server::with(|config| config.timeouts.linger = NEVER);
+    let mut peer = server.plain();
+    peer.socket.sends([&Frame::text("").unmasked()]);
+    peer.socket.hears_close(1002);
+    let more = vec![0; 64 * 1024];
+    while peer.socket.try_writes(&more).is_ok() {}
+}
+
+#[test]
+fn one_connection_too_many_is_told_to_come_back() {
+    let server = Server::with(|config| config.max_connections = 2);
+    let (kept, gone) = (server.plain(), server.plain());
+    for request in ["GET /socket HTTP/1.1", "GET /healthz HTTP/1.1"] {
+        let answer = server.socket().asks(&Handshake::default().request(request));
+        assert_eq!((answer.status, answer.header("Retry-After").is_some()), (503, true));
+    }
+    drop(gone);
+    // The place is free when the server has noticed.
+    while server.socket().asks(&Handshake::default()).status == 503 {}
+    drop(kept);
+}
+
+#[test]
+fn a_connection_that_only_waits_counts_as_one_too() {
+    let server = Server::with(|config| config.max_connections = 1);
+    let waiting = server.socket();
+    assert_eq!(server.socket().asks(&Handshake::default()).status, 503);
+    drop(waiting);
+    while server.socket().asks(&Handshake::default()).status == 503 {}
+}
+
+#[test]
+fn who_asks_too_often_is_refused_and_then_closed_with_4003() {
+    let server = Server::with(|config| config.limits.requests_per_second = Some(10));
+    let mut peer = server.typed();
+    let ping = |id: usize| Frame::text(json!({"id": id, "action": "ping"}).to_string());
+    peer.socket.sends(&(0..30).map(ping).collect::<Vec<_>>());
+    for id in 0..10 {
+        peer.hears(json!({"event": "pong", "id": id}));
+    }
+    let refused = peer.next_event();
+    assert_eq!(
+        (&refused["id"], &refused["code"], &refused["retry"]),
+        (&json!(10), &json!("rate_limited"), &json!(true))
+    );
+    peer.socket.hears_close_at_last(4003);
+}
+
+#[test]
+fn a_flood_of_one_does_not_keep_another_waiting() {
+    let server = Server::start();
+    let (mut flooder, mut hearer, mut publisher) = (server.plain(), server.plain(), server.plain());
+    hearer.subscribes("t");
+    hearer.hears_nothing();
+    let flood = Frame::text(r#"{"action":"publish","topic":"nobody","message":"x"}"#).bytes().repeat(5_000);
+    for number in 0..10 {
+        flooder.socket.writes(&flood);
+        publisher.publishes("t", &number.to_string());
+        hearer.hears(&number.to_string());
+    }
+    flooder.hears_nothing();
+}

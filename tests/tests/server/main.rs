@@ -1,0 +1,24 @@
+//! The whole server from outside, by hand-written bytes.
+//!
+//! What is promised:
+//! - `plain`: the dialect of the original server, every behaviour of it
+//! - `typed`: replies, ids, errors, and that both dialects hear each other
+//! - `private`: the topics that are one connection's own
+//! - `patterns`: subscriptions with wildcards
+//!
+//! How a connection comes and goes:
+//! - `handshake`: every check of the upgrade with its status, and the other routes
+//! - `framing`: frames right and wrong, and the code that each wrong one is closed with
+//! - `bounds`: who is slow, greedy or silent, and what becomes of him
+//! - `drain`: how the server sends everyone away
+//! - `workers`: that nobody can tell how many threads there are
+
+mod bounds;
+mod drain;
+mod framing;
+mod handshake;
+mod patterns;
+mod plain;
+mod private;
+mod typed;
+mod workers;

@@ -1,0 +1,133 @@
+//! Several workers: connections are dealt out in turn, and nobody can tell.
+
+use hubcast_tests::{Frame, Plain, Server, Typed};
+use serde_json::json;
+
+/// Runs a scene with two and with three workers.
+fn with_workers(scene: impl Fn(Server)) {
+    for workers in [2, 3] {
+        scene(Server::with(|config| config.workers = Some(workers)));
+    }
+}
+
+#[test]
+fn everyone_hears_everything_once_and_in_the_same_order() {
+    with_workers(|server| {
+        let mut peers: Vec<Plain> = (0..7).map(|_| server.plain()).collect();
+        for peer in &mut peers {
+            peer.subscribes("t");
+            peer.hears_nothing();
+        }
+        for number in 0..100 {
+            for (name, peer) in peers.iter_mut().enumerate() {
+                peer.publishes("t", &format!("{name} {number}"));
+            }
+        }
+        let heard: Vec<Vec<String>> =
+            peers.iter_mut().map(|peer| (0..700).map(|_| peer.socket.hears_text()).collect()).collect();
+        for peer in &mut peers {
+            peer.hears_nothing();
+        }
+        for name in 0..7 {
+            let of_one = heard[0].iter().filter_map(|text| text.strip_prefix(&format!("{name} ")));
+            assert!(of_one.eq((0..100).map(|number| number.to_string())), "the messages of {name}");
+        }
+        for (name, theirs) in heard.iter().enumerate() {
+            assert!(*theirs == heard[0], "{name} heard another order than 0");
+        }
+    });
+}
+
+#[test]
+fn a_subscription_counts_from_its_reply_on() {
+    with_workers(|server| {
+        let mut publisher = server.typed();
+        let publish = json!({"id": 1, "action": "publish", "topic": "t", "message": "x", "echo": false});
+        let mut hearers = Vec::new();
+        for already in 0..6 {
+            assert_eq!(publisher.asks(&publish)["receivers"], already);
+            let mut hearer = server.typed();
+            hearer.subscribes("t");
+            hearers.push(hearer);
+        }
+        for (already, mut hearer) in hearers.into_iter().enumerate() {
+            for _ in already + 1..6 {
+                hearer.hears_message("t", "x");
+            }
+            hearer.hears_nothing();
+            hearer.socket.sends([&Frame::close(1000, "")]);
+            hearer.socket.hears_close(1000);
+        }
+        assert_eq!(publisher.asks(&publish)["receivers"], 0);
+    });
+}
+
+#[test]
+fn a_request_is_answered_in_order_between_what_others_publish() {
+    with_workers(|server| {
+        let (mut hearer, mut publisher) = (server.typed(), server.typed());
+        for round in 0..50 {
+            hearer.subscribes("t");
+            assert_eq!(publisher.asks(json!({"id": round, "action": "publish", "topic": "t"}))["receivers"], 1);
+            let reply = hearer.asks(json!({"id": 1, "action": "unsubscribe", "topic": "t"}));
+            // What was published before the unsubscribe comes before its reply.
+            assert_eq!(reply["event"], "message");
+            assert_eq!(hearer.next_event()["event"], "unsubscribed");
+            assert_eq!(publisher.asks(json!({"id": round, "action": "publish", "topic": "t"}))["receivers"], 0);
+        }
+        hearer.hears_nothing();
+    });
+}
+
+#[test]
+fn direct_messages_and_patterns_reach_every_worker() {
+    with_workers(|server| {
+        let mut peers: Vec<Typed> = (0..6).map(|_| server.typed()).collect();
+        for peer in &mut peers {
+            peer.subscribes_to_pattern("news.*");
+        }
+        let mut publisher = server.plain();
+        for peer in &peers {
+            publisher.publishes(&peer.id, "for you");
+        }
+        publisher.publishes("news.today", "for all");
+        publisher.hears_nothing();
+        for peer in &mut peers {
+            let id = peer.id.clone();
+            peer.hears_message(&id, "for you");
+            peer.hears_message("news.today", "for all");
+            peer.hears_nothing();
+        }
+    });
+}
+
+#[test]
+fn a_slow_reader_is_closed_whoever_publishes() {
+    with_workers(|server| {
+        let mut slow: Vec<Plain> = (0..3).map(|_| Plain::open(server.narrow_socket())).collect();
+        for peer in &mut slow {
+            peer.subscribes("t");
+            peer.hears_nothing();
+        }
+        let mut publisher = server.typed();
+        let publish = json!({"id": 1, "action": "publish", "topic": "t", "message": "x".repeat(60_000)});
+        while publisher.asks(&publish)["receivers"] != 0 {}
+        for mut peer in slow {
+            peer.socket.hears_close_at_last(4002);
+        }
+    });
+}
+
+#[test]
+fn all_workers_send_their_connections_away() {
+    with_workers(|mut server| {
+        let mut peers: Vec<Typed> = (0..7).map(|_| server.typed()).collect();
+        server.stops();
+        for peer in &mut peers {
+            assert_eq!(peer.next_event()["event"], "closing");
+            peer.socket.hears_close_at_last(1012);
+        }
+        drop(peers);
+        server.has_ended();
+    });
+}
