@@ -1,5 +1,6 @@
 //! The program `hubcast`: reads its configuration, then serves, explains the configuration, or loads a server.
 
+mod allocator;
 mod bench;
 mod checks;
 mod cli;
@@ -21,15 +22,14 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-/// A server's threads allocate and free small things all day, often one what another allocated.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let line: Vec<OsString> = env::args_os().collect();
     match cli::read(&line) {
         Err(usage) => usage.exit(),
-        Ok(Task::Serve(given)) => with_configuration(&given, startup::serve),
+        Ok(Task::Serve(given)) => {
+            allocator::give_back_what_is_freed();
+            with_configuration(&given, startup::serve)
+        }
         Ok(Task::CheckConfig(given)) => with_configuration(&given, print),
         Ok(Task::Bench(args)) => exit_code(bench::run(args), FAILED),
     }

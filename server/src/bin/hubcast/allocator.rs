@@ -1,0 +1,32 @@
+//! The allocator, set up to give back what is not needed.
+//!
+//! As it comes, it keeps freed pages for a second and looks at them only when more is allocated: a server that was
+//! busy once stays large while it is idle. It reads its options from the environment before `main`, so that the only
+//! safe way to set them is to start the program once more, in the same process, with the environment they need.
+
+use std::env;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+/// A server's threads allocate and free small things all day, often one what another allocated.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Starts the program again with the allocator's options set, unless they are: whoever sets one keeps it. Comes back
+/// only when there is nothing to do or the system refuses; then the server runs all the same and is larger.
+pub(crate) fn give_back_what_is_freed() {
+    if OPTIONS.iter().any(|(name, _)| env::var_os(name).is_some()) {
+        return;
+    }
+    let Ok(program) = env::current_exe() else { return };
+    let mut words = env::args_os();
+    let mut again = Command::new(program);
+    if let Some(name) = words.next() {
+        again.arg0(name);
+    }
+    let refused = again.args(words).envs(OPTIONS).exec();
+    tracing::debug!(%refused, "the allocator keeps its defaults");
+}
+
+/// Free pages go back at once, and no page is taken before it is used.
+const OPTIONS: [(&str, &str); 2] = [("MIMALLOC_PURGE_DELAY", "0"), ("MIMALLOC_ARENA_EAGER_COMMIT", "0")];
