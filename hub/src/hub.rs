@@ -1,6 +1,7 @@
 //! The hub itself: who is connected, and what becomes of each input.
 
 mod delivery;
+mod departures;
 mod presence;
 mod requests;
 mod subscribing;
@@ -10,10 +11,11 @@ use crate::patterns::Patterns;
 use crate::rate::{Bucket, Verdict};
 use crate::roster::{Place, Rosters, index};
 use crate::session::Session;
+use crate::sparse::release_map;
 use crate::{Effect, Effects, Input, SessionId, Settings};
+use departures::Departures;
 use hubcast_protocol::event::{Closing, Limits, Refusal, Welcome};
 use hubcast_protocol::{ClientId, CloseCode, ErrorCode, Event, Fault, Refused, Request, Topic};
-use presence::Departures;
 use requests::Pending;
 use std::collections::HashMap;
 use std::time::Instant;
@@ -171,6 +173,8 @@ impl<E: Engine> Hub<E> {
         }
         let session = self.rosters.sessions.remove(session as usize);
         self.by_client.remove(&session.client);
+        release_map(&mut self.by_id);
+        release_map(&mut self.by_client);
         if let Some(waiting) = &session.waiting
             && let Some(pending) = self.pending.get_mut(&waiting.ticket)
         {
@@ -186,10 +190,14 @@ impl<E: Engine> Hub<E> {
         match emptied {
             Some(Place::Topic(topic)) => {
                 self.topics.remove(&topic);
+                release_map(&mut self.topics);
                 self.engine.tell(now, Notice::Unused(&topic));
             }
             Some(Place::Pattern(node)) => self.patterns.remove(node),
-            Some(Place::Presence(topic)) => _ = self.watched.remove(&topic),
+            Some(Place::Presence(topic)) => {
+                self.watched.remove(&topic);
+                release_map(&mut self.watched);
+            }
             None => {}
         }
     }
@@ -197,6 +205,9 @@ impl<E: Engine> Hub<E> {
     /// Counts a frame against the rate limit, then performs it or lets it wait behind an open question.
     fn take_request(&mut self, now: Instant, session: u32, request: Result<Request, Refused>, effects: &mut Effects) {
         let peer = &mut self.rosters.sessions[session as usize];
+        if peer.cut {
+            return;
+        }
         let request = match peer.bucket.as_mut().map_or(Verdict::Pass, |bucket| bucket.take(now)) {
             Verdict::Pass => request,
             Verdict::Refuse => Err(Refused {
@@ -204,6 +215,7 @@ impl<E: Engine> Hub<E> {
                 fault: Fault::new(ErrorCode::RateLimited, "too many requests, slow down"),
             }),
             Verdict::SendAway => {
+                peer.cut = true;
                 let reason = "too many requests".into();
                 return effects.push(Effect::Close { session: peer.id, code: CloseCode::RATE_LIMIT, reason });
             }

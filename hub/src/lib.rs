@@ -33,6 +33,7 @@ mod roster;
 mod rules;
 mod session;
 mod settings;
+mod sparse;
 
 pub use effect::{Effect, Effects, Receiver};
 pub use engine::{Engine, Memory, SavedHistory};

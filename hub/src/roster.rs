@@ -4,6 +4,7 @@
 //! session itself has and never a walk over others.
 
 use crate::session::{Seat, Session};
+use crate::sparse::release_list;
 use crate::{Receiver, SessionId};
 use hubcast_protocol::{Slow, Topic};
 use slab::Slab;
@@ -143,13 +144,13 @@ impl Rosters {
         if let Some(moved) = seats.get(seat) {
             self.rosters[moved.roster as usize].members[moved.index as usize].seat = index(seat);
         }
-        release_if_sparse(seats);
+        release_list(seats);
         let members = &mut self.rosters[left.roster as usize].members;
         members.swap_remove(left.index as usize);
         if let Some(moved) = members.get(left.index as usize) {
             self.sessions[moved.session as usize].subscriptions[moved.seat as usize].index = left.index;
         }
-        release_if_sparse(members);
+        release_list(members);
         members.is_empty().then(|| self.rosters.remove(left.roster as usize).of)
     }
 }
@@ -165,12 +166,6 @@ fn reserve_first<T>(list: &mut Vec<T>) {
     }
 }
 
-fn release_if_sparse<T>(list: &mut Vec<T>) {
-    if list.len() < list.capacity() / 4 {
-        list.shrink_to(list.len() * 2);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -181,7 +176,7 @@ mod tests {
         let mut rosters = Rosters::default();
         for number in 0..count {
             let client = ClientId::from_random([number; 16]);
-            rosters.sessions.insert(Session::new(SessionId(number.into()), client, None));
+            rosters.sessions.insert(Session::new(SessionId(number.into()), client, None, None));
         }
         rosters
     }
@@ -215,7 +210,7 @@ mod tests {
                         open[topic] = None;
                     }
                 } else {
-                    all.join(roster, session);
+                    all.join(roster, session, Slow::Drop);
                 }
                 prop_assert!(is_consistent(&all), "{:?}", all);
             }
@@ -226,7 +221,7 @@ mod tests {
     fn a_crowd_that_has_gone_leaves_its_room_behind_for_no_one() {
         let mut all = with_sessions(200);
         let roster = all.open(Place::Pattern(0));
-        (0..200).for_each(|session| all.join(roster, session));
+        (0..200).for_each(|session| all.join(roster, session, Slow::Drop));
         (1..200).for_each(|session| _ = all.leave(roster, session));
         assert!(all.rosters[roster as usize].members.capacity() < 10, "{:?}", all.rosters[roster as usize]);
         assert_eq!(all.leave(roster, 0), Some(Place::Pattern(0)));
@@ -237,7 +232,7 @@ mod tests {
     fn one_subscription_takes_the_room_of_one() {
         let mut all = with_sessions(1);
         let roster = all.open(Place::Pattern(0));
-        all.join(roster, 0);
+        all.join(roster, 0, Slow::Drop);
         assert_eq!(all.sessions[0].subscriptions.capacity(), 1);
         assert_eq!(all.rosters[roster as usize].members.capacity(), 1);
     }

@@ -18,6 +18,8 @@ pub(crate) struct Session {
     pub(crate) hears_direct: bool,
     /// The last delivery that listed it, so that no delivery lists it twice.
     pub(crate) listed_in: u64,
+    /// Whether it is being closed because it asked too often.
+    pub(crate) cut: bool,
     /// Only with a rate limit.
     pub(crate) bucket: Option<Box<Bucket>>,
     /// Only while an engine elsewhere has not answered.
@@ -54,6 +56,7 @@ impl Session {
             subscriptions: Vec::new(),
             hears_direct: true,
             listed_in: 0,
+            cut: false,
             bucket: bucket.map(Box::new),
             waiting: None,
         }

@@ -1,6 +1,6 @@
 //! A hub full of people.
 
-use hubcast_hub::{Effects, Hub, Input, SessionId, Settings};
+use hubcast_hub::{Effects, Hub, Input, Keeps, Rule, Rules, SessionId, Settings};
 use hubcast_protocol::request::{Action, Publish, Subscribe};
 use hubcast_protocol::{ClientId, Request, Target, Topic};
 use std::{hint::black_box, time::Instant};
@@ -13,20 +13,26 @@ pub(crate) struct Crowd {
     sessions: u32,
 }
 
-impl Default for Crowd {
-    fn default() -> Self {
-        let (hub, effects) = (Hub::new(Settings::default()), Effects::default());
+impl Crowd {
+    /// Nobody yet, on a hub whose topics keep this.
+    pub(crate) fn keeping(keeps: Keeps) -> Self {
+        let all = Rule { matches: ">".parse().expect("a pattern"), keeps };
+        let settings = Settings { rules: Rules { list: vec![all] }, ..Settings::default() };
+        let (hub, effects) = (Hub::new(settings), Effects::default());
         Self { hub, effects, now: Instant::now(), sessions: 0 }
     }
-}
 
-impl Crowd {
+    /// Nobody yet, on a hub whose topics keep nothing.
+    pub(crate) fn keeping_nothing() -> Self {
+        Self::keeping(Keeps { history: None, ..Keeps::default() })
+    }
+
     /// One session more.
     pub(crate) fn connect(&mut self) -> SessionId {
         self.sessions += 1;
         let session = SessionId(self.sessions);
         let client = ClientId::from_random(u128::from(self.sessions).to_be_bytes());
-        self.tell(Input::Connect { session, client });
+        self.tell(Input::connect(session, client));
         session
     }
 

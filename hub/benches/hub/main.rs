@@ -1,10 +1,12 @@
-//! What the hub costs: one publication to few and to many, and coming and going in a small and in a large crowd.
+//! What the hub costs: one publication to few and to many, with and without a history, and coming and going in a
+//! small and in a large crowd.
 //!
 //! `cargo bench -p hubcast-hub` runs all of it; `cargo bench -p hubcast-hub -- subscribe` what has that in its name.
 
 mod churn;
 mod crowd;
 mod fan_out;
+mod members;
 
 use criterion::Criterion;
 use std::time::Duration;
@@ -14,6 +16,7 @@ fn main() {
     let mut criterion = short.configure_from_args();
     fan_out::subscribers(&mut criterion);
     fan_out::unrelated_patterns(&mut criterion);
+    members::come_and_go(&mut criterion);
     churn::among_other_topics(&mut criterion);
     criterion.final_summary();
 }

@@ -10,12 +10,13 @@ pub use saved::SavedHistory;
 use crate::Publication;
 use crate::engine::{Answer, Ask, Engine, Excerpt, Notice, Opened, Question};
 use crate::rules::{HistoryRule, Keep, Rules};
+use crate::sparse::release_map;
 use history::History;
 use hubcast_protocol::request::{ReadHistory, Start};
 use hubcast_protocol::{Epoch, ErrorCode, Fault, Payload, Target, Topic};
 use keys::Keys;
 use shelf::Shelf;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 /// Answers at once from this process's memory: histories and keys, all of them bounded.
@@ -28,7 +29,7 @@ pub struct Memory {
     histories: Shelf,
     keys: Keys,
     /// When to look which history over.
-    due: BTreeMap<Instant, Vec<u32>>,
+    due: BTreeSet<(Instant, u32)>,
     epochs: EpochSource,
 }
 
@@ -47,12 +48,12 @@ impl Memory {
             by_topic: HashMap::new(),
             histories: Shelf::default(),
             keys: Keys::default(),
-            due: BTreeMap::new(),
+            due: BTreeSet::new(),
             epochs: EpochSource { state: seed },
         }
     }
 
-    /// Bytes that all histories take.
+    /// Bytes that can be given back: what was published, and histories that nobody listens to.
     pub fn history_bytes(&self) -> usize {
         self.histories.bytes()
     }
@@ -66,18 +67,17 @@ impl Memory {
         if let Some(outcome) = key.and_then(|key| self.keys.find(now, &topic, key)) {
             return Answer::Repeated(outcome);
         }
-        let history = match self.by_topic.get(&topic) {
-            Some(&history) => Some(history),
+        let id = match self.by_topic.get(&topic) {
+            Some(&id) => id,
             None => match &self.rules.of(&topic).history {
-                Some(rule) if heard || rule.keep == Keep::Always => Some(self.create(now, &topic)),
-                _ => None,
+                Some(rule) if heard || rule.keep == Keep::Always => self.create(now, &topic, rule.clone()),
+                _ => return Answer::Published(Publication::new(topic, payload, None)),
             },
         };
-        let Some(id) = history else { return Answer::Published(Publication::new(topic, payload, None)) };
-        let rule = history_rule(&self.rules, &topic);
         let history = self.histories.get_mut(id);
+        history.touch(now, heard);
         let publication = Publication::new(topic, payload, Some(history.next_position()));
-        history.push(now, publication.clone(), &rule);
+        history.push(now, publication.clone());
         self.settle(now, id);
         Answer::Published(publication)
     }
@@ -106,8 +106,10 @@ impl Memory {
         let lost = Opened { recovered: asked.then_some(false), ..Opened::default() };
         let id = match self.by_topic.get(topic) {
             Some(&id) => id,
-            None if self.rules.of(topic).history.is_some() => self.create(now, topic),
-            None => return lost,
+            None => match &self.rules.of(topic).history {
+                Some(rule) => self.create(now, topic, rule.clone()),
+                None => return lost,
+            },
         };
         self.histories.get_mut(id).in_use = true;
         let history = self.trimmed(now, id);
@@ -142,18 +144,16 @@ impl Memory {
         Answer::Excerpt(Excerpt { position, publications })
     }
 
-    fn create(&mut self, now: Instant, topic: &Topic) -> u32 {
-        let id = self.histories.insert(History::new(now, topic.clone(), self.epochs.next()));
+    fn create(&mut self, now: Instant, topic: &Topic, rule: HistoryRule) -> u32 {
+        let id = self.histories.insert(History::new(now, topic.clone(), rule, self.epochs.next(), 0));
         self.by_topic.insert(topic.clone(), id);
         id
     }
 
     /// A history without what has run out.
     fn trimmed(&mut self, now: Instant, id: u32) -> &History {
-        let rules = &self.rules;
         let history = self.histories.get_mut(id);
-        let rule = history_rule(rules, history.topic());
-        history.trim(now, &rule);
+        history.trim(now);
         history
     }
 
@@ -175,16 +175,18 @@ impl Memory {
     }
 
     fn plan(&mut self, now: Instant, id: u32) {
-        let history = self.histories.get_mut(id);
-        let rule = history_rule(&self.rules, history.topic());
-        if let Some(at) = history.plan(now + LOOK_OVER, &rule) {
-            self.due.entry(at).or_default().push(id);
+        if let Some(at) = self.histories.get_mut(id).plan(now + LOOK_OVER) {
+            self.due.insert((at, id));
         }
     }
 
     fn forget(&mut self, id: u32) {
         let history = self.histories.remove(id);
+        if let Some(at) = history.planned() {
+            self.due.remove(&(at, id));
+        }
         self.by_topic.remove(history.topic());
+        release_map(&mut self.by_topic);
     }
 }
 
@@ -215,27 +217,23 @@ impl Engine for Memory {
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        self.due.keys().next().copied()
+        let histories = self.due.first().map(|(at, _)| *at);
+        let keys = self.keys.next().map(|at| at + LOOK_OVER);
+        histories.into_iter().chain(keys).min()
     }
 
     fn handle_timeout(&mut self, now: Instant) {
         self.keys.expire(now);
-        while self.due.first_key_value().is_some_and(|(at, _)| *at <= now) {
-            let Some((at, ids)) = self.due.pop_first() else { break };
-            for id in ids {
-                // Its number may belong to another history by now, which has plans of its own.
-                if !self.histories.contains(id) || !self.histories.get_mut(id).take_plan(at) {
-                    continue;
-                }
-                self.trimmed(now, id);
-                let history = self.histories.get(id);
-                let rule = history_rule(&self.rules, history.topic());
-                if history.is_over(now, &rule) {
-                    self.forget(id);
-                } else {
-                    self.histories.account(id);
-                    self.plan(now, id);
-                }
+        while let Some(&(at, id)) = self.due.first()
+            && at <= now
+        {
+            self.due.pop_first();
+            self.histories.get_mut(id).take_plan();
+            if self.trimmed(now, id).is_over(now) {
+                self.forget(id);
+            } else {
+                self.histories.account(id);
+                self.plan(now, id);
             }
         }
     }
@@ -259,11 +257,5 @@ impl Default for Memory {
     }
 }
 
-/// The rule under which a history is kept. One that was restored under other rules has nothing to live on.
-fn history_rule(rules: &Rules, topic: &Topic) -> HistoryRule {
-    let nothing = HistoryRule { size: 0, ttl: Duration::ZERO, keep: Keep::InUse };
-    rules.of(topic).history.clone().unwrap_or(nothing)
-}
-
-/// How much later than it could a history is looked over: many at once cost less.
+/// How much later than it could a history or a key is looked over: many at once cost less.
 const LOOK_OVER: Duration = Duration::from_secs(1);

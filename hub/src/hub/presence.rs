@@ -4,71 +4,14 @@
 //! who asked to be told.
 
 use super::Hub;
+use super::departures::Departure;
 use crate::engine::Engine;
 use crate::roster::Place;
 use crate::session::Session;
 use crate::{Effects, Identity, PresenceRule};
 use hubcast_protocol::event::{Member, Presence, Present};
 use hubcast_protocol::{ClientId, ErrorCode, Event, Fault, RequestId, Slow, Topic};
-use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
-
-/// Members whose connection was lost and whose leave is not told yet.
-#[derive(Debug, Default)]
-pub(super) struct Departures {
-    by_topic: HashMap<Topic, Vec<Departure>>,
-    due: BTreeMap<Instant, Vec<Topic>>,
-}
-
-#[derive(Debug)]
-struct Departure {
-    until: Instant,
-    client: ClientId,
-    identity: Option<Box<Identity>>,
-}
-
-impl Departures {
-    /// When the next leave is to be told.
-    pub(super) fn next(&self) -> Option<Instant> {
-        self.due.keys().next().copied()
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.by_topic.is_empty()
-    }
-
-    fn insert(&mut self, topic: Topic, departure: Departure) {
-        self.due.entry(departure.until).or_default().push(topic.clone());
-        self.by_topic.entry(topic).or_default().push(departure);
-    }
-
-    /// Forgets a departure of this user; says whether there was one.
-    fn cancel(&mut self, topic: &Topic, user: &str) -> bool {
-        let Some(departures) = self.by_topic.get_mut(topic) else { return false };
-        let is_theirs = |departure: &Departure| departure.identity.as_ref().is_some_and(|who| &*who.user == user);
-        let Some(found) = departures.iter().position(is_theirs) else { return false };
-        departures.swap_remove(found);
-        if departures.is_empty() {
-            self.by_topic.remove(topic);
-        }
-        true
-    }
-
-    fn of(&self, topic: &Topic) -> &[Departure] {
-        self.by_topic.get(topic).map_or(&[], Vec::as_slice)
-    }
-
-    /// Takes one departure of this topic whose time is over.
-    fn take_over(&mut self, topic: &Topic, now: Instant) -> Option<Departure> {
-        let departures = self.by_topic.get_mut(topic)?;
-        let found = departures.iter().position(|departure| departure.until <= now);
-        let departure = found.map(|found| departures.swap_remove(found));
-        if departures.is_empty() {
-            self.by_topic.remove(topic);
-        }
-        departure
-    }
-}
 
 impl<E: Engine> Hub<E> {
     /// Answers `presence`: all are counted, the first thousand are named.
@@ -77,12 +20,11 @@ impl<E: Engine> Hub<E> {
             return Err(Fault::new(ErrorCode::NoPresence, "this topic keeps no presence"));
         }
         let id = id.ok_or(Fault::new(ErrorCode::InvalidRequest, "presence needs an id"))?;
-        let departures = self.departures.of(&topic);
         let roster = self.topics.get(&topic).copied();
         let members = roster.into_iter().flat_map(|roster| self.rosters.members(roster));
         let members = members.map(|session| present(session.client, session.identity.as_deref()));
-        let departing = departures.iter().map(|leaver| present(leaver.client, leaver.identity.as_deref()));
-        let count = roster.map_or(0, |roster| self.rosters.count(roster)) + departures.len();
+        let departing = self.departures.of(&topic).map(|leaver| present(leaver.client, leaver.identity.as_deref()));
+        let count = roster.map_or(0, |roster| self.rosters.count(roster)) + self.departures.count(&topic);
         let clients = members.chain(departing).take(NAMED).collect();
         Ok(Event::Presence(Presence { id, topic, count: count as u64, clients }))
     }
@@ -164,14 +106,9 @@ impl<E: Engine> Hub<E> {
 
     /// Tells of those who were lost and have not come back in time.
     pub(super) fn tell_departures(&mut self, now: Instant, effects: &mut Effects) {
-        while self.departures.next().is_some_and(|at| at <= now) {
-            let Some((_, topics)) = self.departures.due.pop_first() else { break };
-            for topic in topics {
-                if let Some(departure) = self.departures.take_over(&topic, now) {
-                    let event = Event::Leave(member(&topic, departure.client, departure.identity.as_deref()));
-                    self.tell_watchers(&topic, None, &event, effects);
-                }
-            }
+        while let Some((topic, departure)) = self.departures.take_overdue(now) {
+            let event = Event::Leave(member(&topic, departure.client, departure.identity.as_deref()));
+            self.tell_watchers(&topic, None, &event, effects);
         }
     }
 

@@ -86,11 +86,10 @@ impl<E: Engine> Hub<E> {
             (Then::Deliver { topic, .. }, Answer::Repeated(outcome)) => {
                 self.tell_published(session, id, topic, outcome, effects);
             }
-            (Then::Subscribe(wish), Answer::Opened(opened)) => {
-                if let Some(session) = session {
-                    self.go_live(session, id, wish, opened, effects);
-                }
-            }
+            (Then::Subscribe(wish), Answer::Opened(opened)) => match session {
+                Some(session) => self.go_live(session, id, wish, opened, effects),
+                None => self.give_up(now, &wish),
+            },
             (Then::TellHistory(topic), Answer::Excerpt(excerpt)) => {
                 if let (Some(session), Some(id)) = (session, id) {
                     effects.send(self.id(session), Event::History(history(id, topic, &excerpt)));

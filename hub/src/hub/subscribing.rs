@@ -2,7 +2,7 @@
 
 use super::Hub;
 use super::requests::{Pending, Then, too_long};
-use crate::engine::{Engine, Opened, Question};
+use crate::engine::{Engine, Notice, Opened, Question};
 use crate::roster::Place;
 use crate::{Effect, Effects};
 use hubcast_protocol::event::{Gap, GapReason, Subscribed, Unsubscribed};
@@ -104,6 +104,15 @@ impl<E: Engine> Hub<E> {
             if joined {
                 self.tell_come(&topic, session, effects);
             }
+        }
+    }
+
+    /// A session has gone before it could go live: the engine took its topic for used.
+    pub(super) fn give_up(&mut self, now: Instant, wish: &Wish) {
+        if let Target::Topic(topic) = &wish.target
+            && !self.topics.contains_key(topic)
+        {
+            self.engine.tell(now, Notice::Unused(topic));
         }
     }
 

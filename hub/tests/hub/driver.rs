@@ -1,41 +1,47 @@
 //! Plays scripts on the shipped hub.
 
-use crate::alphabet::{Deed, Line, Place, Script};
+use crate::alphabet::{Deed, Place, Script};
+use crate::positions::Positions;
 use crate::seen::Seen;
-use hubcast_hub::engine::{Answer, Ask, Reply};
+use hubcast_hub::engine::{Answer, Ask, Notice, Reply};
 use hubcast_hub::{Effect, Effects, Engine, Hub, Input, Memory, Settings};
+use std::cell::{Ref, RefCell};
 use std::collections::VecDeque;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-/// A hub, its clock, and where its engine is elsewhere, that engine too.
+/// A hub, its clock and its engine.
 pub(crate) struct Driver {
+    settings: Settings,
+    engine: Switch,
     hub: Hub<Switch>,
     now: Instant,
     effects: Effects,
-    remote: Memory,
+    /// What an engine elsewhere has not answered, oldest first.
     open: VecDeque<Ask>,
+    positions: Positions,
 }
 
 /// Something that happened, and what came of it.
 #[derive(Clone, Debug)]
 pub(crate) struct Scene {
+    /// As it was told to the hub.
     pub(crate) deed: Deed,
     pub(crate) seen: Vec<Seen>,
 }
 
 impl Driver {
     /// A hub that nothing has happened to.
-    pub(crate) fn new(settings: Settings, engine: Place) -> Self {
-        let engine = match engine {
-            Place::Embedded => Switch::Embedded(Memory::default()),
-            Place::Elsewhere => Switch::Elsewhere,
-        };
+    pub(crate) fn new(settings: Settings, place: Place) -> Self {
+        let engine = Switch::new(&settings, place);
         Self {
-            hub: Hub::with_engine(settings, engine),
+            hub: Hub::with_engine(settings.clone(), engine.clone()),
+            settings,
+            engine,
             now: Instant::now(),
             effects: Effects::default(),
-            remote: Memory::default(),
             open: VecDeque::new(),
+            positions: Positions::default(),
         }
     }
 
@@ -55,18 +61,35 @@ impl Driver {
     }
 
     /// Plays one line.
-    pub(crate) fn perform(&mut self, line: &Line) -> Scene {
-        self.wait(line.after);
-        let seen = match &line.deed {
-            Deed::Tell(input) => self.tell(input.clone()),
+    pub(crate) fn perform(&mut self, line: &Deed) -> Scene {
+        let mut deed = line.clone();
+        let seen = match &mut deed {
+            Deed::Wait(time) => self.wait(*time),
+            Deed::Tell(input) => {
+                self.positions.fill_in(input);
+                self.tell(input.clone())
+            }
             Deed::Answer => self.answer(),
+            Deed::Restart { kept } => {
+                self.restart(*kept);
+                Vec::new()
+            }
         };
-        Scene { deed: line.deed.clone(), seen }
+        self.positions.learn(&seen);
+        Scene { deed, seen }
     }
 
-    /// Lets time pass.
-    pub(crate) fn wait(&mut self, time: Duration) {
-        self.now += time;
+    /// Lets time pass, and the hub do what is due in it.
+    pub(crate) fn wait(&mut self, time: Duration) -> Vec<Seen> {
+        let end = self.now + time;
+        self.effects.clear();
+        while let Some(at) = self.hub.poll_timeout().filter(|at| *at <= end) {
+            self.now = self.now.max(at);
+            self.hub.handle_timeout(self.now, &mut self.effects);
+            assert!(self.hub.poll_timeout().is_none_or(|next| next > self.now), "what was due is still due");
+        }
+        self.now = end;
+        Seen::all(&self.effects)
     }
 
     /// Tells the hub something.
@@ -85,8 +108,22 @@ impl Driver {
         self.effects.clear();
         let Some(ask) = self.open.pop_front() else { return Vec::new() };
         let ticket = ask.ticket;
-        let answer = self.remote.ask(self.now, ask).expect("the embedded engine answers at once");
+        let answer = self.engine.memory.borrow_mut().ask(self.now, ask);
+        let answer = answer.expect("the embedded engine answers at once");
         self.tell(Input::Reply(Reply { ticket, answer }))
+    }
+
+    /// Another process takes over, with the histories of this one or with nothing.
+    pub(crate) fn restart(&mut self, kept: bool) {
+        let saved = self.memory().save(self.now);
+        self.settings.seed += 1;
+        self.engine = Switch::new(&self.settings, self.engine.place);
+        self.hub = Hub::with_engine(self.settings.clone(), self.engine.clone());
+        self.open.clear();
+        self.effects.clear();
+        for history in saved.into_iter().filter(|_| kept) {
+            self.engine.memory.borrow_mut().restore(self.now, history);
+        }
     }
 
     /// Whether an engine elsewhere owes an answer.
@@ -108,20 +145,44 @@ impl Driver {
     pub(crate) fn hub(&self) -> &Hub<Switch> {
         &self.hub
     }
+
+    /// The engine as it stands, wherever it is.
+    pub(crate) fn memory(&self) -> Ref<'_, Memory> {
+        self.engine.memory.borrow()
+    }
 }
 
-/// An engine of either kind.
-#[derive(Debug)]
-pub(crate) enum Switch {
-    Embedded(Memory),
-    Elsewhere,
+/// An engine of either kind. One that is elsewhere hears notices at once and is asked whenever the script says.
+#[derive(Clone, Debug)]
+pub(crate) struct Switch {
+    place: Place,
+    memory: Rc<RefCell<Memory>>,
+}
+
+impl Switch {
+    fn new(settings: &Settings, place: Place) -> Self {
+        let memory = Memory::new(settings.rules.clone(), settings.history_max_bytes, settings.seed);
+        Self { place, memory: Rc::new(RefCell::new(memory)) }
+    }
 }
 
 impl Engine for Switch {
     fn ask(&mut self, now: Instant, ask: Ask) -> Result<Answer, Ask> {
-        match self {
-            Self::Embedded(memory) => memory.ask(now, ask),
-            Self::Elsewhere => Err(ask),
+        match self.place {
+            Place::Embedded => self.memory.borrow_mut().ask(now, ask),
+            Place::Elsewhere => Err(ask),
         }
+    }
+
+    fn tell(&mut self, now: Instant, notice: Notice<'_>) {
+        self.memory.borrow_mut().tell(now, notice);
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.memory.borrow().poll_timeout()
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.memory.borrow_mut().handle_timeout(now);
     }
 }

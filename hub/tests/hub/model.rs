@@ -1,12 +1,18 @@
 //! What the hub is to do, as simply as it can be said: lists that are searched from one end to the other, and
 //! [`Pattern::matches`](hubcast_protocol::Pattern::matches) for every subscription on every publication.
 
+mod histories;
+mod presence;
+mod requests;
+
 use crate::alphabet::{Deed, Place, Script};
 use crate::seen::Seen;
-use hubcast_hub::{Input, Publication, SessionId, Settings};
-use hubcast_protocol::event::{Closing, Limits, Pong, Published, Refusal, Subscribed, Unsubscribed, Welcome};
-use hubcast_protocol::request::{Action, Publish, Start, Subscribe};
+use histories::Histories;
+use hubcast_hub::{Identity, Input, SavedHistory, SessionId, Settings};
+use hubcast_protocol::event::{Closing, Limits, Refusal, Welcome};
+use hubcast_protocol::request::{Action, Publish, ReadHistory, Subscribe};
 use hubcast_protocol::{ClientId, CloseCode, ErrorCode, Event, Fault, Refused, Request, RequestId, Target, Topic};
+use presence::Departure;
 use std::time::{Duration, Instant};
 
 /// Everyone who ever was, and everything that somebody listens to.
@@ -15,14 +21,20 @@ pub(crate) struct Model {
     engine: Place,
     peers: Vec<Peer>,
     subscriptions: Vec<(usize, Target)>,
-    /// What an engine elsewhere has not answered, oldest first.
-    open: Vec<(usize, Request)>,
+    watching: Vec<(usize, Topic)>,
+    departures: Vec<Departure>,
+    histories: Histories,
+    /// What an engine elsewhere has not answered, oldest first, and whether a publication had hearers.
+    open: Vec<(usize, Request, bool)>,
 }
 
 struct Peer {
     session: SessionId,
     client: ClientId,
+    identity: Option<Box<Identity>>,
     here: bool,
+    /// Whether it asked so often that it is not listened to any more.
+    cut: bool,
     /// Whether the engine owes it an answer.
     asks: bool,
     /// What it sent and has not been looked at.
@@ -34,28 +46,59 @@ struct Peer {
 impl Model {
     /// The model of a script's hub.
     pub(crate) fn new(script: &Script) -> Self {
-        let (settings, engine) = (script.settings.clone(), script.engine);
-        Self { settings, engine, peers: Vec::new(), subscriptions: Vec::new(), open: Vec::new() }
+        let settings = script.settings.clone();
+        Self {
+            histories: Histories::new(&settings),
+            settings,
+            engine: script.engine,
+            peers: Vec::new(),
+            subscriptions: Vec::new(),
+            watching: Vec::new(),
+            departures: Vec::new(),
+            open: Vec::new(),
+        }
     }
 
-    /// What the hub is to do about this.
-    pub(crate) fn perform(&mut self, now: Instant, deed: &Deed) -> Vec<Seen> {
-        match deed {
+    /// What the hub is to do about this; `kept` are the histories that it has after it.
+    pub(crate) fn perform(&mut self, now: Instant, deed: &Deed, kept: &[SavedHistory]) -> Vec<Seen> {
+        let seen = match deed {
             Deed::Tell(input) => self.hear(now, input),
+            Deed::Wait(_) => {
+                let subscriptions = &self.subscriptions;
+                let in_use = |topic: &Topic| subscriptions.iter().any(|(_, what)| *what == topic.clone().into());
+                self.histories.forget(now, kept, in_use);
+                self.depart(now)
+            }
             Deed::Answer if self.open.is_empty() => Vec::new(),
             Deed::Answer => {
-                let (who, request) = self.open.remove(0);
+                let (who, request, heard) = self.open.remove(0);
                 self.peers[who].asks = false;
-                let mut seen = self.take_effect(who, request);
-                seen.extend(self.read_on(who));
+                let mut seen = self.take_effect(now, who, request, heard);
+                seen.extend(self.read_on(now, who));
                 seen
             }
+            Deed::Restart { kept } => {
+                self.restart(now, *kept);
+                Vec::new()
+            }
+        };
+        Seen::settled(seen)
+    }
+
+    fn restart(&mut self, now: Instant, kept: bool) {
+        self.settings.seed += 1;
+        self.departures.clear();
+        self.open.clear();
+        let fresh = Histories::new(&self.settings);
+        let before = std::mem::replace(&mut self.histories, fresh);
+        if kept {
+            self.histories = before.restored(now, &self.settings);
         }
     }
 
     fn hear(&mut self, now: Instant, input: &Input) -> Vec<Seen> {
         match input {
-            Input::Connect { session, client } => self.connect(now, *session, *client),
+            Input::Connect { session, client, identity } => self.connect(now, *session, *client, identity.clone()),
             Input::Request { session, request } => match self.who(*session) {
                 Some(who) => self.receive(now, who, request.clone()),
                 None => Vec::new(),
@@ -67,20 +110,25 @@ impl Model {
                 }
                 None => Vec::new(),
             },
-            Input::Disconnect { session } => {
-                if let Some(who) = self.who(*session) {
-                    self.peers[who].here = false;
-                    self.subscriptions.retain(|(whose, _)| *whose != who);
-                }
-                Vec::new()
-            }
+            Input::Disconnect { session, lost } => match self.who(*session) {
+                Some(who) => self.disconnect(now, who, *lost),
+                None => Vec::new(),
+            },
             Input::Reply(_) => unreachable!("a script says `Answer`"),
         }
     }
 
-    fn connect(&mut self, now: Instant, session: SessionId, client: ClientId) -> Vec<Seen> {
+    fn connect(
+        &mut self,
+        now: Instant,
+        session: SessionId,
+        client: ClientId,
+        identity: Option<Box<Identity>>,
+    ) -> Vec<Seen> {
         let who = self.peers.len();
-        self.peers.push(Peer { session, client, here: true, asks: false, unread: Vec::new(), busy_until: now });
+        let user = identity.as_ref().map(|identity| identity.user.clone());
+        let (unread, busy_until) = (Vec::new(), now);
+        self.peers.push(Peer { session, client, identity, here: true, cut: false, asks: false, unread, busy_until });
         self.subscriptions.push((who, own_topic(client)));
         let limits = Limits {
             message: self.settings.message as u64,
@@ -88,15 +136,26 @@ impl Model {
             subscriptions: self.settings.limits.subscriptions as u64,
         };
         let server = self.settings.server.clone();
-        let welcome = Welcome { client, user: None, server, ping: self.settings.ping_ms, limits };
-        vec![self.told(who, Event::Welcome(welcome))]
+        vec![self.told(who, Event::Welcome(Welcome { client, user, server, ping: self.settings.ping_ms, limits }))]
+    }
+
+    fn disconnect(&mut self, now: Instant, who: usize, lost: bool) -> Vec<Seen> {
+        self.peers[who].here = false;
+        self.watching.retain(|(whose, _)| *whose != who);
+        let theirs = self.subscriptions.extract_if(.., |(whose, _)| *whose == who);
+        let topics: Vec<_> = theirs.filter_map(|(_, target)| topic_of(target)).collect();
+        topics.into_iter().flat_map(|topic| self.leave(now, who, &topic, lost)).collect()
     }
 
     fn receive(&mut self, now: Instant, who: usize, mut request: Result<Request, Refused>) -> Vec<Seen> {
+        let peer = &mut self.peers[who];
+        if peer.cut {
+            return Vec::new();
+        }
         if let Some(rate) = self.settings.limits.requests_per_second {
-            let peer = &mut self.peers[who];
             let busy_until = peer.busy_until.max(now) + Duration::from_secs(1) / rate;
             if busy_until > now + Duration::from_secs(2) {
+                peer.cut = true;
                 return vec![Seen::Closed { session: peer.session, code: CloseCode::RATE_LIMIT }];
             }
             if busy_until > now + Duration::from_secs(1) {
@@ -105,21 +164,21 @@ impl Model {
             }
             peer.busy_until = busy_until;
         }
-        self.peers[who].unread.push(request);
-        self.read_on(who)
+        peer.unread.push(request);
+        self.read_on(now, who)
     }
 
     /// Goes through what a peer has sent until the engine owes it an answer.
-    fn read_on(&mut self, who: usize) -> Vec<Seen> {
+    fn read_on(&mut self, now: Instant, who: usize) -> Vec<Seen> {
         let mut seen = Vec::new();
         while self.peers[who].here && !self.peers[who].asks && !self.peers[who].unread.is_empty() {
             let request = self.peers[who].unread.remove(0);
-            seen.extend(self.consider(who, request));
+            seen.extend(self.consider(now, who, request));
         }
         seen
     }
 
-    fn consider(&mut self, who: usize, request: Result<Request, Refused>) -> Vec<Seen> {
+    fn consider(&mut self, now: Instant, who: usize, request: Result<Request, Refused>) -> Vec<Seen> {
         let request = match request {
             Ok(request) => request,
             Err(Refused { id, fault }) => return self.refused(who, id, fault.code),
@@ -127,21 +186,35 @@ impl Model {
         if let Err(code) = self.check(who, &request.action) {
             return self.refused(who, request.id, code);
         }
-        let asks_the_engine = matches!(request.action, Action::Publish(_) | Action::Subscribe(_));
+        let (asks_the_engine, heard) = match &request.action {
+            Action::Publish(publish) => (true, self.is_heard(&publish.topic)),
+            Action::Subscribe(_) | Action::History(_) => (true, false),
+            Action::Unsubscribe(_) | Action::Presence(_) | Action::Ping => (false, false),
+        };
         if asks_the_engine && self.engine == Place::Elsewhere {
             self.peers[who].asks = true;
-            self.open.push((who, request));
+            self.open.push((who, request, heard));
             return vec![Seen::Asked];
         }
-        self.take_effect(who, request)
+        self.take_effect(now, who, request, heard)
     }
 
     fn check(&self, who: usize, action: &Action) -> Result<(), ErrorCode> {
         let limits = &self.settings.limits;
+        let own = own_topic(self.peers[who].client);
         match action {
-            Action::Publish(publish) if publish.topic.as_str().len() > limits.topic => Err(ErrorCode::InvalidTopic),
+            Action::Publish(Publish { topic, .. }) | Action::History(ReadHistory { topic, .. })
+                if topic.as_str().len() > limits.topic =>
+            {
+                Err(ErrorCode::InvalidTopic)
+            }
+            Action::Presence(topic) if topic.as_str().len() > limits.topic => Err(ErrorCode::InvalidTopic),
+            Action::History(ReadHistory { topic, .. }) | Action::Presence(topic)
+                if topic.owner().is_some() && own != topic.clone().into() =>
+            {
+                Err(ErrorCode::Forbidden)
+            }
             Action::Subscribe(Subscribe { target, .. }) => {
-                let own = own_topic(self.peers[who].client);
                 let theirs = self.subscriptions.iter().filter(|(whose, what)| *whose == who && *what != own).count();
                 match target {
                     Target::Topic(topic) if topic.as_str().len() > limits.topic => Err(ErrorCode::InvalidTopic),
@@ -152,49 +225,8 @@ impl Model {
                     _ => Ok(()),
                 }
             }
-            Action::History(_) => Err(ErrorCode::NoHistory),
-            Action::Presence(_) => Err(ErrorCode::NoPresence),
-            Action::Publish(_) | Action::Unsubscribe(_) | Action::Ping => Ok(()),
+            _ => Ok(()),
         }
-    }
-
-    /// Does what was asked. Of one who is gone only the publication is left.
-    fn take_effect(&mut self, who: usize, Request { id, action }: Request) -> Vec<Seen> {
-        match action {
-            Action::Publish(publish) => self.publish(who, id, publish),
-            _ if !self.peers[who].here => Vec::new(),
-            Action::Subscribe(Subscribe { target, start, .. }) => {
-                if !self.listens(who, &target) {
-                    self.subscriptions.push((who, target.clone()));
-                }
-                let recovered = matches!(start, Start::After(_) | Start::AfterEach(_)).then_some(false);
-                let about = target.into();
-                let subscribed = Subscribed { id, about, epoch: None, offset: None, recovered, replayed: None };
-                vec![self.told(who, Event::Subscribed(subscribed))]
-            }
-            Action::Unsubscribe(target) => {
-                self.subscriptions.retain(|(whose, what)| *whose != who || *what != target);
-                vec![self.told(who, Event::Unsubscribed(Unsubscribed { id, about: target.into() }))]
-            }
-            Action::Ping => id.map(|id| self.told(who, Event::Pong(Pong { id }))).into_iter().collect(),
-            Action::History(_) | Action::Presence(_) => unreachable!("refused before"),
-        }
-    }
-
-    fn publish(&self, who: usize, id: Option<RequestId>, publish: Publish) -> Vec<Seen> {
-        let Publish { topic, payload, echo, .. } = publish;
-        let hears = |other: usize| self.hears(other, &topic) && (echo || other != who);
-        let hearers = (0..self.peers.len()).filter(|&other| hears(other));
-        let by: Vec<_> = hearers.map(|other| self.peers[other].session).collect();
-        let receivers = by.len() as u64;
-        let mut seen = Vec::new();
-        if !by.is_empty() {
-            seen.push(Seen::heard(Publication::new(topic.clone(), payload, None), by));
-        }
-        if id.is_some() && self.peers[who].here {
-            seen.push(self.told(who, Event::Published(Published { id, topic, offset: None, receivers })));
-        }
-        seen
     }
 
     fn refused(&self, who: usize, id: Option<RequestId>, code: ErrorCode) -> Vec<Seen> {
@@ -213,6 +245,14 @@ impl Model {
         self.subscriptions.iter().any(|(whose, what)| *whose == who && what == target)
     }
 
+    fn is_in_use(&self, topic: &Topic) -> bool {
+        self.subscriptions.iter().any(|(_, what)| *what == topic.clone().into())
+    }
+
+    fn is_heard(&self, topic: &Topic) -> bool {
+        topic.owner().is_none() && (0..self.peers.len()).any(|who| self.hears(who, topic))
+    }
+
     fn hears(&self, who: usize, topic: &Topic) -> bool {
         self.subscriptions.iter().any(|(whose, what)| match what {
             _ if *whose != who => false,
@@ -224,4 +264,12 @@ impl Model {
 
 fn own_topic(client: ClientId) -> Target {
     Target::Topic(client.to_string().into())
+}
+
+/// The public topic that a subscription is to.
+fn topic_of(target: Target) -> Option<Topic> {
+    match target {
+        Target::Topic(topic) if topic.owner().is_none() => Some(topic),
+        _ => None,
+    }
 }

@@ -6,20 +6,27 @@ use crate::driver::{Driver, Scene};
 use crate::model::Model;
 use crate::seen::Seen;
 use hubcast_hub::{Input, Publication, SessionId};
-use hubcast_protocol::{Event, Owner, Target, request::Action};
+use hubcast_protocol::{CloseCode, Event, Owner, Target, request::Action};
 use proptest::prelude::{ProptestConfig, TestCaseError, prop_assert, prop_assert_eq};
 use proptest::test_runner::TestRunner;
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
-type Verdict = Result<(), TestCaseError>;
+pub(crate) type Verdict = Result<(), TestCaseError>;
+
+/// After so long nothing is kept any more, in every rule.
+const LONG: Duration = Duration::from_secs(300);
 
 #[test]
 fn the_hub_does_what_the_model_does() {
     whatever_happens(|script| {
-        let (mut driver, mut model) = (Driver::of(script), Model::new(script));
+        let mut script = script.clone();
+        script.settings.history_max_bytes = usize::MAX;
+        let (mut driver, mut model) = (Driver::of(&script), Model::new(&script));
         for line in &script.lines {
             let Scene { deed, seen } = driver.perform(line);
-            prop_assert_eq!(seen, model.perform(driver.now(), &deed), "after {:?}", deed);
+            let kept = driver.memory().save(driver.now());
+            prop_assert_eq!(seen, model.perform(driver.now(), &deed, &kept), "after {:?}", deed);
         }
         Ok(())
     });
@@ -28,12 +35,18 @@ fn the_hub_does_what_the_model_does() {
 #[test]
 fn every_numbered_request_is_answered_once() {
     whatever_happens(|script| {
-        let (mut here, mut open) = (HashSet::new(), Vec::new());
+        let (mut here, mut cut, mut open) = (HashSet::new(), HashSet::new(), Vec::new());
         for Scene { deed, seen } in Driver::play(script) {
             follow(&mut here, &deed);
+            cut.extend(seen.iter().filter_map(cut_off));
             match deed {
-                Deed::Tell(Input::Disconnect { session }) => open.retain(|(whose, _)| *whose != session),
-                Deed::Tell(Input::Request { session, request }) if here.contains(&session) && !is_cut(&seen) => {
+                Deed::Tell(Input::Disconnect { session, .. }) => {
+                    cut.remove(&session);
+                    open.retain(|(whose, _)| *whose != session);
+                }
+                Deed::Tell(Input::Request { session, request })
+                    if here.contains(&session) && !cut.contains(&session) =>
+                {
                     let id = request.map_or_else(|refused| refused.id, |request| request.id);
                     open.extend(id.map(|id| (session, id)));
                 }
@@ -60,7 +73,8 @@ fn without_an_id_only_errors_subscribed_and_unsubscribed_come_back() {
                 let expected = match deed {
                     Deed::Tell(Input::Connect { .. }) => matches!(event, Event::Welcome(_)),
                     Deed::Tell(Input::SendAway { .. }) => matches!(event, Event::Closing(_)),
-                    _ => matches!(event, Event::Error(_) | Event::Subscribed(_) | Event::Unsubscribed(_)),
+                    Deed::Wait(_) | Deed::Tell(Input::Disconnect { .. }) => matches!(event, Event::Leave(_)),
+                    _ => is_an_answer(event) || is_about_others(event),
                 };
                 prop_assert!(expected, "{:?} after {:?}", event, deed);
             }
@@ -75,7 +89,7 @@ fn a_session_hears_exactly_what_it_was_told_it_is_subscribed_to() {
         let silent = publishers_without_echo(script);
         let mut told: Vec<(SessionId, Target)> = Vec::new();
         for Scene { deed, seen } in Driver::play(script) {
-            if let Deed::Tell(Input::Disconnect { session }) = deed {
+            if let Deed::Tell(Input::Disconnect { session, .. }) = deed {
                 told.retain(|(whose, _)| *whose != session);
             }
             for seen in seen {
@@ -106,7 +120,7 @@ fn nobody_has_more_subscriptions_than_the_limit() {
     whatever_happens(|script| {
         let mut told: HashSet<(SessionId, Target)> = HashSet::new();
         for Scene { deed, seen } in Driver::play(script) {
-            if let Deed::Tell(Input::Disconnect { session }) = deed {
+            if let Deed::Tell(Input::Disconnect { session, .. }) = deed {
                 told.retain(|(whose, _)| *whose != session);
             }
             for seen in seen {
@@ -148,8 +162,8 @@ fn a_private_topic_is_heard_by_its_owner_alone() {
         let mut owners = HashMap::new();
         for scene in Driver::play(script) {
             match scene.deed {
-                Deed::Tell(Input::Connect { session, client }) => _ = owners.insert(client, session),
-                Deed::Tell(Input::Disconnect { session }) => owners.retain(|_, owner| *owner != session),
+                Deed::Tell(Input::Connect { session, client, .. }) => _ = owners.insert(client, session),
+                Deed::Tell(Input::Disconnect { session, .. }) => owners.retain(|_, owner| *owner != session),
                 _ => {}
             }
             for (publication, by) in deliveries(&scene) {
@@ -184,11 +198,14 @@ fn nothing_is_left_after_everyone_has_gone() {
         let mut driver = Driver::of(script);
         script.lines.iter().for_each(|line| _ = driver.perform(line));
         for session in (0..SESSIONS).map(SessionId) {
-            prop_assert_eq!(driver.tell(Input::Disconnect { session }), []);
+            driver.tell(Input::Disconnect { session, lost: true });
         }
         while driver.is_waiting() {
             prop_assert_eq!(driver.answer(), [], "an answer that nobody waits for any more");
         }
+        prop_assert_eq!(driver.wait(LONG), []);
+        prop_assert_eq!((driver.memory().histories(), driver.memory().history_bytes()), (0, 0));
+        prop_assert_eq!(driver.hub().poll_timeout(), None, "nothing is due any more");
         prop_assert!(driver.hub().is_empty(), "{:?}", driver.hub());
         Ok(())
     });
@@ -208,8 +225,9 @@ fn the_same_inputs_have_the_same_effects() {
 }
 
 /// Tries a property on many scripts, and on ever shorter ones once it has failed.
-fn whatever_happens(property: impl Fn(&Script) -> Verdict) {
-    let config = ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() };
+pub(crate) fn whatever_happens(property: impl Fn(&Script) -> Verdict) {
+    let usual = ProptestConfig::default();
+    let config = ProptestConfig { cases: 2 * usual.cases, failure_persistence: None, ..usual };
     let outcome = TestRunner::new(config).run(&script(), |script| property(&script));
     if let Err(failure) = outcome {
         panic!("{failure}");
@@ -217,10 +235,10 @@ fn whatever_happens(property: impl Fn(&Script) -> Verdict) {
 }
 
 /// Keeps track of who is connected.
-fn follow(here: &mut HashSet<SessionId>, deed: &Deed) {
+pub(crate) fn follow(here: &mut HashSet<SessionId>, deed: &Deed) {
     match deed {
         Deed::Tell(Input::Connect { session, .. }) => _ = here.insert(*session),
-        Deed::Tell(Input::Disconnect { session }) => _ = here.remove(session),
+        Deed::Tell(Input::Disconnect { session, .. }) => _ = here.remove(session),
         _ => {}
     }
 }
@@ -244,7 +262,7 @@ fn listeners(subscriptions: &[(SessionId, Target)], publication: &Publication) -
 
 /// Who does not want to hear which of its messages; no two messages of a script are the same.
 fn publishers_without_echo(script: &Script) -> HashMap<String, SessionId> {
-    let requests = script.lines.iter().filter_map(|line| match &line.deed {
+    let requests = script.lines.iter().filter_map(|line| match line {
         Deed::Tell(Input::Request { session, request: Ok(request) }) => Some((*session, &request.action)),
         _ => None,
     });
@@ -259,7 +277,18 @@ fn is_public(target: &Target) -> bool {
     !matches!(target, Target::Topic(topic) if topic.owner().is_some())
 }
 
-/// Whether somebody asked so often that there is no answer any more.
-fn is_cut(seen: &[Seen]) -> bool {
-    seen.iter().any(|seen| matches!(seen, Seen::Closed { .. }))
+fn is_an_answer(event: &Event) -> bool {
+    matches!(event, Event::Error(_) | Event::Subscribed(_) | Event::Unsubscribed(_))
+}
+
+fn is_about_others(event: &Event) -> bool {
+    matches!(event, Event::Join(_) | Event::Leave(_) | Event::Gap(_))
+}
+
+/// Who asked so often that there is no answer any more.
+fn cut_off(seen: &Seen) -> Option<SessionId> {
+    match seen {
+        Seen::Closed { session, code: CloseCode::RATE_LIMIT } => Some(*session),
+        _ => None,
+    }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 fn a_session_is_welcomed_with_its_id_and_the_limits() {
     let mut stage = Stage::with(Settings { server: "hubcast/x".into(), ..Settings::default() }, Place::Embedded);
     let (session, client) = (SessionId(1), ClientId::from_random([7; 16]));
-    stage.tell(Input::Connect { session, client });
+    stage.tell(Input::connect(session, client));
     let welcome = concat!(
         r#"{"event":"welcome","client":"07070707-0707-4707-8707-070707070707","server":"hubcast/x","ping":25000,"#,
         r#""limits":{"message":65536,"topic":1024,"subscriptions":1000}}"#
@@ -152,6 +152,7 @@ fn who_asks_too_often_is_refused_then_closed_and_who_slows_down_goes_on() {
         }
     }
     assert_eq!(stage.answer(ada, ping), ["close 4003 too many requests"]);
+    assert_eq!(stage.answer(ada, ping), [""; 0], "once");
     stage.wait(Duration::from_millis(1500));
     assert_eq!(stage.answer(bob, ping), [r#"{"event":"pong","id":1}"#]);
     stage.ends();
@@ -172,7 +173,7 @@ fn who_is_sent_away_is_told_when_to_come_back_before_the_close() {
 
 #[test]
 fn requests_behind_an_open_question_wait_and_are_answered_in_order() {
-    let mut stage = Stage::with(Settings::default(), Place::Elsewhere);
+    let mut stage = Stage::forgetful(Place::Elsewhere);
     let ada = stage.connect();
     stage.says(ada, r#"{"id":1,"action":"subscribe","topic":"a"}"#);
     stage.says(ada, r#"{"id":2,"action":"ping"}"#);
@@ -195,7 +196,7 @@ fn requests_behind_an_open_question_wait_and_are_answered_in_order() {
 
 #[test]
 fn an_answer_to_one_who_has_gone_delivers_and_does_not_reach_who_has_the_name_now() {
-    let mut stage = Stage::with(Settings::default(), Place::Elsewhere);
+    let mut stage = Stage::forgetful(Place::Elsewhere);
     let [ada, bob] = [(); 2].map(|()| stage.connect());
     stage.says(bob, r#"{"action":"subscribe","topic":"a"}"#);
     stage.engine_answers();
@@ -203,7 +204,7 @@ fn an_answer_to_one_who_has_gone_delivers_and_does_not_reach_who_has_the_name_no
     stage.says(ada, r#"{"id":1,"action":"publish","topic":"a"}"#);
     stage.says(ada, r#"{"id":2,"action":"publish","topic":"a"}"#);
     stage.disconnect(ada);
-    stage.tell(Input::Connect { session: ada, client: ClientId::from_random([7; 16]) });
+    stage.tell(Input::connect(ada, ClientId::from_random([7; 16])));
     stage.hears(ada);
     stage.engine_answers();
     assert_eq!(stage.hears(bob), [r#"{"event":"message","topic":"a","message":""}"#]);

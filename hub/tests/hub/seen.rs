@@ -1,20 +1,24 @@
 //! Effects without what is only for people or in no particular order.
 
 use hubcast_hub::{Effect, Effects, Publication, SessionId};
-use hubcast_protocol::{CloseCode, Event, RequestId};
+use hubcast_protocol::{ClientId, CloseCode, Event, RequestId, Topic};
 
 /// One effect.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Seen {
     Told {
         session: SessionId,
-        /// A refusal is without its reason.
+        /// A refusal is without its reason, and presence in the order of the clients.
         event: Event,
     },
     Heard {
         publication: Publication,
         /// In rising order; a session that would hear it twice is in it twice.
         by: Vec<SessionId>,
+    },
+    Replayed {
+        session: SessionId,
+        missed: Vec<Publication>,
     },
     Closed {
         session: SessionId,
@@ -27,13 +31,23 @@ pub(crate) enum Seen {
 impl Seen {
     /// Everything in the effects, in order.
     pub(crate) fn all(effects: &Effects) -> Vec<Self> {
-        effects.iter().map(|effect| Self::of(effect, effects)).collect()
+        Self::settled(effects.iter().map(|effect| Self::of(effect, effects)).collect())
+    }
+
+    /// The same with neighbouring joins and leaves in one order: who is told first is nobody's business.
+    pub(crate) fn settled(mut list: Vec<Self>) -> Vec<Self> {
+        for run in list.chunk_by_mut(|one, next| one.about_a_member().is_some() && next.about_a_member().is_some()) {
+            run.sort_by_key(Self::about_a_member);
+        }
+        list
     }
 
     /// Tells a session something.
     pub(crate) fn told(session: SessionId, mut event: Event) -> Self {
-        if let Event::Error(refusal) = &mut event {
-            refusal.reason = "".into();
+        match &mut event {
+            Event::Error(refusal) => refusal.reason = "".into(),
+            Event::Presence(presence) => presence.clients.sort_by_key(|present| present.client),
+            _ => {}
         }
         Self::Told { session, event }
     }
@@ -47,7 +61,9 @@ impl Seen {
     /// Whom it concerns.
     pub(crate) fn sessions(&self) -> &[SessionId] {
         match self {
-            Self::Told { session, .. } | Self::Closed { session, .. } => std::slice::from_ref(session),
+            Self::Told { session, .. } | Self::Replayed { session, .. } | Self::Closed { session, .. } => {
+                std::slice::from_ref(session)
+            }
             Self::Heard { by, .. } => by,
             Self::Asked => &[],
         }
@@ -73,6 +89,16 @@ impl Seen {
         }
     }
 
+    /// Of a join or a leave: who is told, where and of whom.
+    fn about_a_member(&self) -> Option<(SessionId, Topic, ClientId)> {
+        match self {
+            Self::Told { session, event: Event::Join(member) | Event::Leave(member) } => {
+                Some((*session, member.topic.clone(), member.client))
+            }
+            _ => None,
+        }
+    }
+
     fn of(effect: &Effect, effects: &Effects) -> Self {
         match effect {
             Effect::Send { session, event } => Self::told(*session, (**event).clone()),
@@ -80,6 +106,7 @@ impl Seen {
                 let by = effects.receivers(receivers).iter().map(|receiver| receiver.session);
                 Self::heard(publication.clone(), by.collect())
             }
+            Effect::Replay { session, missed } => Self::Replayed { session: *session, missed: missed.clone() },
             Effect::Close { session, code, .. } => Self::Closed { session: *session, code: *code },
             Effect::Ask(_) => Self::Asked,
         }

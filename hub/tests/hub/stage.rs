@@ -2,8 +2,13 @@
 
 use crate::alphabet::Place;
 use crate::driver::Driver;
-use hubcast_hub::{Effect, Input, SessionId, Settings};
-use hubcast_protocol::{ClientId, CloseCode, typed};
+use hubcast_hub::{
+    Effect, HistoryRule, Identity, Input, Keep, Keeps, Memory, Publication, Rule, Rules, SavedHistory, SessionId,
+    Settings,
+};
+use hubcast_protocol::event::Subscribed;
+use hubcast_protocol::{ClientId, CloseCode, Event, Position, typed};
+use std::cell::Ref;
 use std::{collections::HashMap, time::Duration};
 
 /// Who is on, and the frames that each has not looked at yet.
@@ -14,9 +19,14 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// A hub as it comes.
+    /// A hub whose topics keep nothing.
     pub(crate) fn new() -> Self {
-        Self::with(Settings::default(), Place::Embedded)
+        Self::forgetful(Place::Embedded)
+    }
+
+    /// The same, and maybe its engine elsewhere.
+    pub(crate) fn forgetful(engine: Place) -> Self {
+        Self::with(keeping(Keeps { history: None, ..Keeps::default() }), engine)
     }
 
     /// A hub with other settings, or with its engine elsewhere.
@@ -28,9 +38,34 @@ impl Stage {
     pub(crate) fn connect(&mut self) -> SessionId {
         self.names += 1;
         let session = SessionId(self.names);
-        self.tell(Input::Connect { session, client: id_of(session) });
+        self.tell(Input::connect(session, id_of(session)));
         self.hears(session);
         session
+    }
+
+    /// The same, of a user.
+    pub(crate) fn connect_as(&mut self, user: &str) -> SessionId {
+        self.names += 1;
+        let session = SessionId(self.names);
+        let identity = Some(Box::new(Identity { user: user.into(), info: None }));
+        self.tell(Input::Connect { session, client: id_of(session), identity });
+        self.hears(session);
+        session
+    }
+
+    /// Where a topic with history stands, as somebody who then listens to it is told.
+    pub(crate) fn position(&mut self, session: SessionId, topic: &str) -> Position {
+        self.says(session, &format!(r#"{{"action":"subscribe","topic":"{topic}"}}"#));
+        self.hears(session);
+        let told = self.driver.effects().iter().find_map(|effect| match effect {
+            Effect::Send { event, .. } => match &**event {
+                Event::Subscribed(Subscribed { epoch, offset, .. }) => epoch.zip(*offset),
+                _ => None,
+            },
+            _ => None,
+        });
+        let (epoch, offset) = told.expect("a topic with history");
+        Position { epoch, offset }
     }
 
     /// A frame comes.
@@ -51,7 +86,18 @@ impl Stage {
 
     /// The connection is gone.
     pub(crate) fn disconnect(&mut self, session: SessionId) {
-        self.tell(Input::Disconnect { session });
+        self.tell(Input::Disconnect { session, lost: false });
+    }
+
+    /// The connection is gone, and nobody said goodbye.
+    pub(crate) fn loses(&mut self, session: SessionId) {
+        self.tell(Input::Disconnect { session, lost: true });
+    }
+
+    /// Another process takes over, with the histories of this one or without.
+    pub(crate) fn restart(&mut self, kept: bool) {
+        self.driver.restart(kept);
+        self.frames.clear();
     }
 
     /// The server wants the session gone.
@@ -75,6 +121,19 @@ impl Stage {
     /// Time passes.
     pub(crate) fn wait(&mut self, time: Duration) {
         self.driver.wait(time);
+        self.deal_out();
+    }
+
+    /// The engine as it stands.
+    pub(crate) fn memory(&self) -> Ref<'_, Memory> {
+        self.driver.memory()
+    }
+
+    /// The histories as another process would get them, by topic.
+    pub(crate) fn saved(&self) -> Vec<SavedHistory> {
+        let mut saved = self.memory().save(self.driver.now());
+        saved.sort_by(|one, other| one.topic.cmp(&other.topic));
+        saved
     }
 
     /// Everyone goes, and nothing may be left.
@@ -85,7 +144,10 @@ impl Stage {
         while self.driver.is_waiting() {
             self.engine_answers();
         }
+        self.driver.wait(Duration::from_secs(600));
         assert!(self.driver.hub().is_empty(), "{:?}", self.driver.hub());
+        assert_eq!((self.memory().histories(), self.memory().history_bytes()), (0, 0));
+        assert_eq!(self.driver.hub().poll_timeout(), None);
     }
 
     fn deal_out(&mut self) {
@@ -95,10 +157,14 @@ impl Stage {
             match effect {
                 Effect::Send { session, event } => write(*session, typed::encode(event)),
                 Effect::Deliver { publication, receivers } => {
-                    let (topic, payload) = (publication.topic(), publication.payload());
-                    let frame = typed::encode_message(topic, publication.position(), payload);
+                    let frame = frame(publication);
                     for receiver in effects.receivers(receivers) {
                         write(receiver.session, frame.clone());
+                    }
+                }
+                Effect::Replay { session, missed } => {
+                    for publication in missed {
+                        write(*session, frame(publication));
                     }
                 }
                 Effect::Close { session, code, reason } => write(*session, format!("close {code} {reason}")),
@@ -106,6 +172,22 @@ impl Stage {
             }
         }
     }
+}
+
+/// Settings under which every open topic keeps this.
+pub(crate) fn keeping(keeps: Keeps) -> Settings {
+    let all = Rule { matches: ">".parse().expect("a pattern"), keeps };
+    Settings { rules: Rules { list: vec![all] }, ..Settings::default() }
+}
+
+/// A hub whose topics keep so many publications for two minutes.
+pub(crate) fn small(size: usize, keep: Keep) -> Settings {
+    let history = Some(HistoryRule { size, ttl: Duration::from_secs(120), keep });
+    keeping(Keeps { history, ..Keeps::default() })
+}
+
+fn frame(publication: &Publication) -> String {
+    typed::encode_message(publication.topic(), publication.position(), publication.payload())
 }
 
 /// The id of a stage's session, which is its private topic.

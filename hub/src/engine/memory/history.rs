@@ -10,6 +10,7 @@ use std::time::Instant;
 #[derive(Debug)]
 pub(super) struct History {
     topic: Topic,
+    rule: HistoryRule,
     epoch: Epoch,
     /// The last offset given; those of `entries` are the last so many up to it.
     last: u64,
@@ -17,7 +18,7 @@ pub(super) struct History {
     bytes: usize,
     /// Whether somebody listens to the topic itself.
     pub(super) in_use: bool,
-    /// When it was last used: listened to or published to.
+    /// When it was last of use to somebody: listened to, or published to for those who listen.
     used_at: Instant,
     planned: Option<Instant>,
 }
@@ -29,13 +30,10 @@ struct Entry {
 }
 
 impl History {
-    pub(super) fn new(now: Instant, topic: Topic, epoch: Epoch) -> Self {
-        Self { topic, epoch, last: 0, entries: VecDeque::new(), bytes: 0, in_use: false, used_at: now, planned: None }
-    }
-
-    /// A history that another process kept, before its publications are pushed again.
-    pub(super) fn restored(now: Instant, topic: Topic, epoch: Epoch, before_first: u64) -> Self {
-        Self { last: before_first, ..Self::new(now, topic, epoch) }
+    /// A history that begins after an offset: 0, unless another process kept what was before.
+    pub(super) fn new(now: Instant, topic: Topic, rule: HistoryRule, epoch: Epoch, last: u64) -> Self {
+        let entries = VecDeque::new();
+        Self { topic, rule, epoch, last, entries, bytes: 0, in_use: false, used_at: now, planned: None }
     }
 
     pub(super) fn topic(&self) -> &Topic {
@@ -51,9 +49,10 @@ impl History {
         Position { epoch: self.epoch, offset: self.last + 1 }
     }
 
-    /// Bytes that it takes, with what it costs by itself.
+    /// Bytes that can be given back: what was published and, unless somebody listens, what it costs by itself.
     pub(super) fn bytes(&self) -> usize {
-        self.bytes + HISTORY_COST + self.topic.as_str().len()
+        let itself = if self.in_use { 0 } else { HISTORY_COST + self.topic.as_str().len() };
+        self.bytes + itself
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -66,18 +65,17 @@ impl History {
     }
 
     /// Adds the publication at the next position.
-    pub(super) fn push(&mut self, at: Instant, publication: Publication, rule: &HistoryRule) {
+    pub(super) fn push(&mut self, at: Instant, publication: Publication) {
         self.last += 1;
-        self.used_at = at;
         self.bytes += cost(&publication);
         self.entries.push_back(Entry { at, publication });
-        self.trim(at, rule);
+        self.trim(at);
     }
 
     /// Drops what is too much or too old.
-    pub(super) fn trim(&mut self, now: Instant, rule: &HistoryRule) {
+    pub(super) fn trim(&mut self, now: Instant) {
         while let Some(oldest) = self.entries.front()
-            && (self.entries.len() > rule.size || oldest.at + rule.ttl <= now)
+            && (self.entries.len() > self.rule.size || oldest.at + self.rule.ttl <= now)
         {
             self.drop_oldest();
         }
@@ -89,6 +87,14 @@ impl History {
         }
         if self.entries.is_empty() {
             self.entries = VecDeque::new();
+        }
+    }
+
+    /// Notes that somebody hears what is published, or nobody. What nobody hears does not make a history last that
+    /// nobody uses any more.
+    pub(super) fn touch(&mut self, now: Instant, heard: bool) {
+        if heard || self.rule.keep == Keep::Always {
+            self.used_at = now;
         }
     }
 
@@ -118,26 +124,31 @@ impl History {
     }
 
     /// Whether nobody could resume from it any more.
-    pub(super) fn is_over(&self, now: Instant, rule: &HistoryRule) -> bool {
-        let unused = !self.in_use && self.used_at + rule.ttl <= now;
-        unused && (rule.keep == Keep::InUse || self.is_empty())
+    pub(super) fn is_over(&self, now: Instant) -> bool {
+        let unused = !self.in_use && self.used_at + self.rule.ttl <= now;
+        unused && (self.rule.keep == Keep::InUse || self.is_empty())
     }
 
     /// Plans a look-over, not before `earliest`, unless there is one planned; says when the new one is.
-    pub(super) fn plan(&mut self, earliest: Instant, rule: &HistoryRule) -> Option<Instant> {
-        let oldest = self.entries.front().map(|entry| entry.at);
-        let unused = (!self.in_use).then_some(self.used_at);
-        let at = oldest.into_iter().chain(unused).min()? + rule.ttl;
+    pub(super) fn plan(&mut self, earliest: Instant) -> Option<Instant> {
         if self.planned.is_some() {
             return None;
         }
+        let oldest = self.entries.front().map(|entry| entry.at);
+        let unused = (!self.in_use).then_some(self.used_at);
+        let at = oldest.into_iter().chain(unused).min()? + self.rule.ttl;
         self.planned = Some(at.max(earliest));
         self.planned
     }
 
-    /// Whether a look-over was planned for this time; it is no longer.
-    pub(super) fn take_plan(&mut self, at: Instant) -> bool {
-        self.planned.take_if(|planned| *planned == at).is_some()
+    /// When it is to be looked over.
+    pub(super) fn planned(&self) -> Option<Instant> {
+        self.planned
+    }
+
+    /// Notes that it is looked over now.
+    pub(super) fn take_plan(&mut self) {
+        self.planned = None;
     }
 }
 

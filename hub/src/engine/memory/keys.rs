@@ -1,6 +1,7 @@
 //! Idempotency keys that were used.
 
 use crate::engine::Outcome;
+use crate::sparse::release_map;
 use hubcast_protocol::Topic;
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -36,6 +37,11 @@ impl Keys {
         }
     }
 
+    /// When the oldest key's window is over.
+    pub(super) fn next(&self) -> Option<Instant> {
+        self.order.front().map(|(until, ..)| *until)
+    }
+
     /// Forgets keys whose window is over, up to the first one whose window is not.
     pub(super) fn expire(&mut self, now: Instant) {
         while self.order.front().is_some_and(|(until, ..)| *until <= now) {
@@ -49,9 +55,44 @@ impl Keys {
         // It may have been used again since its window was over.
         if self.outcomes.get(&used).is_some_and(|remembered| remembered.until == until) {
             self.outcomes.remove(&used);
+            release_map(&mut self.outcomes);
         }
     }
 }
 
 /// Keys that are remembered at once.
 const MOST: usize = 65_536;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIRST: Outcome = Outcome { offset: None, receivers: 1 };
+    const SECOND: Outcome = Outcome { offset: None, receivers: 2 };
+
+    #[test]
+    fn a_key_that_is_used_again_is_not_forgotten_with_its_first_use() {
+        let (mut keys, start, second) = (Keys::default(), Instant::now(), Duration::from_secs(1));
+        let (long, short) = (Topic::from("long"), Topic::from("short"));
+        keys.remember(start, long.clone(), "k".into(), FIRST, 5 * second);
+        keys.remember(start, short.clone(), "k".into(), FIRST, second);
+        assert_eq!(keys.find(start + second, &short, "k"), None);
+        keys.remember(start + 4 * second, short.clone(), "k".into(), SECOND, 2 * second);
+        keys.expire(start + 5 * second);
+        assert_eq!(keys.find(start + 5 * second, &long, "k"), None);
+        assert_eq!(keys.find(start + 5 * second, &short, "k"), Some(SECOND));
+        keys.expire(start + 6 * second);
+        assert!(keys.outcomes.is_empty() && keys.next().is_none());
+    }
+
+    #[test]
+    fn so_many_keys_are_remembered_and_the_oldest_are_forgotten_first() {
+        let (mut keys, now, topic) = (Keys::default(), Instant::now(), Topic::from("t"));
+        for number in 0..=MOST {
+            keys.remember(now, topic.clone(), number.to_string().into(), FIRST, Duration::from_secs(1));
+        }
+        assert_eq!((keys.outcomes.len(), keys.order.len()), (MOST, MOST));
+        assert_eq!(keys.find(now, &topic, "0"), None);
+        assert_eq!(keys.find(now, &topic, "1"), Some(FIRST));
+    }
+}

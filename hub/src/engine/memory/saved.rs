@@ -1,6 +1,6 @@
 //! Histories on their way out of a process and into the next one.
 
-use super::{History, Memory, history_rule};
+use super::{History, Memory};
 use crate::Publication;
 use hubcast_protocol::{Epoch, Payload, Position, Topic};
 use std::time::{Duration, Instant};
@@ -35,16 +35,15 @@ impl Memory {
     pub fn restore(&mut self, now: Instant, saved: SavedHistory) {
         let SavedHistory { topic, epoch, last, entries } = saved;
         let Some(before_first) = last.checked_sub(entries.len() as u64) else { return };
-        if self.by_topic.contains_key(&topic) || self.rules.of(&topic).history.is_none() {
+        let Some(rule) = self.rules.of(&topic).history.clone() else { return };
+        if self.by_topic.contains_key(&topic) {
             return;
         }
-        let rule = history_rule(&self.rules, &topic);
-        let mut history = History::restored(now, topic.clone(), epoch, before_first);
+        let mut history = History::new(now, topic.clone(), rule, epoch, before_first);
         for (age, payload) in entries {
             let publication = Publication::new(topic.clone(), payload, Some(history.next_position()));
-            history.push(now.checked_sub(age).unwrap_or(now), publication, &rule);
+            history.push(now.checked_sub(age).unwrap_or(now), publication);
         }
-        history.release(now);
         let id = self.histories.insert(history);
         self.by_topic.insert(topic, id);
         self.settle(now, id);

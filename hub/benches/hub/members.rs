@@ -1,0 +1,29 @@
+//! What it costs to join a topic with presence and to leave it, among ten members and among ten thousand: the same,
+//! as long as nobody asks to be told.
+
+use crate::crowd::{Crowd, subscribe, unsubscribe};
+use criterion::{BenchmarkId, Criterion};
+use hubcast_hub::{Keeps, PresenceRule};
+use hubcast_protocol::Topic;
+use std::time::Duration;
+
+/// One session joins and leaves among others.
+pub(crate) fn come_and_go(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("join and leave among members");
+    let presence = Some(PresenceRule { events: true, grace: Duration::from_secs(5) });
+    for members in [10, 10_000] {
+        let mut crowd = Crowd::keeping(Keeps { presence: presence.clone(), ..Keeps::default() });
+        for _ in 0..members {
+            let session = crowd.connect();
+            crowd.tell(subscribe(session, Topic::from("room")));
+        }
+        let guest = crowd.connect();
+        let (join, leave) = (subscribe(guest, Topic::from("room")), unsubscribe(guest, Topic::from("room")));
+        group.bench_function(BenchmarkId::from_parameter(members), |bencher| {
+            bencher.iter(|| {
+                crowd.tell(join.clone());
+                crowd.tell(leave.clone());
+            });
+        });
+    }
+}

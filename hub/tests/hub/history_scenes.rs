@@ -1,0 +1,173 @@
+//! Histories and idempotency keys, as transcripts.
+
+use crate::alphabet::Place;
+use crate::frames::{json, message, recover, subscribed};
+use crate::stage::{Stage, keeping, small};
+use hubcast_hub::{Hub, Keep, Keeps, SavedHistory, Settings};
+use hubcast_protocol::{Position, Topic};
+use std::time::{Duration, Instant};
+
+#[test]
+fn a_history_answered_from_elsewhere_is_told_the_same() {
+    let mut stage = Stage::with(Settings::default(), Place::Elsewhere);
+    let ada = stage.connect();
+    stage.says(ada, r#"{"action":"subscribe","topic":"a"}"#);
+    stage.says(ada, r#"{"action":"publish","topic":"a","message":"one"}"#);
+    stage.says(ada, r#"{"id":1,"action":"history","topic":"a"}"#);
+    (0..3).for_each(|_| stage.engine_answers());
+    let [_, _, history] = &stage.hears(ada)[..] else { panic!("subscribed, the message, the history") };
+    assert!(history.ends_with(r#""offset":1,"messages":[{"offset":1,"message":"one"}]}"#), "{history}");
+    stage.ends();
+}
+
+#[test]
+fn who_goes_while_a_question_is_open_leaves_no_history_in_use() {
+    let mut stage = Stage::with(Settings::default(), Place::Elsewhere);
+    let ada = stage.connect();
+    stage.says(ada, r#"{"action":"subscribe","topic":"a"}"#);
+    stage.disconnect(ada);
+    stage.engine_answers();
+    stage.ends();
+}
+
+#[test]
+fn publication_to_a_topic_nobody_uses_leaves_nothing_behind() {
+    let mut stage = Stage::with(Settings::default(), Place::Embedded);
+    let ada = stage.connect();
+    let published = stage.answer(ada, r#"{"id":1,"action":"publish","topic":"world"}"#);
+    assert_eq!(published, [r#"{"event":"published","id":1,"topic":"world","receivers":0}"#]);
+    assert_eq!(stage.memory().histories(), 0);
+    let refused = stage.answer(ada, r#"{"id":2,"action":"history","topic":"world"}"#);
+    assert!(refused[0].contains(r#""code":"no_history""#), "{refused:?}");
+    stage.ends();
+}
+
+#[test]
+fn history_outlives_its_last_subscriber_by_its_ttl() {
+    let mut stage = Stage::with(Settings::default(), Place::Embedded);
+    let ada = stage.connect();
+    stage.position(ada, "world");
+    stage.wait(Duration::from_secs(600));
+    assert_eq!(stage.memory().histories(), 1, "in use, however quiet");
+    stage.says(ada, r#"{"action":"unsubscribe","topic":"world"}"#);
+    stage.wait(Duration::from_secs(119));
+    assert_eq!(stage.memory().histories(), 1);
+    stage.wait(Duration::from_secs(2));
+    assert_eq!((stage.memory().histories(), stage.memory().history_bytes()), (0, 0));
+    stage.ends();
+}
+
+#[test]
+fn history_that_nobody_uses_does_not_live_on_what_nobody_hears() {
+    let mut stage = Stage::with(Settings::default(), Place::Embedded);
+    let ada = stage.connect();
+    stage.position(ada, "world");
+    stage.says(ada, r#"{"action":"unsubscribe","topic":"world"}"#);
+    for _ in 0..3 {
+        stage.wait(Duration::from_secs(50));
+        stage.says(ada, r#"{"action":"publish","topic":"world"}"#);
+    }
+    assert_eq!(stage.memory().histories(), 0);
+    stage.ends();
+}
+
+#[test]
+fn the_history_unused_longest_makes_room_and_its_epoch_goes_with_it() {
+    let mut stage = Stage::with(Settings { history_max_bytes: 1000, ..small(9, Keep::Always) }, Place::Embedded);
+    let ada = stage.connect();
+    for topic in ["one", "two", "three"] {
+        stage.says(ada, &format!(r#"{{"action":"publish","topic":"{topic}","message":"{}"}}"#, "x".repeat(100)));
+    }
+    let left: Vec<_> = stage.saved().into_iter().map(|saved| saved.topic).collect();
+    assert_eq!(left, ["three", "two"].map(Topic::from));
+    assert!(stage.memory().history_bytes() <= 1000);
+    stage.ends();
+}
+
+#[test]
+fn history_is_read_forward_from_a_position_and_back_from_the_end() {
+    let mut stage = Stage::with(small(9, Keep::Always), Place::Embedded);
+    let ada = stage.connect();
+    let at = stage.position(ada, "world");
+    stage.says(ada, r#"{"action":"unsubscribe","topic":"world"}"#);
+    (0..4).for_each(|_| stage.says(ada, r#"{"action":"publish","topic":"world"}"#));
+    stage.hears(ada);
+    let mut read = |rest: &str| {
+        let reply = stage.answer(ada, &format!(r#"{{"id":1,"action":"history","topic":"world"{rest}}}"#));
+        let head =
+            format!(r#"{{"event":"history","id":1,"topic":"world","epoch":"{}","offset":4,"messages":["#, at.epoch);
+        let messages = reply[0].strip_prefix(&head).unwrap_or_else(|| panic!("{reply:?}"));
+        let offsets = messages.split(r#""offset":"#).skip(1).map(|message| message[..1].to_owned());
+        offsets.collect::<String>()
+    };
+    assert_eq!(read(""), "1234");
+    assert_eq!(read(r#","limit":2"#), "34");
+    assert_eq!(read(&format!(r#","limit":2,"since":{}"#, json(Position { offset: 1, ..at }))), "23");
+    assert_eq!(read(r#","limit":1,"since":{"epoch":"k3Jx9a","offset":1}"#), "4");
+    stage.ends();
+}
+
+#[test]
+fn a_publication_with_a_key_is_delivered_once_in_the_window_and_answered_the_same() {
+    let mut stage = Stage::with(Settings::default(), Place::Embedded);
+    let [ada, bob] = [(); 2].map(|()| stage.connect());
+    stage.position(bob, "world");
+    let publish = r#"{"id":1,"action":"publish","topic":"world","message":"paid","key":"order-17"}"#;
+    let first = stage.answer(ada, publish);
+    assert_eq!(first, [r#"{"event":"published","id":1,"topic":"world","offset":1,"receivers":1}"#]);
+    assert_eq!(stage.hears(bob).len(), 1);
+    stage.loses(ada);
+    let ada = stage.connect();
+    assert_eq!(stage.answer(ada, publish), first);
+    assert_eq!(stage.hears(bob), [""; 0]);
+    let other = stage.answer(ada, r#"{"id":1,"action":"publish","topic":"other","key":"order-17"}"#);
+    assert_eq!(other, [r#"{"event":"published","id":1,"topic":"other","receivers":0}"#], "keys are the topic's own");
+    stage.wait(Duration::from_secs(120));
+    stage.answer(ada, publish);
+    assert_eq!(stage.hears(bob).len(), 1, "the window is over");
+    stage.ends();
+}
+
+#[test]
+fn what_one_hub_saved_another_goes_on_with_under_the_same_epoch() {
+    let mut stage = Stage::with(Settings::default(), Place::Embedded);
+    let ada = stage.connect();
+    let at = stage.position(ada, "world");
+    stage.says(ada, r#"{"action":"publish","topic":"world","message":"one"}"#);
+    stage.says(ada, r#"{"action":"publish","topic":"world","message":"two"}"#);
+    stage.restart(true);
+    let bob = stage.connect();
+    let reply = stage.answer(bob, &recover("world", Position { offset: 1, ..at }));
+    let end = Position { offset: 2, ..at };
+    let restored = subscribed("world", end, r#","recovered":true,"replayed":1"#);
+    assert_eq!(reply, [restored, message("world", at, 2, "two")]);
+    assert_eq!(
+        stage.answer(bob, r#"{"action":"publish","topic":"world","message":"three"}"#),
+        [message("world", at, 3, "three")]
+    );
+    stage.restart(false);
+    let carol = stage.connect();
+    let reply = stage.answer(carol, &recover("world", end));
+    let anew = stage.position(carol, "world");
+    assert_ne!(anew.epoch, at.epoch, "a crash lost the history, and it is said");
+    assert_eq!(reply, [subscribed("world", anew, r#","recovered":false,"replayed":0"#)]);
+    stage.ends();
+}
+
+#[test]
+fn a_hub_restores_what_its_like_saved_and_keeps_a_history_that_it_has() {
+    let now = Instant::now();
+    let saved = |epoch: &str| SavedHistory {
+        topic: Topic::from("world"),
+        epoch: epoch.parse().expect("an epoch"),
+        last: 7,
+        entries: vec![(Duration::from_secs(1), "six".into()), (Duration::ZERO, "seven".into())],
+    };
+    let mut hub = Hub::new(Settings { seed: 2, ..Settings::default() });
+    hub.restore(now, saved("first"));
+    hub.restore(now, saved("second"));
+    assert_eq!(hub.save(now), [saved("first")]);
+    let mut forgetful = Hub::new(keeping(Keeps { history: None, ..Keeps::default() }));
+    forgetful.restore(now, saved("first"));
+    assert_eq!(forgetful.save(now), []);
+}

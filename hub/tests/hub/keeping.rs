@@ -1,0 +1,186 @@
+//! What the hub keeps, whatever happens: histories within their bounds, keys for their window, and who is there.
+
+use crate::alphabet::{Deed, LOBBY, Place, ROOM, SESSIONS, Script};
+use crate::driver::{Driver, Scene};
+use crate::properties::{follow, whatever_happens};
+use crate::seen::Seen;
+use hubcast_hub::{Input, SavedHistory, SessionId};
+use hubcast_protocol::event::{Member, Presence, Published};
+use hubcast_protocol::request::{Action, Publish, Subscribe};
+use hubcast_protocol::{ClientId, Epoch, Event, Request, RequestId, Topic};
+use proptest::prelude::{prop_assert, prop_assert_eq};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Instant;
+
+#[test]
+fn offsets_only_rise_within_an_epoch_and_an_epoch_that_is_gone_does_not_come_back() {
+    whatever_happens(|script| {
+        let mut driver = Driver::of(script);
+        let mut here: HashMap<Epoch, SavedHistory> = HashMap::new();
+        let mut gone = HashSet::new();
+        for line in &script.lines {
+            driver.perform(line);
+            let before = std::mem::take(&mut here);
+            here = driver.memory().save(driver.now()).into_iter().map(|saved| (saved.epoch, saved)).collect();
+            for (epoch, history) in &here {
+                prop_assert!(!gone.contains(epoch), "{:?} is back", history);
+                prop_assert!(history.entries.len() as u64 <= history.last);
+                let earlier = before.get(epoch);
+                prop_assert!(earlier.is_none_or(|earlier| earlier.topic == history.topic));
+                prop_assert!(history.last >= earlier.map_or(0, |earlier| earlier.last));
+            }
+            gone.extend(before.into_keys().filter(|epoch| !here.contains_key(epoch)));
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn histories_keep_to_their_size_and_all_together_to_their_bytes() {
+    whatever_happens(|script| {
+        let mut driver = Driver::of(script);
+        for line in &script.lines {
+            driver.perform(line);
+            for history in driver.memory().save(driver.now()) {
+                let rule = script.settings.rules.of(&history.topic).history.as_ref();
+                prop_assert!(rule.is_some_and(|rule| history.entries.len() <= rule.size), "{:?}", history);
+            }
+            let bytes = driver.memory().history_bytes();
+            prop_assert!(bytes <= script.settings.history_max_bytes, "{bytes} bytes");
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn another_process_goes_on_with_every_history_that_was_saved() {
+    whatever_happens(|script| {
+        let mut script = script.clone();
+        script.settings.history_max_bytes = usize::MAX;
+        let mut driver = Driver::of(&script);
+        script.lines.iter().for_each(|line| _ = driver.perform(line));
+        let before = driver.memory().save(driver.now());
+        driver.restart(true);
+        prop_assert_eq!(by_topic(driver.memory().save(driver.now())), by_topic(before));
+        Ok(())
+    });
+}
+
+#[test]
+fn a_key_that_is_used_again_in_its_window_has_no_effect_and_the_same_answer() {
+    whatever_happens(|script| {
+        let mut script = Script { engine: Place::Embedded, ..script.clone() };
+        script.settings.limits.requests_per_second = None;
+        let (mut driver, mut here) = (Driver::of(&script), HashSet::new());
+        let mut used: HashMap<(Topic, Box<str>), Use> = HashMap::new();
+        for line in &script.lines {
+            let Scene { deed, seen } = driver.perform(line);
+            if let Deed::Restart { .. } = deed {
+                used.clear();
+            }
+            follow(&mut here, &deed);
+            let Some((session, Publish { topic, key: Some(key), .. })) = published(&deed) else { continue };
+            if !here.contains(session) || seen.iter().any(is_refused) {
+                continue;
+            }
+            let delivered = seen.iter().any(|seen| matches!(seen, Seen::Heard { .. }));
+            let answer = seen.iter().find_map(outcome);
+            let window = script.settings.rules.of(topic).key_window;
+            let before = used.get_mut(&(topic.clone(), key.clone()));
+            match before.filter(|before| driver.now() < before.at + window) {
+                Some(before) => {
+                    prop_assert!(!delivered, "delivered again: {:?}", seen);
+                    prop_assert!(answer.is_none_or(|answer| answer == *before.answer.get_or_insert(answer)));
+                }
+                None => _ = used.insert((topic.clone(), key.clone()), Use { at: driver.now(), answer }),
+            }
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn presence_is_what_its_joins_and_leaves_add_up_to() {
+    whatever_happens(|script| {
+        let mut script = script.clone();
+        script.settings.limits.requests_per_second = None;
+        script.settings.limits.subscriptions = script.settings.limits.subscriptions.max(2);
+        let (mut driver, watcher) = (Driver::of(&script), SessionId(SESSIONS));
+        driver.tell(Input::connect(watcher, ClientId::from_random([7; 16])));
+        let mut present: BTreeMap<(Topic, String), usize> = BTreeMap::new();
+        for topic in [LOBBY, ROOM].map(Topic::from) {
+            let subscribe = Subscribe { presence: true, ..Subscribe::live(topic.clone().into()) };
+            driver.tell(Input::Request { session: watcher, request: Ok(Request::from(Action::from(subscribe))) });
+            driver.answer();
+            present.insert((topic, ClientId::from_random([7; 16]).to_string()), 1);
+        }
+        for line in script.lines.iter().filter(|line| !matches!(line, Deed::Restart { .. })) {
+            for (event, change) in driver.perform(line).seen.iter().filter_map(|seen| change_for(watcher, seen)) {
+                let who = event.user.clone().map_or_else(|| event.client.to_string(), String::from);
+                let count = present.entry((event.topic.clone(), who)).or_default();
+                let changed = count.checked_add_signed(change);
+                prop_assert!(changed.is_some(), "{:?} left without having come", event);
+                *count = changed.unwrap_or_default();
+            }
+            present.retain(|_, count| *count > 0);
+            let mut answer = BTreeMap::new();
+            for topic in [LOBBY, ROOM].map(Topic::from) {
+                let request = Request::new(RequestId::Number(1), Action::Presence(topic.clone()));
+                let seen = driver.tell(Input::Request { session: watcher, request: Ok(request) });
+                for present in seen.iter().filter_map(presence).flat_map(|presence| &presence.clients) {
+                    let who = present.user.clone().map_or_else(|| present.client.to_string(), String::from);
+                    *answer.entry((topic.clone(), who)).or_default() += 1;
+                }
+            }
+            prop_assert_eq!(&answer, &present);
+        }
+        Ok(())
+    });
+}
+
+/// When a key was used, and what was answered, once somebody asked for an answer.
+struct Use {
+    at: Instant,
+    answer: Option<(Option<u64>, u64)>,
+}
+
+fn by_topic(mut list: Vec<SavedHistory>) -> Vec<SavedHistory> {
+    list.sort_by(|one, other| one.topic.cmp(&other.topic));
+    list
+}
+
+fn published(deed: &Deed) -> Option<(&SessionId, &Publish)> {
+    match deed {
+        Deed::Tell(Input::Request { session, request: Ok(Request { action: Action::Publish(publish), .. }) }) => {
+            Some((session, publish))
+        }
+        _ => None,
+    }
+}
+
+fn is_refused(seen: &Seen) -> bool {
+    matches!(seen, Seen::Told { event: Event::Error(_), .. })
+}
+
+fn outcome(seen: &Seen) -> Option<(Option<u64>, u64)> {
+    match seen {
+        Seen::Told { event: Event::Published(Published { offset, receivers, .. }), .. } => Some((*offset, *receivers)),
+        _ => None,
+    }
+}
+
+fn presence(seen: &Seen) -> Option<&Presence> {
+    match seen {
+        Seen::Told { event: Event::Presence(presence), .. } => Some(presence),
+        _ => None,
+    }
+}
+
+/// By how much a member's count changes for somebody who watches.
+fn change_for(watcher: SessionId, seen: &Seen) -> Option<(&Member, isize)> {
+    match seen {
+        Seen::Told { session, event: Event::Join(member) } if *session == watcher => Some((member, 1)),
+        Seen::Told { session, event: Event::Leave(member) } if *session == watcher => Some((member, -1)),
+        _ => None,
+    }
+}

@@ -1,0 +1,126 @@
+//! What becomes of a request once the engine has answered.
+
+use super::{Model, topic_of};
+use crate::seen::Seen;
+use hubcast_hub::engine::Outcome;
+use hubcast_protocol::event::{Entry, Gap, GapReason, History, Pong, Published, Subscribed, Unsubscribed};
+use hubcast_protocol::request::{Action, Publish, ReadHistory, Start, Subscribe};
+use hubcast_protocol::{ErrorCode, Event, Request, RequestId, Target, Topic};
+use std::time::Instant;
+
+impl Model {
+    /// Does what was asked. Of one who is gone only the publication is left, and the history that was opened.
+    pub(super) fn take_effect(
+        &mut self,
+        now: Instant,
+        who: usize,
+        Request { id, action }: Request,
+        heard: bool,
+    ) -> Vec<Seen> {
+        match action {
+            Action::Publish(publish) => self.publish(now, who, id, publish, heard),
+            Action::Subscribe(subscribe) => self.subscribe(now, who, id, subscribe),
+            _ if !self.peers[who].here => Vec::new(),
+            Action::Unsubscribe(target) => self.unsubscribe(now, who, id, target),
+            Action::Ping => id.map(|id| self.told(who, Event::Pong(Pong { id }))).into_iter().collect(),
+            Action::History(read) => self.read(now, who, id, read),
+            Action::Presence(topic) => match self.presence(id.clone(), topic) {
+                Ok(presence) => vec![self.told(who, Event::Presence(presence))],
+                Err(code) => self.refused(who, id, code),
+            },
+        }
+    }
+
+    fn subscribe(&mut self, now: Instant, who: usize, id: Option<RequestId>, subscribe: Subscribe) -> Vec<Seen> {
+        let Subscribe { target, mut start, presence, .. } = subscribe;
+        let is_new = !self.listens(who, &target);
+        let topic = topic_of(target.clone());
+        if !is_new && (topic.is_some() || matches!(target, Target::Pattern(_))) {
+            start = Start::Live;
+        }
+        let opened = self.histories.open(now, &target, &start);
+        if !self.peers[who].here {
+            topic.filter(|topic| !self.is_in_use(topic)).inspect(|topic| self.histories.release(now, topic));
+            return Vec::new();
+        }
+        if is_new {
+            self.subscriptions.push((who, target.clone()));
+        }
+        let (epoch, offset) = (opened.position.map(|at| at.epoch), opened.position.map(|at| at.offset));
+        let count = u32::try_from(opened.missed.len()).expect("a script is short");
+        let (recovered, replayed) = (opened.recovered, (start != Start::Live).then_some(count));
+        let about = target.into();
+        let mut seen =
+            vec![self.told(who, Event::Subscribed(Subscribed { id, about, epoch, offset, recovered, replayed }))];
+        for (topic, position) in opened.lost {
+            let (epoch, offset) = (position.map(|at| at.epoch), position.map(|at| at.offset));
+            let reason = GapReason::NotRecoverable;
+            seen.push(self.told(who, Event::Gap(Gap { topic, from: None, to: None, epoch, offset, reason })));
+        }
+        if !opened.missed.is_empty() {
+            seen.push(Seen::Replayed { session: self.peers[who].session, missed: opened.missed });
+        }
+        if let Some(topic) = topic {
+            seen.extend(self.come(who, &topic, presence, is_new));
+        }
+        seen
+    }
+
+    fn unsubscribe(&mut self, now: Instant, who: usize, id: Option<RequestId>, target: Target) -> Vec<Seen> {
+        let mut seen = Vec::new();
+        let was_subscribed = self.listens(who, &target);
+        self.subscriptions.retain(|(whose, what)| *whose != who || *what != target);
+        if let Some(topic) = topic_of(target.clone()).filter(|_| was_subscribed) {
+            self.watching.retain(|(whose, what)| *whose != who || *what != topic);
+            seen.extend(self.leave(now, who, &topic, false));
+        }
+        seen.push(self.told(who, Event::Unsubscribed(Unsubscribed { id, about: target.into() })));
+        seen
+    }
+
+    /// Somebody listens to a topic no longer: what becomes of its history, and who is told.
+    pub(super) fn leave(&mut self, now: Instant, who: usize, topic: &Topic, lost: bool) -> Vec<Seen> {
+        if !self.is_in_use(topic) {
+            self.histories.release(now, topic);
+        }
+        self.go(now, who, topic, lost)
+    }
+
+    fn publish(&mut self, now: Instant, who: usize, id: Option<RequestId>, publish: Publish, heard: bool) -> Vec<Seen> {
+        let Publish { topic, payload, echo, key } = publish;
+        if let Some(outcome) = self.histories.repeated(now, &topic, key.as_deref()) {
+            return self.published(who, id, topic, outcome);
+        }
+        let publication = self.histories.publish(now, topic.clone(), payload, heard);
+        let hears = |other: usize| self.hears(other, &topic) && (echo || other != who);
+        let hearers = (0..self.peers.len()).filter(|&other| hears(other));
+        let by: Vec<_> = hearers.map(|other| self.peers[other].session).collect();
+        let outcome = Outcome { offset: publication.position().map(|at| at.offset), receivers: by.len() as u64 };
+        if let Some(key) = key {
+            self.histories.remember(now, &topic, key, outcome);
+        }
+        let heard = (!by.is_empty()).then(|| Seen::heard(publication, by));
+        heard.into_iter().chain(self.published(who, id, topic, outcome)).collect()
+    }
+
+    fn published(&self, who: usize, id: Option<RequestId>, topic: Topic, outcome: Outcome) -> Vec<Seen> {
+        if id.is_none() || !self.peers[who].here {
+            return Vec::new();
+        }
+        let Outcome { offset, receivers } = outcome;
+        vec![self.told(who, Event::Published(Published { id, topic, offset, receivers }))]
+    }
+
+    fn read(&self, now: Instant, who: usize, id: Option<RequestId>, read: ReadHistory) -> Vec<Seen> {
+        let Some((end, publications)) = self.histories.read(now, &read) else {
+            return self.refused(who, id, ErrorCode::NoHistory);
+        };
+        let Some(id) = id else { return Vec::new() };
+        let entries = publications.iter().filter_map(|publication| {
+            Some(Entry { offset: publication.position()?.offset, payload: publication.payload().clone() })
+        });
+        let messages = entries.collect();
+        let history = History { id, topic: read.topic, epoch: end.epoch, offset: end.offset, messages };
+        vec![self.told(who, Event::History(history))]
+    }
+}

@@ -1,0 +1,96 @@
+//! Positions as clients know them: a script names one by how it was come by, and the driver puts in what was seen.
+
+use crate::seen::Seen;
+use hubcast_hub::{Input, Publication};
+use hubcast_protocol::request::{Action, Start, Subscribe};
+use hubcast_protocol::{Epoch, Event, Position, Topic, event::About};
+use std::collections::BTreeMap;
+
+/// Of each topic the epochs that were seen, oldest first, and how far each went.
+#[derive(Debug, Default)]
+pub(crate) struct Positions {
+    seen: BTreeMap<Topic, Vec<Position>>,
+}
+
+/// Stands for so many publications before the last one seen, in the epoch of that one.
+pub(crate) const SEEN: &str = "(seen)";
+/// The same in the first epoch of the topic.
+pub(crate) const FIRST: &str = "(first)";
+/// Stands for so many publications after the last one seen.
+pub(crate) const FUTURE: &str = "(future)";
+/// An epoch that no hub of a script has.
+pub(crate) const FOREIGN: &str = "k3Jx9a";
+
+impl Positions {
+    /// Takes note of the positions that sessions were told.
+    pub(crate) fn learn(&mut self, seen: &[Seen]) {
+        for seen in seen {
+            match seen {
+                Seen::Heard { publication, .. } => self.note(publication),
+                Seen::Replayed { missed, .. } => missed.iter().for_each(|publication| self.note(publication)),
+                Seen::Told { event: Event::Subscribed(subscribed), .. } => {
+                    if let (About::Topic(topic), Some(epoch), Some(offset)) =
+                        (&subscribed.about, subscribed.epoch, subscribed.offset)
+                    {
+                        self.note_at(topic, Position { epoch, offset });
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Puts positions in the place of what stands for them.
+    pub(crate) fn fill_in(&self, input: &mut Input) {
+        let Input::Request { request: Ok(request), .. } = input else { return };
+        match &mut request.action {
+            Action::Subscribe(Subscribe { target, start, .. }) => match start {
+                Start::After(after) => {
+                    if let hubcast_protocol::Target::Topic(topic) = target {
+                        self.settle(topic, after);
+                    }
+                }
+                Start::AfterEach(each) => each.iter_mut().for_each(|(topic, after)| self.settle(topic, after)),
+                Start::Live | Start::Last(_) => {}
+            },
+            Action::History(read) => {
+                if let Some(since) = &mut read.since {
+                    self.settle(&read.topic, since);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn settle(&self, topic: &Topic, position: &mut Position) {
+        let known = self.seen.get(topic).map_or(&[][..], Vec::as_slice);
+        let (Some(first), Some(last)) = (known.first(), known.last()) else { return };
+        let steps = position.offset;
+        *position = match position.epoch.as_str() {
+            SEEN => Position { epoch: last.epoch, offset: last.offset.saturating_sub(steps) },
+            FIRST => Position { epoch: first.epoch, offset: first.offset.saturating_sub(steps) },
+            FUTURE => Position { epoch: last.epoch, offset: last.offset + steps },
+            _ => return,
+        };
+    }
+
+    fn note(&mut self, publication: &Publication) {
+        if let Some(position) = publication.position() {
+            self.note_at(publication.topic(), position);
+        }
+    }
+
+    fn note_at(&mut self, topic: &Topic, position: Position) {
+        let known = self.seen.entry(topic.clone()).or_default();
+        match known.iter_mut().find(|known| known.epoch == position.epoch) {
+            Some(known) => known.offset = known.offset.max(position.offset),
+            None => known.push(position),
+        }
+    }
+}
+
+/// What stands for a position.
+pub(crate) fn stand_in(epoch: &str, offset: u64) -> Position {
+    let epoch: Epoch = epoch.parse().expect("it is short enough for an epoch");
+    Position { epoch, offset }
+}

@@ -1,0 +1,151 @@
+//! Who is there, as transcripts.
+
+use crate::alphabet::Place;
+use crate::stage::{Stage, id_of, keeping};
+use hubcast_hub::{Keeps, PresenceRule, SessionId};
+use std::time::Duration;
+
+const WATCH: &str = r#"{"action":"subscribe","topic":"room","presence":true}"#;
+const JOIN: &str = r#"{"action":"subscribe","topic":"room"}"#;
+const LEAVE: &str = r#"{"action":"unsubscribe","topic":"room"}"#;
+const WHO: &str = r#"{"id":1,"action":"presence","topic":"room"}"#;
+
+#[test]
+fn those_who_ask_are_told_who_comes_and_goes_and_nobody_of_himself() {
+    let mut stage = room();
+    let [ada, bob, carol] = [(); 3].map(|()| stage.connect());
+    assert_eq!(stage.answer(ada, WATCH), [r#"{"event":"subscribed","topic":"room"}"#]);
+    stage.says(bob, JOIN);
+    assert_eq!(stage.hears(ada), [told("join", bob, "")]);
+    stage.says(carol, WATCH);
+    assert_eq!(stage.hears(ada), [told("join", carol, "")]);
+    stage.says(bob, LEAVE);
+    stage.disconnect(carol);
+    assert_eq!(stage.hears(ada), [told("leave", bob, ""), told("leave", carol, "")]);
+    assert_eq!(stage.hears(bob).len(), 2, "his own replies and nothing else");
+    stage.ends();
+}
+
+#[test]
+fn presence_counts_and_names_those_who_subscribed_to_the_topic_itself() {
+    let mut stage = room();
+    let [ada, bob, eve] = [(); 3].map(|()| stage.connect());
+    stage.says(ada, JOIN);
+    stage.says(eve, r#"{"action":"subscribe","pattern":">"}"#);
+    let empty = r#"{"id":1,"action":"presence","topic":"else"}"#;
+    assert_eq!(stage.answer(bob, empty), [r#"{"event":"presence","id":1,"topic":"else","count":0,"clients":[]}"#]);
+    let client = id_of(ada);
+    let presence =
+        format!(r#"{{"event":"presence","id":1,"topic":"room","count":1,"clients":[{{"client":"{client}"}}]}}"#);
+    assert_eq!(stage.answer(bob, WHO), [presence]);
+    stage.ends();
+}
+
+#[test]
+fn a_topic_without_a_rule_for_it_has_no_presence() {
+    let mut stage = Stage::new();
+    let ada = stage.connect();
+    stage.says(ada, WATCH);
+    stage.hears(ada);
+    let refused = stage.answer(ada, WHO);
+    assert!(refused[0].contains(r#""code":"no_presence""#), "{refused:?}");
+    stage.ends();
+}
+
+#[test]
+fn a_lost_user_who_is_back_in_time_was_never_gone() {
+    let mut stage = room();
+    let [watcher, ada] = [stage.connect(), stage.connect_as("ada")];
+    stage.says(watcher, WATCH);
+    stage.says(ada, JOIN);
+    stage.hears(watcher);
+    stage.loses(ada);
+    stage.wait(Duration::from_secs(4));
+    assert!(stage.answer(watcher, WHO)[0].contains(r#""count":2"#), "who may be back is counted");
+    let ada = stage.connect_as("ada");
+    stage.says(ada, JOIN);
+    stage.wait(Duration::from_secs(60));
+    assert_eq!(stage.hears(watcher), [""; 0]);
+    stage.disconnect(ada);
+    assert_eq!(stage.hears(watcher), [told("leave", ada, r#","user":"ada""#)]);
+    stage.ends();
+}
+
+#[test]
+fn a_lost_session_that_does_not_come_back_has_left_after_the_grace_time() {
+    let mut stage = room();
+    let [watcher, ada, nobody] = [stage.connect(), stage.connect_as("ada"), stage.connect()];
+    stage.says(watcher, WATCH);
+    stage.says(ada, JOIN);
+    stage.says(nobody, JOIN);
+    stage.hears(watcher);
+    stage.loses(ada);
+    stage.wait(Duration::from_secs(1));
+    stage.loses(nobody);
+    stage.wait(Duration::from_millis(3999));
+    assert_eq!(stage.hears(watcher), [""; 0]);
+    stage.wait(Duration::from_millis(1));
+    assert_eq!(stage.hears(watcher), [told("leave", ada, r#","user":"ada""#)]);
+    stage.wait(Duration::from_secs(1));
+    assert_eq!(stage.hears(watcher), [told("leave", nobody, "")]);
+    stage.ends();
+}
+
+#[test]
+fn of_two_lost_connections_of_a_user_one_that_comes_back_stands_for_one() {
+    let mut stage = room();
+    let [watcher, phone, desk] = [stage.connect(), stage.connect_as("ada"), stage.connect_as("ada")];
+    stage.says(watcher, WATCH);
+    stage.says(phone, JOIN);
+    stage.says(desk, JOIN);
+    stage.hears(watcher);
+    stage.loses(phone);
+    stage.loses(desk);
+    let back = stage.connect_as("ada");
+    stage.says(back, JOIN);
+    stage.wait(Duration::from_secs(5));
+    assert_eq!(stage.hears(watcher), [told("leave", desk, r#","user":"ada""#)]);
+    assert!(stage.answer(watcher, WHO)[0].contains(r#""count":2"#));
+    stage.ends();
+}
+
+#[test]
+fn watching_does_not_count_as_a_subscription() {
+    let mut settings = keeping(present(true));
+    settings.limits.subscriptions = 2;
+    let mut stage = Stage::with(settings, Place::Embedded);
+    let ada = stage.connect();
+    stage.says(ada, WATCH);
+    stage.hears(ada);
+    let second = stage.answer(ada, r#"{"action":"subscribe","topic":"hall","presence":true}"#);
+    assert_eq!(second, [r#"{"event":"subscribed","topic":"hall"}"#]);
+    let third = stage.answer(ada, r#"{"action":"subscribe","topic":"attic"}"#);
+    assert!(third[0].contains("limit_exceeded"), "{third:?}");
+    stage.ends();
+}
+
+#[test]
+fn with_events_off_presence_is_answered_and_nobody_is_told() {
+    let mut stage = Stage::with(keeping(present(false)), Place::Embedded);
+    let [ada, bob] = [(); 2].map(|()| stage.connect());
+    stage.says(ada, WATCH);
+    stage.hears(ada);
+    stage.says(bob, JOIN);
+    assert_eq!(stage.hears(ada), [""; 0]);
+    assert!(stage.answer(ada, WHO)[0].contains(r#""count":2"#));
+    stage.ends();
+}
+
+fn room() -> Stage {
+    Stage::with(keeping(present(true)), Place::Embedded)
+}
+
+/// Presence with five seconds to come back in, and nothing else.
+fn present(events: bool) -> Keeps {
+    let presence = Some(PresenceRule { events, grace: Duration::from_secs(5) });
+    Keeps { history: None, presence, ..Keeps::default() }
+}
+
+fn told(event: &str, session: SessionId, user: &str) -> String {
+    format!(r#"{{"event":"{event}","topic":"room","client":"{}"{user}}}"#, id_of(session))
+}

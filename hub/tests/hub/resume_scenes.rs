@@ -1,0 +1,123 @@
+//! Subscriptions that begin in the past, as transcripts.
+
+use crate::alphabet::Place;
+use crate::frames::{json, message, recover, subscribed};
+use crate::stage::{Stage, small};
+use hubcast_hub::{Keep, Settings};
+use hubcast_protocol::Position;
+use std::time::Duration;
+
+#[test]
+fn who_comes_back_gets_what_was_missed_before_what_comes_live() {
+    let mut stage = Stage::with(Settings::default(), Place::Embedded);
+    let [ada, bob] = [(); 2].map(|()| stage.connect());
+    let at = stage.position(ada, "world");
+    stage.says(bob, r#"{"action":"publish","topic":"world","message":"one"}"#);
+    assert_eq!(stage.hears(ada), [message("world", at, 1, "one")]);
+    stage.loses(ada);
+    stage.says(bob, r#"{"action":"publish","topic":"world","message":"two"}"#);
+    stage.says(bob, r#"{"action":"publish","topic":"world","message":"three"}"#);
+    let ada = stage.connect();
+    let after = Position { offset: 1, ..at };
+    let reply = stage.answer(ada, &recover("world", after));
+    let subscribed = subscribed("world", Position { offset: 3, ..at }, r#","recovered":true,"replayed":2"#);
+    assert_eq!(reply, [subscribed, message("world", at, 2, "two"), message("world", at, 3, "three")]);
+    stage.says(bob, r#"{"action":"publish","topic":"world","message":"four"}"#);
+    assert_eq!(stage.hears(ada), [message("world", at, 4, "four")]);
+    stage.ends();
+}
+
+#[test]
+fn position_from_another_epoch_is_not_recovered() {
+    let mut stage = Stage::with(Settings::default(), Place::Embedded);
+    let ada = stage.connect();
+    let foreign = Position { epoch: "k3Jx9a".parse().expect("an epoch"), offset: 0 };
+    let reply = stage.answer(ada, &recover("world", foreign));
+    let at = stage.position(ada, "world");
+    assert_eq!(reply, [subscribed("world", at, r#","recovered":false,"replayed":0"#)]);
+    stage.ends();
+}
+
+#[test]
+fn position_after_the_end_is_not_recovered() {
+    let mut stage = Stage::with(Settings::default(), Place::Embedded);
+    let [ada, bob] = [(); 2].map(|()| stage.connect());
+    let at = stage.position(bob, "world");
+    let reply = stage.answer(ada, &recover("world", Position { offset: 1, ..at }));
+    assert_eq!(reply, [subscribed("world", at, r#","recovered":false,"replayed":0"#)]);
+    stage.ends();
+}
+
+#[test]
+fn position_before_what_is_kept_is_not_recovered_and_nothing_of_it_is_replayed() {
+    let mut stage = Stage::with(small(2, Keep::InUse), Place::Embedded);
+    let [ada, bob] = [(); 2].map(|()| stage.connect());
+    let at = stage.position(bob, "world");
+    (0..3).for_each(|_| stage.says(bob, r#"{"action":"publish","topic":"world"}"#));
+    let reply = stage.answer(ada, &recover("world", at));
+    let end = Position { offset: 3, ..at };
+    assert_eq!(reply, [subscribed("world", end, r#","recovered":false,"replayed":0"#)]);
+    let carol = stage.connect();
+    let reply = stage.answer(carol, &recover("world", Position { offset: 1, ..at }));
+    assert_eq!(reply[0], subscribed("world", end, r#","recovered":true,"replayed":2"#));
+    stage.ends();
+}
+
+#[test]
+fn the_last_ones_are_replayed_to_who_asks_for_them_and_not_again_to_who_listens() {
+    let mut stage = Stage::with(small(2, Keep::Always), Place::Embedded);
+    let ada = stage.connect();
+    for text in ["one", "two", "three"] {
+        stage.says(ada, &format!(r#"{{"action":"publish","topic":"world","message":"{text}"}}"#));
+    }
+    let last = r#"{"action":"subscribe","topic":"world","last":9}"#;
+    let reply = stage.answer(ada, last);
+    let [_, two, three] = &reply[..] else { panic!("{reply:?}") };
+    assert!(two.contains(r#""offset":2,"message":"two""#) && three.contains(r#""offset":3,"message":"three""#));
+    let again = stage.answer(ada, last);
+    assert!(matches!(&again[..], [only] if only.ends_with(r#""offset":3}"#)), "{again:?}");
+    stage.ends();
+}
+
+#[test]
+fn a_pattern_resumes_topic_by_topic_and_names_those_that_it_cannot() {
+    let mut stage = Stage::with(small(2, Keep::Always), Place::Embedded);
+    let [ada, bob] = [(); 2].map(|()| stage.connect());
+    let [eu, us] = ["orders.eu", "orders.us"].map(|topic| stage.position(bob, topic));
+    (0..3).for_each(|_| stage.says(bob, r#"{"action":"publish","topic":"orders.eu"}"#));
+    stage.says(bob, r#"{"action":"publish","topic":"orders.us","message":"new"}"#);
+    let each = format!(
+        r#"{{"orders.eu":{},"orders.us":{},"orders.gone":{},"else":{}}}"#,
+        json(eu),
+        json(us),
+        json(us),
+        json(us)
+    );
+    let reply = stage.answer(ada, &format!(r#"{{"action":"subscribe","pattern":"orders.>","recover":{each}}}"#));
+    let eu_gap = format!(
+        r#"{{"event":"gap","topic":"orders.eu","epoch":"{}","offset":3,"reason":"not_recoverable"}}"#,
+        eu.epoch
+    );
+    let expected = [
+        r#"{"event":"subscribed","pattern":"orders.>","recovered":false,"replayed":1}"#.to_owned(),
+        eu_gap,
+        r#"{"event":"gap","topic":"orders.gone","reason":"not_recoverable"}"#.to_owned(),
+        message("orders.us", us, 1, "new"),
+    ];
+    assert_eq!(reply, expected);
+    stage.ends();
+}
+
+#[test]
+fn what_is_older_than_the_ttl_is_not_replayed() {
+    let mut stage = Stage::with(Settings::default(), Place::Embedded);
+    let ada = stage.connect();
+    let at = stage.position(ada, "world");
+    stage.says(ada, r#"{"action":"publish","topic":"world"}"#);
+    stage.wait(Duration::from_secs(120));
+    let bob = stage.connect();
+    let reply = stage.answer(bob, &recover("world", at));
+    let end = Position { offset: 1, ..at };
+    assert_eq!(reply, [subscribed("world", end, r#","recovered":false,"replayed":0"#)]);
+    stage.ends();
+}
