@@ -14,12 +14,19 @@ pub(crate) async fn accept_all(
     mut deal: impl FnMut(TcpStream, Permit),
 ) {
     let mut wait = SHORTEST;
+    let mut in_a_row = 0;
     loop {
         let accepted = listener.accept().await;
         match accepted.map(|(stream, _)| (stream, limit.admit())) {
             Ok((stream, Some(permit))) => {
                 wait = SHORTEST;
                 deal(stream, permit);
+                in_a_row += 1;
+                if in_a_row == BURST {
+                    // A crowd that comes at once is let in by and by: those who are there already are served between.
+                    in_a_row = 0;
+                    tokio::task::yield_now().await;
+                }
                 continue;
             }
             Ok((stream, None)) => drop(stream),
@@ -36,6 +43,9 @@ fn concerns_one_peer(fault: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
     matches!(fault.kind(), ConnectionAborted | ConnectionReset | Interrupted)
 }
+
+/// Connections accepted before others get their turn.
+const BURST: u32 = 8;
 
 const SHORTEST: Duration = Duration::from_millis(10);
 const LONGEST: Duration = Duration::from_secs(1);

@@ -19,12 +19,8 @@ pub(crate) struct Frames {
 
 impl Frames {
     pub(crate) fn new(publication: Publication) -> Self {
-        Self::of(vec![publication])
-    }
-
-    pub(crate) fn of(publications: Vec<Publication>) -> Self {
-        let payloads = publications.iter().map(size).sum();
-        Self { publications, payloads, plain: OnceLock::new(), typed: OnceLock::new() }
+        let payloads = size(&publication);
+        Self { publications: vec![publication], payloads, plain: OnceLock::new(), typed: OnceLock::new() }
     }
 
     pub(crate) fn publications(&self) -> &[Publication] {
@@ -53,13 +49,7 @@ impl Frames {
     fn encode(&self, dialect: Dialect) -> Bytes {
         let mut frames = Vec::new();
         for publication in &self.publications {
-            let (topic, payload) = (publication.topic(), publication.payload());
-            match dialect {
-                Dialect::Plain => append(&mut frames, payload.as_plain()),
-                Dialect::Typed => {
-                    append(&mut frames, &typed::encode_message(topic, publication.position(), payload));
-                }
-            }
+            append(&mut frames, publication, dialect);
         }
         Bytes::from(frames)
     }
@@ -73,7 +63,16 @@ pub(crate) fn of_event(event: &Event, dialect: Dialect) -> Option<Bytes> {
     }
 }
 
-fn append(frames: &mut Vec<u8>, text: &str) {
+/// Writes the frame of a publication behind others.
+pub(crate) fn append(frames: &mut Vec<u8>, publication: &Publication, dialect: Dialect) {
+    let (topic, payload) = (publication.topic(), publication.payload());
+    match dialect {
+        Dialect::Plain => append_text(frames, payload.as_plain()),
+        Dialect::Typed => append_text(frames, &typed::encode_message(topic, publication.position(), payload)),
+    }
+}
+
+fn append_text(frames: &mut Vec<u8>, text: &str) {
     let needed = text.len() + 10;
     // The first frame gets what it needs; those after it are of about the same size.
     match frames.is_empty() {

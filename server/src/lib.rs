@@ -30,6 +30,7 @@ mod lag;
 mod limit;
 mod outbox;
 mod pubsub;
+mod replays;
 mod server;
 mod service;
 mod state;

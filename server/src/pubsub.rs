@@ -2,6 +2,7 @@
 
 use crate::exchange::{Exchange, Haul, Parcel, session, slot_of, worker_of};
 use crate::frames::Frames;
+use crate::replays::Replays;
 use crate::service::{Farewell, Message, Parting, Peer, Service};
 use crate::worker::Outbound;
 use hubcast_hub::{Effect, Input, SessionId};
@@ -20,11 +21,19 @@ pub(crate) struct PubSub {
     haul: Haul,
     /// Publishers of other workers whose receivers here are far behind.
     to_pause: Vec<SessionId>,
+    replays: Replays,
 }
 
 impl PubSub {
     pub(crate) fn new(exchange: Arc<Exchange>, worker: usize) -> Self {
-        Self { exchange, worker, inputs: Vec::new(), haul: Haul::default(), to_pause: Vec::new() }
+        Self {
+            exchange,
+            worker,
+            inputs: Vec::new(),
+            haul: Haul::default(),
+            to_pause: Vec::new(),
+            replays: Replays::default(),
+        }
     }
 
     fn session(&self, peer: Peer) -> SessionId {
@@ -35,7 +44,7 @@ impl PubSub {
         match parcel {
             Parcel::Send { slot, event } => out.push_event(slot, &event),
             Parcel::Close { slot, code, reason } => out.close(slot, code, &reason),
-            Parcel::Replay { slot, missed } => out.push_replay(slot, &Frames::of(missed)),
+            Parcel::Replay { slot, missed } => out.push_replay(slot, &missed, &mut self.replays),
             Parcel::Pause { publisher } => out.pause(publisher),
             Parcel::Deliver { frames, slots, publishers } => {
                 if deliver(&frames, slots, out) {
@@ -45,8 +54,9 @@ impl PubSub {
         }
     }
 
-    fn carry_out(&self, haul: &Haul, out: &mut Outbound<'_>) {
-        let here = |session: SessionId| worker_of(session) == self.worker;
+    fn carry_out(&mut self, haul: &Haul, out: &mut Outbound<'_>) {
+        let worker = self.worker;
+        let here = |session: SessionId| worker_of(session) == worker;
         let mut deliveries = haul.deliveries.iter().peekable();
         for (place, effect) in haul.effects.iter().enumerate() {
             match effect {
@@ -63,7 +73,7 @@ impl PubSub {
                     }
                 }
                 Effect::Replay { session, missed } if here(*session) => {
-                    out.push_replay(slot_of(*session), &Frames::of(missed.clone()));
+                    out.push_replay(slot_of(*session), missed, &mut self.replays);
                 }
                 Effect::Send { .. } | Effect::Close { .. } | Effect::Replay { .. } | Effect::Ask(_) => {}
             }
@@ -118,6 +128,7 @@ impl Service for PubSub {
         self.carry_out(&haul, out);
         haul.clear();
         self.haul = haul;
+        self.replays.end_turn();
         self.exchange.pause(self.worker, &mut self.to_pause);
     }
 

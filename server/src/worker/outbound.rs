@@ -3,7 +3,9 @@
 use super::core::Core;
 use crate::connection::Room;
 use crate::frames::{self, Frames};
+use crate::replays::Replays;
 use bytes::Bytes;
+use hubcast_hub::Publication;
 use hubcast_protocol::{CloseCode, Event, Slow};
 use std::fmt;
 use std::rc::Rc;
@@ -37,10 +39,11 @@ impl Outbound<'_> {
     }
 
     /// Queues what a session missed, however much it is.
-    pub(crate) fn push_replay(&mut self, slot: u32, missed: &Frames) {
+    pub(crate) fn push_replay(&mut self, slot: u32, missed: &[Publication], replays: &mut Replays) {
         if let Some(connection) = self.core.connections.borrow().get(slot as usize) {
-            self.core.put(connection, self.now, |outbox, Room { dialect, .. }| {
-                outbox.push_uncounted(missed.get(dialect));
+            let missed = replays.encode(missed, connection.peer.dialect);
+            self.core.put(connection, self.now, |outbox, _| {
+                outbox.push_uncounted(missed.clone());
                 true
             });
         }

@@ -1,0 +1,54 @@
+//! What sessions missed, as bytes.
+
+use crate::frames;
+use bytes::Bytes;
+use hubcast_hub::Publication;
+use hubcast_protocol::{Dialect, Epoch};
+use std::collections::HashMap;
+
+/// Encodes replays. After a restart or a cut cable a crowd asks for the same past at once, each from a position of its
+/// own: a publication is encoded for the first of them and copied for the others.
+#[derive(Debug, Default)]
+pub(crate) struct Replays {
+    /// Typed frames by their place in their history, and whether one was asked for since the last turn.
+    encoded: HashMap<(Epoch, u64), Vec<u8>>,
+    bytes: usize,
+    used: bool,
+}
+
+impl Replays {
+    /// The frames of what was missed, as one piece.
+    pub(crate) fn encode(&mut self, missed: &[Publication], dialect: Dialect) -> Bytes {
+        self.used = true;
+        let mut piece = Vec::new();
+        for publication in missed {
+            match (dialect, publication.position()) {
+                (Dialect::Typed, Some(position)) => {
+                    let place = (position.epoch, position.offset);
+                    let frame = self.encoded.entry(place).or_insert_with(|| {
+                        let mut frame = Vec::new();
+                        frames::append(&mut frame, publication, dialect);
+                        self.bytes += frame.len();
+                        frame
+                    });
+                    piece.extend_from_slice(frame);
+                }
+                _ => frames::append(&mut piece, publication, dialect),
+            }
+        }
+        if self.bytes > MOST_BYTES {
+            *self = Self { used: true, ..Self::default() };
+        }
+        Bytes::from(piece)
+    }
+
+    /// Forgets everything when nobody asked since the last time.
+    pub(crate) fn end_turn(&mut self) {
+        if !std::mem::take(&mut self.used) && self.bytes > 0 {
+            *self = Self::default();
+        }
+    }
+}
+
+/// Bytes of frames that are kept for the next who asks.
+const MOST_BYTES: usize = 1024 * 1024;
