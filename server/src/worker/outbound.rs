@@ -26,7 +26,8 @@ impl Outbound<'_> {
         }
     }
 
-    /// Queues publications as their subscription wants it. Says whether the outbox is over three quarters full.
+    /// Queues publications as their subscription wants it. Says whether whoever publishes should slow down: nothing may
+    /// be left out, and the outbox is over three quarters full.
     pub(crate) fn push_publications(&mut self, slot: u32, frames: &Frames, slow: Slow) -> bool {
         let connections = self.core.connections.borrow();
         let Some(connection) = connections.get(slot as usize) else { return false };
@@ -35,7 +36,8 @@ impl Outbound<'_> {
         self.core.put(connection, self.now, |outbox, Room { dialect, blocked }| {
             outbox.push_publications(frames, slow, dialect, blocked, most)
         });
-        connection.is_pressed(&self.core.config)
+        // Only who must not be left out is worth waiting for.
+        slow == Slow::Disconnect && connection.is_pressed(&self.core.config)
     }
 
     /// Queues what a session missed, however much it is.
