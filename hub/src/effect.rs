@@ -58,10 +58,12 @@ pub struct Effects {
 }
 
 impl Effects {
-    /// Forgets everything, so that the room can be used again.
+    /// Forgets everything, so that the room can be used again; what one large input needed is given back.
     pub fn clear(&mut self) {
         self.list.clear();
+        self.list.shrink_to(KEPT);
         self.receivers.clear();
+        self.receivers.shrink_to(KEPT);
     }
 
     /// The effects in order.
@@ -104,3 +106,6 @@ impl Effects {
         count
     }
 }
+
+/// Effects and receivers whose room is kept.
+const KEPT: usize = 32 * 1024;

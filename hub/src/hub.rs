@@ -11,7 +11,7 @@ use crate::patterns::Patterns;
 use crate::rate::{Bucket, Verdict};
 use crate::roster::{Place, Rosters, index};
 use crate::session::Session;
-use crate::sparse::release_map;
+use crate::sparse::{release_map, release_slab};
 use crate::{Effect, Effects, Input, SessionId, Settings};
 use departures::Departures;
 use hubcast_protocol::event::{Closing, Limits, Refusal, Welcome};
@@ -175,6 +175,7 @@ impl<E: Engine> Hub<E> {
         self.by_client.remove(&session.client);
         release_map(&mut self.by_id);
         release_map(&mut self.by_client);
+        release_slab(&mut self.rosters.sessions);
         if let Some(waiting) = &session.waiting
             && let Some(pending) = self.pending.get_mut(&waiting.ticket)
         {

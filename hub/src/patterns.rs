@@ -9,7 +9,8 @@ use std::collections::HashMap;
 /// nodes that they reach, not on how many patterns there are.
 #[derive(Debug)]
 pub(crate) struct Patterns {
-    nodes: Slab<Node>,
+    /// Boxed, because a slab stays as large as it ever was.
+    nodes: Slab<Box<Node>>,
 }
 
 #[derive(Debug, Default)]
@@ -29,7 +30,7 @@ const ROOT: u32 = 0;
 impl Patterns {
     pub(crate) fn new() -> Self {
         let mut nodes = Slab::new();
-        nodes.insert(Node::default());
+        nodes.insert(Box::default());
         Self { nodes }
     }
 
@@ -66,6 +67,9 @@ impl Patterns {
             self.nodes[node.parent as usize].cut(at, &node.token);
             at = node.parent;
         }
+        if self.is_empty() {
+            *self = Self::new();
+        }
     }
 
     /// Pushes the rosters of all patterns that match a public topic.
@@ -88,7 +92,7 @@ impl Patterns {
 
     fn grow(&mut self, parent: u32, token: Token<'_>) -> u32 {
         let text = if let Token::Literal(text) = token { text } else { "" };
-        let child = index(self.nodes.insert(Node { parent, token: text.into(), ..Node::default() }));
+        let child = index(self.nodes.insert(Box::new(Node { parent, token: text.into(), ..Node::default() })));
         let node = &mut self.nodes[parent as usize];
         match token {
             Token::Literal(text) => _ = node.literals.insert(text.into(), child),

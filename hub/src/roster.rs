@@ -4,7 +4,7 @@
 //! session itself has and never a walk over others.
 
 use crate::session::{Seat, Session};
-use crate::sparse::release_list;
+use crate::sparse::{release_list, release_slab};
 use crate::{Receiver, SessionId};
 use hubcast_protocol::{Slow, Topic};
 use slab::Slab;
@@ -13,7 +13,8 @@ use slab::Slab;
 #[derive(Debug, Default)]
 pub(crate) struct Rosters {
     pub(crate) sessions: Slab<Session>,
-    rosters: Slab<Roster>,
+    /// Boxed, because a slab stays as large as it ever was.
+    rosters: Slab<Box<Roster>>,
     deliveries: u64,
 }
 
@@ -47,7 +48,7 @@ struct Member {
 impl Rosters {
     /// Opens a roster without members; it is the caller's to close it when the last one leaves.
     pub(crate) fn open(&mut self, of: Place) -> u32 {
-        index(self.rosters.insert(Roster { of, members: Vec::new() }))
+        index(self.rosters.insert(Box::new(Roster { of, members: Vec::new() })))
     }
 
     /// Whether the session is in the roster, by looking through the shorter of their lists.
@@ -151,7 +152,12 @@ impl Rosters {
             self.sessions[moved.session as usize].subscriptions[moved.seat as usize].index = left.index;
         }
         release_list(members);
-        members.is_empty().then(|| self.rosters.remove(left.roster as usize).of)
+        if !members.is_empty() {
+            return None;
+        }
+        let of = self.rosters.remove(left.roster as usize).of;
+        release_slab(&mut self.rosters);
+        Some(of)
     }
 }
 

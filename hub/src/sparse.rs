@@ -2,6 +2,7 @@
 //!
 //! Half of what is left over stays, so that giving back costs each removal a constant at most.
 
+use slab::Slab;
 use std::collections::HashMap;
 use std::hash::Hash;
 
@@ -19,7 +20,15 @@ pub(crate) fn release_map<K: Eq + Hash, V>(map: &mut HashMap<K, V>) {
     }
 }
 
-/// Places in a map that are never given back.
+/// After a removal from a slab. Its entries cannot move, so only an empty one is given back, and what is large in an
+/// entry belongs in a box.
+pub(crate) fn release_slab<T>(slab: &mut Slab<T>) {
+    if slab.is_empty() && slab.capacity() > KEPT {
+        *slab = Slab::new();
+    }
+}
+
+/// Places in a map or slab that are never given back.
 const KEPT: usize = 1024;
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::history::History;
 use crate::roster::index;
+use crate::sparse::release_slab;
 use slab::Slab;
 
 /// Histories by number, their bytes, and which of them has gone unused longest.
@@ -10,7 +11,8 @@ use slab::Slab;
 /// is in use and empty is not in it: there is nothing to be gained from it.
 #[derive(Debug, Default)]
 pub(super) struct Shelf {
-    slots: Slab<Slot>,
+    /// Boxed, because a slab stays as large as it ever was.
+    slots: Slab<Box<Slot>>,
     newest: Option<u32>,
     oldest: Option<u32>,
     bytes: usize,
@@ -30,12 +32,13 @@ impl Shelf {
     pub(super) fn insert(&mut self, history: History) -> u32 {
         let counted = history.bytes();
         self.bytes += counted;
-        index(self.slots.insert(Slot { history, counted, listed: false, newer: None, older: None }))
+        index(self.slots.insert(Box::new(Slot { history, counted, listed: false, newer: None, older: None })))
     }
 
     pub(super) fn remove(&mut self, id: u32) -> History {
         self.unlist(id);
         let slot = self.slots.remove(id as usize);
+        release_slab(&mut self.slots);
         self.bytes -= slot.counted;
         slot.history
     }
