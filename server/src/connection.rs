@@ -70,7 +70,7 @@ enum Phase {
         since: Instant,
         dropped: usize,
     },
-    /// The socket is shut; the reading task is about to find out.
+    /// All is written or the socket is shut; the reading task is about to end.
     Cut,
 }
 
@@ -211,7 +211,7 @@ impl Connection {
         }
     }
 
-    /// Whether the socket is shut. What a peer goes on sending can still be read then, without end.
+    /// Whether all is over. What a peer goes on sending to a socket that is shut could still be read, without end.
     pub(crate) fn is_cut(&self) -> bool {
         self.state.borrow().phase == Phase::Cut
     }
@@ -301,11 +301,15 @@ impl Connection {
         let before = state.outbox.len();
         match state.outbox.write_to(&Socket(&self.socket), self.peer.dialect) {
             Ok(()) => {
-                state.blocked = None;
-                let deaf = matches!(state.phase, Phase::Closing { deaf: true, .. });
-                if deaf || matches!(state.phase, Phase::Agreed { .. }) {
-                    let _ = SockRef::from(&self.socket).shutdown(Shutdown::Write);
-                    state.phase = Phase::Lingering { since: now, dropped: 0 };
+                let was_blocked = state.blocked.take().is_some();
+                match state.phase {
+                    // Whoever read the peer's close frame ends the connection.
+                    Phase::Agreed { .. } if !was_blocked => state.phase = Phase::Cut,
+                    Phase::Agreed { .. } | Phase::Closing { deaf: true, .. } => {
+                        let _ = SockRef::from(&self.socket).shutdown(Shutdown::Write);
+                        state.phase = Phase::Lingering { since: now, dropped: 0 };
+                    }
+                    _ => {}
                 }
                 false
             }

@@ -20,6 +20,15 @@ pub(super) async fn read_all<S: Service>(worker: Rc<Worker<S>>, connection: Rc<C
             Ok(Next::Yield) => tokio::task::yield_now().await,
             // Boxed, because every connection would pay for a timer in its state that few ever need.
             Ok(Next::Pause) => Box::pin(tokio::time::sleep(PAUSE)).await,
+            Ok(Next::Goodbye) => {
+                // The turn writes our close frame. A peer that has closed sends nothing that a reset could be an answer
+                // to, so that there is nothing to wait for once it is written.
+                reading.worker.core.want_turn();
+                tokio::task::yield_now().await;
+                if reading.connection.is_cut() {
+                    return;
+                }
+            }
             Ok(Next::End) | Err(_) => break,
         }
     }
@@ -38,6 +47,8 @@ enum Next {
     Read,
     Yield,
     Pause,
+    /// The peer has closed, and all it sent is read.
+    Goodbye,
     End,
 }
 
@@ -56,8 +67,12 @@ impl<S: Service> Reading<S> {
             return Poll::Ready(Ok(Next::End));
         }
         let full = count == scratch.len();
-        self.worker.feed(&self.connection, &mut scratch[..count]);
-        Poll::Ready(Ok(if full { Next::Yield } else { Next::Read }))
+        let closed = self.worker.feed(&self.connection, &mut scratch[..count]);
+        Poll::Ready(Ok(match (full, closed) {
+            (true, _) => Next::Yield,
+            (false, true) => Next::Goodbye,
+            (false, false) => Next::Read,
+        }))
     }
 }
 
@@ -78,7 +93,8 @@ impl<S: Service> Worker<S> {
         }
     }
 
-    fn feed(&self, connection: &Rc<Connection>, chunk: &mut [u8]) {
+    /// Decodes what was read; says whether the peer has closed by it.
+    fn feed(&self, connection: &Rc<Connection>, chunk: &mut [u8]) -> bool {
         let (now, len) = (Instant::now(), chunk.len());
         let mut service = self.service.borrow_mut();
         let mut out = self.core.outbound(now);
@@ -107,6 +123,7 @@ impl<S: Service> Worker<S> {
         if !connection.is_open() || connection.is_mid_message() {
             self.core.arm(connection, now);
         }
+        fed == Fed::PeerClosed
     }
 }
 
