@@ -1,7 +1,7 @@
 //! A client that is not quite the usual one.
 
 use crate::client::Client;
-use crate::driver::{Driver, Endpoint};
+use crate::driver::{Address, Driver, Endpoint};
 use crate::error::ConnectError;
 use crate::machine::{Backoff, Config};
 use std::hash::{BuildHasher, RandomState};
@@ -12,15 +12,31 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 #[must_use = "nothing is connected before `connect`"]
 pub struct ClientBuilder {
-    url: String,
+    server: Place,
     config: Config,
     subscription_queue: usize,
     tls: Option<Arc<rustls::ClientConfig>>,
 }
 
+#[derive(Clone, Debug)]
+enum Place {
+    Url(String),
+    #[cfg(feature = "testing")]
+    Local(crate::testing::TestServer),
+}
+
 impl ClientBuilder {
     pub(crate) fn new(url: &str) -> Self {
-        Self { url: url.to_owned(), config: Config::default(), subscription_queue: 1024, tls: None }
+        Self::of(Place::Url(url.to_owned()))
+    }
+
+    #[cfg(feature = "testing")]
+    pub(crate) fn local(server: crate::testing::TestServer) -> Self {
+        Self::of(Place::Local(server))
+    }
+
+    fn of(server: Place) -> Self {
+        Self { server, config: Config::default(), subscription_queue: 1024, tls: None }
     }
 
     /// The first connection must come within this time, whatever number of attempts that takes; ten seconds. Also
@@ -89,8 +105,15 @@ impl ClientBuilder {
     /// # Panics
     /// Outside of a tokio runtime.
     pub async fn connect(self) -> Result<Client, ConnectError> {
-        let endpoint = Endpoint::new(self.url, self.tls)?;
-        let (orders, status) = Driver::spawn(endpoint, self.config, seed());
+        let (endpoint, seed) = match self.server {
+            Place::Url(url) => (Endpoint::Address(Address::new(url, self.tls)?), seed()),
+            #[cfg(feature = "testing")]
+            Place::Local(server) => {
+                let seed = server.next_seed();
+                (Endpoint::Local(server), seed)
+            }
+        };
+        let (orders, status) = Driver::spawn(endpoint, self.config, seed);
         let client = Client::new(orders, status, self.subscription_queue);
         client.welcome().await?;
         Ok(client)

@@ -2,9 +2,10 @@
 
 mod connection;
 mod endpoint;
+mod line;
 mod socket;
 
-pub(crate) use endpoint::Endpoint;
+pub(crate) use endpoint::{Address, Endpoint};
 
 use crate::inbox::Inbox;
 use crate::machine::{

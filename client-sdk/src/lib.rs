@@ -30,10 +30,16 @@
 //! It keeps nothing on disk. A program that wants to resume after its own restart keeps the position of the last
 //! message that it handled, and hands it to [`Subscribe::recover`].
 //!
+//! # Testing with it
+//! The feature `testing` has a server within the test's process, without sockets and in virtual time, whose
+//! connections break when the test says so: `testing::TestServer`.
+//!
 //! The [`machine`] decides all of this without a socket or a clock; a small tokio task drives it.
 #![cfg_attr(doctest, doc = include_str!("../../README.md"))]
 
 pub mod machine;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 mod builder;
 mod client;

@@ -170,6 +170,7 @@ impl Machine {
 
     fn disconnected(&mut self, now: Instant, why: Disconnection, effects: &mut Effects) {
         self.listeners.cut();
+        self.calls.cut();
         self.retry_at = None;
         match why {
             Disconnection::Closed { code, reason } if !code.may_reconnect() => {

@@ -2,7 +2,8 @@
 //!
 //! The tests drive the whole server from outside: a [`Server`] runs in this process on a port of its own, and a
 //! [`Socket`] writes to it whatever a test wants, right or wrong, and reads what comes back. [`Plain`] and [`Typed`]
-//! are a socket with a WebSocket open on it, in one dialect or the other.
+//! are a socket with a WebSocket open on it, in one dialect or the other. A [`Proxy`] is a way to the server that
+//! breaks.
 //!
 //! Nothing here sleeps: every wait is for the thing itself, up to [`DEADLINE`], and one that ends in vain says what
 //! was waited for and all that came before. That nothing comes is not waited for either: what would have come is
@@ -11,11 +12,13 @@
 mod frame;
 mod handshake;
 mod peer;
+mod proxy;
 mod server;
 mod socket;
 
 pub use frame::{Frame, Heard};
 pub use handshake::Handshake;
 pub use peer::{Plain, Typed};
+pub use proxy::Proxy;
 pub use server::Server;
 pub use socket::{Answer, DEADLINE, Socket};

@@ -49,6 +49,16 @@ impl Server {
         Self { address, shutdown: Some(shutdown), ended }
     }
 
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where a client library connects to.
+    pub fn url(&self) -> String {
+        format!("ws://{}/socket", self.address)
+    }
+
     /// Connects without a word.
     #[track_caller]
     pub fn socket(&self) -> Socket {

@@ -1,7 +1,7 @@
 //! The connection as it comes and goes: none, in the making, or a socket.
 
 use super::endpoint::Endpoint;
-use super::socket::Socket;
+use super::line::Line;
 use crate::machine::{Disconnection, Input};
 use hubcast_protocol::CloseCode;
 use std::fmt;
@@ -17,8 +17,8 @@ pub(super) struct Connection {
 
 enum Stage {
     None,
-    Opening(Pin<Box<dyn Future<Output = Result<Socket, Disconnection>> + Send>>),
-    Open(Box<Socket>),
+    Opening(Pin<Box<dyn Future<Output = Result<Line, Disconnection>> + Send>>),
+    Open(Line),
 }
 
 impl Connection {
@@ -30,17 +30,17 @@ impl Connection {
         self.stage = Stage::Opening(Box::pin(self.endpoint.clone().open()));
     }
 
-    /// Sends as soon as the socket takes it; without a socket there is nobody to send to.
+    /// Sends as soon as the connection takes it; without one there is nobody to send to.
     pub(super) fn send(&mut self, text: String) {
-        if let Stage::Open(socket) = &mut self.stage {
-            socket.send(text);
+        if let Stage::Open(line) = &mut self.stage {
+            line.send(text);
         }
     }
 
     /// Ends what there is; takes a second at most.
     pub(super) async fn close(&mut self, code: CloseCode) {
-        if let Stage::Open(socket) = std::mem::replace(&mut self.stage, Stage::None) {
-            socket.close(code).await;
+        if let Stage::Open(line) = std::mem::replace(&mut self.stage, Stage::None) {
+            line.close(code).await;
         }
     }
 
@@ -49,13 +49,13 @@ impl Connection {
         let input = match &mut self.stage {
             Stage::None => return Poll::Pending,
             Stage::Opening(opening) => match ready!(opening.as_mut().poll(context)) {
-                Ok(socket) => {
-                    self.stage = Stage::Open(Box::new(socket));
+                Ok(line) => {
+                    self.stage = Stage::Open(line);
                     return Poll::Ready(Input::Connected);
                 }
                 Err(why) => Input::Disconnected(why),
             },
-            Stage::Open(socket) => ready!(socket.poll(context)),
+            Stage::Open(line) => ready!(line.poll(context)),
         };
         if matches!(input, Input::Disconnected(_)) {
             self.stage = Stage::None;

@@ -1,5 +1,6 @@
 //! Where the server is, and how it is reached.
 
+use super::line::Line;
 use super::socket::Socket;
 use crate::error::ConnectError;
 use crate::machine::Disconnection;
@@ -16,14 +17,34 @@ use tokio_tungstenite::tungstenite::http::{HeaderValue, Response, StatusCode, he
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{Connector, connect_async_tls_with_config};
 
+/// Where a server is.
+#[derive(Clone, Debug)]
+pub(crate) enum Endpoint {
+    Address(Address),
+    /// In this process.
+    #[cfg(feature = "testing")]
+    Local(crate::testing::TestServer),
+}
+
 /// The address of a server, with everything that a handshake needs.
 #[derive(Clone, Debug)]
-pub(crate) struct Endpoint {
+pub(crate) struct Address {
     url: String,
     tls: Arc<ClientConfig>,
 }
 
 impl Endpoint {
+    /// Makes one connection.
+    pub(super) async fn open(self) -> Result<Line, Disconnection> {
+        match self {
+            Self::Address(address) => address.open().await,
+            #[cfg(feature = "testing")]
+            Self::Local(server) => server.open().map(Line::Local),
+        }
+    }
+}
+
+impl Address {
     /// Checks the address; without a TLS configuration the roots of the web are trusted.
     pub(crate) fn new(url: String, tls: Option<Arc<ClientConfig>>) -> Result<Self, ConnectError> {
         let checked = (&url).into_client_request().and_then(|request| uri_mode(request.uri()).map(|_| ()));
@@ -33,13 +54,12 @@ impl Endpoint {
         }
     }
 
-    /// Makes one connection.
-    pub(super) async fn open(self) -> Result<Socket, Disconnection> {
+    async fn open(self) -> Result<Line, Disconnection> {
         let request = self.request().map_err(refusal)?;
         let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER);
         let connector = Connector::Rustls(self.tls);
         match connect_async_tls_with_config(request, Some(config), true, Some(connector)).await {
-            Ok((socket, _)) => Ok(Socket::new(socket)),
+            Ok((socket, _)) => Ok(Line::Socket(Box::new(Socket::new(socket)))),
             Err(error) => Err(refusal(error)),
         }
     }

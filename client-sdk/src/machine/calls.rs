@@ -6,7 +6,7 @@ use super::input::{SubscriptionId, Ticket};
 use super::link::after;
 use hubcast_protocol::request::{Action, Request};
 use hubcast_protocol::{Event, RequestId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 /// Every command that is not completed yet and needs an answer of the server, by the id of its request.
@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 pub(super) struct Calls {
     /// In the order of the commands, which is also that of the deadlines: all wait equally long.
     open: BTreeMap<u64, Call>,
+    /// Publishes that were given up while this connection may still answer them, of those that do not come back to us.
+    silent: BTreeSet<u64>,
     most: usize,
     timeout: Duration,
 }
@@ -32,7 +34,7 @@ pub(super) struct Call {
 
 impl Calls {
     pub(super) fn new(config: &Config) -> Self {
-        Self { open: BTreeMap::new(), most: config.queue, timeout: config.request_timeout }
+        Self { open: BTreeMap::new(), silent: BTreeSet::new(), most: config.queue, timeout: config.request_timeout }
     }
 
     pub(super) fn insert(
@@ -79,8 +81,25 @@ impl Calls {
 
     /// Takes out the oldest call if it has waited long enough.
     pub(super) fn expired(&mut self, now: Instant) -> Option<Call> {
-        let oldest = self.open.first_entry()?;
-        (oldest.get().deadline <= now).then(|| oldest.remove())
+        let oldest = self.open.first_entry().filter(|oldest| oldest.get().deadline <= now)?;
+        let (id, call) = oldest.remove_entry();
+        if matches!(&call.request.action, Action::Publish(publish) if !publish.echo) {
+            self.silent.insert(id);
+            if self.silent.len() > self.most {
+                self.silent.pop_first();
+            }
+        }
+        Some(call)
+    }
+
+    /// Whether this answers a publish that was given up and does not come back to us.
+    pub(super) fn take_silent(&mut self, id: &RequestId) -> bool {
+        matches!(id, RequestId::Number(id) if self.silent.remove(id))
+    }
+
+    /// What was given up is not answered any more.
+    pub(super) fn cut(&mut self) {
+        self.silent.clear();
     }
 
     pub(super) fn take_all(&mut self) -> impl Iterator<Item = Call> + use<> {

@@ -45,9 +45,10 @@ pub enum Delivery {
 /// A subscription stands again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Resumed {
-    /// Whether nothing was missed. Otherwise [`Gap`]s that follow say what.
+    /// Whether nothing was missed. Otherwise [`Gap`]s that follow say what. Under a pattern this speaks of the topics
+    /// that were heard before: of one that began in between, the next message says whether others came before it.
     pub recovered: bool,
-    /// How many publications of the time in between follow now.
+    /// How many publications of the time in between follow now, at most.
     pub replayed: u32,
 }
 

@@ -130,8 +130,7 @@ impl Link {
 
     /// A random time up to the bound for this many failures.
     pub(super) fn pause(&mut self, failures: u32) -> Duration {
-        let factor = 1u32.checked_shl(failures).unwrap_or(u32::MAX);
-        self.random.up_to(self.backoff.base.saturating_mul(factor).min(self.backoff.cap))
+        self.random.up_to(self.backoff.longest(failures))
     }
 
     pub(super) fn due(&self, now: Instant) -> Option<Due> {

@@ -27,8 +27,8 @@ enum Stage {
     New,
     /// It stood, and its connection was lost.
     Cut,
-    /// It stands. Publications of its topic up to a position may be there only because it asked for the past.
-    Live { replayed_to: Option<Position> },
+    /// It stands.
+    Live,
 }
 
 impl Listener {
@@ -45,16 +45,25 @@ impl Listener {
         let replayed = reply.replayed.unwrap_or(0);
         let end = reply.epoch.zip(reply.offset).map(|(epoch, offset)| Position { epoch, offset });
         let begin = end.map(|end| Position { offset: end.offset.saturating_sub(replayed.into()), ..end });
-        let complete = self.progress.take_complete();
-        let recovered = complete && reply.recovered == Some(true);
-        self.stage = Stage::Live { replayed_to: end.filter(|_| replayed > 0) };
+        let complete = self.progress.is_complete();
+        // The request may have been for others too, who stood elsewhere.
+        let is_covered = match (&target, begin) {
+            (Target::Topic(topic), Some(begin)) => self
+                .progress
+                .position(topic)
+                .is_some_and(|last| last.epoch == begin.epoch && last.offset >= begin.offset),
+            (Target::Topic(_), None) => false,
+            (Target::Pattern(_), _) => !self.progress.is_empty(),
+        };
+        let recovered = complete && is_covered && reply.recovered == Some(true);
+        self.stage = Stage::Live;
         if resumes {
             self.tell(Delivery::Resumed(Resumed { recovered, replayed }), effects);
         }
         match &target {
             Target::Topic(topic) if !recovered => self.restart(topic, begin, resumes, effects),
             // Of topics whose position was sent, the server itself says what is gone.
-            Target::Pattern(_) if resumes && (!complete || reply.recovered.is_none()) => {
+            Target::Pattern(_) if resumes && (!complete || !is_covered || reply.recovered.is_none()) => {
                 self.tell(unknown_gap(None), effects);
             }
             _ => {}
@@ -63,6 +72,7 @@ impl Listener {
 
     /// Stands at another place of the topic than before, because it is new or because its past is gone.
     fn restart(&mut self, topic: &Topic, begin: Option<Position>, resumes: bool, effects: &mut Effects) {
+        self.progress.let_go();
         let last = self.progress.position(topic);
         let missed = last.zip(begin).filter(|(last, begin)| last.epoch == begin.epoch);
         match (begin, missed) {
@@ -89,7 +99,7 @@ impl Listener {
 
     /// The session stands whose private topics this is about. What was sent to the one before is lost.
     pub(super) fn go_direct(&mut self, effects: &mut Effects) {
-        if std::mem::replace(&mut self.stage, Stage::Live { replayed_to: None }) == Stage::Cut {
+        if std::mem::replace(&mut self.stage, Stage::Live) == Stage::Cut {
             self.tell(Delivery::Resumed(Resumed { recovered: false, replayed: 0 }), effects);
             self.tell(unknown_gap(None), effects);
         }
@@ -102,9 +112,11 @@ impl Listener {
         }
     }
 
-    /// A publication that it listens to came. `is_replay`: somebody else asked for the past of this topic.
-    pub(super) fn message(&mut self, message: &Arc<Message>, is_replay: bool, effects: &mut Effects) {
-        if !self.is_live() || is_replay && self.progress.position(&message.topic).is_none() {
+    /// A publication that it listens to came. `replay`: in answer to a subscribe to this target, which asked for the
+    /// past; for others it may be older than they are.
+    pub(super) fn message(&mut self, message: &Arc<Message>, replay: Option<&Target>, effects: &mut Effects) {
+        let is_of_others = replay.is_some() && replay != self.source.target();
+        if !self.is_live() || is_of_others && self.progress.position(&message.topic).is_none() {
             return;
         }
         match self.progress.step(&message.topic, message.position()) {
@@ -159,16 +171,8 @@ impl Listener {
         }
     }
 
-    /// Whether the publication at this position came because this subscription asked for the past.
-    pub(super) fn replays(&self, at: Position) -> bool {
-        match self.stage {
-            Stage::Live { replayed_to: Some(end) } => end.epoch == at.epoch && at.offset <= end.offset,
-            _ => false,
-        }
-    }
-
     pub(super) fn is_live(&self) -> bool {
-        matches!(self.stage, Stage::Live { .. })
+        self.stage == Stage::Live
     }
 
     pub(super) fn is_cut(&self) -> bool {

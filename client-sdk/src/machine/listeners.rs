@@ -5,7 +5,7 @@ use super::input::{Listen, Source, SubscriptionId};
 use super::listener::Listener;
 use hubcast_protocol::event::{Gap, Member, Message, Subscribed};
 use hubcast_protocol::request::{Slow, Start, Subscribe};
-use hubcast_protocol::{Target, Topic};
+use hubcast_protocol::{Position, Target, Topic};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
@@ -20,6 +20,8 @@ pub(super) struct Listeners {
     /// What the session hears without asking.
     private: Vec<Topic>,
     resumes: BTreeMap<u64, Resume>,
+    /// The subscribe whose past comes next, and how many publications of it.
+    replay: Option<(Target, u32)>,
     topics_per_pattern: usize,
 }
 
@@ -38,6 +40,7 @@ impl Listeners {
             others: Vec::new(),
             private: Vec::new(),
             resumes: BTreeMap::new(),
+            replay: None,
             topics_per_pattern,
         }
     }
@@ -75,7 +78,8 @@ impl Listeners {
         Some(self.request(target, start))
     }
 
-    /// The subscriptions that are to be brought back, as one request for all that stand at the same place.
+    /// The subscriptions that are to be brought back, as one request for all of a target: to whoever listens already
+    /// the server sends nothing of the past. Only what no one request can ask for, such as two epochs, is asked apart.
     pub(super) fn to_resume(&self) -> Vec<(Vec<SubscriptionId>, Subscribe)> {
         let asked: Vec<_> = self.resumes.values().flat_map(|resume| &resume.listeners).collect();
         let mut groups: BTreeMap<&Target, Vec<(Start, Vec<SubscriptionId>)>> = BTreeMap::new();
@@ -83,8 +87,12 @@ impl Listeners {
             let Some(target) = listener.source.target() else { continue };
             let start = listener.start(target);
             let starts = groups.entry(target).or_default();
-            match starts.iter_mut().find(|(other, _)| *other == start) {
-                Some((_, ids)) => ids.push(*id),
+            let joined = starts.iter_mut().find_map(|(other, ids)| Some((earliest(other, &start)?, other, ids)));
+            match joined {
+                Some((both, other, ids)) => {
+                    *other = both;
+                    ids.push(*id);
+                }
                 None => starts.push((start, vec![*id])),
             }
         }
@@ -92,6 +100,15 @@ impl Listeners {
             starts.into_iter().map(|(start, ids)| (ids, self.request(target.clone(), start)))
         });
         requests.collect()
+    }
+
+    /// The request that brings back these, which one request can ask for.
+    pub(super) fn resume(&self, ids: &[SubscriptionId]) -> Option<Subscribe> {
+        let target = self.all.get(ids.first()?)?.source.target()?;
+        let mut starts = ids.iter().filter_map(|id| self.all.get(id)).map(|listener| listener.start(target));
+        let first = starts.next()?;
+        let start = starts.try_fold(first, |start, other| earliest(&start, &other))?;
+        Some(self.request(target.clone(), start))
     }
 
     /// Remembers that a request for these was sent.
@@ -102,6 +119,11 @@ impl Listeners {
     /// Takes a request out that the server has answered.
     pub(super) fn answered(&mut self, request: u64) -> Option<Resume> {
         self.resumes.remove(&request)
+    }
+
+    /// The server answered a subscribe, also one that nobody waits for any more.
+    pub(super) fn expect_replay(&mut self, reply: &Subscribed) {
+        self.replay = reply.replayed.filter(|left| *left > 0).map(|left| (reply.about.clone().into(), left));
     }
 
     pub(super) fn confirm(&mut self, ids: &[SubscriptionId], reply: &Subscribed, effects: &mut Effects) {
@@ -130,16 +152,31 @@ impl Listeners {
     /// The connection is gone; nothing is live until it is confirmed again.
     pub(super) fn cut(&mut self) {
         self.resumes.clear();
+        self.replay = None;
         self.all.values_mut().for_each(Listener::cut);
     }
 
     pub(super) fn message(&mut self, message: Message, effects: &mut Effects) {
-        let is_replay = message.position().is_some_and(|at| {
-            let exact = self.by_topic.get(&message.topic).into_iter().flatten();
-            exact.filter_map(|id| self.all.get(id)).any(|listener| listener.replays(at))
-        });
+        let replay = self.take_replay(&message.topic);
         let message = Arc::new(message);
-        self.hearing(&message.topic, |listener| listener.message(&message, is_replay, effects));
+        self.hearing(&message.topic, |listener| listener.message(&message, replay.as_ref(), effects));
+    }
+
+    /// Which subscribe this publication is an answer to, when it is one of the past.
+    fn take_replay(&mut self, topic: &Topic) -> Option<Target> {
+        let (target, left) = self.replay.as_mut()?;
+        let is_of_it = match &*target {
+            Target::Topic(name) => name == topic,
+            Target::Pattern(pattern) => pattern.matches(topic),
+        };
+        if !is_of_it {
+            return None;
+        }
+        *left -= 1;
+        match *left {
+            0 => self.replay.take().map(|(target, _)| target),
+            _ => Some(target.clone()),
+        }
     }
 
     pub(super) fn published_silently(&mut self, topic: &Topic, offset: u64) {
@@ -226,4 +263,25 @@ impl Listeners {
             }
         }
     }
+}
+
+/// Where to begin for two subscriptions at once; `None` when what one would get has nothing of what the other needs.
+fn earliest(one: &Start, other: &Start) -> Option<Start> {
+    match (one, other) {
+        (Start::After(one), Start::After(other)) => earlier(one, other).map(Start::After),
+        (Start::AfterEach(one), Start::AfterEach(other)) => {
+            let mut each = one.clone();
+            for (topic, position) in other {
+                let joined = each.get(topic).map_or(Some(*position), |known| earlier(known, position))?;
+                each.insert(topic.clone(), joined);
+            }
+            Some(Start::AfterEach(each))
+        }
+        (Start::Live, past) | (past, Start::Live) => Some(past.clone()),
+        _ => (one == other).then(|| one.clone()),
+    }
+}
+
+fn earlier(one: &Position, other: &Position) -> Option<Position> {
+    (one.epoch == other.epoch).then(|| Position { epoch: one.epoch, offset: one.offset.min(other.offset) })
 }

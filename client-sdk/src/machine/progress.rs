@@ -3,7 +3,7 @@
 use super::effect::{Gap, GapReason};
 use hubcast_protocol::request::Start;
 use hubcast_protocol::{Position, Target, Topic, event};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The position reached in each topic that a subscription heard, of many topics only of those heard last.
 ///
@@ -20,10 +20,12 @@ pub(super) struct Progress {
     was_cut: bool,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Reached {
     position: Position,
     heard: u64,
+    /// Publications of our own after the position that do not come back to us.
+    silent: BTreeSet<u64>,
 }
 
 /// What a publication is to a subscription.
@@ -65,6 +67,11 @@ impl Progress {
         self.reached.get(topic).map(|reached| reached.position)
     }
 
+    /// Whether there is no topic that could be resumed.
+    pub(super) fn is_empty(&self) -> bool {
+        self.reached.is_empty()
+    }
+
     /// Counts a publication in.
     pub(super) fn step(&mut self, topic: &Topic, at: Option<Position>) -> Step {
         let Some(at) = at else {
@@ -85,12 +92,14 @@ impl Progress {
         Step::After(Gap { topic, epoch, from, to, reason: GapReason::Missing })
     }
 
-    /// Counts a publication of our own in that was not to come back to us.
+    /// Counts a publication of our own in that was not to come back to us, now or when those before it are there.
     pub(super) fn skip(&mut self, topic: &Topic, offset: u64) {
         if let Some(reached) = self.reached.get_mut(topic)
-            && reached.position.offset.checked_add(1) == Some(offset)
+            && offset > reached.position.offset
+            && reached.silent.len() < MOST_SILENT
         {
-            reached.position.offset = offset;
+            reached.silent.insert(offset);
+            reached.pass_silent();
         }
     }
 
@@ -126,10 +135,10 @@ impl Progress {
     /// Stands at a position now, whatever was before.
     pub(super) fn reach(&mut self, topic: &Topic, position: Position) {
         self.heard += 1;
-        let reached = Reached { position, heard: self.heard };
         match self.reached.get_mut(topic) {
-            Some(known) => *known = reached,
+            Some(reached) => reached.advance(position, self.heard),
             None => {
+                let reached = Reached { position, heard: self.heard, silent: BTreeSet::new() };
                 self.reached.insert(topic.clone(), reached);
             }
         }
@@ -161,11 +170,38 @@ impl Progress {
         self.was_cut = true;
     }
 
-    /// Whether a resume from [`Progress::start`] brings everything back; begins to count anew.
-    pub(super) fn take_complete(&mut self) -> bool {
-        !std::mem::take(&mut self.incomplete)
+    /// Whether a resume from [`Progress::start`] brings everything back that was ever heard of.
+    pub(super) fn is_complete(&self) -> bool {
+        !self.incomplete
+    }
+
+    /// What was heard until now is not to be resumed any more.
+    pub(super) fn let_go(&mut self) {
+        self.incomplete = false;
     }
 }
+
+impl Reached {
+    fn advance(&mut self, position: Position, heard: u64) {
+        if self.position.epoch != position.epoch {
+            self.silent.clear();
+        }
+        (self.position, self.heard) = (position, heard);
+        self.pass_silent();
+    }
+
+    fn pass_silent(&mut self) {
+        while let Some(&first) = self.silent.first()
+            && first <= self.position.offset.saturating_add(1)
+        {
+            self.silent.pop_first();
+            self.position.offset = self.position.offset.max(first);
+        }
+    }
+}
+
+/// Publications of our own that wait for those before them: more of them show as a gap.
+const MOST_SILENT: usize = 1024;
 
 #[cfg(test)]
 mod tests {
@@ -188,7 +224,7 @@ mod tests {
         }
         let kept: Vec<_> = progress.reached.keys().map(Topic::as_str).collect();
         assert_eq!(kept, ["a", "e"]);
-        assert!(!progress.take_complete());
+        assert!(!progress.is_complete());
     }
 
     #[test]
@@ -209,5 +245,18 @@ mod tests {
         let other = Position { epoch: "f".parse().unwrap(), offset: 1 };
         let Step::After(gap) = progress.step(&"a".into(), Some(other)) else { panic!("nothing was missing") };
         assert_eq!((gap.epoch, gap.from, gap.to), (Some(other.epoch), None, None));
+    }
+
+    #[test]
+    fn what_does_not_come_back_to_us_is_passed_when_those_before_it_are_there() {
+        let mut progress = progress(4);
+        progress.step(&"a".into(), at(3));
+        progress.skip(&"a".into(), 5);
+        progress.skip(&"a".into(), 7);
+        assert_eq!(progress.position(&"a".into()), at(3));
+        assert_eq!(progress.step(&"a".into(), at(4)), Step::Next);
+        assert_eq!(progress.position(&"a".into()), at(5));
+        assert_eq!(progress.step(&"a".into(), at(6)), Step::Next);
+        assert_eq!(progress.step(&"a".into(), at(8)), Step::Next);
     }
 }

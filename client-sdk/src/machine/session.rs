@@ -71,7 +71,7 @@ impl Machine {
                 if text.len() as u64 <= self.message_limit {
                     break Some(text);
                 }
-                let shorter = self.listeners.shorten(&ids).then(|| self.listeners.subscribe(ids[0])).flatten();
+                let shorter = self.listeners.shorten(&ids).then(|| self.listeners.resume(&ids)).flatten();
                 let Some(shorter) = shorter else { break None };
                 subscribe = shorter;
             };
@@ -91,6 +91,7 @@ impl Machine {
 
     fn subscribed(&mut self, reply: &Subscribed, event: &Event, effects: &mut Effects) {
         let Some(id) = &reply.id else { return };
+        self.listeners.expect_replay(reply);
         if let Some(call) = self.calls.answered(id, event) {
             effects.push(Effect::Complete(call.ticket, Ok(Answer::Subscribed)));
             self.listeners.confirm(call.subscription.as_slice(), reply, effects);
@@ -130,7 +131,15 @@ impl Machine {
             Event::Pong(pong) => Some(pong.id.clone()),
             _ => None,
         };
-        let Some(call) = id.and_then(|id| self.calls.answered(&id, &event)) else { return };
+        let Some(id) = id else { return };
+        let Some(call) = self.calls.answered(&id, &event) else {
+            if let Event::Published(published) = &event
+                && let Some(offset) = published.offset.filter(|_| self.calls.take_silent(&id))
+            {
+                self.listeners.published_silently(&published.topic, offset);
+            }
+            return;
+        };
         let answer = match event {
             Event::Published(published) => {
                 if let Action::Publish(publish) = &call.request.action

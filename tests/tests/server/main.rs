@@ -12,6 +12,9 @@
 //! - `bounds`: who is slow, greedy or silent, and what becomes of him
 //! - `drain`: how the server sends everyone away
 //! - `workers`: that nobody can tell how many threads there are
+//!
+//! What programs see of it:
+//! - `sdk`: the Rust client in daily use, over restarts of the server, and on a network that breaks
 
 mod bounds;
 mod drain;
@@ -20,5 +23,6 @@ mod handshake;
 mod patterns;
 mod plain;
 mod private;
+mod sdk;
 mod typed;
 mod workers;

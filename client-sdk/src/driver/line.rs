@@ -1,0 +1,41 @@
+//! An open connection, whatever carries it.
+
+use super::socket::Socket;
+use crate::machine::Input;
+use hubcast_protocol::CloseCode;
+use std::task::{Context, Poll};
+
+/// A connection through a socket, or within the process.
+#[derive(Debug)]
+pub(crate) enum Line {
+    Socket(Box<Socket>),
+    #[cfg(feature = "testing")]
+    Local(crate::testing::Wire),
+}
+
+impl Line {
+    pub(super) fn send(&mut self, text: String) {
+        match self {
+            Self::Socket(socket) => socket.send(text),
+            #[cfg(feature = "testing")]
+            Self::Local(wire) => wire.send(&text),
+        }
+    }
+
+    /// The next thing that happens; after a `Disconnected` it is over.
+    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Input> {
+        match self {
+            Self::Socket(socket) => socket.poll(context),
+            #[cfg(feature = "testing")]
+            Self::Local(wire) => wire.poll(context),
+        }
+    }
+
+    pub(super) async fn close(self, code: CloseCode) {
+        match self {
+            Self::Socket(socket) => socket.close(code).await,
+            #[cfg(feature = "testing")]
+            Self::Local(wire) => wire.close(code),
+        }
+    }
+}

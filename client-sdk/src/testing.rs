@@ -1,0 +1,199 @@
+//! A server for tests: the real hub within the test's process, without sockets and in virtual time.
+//!
+//! A [`TestServer`] gives [`Client`]s that are connected to it, as many as a test wants, and does to them what networks
+//! and servers do. What clients say and hear is the text that goes over a real connection; time is tokio's, so that
+//! with `start_paused` every timeout and pause passes at once.
+//!
+//! ```
+//! use hubcast_client::{Event, testing::TestServer};
+//!
+//! #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let server = TestServer::start();
+//!     let (alice, bob) = (server.client().await?, server.client().await?);
+//!     let mut heard = alice.subscribe::<String>("news").await?.events();
+//!
+//!     server.stop();                                       // nobody is connected, and nothing is forgotten
+//!     let publishing = bob.publish("news", "are you there?");
+//!     let (published, ()) = tokio::join!(publishing, async { server.restart() });
+//!     assert_eq!(published?.offset, Some(1));
+//!
+//!     let Some(Ok(Event::Resumed(resumed))) = heard.next().await else { panic!("alice did not come back") };
+//!     assert!(resumed.recovered);
+//!     let Some(Ok(Event::Message(message))) = heard.next().await else { panic!("alice heard nothing") };
+//!     assert_eq!(message.value, "are you there?");
+//!     Ok(())
+//! }
+//! ```
+
+mod state;
+
+pub use hubcast_hub::{HistoryRule, Keep, Keeps, PresenceRule, Rule, Rules, Settings};
+
+use crate::machine::{Disconnection, Input};
+use crate::{Client, ClientBuilder, CloseCode, ConnectError};
+use hubcast_hub::SessionId;
+use state::State;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+use tokio::sync::{Notify, mpsc};
+
+/// A server within the process. Clones are the same server.
+#[derive(Clone, Debug)]
+pub struct TestServer {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    /// Told whenever the hub may have something else to do next.
+    changed: Arc<Notify>,
+}
+
+/// A client's end of its connection.
+#[derive(Debug)]
+pub(crate) struct Wire {
+    server: TestServer,
+    session: SessionId,
+    incoming: mpsc::UnboundedReceiver<Input>,
+}
+
+impl TestServer {
+    /// A server as it is without configuration.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn start() -> Self {
+        Self::with_settings(Settings::default())
+    }
+
+    /// A server with limits and rules of its own. It never pings: virtual time would be full of it.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn with_settings(settings: Settings) -> Self {
+        let (state, changed) = (State::new(Settings { ping_ms: 0, ..settings }), Arc::new(Notify::new()));
+        let shared = Arc::new(Shared { state: Mutex::new(state), changed: changed.clone() });
+        tokio::spawn(keep_time(Arc::downgrade(&shared), changed));
+        Self { shared }
+    }
+
+    /// A client that is connected to this server.
+    ///
+    /// # Errors
+    /// When the server is stopped for longer than a client waits.
+    pub async fn client(&self) -> Result<Client, ConnectError> {
+        self.builder().connect().await
+    }
+
+    /// A client of this server with other timeouts, pauses and bounds than the usual.
+    pub fn builder(&self) -> ClientBuilder {
+        ClientBuilder::local(self.clone())
+    }
+
+    /// Breaks every connection. The clients come back.
+    pub fn cut(&self) {
+        self.state().cut(now());
+        self.shared.changed.notify_one();
+    }
+
+    /// Stops in good order. Until [`TestServer::restart`] nobody can connect; then everything kept is there again.
+    pub fn stop(&self) {
+        self.state().stop(now());
+    }
+
+    /// Dies: as [`TestServer::stop`], but nothing is kept.
+    pub fn crash(&self) {
+        self.state().crash();
+    }
+
+    /// Begins again, where it is stopped.
+    pub fn restart(&self) {
+        self.state().restart(now());
+        self.shared.changed.notify_one();
+    }
+
+    /// How many connections there are.
+    pub fn connections(&self) -> usize {
+        self.state().connections()
+    }
+
+    pub(crate) fn next_seed(&self) -> u64 {
+        self.state().next_seed()
+    }
+
+    pub(crate) fn open(self) -> Result<Wire, Disconnection> {
+        let opened = self.state().open(now());
+        match opened {
+            Some((session, incoming)) => Ok(Wire { server: self, session, incoming }),
+            None => Err(Disconnection::Lost { reason: "the server is stopped".to_owned(), retry_after: None }),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.shared.state()
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A hub that panicked fails the test that made it do so.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Wire {
+    pub(crate) fn send(&self, text: &str) {
+        self.server.state().take(now(), self.session, text);
+        self.server.shared.changed.notify_one();
+    }
+
+    pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Input> {
+        let lost = || Input::Disconnected(Disconnection::Lost { reason: "it was cut".to_owned(), retry_after: None });
+        Poll::Ready(ready!(self.incoming.poll_recv(context)).unwrap_or_else(lost))
+    }
+
+    pub(crate) fn close(self, code: CloseCode) {
+        self.server.state().leave(now(), self.session, code != CloseCode::NORMAL);
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        self.server.state().leave(now(), self.session, true);
+        self.server.shared.changed.notify_one();
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.changed.notify_one();
+    }
+}
+
+/// Tells the hub when something is due, for as long as there is a server.
+async fn keep_time(server: Weak<Shared>, changed: Arc<Notify>) {
+    loop {
+        let due = match server.upgrade() {
+            Some(server) => {
+                let mut state = server.state();
+                state.handle_timeout(now());
+                state.poll_timeout()
+            }
+            None => return,
+        };
+        match due {
+            Some(due) => tokio::select! {
+                () = tokio::time::sleep_until(due.into()) => {}
+                () = changed.notified() => {}
+            },
+            None => changed.notified().await,
+        }
+    }
+}
+
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}

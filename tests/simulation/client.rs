@@ -1,0 +1,244 @@
+//! A client: the shipped machine, and the program that uses it.
+
+use crate::random::Random;
+use crate::record::Record;
+use crate::scenario::Scenario;
+use crate::stream::{Cause, Stream};
+use hubcast_client::machine::{
+    Answer, Command, Delivery, Failure, Input, Listen, Machine, Source, State, SubscriptionId, Ticket,
+};
+use hubcast_protocol::event::History;
+use hubcast_protocol::request::{Publish, ReadHistory, Start};
+use hubcast_protocol::{Pattern, Position, Slow, Target, Topic};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// One client with its program.
+#[derive(Debug)]
+pub(crate) struct Client {
+    number: usize,
+    pub(crate) machine: Machine,
+    /// What its subscriptions want when it is slow.
+    slow: Slow,
+    pub(crate) wire: Option<u32>,
+    /// When the world will look at the machine's timeout.
+    pub(crate) wake: Option<Duration>,
+    pub(crate) state: Option<State>,
+    streams: BTreeMap<SubscriptionId, Stream>,
+    asked: BTreeMap<Ticket, Asked>,
+    tickets: u64,
+    subscriptions: u64,
+    published: u64,
+}
+
+/// What a command has to bring.
+#[derive(Debug)]
+enum Asked {
+    Connect,
+    Subscribe(SubscriptionId),
+    Publish { topic: Topic, text: String },
+    History(Topic),
+    Ping,
+    Close,
+}
+
+impl Client {
+    pub(crate) fn new(number: usize, machine: Machine, slow: Slow) -> Self {
+        Self {
+            number,
+            machine,
+            slow,
+            wire: None,
+            wake: None,
+            state: None,
+            streams: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            tickets: 0,
+            subscriptions: 0,
+            published: 0,
+        }
+    }
+
+    pub(crate) fn connect(&mut self) -> Input {
+        self.ask(Command::Connect, Asked::Connect)
+    }
+
+    pub(crate) fn close(&mut self) -> Input {
+        self.ask(Command::Close, Asked::Close)
+    }
+
+    /// Something that a program might do now.
+    pub(crate) fn act(&mut self, scenario: &Scenario, record: &Record, random: &mut Random) -> Input {
+        let topic = scenario.topics[random.below(scenario.topics.len())].clone();
+        match random.below(20) {
+            0..12 => {
+                let (echo, key) = (random.chance(70), None);
+                let text = self.text(random);
+                self.publish(Publish { topic, payload: text.as_str().into(), echo, key })
+            }
+            12..16 if self.streams.len() < 6 => self.subscribe(&topic, scenario, record, random),
+            12..18 if !self.streams.is_empty() => {
+                let ids: Vec<SubscriptionId> = self.streams.keys().copied().collect();
+                let id = random.pick(&ids);
+                self.streams.remove(&id);
+                Input::Unsubscribe(id)
+            }
+            18 => self.ask(Command::Ping, Asked::Ping),
+            _ => {
+                let limit = random.chance(50).then(|| u32::try_from(random.below(5)).unwrap_or(0));
+                let read = ReadHistory { topic: topic.clone(), since: None, limit };
+                self.ask(Command::History(read), Asked::History(topic))
+            }
+        }
+    }
+
+    pub(crate) fn publish(&mut self, publish: Publish) -> Input {
+        let asked = Asked::Publish { topic: publish.topic.clone(), text: publish.payload.as_plain().to_owned() };
+        self.ask(Command::Publish(publish), asked)
+    }
+
+    /// A text that nobody else publishes; some are long enough to fill an outbox.
+    pub(crate) fn text(&mut self, random: &mut Random) -> String {
+        self.published += 1;
+        let long = if random.chance(10) { random.below(800) } else { 0 };
+        format!("{}-{}{}", self.number, self.published, ".".repeat(long))
+    }
+
+    fn subscribe(&mut self, topic: &Topic, scenario: &Scenario, record: &Record, random: &mut Random) -> Input {
+        let id = SubscriptionId(self.subscriptions);
+        self.subscriptions += 1;
+        let (mut start, mut target) = (Start::Live, Target::Topic(topic.clone()));
+        let before = self.streams.values().filter(|stream| stream.target == target);
+        let before: Vec<Position> = before.filter_map(|stream| stream.last).collect();
+        match random.below(10) {
+            0..3 => target = Target::Pattern(pattern(random.pick(&scenario.patterns))),
+            3 | 4 => start = Start::Last(random.pick(&[1, 5])),
+            5 if !before.is_empty() => start = Start::After(random.pick(&before)),
+            _ => {}
+        }
+        let is_shared = self.streams.values().any(|stream| stream.target == target);
+        let mut stream = Stream::new(
+            self.number,
+            target.clone(),
+            self.slow,
+            scenario.is_lossless && (!is_shared || start == Start::Live),
+        );
+        if let Start::After(position) = start {
+            stream.begin_after(position, record);
+        }
+        self.streams.insert(id, stream);
+        let presence = random.chance(30);
+        let listen = Listen { source: Source::Target(target), start, presence, slow: self.slow };
+        self.ask(Command::Subscribe(id, listen), Asked::Subscribe(id))
+    }
+
+    fn ask(&mut self, command: Command, asked: Asked) -> Input {
+        self.tickets += 1;
+        self.asked.insert(Ticket(self.tickets), asked);
+        Input::Command(Ticket(self.tickets), command)
+    }
+
+    /// Hears what a command brought.
+    ///
+    /// # Errors
+    /// When it is not what it had to bring.
+    pub(crate) fn complete(
+        &mut self,
+        ticket: Ticket,
+        result: &Result<Answer, Failure>,
+        cause: Cause<'_>,
+        record: &Record,
+    ) -> Result<(), String> {
+        let asked = self.asked.remove(&ticket).ok_or_else(|| format!("{ticket:?} was completed twice"))?;
+        match (&asked, result) {
+            (Asked::Subscribe(id), Ok(Answer::Subscribed)) => {
+                if let Some(stream) = self.streams.get_mut(id) {
+                    stream.begin(cause, record);
+                }
+                Ok(())
+            }
+            (Asked::Publish { topic, text }, Ok(Answer::Published(published))) => {
+                let topic = record.index(topic);
+                let took_effect = record.entries(topic).iter().any(|entry| {
+                    entry.text == *text && entry.position.map(|position| position.offset) == published.offset
+                });
+                // Where nobody listens nothing is kept, and nothing is written down.
+                let had_no_effect = published.offset.is_none() && published.receivers == 0;
+                if took_effect || had_no_effect { Ok(()) } else { Err(format!("{published:?} of {text:?} is not so")) }
+            }
+            (Asked::History(topic), Ok(Answer::History(history))) => check_history(record, topic, history),
+            (Asked::Subscribe(id), Err(Failure::Timeout { .. } | Failure::Unsubscribed)) => {
+                self.streams.remove(id);
+                Ok(())
+            }
+            // Of a history: nobody listens to the topic.
+            (Asked::Connect, Ok(Answer::Connected))
+            | (Asked::Ping, Ok(Answer::Pong))
+            | (Asked::Close, Ok(Answer::Closed))
+            | (Asked::History(_), Err(Failure::Refused(_)))
+            | (_, Err(Failure::Timeout { .. })) => Ok(()),
+            (asked, result) => Err(format!("{asked:?} brought {result:?}")),
+        }
+    }
+
+    /// Hears what is said to a subscription.
+    ///
+    /// # Errors
+    /// When it is not what happened.
+    pub(crate) fn deliver(
+        &mut self,
+        id: SubscriptionId,
+        delivery: &Delivery,
+        cause: Cause<'_>,
+        record: &Record,
+    ) -> Result<(), String> {
+        let stream = self.streams.get_mut(&id).ok_or_else(|| format!("{delivery:?} for {id:?}, which is over"))?;
+        stream.take(delivery, cause, record).map_err(|what| format!("{id:?} to {:?}: {what}", stream.target))
+    }
+
+    /// Whether it is connected, has everything that it asked for, and missed nothing without a word.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub(crate) fn check_settled(&self, record: &Record) -> Result<(), String> {
+        if self.state != Some(State::Connected) || !self.asked.is_empty() {
+            return Err(format!("it is {:?} and waits for {:?}", self.state, self.asked));
+        }
+        self.streams.iter().try_for_each(|(id, stream)| {
+            stream.finish(record).map_err(|what| format!("{id:?} to {:?}: {what}", stream.target))
+        })
+    }
+
+    /// Whether all is over.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub(crate) fn check_closed(&self) -> Result<(), String> {
+        match self.machine.is_closed() && self.asked.is_empty() && self.machine.poll_timeout().is_none() {
+            true => Ok(()),
+            false => Err(format!("it is closed, but waits for {:?}", self.asked)),
+        }
+    }
+
+    /// The program listens no longer: what comes at the end of all is of no interest.
+    pub(crate) fn forget_streams(&mut self) -> Vec<Input> {
+        std::mem::take(&mut self.streams).into_keys().map(Input::Unsubscribe).collect()
+    }
+}
+
+fn check_history(record: &Record, topic: &Topic, history: &History) -> Result<(), String> {
+    let topic = record.index(topic);
+    let places = history.messages.iter().map(|entry| {
+        let position = Position { epoch: history.epoch, offset: entry.offset };
+        record.find(topic, position).filter(|place| record.entries(topic)[*place].text == entry.payload.as_plain())
+    });
+    let places: Option<Vec<usize>> = places.collect();
+    match places {
+        Some(places) if places.windows(2).all(|pair| pair[0] + 1 == pair[1]) => Ok(()),
+        _ => Err(format!("{history:?} is not what was published")),
+    }
+}
+
+fn pattern(text: &str) -> Pattern {
+    text.parse().expect("the scenario names patterns")
+}

@@ -1,0 +1,101 @@
+//! The shipped hub, the shipped outboxes and the shipped client machines against a world in which everything breaks.
+//!
+//! One seed is one run: clients connect, subscribe, publish and leave at random, while connections break, readers are
+//! slow, and servers restart with their state or without it. There is no socket, no thread and no clock in a run, only
+//! a queue of events in virtual time; the wire between server and client carries the real text as the bytes of real
+//! frames. What every subscription was told is held against the record of what the hub made of each publication:
+//! everything once and in order, or told to be missing, and nothing left anywhere in the end.
+//!
+//! - `scenario`: what a seed decides before anything happens
+//! - `world`: a run, with the server's side, the clients' side and what breaks between them
+//! - `wire`, `client`: a connection; a machine and the program that uses it
+//! - `record`, `stream`: what really happened, and what a subscription was told
+//!
+//! `HUBCAST_SEEDS=n` makes n small runs, `HUBCAST_SEED=k` makes one run again and shows its last events.
+
+mod client;
+mod queue;
+mod random;
+mod record;
+mod scenario;
+mod stream;
+mod trace;
+mod wire;
+mod world;
+
+#[expect(dead_code, unreachable_pub, reason = "the server's own file, of which a run needs a part")]
+#[path = "../../server/src/frame.rs"]
+mod frame;
+#[expect(dead_code, reason = "the server's own file, of which a run needs a part")]
+#[path = "../../server/src/frames.rs"]
+mod frames;
+#[path = "../../server/src/lag.rs"]
+mod lag;
+#[path = "../../server/src/outbox.rs"]
+mod outbox;
+
+use scenario::Size;
+use std::panic::catch_unwind;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use world::{Failure, Tally, World};
+
+#[test]
+fn every_subscriber_of_a_few_saw_everything_or_was_told_what_it_missed() {
+    run_all(Size::Small, 2000);
+}
+
+#[test]
+fn every_subscriber_of_hundreds_saw_everything_or_was_told_what_it_missed() {
+    run_all(Size::Large, 25);
+}
+
+/// Makes the runs that the environment asks for, or so many.
+fn run_all(size: Size, usual: u64) {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    if let Some(seed) = number("HUBCAST_SEED") {
+        return show(seed, size);
+    }
+    let runs = match size {
+        Size::Small => number("HUBCAST_SEEDS").unwrap_or(usual),
+        Size::Large => usual,
+    };
+    let (next, outcome) = (AtomicU64::new(0), Mutex::new((Tally::default(), None)));
+    let outcome = || outcome.lock().unwrap_or_else(PoisonError::into_inner);
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= runs || outcome().1.is_some() {
+                        break;
+                    }
+                    match catch_unwind(|| World::run(seed, size, false)) {
+                        Ok(Ok(tally)) => outcome().0.add(tally),
+                        _ => _ = outcome().1.get_or_insert(seed),
+                    }
+                }
+            });
+        }
+    });
+    let (sum, failed) = *outcome();
+    if let Some(seed) = failed {
+        show(seed, size);
+        panic!("seed {seed} failed among others, but not alone: a run depends on more than its seed");
+    }
+    println!("{runs} runs: {sum:?}");
+}
+
+/// Makes one run and says all there is to say if it fails.
+fn show(seed: u64, size: Size) {
+    let name = match size {
+        Size::Small => "of_a_few",
+        Size::Large => "of_hundreds",
+    };
+    println!("HUBCAST_SEED={seed} cargo test -p hubcast-tests --test simulation {name} -- --nocapture");
+    if let Err(Failure { client, what, trace }) = World::run(seed, size, true) {
+        let who = client.map_or("the server".to_owned(), |client| format!("client {client}"));
+        panic!("seed {seed}, {who}: {what}\nbefore that:\n{}", trace.join("\n"));
+    }
+}

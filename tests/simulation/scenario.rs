@@ -1,0 +1,115 @@
+//! What a seed decides before anything happens: how many there are, what topics keep, what breaks how often.
+
+use crate::random::Random;
+use crate::wire::Pace;
+use hubcast_client::machine::{Backoff, Config};
+use hubcast_hub::{HistoryRule, Keep, Keeps, PresenceRule, Rule, Rules, Settings};
+use hubcast_protocol::{Slow, Topic};
+use std::time::Duration;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Size {
+    Small,
+    Large,
+}
+
+#[derive(Debug)]
+pub(crate) struct Scenario {
+    pub(crate) clients: usize,
+    pub(crate) topics: Vec<Topic>,
+    pub(crate) patterns: Vec<&'static str>,
+    /// How long programs act and things break.
+    pub(crate) span: Duration,
+    /// The longest pause between two acts of one program, and between two faults, in milliseconds.
+    pub(crate) act_within: u64,
+    pub(crate) fault_within: u64,
+    /// Bytes that wait for one connection at most.
+    pub(crate) outbox: usize,
+    pub(crate) slow_readers: u64,
+    /// Every history is long enough, no state is lost, and no subscription allows that something is left out: then
+    /// nothing may be missing, told or not.
+    pub(crate) is_lossless: bool,
+    pub(crate) rules: Rules,
+}
+
+impl Scenario {
+    pub(crate) fn new(size: Size, random: &mut Random) -> Self {
+        let is_lossless = random.chance(30);
+        let names = match is_lossless {
+            true => ["a.0", "a.1", "b.0", "b.1", "c.kept"].as_slice(),
+            false => ["a.0", "a.1", "b.0", "b.1", "c.kept", "n.0"].as_slice(),
+        };
+        let count = 2 + random.below(names.len() - 1);
+        let first = random.below(names.len());
+        let topics = (first..first + count).map(|place| Topic::new(names[place % names.len()]));
+        let (clients, act_within, fault_within) = match size {
+            Size::Small => (2 + random.below(7), 4000, random.pick(&[1000, 4000, 20_000])),
+            Size::Large => (150 + random.below(150), 30_000, random.pick(&[100, 400, 2000])),
+        };
+        Self {
+            clients,
+            topics: topics.collect(),
+            patterns: vec!["a.*", ">", "*.0"],
+            span: random.millis(15_000, 45_000),
+            act_within,
+            fault_within,
+            outbox: random.pick(&[2000, 8000, 1 << 20]),
+            slow_readers: random.pick(&[0, 20, 60]),
+            is_lossless,
+            rules: rules(is_lossless, random),
+        }
+    }
+
+    /// The hub of the server's `life`: another life, another seed.
+    pub(crate) fn hub(&self, life: u64, random: &mut Random) -> Settings {
+        Settings { rules: self.rules.clone(), seed: random.next() ^ life, ..Settings::default() }
+    }
+
+    pub(crate) fn client(&self, random: &mut Random) -> Config {
+        let cap = random.pick(&[500, 15_000]);
+        Config {
+            // A program that is refused at the start is another story.
+            connect_timeout: Duration::from_secs(3600),
+            backoff: Backoff { cap: Duration::from_millis(cap), ..Backoff::default() },
+            topics_per_pattern: if self.is_lossless { 512 } else { random.pick(&[2, 512]) },
+            ..Config::default()
+        }
+    }
+
+    /// How fast a new connection is.
+    pub(crate) fn pace(&self, random: &mut Random) -> Pace {
+        let latency = random.pick(&[1, 20, 300]);
+        if random.chance(self.slow_readers) {
+            let byte = Duration::from_micros(random.pick(&[200, 2000, 20_000]));
+            return Pace { latency, byte, room: random.pick(&[200, 1000]) };
+        }
+        Pace { latency, ..HEALTHY }
+    }
+
+    pub(crate) fn slow(&self, random: &mut Random) -> Slow {
+        match self.is_lossless {
+            true => Slow::Disconnect,
+            false => random.pick(&[Slow::Disconnect, Slow::Disconnect, Slow::Drop, Slow::Latest]),
+        }
+    }
+}
+
+fn rules(is_lossless: bool, random: &mut Random) -> Rules {
+    let presence = PresenceRule { events: true, grace: random.millis(0, 5000) };
+    let mut rule = |matches: &str, keep| {
+        let (size, ttl) = match is_lossless {
+            true => (100_000, 3600),
+            false => (random.pick(&[3, 20, 1000]), random.pick(&[60, 120])),
+        };
+        let history = Some(HistoryRule { size, ttl: Duration::from_secs(ttl), keep });
+        let matches = matches.parse().expect("it is a pattern");
+        Rule { matches, keeps: Keeps { history, presence: Some(presence.clone()), ..Keeps::default() } }
+    };
+    let mut list = vec![rule("a.*", Keep::InUse), rule("b.*", Keep::InUse), rule("c.*", Keep::Always)];
+    let nothing = Keeps { history: None, ..Keeps::default() };
+    list.push(Rule { matches: "n.*".parse().expect("it is a pattern"), keeps: nothing });
+    Rules { list }
+}
+
+/// A connection that nothing is wrong with.
+pub(crate) const HEALTHY: Pace = Pace { latency: 20, byte: Duration::ZERO, room: 64 * 1024 };

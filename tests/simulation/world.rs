@@ -1,0 +1,278 @@
+//! One run: a server, its clients and the wires between them, in virtual time.
+
+mod clients;
+mod faults;
+mod serving;
+
+use crate::client::Client;
+use crate::queue::{Event, Queue};
+use crate::random::Random;
+use crate::record::Record;
+use crate::scenario::{HEALTHY, Scenario, Size};
+use crate::trace::Trace;
+use crate::wire::Wire;
+use hubcast_client::machine::Machine;
+use hubcast_hub::{Effects, Hub};
+use hubcast_protocol::Topic;
+use hubcast_protocol::request::Publish;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+/// What went wrong, and with whom.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) client: Option<usize>,
+    pub(crate) what: String,
+    /// The last that this client did and heard, if the run was made to be read.
+    pub(crate) trace: Vec<String>,
+}
+
+/// What a run was worth.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Tally {
+    pub(crate) published: usize,
+    pub(crate) delivered: usize,
+    pub(crate) resumed: usize,
+    pub(crate) gaps: usize,
+    pub(crate) cuts: usize,
+    pub(crate) restarts: usize,
+    pub(crate) too_slow: usize,
+}
+
+impl Tally {
+    pub(crate) fn add(&mut self, other: Self) {
+        self.published += other.published;
+        self.delivered += other.delivered;
+        self.resumed += other.resumed;
+        self.gaps += other.gaps;
+        self.cuts += other.cuts;
+        self.restarts += other.restarts;
+        self.too_slow += other.too_slow;
+    }
+}
+
+pub(crate) struct World {
+    /// Where virtual time begins; only differences to it are ever looked at.
+    origin: Instant,
+    now: Duration,
+    queue: Queue,
+    random: Random,
+    scenario: Scenario,
+    record: Record,
+    clients: Vec<Client>,
+    wires: BTreeMap<u32, Wire>,
+    last_wire: u32,
+    hub: Option<Hub>,
+    effects: Effects,
+    hub_wake: Option<Duration>,
+    is_accepting: bool,
+    life: u64,
+    /// Those that got something in this turn, and those of whose end the hub does not know yet.
+    dirty: BTreeSet<u32>,
+    leaving: Vec<u32>,
+    is_healed: bool,
+    tally: Tally,
+    trace: Trace,
+    failure: Option<(Option<usize>, String)>,
+}
+
+impl World {
+    /// Makes the run that a seed stands for; `is_read`: keep what is said, to be shown.
+    pub(crate) fn run(seed: u64, size: Size, is_read: bool) -> Result<Tally, Failure> {
+        let mut world = Self::new(seed, size, is_read);
+        world.live();
+        match world.failure {
+            None => Ok(world.tally),
+            Some((client, what)) => {
+                let trace = client.map(|client| world.trace.into_lines(client)).unwrap_or_default();
+                Err(Failure { client, what, trace })
+            }
+        }
+    }
+
+    fn new(seed: u64, size: Size, is_read: bool) -> Self {
+        let mut random = Random::new(seed);
+        let scenario = Scenario::new(size, &mut random);
+        let clients = (0..scenario.clients).map(|number| {
+            let config = scenario.client(&mut random);
+            let slow = scenario.slow(&mut random);
+            Client::new(number, Machine::new(config, random.next()), slow)
+        });
+        Self {
+            origin: Instant::now(),
+            now: Duration::ZERO,
+            queue: Queue::default(),
+            clients: clients.collect(),
+            record: Record::new(scenario.topics.clone()),
+            trace: if is_read { Trace::of(scenario.clients) } else { Trace::default() },
+            random,
+            scenario,
+            wires: BTreeMap::new(),
+            last_wire: 0,
+            hub: None,
+            effects: Effects::default(),
+            hub_wake: None,
+            is_accepting: false,
+            life: 0,
+            dirty: BTreeSet::new(),
+            leaving: Vec::new(),
+            is_healed: false,
+            tally: Tally::default(),
+            failure: None,
+        }
+    }
+
+    fn live(&mut self) {
+        self.start(Vec::new());
+        for client in 0..self.clients.len() {
+            let connect = self.clients[client].connect();
+            self.tell_client(client, connect, None);
+            let at = self.random.millis(0, self.scenario.act_within);
+            self.queue.plan(at, Event::Act(client));
+        }
+        let first = self.random.millis(1, self.scenario.fault_within);
+        self.queue.plan(first, Event::Fault);
+        self.run_until(self.scenario.span);
+        let phases: [fn(&mut Self); 4] =
+            [Self::heal, Self::publish_last, Self::check_settled_and_close, Self::check_closed];
+        for phase in phases {
+            if self.failure.is_none() {
+                phase(self);
+                self.run_until(self.now + TO_SETTLE);
+            }
+        }
+        self.run_until(self.now + TO_FORGET);
+        self.check_nothing_is_left();
+    }
+
+    fn run_until(&mut self, until: Duration) {
+        while self.failure.is_none() {
+            let Some((at, event)) = self.queue.pop(until) else { break };
+            self.now = at;
+            self.take(event);
+        }
+        self.now = until;
+    }
+
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Act(client) => self.act(client),
+            Event::WakeClient(client) => self.wake_client(client),
+            Event::WakeHub => self.wake_hub(),
+            Event::Up(wire, up) => self.arrive_up(wire, up),
+            Event::Down(wire, down) => self.arrive_down(wire, down),
+            Event::Ping(wire) => self.ping(wire),
+            Event::Abandon(wire) => self.abandon(wire),
+            Event::Fault => self.fault(),
+            Event::SendAway(wire) => self.send_away(wire),
+            Event::Stop => self.stop(),
+            Event::Start(saved) => self.start(saved),
+            Event::Accept => self.is_accepting = self.hub.is_some(),
+        }
+    }
+
+    /// A program does something, and will do something again.
+    fn act(&mut self, client: usize) {
+        if self.is_healed {
+            return;
+        }
+        if self.random.chance(5) {
+            self.publish_twice(client);
+        } else {
+            let input = self.clients[client].act(&self.scenario, &self.record, &mut self.random);
+            self.tell_client(client, input, None);
+        }
+        let next = self.now + self.random.millis(1, self.scenario.act_within);
+        self.queue.plan(next, Event::Act(client));
+    }
+
+    /// Two clients publish the same with the same key.
+    fn publish_twice(&mut self, client: usize) {
+        let text = self.clients[client].text(&mut self.random);
+        let topic = self.scenario.topics[self.random.below(self.scenario.topics.len())].clone();
+        let other = self.random.below(self.clients.len());
+        for client in [client, other] {
+            let input = self.clients[client].publish(publication(&topic, &text));
+            self.tell_client(client, input, None);
+        }
+    }
+
+    /// From now on nothing breaks any more, and everyone reads.
+    fn heal(&mut self) {
+        self.is_healed = true;
+        let numbers: Vec<u32> = self.wires.keys().copied().collect();
+        for number in numbers {
+            if let Some(wire) = self.wires.get_mut(&number) {
+                wire.pace = HEALTHY;
+                wire.room += HEALTHY.room;
+            }
+            self.flush(number);
+        }
+    }
+
+    fn publish_last(&mut self) {
+        for topic in self.scenario.topics.clone() {
+            let text = self.clients[0].text(&mut self.random);
+            let input = self.clients[0].publish(publication(&topic, &text));
+            self.tell_client(0, input, None);
+        }
+    }
+
+    fn check_settled_and_close(&mut self) {
+        self.check_clients(|client, record| client.check_settled(record));
+        if self.failure.is_some() {
+            return;
+        }
+        for client in 0..self.clients.len() {
+            let mut last = self.clients[client].forget_streams();
+            last.push(self.clients[client].close());
+            for input in last {
+                self.tell_client(client, input, None);
+            }
+        }
+    }
+
+    fn check_closed(&mut self) {
+        self.check_clients(|client, _| client.check_closed());
+    }
+
+    fn check_clients(&mut self, check: impl Fn(&Client, &Record) -> Result<(), String>) {
+        for client in 0..self.clients.len() {
+            if let Err(what) = check(&self.clients[client], &self.record) {
+                self.fail(Some(client), what);
+            }
+        }
+    }
+
+    fn check_nothing_is_left(&mut self) {
+        let Some(hub) = &self.hub else { return self.fail(None, "there is no server".to_owned()) };
+        if !hub.is_empty() || hub.engine().histories() > 0 {
+            let left = format!("{hub:?}");
+            self.fail(None, format!("the hub is not empty: {left}"));
+        }
+        if !self.wires.is_empty() {
+            let left = format!("connections are left: {:?}", self.wires);
+            self.fail(None, left);
+        }
+    }
+
+    /// Remembers the first thing that is wrong; the run ends with it.
+    fn fail(&mut self, client: Option<usize>, what: String) {
+        self.failure.get_or_insert((client, what));
+        self.trace.end();
+    }
+
+    fn time(&self) -> Instant {
+        self.origin + self.now
+    }
+}
+
+fn publication(topic: &Topic, text: &str) -> Publish {
+    Publish { topic: topic.clone(), payload: text.into(), echo: true, key: Some(text.trim_end_matches('.').into()) }
+}
+
+/// Longer than a dead connection takes to be noticed and a request to time out, with all pauses in between.
+const TO_SETTLE: Duration = Duration::from_secs(150);
+
+/// Longer than any history or grace time.
+const TO_FORGET: Duration = Duration::from_secs(2 * 3600);

@@ -1,0 +1,132 @@
+//! What breaks: connections, readers, servers.
+
+use super::World;
+use crate::queue::Event;
+use crate::wire::{Down, End, Up};
+use hubcast_hub::{Input, SessionId};
+use hubcast_protocol::CloseCode;
+use std::time::Duration;
+
+impl World {
+    /// Something breaks, and something will break again.
+    pub(super) fn fault(&mut self) {
+        if self.is_healed {
+            return;
+        }
+        let number = self.some_wire();
+        match self.random.below(100) {
+            0..60 => self.cut(number),
+            60..65 => self.wires.keys().copied().collect::<Vec<_>>().into_iter().for_each(|number| self.cut(number)),
+            65..75 => _ = self.fall_silent(number),
+            75..80 => self.send_away(number),
+            80..84 => self.refuse(),
+            84..88 => self.drain(),
+            88..92 if !self.scenario.is_lossless => self.crash(),
+            _ => {}
+        }
+        let next = self.now + self.random.millis(1, self.scenario.fault_within);
+        self.queue.plan(next, Event::Fault);
+    }
+
+    fn some_wire(&mut self) -> u32 {
+        let numbers: Vec<u32> = self.wires.keys().copied().collect();
+        if numbers.is_empty() { 0 } else { self.random.pick(&numbers) }
+    }
+
+    /// A connection breaks: what is on its way is lost, and each end finds out in its own time.
+    fn cut(&mut self, number: u32) {
+        if self.fall_silent(number) {
+            let found_out = self.now + self.random.millis(0, 2000);
+            self.queue.plan(found_out, Event::Down(number, Down::Lost));
+        }
+    }
+
+    /// A connection breaks, and its client has only the silence to find out by.
+    fn fall_silent(&mut self, number: u32) -> bool {
+        let Some(wire) = self.wires.get_mut(&number).filter(|wire| !wire.broken) else { return false };
+        wire.broken = true;
+        self.tally.cuts += 1;
+        let client = wire.client;
+        self.trace.note(client, self.now, || "-- the connection breaks".to_owned());
+        let longest = self.random.pick(&[10, 500, 35_000]);
+        let found_out = self.now + self.random.millis(0, longest);
+        self.queue.plan(found_out, Event::Up(number, Up::Closed { lost: true }));
+        true
+    }
+
+    /// The server waited long enough for the end of a connection that it closed.
+    pub(super) fn abandon(&mut self, number: u32) {
+        let Some(wire) = self.wires.get_mut(&number).filter(|wire| wire.server == End::Closing) else { return };
+        wire.server = End::Gone;
+        self.send_down(number, Down::Lost);
+        self.forget_wire(number);
+    }
+
+    /// The server's operator moves a client away, or the server does so because it will stop.
+    pub(super) fn send_away(&mut self, number: u32) {
+        let (code, reason) = match self.is_accepting {
+            true => (CloseCode::MOVED, "moved".into()),
+            false => (CloseCode::RESTARTING, "restarting".into()),
+        };
+        let reconnect_in_ms = self.random.chance(80).then(|| self.random.next() % 3000);
+        self.tell_hub(Input::SendAway { session: SessionId(number), code, reason, reconnect_in_ms });
+    }
+
+    /// For a while the server takes no new connections.
+    fn refuse(&mut self) {
+        if self.is_accepting {
+            self.is_accepting = false;
+            let again = self.now + self.random.millis(0, 3000);
+            self.queue.plan(again, Event::Accept);
+        }
+    }
+
+    /// The server stops in good order.
+    fn drain(&mut self) {
+        if !self.is_accepting {
+            return;
+        }
+        self.is_accepting = false;
+        let numbers: Vec<u32> = self.wires.keys().copied().collect();
+        for number in numbers {
+            let at = self.now + self.random.millis(0, 2000);
+            self.queue.plan(at, Event::SendAway(number));
+        }
+        self.queue.plan(self.now + Duration::from_secs(3), Event::Stop);
+    }
+
+    pub(super) fn stop(&mut self) {
+        let now = self.time();
+        let Some(hub) = self.hub.take() else { return };
+        let saved = hub.save(now);
+        self.end_server(false);
+        let again = self.now + self.random.millis(0, 5000);
+        self.queue.plan(again, Event::Start(saved));
+    }
+
+    /// The server dies where it stands.
+    fn crash(&mut self) {
+        if self.hub.take().is_none() {
+            return;
+        }
+        self.end_server(true);
+        let again = self.now + self.random.millis(0, 3000);
+        self.queue.plan(again, Event::Start(Vec::new()));
+    }
+
+    fn end_server(&mut self, breaks_wires: bool) {
+        self.tally.restarts += 1;
+        self.record.forget_keys();
+        self.is_accepting = false;
+        let numbers: Vec<u32> = self.wires.keys().copied().collect();
+        for number in numbers {
+            let Some(wire) = self.wires.get_mut(&number).filter(|wire| wire.server != End::Opening) else { continue };
+            wire.server = End::Gone;
+            wire.broken |= breaks_wires && self.random.chance(50);
+            let client = wire.client;
+            self.trace.note(client, self.now, || "-- the server is gone".to_owned());
+            self.send_down(number, Down::Lost);
+            self.forget_wire(number);
+        }
+    }
+}
