@@ -44,9 +44,9 @@ fn the_past_that_one_pattern_gets_back_is_not_heard_by_another_that_began_after_
     listen(&mut script, 2, ">");
     script.reconnect();
     let sent = script.sent();
-    script.reply_to(&sent[1], json!({}), json!({"event": "subscribed", "pattern": ">"}));
+    script.reply_to(&sent[0], json!({}), json!({"event": "subscribed", "pattern": ">"}));
     script.reply_to(
-        &sent[0],
+        &sent[1],
         json!({"recovered": true, "replayed": 2}),
         json!({"event": "subscribed", "pattern": "a.*"}),
     );
