@@ -68,6 +68,9 @@ impl<S> Subscribe<S> {
 impl<T> Subscribe<Subscription<T>> {
     /// Begins with the last messages of the topic's history, as many as there are up to this many; with 1 it is the
     /// current value.
+    ///
+    /// Where another subscription of this client listens to the topic already, nothing of the past comes: the two share
+    /// one, which goes on. [`Client::history`](crate::Client::history) reads it then.
     pub fn last(self, count: u32) -> Self {
         self.with(|listen| listen.start = Start::Last(count))
     }
