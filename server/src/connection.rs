@@ -7,10 +7,12 @@ pub(crate) use deadline::Due;
 use crate::config::Config;
 use crate::decoder::{Decoder, Incoming};
 use crate::frame::{self, Opcode, Violation};
+use crate::frames::Frames;
 use crate::limit::Permit;
 use crate::outbox::{Outbox, Sink};
 use crate::service::Peer;
 use hubcast_protocol::{CloseCode, Dialect, Slow};
+use rustix::net::SendFlags;
 use socket2::SockRef;
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
@@ -102,6 +104,15 @@ pub(crate) enum Pushed {
     Refused { full: bool },
 }
 
+/// How much of what was written past the outbox the socket took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Through {
+    All,
+    /// The rest waits in the outbox.
+    Part,
+    Nothing,
+}
+
 /// What reading a chunk leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fed {
@@ -143,6 +154,27 @@ impl Connection {
         match put(&mut state.outbox, room) {
             true => Pushed::Waits { first: state.mark_dirty() },
             false => Pushed::Refused { full: true },
+        }
+    }
+
+    /// Writes publications past the outbox if nothing waits there, which is the rule; the part that the socket does
+    /// not take waits there then.
+    ///
+    /// A fan-out is little more than this, so it asks the system without asking the runtime first.
+    pub(crate) fn write_through(&self, frames: &Frames) -> Through {
+        let mut state = self.state.borrow_mut();
+        if state.phase != Phase::Open || state.blocked.is_some() || !state.outbox.is_empty() {
+            return Through::Nothing;
+        }
+        let bytes = frames.get(self.peer.dialect);
+        match rustix::net::send(&self.socket, bytes, SendFlags::NOSIGNAL) {
+            Ok(written) if written == bytes.len() => Through::All,
+            Ok(written) => {
+                state.outbox.push_begun(bytes.clone(), written);
+                Through::Part
+            }
+            // The flush that follows finds out what it is, and waits if that helps.
+            Err(_) => Through::Nothing,
         }
     }
 

@@ -38,12 +38,12 @@ impl Frames {
     }
 
     /// The frames in one dialect.
-    pub(crate) fn get(&self, dialect: Dialect) -> Bytes {
+    pub(crate) fn get(&self, dialect: Dialect) -> &Bytes {
         let encoded = match dialect {
             Dialect::Plain => &self.plain,
             Dialect::Typed => &self.typed,
         };
-        encoded.get_or_init(|| self.encode(dialect)).clone()
+        encoded.get_or_init(|| self.encode(dialect))
     }
 
     fn encode(&self, dialect: Dialect) -> Bytes {

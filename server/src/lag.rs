@@ -99,7 +99,7 @@ impl Lag {
                 }
                 Item::Publication(publication) => {
                     self.forget(order, &publication);
-                    (Frames::new(publication).get(dialect), true)
+                    (Frames::new(publication).get(dialect).clone(), true)
                 }
             });
         }

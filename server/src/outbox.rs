@@ -65,7 +65,7 @@ impl Outbox {
         most: usize,
     ) -> bool {
         if slow == Slow::Disconnect || (self.lag.is_none() && !blocked) {
-            let fits = self.push(frames.get(dialect), most);
+            let fits = self.push(frames.get(dialect).clone(), most);
             if fits || slow == Slow::Disconnect {
                 return fits;
             }
@@ -75,6 +75,18 @@ impl Outbox {
             lag.push_publication(publication.clone(), slow);
         }
         lag.shrink_to(most.saturating_sub(self.bytes))
+    }
+
+    /// Queues frames of which so many bytes are written already, where nothing else waits.
+    pub(crate) fn push_begun(&mut self, frames: Bytes, written: usize) {
+        debug_assert!(self.is_empty(), "what waits longer must go first");
+        self.push_frames(frames, true);
+        self.written = written;
+    }
+
+    /// Whether nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.frames.is_empty() && self.lag.is_none()
     }
 
     /// Bytes that wait and count.

@@ -1,5 +1,7 @@
 //! Publish/subscribe: the service that gives messages to the hub and carries out its effects.
 
+mod last_pieces;
+
 use crate::exchange::{Exchange, Haul, Parcel, session, slot_of, worker_of};
 use crate::frames::Frames;
 use crate::replays::Replays;
@@ -7,6 +9,7 @@ use crate::service::{Farewell, Message, Parting, Peer, Service};
 use crate::worker::Outbound;
 use hubcast_hub::{Effect, Input, SessionId};
 use hubcast_protocol::{ClientId, CloseCode, Dialect, Slow, plain, typed};
+use last_pieces::LastPieces;
 use std::sync::Arc;
 use std::time::Instant;
 use uuid::Uuid;
@@ -19,6 +22,7 @@ pub(crate) struct PubSub {
     /// What came since the last turn.
     inputs: Vec<Input>,
     haul: Haul,
+    last_pieces: LastPieces,
     /// Publishers of other workers whose receivers here are far behind.
     to_pause: Vec<SessionId>,
     replays: Replays,
@@ -31,6 +35,7 @@ impl PubSub {
             worker,
             inputs: Vec::new(),
             haul: Haul::default(),
+            last_pieces: LastPieces::default(),
             to_pause: Vec::new(),
             replays: Replays::default(),
         }
@@ -40,25 +45,25 @@ impl PubSub {
         session(self.worker, peer.slot)
     }
 
-    fn open_mail(&mut self, parcel: Parcel, out: &mut Outbound<'_>) {
+    fn open_mail(&mut self, piece: u32, parcel: Parcel, out: &mut Outbound<'_>) {
         match parcel {
             Parcel::Send { slot, event } => out.push_event(slot, &event),
             Parcel::Close { slot, code, reason } => out.close(slot, code, &reason),
             Parcel::Replay { slot, missed } => out.push_replay(slot, &missed, &mut self.replays),
             Parcel::Pause { publisher } => out.pause(publisher),
             Parcel::Deliver { frames, slots, publishers } => {
-                if deliver(&frames, slots, out) {
+                if self.deliver(piece, &frames, slots, out) {
                     self.to_pause.extend(publishers);
                 }
             }
         }
     }
 
-    fn carry_out(&mut self, haul: &Haul, out: &mut Outbound<'_>) {
+    fn carry_out(&mut self, first_piece: u32, haul: &Haul, out: &mut Outbound<'_>) {
         let worker = self.worker;
         let here = |session: SessionId| worker_of(session) == worker;
         let mut deliveries = haul.deliveries.iter().peekable();
-        for (place, effect) in haul.effects.iter().enumerate() {
+        for (piece, (place, effect)) in (first_piece..).zip(haul.effects.iter().enumerate()) {
             match effect {
                 Effect::Send { session, event } if here(*session) => out.push_event(slot_of(*session), event),
                 Effect::Close { session, code, reason } if here(*session) => {
@@ -68,7 +73,7 @@ impl PubSub {
                     let Some(delivery) = deliveries.next_if(|next| next.effect == place) else { continue };
                     let receivers = haul.effects.receivers(receivers).iter().filter(|to| here(to.session));
                     let receivers = receivers.map(|to| (slot_of(to.session), to.slow));
-                    if deliver(&delivery.frames, receivers, out) {
+                    if self.deliver(piece, &delivery.frames, receivers, out) {
                         delivery.publishers.iter().for_each(|publisher| out.pause(slot_of(*publisher)));
                     }
                 }
@@ -78,6 +83,21 @@ impl PubSub {
                 Effect::Send { .. } | Effect::Close { .. } | Effect::Replay { .. } | Effect::Ask(_) => {}
             }
         }
+    }
+
+    /// Hands a publication to each receiver; says whether one of them is far behind.
+    fn deliver(
+        &self,
+        piece: u32,
+        frames: &Frames,
+        to: impl IntoIterator<Item = (u32, Slow)>,
+        out: &mut Outbound<'_>,
+    ) -> bool {
+        let mut pressed = false;
+        for (slot, slow) in to {
+            pressed |= out.deliver(slot, frames, slow, self.last_pieces.is_last(slot, piece));
+        }
+        pressed
     }
 }
 
@@ -122,10 +142,13 @@ impl Service for PubSub {
     fn turn(&mut self, now: Instant, out: &mut Outbound<'_>) {
         let mut haul = std::mem::take(&mut self.haul);
         self.exchange.turn(self.worker, now, &mut self.inputs, &mut haul);
+        self.last_pieces.note(self.worker, &haul);
+        let mut piece = 0;
         for parcel in haul.mail.drain(..) {
-            self.open_mail(parcel, out);
+            self.open_mail(piece, parcel, out);
+            piece += 1;
         }
-        self.carry_out(&haul, out);
+        self.carry_out(piece, &haul, out);
         haul.clear();
         self.haul = haul;
         self.replays.end_turn();
@@ -135,13 +158,4 @@ impl Service for PubSub {
     fn next_turn(&self) -> Option<Instant> {
         self.haul.next_timeout
     }
-}
-
-/// Queues a publication for each receiver; says whether one of them is far behind.
-fn deliver(frames: &Frames, to: impl IntoIterator<Item = (u32, Slow)>, out: &mut Outbound<'_>) -> bool {
-    let mut pressed = false;
-    for (slot, slow) in to {
-        pressed |= out.push_publications(slot, frames, slow);
-    }
-    pressed
 }

@@ -2,12 +2,13 @@
 
 use super::Outbound;
 use crate::config::Config;
-use crate::connection::{Connection, Due, Pushed, Room};
+use crate::connection::{Connection, Due, Pushed, Room, Through};
 use crate::deadlines::Deadlines;
+use crate::frames::Frames;
 use crate::outbox::Outbox;
 use crate::service::{Parting, Peer};
 use bytes::Bytes;
-use hubcast_protocol::CloseCode;
+use hubcast_protocol::{CloseCode, Slow};
 use slab::Slab;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -84,6 +85,34 @@ impl Core {
     /// Queues what must go out.
     pub(super) fn push(self: &Rc<Self>, connection: &Rc<Connection>, frames: &Bytes, now: Instant) {
         self.put(connection, now, |outbox, _| outbox.push(frames.clone(), self.config.outbox));
+    }
+
+    /// Hands publications to a connection as their subscription wants it, and writes them at once if they are the
+    /// last that this turn has for it. Says whether whoever publishes should slow down: nothing may be left out, and
+    /// the outbox is over three quarters full.
+    pub(super) fn deliver(
+        self: &Rc<Self>,
+        connection: &Rc<Connection>,
+        frames: &Frames,
+        slow: Slow,
+        is_last: bool,
+        now: Instant,
+    ) -> bool {
+        connection.note_slow(slow);
+        let written = if is_last { connection.write_through(frames) } else { Through::Nothing };
+        if written == Through::All {
+            return false;
+        }
+        if written == Through::Nothing {
+            self.put(connection, now, |outbox, Room { dialect, blocked }| {
+                outbox.push_publications(frames, slow, dialect, blocked, self.config.outbox)
+            });
+        }
+        if is_last && !connection.is_blocked() {
+            self.flush(connection, now);
+        }
+        // Only who must not be left out is worth waiting for.
+        slow == Slow::Disconnect && connection.is_pressed(&self.config)
     }
 
     /// Has something put into an outbox, and closes the connection if there is no room even after writing.

@@ -1,7 +1,6 @@
 //! What a service says to the connections of its worker.
 
 use super::core::Core;
-use crate::connection::Room;
 use crate::frames::{self, Frames};
 use crate::replays::Replays;
 use bytes::Bytes;
@@ -26,18 +25,12 @@ impl Outbound<'_> {
         }
     }
 
-    /// Queues publications as their subscription wants it. Says whether whoever publishes should slow down: nothing may
-    /// be left out, and the outbox is over three quarters full.
-    pub(crate) fn push_publications(&mut self, slot: u32, frames: &Frames, slow: Slow) -> bool {
+    /// Hands publications to a connection as their subscription wants it; `is_last` when this turn has nothing else
+    /// for it, so that they can be written at once. Says whether whoever publishes should slow down.
+    pub(crate) fn deliver(&mut self, slot: u32, frames: &Frames, slow: Slow, is_last: bool) -> bool {
         let connections = self.core.connections.borrow();
-        let Some(connection) = connections.get(slot as usize) else { return false };
-        let most = self.core.config.outbox;
-        connection.note_slow(slow);
-        self.core.put(connection, self.now, |outbox, Room { dialect, blocked }| {
-            outbox.push_publications(frames, slow, dialect, blocked, most)
-        });
-        // Only who must not be left out is worth waiting for.
-        slow == Slow::Disconnect && connection.is_pressed(&self.core.config)
+        let connection = connections.get(slot as usize);
+        connection.is_some_and(|connection| self.core.deliver(connection, frames, slow, is_last, self.now))
     }
 
     /// Queues what a session missed, however much it is.

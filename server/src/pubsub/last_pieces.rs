@@ -1,0 +1,62 @@
+//! Which piece of a turn is the last one for each connection.
+
+use crate::exchange::{Haul, Parcel, slot_of, worker_of};
+use hubcast_hub::{Effect, SessionId};
+
+/// Looked up before anything is carried out, so that a connection is written to when its last piece comes: it is
+/// visited once, and still gets all of a turn in one write.
+#[derive(Debug, Default)]
+pub(super) struct LastPieces {
+    /// By slot: the number of the piece, counted through the mail and then the effects. Only slots that this turn
+    /// names are up to date, and only these are asked for.
+    by_slot: Vec<u32>,
+}
+
+impl LastPieces {
+    /// Looks through what a turn brought home for the connections of `worker`.
+    pub(super) fn note(&mut self, worker: usize, haul: &Haul) {
+        let mut piece = 0;
+        for parcel in &haul.mail {
+            match parcel {
+                Parcel::Deliver { slots, .. } => slots.iter().for_each(|(slot, _)| self.set(*slot, piece)),
+                Parcel::Send { slot, .. } | Parcel::Close { slot, .. } | Parcel::Replay { slot, .. } => {
+                    self.set(*slot, piece);
+                }
+                Parcel::Pause { .. } => {}
+            }
+            piece += 1;
+        }
+        let here = |session: &SessionId| worker_of(*session) == worker;
+        let mut deliveries = haul.deliveries.iter().peekable();
+        for (place, effect) in haul.effects.iter().enumerate() {
+            match effect {
+                Effect::Deliver { receivers, .. } => {
+                    if deliveries.next_if(|next| next.effect == place).is_some() {
+                        let receivers = haul.effects.receivers(receivers).iter().filter(|to| here(&to.session));
+                        receivers.for_each(|to| self.set(slot_of(to.session), piece));
+                    }
+                }
+                Effect::Send { session, .. } | Effect::Close { session, .. } | Effect::Replay { session, .. } => {
+                    if here(session) {
+                        self.set(slot_of(*session), piece);
+                    }
+                }
+                Effect::Ask(_) => {}
+            }
+            piece += 1;
+        }
+    }
+
+    /// Whether a piece is the last one for a connection.
+    pub(super) fn is_last(&self, slot: u32, piece: u32) -> bool {
+        self.by_slot.get(slot as usize) == Some(&piece)
+    }
+
+    fn set(&mut self, slot: u32, piece: u32) {
+        let slot = slot as usize;
+        if self.by_slot.len() <= slot {
+            self.by_slot.resize(slot + 1, 0);
+        }
+        self.by_slot[slot] = piece;
+    }
+}
