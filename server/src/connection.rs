@@ -1,21 +1,20 @@
 //! One WebSocket: its socket, its outbox, and how far it is on its way from open to gone.
 
 mod deadline;
+mod writing;
 
 pub(crate) use deadline::Due;
 
 use crate::config::Config;
 use crate::decoder::{Decoder, Incoming};
 use crate::frame::{self, Opcode, Violation};
-use crate::frames::Frames;
 use crate::limit::Permit;
-use crate::outbox::{Outbox, Sink};
+use crate::outbox::Outbox;
 use crate::service::Peer;
 use hubcast_protocol::{CloseCode, Dialect, Slow};
-use rustix::net::SendFlags;
 use socket2::SockRef;
 use std::cell::RefCell;
-use std::io::{self, IoSlice};
+use std::io;
 use std::net::Shutdown;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -104,21 +103,12 @@ pub(crate) enum Pushed {
     Refused { full: bool },
 }
 
-/// How much of what was written past the outbox the socket took.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Through {
-    All,
-    /// The rest waits in the outbox.
-    Part,
-    Nothing,
-}
-
 /// What reading a chunk leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fed {
     Fine,
-    /// The peer closed; the answer waits in the outbox.
-    PeerClosed,
+    /// The peer closes, with this code if it gave one, and waits for the answer.
+    PeerClosed(Option<CloseCode>),
     Broken(Violation),
 }
 
@@ -154,27 +144,6 @@ impl Connection {
         match put(&mut state.outbox, room) {
             true => Pushed::Waits { first: state.mark_dirty() },
             false => Pushed::Refused { full: true },
-        }
-    }
-
-    /// Writes publications past the outbox if nothing waits there, which is the rule; the part that the socket does
-    /// not take waits there then.
-    ///
-    /// A fan-out is little more than this, so it asks the system without asking the runtime first.
-    pub(crate) fn write_through(&self, frames: &Frames) -> Through {
-        let mut state = self.state.borrow_mut();
-        if state.phase != Phase::Open || state.blocked.is_some() || !state.outbox.is_empty() {
-            return Through::Nothing;
-        }
-        let bytes = frames.get(self.peer.dialect);
-        match rustix::net::send(&self.socket, bytes, SendFlags::NOSIGNAL) {
-            Ok(written) if written == bytes.len() => Through::All,
-            Ok(written) => {
-                state.outbox.push_begun(bytes.clone(), written);
-                Through::Part
-            }
-            // The flush that follows finds out what it is, and waits if that helps.
-            Err(_) => Through::Nothing,
         }
     }
 
@@ -283,13 +252,10 @@ impl Connection {
                 Phase::Closing { deaf: true, .. } | Phase::Agreed { .. } | Phase::Cut => return Fed::Fine,
             }
         };
-        let (mut peer_closed, mut message_ended) = (false, false);
+        let (mut closed, mut message_ended) = (None, false);
         let fed = decoder.feed(bytes, &config.messages, |incoming| match incoming {
-            _ if peer_closed => {}
-            Incoming::Close(code) => {
-                peer_closed = true;
-                self.answer_close(code, now);
-            }
+            _ if closed.is_some() => {}
+            Incoming::Close(code) => closed = Some(Fed::PeerClosed(code)),
             message => {
                 message_ended |= matches!(message, Incoming::Text(_) | Incoming::Binary(_));
                 if self.is_open() {
@@ -299,8 +265,7 @@ impl Connection {
         });
         let mut state = self.state.borrow_mut();
         match fed {
-            Err(violation) if !peer_closed => return Fed::Broken(violation),
-            Err(_) => return Fed::PeerClosed,
+            Err(violation) => return closed.unwrap_or(Fed::Broken(violation)),
             Ok(0) => {}
             Ok(_) => (state.heard, state.pinged) = (now, None),
         }
@@ -311,11 +276,11 @@ impl Connection {
             state.message_since.get_or_insert(now);
         }
         state.decoder = decoder;
-        if peer_closed { Fed::PeerClosed } else { Fed::Fine }
+        closed.unwrap_or(Fed::Fine)
     }
 
     /// The peer closes: answers with the same code (RFC 6455 section 5.5.1), unless it is the answer to ours.
-    fn answer_close(&self, code: Option<CloseCode>, now: Instant) {
+    pub(crate) fn answer_close(&self, code: Option<CloseCode>, now: Instant) {
         let mut state = self.state.borrow_mut();
         if state.phase == Phase::Open {
             state.outbox.push_uncounted(
@@ -323,39 +288,6 @@ impl Connection {
             );
         }
         state.phase = Phase::Agreed { since: now };
-    }
-
-    /// Writes what waits. Says whether some is left because the socket takes no more.
-    pub(crate) fn flush(&self, now: Instant) -> bool {
-        let mut state = self.state.borrow_mut();
-        let state = &mut *state;
-        state.is_dirty = false;
-        let before = state.outbox.len();
-        match state.outbox.write_to(&Socket(&self.socket), self.peer.dialect) {
-            Ok(()) => {
-                let was_blocked = state.blocked.take().is_some();
-                match state.phase {
-                    // Whoever read the peer's close frame ends the connection.
-                    Phase::Agreed { .. } if !was_blocked => state.phase = Phase::Cut,
-                    Phase::Agreed { .. } | Phase::Closing { deaf: true, .. } => {
-                        let _ = SockRef::from(&self.socket).shutdown(Shutdown::Write);
-                        state.phase = Phase::Lingering { since: now, dropped: 0 };
-                    }
-                    _ => {}
-                }
-                false
-            }
-            Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => {
-                if state.outbox.len() < before || state.blocked.is_none() {
-                    state.blocked = Some(now);
-                }
-                true
-            }
-            Err(_) => {
-                let _ = SockRef::from(&self.socket).shutdown(Shutdown::Both);
-                false
-            }
-        }
     }
 
     /// Whether a flush is under way that waits for the socket.
@@ -377,17 +309,5 @@ impl Connection {
 impl State {
     fn mark_dirty(&mut self) -> bool {
         !std::mem::replace(&mut self.is_dirty, true)
-    }
-}
-
-struct Socket<'a>(&'a TcpStream);
-
-impl Sink for Socket<'_> {
-    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.try_write(bytes)
-    }
-
-    fn write_vectored(&self, bytes: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.0.try_write_vectored(bytes)
     }
 }

@@ -26,6 +26,15 @@ struct Waiting {
     counted: bool,
 }
 
+/// How much of what was to be written without queueing the sink took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Through {
+    All,
+    /// The rest waits in the outbox.
+    Part,
+    Nothing,
+}
+
 /// Where bytes go: the socket, or a test.
 pub(crate) trait Sink {
     fn write(&self, bytes: &[u8]) -> io::Result<usize>;
@@ -77,16 +86,21 @@ impl Outbox {
         lag.shrink_to(most.saturating_sub(self.bytes))
     }
 
-    /// Queues frames of which so many bytes are written already, where nothing else waits.
-    pub(crate) fn push_begun(&mut self, frames: Bytes, written: usize) {
-        debug_assert!(self.is_empty(), "what waits longer must go first");
-        self.push_frames(frames, true);
-        self.written = written;
-    }
-
-    /// Whether nothing waits.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.frames.is_empty() && self.lag.is_none()
+    /// Has frames written without queueing them, if nothing waits that must go first; what is not taken waits.
+    pub(crate) fn write_through(&mut self, frames: &Bytes, write: impl FnOnce(&[u8]) -> io::Result<usize>) -> Through {
+        if !self.frames.is_empty() || self.lag.is_some() {
+            return Through::Nothing;
+        }
+        match write(frames) {
+            Ok(written) if written == frames.len() => Through::All,
+            Ok(written) => {
+                self.push_frames(frames.clone(), true);
+                self.written = written;
+                Through::Part
+            }
+            // The next write finds out what it is.
+            Err(_) => Through::Nothing,
+        }
     }
 
     /// Bytes that wait and count.
@@ -219,6 +233,19 @@ mod tests {
             assert_eq!(*sink.1.borrow(), frames.concat(), "{width} at once");
             assert_eq!((outbox.len(), outbox.frames.len()), (0, 0));
         }
+    }
+
+    #[test]
+    fn nothing_is_written_past_what_waits() {
+        let (mut outbox, frames) = (Outbox::default(), Bytes::from_static(b"abc"));
+        assert_eq!(outbox.write_through(&frames, |bytes| Ok(bytes.len())), Through::All);
+        assert_eq!(outbox.write_through(&frames, |_| Err(io::ErrorKind::WouldBlock.into())), Through::Nothing);
+        assert_eq!(outbox.len(), 0);
+        assert_eq!(outbox.write_through(&frames, |_| Ok(1)), Through::Part);
+        assert_eq!(outbox.write_through(&frames, |_| panic!("there is more of the first one")), Through::Nothing);
+        let sink = Narrow(100, RefCell::default());
+        outbox.write_to(&sink, Dialect::Plain).unwrap();
+        assert_eq!(*sink.1.borrow(), b"bc");
     }
 
     #[test]

@@ -3,10 +3,12 @@
 mod last_pieces;
 
 use crate::exchange::{Exchange, Haul, Parcel, session, slot_of, worker_of};
+use crate::frame::{self, Opcode};
 use crate::frames::Frames;
 use crate::replays::Replays;
 use crate::service::{Farewell, Message, Parting, Peer, Service};
 use crate::worker::Outbound;
+use bytes::Bytes;
 use hubcast_hub::{Effect, Input, SessionId};
 use hubcast_protocol::{ClientId, CloseCode, Dialect, Slow, plain, typed};
 use last_pieces::LastPieces;
@@ -23,6 +25,8 @@ pub(crate) struct PubSub {
     inputs: Vec<Input>,
     haul: Haul,
     last_pieces: LastPieces,
+    /// Answers to pings that came behind requests.
+    pongs: Vec<(u32, Bytes)>,
     /// Publishers of other workers whose receivers here are far behind.
     to_pause: Vec<SessionId>,
     replays: Replays,
@@ -36,6 +40,7 @@ impl PubSub {
             inputs: Vec::new(),
             haul: Haul::default(),
             last_pieces: LastPieces::default(),
+            pongs: Vec::new(),
             to_pause: Vec::new(),
             replays: Replays::default(),
         }
@@ -128,6 +133,16 @@ impl Service for PubSub {
         out.want_turn();
     }
 
+    /// A pong says that everything before the ping has taken effect and was answered.
+    fn ping(&mut self, peer: Peer, payload: &[u8], out: &mut Outbound<'_>) {
+        let pong = frame::write(Opcode::Pong, payload);
+        match self.inputs.is_empty() && self.pongs.is_empty() {
+            true => out.push(peer.slot, &pong),
+            false => self.pongs.push((peer.slot, pong)),
+        }
+        out.want_turn();
+    }
+
     fn closed(&mut self, peer: Peer, parting: Parting) {
         let lost = parting == Parting::Lost;
         self.inputs.push(Input::Disconnect { session: self.session(peer), lost });
@@ -149,6 +164,9 @@ impl Service for PubSub {
             piece += 1;
         }
         self.carry_out(piece, &haul, out);
+        for (slot, pong) in self.pongs.drain(..) {
+            out.push(slot, &pong);
+        }
         haul.clear();
         self.haul = haul;
         self.replays.end_turn();

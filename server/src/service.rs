@@ -1,5 +1,6 @@
 //! What is done with messages, as the workers see it.
 
+use crate::frame::{self, Opcode};
 use crate::worker::Outbound;
 use hubcast_protocol::{CloseCode, Dialect};
 use std::borrow::Cow;
@@ -20,6 +21,13 @@ pub trait Service: 'static {
 
     /// A message is complete.
     fn message(&mut self, peer: Peer, message: Message<'_>, out: &mut Outbound<'_>);
+
+    /// A ping has come; whoever answers it later must answer every ping of a connection in order, with its payload
+    /// (RFC 6455 section 5.5.3).
+    fn ping(&mut self, peer: Peer, payload: &[u8], out: &mut Outbound<'_>) {
+        out.push(peer.slot, &frame::write(Opcode::Pong, payload));
+        out.want_turn();
+    }
 
     /// A connection takes nothing more.
     fn closed(&mut self, peer: Peer, parting: Parting);

@@ -2,10 +2,10 @@
 
 use super::Outbound;
 use crate::config::Config;
-use crate::connection::{Connection, Due, Pushed, Room, Through};
+use crate::connection::{Connection, Due, Pushed, Room};
 use crate::deadlines::Deadlines;
 use crate::frames::Frames;
-use crate::outbox::Outbox;
+use crate::outbox::{Outbox, Through};
 use crate::service::{Parting, Peer};
 use bytes::Bytes;
 use hubcast_protocol::{CloseCode, Slow};

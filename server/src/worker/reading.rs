@@ -3,7 +3,6 @@
 use super::Worker;
 use crate::connection::{Connection, Fed};
 use crate::decoder::Incoming;
-use crate::frame::{self, Opcode};
 use crate::service::{Message, Parting, Service};
 use std::future::poll_fn;
 use std::io;
@@ -98,32 +97,34 @@ impl<S: Service> Worker<S> {
         let (now, len) = (Instant::now(), chunk.len());
         let mut service = self.service.borrow_mut();
         let mut out = self.core.outbound(now);
+        let mut asked = false;
         let fed = connection.feed(chunk, &self.core.config, now, |incoming| {
             let message = match incoming {
                 Incoming::Text(text) => Message::Text(text),
                 Incoming::Binary(bytes) => Message::Binary(bytes),
-                Incoming::Ping(payload) => {
-                    out.push(connection.peer.slot, &frame::write(Opcode::Pong, payload));
-                    return out.want_turn();
-                }
+                Incoming::Ping(payload) => return service.ping(connection.peer, payload, &mut out),
                 Incoming::Pong | Incoming::Close(_) => return,
             };
+            asked = true;
             service.message(connection.peer, message, &mut out);
         });
         drop(service);
+        if asked && fed != Fed::Fine {
+            // What was asked before the end is answered before the close frame.
+            self.turn();
+        }
         match fed {
             Fed::Fine => self.note_fed(len),
-            Fed::PeerClosed => self.core.leave(connection, Parting::Goodbye, now),
-            Fed::Broken(violation) => {
-                // What was asked before the fault is answered before the close.
-                self.turn();
-                self.core.close(connection, violation.code, violation.reason, now);
+            Fed::PeerClosed(code) => {
+                connection.answer_close(code, now);
+                self.core.leave(connection, Parting::Goodbye, now);
             }
+            Fed::Broken(violation) => self.core.close(connection, violation.code, violation.reason, now),
         }
         if !connection.is_open() || connection.is_mid_message() {
             self.core.arm(connection, now);
         }
-        fed == Fed::PeerClosed
+        matches!(fed, Fed::PeerClosed(_))
     }
 }
 

@@ -193,6 +193,27 @@ fn every_ping_is_answered_with_its_payload_and_a_pong_with_nothing() {
 }
 
 #[test]
+fn a_pong_comes_after_the_answers_to_what_was_sent_before_the_ping() {
+    let server = Server::start();
+    let mut peer = server.plain();
+    peer.socket.sends([&Frame::text("broken"), &Frame::ping("1"), &Frame::text("broken"), &Frame::ping("2")]);
+    peer.hears("Server: Invalid msg");
+    peer.hears("Server: Invalid msg");
+    peer.socket.hears(&Heard::Pong(b"1".to_vec()));
+    peer.socket.hears(&Heard::Pong(b"2".to_vec()));
+}
+
+#[test]
+fn who_asks_and_closes_in_one_breath_is_answered() {
+    let server = Server::start();
+    let mut peer = server.plain();
+    peer.socket.sends([&Frame::text("broken"), &Frame::close(1000, "")]);
+    peer.hears("Server: Invalid msg");
+    peer.socket.hears_close(1000);
+    peer.socket.hears_end();
+}
+
+#[test]
 fn a_close_is_answered_with_its_code_and_the_connection_ends() {
     let server = Server::start();
     for code in [1000, 1001, 1003, 1007, 1011, 1014, 3000, 3999, 4000, 4999] {

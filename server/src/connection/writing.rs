@@ -1,0 +1,71 @@
+//! How what there is for a connection gets to its socket.
+
+use super::{Connection, Phase};
+use crate::frames::Frames;
+use crate::outbox::{Sink, Through};
+use rustix::net::SendFlags;
+use socket2::SockRef;
+use std::io::{self, IoSlice};
+use std::net::Shutdown;
+use std::time::Instant;
+use tokio::net::TcpStream;
+
+impl Connection {
+    /// Writes publications without queueing them, if nothing waits that must go first, which is the rule.
+    ///
+    /// A fan-out is little more than this, so the system is called without asking the runtime first: a socket that
+    /// takes no more says so again to the flush that follows.
+    pub(crate) fn write_through(&self, frames: &Frames) -> Through {
+        let mut state = self.state.borrow_mut();
+        if state.phase != Phase::Open || state.blocked.is_some() {
+            return Through::Nothing;
+        }
+        let write = |bytes: &[u8]| Ok(rustix::net::send(&self.socket, bytes, SendFlags::NOSIGNAL)?);
+        state.outbox.write_through(frames.get(self.peer.dialect), write)
+    }
+
+    /// Writes what waits. Says whether some is left because the socket takes no more.
+    pub(crate) fn flush(&self, now: Instant) -> bool {
+        let mut state = self.state.borrow_mut();
+        let state = &mut *state;
+        state.is_dirty = false;
+        let before = state.outbox.len();
+        match state.outbox.write_to(&Socket(&self.socket), self.peer.dialect) {
+            Ok(()) => {
+                let was_blocked = state.blocked.take().is_some();
+                match state.phase {
+                    // Whoever read the peer's close frame ends the connection.
+                    Phase::Agreed { .. } if !was_blocked => state.phase = Phase::Cut,
+                    Phase::Agreed { .. } | Phase::Closing { deaf: true, .. } => {
+                        let _ = SockRef::from(&self.socket).shutdown(Shutdown::Write);
+                        state.phase = Phase::Lingering { since: now, dropped: 0 };
+                    }
+                    _ => {}
+                }
+                false
+            }
+            Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => {
+                if state.outbox.len() < before || state.blocked.is_none() {
+                    state.blocked = Some(now);
+                }
+                true
+            }
+            Err(_) => {
+                let _ = SockRef::from(&self.socket).shutdown(Shutdown::Both);
+                false
+            }
+        }
+    }
+}
+
+struct Socket<'a>(&'a TcpStream);
+
+impl Sink for Socket<'_> {
+    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.try_write(bytes)
+    }
+
+    fn write_vectored(&self, bytes: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.0.try_write_vectored(bytes)
+    }
+}
