@@ -151,9 +151,9 @@ impl Connection {
     pub(crate) fn note_slow(&self, slow: Slow) {
         let mut state = self.state.borrow_mut();
         state.patience = match (state.patience, slow) {
+            (Patience::None, _) => return,
             (_, Slow::Disconnect) => Patience::None,
-            (Patience::Unknown, _) => Patience::UntilPing,
-            (known, _) => known,
+            (Patience::Unknown | Patience::UntilPing, _) => Patience::UntilPing,
         };
     }
 

@@ -88,7 +88,7 @@ impl Outbox {
 
     /// Has frames written without queueing them, if nothing waits that must go first; what is not taken waits.
     pub(crate) fn write_through(&mut self, frames: &Bytes, write: impl FnOnce(&[u8]) -> io::Result<usize>) -> Through {
-        if !self.frames.is_empty() || self.lag.is_some() {
+        if !self.is_empty() {
             return Through::Nothing;
         }
         match write(frames) {
@@ -101,6 +101,11 @@ impl Outbox {
             // The next write finds out what it is.
             Err(_) => Through::Nothing,
         }
+    }
+
+    /// Whether nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.frames.is_empty() && self.lag.is_none()
     }
 
     /// Bytes that wait and count.

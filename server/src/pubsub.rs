@@ -7,7 +7,7 @@ use crate::frame::{self, Opcode};
 use crate::frames::Frames;
 use crate::replays::Replays;
 use crate::service::{Farewell, Message, Parting, Peer, Service};
-use crate::worker::Outbound;
+use crate::worker::{Delivery, Outbound};
 use bytes::Bytes;
 use hubcast_hub::{Effect, Input, SessionId};
 use hubcast_protocol::{ClientId, CloseCode, Dialect, Slow, plain, typed};
@@ -98,11 +98,11 @@ impl PubSub {
         to: impl IntoIterator<Item = (u32, Slow)>,
         out: &mut Outbound<'_>,
     ) -> bool {
-        let mut pressed = false;
-        for (slot, slow) in to {
-            pressed |= out.deliver(slot, frames, slow, self.last_pieces.is_last(slot, piece));
-        }
-        pressed
+        let to = to.into_iter().map(|(slot, slow)| {
+            let is_last = self.last_pieces.is_last(slot, piece);
+            Delivery { slot, slow, is_last }
+        });
+        out.deliver(frames, to)
     }
 }
 

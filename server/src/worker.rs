@@ -7,6 +7,7 @@ mod core;
 mod outbound;
 mod reading;
 
+pub(crate) use outbound::Delivery;
 pub use outbound::Outbound;
 
 use self::core::Core;

@@ -11,15 +11,21 @@ use std::time::Instant;
 use tokio::net::TcpStream;
 
 impl Connection {
+    /// Whether nothing waits to be written, and more may be.
+    pub(crate) fn is_idle(&self) -> bool {
+        let state = self.state.borrow();
+        state.phase == Phase::Open && state.blocked.is_none() && state.outbox.is_empty()
+    }
+
     /// Writes publications without queueing them, if nothing waits that must go first, which is the rule.
     ///
     /// A fan-out is little more than this, so the system is called without asking the runtime first: a socket that
     /// takes no more says so again to the flush that follows.
     pub(crate) fn write_through(&self, frames: &Frames) -> Through {
-        let mut state = self.state.borrow_mut();
-        if state.phase != Phase::Open || state.blocked.is_some() {
+        if !self.is_idle() {
             return Through::Nothing;
         }
+        let mut state = self.state.borrow_mut();
         let write = |bytes: &[u8]| Ok(rustix::net::send(&self.socket, bytes, SendFlags::NOSIGNAL)?);
         state.outbox.write_through(frames.get(self.peer.dialect), write)
     }

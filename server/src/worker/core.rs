@@ -1,6 +1,6 @@
 //! The connections of a worker: what waits to be written, told, looked at and cleaned up.
 
-use super::Outbound;
+use super::outbound::{Delivery, Outbound};
 use crate::config::Config;
 use crate::connection::{Connection, Due, Pushed, Room};
 use crate::deadlines::Deadlines;
@@ -10,6 +10,7 @@ use crate::service::{Parting, Peer};
 use bytes::Bytes;
 use hubcast_protocol::{CloseCode, Slow};
 use slab::Slab;
+use std::array;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -87,32 +88,52 @@ impl Core {
         self.put(connection, now, |outbox, _| outbox.push(frames.clone(), self.config.outbox));
     }
 
-    /// Hands publications to a connection as their subscription wants it, and writes them at once if they are the
-    /// last that this turn has for it. Says whether whoever publishes should slow down: nothing may be left out, and
-    /// the outbox is over three quarters full.
-    pub(super) fn deliver(
+    /// Hands publications to connections as their subscriptions want it. Says whether whoever publishes should slow
+    /// down.
+    pub(super) fn deliver(self: &Rc<Self>, frames: &Frames, to: impl Iterator<Item = Delivery>, now: Instant) -> bool {
+        let connections = self.connections.borrow();
+        let mut to = to.filter_map(|to| Some((connections.get(to.slot as usize)?, to)));
+        let mut pressed = false;
+        loop {
+            // Connections lie far apart in memory: to wait for a few of them takes no longer than to wait for one.
+            let few: [_; LOOKED_AT_ONCE] = array::from_fn(|_| {
+                let (connection, to) = to.next()?;
+                let may_pass = to.is_last && connection.is_idle();
+                Some((connection, to, may_pass))
+            });
+            for (connection, to, may_pass) in few.iter().flatten() {
+                connection.note_slow(to.slow);
+                let written = if *may_pass { connection.write_through(frames) } else { Through::Nothing };
+                if written != Through::All {
+                    pressed |= self.deliver_rest(connection, frames, to, written, now);
+                }
+            }
+            if few.last().is_some_and(Option::is_none) {
+                return pressed;
+            }
+        }
+    }
+
+    /// Queues what was not written past the outbox. Says whether whoever publishes should slow down: nothing may be
+    /// left out, and the outbox is over three quarters full.
+    fn deliver_rest(
         self: &Rc<Self>,
         connection: &Rc<Connection>,
         frames: &Frames,
-        slow: Slow,
-        is_last: bool,
+        to: &Delivery,
+        written: Through,
         now: Instant,
     ) -> bool {
-        connection.note_slow(slow);
-        let written = if is_last { connection.write_through(frames) } else { Through::Nothing };
-        if written == Through::All {
-            return false;
-        }
         if written == Through::Nothing {
             self.put(connection, now, |outbox, Room { dialect, blocked }| {
-                outbox.push_publications(frames, slow, dialect, blocked, self.config.outbox)
+                outbox.push_publications(frames, to.slow, dialect, blocked, self.config.outbox)
             });
         }
-        if is_last && !connection.is_blocked() {
+        if to.is_last && !connection.is_blocked() {
             self.flush(connection, now);
         }
         // Only who must not be left out is worth waiting for.
-        slow == Slow::Disconnect && connection.is_pressed(&self.config)
+        to.slow == Slow::Disconnect && connection.is_pressed(&self.config)
     }
 
     /// Has something put into an outbox, and closes the connection if there is no room even after writing.
@@ -231,6 +252,9 @@ async fn flush_when_writable(core: Rc<Core>, connection: Rc<Connection>) {
     while connection.writable().await.is_ok() && connection.flush(Instant::now()) {}
     core.arm(&connection, Instant::now());
 }
+
+/// Connections that a fan-out looks at before it writes to the first of them.
+const LOOKED_AT_ONCE: usize = 8;
 
 /// A ping without payload.
 const PING: &[u8] = &[0x89, 0];

@@ -25,12 +25,10 @@ impl Outbound<'_> {
         }
     }
 
-    /// Hands publications to a connection as their subscription wants it; `is_last` when this turn has nothing else
-    /// for it, so that they can be written at once. Says whether whoever publishes should slow down.
-    pub(crate) fn deliver(&mut self, slot: u32, frames: &Frames, slow: Slow, is_last: bool) -> bool {
-        let connections = self.core.connections.borrow();
-        let connection = connections.get(slot as usize);
-        connection.is_some_and(|connection| self.core.deliver(connection, frames, slow, is_last, self.now))
+    /// Hands publications to connections as their subscriptions want it. Says whether whoever publishes should slow
+    /// down, because one of them is far behind.
+    pub(crate) fn deliver(&mut self, frames: &Frames, to: impl Iterator<Item = Delivery>) -> bool {
+        self.core.deliver(frames, to, self.now)
     }
 
     /// Queues what a session missed, however much it is.
@@ -71,6 +69,15 @@ impl Outbound<'_> {
     pub fn want_turn(&mut self) {
         self.core.want_turn();
     }
+}
+
+/// One connection that gets publications.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Delivery {
+    pub(crate) slot: u32,
+    pub(crate) slow: Slow,
+    /// Whether the turn has nothing more for it, so that they can be written at once.
+    pub(crate) is_last: bool,
 }
 
 impl fmt::Debug for Outbound<'_> {
