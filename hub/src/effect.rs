@@ -2,7 +2,7 @@
 
 use crate::{Publication, SessionId, engine::Ask};
 use hubcast_protocol::{CloseCode, Event, Slow};
-use std::{borrow::Cow, ops::Range};
+use std::{borrow::Cow, ops::Range, sync::Arc};
 
 /// One thing to do. Those that name the same session must reach it in the order of the list.
 #[derive(Clone, Debug)]
@@ -13,6 +13,13 @@ pub enum Effect {
         session: SessionId,
         /// What.
         event: Box<Event>,
+    },
+    /// Tell each of many sessions the same; [`Effects::receivers`] lists them.
+    Tell {
+        /// What, encoded once for a dialect.
+        event: Arc<Event>,
+        /// Where in the list they stand.
+        receivers: Range<usize>,
     },
     /// Hand one publication to each of many sessions; [`Effects::receivers`] lists them.
     Deliver {
@@ -41,12 +48,12 @@ pub enum Effect {
     Ask(Ask),
 }
 
-/// One session that gets a publication.
+/// One session of many that get the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Receiver {
     /// Who.
     pub session: SessionId,
-    /// What its subscription wants when its connection cannot keep up.
+    /// What its subscription wants when its connection cannot keep up; an event is never left out.
     pub slow: Slow,
 }
 
@@ -71,7 +78,7 @@ impl Effects {
         self.list.iter()
     }
 
-    /// The sessions that an [`Effect::Deliver`] of this list names.
+    /// The sessions that an [`Effect::Deliver`] or [`Effect::Tell`] of this list names.
     pub fn receivers(&self, of: &Range<usize>) -> &[Receiver] {
         &self.receivers[of.clone()]
     }
@@ -96,14 +103,26 @@ impl Effects {
 
     /// Lists the receivers that `fill` pushes and delivers to them; says how many they are.
     pub(crate) fn deliver(&mut self, publication: &Publication, fill: impl FnOnce(&mut Vec<Receiver>)) -> usize {
-        let start = self.receivers.len();
-        fill(&mut self.receivers);
-        let receivers = start..self.receivers.len();
+        let receivers = self.list_receivers(fill);
         let count = receivers.len();
         if count > 0 {
             self.list.push(Effect::Deliver { publication: publication.clone(), receivers });
         }
         count
+    }
+
+    /// Lists the receivers that `fill` pushes and tells them.
+    pub(crate) fn tell(&mut self, event: Event, fill: impl FnOnce(&mut Vec<Receiver>)) {
+        let receivers = self.list_receivers(fill);
+        if !receivers.is_empty() {
+            self.list.push(Effect::Tell { event: Arc::new(event), receivers });
+        }
+    }
+
+    fn list_receivers(&mut self, fill: impl FnOnce(&mut Vec<Receiver>)) -> Range<usize> {
+        let start = self.receivers.len();
+        fill(&mut self.receivers);
+        start..self.receivers.len()
     }
 }
 

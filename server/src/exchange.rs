@@ -4,7 +4,7 @@
 //! workers' connections into their mail and takes its own mail out. So each connection sees effects in hub order:
 //! first the mail, which is older, then what this turn's inputs caused.
 
-use crate::frames::Frames;
+use crate::frames::{Frames, SharedEvent};
 use hubcast_hub::{Effect, Effects, Hub, Input, Publication, SavedHistory, SessionId};
 use hubcast_protocol::{CloseCode, Event, Slow};
 use std::borrow::Cow;
@@ -33,9 +33,13 @@ pub(crate) enum Parcel {
         slot: u32,
         event: Box<Event>,
     },
+    Tell {
+        event: Arc<SharedEvent>,
+        slots: Slots,
+    },
     Deliver {
         frames: Arc<Frames>,
-        slots: Vec<(u32, Slow)>,
+        slots: Slots,
         publishers: Vec<SessionId>,
     },
     Close {
@@ -53,6 +57,9 @@ pub(crate) enum Parcel {
     },
 }
 
+/// The receivers of one thing on one worker.
+pub(crate) type Slots = Vec<(u32, Slow)>;
+
 /// What a worker takes home from its turn at the hub; kept between turns for its room.
 #[derive(Debug, Default)]
 pub(crate) struct Haul {
@@ -60,6 +67,8 @@ pub(crate) struct Haul {
     pub(crate) mail: Vec<Parcel>,
     pub(crate) effects: Effects,
     pub(crate) deliveries: Vec<Delivery>,
+    /// What the `Tell`s among the effects tell, one for each, in order.
+    pub(crate) told: Vec<Arc<SharedEvent>>,
     /// When the hub has something to do by itself.
     pub(crate) next_timeout: Option<Instant>,
 }
@@ -94,10 +103,12 @@ impl Exchange {
             let publisher = publisher(&input);
             let before = haul.effects.len();
             hub.handle(now, input, &mut haul.effects);
-            haul.join_deliveries(before, publisher);
+            haul.take_in(before, publisher);
         }
         if hub.poll_timeout().is_some_and(|at| at <= now) {
+            let before = haul.effects.len();
             hub.handle_timeout(now, &mut haul.effects);
+            haul.take_in(before, NOBODY);
         }
         haul.next_timeout = hub.poll_timeout();
         if mail.len() > 1 {
@@ -138,8 +149,9 @@ impl Exchange {
 }
 
 impl Haul {
-    /// Joins the deliveries among the newest effects to the one before, where nobody can tell the difference.
-    fn join_deliveries(&mut self, newest: usize, publisher: SessionId) {
+    /// Prepares the newest effects for all workers: what goes to many is to be encoded once. A delivery is joined to
+    /// the one before where nobody can tell the difference.
+    fn take_in(&mut self, newest: usize, publisher: SessionId) {
         let effects = &self.effects;
         for (effect, kind) in effects.iter().enumerate().skip(newest) {
             let last = self.deliveries.last_mut().filter(|last| last.may_grow);
@@ -162,9 +174,27 @@ impl Haul {
                         last.may_grow = receivers.all(|receiver| receiver.session != *session);
                     }
                 }
+                Effect::Tell { event, .. } => {
+                    self.told.push(Arc::new(SharedEvent::new(Arc::clone(event))));
+                    // Comparing who is told with who got the delivery would cost more than joining saves.
+                    if let Some(last) = last {
+                        last.may_grow = false;
+                    }
+                }
                 Effect::Ask(_) => {}
             }
         }
+    }
+
+    /// The receivers on every worker but one, by worker; of those who have none, an empty list.
+    fn elsewhere(&self, worker: usize, workers: usize, receivers: &Range<usize>) -> Vec<Slots> {
+        let mut slots = vec![Vec::new(); workers];
+        for receiver in self.effects.receivers(receivers) {
+            if worker_of(receiver.session) != worker {
+                slots[worker_of(receiver.session)].push((slot_of(receiver.session), receiver.slow));
+            }
+        }
+        slots
     }
 
     /// Forgets everything but the room.
@@ -172,6 +202,7 @@ impl Haul {
         self.mail.clear();
         self.effects.clear();
         self.deliveries.clear();
+        self.told.clear();
     }
 }
 
@@ -179,6 +210,7 @@ impl Haul {
 fn post(worker: usize, haul: &Haul, mail: &mut [Vec<Parcel>]) -> bool {
     let mut posted = false;
     let mut deliveries = haul.deliveries.iter().peekable();
+    let mut told = haul.told.iter();
     for (place, effect) in haul.effects.iter().enumerate() {
         match effect {
             Effect::Send { session, event } if worker_of(*session) != worker => {
@@ -195,15 +227,18 @@ fn post(worker: usize, haul: &Haul, mail: &mut [Vec<Parcel>]) -> bool {
                 let Some(Delivery { frames, publishers, .. }) = deliveries.next_if(|next| next.effect == place) else {
                     continue;
                 };
-                let mut slots = vec![Vec::new(); mail.len()];
-                for receiver in haul.effects.receivers(receivers) {
-                    if worker_of(receiver.session) != worker {
-                        slots[worker_of(receiver.session)].push((slot_of(receiver.session), receiver.slow));
-                    }
-                }
+                let slots = haul.elsewhere(worker, mail.len(), receivers);
                 for (mail, slots) in mail.iter_mut().zip(slots).filter(|(_, slots)| !slots.is_empty()) {
                     let (frames, publishers) = (Arc::clone(frames), publishers.clone());
                     mail.push(Parcel::Deliver { frames, slots, publishers });
+                    posted = true;
+                }
+            }
+            Effect::Tell { receivers, .. } => {
+                let Some(event) = told.next() else { continue };
+                let slots = haul.elsewhere(worker, mail.len(), receivers);
+                for (mail, slots) in mail.iter_mut().zip(slots).filter(|(_, slots)| !slots.is_empty()) {
+                    mail.push(Parcel::Tell { event: Arc::clone(event), slots });
                     posted = true;
                 }
             }

@@ -1,10 +1,10 @@
-//! Publications as frames.
+//! Publications and events as frames.
 
 use crate::frame::{self, Opcode};
 use bytes::Bytes;
 use hubcast_hub::Publication;
 use hubcast_protocol::{Dialect, Event, plain, typed};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 /// Publications that go to the same receivers one after another, as one piece of bytes: encoded once for each dialect
 /// that somebody listens in, by whoever needs it first, and shared by all receivers.
@@ -52,6 +52,29 @@ impl Frames {
             append(&mut frames, publication, dialect);
         }
         Bytes::from(frames)
+    }
+}
+
+/// An event that many are told: encoded like [`Frames`] once for each dialect, and shared by all who are told.
+#[derive(Debug)]
+pub(crate) struct SharedEvent {
+    event: Arc<Event>,
+    plain: OnceLock<Option<Bytes>>,
+    typed: OnceLock<Option<Bytes>>,
+}
+
+impl SharedEvent {
+    pub(crate) fn new(event: Arc<Event>) -> Self {
+        Self { event, plain: OnceLock::new(), typed: OnceLock::new() }
+    }
+
+    /// The frame in one dialect, if it has words for the event.
+    pub(crate) fn get(&self, dialect: Dialect) -> Option<&Bytes> {
+        let encoded = match dialect {
+            Dialect::Plain => &self.plain,
+            Dialect::Typed => &self.typed,
+        };
+        encoded.get_or_init(|| of_event(&self.event, dialect)).as_ref()
     }
 }
 

@@ -53,6 +53,7 @@ impl PubSub {
     fn open_mail(&mut self, piece: u32, parcel: Parcel, out: &mut Outbound<'_>) {
         match parcel {
             Parcel::Send { slot, event } => out.push_event(slot, &event),
+            Parcel::Tell { event, slots } => slots.iter().for_each(|(slot, _)| out.push_shared(*slot, &event)),
             Parcel::Close { slot, code, reason } => out.close(slot, code, &reason),
             Parcel::Replay { slot, missed } => out.push_replay(slot, &missed, &mut self.replays),
             Parcel::Pause { publisher } => out.pause(publisher),
@@ -68,6 +69,7 @@ impl PubSub {
         let worker = self.worker;
         let here = |session: SessionId| worker_of(session) == worker;
         let mut deliveries = haul.deliveries.iter().peekable();
+        let mut told = haul.told.iter();
         for (piece, (place, effect)) in (first_piece..).zip(haul.effects.iter().enumerate()) {
             match effect {
                 Effect::Send { session, event } if here(*session) => out.push_event(slot_of(*session), event),
@@ -81,6 +83,11 @@ impl PubSub {
                     if self.deliver(piece, &delivery.frames, receivers, out) {
                         delivery.publishers.iter().for_each(|publisher| out.pause(slot_of(*publisher)));
                     }
+                }
+                Effect::Tell { receivers, .. } => {
+                    let Some(event) = told.next() else { continue };
+                    let receivers = haul.effects.receivers(receivers).iter().filter(|to| here(to.session));
+                    receivers.for_each(|to| out.push_shared(slot_of(to.session), event));
                 }
                 Effect::Replay { session, missed } if here(*session) => {
                     out.push_replay(slot_of(*session), missed, &mut self.replays);

@@ -121,6 +121,12 @@ impl State {
         for effect in effects.iter() {
             match effect {
                 Effect::Send { session, event } => self.tell(*session, Input::Frame(typed::encode(event))),
+                Effect::Tell { event, receivers } => {
+                    let frame = typed::encode(event);
+                    for receiver in effects.receivers(receivers) {
+                        self.tell(receiver.session, Input::Frame(frame.clone()));
+                    }
+                }
                 Effect::Deliver { publication, receivers } => {
                     let frame = frame(publication);
                     for receiver in effects.receivers(receivers) {

@@ -49,6 +49,11 @@ pub(crate) fn subscribe(session: SessionId, target: impl Into<Target>) -> Input 
     ask(session, Subscribe::live(target.into()))
 }
 
+/// Lets a session hear a topic, and who comes to it and goes.
+pub(crate) fn watch(session: SessionId, topic: Topic) -> Input {
+    ask(session, Subscribe { presence: true, ..Subscribe::live(topic.into()) })
+}
+
 /// Lets a session hear a topic no longer.
 pub(crate) fn unsubscribe(session: SessionId, topic: Topic) -> Input {
     ask(session, Action::Unsubscribe(topic.into()))

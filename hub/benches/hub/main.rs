@@ -17,6 +17,7 @@ fn main() {
     fan_out::subscribers(&mut criterion);
     fan_out::unrelated_patterns(&mut criterion);
     members::come_and_go(&mut criterion);
+    members::come_and_go_watched(&mut criterion);
     churn::among_other_topics(&mut criterion);
     criterion.final_summary();
 }

@@ -1,7 +1,7 @@
 //! What it costs to join a topic with presence and to leave it, among ten members and among ten thousand: the same,
-//! as long as nobody asks to be told.
+//! as long as nobody asks to be told; and what it costs to tell those who do.
 
-use crate::crowd::{Crowd, subscribe, unsubscribe};
+use crate::crowd::{Crowd, subscribe, unsubscribe, watch};
 use criterion::{BenchmarkId, Criterion};
 use hubcast_hub::{Keeps, PresenceRule};
 use hubcast_protocol::Topic;
@@ -9,13 +9,25 @@ use std::time::Duration;
 
 /// One session joins and leaves among others.
 pub(crate) fn come_and_go(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("join and leave among members");
+    measure(criterion, "join and leave among members", false);
+}
+
+/// The same, and all of them are told.
+pub(crate) fn come_and_go_watched(criterion: &mut Criterion) {
+    measure(criterion, "join and leave among watchers", true);
+}
+
+fn measure(criterion: &mut Criterion, name: &str, watched: bool) {
+    let mut group = criterion.benchmark_group(name);
     let presence = Some(PresenceRule { events: true, grace: Duration::from_secs(5) });
     for members in [10, 10_000] {
         let mut crowd = Crowd::keeping(Keeps { presence: presence.clone(), ..Keeps::default() });
         for _ in 0..members {
             let session = crowd.connect();
-            crowd.tell(subscribe(session, Topic::from("room")));
+            match watched {
+                true => crowd.tell(watch(session, Topic::from("room"))),
+                false => crowd.tell(subscribe(session, Topic::from("room"))),
+            }
         }
         let guest = crowd.connect();
         let (join, leave) = (subscribe(guest, Topic::from("room")), unsubscribe(guest, Topic::from("room")));

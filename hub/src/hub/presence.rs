@@ -67,7 +67,7 @@ impl<E: Engine> Hub<E> {
         let back = peer.user().is_some_and(|user| self.departures.cancel(topic, user));
         if !back {
             let event = Event::Join(member(topic, peer.client, peer.identity.as_deref()));
-            self.tell_watchers(topic, Some(session), &event, effects);
+            self.tell_watchers(topic, Some(session), event, effects);
         }
     }
 
@@ -85,7 +85,7 @@ impl<E: Engine> Hub<E> {
         if self.presence_rule(topic).is_some() {
             let peer = &self.rosters.sessions[session as usize];
             let event = Event::Leave(member(topic, peer.client, peer.identity.as_deref()));
-            self.tell_watchers(topic, Some(session), &event, effects);
+            self.tell_watchers(topic, Some(session), event, effects);
         }
     }
 
@@ -99,7 +99,7 @@ impl<E: Engine> Hub<E> {
             }
             None => {
                 let event = Event::Leave(member(&topic, gone.client, gone.identity.as_deref()));
-                self.tell_watchers(&topic, None, &event, effects);
+                self.tell_watchers(&topic, None, event, effects);
             }
         }
     }
@@ -108,15 +108,13 @@ impl<E: Engine> Hub<E> {
     pub(super) fn tell_departures(&mut self, now: Instant, effects: &mut Effects) {
         while let Some((topic, departure)) = self.departures.take_overdue(now) {
             let event = Event::Leave(member(&topic, departure.client, departure.identity.as_deref()));
-            self.tell_watchers(&topic, None, &event, effects);
+            self.tell_watchers(&topic, None, event, effects);
         }
     }
 
-    fn tell_watchers(&self, topic: &Topic, except: Option<u32>, event: &Event, effects: &mut Effects) {
-        let Some(&roster) = self.watched.get(topic) else { return };
-        let except = except.map(|session| self.rosters.sessions[session as usize].id);
-        for watcher in self.rosters.members(roster).filter(|watcher| Some(watcher.id) != except) {
-            effects.send(watcher.id, event.clone());
+    fn tell_watchers(&mut self, topic: &Topic, except: Option<u32>, event: Event, effects: &mut Effects) {
+        if let Some(roster) = self.watched.get(topic) {
+            effects.tell(event, |receivers| self.rosters.list(std::slice::from_ref(roster), except, receivers));
         }
     }
 

@@ -31,7 +31,7 @@ pub(crate) enum Seen {
 impl Seen {
     /// Everything in the effects, in order.
     pub(crate) fn all(effects: &Effects) -> Vec<Self> {
-        Self::settled(effects.iter().map(|effect| Self::of(effect, effects)).collect())
+        Self::settled(effects.iter().flat_map(|effect| Self::of(effect, effects)).collect())
     }
 
     /// The same with neighbouring joins and leaves in one order: who is told first is nobody's business.
@@ -99,8 +99,13 @@ impl Seen {
         }
     }
 
-    fn of(effect: &Effect, effects: &Effects) -> Self {
-        match effect {
+    /// One of an effect, or one for each of those that it tells.
+    fn of(effect: &Effect, effects: &Effects) -> Vec<Self> {
+        vec![match effect {
+            Effect::Tell { event, receivers } => {
+                let told = effects.receivers(receivers).iter().map(|to| Self::told(to.session, (**event).clone()));
+                return told.collect();
+            }
             Effect::Send { session, event } => Self::told(*session, (**event).clone()),
             Effect::Deliver { publication, receivers } => {
                 let by = effects.receivers(receivers).iter().map(|receiver| receiver.session);
@@ -109,6 +114,6 @@ impl Seen {
             Effect::Replay { session, missed } => Self::Replayed { session: *session, missed: missed.clone() },
             Effect::Close { session, code, .. } => Self::Closed { session: *session, code: *code },
             Effect::Ask(_) => Self::Asked,
-        }
+        }]
     }
 }

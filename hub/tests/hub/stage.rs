@@ -156,6 +156,12 @@ impl Stage {
         for effect in effects.iter() {
             match effect {
                 Effect::Send { session, event } => write(*session, typed::encode(event)),
+                Effect::Tell { event, receivers } => {
+                    let frame = typed::encode(event);
+                    for receiver in effects.receivers(receivers) {
+                        write(receiver.session, frame.clone());
+                    }
+                }
                 Effect::Deliver { publication, receivers } => {
                     let frame = frame(publication);
                     for receiver in effects.receivers(receivers) {

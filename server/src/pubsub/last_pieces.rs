@@ -18,7 +18,9 @@ impl LastPieces {
         let mut piece = 0;
         for parcel in &haul.mail {
             match parcel {
-                Parcel::Deliver { slots, .. } => slots.iter().for_each(|(slot, _)| self.set(*slot, piece)),
+                Parcel::Deliver { slots, .. } | Parcel::Tell { slots, .. } => {
+                    slots.iter().for_each(|(slot, _)| self.set(*slot, piece));
+                }
                 Parcel::Send { slot, .. } | Parcel::Close { slot, .. } | Parcel::Replay { slot, .. } => {
                     self.set(*slot, piece);
                 }
@@ -27,15 +29,17 @@ impl LastPieces {
             piece += 1;
         }
         let here = |session: &SessionId| worker_of(*session) == worker;
+        let those_here =
+            |receivers| haul.effects.receivers(receivers).iter().map(|to| to.session).filter(here).map(slot_of);
         let mut deliveries = haul.deliveries.iter().peekable();
         for (place, effect) in haul.effects.iter().enumerate() {
             match effect {
                 Effect::Deliver { receivers, .. } => {
                     if deliveries.next_if(|next| next.effect == place).is_some() {
-                        let receivers = haul.effects.receivers(receivers).iter().filter(|to| here(&to.session));
-                        receivers.for_each(|to| self.set(slot_of(to.session), piece));
+                        those_here(receivers).for_each(|slot| self.set(slot, piece));
                     }
                 }
+                Effect::Tell { receivers, .. } => those_here(receivers).for_each(|slot| self.set(slot, piece)),
                 Effect::Send { session, .. } | Effect::Close { session, .. } | Effect::Replay { session, .. } => {
                     if here(session) {
                         self.set(slot_of(*session), piece);

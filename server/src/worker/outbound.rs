@@ -1,7 +1,7 @@
 //! What a service says to the connections of its worker.
 
 use super::core::Core;
-use crate::frames::{self, Frames};
+use crate::frames::{self, Frames, SharedEvent};
 use crate::replays::Replays;
 use bytes::Bytes;
 use hubcast_hub::Publication;
@@ -48,6 +48,15 @@ impl Outbound<'_> {
             && let Some(frame) = frames::of_event(event, connection.peer.dialect)
         {
             self.core.push(connection, &frame, self.now);
+        }
+    }
+
+    /// The same with an event that others are told too.
+    pub(crate) fn push_shared(&mut self, slot: u32, event: &SharedEvent) {
+        if let Some(connection) = self.core.connections.borrow().get(slot as usize)
+            && let Some(frame) = event.get(connection.peer.dialect)
+        {
+            self.core.push(connection, frame, self.now);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::World;
 use crate::frame::{Opcode, write, write_close};
-use crate::frames::{Frames, append, of_event};
+use crate::frames::{Frames, SharedEvent, append, of_event};
 use crate::outbox::{Outbox, Sink, Through};
 use crate::queue::Event;
 use crate::record::Entry;
@@ -11,6 +11,7 @@ use bytes::Bytes;
 use hubcast_hub::{Effect, Input, SavedHistory, SessionId};
 use hubcast_protocol::request::{Action, Publish, ReadHistory};
 use hubcast_protocol::{ClientId, CloseCode, Dialect, Event as Said, Position, Request, RequestId, Topic, typed};
+use std::sync::Arc;
 use std::time::Duration;
 
 impl World {
@@ -110,6 +111,13 @@ impl World {
                     self.mark(session.0, event);
                     let frame = of_event(event, Dialect::Typed).expect("the typed dialect has a word for everything");
                     self.put(session.0, |outbox, _| outbox.push(frame.clone(), most));
+                }
+                Effect::Tell { event, receivers } => {
+                    let event = SharedEvent::new(Arc::clone(event));
+                    let frame = event.get(Dialect::Typed).expect("the typed dialect has a word for everything");
+                    for receiver in effects.receivers(receivers) {
+                        self.put(receiver.session.0, |outbox, _| outbox.push(frame.clone(), most));
+                    }
                 }
                 Effect::Deliver { publication, receivers } => {
                     let frames = Frames::new(publication.clone());

@@ -1,12 +1,23 @@
 //! Several workers: connections are dealt out in turn, and nobody can tell.
 
+use hubcast_hub::{Keeps, PresenceRule};
+use hubcast_server::Config;
 use hubcast_tests::{Frame, Plain, Server, Typed};
 use serde_json::json;
+use std::time::Duration;
 
 /// Runs a scene with two and with three workers.
 fn with_workers(scene: impl Fn(Server)) {
+    with_workers_and(|_| {}, scene);
+}
+
+/// The same with a configuration that is changed.
+fn with_workers_and(change: impl Fn(&mut Config), scene: impl Fn(Server)) {
     for workers in [2, 3] {
-        scene(Server::with(|config| config.workers = Some(workers)));
+        scene(Server::with(|config| {
+            config.workers = Some(workers);
+            change(config);
+        }));
     }
 }
 
@@ -98,6 +109,44 @@ fn direct_messages_and_patterns_reach_every_worker() {
             peer.hears_message("news.today", "for all");
             peer.hears_nothing();
         }
+    });
+}
+
+#[test]
+fn who_comes_and_goes_is_told_on_every_worker_between_what_is_published() {
+    let presence = Some(PresenceRule { events: true, grace: Duration::ZERO });
+    let keeps = Keeps { history: None, presence, ..Keeps::default() };
+    let change = |config: &mut Config| config.rules.list[0].keeps = keeps.clone();
+    with_workers_and(change, |server| {
+        let watch = json!({"id": 1, "action": "subscribe", "topic": "t", "presence": true});
+        let (mut guest, mut plain) = (server.typed(), server.plain());
+        plain.says(&watch);
+        plain.hears_nothing();
+        let mut watchers: Vec<Typed> = Vec::new();
+        for _ in 0..6 {
+            let mut watcher = server.typed();
+            assert_eq!(watcher.asks(&watch)["event"], "subscribed");
+            let joined = json!({"event": "join", "topic": "t", "client": watcher.id});
+            watchers.iter_mut().for_each(|earlier| earlier.hears(joined.clone()));
+            watchers.push(watcher);
+        }
+        let publish = |text: &str| json!({"action": "publish", "topic": "t", "message": text, "echo": false});
+        let comes = json!({"action": "subscribe", "topic": "t"});
+        let goes = json!({"action": "unsubscribe", "topic": "t"});
+        let at_once = [publish("before"), comes, publish("between"), goes, publish("after")];
+        guest.socket.sends(&at_once.map(|request| Frame::text(request.to_string())));
+        for watcher in &mut watchers {
+            watcher.hears_message("t", "before");
+            watcher.hears(json!({"event": "join", "topic": "t", "client": guest.id}));
+            watcher.hears_message("t", "between");
+            watcher.hears(json!({"event": "leave", "topic": "t", "client": guest.id}));
+            watcher.hears_message("t", "after");
+            watcher.hears_nothing();
+        }
+        for text in ["before", "between", "after"] {
+            plain.hears(text);
+        }
+        plain.hears_nothing();
     });
 }
 
