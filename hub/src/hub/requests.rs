@@ -87,7 +87,7 @@ impl<E: Engine> Hub<E> {
                 self.tell_published(session, id, topic, outcome, effects);
             }
             (Then::Subscribe(wish), Answer::Opened(opened)) => match session {
-                Some(session) => self.go_live(session, id, wish, opened, effects),
+                Some(session) => self.go_live(now, session, id, wish, opened, effects),
                 None => self.give_up(now, &wish),
             },
             (Then::TellHistory(topic), Answer::Excerpt(excerpt)) => {

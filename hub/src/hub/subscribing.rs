@@ -65,6 +65,7 @@ impl<E: Engine> Hub<E> {
     /// Answers a subscribe, tells what was missed, and puts the session where publications reach it, in one step.
     pub(super) fn go_live(
         &mut self,
+        now: Instant,
         session: u32,
         id: Option<RequestId>,
         wish: Wish,
@@ -98,8 +99,10 @@ impl<E: Engine> Hub<E> {
             effects.push(Effect::Replay { session: to, missed: opened.missed });
         }
         if let Target::Topic(topic) = target {
-            if presence {
-                self.watch(session, &topic);
+            match presence {
+                true => self.watch(session, &topic),
+                // A subscribe says anew all that the subscription is to be.
+                false => self.unwatch(now, session, &topic),
             }
             if joined {
                 self.tell_come(&topic, session, effects);

@@ -110,6 +110,26 @@ fn of_two_lost_connections_of_a_user_one_that_comes_back_stands_for_one() {
 }
 
 #[test]
+fn subscribing_again_says_anew_whether_to_be_told() {
+    let mut stage = room();
+    let [ada, bob] = [(); 2].map(|()| stage.connect());
+    let told_of_bob = |stage: &mut Stage, ada_says: &str| {
+        stage.says(ada, ada_says);
+        stage.hears(ada);
+        stage.says(bob, JOIN);
+        stage.says(bob, LEAVE);
+        stage.hears(ada)
+    };
+    let both = [told("join", bob, ""), told("leave", bob, "")];
+    assert_eq!(told_of_bob(&mut stage, WATCH), both);
+    assert_eq!(told_of_bob(&mut stage, JOIN), [""; 0]);
+    assert_eq!(told_of_bob(&mut stage, WATCH), both);
+    assert_eq!(told_of_bob(&mut stage, &WATCH.replace("true", "false")), [""; 0]);
+    assert!(stage.answer(ada, WHO)[0].contains(r#""count":1"#), "she is there all the time");
+    stage.ends();
+}
+
+#[test]
 fn watching_does_not_count_as_a_subscription() {
     let mut settings = keeping(present(true));
     settings.limits.subscriptions = 2;

@@ -29,10 +29,11 @@ impl Model {
         Ok(Presence { id, topic, count: clients.len() as u64, clients })
     }
 
-    /// Somebody subscribed to a topic, for the first time if it `is_new`.
+    /// Somebody subscribed to a topic, for the first time if it `is_new`, and watches from now on or does not.
     pub(super) fn come(&mut self, who: usize, topic: &Topic, watches: bool, is_new: bool) -> Vec<Seen> {
         let Some(rule) = self.presence_rule(topic) else { return Vec::new() };
-        if watches && rule.events && !self.watching.contains(&(who, topic.clone())) {
+        self.watching.retain(|(whose, what)| *whose != who || what != topic);
+        if watches && rule.events {
             self.watching.push((who, topic.clone()));
         }
         if !is_new {
