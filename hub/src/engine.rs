@@ -31,8 +31,9 @@ pub trait Engine {
         None
     }
 
-    /// Lets go of what has run out.
-    fn handle_timeout(&mut self, _now: Instant) {}
+    /// Lets go of what has run out. `is_heard` says whether somebody listens to a topic here, by its name or by a
+    /// pattern: who comes and goes by a pattern is not told topic by topic.
+    fn handle_timeout(&mut self, _now: Instant, _is_heard: &dyn Fn(&Topic) -> bool) {}
 }
 
 /// A question to an engine.
@@ -118,7 +119,7 @@ pub struct Excerpt {
 /// What an engine is told.
 #[derive(Clone, Copy, Debug)]
 pub enum Notice<'a> {
-    /// The last subscriber of this topic is gone.
+    /// The last one who subscribed to this topic by its name is gone.
     Unused(&'a Topic),
     /// What became of a publication with a key.
     Delivered {

@@ -114,7 +114,8 @@ impl<E: Engine> Hub<E> {
 
     /// Does what is due: histories run out, and those who did not come back have left.
     pub fn handle_timeout(&mut self, now: Instant, effects: &mut Effects) {
-        self.engine.handle_timeout(now);
+        let Self { engine, topics, patterns, .. } = self;
+        engine.handle_timeout(now, &|topic| topics.contains_key(topic) || patterns.is_any_matching(topic));
         self.tell_departures(now, effects);
     }
 

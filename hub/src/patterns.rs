@@ -90,6 +90,16 @@ impl Patterns {
         rosters.extend(reached.into_iter().filter_map(|at| self.nodes[at as usize].roster));
     }
 
+    /// Whether some pattern matches a topic; a private one is matched by none.
+    pub(crate) fn is_any_matching(&self, topic: &Topic) -> bool {
+        if self.is_empty() || topic.owner().is_some() {
+            return false;
+        }
+        let mut rosters = Vec::new();
+        self.matching(topic, &mut rosters);
+        !rosters.is_empty()
+    }
+
     fn grow(&mut self, parent: u32, token: Token<'_>) -> u32 {
         let text = if let Token::Literal(text) = token { text } else { "" };
         let child = index(self.nodes.insert(Box::new(Node { parent, token: text.into(), ..Node::default() })));

@@ -44,7 +44,7 @@ pub struct HistoryRule {
 /// When publications are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keep {
-    /// While somebody listens, and as long again as the history's `ttl` after the last one left.
+    /// While somebody listens, and after that at least as long again as the history's `ttl`, at most twice as long.
     InUse,
     /// Whether somebody listens or not.
     Always,

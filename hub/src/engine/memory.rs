@@ -89,8 +89,13 @@ impl Memory {
                 let Start::AfterEach(positions) = start else { return Opened::default() };
                 let mut opened = Opened { recovered: Some(true), ..Opened::default() };
                 for (topic, after) in positions.into_iter().filter(|(topic, _)| pattern.matches(topic)) {
-                    let history = self.by_topic.get(&topic).copied().map(|id| self.trimmed(now, id));
-                    match history.map(|history| (history.since(after), history.position())) {
+                    let found = self.by_topic.get(&topic).copied().map(|id| {
+                        let history = self.trimmed(now, id);
+                        // Whoever is told a position may have to resume from it soon.
+                        history.touch(now, true);
+                        (history.since(after), history.position())
+                    });
+                    match found {
                         Some((Some(missed), _)) => opened.missed.extend(missed),
                         other => opened.lost.push((topic, other.map(|(_, position)| position))),
                     }
@@ -151,7 +156,7 @@ impl Memory {
     }
 
     /// A history without what has run out.
-    fn trimmed(&mut self, now: Instant, id: u32) -> &History {
+    fn trimmed(&mut self, now: Instant, id: u32) -> &mut History {
         let history = self.histories.get_mut(id);
         history.trim(now);
         history
@@ -222,14 +227,14 @@ impl Engine for Memory {
         histories.into_iter().chain(keys).min()
     }
 
-    fn handle_timeout(&mut self, now: Instant) {
+    fn handle_timeout(&mut self, now: Instant, is_heard: &dyn Fn(&Topic) -> bool) {
         self.keys.expire(now);
         while let Some(&(at, id)) = self.due.first()
             && at <= now
         {
             self.due.pop_first();
             self.histories.get_mut(id).take_plan();
-            if self.trimmed(now, id).is_over(now) {
+            if self.trimmed(now, id).is_over(now, is_heard) {
                 self.forget(id);
             } else {
                 self.histories.account(id);

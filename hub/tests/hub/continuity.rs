@@ -197,7 +197,7 @@ impl Listeners {
             };
             let expected = match listener.at.insert(topic.clone(), now_at) {
                 Some(before) if before.epoch == now_at.epoch => Some(Position { offset: before.offset + 1, ..before }),
-                // A pattern does not hold on to a topic: its history may have gone, and begins anew.
+                // A pattern does not hold on to a topic whose room is needed: its history may have gone, and begins anew.
                 Some(_) => first.map(|first| Position { offset: 1, ..first }),
                 None => first,
             };

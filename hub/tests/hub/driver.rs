@@ -5,6 +5,7 @@ use crate::positions::Positions;
 use crate::seen::Seen;
 use hubcast_hub::engine::{Answer, Ask, Notice, Reply};
 use hubcast_hub::{Effect, Effects, Engine, Hub, Input, Memory, Settings};
+use hubcast_protocol::Topic;
 use std::cell::{Ref, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -182,7 +183,7 @@ impl Engine for Switch {
         self.memory.borrow().poll_timeout()
     }
 
-    fn handle_timeout(&mut self, now: Instant) {
-        self.memory.borrow_mut().handle_timeout(now);
+    fn handle_timeout(&mut self, now: Instant, is_heard: &dyn Fn(&Topic) -> bool) {
+        self.memory.borrow_mut().handle_timeout(now, is_heard);
     }
 }

@@ -43,7 +43,7 @@ fn publication_to_a_topic_nobody_uses_leaves_nothing_behind() {
 }
 
 #[test]
-fn history_outlives_its_last_subscriber_by_its_ttl() {
+fn history_outlives_its_last_subscriber_by_its_ttl_at_least_and_twice_that_at_most() {
     let mut stage = Stage::with(Settings::default(), Place::Embedded);
     let ada = stage.connect();
     stage.position(ada, "world");
@@ -52,7 +52,7 @@ fn history_outlives_its_last_subscriber_by_its_ttl() {
     stage.says(ada, r#"{"action":"unsubscribe","topic":"world"}"#);
     stage.wait(Duration::from_secs(119));
     assert_eq!(stage.memory().histories(), 1);
-    stage.wait(Duration::from_secs(2));
+    stage.wait(Duration::from_secs(123));
     assert_eq!((stage.memory().histories(), stage.memory().history_bytes()), (0, 0));
     stage.ends();
 }
@@ -63,7 +63,7 @@ fn history_that_nobody_uses_does_not_live_on_what_nobody_hears() {
     let ada = stage.connect();
     stage.position(ada, "world");
     stage.says(ada, r#"{"action":"unsubscribe","topic":"world"}"#);
-    for _ in 0..3 {
+    for _ in 0..5 {
         stage.wait(Duration::from_secs(50));
         stage.says(ada, r#"{"action":"publish","topic":"world"}"#);
     }

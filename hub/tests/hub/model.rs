@@ -63,10 +63,10 @@ impl Model {
     pub(crate) fn perform(&mut self, now: Instant, deed: &Deed, kept: &[SavedHistory]) -> Vec<Seen> {
         let seen = match deed {
             Deed::Tell(input) => self.hear(now, input),
-            Deed::Wait(_) => {
+            Deed::Wait(waited) => {
                 let subscriptions = &self.subscriptions;
-                let in_use = |topic: &Topic| subscriptions.iter().any(|(_, what)| *what == topic.clone().into());
-                self.histories.forget(now, kept, in_use);
+                let is_heard = |topic: &Topic| subscriptions.iter().any(|(_, what)| reaches(what, topic));
+                self.histories.forget(now, *waited, kept, is_heard);
                 self.depart(now)
             }
             Deed::Answer if self.open.is_empty() => Vec::new(),
@@ -254,11 +254,15 @@ impl Model {
     }
 
     fn hears(&self, who: usize, topic: &Topic) -> bool {
-        self.subscriptions.iter().any(|(whose, what)| match what {
-            _ if *whose != who => false,
-            Target::Topic(what) => what == topic,
-            Target::Pattern(pattern) => pattern.matches(topic),
-        })
+        self.subscriptions.iter().any(|(whose, what)| *whose == who && reaches(what, topic))
+    }
+}
+
+/// Whether who subscribed to this hears what is published there.
+fn reaches(target: &Target, topic: &Topic) -> bool {
+    match target {
+        Target::Topic(name) => name == topic,
+        Target::Pattern(pattern) => pattern.matches(topic),
     }
 }
 

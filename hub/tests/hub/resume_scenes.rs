@@ -109,6 +109,42 @@ fn a_pattern_resumes_topic_by_topic_and_names_those_that_it_cannot() {
 }
 
 #[test]
+fn a_topic_that_only_a_pattern_hears_can_be_resumed_however_long_it_was_quiet() {
+    for quiet in (0..1000).step_by(35) {
+        let mut stage = Stage::with(Settings::default(), Place::Embedded);
+        let [ada, bob] = [(); 2].map(|()| stage.connect());
+        let at = stage.position(bob, "orders.eu");
+        stage.says(bob, r#"{"action":"unsubscribe","topic":"orders.eu"}"#);
+        stage.says(ada, r#"{"action":"subscribe","pattern":"orders.>"}"#);
+        stage.says(bob, r#"{"action":"publish","topic":"orders.eu","message":"one"}"#);
+        stage.wait(Duration::from_secs(quiet));
+        stage.loses(ada);
+        stage.wait(Duration::from_secs(119));
+        let ada = stage.connect();
+        let after = json(Position { offset: 1, ..at });
+        let resume = format!(r#"{{"action":"subscribe","pattern":"orders.>","recover":{{"orders.eu":{after}}}}}"#);
+        let recovered = r#"{"event":"subscribed","pattern":"orders.>","recovered":true,"replayed":0}"#;
+        assert_eq!(stage.answer(ada, &resume), [recovered], "after {quiet} s");
+        stage.says(bob, r#"{"action":"publish","topic":"orders.eu","message":"two"}"#);
+        assert_eq!(stage.hears(ada), [message("orders.eu", at, 2, "two")]);
+        stage.ends();
+    }
+}
+
+#[test]
+fn topics_that_only_a_pattern_hears_make_room_when_it_is_needed() {
+    let mut stage = Stage::with(Settings { history_max_bytes: 3000, ..Settings::default() }, Place::Embedded);
+    let ada = stage.connect();
+    stage.says(ada, r#"{"action":"subscribe","pattern":">"}"#);
+    for number in 0..100 {
+        stage.says(ada, &format!(r#"{{"action":"publish","topic":"order.{number}"}}"#));
+        stage.wait(Duration::from_secs(60));
+    }
+    assert!(stage.memory().histories() > 5 && stage.memory().history_bytes() <= 3000);
+    stage.ends();
+}
+
+#[test]
 fn what_is_older_than_the_ttl_is_not_replayed() {
     let mut stage = Stage::with(Settings::default(), Place::Embedded);
     let ada = stage.connect();

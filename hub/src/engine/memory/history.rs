@@ -18,8 +18,11 @@ pub(super) struct History {
     bytes: usize,
     /// Whether somebody listens to the topic itself.
     pub(super) in_use: bool,
-    /// When it was last of use to somebody: listened to, or published to for those who listen.
+    /// When it was last of use to somebody, as far as is known: listened to, or published to for those who listen. Or,
+    /// if it is `unheard`, when it was found so.
     used_at: Instant,
+    /// Whether nobody listened at the last look-over, and nobody used it since.
+    unheard: bool,
     planned: Option<Instant>,
 }
 
@@ -33,7 +36,7 @@ impl History {
     /// A history that begins after an offset: 0, unless another process kept what was before.
     pub(super) fn new(now: Instant, topic: Topic, rule: HistoryRule, epoch: Epoch, last: u64) -> Self {
         let entries = VecDeque::new();
-        Self { topic, rule, epoch, last, entries, bytes: 0, in_use: false, used_at: now, planned: None }
+        Self { topic, rule, epoch, last, entries, bytes: 0, in_use: false, used_at: now, unheard: false, planned: None }
     }
 
     pub(super) fn topic(&self) -> &Topic {
@@ -94,14 +97,14 @@ impl History {
     /// nobody uses any more.
     pub(super) fn touch(&mut self, now: Instant, heard: bool) {
         if heard || self.rule.keep == Keep::Always {
-            self.used_at = now;
+            (self.used_at, self.unheard) = (now, false);
         }
     }
 
-    /// Notes that nobody listens any more.
+    /// Notes that nobody listens to the topic itself any more.
     pub(super) fn release(&mut self, now: Instant) {
         self.in_use = false;
-        self.used_at = now;
+        (self.used_at, self.unheard) = (now, false);
     }
 
     /// Everything after a position; `None` when it cannot be proven that nothing is missing.
@@ -123,10 +126,17 @@ impl History {
         self.entries.iter().skip(skip).map(|entry| entry.publication.clone()).collect()
     }
 
-    /// Whether nobody could resume from it any more.
-    pub(super) fn is_over(&self, now: Instant) -> bool {
-        let unused = !self.in_use && self.used_at + self.rule.ttl <= now;
-        unused && (self.rule.keep == Keep::InUse || self.is_empty())
+    /// Looks it over when its time has run out, and says whether nobody could resume from it any more.
+    ///
+    /// Who listens by a pattern may have left at any time since the last look-over. So from the first one that finds
+    /// nobody it has as long again.
+    pub(super) fn is_over(&mut self, now: Instant, is_heard: impl FnOnce(&Topic) -> bool) -> bool {
+        if self.in_use || self.used_at + self.rule.ttl > now {
+            return false;
+        }
+        let was_unheard = std::mem::replace(&mut self.unheard, !is_heard(&self.topic));
+        self.used_at = now;
+        was_unheard && self.unheard
     }
 
     /// Plans a look-over, not before `earliest`, unless there is one planned; says when the new one is.

@@ -20,8 +20,10 @@ struct History {
     epoch: Epoch,
     /// Everything that was published in this epoch, with its time.
     said: Vec<(Instant, Publication)>,
-    /// When it was published to while it mattered to somebody, or when the last one stopped listening.
+    /// When somebody last had a position to resume from: heard it, was told it, or stopped listening.
     used_at: Instant,
+    /// When somebody listened last.
+    heard_at: Instant,
 }
 
 struct Used {
@@ -39,7 +41,7 @@ impl Histories {
 
     /// What is left when another process takes up what this one saved.
     pub(super) fn restored(self, now: Instant, settings: &Settings) -> Self {
-        let list = self.list.into_iter().map(|history| History { used_at: now, ..history }).collect();
+        let list = self.list.into_iter().map(|history| History { used_at: now, heard_at: now, ..history }).collect();
         Self { list, ..Self::new(settings) }
     }
 
@@ -90,6 +92,9 @@ impl Histories {
             }
             (Target::Pattern(pattern), Start::AfterEach(each)) => {
                 for (topic, after) in each.iter().filter(|(topic, _)| pattern.matches(topic)) {
+                    if let Some(at) = self.find(topic) {
+                        self.list[at].used_at = now;
+                    }
                     match self.after(now, topic, *after) {
                         Some(missed) => opened.missed.extend(missed),
                         None => opened.lost.push((topic.clone(), self.find(topic).map(|at| self.list[at].position()))),
@@ -124,16 +129,31 @@ impl Histories {
         }
     }
 
-    /// Forgets what the hub has forgotten, which is to be everything that is over, a second later at most, and
-    /// nothing else.
-    pub(super) fn forget(&mut self, now: Instant, hub: &[SavedHistory], in_use: impl Fn(&Topic) -> bool) {
+    /// Forgets what the hub has forgotten after so long: nothing that is heard or could be resumed, and at the latest
+    /// what could not be resumed for as long again. A look-over is a second late at most, and there are two.
+    pub(super) fn forget(
+        &mut self,
+        now: Instant,
+        waited: Duration,
+        hub: &[SavedHistory],
+        is_heard: impl Fn(&Topic) -> bool,
+    ) {
         let rules = self.rules.clone();
-        self.list.retain(|history| {
+        self.list.retain_mut(|history| {
             let kept = hub.iter().any(|saved| (&saved.topic, saved.epoch) == (&history.topic, history.epoch));
             let rule = rules.of(&history.topic).history.as_ref().expect("only topics with a rule have a history");
-            let is_over = |now| !in_use(&history.topic) && history.is_over(now, rule);
-            assert!(kept || is_over(now), "the hub forgot {:?} too early", history.topic);
-            assert!(!kept || !is_over(now - Duration::from_secs(1)), "the hub still keeps {:?}", history.topic);
+            let is_heard = is_heard(&history.topic);
+            if is_heard {
+                history.heard_at = now;
+                // A pattern that comes after its time finds it by chance, and knows no position of it.
+                if now - waited < history.used_at + rule.ttl {
+                    history.used_at = now;
+                }
+            }
+            let is_over = !is_heard && history.used_at + rule.ttl <= now;
+            assert!(kept || is_over, "the hub forgot {:?} too early", history.topic);
+            let last = history.used_at.max(history.heard_at);
+            assert!(!kept || now <= last + 2 * rule.ttl + 2 * LOOK_OVER, "the hub still keeps {:?}", history.topic);
             kept
         });
         assert_eq!(self.list.len(), hub.len(), "the hub keeps other histories too");
@@ -150,7 +170,7 @@ impl Histories {
     fn find_or_create(&mut self, now: Instant, topic: &Topic) -> &mut History {
         let at = self.find(topic).unwrap_or_else(|| {
             let epoch = self.epochs.next();
-            self.list.push(History { topic: topic.clone(), epoch, said: Vec::new(), used_at: now });
+            self.list.push(History { topic: topic.clone(), epoch, said: Vec::new(), used_at: now, heard_at: now });
             self.list.len() - 1
         });
         &mut self.list[at]
@@ -177,11 +197,6 @@ impl History {
     fn position(&self) -> Position {
         Position { epoch: self.epoch, offset: self.said.len() as u64 }
     }
-
-    /// Whether nobody could resume from it, if nobody listens.
-    fn is_over(&self, now: Instant, rule: &HistoryRule) -> bool {
-        self.used_at + rule.ttl <= now
-    }
 }
 
 /// The epochs of a process: the nth history that it begins has the nth.
@@ -206,6 +221,9 @@ impl Epochs {
         }
     }
 }
+
+/// How much later than it could a history is looked over.
+const LOOK_OVER: Duration = Duration::from_secs(1);
 
 fn last(mut list: Vec<Publication>, count: usize) -> Vec<Publication> {
     list.split_off(list.len().saturating_sub(count))
