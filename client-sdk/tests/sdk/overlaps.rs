@@ -58,6 +58,26 @@ fn the_past_that_one_pattern_gets_back_is_not_heard_by_another_that_began_after_
 }
 
 #[test]
+fn what_comes_back_for_a_topic_and_again_for_a_pattern_is_heard_once_by_each() {
+    let mut script = Script::connected();
+    script.subscribed(1, "a", json!({"epoch": "e", "offset": 5}));
+    listen(&mut script, 2, ">");
+    script.message("a", "e", 6);
+    script.reconnect();
+    let sent = script.sent();
+    let [topic, pattern] = &sent[..] else { panic!("{sent:?}") };
+    let after = json!({"epoch": "e", "offset": 6});
+    assert_eq!((&topic["recover"], &pattern["recover"]), (&after, &json!({"a": after})));
+    let end = json!({"epoch": "e", "offset": 8, "recovered": true, "replayed": 2});
+    script.reply_to(topic, end, json!({"event": "subscribed", "topic": "a"}));
+    [7, 8, 9].into_iter().for_each(|offset| script.message("a", "e", offset));
+    script.reply_to(pattern, json!({"recovered": true, "replayed": 3}), json!({"event": "subscribed", "pattern": ">"}));
+    [7, 8, 9, 10].into_iter().for_each(|offset| script.message("a", "e", offset));
+    assert_eq!(script.heard(1), ["a 6", "recovered, 2 follow", "a 7", "a 8", "a 9", "a 10"]);
+    assert_eq!(script.heard(2), ["a 6", "recovered, 3 follow", "a 7", "a 8", "a 9", "a 10"]);
+}
+
+#[test]
 fn the_past_that_nobody_waits_for_any_more_is_not_heard_by_others() {
     let mut script = Script::connected();
     listen(&mut script, 1, ">");

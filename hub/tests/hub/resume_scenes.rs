@@ -109,6 +109,38 @@ fn a_pattern_resumes_topic_by_topic_and_names_those_that_it_cannot() {
 }
 
 #[test]
+fn what_was_missed_is_replayed_to_each_subscription_that_asks_for_it() {
+    let (mut stage, at) = with_two_missed();
+    let ada = stage.connect();
+    assert_eq!(stage.answer(ada, &recover("a.b", at)).len(), 3, "the reply and two");
+    for pattern in ["a.*", ">"] {
+        let reply = stage.answer(ada, &recover_by_pattern(pattern, "a.b", at));
+        let recovered = format!(r#"{{"event":"subscribed","pattern":"{pattern}","recovered":true,"replayed":2}}"#);
+        assert_eq!(reply, [recovered, message("a.b", at, 1, "one"), message("a.b", at, 2, "two")]);
+    }
+    stage.ends();
+}
+
+#[test]
+fn a_topic_that_the_first_of_several_subscriptions_resumes_comes_once_and_in_order() {
+    let (mut stage, at) = with_two_missed();
+    let [ada, bob] = [(); 2].map(|()| stage.connect());
+    let publish = |text: &str| format!(r#"{{"action":"publish","topic":"a.b","message":"{text}"}}"#);
+    stage.says(ada, &recover_by_pattern("a.*", "a.b", at));
+    stage.says(bob, &publish("three"));
+    stage.says(ada, r#"{"action":"subscribe","topic":"a.b"}"#);
+    stage.says(bob, &publish("four"));
+    stage.says(ada, &recover_by_pattern(">", "else", at));
+    stage.says(bob, &publish("five"));
+    let texts = ["one", "two", "three", "four", "five"];
+    let messages: Vec<_> = (1..).zip(texts).map(|(offset, text)| message("a.b", at, offset, text)).collect();
+    let mut heard = stage.hears(ada);
+    heard.retain(|frame| frame.contains(r#""event":"message""#));
+    assert_eq!(heard, messages);
+    stage.ends();
+}
+
+#[test]
 fn a_topic_that_only_a_pattern_hears_can_be_resumed_however_long_it_was_quiet() {
     for quiet in (0..1000).step_by(35) {
         let mut stage = Stage::with(Settings::default(), Place::Embedded);
@@ -121,14 +153,30 @@ fn a_topic_that_only_a_pattern_hears_can_be_resumed_however_long_it_was_quiet() 
         stage.loses(ada);
         stage.wait(Duration::from_secs(119));
         let ada = stage.connect();
-        let after = json(Position { offset: 1, ..at });
-        let resume = format!(r#"{{"action":"subscribe","pattern":"orders.>","recover":{{"orders.eu":{after}}}}}"#);
+        let resume = recover_by_pattern("orders.>", "orders.eu", Position { offset: 1, ..at });
         let recovered = r#"{"event":"subscribed","pattern":"orders.>","recovered":true,"replayed":0}"#;
         assert_eq!(stage.answer(ada, &resume), [recovered], "after {quiet} s");
         stage.says(bob, r#"{"action":"publish","topic":"orders.eu","message":"two"}"#);
         assert_eq!(stage.hears(ada), [message("orders.eu", at, 2, "two")]);
         stage.ends();
     }
+}
+
+#[test]
+fn who_resumes_by_a_pattern_at_the_last_moment_can_resume_again() {
+    let mut stage = Stage::with(Settings::default(), Place::Embedded);
+    let [ada, bob] = [(); 2].map(|()| stage.connect());
+    let at = stage.position(bob, "a.b");
+    stage.says(bob, r#"{"action":"unsubscribe","topic":"a.b"}"#);
+    stage.wait(Duration::from_secs(239));
+    let resume = recover_by_pattern("a.>", "a.b", at);
+    let recovered = stage.answer(ada, &resume);
+    stage.loses(ada);
+    stage.wait(Duration::from_secs(119));
+    let ada = stage.connect();
+    assert_eq!(stage.answer(ada, &resume), recovered);
+    assert!(recovered[0].contains(r#""recovered":true"#), "{recovered:?}");
+    stage.ends();
 }
 
 #[test]
@@ -156,4 +204,19 @@ fn what_is_older_than_the_ttl_is_not_replayed() {
     let end = Position { offset: 1, ..at };
     assert_eq!(reply, [subscribed("world", end, r#","recovered":false,"replayed":0"#)]);
     stage.ends();
+}
+
+/// A hub that keeps two messages of a topic, and the position before them.
+fn with_two_missed() -> (Stage, Position) {
+    let mut stage = Stage::with(small(9, Keep::Always), Place::Embedded);
+    let host = stage.connect();
+    let at = stage.position(host, "a.b");
+    for text in ["one", "two"] {
+        stage.says(host, &format!(r#"{{"action":"publish","topic":"a.b","message":"{text}"}}"#));
+    }
+    (stage, at)
+}
+
+fn recover_by_pattern(pattern: &str, topic: &str, after: Position) -> String {
+    format!(r#"{{"action":"subscribe","pattern":"{pattern}","recover":{{"{topic}":{}}}}}"#, json(after))
 }
