@@ -8,7 +8,7 @@
 
 mod memory;
 
-pub use memory::{Memory, SavedHistory};
+pub use memory::{Memory, Saved, SavedHistory, SavedKey};
 
 use crate::Publication;
 use hubcast_protocol::request::{ReadHistory, Start};

@@ -6,7 +6,7 @@ mod presence;
 mod requests;
 mod subscribing;
 
-use crate::engine::{Ask, Engine, Memory, Notice, Question, Reply, SavedHistory, Ticket};
+use crate::engine::{Ask, Engine, Memory, Notice, Question, Reply, Saved, Ticket};
 use crate::patterns::Patterns;
 use crate::rate::{Bucket, Verdict};
 use crate::roster::{Place, Rosters, index};
@@ -50,13 +50,14 @@ impl Hub {
         Self::with_engine(settings, engine)
     }
 
-    /// Every history as it is now, to be taken up by another hub.
-    pub fn save(&self, now: Instant) -> Vec<SavedHistory> {
+    /// Every history and every idempotency key as they are now, to be taken up by another hub.
+    pub fn save(&self, now: Instant) -> Saved {
         self.engine.save(now)
     }
 
-    /// Takes up a history that another hub saved. A topic that has one keeps its own.
-    pub fn restore(&mut self, now: Instant, saved: SavedHistory) {
+    /// Takes up what another hub saved, as far as the rules here still keep it. A topic that has a history keeps its
+    /// own, and a key that was used here its outcome.
+    pub fn restore(&mut self, now: Instant, saved: Saved) {
         self.engine.restore(now, saved);
     }
 }

@@ -32,7 +32,7 @@ pub struct Config {
     pub rules: Rules,
     /// Bytes that all histories may take together.
     pub history_max_bytes: usize,
-    /// Where histories are written at a clean shutdown and read at the next start; `None`: nowhere.
+    /// Where histories and idempotency keys go at a clean shutdown, to be read at the next start; `None`: nowhere.
     pub state_dir: Option<PathBuf>,
     /// How connections are sent away when the server stops.
     pub drain: Drain,

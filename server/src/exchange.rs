@@ -5,7 +5,7 @@
 //! first the mail, which is older, then what this turn's inputs caused.
 
 use crate::frames::{Frames, SharedEvent};
-use hubcast_hub::{Effect, Effects, Hub, Input, Publication, SavedHistory, SessionId};
+use hubcast_hub::{Effect, Effects, Hub, Input, Publication, Saved, SessionId};
 use hubcast_protocol::{CloseCode, Event, Slow};
 use std::borrow::Cow;
 use std::ops::Range;
@@ -133,8 +133,8 @@ impl Exchange {
         self.wake_others(worker);
     }
 
-    /// Every history as it is now.
-    pub(crate) fn save(&self, now: Instant) -> Vec<SavedHistory> {
+    /// What the next run is to go on with.
+    pub(crate) fn save(&self, now: Instant) -> Saved {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner).hub.save(now)
     }
 

@@ -50,7 +50,7 @@ impl Server {
     }
 
     /// Serves publish/subscribe until `shutdown` completes and every connection has been sent away. With a state folder,
-    /// histories go on where the last run has left them, and are left to the next one.
+    /// histories and idempotency keys go on where the last run has left them, and are left to the next one.
     ///
     /// # Errors
     /// When a worker cannot be started, or ends by a fault of the server, and when the state folder does not take what is
@@ -59,8 +59,7 @@ impl Server {
         let mut hub = Hub::new(self.settings());
         let state = self.state.take();
         if let Some(state) = &state {
-            let now = Instant::now();
-            state.take(SystemTime::now())?.into_iter().for_each(|history| hub.restore(now, history));
+            hub.restore(Instant::now(), state.take(SystemTime::now())?);
         }
         let wakes = self.wakes();
         let exchange = Exchange::new(hub, wakes.clone());

@@ -1,4 +1,4 @@
-//! The state folder: where histories stay between a clean shutdown and the next start.
+//! The state folder: where histories and idempotency keys stay between a clean shutdown and the next start.
 //!
 //! The file is there only while no server runs. Whoever takes it up removes it first, so that after a crash there is
 //! none: histories that have gone on without it must not come back under their old epochs.
@@ -6,7 +6,7 @@
 mod file;
 
 use file::Damage;
-use hubcast_hub::SavedHistory;
+use hubcast_hub::Saved;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, BufWriter};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -38,41 +38,43 @@ impl StateFolder {
     }
 
     /// What the last run left, which is nothing after a crash. A file that cannot be read is set aside.
-    pub(crate) fn take(&self, now: SystemTime) -> io::Result<Vec<SavedHistory>> {
+    pub(crate) fn take(&self, now: SystemTime) -> io::Result<Saved> {
         let path = self.path.join(HISTORIES);
-        let histories = match fs::read(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        let saved = match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Saved::default()),
             Err(error) => Err(Damage::Unreadable(error)),
             Ok(text) => file::read(&text, now),
         };
-        let histories = match histories {
-            Ok(histories) => {
+        let saved = match saved {
+            Ok(saved) => {
                 fs::remove_file(&path).map_err(|error| fault("cannot remove", &path, &error))?;
-                tracing::info!(topics = histories.len(), "took up the histories of the last run");
-                histories
+                let (topics, keys) = (saved.histories.len(), saved.keys.len());
+                tracing::info!(topics, keys, "took up the histories and keys of the last run");
+                saved
             }
             Err(damage) => {
                 self.set_aside(&path, now, &damage)?;
-                Vec::new()
+                Saved::default()
             }
         };
         // Also after a power cut the file must not be back.
         self.sync()?;
-        Ok(histories)
+        Ok(saved)
     }
 
-    /// Leaves histories to the next run: all of them, or the file is not there.
-    pub(crate) fn store(&self, now: SystemTime, histories: &[SavedHistory]) -> io::Result<()> {
+    /// Leaves histories and keys to the next run: all of them, or the file is not there.
+    pub(crate) fn store(&self, now: SystemTime, saved: &Saved) -> io::Result<()> {
         let (path, unfinished) = (self.path.join(HISTORIES), self.path.join(UNFINISHED));
         let write = || {
             let mut out = BufWriter::new(private(&unfinished)?);
-            file::write(&mut out, now, histories)?;
+            file::write(&mut out, now, saved)?;
             out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
             fs::rename(&unfinished, &path)
         };
         write().map_err(|error| fault("cannot write the histories to", &path, &error))?;
         self.sync()?;
-        tracing::info!(topics = histories.len(), "left the histories to the next run");
+        let (topics, keys) = (saved.histories.len(), saved.keys.len());
+        tracing::info!(topics, keys, "left the histories and keys to the next run");
         Ok(())
     }
 
@@ -83,8 +85,8 @@ impl StateFolder {
         tracing::warn!(
             %damage,
             file = %aside.display(),
-            "cannot take up the histories of the last run, so clients that resume are told of a gap; the file was set \
-             aside: keep it to find out what happened to it, or delete it"
+            "cannot take up the histories and keys of the last run, so clients that resume are told of a gap, and what is \
+             sent again takes effect again; the file was set aside: keep it to find out what happened to it, or delete it"
         );
         Ok(())
     }
@@ -113,6 +115,8 @@ const LOCK: &str = "lock";
 #[cfg(test)]
 mod tests {
     use super::*;
+    use hubcast_hub::engine::Outcome;
+    use hubcast_hub::{SavedHistory, SavedKey};
     use std::env;
     use std::os::unix::fs::PermissionsExt;
     use std::time::Duration;
@@ -140,9 +144,14 @@ mod tests {
         }
     }
 
-    fn history() -> SavedHistory {
-        let entries = vec![(Duration::from_secs(1), "hi".into())];
-        SavedHistory { topic: "t".into(), epoch: "k3Jx9a".parse().unwrap(), last: 7, entries }
+    fn saved() -> Saved {
+        let age = Duration::from_secs(1);
+        let entries = vec![(age, "hi".into())];
+        let outcome = Outcome { offset: Some(7), receivers: 1 };
+        Saved {
+            histories: vec![SavedHistory { topic: "t".into(), epoch: "k3Jx9a".parse().unwrap(), last: 7, entries }],
+            keys: vec![SavedKey { topic: "t".into(), key: "k".into(), outcome, age }],
+        }
     }
 
     const NOW: SystemTime = UNIX_EPOCH;
@@ -150,11 +159,11 @@ mod tests {
     #[test]
     fn what_one_run_leaves_the_next_one_takes_and_the_one_after_a_crash_does_not() {
         let folder = Folder::new();
-        StateFolder::open(&folder.0).unwrap().store(NOW, &[history()]).unwrap();
+        StateFolder::open(&folder.0).unwrap().store(NOW, &saved()).unwrap();
         assert_eq!(folder.names(), [HISTORIES, LOCK]);
         assert_eq!(fs::metadata(folder.0.join(HISTORIES)).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(StateFolder::open(&folder.0).unwrap().take(NOW).unwrap(), [history()]);
-        assert_eq!(StateFolder::open(&folder.0).unwrap().take(NOW).unwrap(), []);
+        assert_eq!(StateFolder::open(&folder.0).unwrap().take(NOW).unwrap(), saved());
+        assert_eq!(StateFolder::open(&folder.0).unwrap().take(NOW).unwrap(), Saved::default());
         assert_eq!(folder.names(), [LOCK]);
     }
 
@@ -163,7 +172,7 @@ mod tests {
         let folder = Folder::new();
         let state = StateFolder::open(&folder.0).unwrap();
         fs::write(folder.0.join(HISTORIES), "not what we wrote").unwrap();
-        assert_eq!(state.take(NOW + Duration::from_secs(1_790_000_000)).unwrap(), []);
+        assert_eq!(state.take(NOW + Duration::from_secs(1_790_000_000)).unwrap(), Saved::default());
         assert_eq!(folder.names(), ["histories.damaged-1790000000", LOCK]);
     }
 
@@ -172,7 +181,7 @@ mod tests {
         let folder = Folder::new();
         let state = StateFolder::open(&folder.0).unwrap();
         fs::create_dir(folder.0.join(HISTORIES)).unwrap();
-        assert_eq!(state.take(NOW).unwrap(), []);
+        assert_eq!(state.take(NOW).unwrap(), Saved::default());
         assert_eq!(folder.names(), ["histories.damaged-0", LOCK]);
     }
 

@@ -159,6 +159,29 @@ fn after_a_crash_the_epoch_is_another_and_nothing_is_recovered() {
 }
 
 #[test]
+fn what_is_published_again_with_its_key_after_a_clean_restart_takes_effect_once() {
+    let state = folder("keys");
+    let first = Run::with_state(&state);
+    let epoch = three_publications(&first);
+    let order = json!({"id": 7, "action": "publish", "topic": "news", "message": "paid", "key": "order-17"});
+    let mut client = Client::open(&first);
+    assert_eq!(client.resume("news", &epoch, 3)["recovered"], true);
+    client.ask(&order);
+    let answer = client.hear();
+    assert_eq!(answer, json!({"event": "published", "id": 7, "topic": "news", "offset": 4, "receivers": 1}));
+    drop(client);
+    first.stop();
+    let second = Run::with_state(&state);
+    let mut client = Client::open(&second);
+    assert_eq!(client.resume("news", &epoch, 4)["recovered"], true);
+    assert_eq!(client.ask(&order), answer, "and no message before it");
+    assert_eq!(client.publish("news", &json!("next"))["offset"], 5);
+    second.crash();
+    let third = Run::with_state(&state);
+    assert_eq!(Client::open(&third).ask(&order)["offset"], Value::Null, "a crash forgets keys and histories");
+}
+
+#[test]
 fn without_a_state_folder_a_restart_begins_another_epoch() {
     let first = Run::start(&[]);
     let epoch = three_publications(&first);
@@ -180,7 +203,7 @@ fn a_damaged_file_is_reported_and_set_aside_and_the_server_starts() {
     let second = Run::with_state(&state);
     assert_eq!(Client::open(&second).resume("news", &epoch, 3)["recovered"], false);
     let log = second.stop();
-    assert!(log.contains("cannot take up the histories of the last run"), "{log}");
+    assert!(log.contains("cannot take up the histories and keys of the last run"), "{log}");
     assert!(log.contains("its end is missing"), "{log}");
     let aside = names(&state).into_iter().find(|name| name.starts_with("histories.damaged-")).unwrap();
     assert_eq!(fs::read(state.join(aside)).unwrap(), half, "it is kept as it was found");

@@ -1,7 +1,7 @@
 //! What happens next: events by virtual time, and at the same time in the order in which they were planned.
 
 use crate::wire::{Down, Up};
-use hubcast_hub::SavedHistory;
+use hubcast_hub::Saved;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ pub(crate) enum Event {
     /// A draining server stops, and keeps its state for the next one.
     Stop,
     /// A server begins where one stopped or crashed.
-    Start(Vec<SavedHistory>),
+    Start(Saved),
     /// The server takes connections again.
     Accept,
 }

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 pub(crate) struct Record {
     topics: Vec<Topic>,
     logs: Vec<Log>,
-    /// Counts the servers: each remembers the keys of its own time alone.
+    /// Counts the crashes: a server remembers the keys of those before it up to the last crash.
     life: u64,
 }
 
@@ -59,7 +59,7 @@ impl Record {
         Ok(())
     }
 
-    /// The server that knew which keys were used is gone: from now on they may take effect once more.
+    /// The server that knew which keys were used has crashed: from now on they may take effect once more.
     pub(crate) fn forget_keys(&mut self) {
         self.life += 1;
     }

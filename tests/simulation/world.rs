@@ -12,7 +12,7 @@ use crate::scenario::{HEALTHY, Scenario, Size};
 use crate::trace::Trace;
 use crate::wire::Wire;
 use hubcast_client::machine::Machine;
-use hubcast_hub::{Effects, Hub};
+use hubcast_hub::{Effects, Hub, Saved};
 use hubcast_protocol::Topic;
 use hubcast_protocol::request::Publish;
 use std::collections::{BTreeMap, BTreeSet};
@@ -123,7 +123,7 @@ impl World {
     }
 
     fn live(&mut self) {
-        self.start(Vec::new());
+        self.start(Saved::default());
         for client in 0..self.clients.len() {
             let connect = self.clients[client].connect();
             self.tell_client(client, connect, None);

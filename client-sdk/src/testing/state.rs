@@ -1,7 +1,7 @@
 //! The hub of a test server, and the connections to it.
 
 use crate::machine::{Disconnection, Input};
-use hubcast_hub::{Effect, Effects, Hub, Input as HubInput, Publication, SavedHistory, SessionId, Settings};
+use hubcast_hub::{Effect, Effects, Hub, Input as HubInput, Publication, Saved, SessionId, Settings};
 use hubcast_protocol::{ClientId, CloseCode, typed};
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -13,7 +13,7 @@ pub(super) struct State {
     /// `None` while the server is stopped.
     hub: Option<Hub>,
     /// What the next hub begins with.
-    kept: Vec<SavedHistory>,
+    kept: Saved,
     effects: Effects,
     clients: BTreeMap<SessionId, mpsc::UnboundedSender<Input>>,
     last_session: u32,
@@ -25,7 +25,7 @@ impl State {
         Self {
             hub: Some(Hub::new(settings.clone())),
             settings,
-            kept: Vec::new(),
+            kept: Saved::default(),
             effects: Effects::default(),
             clients: BTreeMap::new(),
             last_session: 0,
@@ -74,7 +74,7 @@ impl State {
 
     pub(super) fn crash(&mut self) {
         self.hub = None;
-        self.kept.clear();
+        self.kept = Saved::default();
         self.clients.clear();
     }
 
@@ -83,7 +83,7 @@ impl State {
             // Another server, other epochs.
             self.settings.seed = self.settings.seed.wrapping_add(SEED_STEP);
             let mut hub = Hub::new(self.settings.clone());
-            self.kept.drain(..).for_each(|history| hub.restore(now, history));
+            hub.restore(now, std::mem::take(&mut self.kept));
             self.hub = Some(hub);
         }
     }

@@ -5,7 +5,7 @@ mod keys;
 mod saved;
 mod shelf;
 
-pub use saved::SavedHistory;
+pub use saved::{Saved, SavedHistory, SavedKey};
 
 use crate::Publication;
 use crate::engine::{Answer, Ask, Engine, Excerpt, Notice, Opened, Question};

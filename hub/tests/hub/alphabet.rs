@@ -44,7 +44,7 @@ pub(crate) enum Deed {
     Wait(Duration),
     /// An engine elsewhere answers its oldest open question, if there is one.
     Answer,
-    /// Another process takes over, after everyone was disconnected; with the histories of this one or without.
+    /// Another process takes over, after everyone was disconnected; with what this one saved or with nothing.
     Restart {
         kept: bool,
     },

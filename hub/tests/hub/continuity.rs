@@ -23,7 +23,7 @@ fn what_was_seen_and_what_is_replayed_and_what_comes_live_is_everything_once_and
             for publication in seen.iter().filter_map(heard) {
                 ledger.enter(publication)?;
             }
-            ledger.enter_rest(&driver.memory().save(driver.now()))?;
+            ledger.enter_rest(&driver.memory().save(driver.now()).histories)?;
             match &deed {
                 Deed::Tell(Input::Disconnect { session, .. }) => listeners.gone(*session),
                 Deed::Tell(Input::Request { session, request: Ok(request) }) => match &request.action {

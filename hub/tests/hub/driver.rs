@@ -114,7 +114,7 @@ impl Driver {
         self.tell(Input::Reply(Reply { ticket, answer }))
     }
 
-    /// Another process takes over, with the histories of this one or with nothing.
+    /// Another process takes over, with what this one saved or with nothing.
     pub(crate) fn restart(&mut self, kept: bool) {
         let saved = self.memory().save(self.now);
         self.settings.seed += 1;
@@ -122,8 +122,8 @@ impl Driver {
         self.hub = Hub::with_engine(self.settings.clone(), self.engine.clone());
         self.open.clear();
         self.effects.clear();
-        for history in saved.into_iter().filter(|_| kept) {
-            self.engine.memory.borrow_mut().restore(self.now, history);
+        if kept {
+            self.engine.memory.borrow_mut().restore(self.now, saved);
         }
     }
 

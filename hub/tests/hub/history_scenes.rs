@@ -3,7 +3,8 @@
 use crate::alphabet::Place;
 use crate::frames::{json, message, recover, subscribed};
 use crate::stage::{Stage, keeping, small};
-use hubcast_hub::{Hub, Keep, Keeps, SavedHistory, Settings};
+use hubcast_hub::engine::Outcome;
+use hubcast_hub::{Hub, Keep, Keeps, Rule, Rules, Saved, SavedHistory, SavedKey, Settings};
 use hubcast_protocol::{Position, Topic};
 use std::time::{Duration, Instant};
 
@@ -157,17 +158,70 @@ fn what_one_hub_saved_another_goes_on_with_under_the_same_epoch() {
 #[test]
 fn a_hub_restores_what_its_like_saved_and_keeps_a_history_that_it_has() {
     let now = Instant::now();
-    let saved = |epoch: &str| SavedHistory {
-        topic: Topic::from("world"),
-        epoch: epoch.parse().expect("an epoch"),
-        last: 7,
-        entries: vec![(Duration::from_secs(1), "six".into()), (Duration::ZERO, "seven".into())],
+    let saved = |epoch: &str| Saved {
+        histories: vec![SavedHistory {
+            topic: Topic::from("world"),
+            epoch: epoch.parse().expect("an epoch"),
+            last: 7,
+            entries: vec![(Duration::from_secs(1), "six".into()), (Duration::ZERO, "seven".into())],
+        }],
+        keys: Vec::new(),
     };
     let mut hub = Hub::new(Settings { seed: 2, ..Settings::default() });
     hub.restore(now, saved("first"));
     hub.restore(now, saved("second"));
-    assert_eq!(hub.save(now), [saved("first")]);
+    assert_eq!(hub.save(now), saved("first"));
     let mut forgetful = Hub::new(keeping(Keeps { history: None, ..Keeps::default() }));
     forgetful.restore(now, saved("first"));
-    assert_eq!(forgetful.save(now), []);
+    assert_eq!(forgetful.save(now), Saved::default());
+}
+
+#[test]
+fn a_key_that_was_used_before_a_restart_is_answered_the_same_after_it_and_not_after_a_crash() {
+    let mut stage = Stage::with(Settings::default(), Place::Embedded);
+    let [ada, bob] = [(); 2].map(|()| stage.connect());
+    stage.position(bob, "world");
+    let publish = r#"{"id":1,"action":"publish","topic":"world","message":"paid","key":"order-17"}"#;
+    let first = stage.answer(ada, publish);
+    assert_eq!(first, [r#"{"event":"published","id":1,"topic":"world","offset":1,"receivers":1}"#]);
+    stage.wait(Duration::from_secs(119));
+    stage.restart(true);
+    let [ada, bob] = [(); 2].map(|()| stage.connect());
+    stage.position(bob, "world");
+    assert_eq!(stage.answer(ada, publish), first);
+    assert_eq!(stage.hears(bob), [""; 0]);
+    stage.wait(Duration::from_secs(1));
+    let again = stage.answer(ada, publish);
+    assert_eq!(
+        again,
+        [r#"{"event":"published","id":1,"topic":"world","offset":2,"receivers":1}"#],
+        "its window is over"
+    );
+    stage.restart(false);
+    let ada = stage.connect();
+    let anew = stage.answer(ada, publish);
+    assert_eq!(anew, [r#"{"event":"published","id":1,"topic":"world","receivers":0}"#], "a crash forgets it");
+    stage.ends();
+}
+
+#[test]
+fn a_hub_takes_up_keys_whose_window_is_open_under_its_own_rules_and_keeps_the_outcome_that_it_has() {
+    let rule = |matches: &str, seconds| Rule {
+        matches: matches.parse().expect("a pattern"),
+        keeps: Keeps { history: None, key_window: Duration::from_secs(seconds), ..Keeps::default() },
+    };
+    let list = vec![rule("long", 60), rule("short", 10)];
+    let settings = Settings { rules: Rules { list }, ..Settings::default() };
+    let key = |topic: &str, key: &str, age, receivers| SavedKey {
+        topic: topic.into(),
+        key: key.into(),
+        outcome: Outcome { offset: Some(7), receivers },
+        age: Duration::from_secs(age),
+    };
+    let only = |keys: Vec<SavedKey>| Saved { keys, ..Saved::default() };
+    let (mut hub, now) = (Hub::new(settings), Instant::now());
+    hub.restore(now, only(vec![key("long", "a", 60, 1), key("long", "b", 59, 1), key("short", "c", 10, 1)]));
+    hub.restore(now, only(vec![key("long", "b", 1, 2), key("short", "c", 9, 2), key("short", "d", u64::MAX, 2)]));
+    assert_eq!(hub.save(now), only(vec![key("long", "b", 59, 1), key("short", "c", 9, 2)]));
+    assert_eq!(hub.save(now + Duration::from_secs(1)), Saved::default());
 }

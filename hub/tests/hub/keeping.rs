@@ -4,7 +4,7 @@ use crate::alphabet::{Deed, LOBBY, Place, ROOM, SESSIONS, Script};
 use crate::driver::{Driver, Scene};
 use crate::properties::{follow, whatever_happens};
 use crate::seen::Seen;
-use hubcast_hub::{Input, SavedHistory, SessionId};
+use hubcast_hub::{Input, Saved, SavedHistory, SessionId};
 use hubcast_protocol::event::{Member, Presence, Published};
 use hubcast_protocol::request::{Action, Publish, Subscribe};
 use hubcast_protocol::{ClientId, Epoch, Event, Request, RequestId, Topic};
@@ -21,7 +21,8 @@ fn offsets_only_rise_within_an_epoch_and_an_epoch_that_is_gone_does_not_come_bac
         for line in &script.lines {
             driver.perform(line);
             let before = std::mem::take(&mut here);
-            here = driver.memory().save(driver.now()).into_iter().map(|saved| (saved.epoch, saved)).collect();
+            let saved = driver.memory().save(driver.now()).histories;
+            here = saved.into_iter().map(|saved| (saved.epoch, saved)).collect();
             for (epoch, history) in &here {
                 prop_assert!(!gone.contains(epoch), "{:?} is back", history);
                 prop_assert!(history.entries.len() as u64 <= history.last);
@@ -41,7 +42,7 @@ fn histories_keep_to_their_size_and_all_together_to_their_bytes() {
         let mut driver = Driver::of(script);
         for line in &script.lines {
             driver.perform(line);
-            for history in driver.memory().save(driver.now()) {
+            for history in driver.memory().save(driver.now()).histories {
                 let rule = script.settings.rules.of(&history.topic).history.as_ref();
                 prop_assert!(rule.is_some_and(|rule| history.entries.len() <= rule.size), "{:?}", history);
             }
@@ -53,7 +54,7 @@ fn histories_keep_to_their_size_and_all_together_to_their_bytes() {
 }
 
 #[test]
-fn another_process_goes_on_with_every_history_that_was_saved() {
+fn another_process_goes_on_with_every_history_and_every_key_that_was_saved() {
     whatever_happens(|script| {
         let mut script = script.clone();
         script.settings.history_max_bytes = usize::MAX;
@@ -75,7 +76,7 @@ fn a_key_that_is_used_again_in_its_window_has_no_effect_and_the_same_answer() {
         let mut used: HashMap<(Topic, Box<str>), Use> = HashMap::new();
         for line in &script.lines {
             let Scene { deed, seen } = driver.perform(line);
-            if let Deed::Restart { .. } = deed {
+            if let Deed::Restart { kept: false } = deed {
                 used.clear();
             }
             follow(&mut here, &deed);
@@ -144,9 +145,9 @@ struct Use {
     answer: Option<(Option<u64>, u64)>,
 }
 
-fn by_topic(mut list: Vec<SavedHistory>) -> Vec<SavedHistory> {
-    list.sort_by(|one, other| one.topic.cmp(&other.topic));
-    list
+fn by_topic(mut saved: Saved) -> Saved {
+    saved.histories.sort_by(|one, other| one.topic.cmp(&other.topic));
+    saved
 }
 
 fn published(deed: &Deed) -> Option<(&SessionId, &Publish)> {

@@ -25,7 +25,7 @@ fn the_hub_does_what_the_model_does() {
         let (mut driver, mut model) = (Driver::of(&script), Model::new(&script));
         for line in &script.lines {
             let Scene { deed, seen } = driver.perform(line);
-            let kept = driver.memory().save(driver.now());
+            let kept = driver.memory().save(driver.now()).histories;
             prop_assert_eq!(seen, model.perform(driver.now(), &deed, &kept), "after {:?}", deed);
         }
         Ok(())

@@ -94,7 +94,7 @@ impl Stage {
         self.tell(Input::Disconnect { session, lost: true });
     }
 
-    /// Another process takes over, with the histories of this one or without.
+    /// Another process takes over, with what this one saved or with nothing.
     pub(crate) fn restart(&mut self, kept: bool) {
         self.driver.restart(kept);
         self.frames.clear();
@@ -131,7 +131,7 @@ impl Stage {
 
     /// The histories as another process would get them, by topic.
     pub(crate) fn saved(&self) -> Vec<SavedHistory> {
-        let mut saved = self.memory().save(self.driver.now());
+        let mut saved = self.memory().save(self.driver.now()).histories;
         saved.sort_by(|one, other| one.topic.cmp(&other.topic));
         saved
     }

@@ -1,6 +1,8 @@
-//! The file of histories: a line that says what it is, a line for each topic, and a line that proves it complete.
+//! The file of histories: a line that says what it is, a line for each topic and for each idempotency key, and a line
+//! that proves it complete.
 
-use hubcast_hub::SavedHistory;
+use hubcast_hub::engine::Outcome;
+use hubcast_hub::{Saved, SavedHistory, SavedKey};
 use hubcast_protocol::{Epoch, Payload, Topic};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -41,14 +43,25 @@ struct Header {
     saved_at: u64,
 }
 
+/// A line between the first and the last. An age is in milliseconds, as it was when the file was written.
 #[derive(Serialize, Deserialize)]
-struct Line<'a> {
-    topic: Topic,
-    epoch: Epoch,
-    last: u64,
-    /// Each with its age in milliseconds when it was written.
-    #[serde(borrow)]
-    entries: Vec<(u64, Message<'a>)>,
+#[serde(rename_all = "lowercase")]
+enum Line<'a> {
+    History {
+        topic: Topic,
+        epoch: Epoch,
+        last: u64,
+        /// Each with its age.
+        #[serde(borrow)]
+        entries: Vec<(u64, Message<'a>)>,
+    },
+    Key {
+        topic: Topic,
+        key: Cow<'a, str>,
+        offset: Option<u64>,
+        receivers: u64,
+        age: u64,
+    },
 }
 
 /// A payload. JSON is written as a string, for it keeps its line breaks.
@@ -67,14 +80,12 @@ struct End {
     checksum: u64,
 }
 
-/// Writes histories as they are now.
-pub(super) fn write(out: &mut impl Write, now: SystemTime, histories: &[SavedHistory]) -> io::Result<()> {
+/// Writes what the next run is to go on with.
+pub(super) fn write(out: &mut impl Write, now: SystemTime, saved: &Saved) -> io::Result<()> {
     let mut out = Summed { out, sum: EMPTY_SUM };
     write_line(&mut out, &Header { heading: Heading { histories: VERSION }, saved_at: unix_millis(now) })?;
-    for SavedHistory { topic, epoch, last, entries } in histories {
-        let entries = entries.iter().map(|(age, payload)| (millis(*age), Message::of(payload))).collect();
-        write_line(&mut out, &Line { topic: topic.clone(), epoch: *epoch, last: *last, entries })?;
-    }
+    saved.histories.iter().try_for_each(|history| write_line(&mut out, &Line::of_history(history)))?;
+    saved.keys.iter().try_for_each(|key| write_line(&mut out, &Line::of_key(key)))?;
     let end = End { checksum: out.sum };
     write_line(&mut out, &end)
 }
@@ -84,8 +95,8 @@ fn write_line(mut out: &mut impl Write, line: &impl Serialize) -> io::Result<()>
     out.write_all(b"\n")
 }
 
-/// Reads histories, older by the time since they were written.
-pub(super) fn read(text: &[u8], now: SystemTime) -> Result<Vec<SavedHistory>, Damage> {
+/// Reads what the last run left, older by the time since it was written.
+pub(super) fn read(text: &[u8], now: SystemTime) -> Result<Saved, Damage> {
     let first = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
     match serde_json::from_slice(first) {
         Err(_) => return Err(Damage::Foreign),
@@ -102,19 +113,43 @@ pub(super) fn read(text: &[u8], now: SystemTime) -> Result<Vec<SavedHistory>, Da
     // A clock that was set back meanwhile makes nothing younger.
     let downtime = Duration::from_millis(unix_millis(now).saturating_sub(header.saved_at));
     let lines = text[..end].split(|byte| *byte == b'\n').enumerate().skip(1).filter(|(_, line)| !line.is_empty());
-    let histories = lines.map(|(index, line)| {
-        read_history(line, downtime).map_err(|fault| Damage::Senseless { line: index + 1, fault })
-    });
-    histories.collect()
+    let mut saved = Saved::default();
+    for (index, line) in lines {
+        let line = serde_json::from_slice(line).and_then(|line: Line<'_>| line.enter(&mut saved, downtime));
+        line.map_err(|fault| Damage::Senseless { line: index + 1, fault })?;
+    }
+    Ok(saved)
 }
 
-fn read_history(line: &[u8], downtime: Duration) -> serde_json::Result<SavedHistory> {
-    let Line { topic, epoch, last, entries } = serde_json::from_slice(line)?;
-    let entries = entries.into_iter().map(|(age, message)| {
-        let age = Duration::from_millis(age).saturating_add(downtime);
-        Ok((age, message.payload()?))
-    });
-    Ok(SavedHistory { topic, epoch, last, entries: entries.collect::<serde_json::Result<_>>()? })
+impl<'a> Line<'a> {
+    fn of_history(history: &'a SavedHistory) -> Self {
+        let SavedHistory { topic, epoch, last, entries } = history;
+        let entries = entries.iter().map(|(age, payload)| (millis(*age), Message::of(payload))).collect();
+        Self::History { topic: topic.clone(), epoch: *epoch, last: *last, entries }
+    }
+
+    fn of_key(used: &'a SavedKey) -> Self {
+        let SavedKey { topic, key, outcome: Outcome { offset, receivers }, age } = used;
+        let (key, age) = (Cow::Borrowed(&**key), millis(*age));
+        Self::Key { topic: topic.clone(), key, offset: *offset, receivers: *receivers, age }
+    }
+
+    /// Adds what it says, older by `downtime`.
+    fn enter(self, saved: &mut Saved, downtime: Duration) -> serde_json::Result<()> {
+        let age_now = |age| Duration::from_millis(age).saturating_add(downtime);
+        match self {
+            Self::History { topic, epoch, last, entries } => {
+                let entries = entries.into_iter().map(|(age, message)| Ok((age_now(age), message.payload()?)));
+                let entries = entries.collect::<serde_json::Result<_>>()?;
+                saved.histories.push(SavedHistory { topic, epoch, last, entries });
+            }
+            Self::Key { topic, key, offset, receivers, age } => {
+                let outcome = Outcome { offset, receivers };
+                saved.keys.push(SavedKey { topic, key: key.into(), outcome, age: age_now(age) });
+            }
+        }
+        Ok(())
+    }
 }
 
 impl<'a> Message<'a> {
@@ -167,24 +202,31 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-const VERSION: u32 = 1;
+/// Version 1 had no keys.
+const VERSION: u32 = 2;
 const EMPTY_SUM: u64 = 0xCBF2_9CE4_8422_2325;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn histories() -> Vec<SavedHistory> {
+    fn saved() -> Saved {
         let json = |text: &str| Payload::from_json(serde_json::from_str(text).unwrap()).unwrap();
         let entries = vec![
             (Duration::from_millis(90_000), "with \"quotes\",\n lines, é and \u{1F642}".into()),
             (Duration::from_millis(1), json("{\"a\" :\r\n [1.000000000000000000001]}")),
             (Duration::ZERO, json("null")),
         ];
-        vec![
+        let histories = vec![
             SavedHistory { topic: "prices.tea".into(), epoch: "k3Jx9a".parse().unwrap(), last: 45, entries },
             SavedHistory { topic: "".into(), epoch: "p0Wq2z".parse().unwrap(), last: u64::MAX, entries: Vec::new() },
-        ]
+        ];
+        let key = |topic: &str, key: &str, offset, age| {
+            let outcome = Outcome { offset, receivers: 3 };
+            SavedKey { topic: topic.into(), key: key.into(), outcome, age: Duration::from_millis(age) }
+        };
+        let keys = vec![key("prices.tea", "with \"quotes\",\n lines and é", Some(45), 90_000), key("", "", None, 0)];
+        Saved { histories, keys }
     }
 
     fn saved_at() -> SystemTime {
@@ -193,7 +235,7 @@ mod tests {
 
     fn written() -> Vec<u8> {
         let mut text = Vec::new();
-        write(&mut text, saved_at(), &histories()).unwrap();
+        write(&mut text, saved_at(), &saved()).unwrap();
         text
     }
 
@@ -204,23 +246,27 @@ mod tests {
 
     #[test]
     fn what_was_written_is_read_again_to_the_byte() {
-        assert_eq!(read(&written(), saved_at()).unwrap(), histories());
+        assert_eq!(read(&written(), saved_at()).unwrap(), saved());
         let mut nothing = Vec::new();
-        write(&mut nothing, saved_at(), &[]).unwrap();
-        assert_eq!(read(&nothing, saved_at()).unwrap(), []);
+        write(&mut nothing, saved_at(), &Saved::default()).unwrap();
+        assert_eq!(read(&nothing, saved_at()).unwrap(), Saved::default());
     }
 
     #[test]
-    fn there_is_a_line_for_each_topic_and_two_around_them() {
-        assert_eq!(written().split_inclusive(|byte| *byte == b'\n').count(), 4);
+    fn there_is_a_line_for_each_topic_and_each_key_and_two_around_them() {
+        assert_eq!(written().split_inclusive(|byte| *byte == b'\n').count(), 6);
     }
 
     #[test]
     fn the_time_without_a_server_counts_and_a_clock_set_back_does_not() {
         let hour = Duration::from_secs(3600);
-        let aged = |now| read(&written(), now).unwrap().remove(0).entries[1].0;
-        assert_eq!(aged(saved_at() + hour), hour + Duration::from_millis(1));
-        assert_eq!(aged(saved_at() - hour), Duration::from_millis(1));
+        let ages = |now| {
+            let saved = read(&written(), now).unwrap();
+            [saved.histories[0].entries[1].0, saved.keys[0].age]
+        };
+        let before = [1, 90_000].map(Duration::from_millis);
+        assert_eq!(ages(saved_at() + hour), before.map(|age| age + hour));
+        assert_eq!(ages(saved_at() - hour), before);
     }
 
     #[test]
@@ -231,8 +277,8 @@ mod tests {
         }
         let line_ends = text.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1);
         let said: Vec<_> = line_ends.map(|end| read(&text[..end], saved_at()).map_err(|why| why.to_string())).collect();
-        assert_eq!(said[..3], vec![Err("its end is missing".to_owned()); 3]);
-        assert_eq!(said[3], Ok(histories()));
+        assert_eq!(said[..5], vec![Err("its end is missing".to_owned()); 5]);
+        assert_eq!(said[5], Ok(saved()));
     }
 
     #[test]
@@ -250,15 +296,15 @@ mod tests {
         for text in ["", "\n", "garbage", "{}\n", "{\"saved_at\":1}\n", "\0\0\0\0"] {
             assert_eq!(damage(text.as_bytes()), "it does not begin as a file of histories does", "{text:?}");
         }
-        assert_eq!(
-            damage(b"{\"histories\":2,\"written\":\"in a way that is not invented yet\"}\n"),
-            "it has version 2, and this server reads version 1"
-        );
+        for (version, rest) in [(1, "saved_at\":1}"), (3, "written\":\"in a way that is not invented yet\"}")] {
+            let said = damage(format!("{{\"histories\":{version},\"{rest}\n").as_bytes());
+            assert_eq!(said, format!("it has version {version}, and this server reads version 2"));
+        }
     }
 
     #[test]
     fn a_line_that_makes_no_sense_is_named() {
-        let mut text = b"{\"histories\":1,\"saved_at\":1}\n{\"topic\":7}\n".to_vec();
+        let mut text = b"{\"histories\":2,\"saved_at\":1}\n{\"history\":{\"topic\":7}}\n".to_vec();
         let end = End { checksum: sum(EMPTY_SUM, &text) };
         write_line(&mut text, &end).unwrap();
         assert!(damage(&text).starts_with("line 2 makes no sense: invalid type: integer `7`"), "{}", damage(&text));

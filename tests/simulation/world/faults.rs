@@ -3,7 +3,7 @@
 use super::World;
 use crate::queue::Event;
 use crate::wire::{Down, End, Up};
-use hubcast_hub::{Input, SessionId};
+use hubcast_hub::{Input, Saved, SessionId};
 use hubcast_protocol::CloseCode;
 use std::time::Duration;
 
@@ -110,13 +110,13 @@ impl World {
             return;
         }
         self.end_server(true);
+        self.record.forget_keys();
         let again = self.now + self.random.millis(0, 3000);
-        self.queue.plan(again, Event::Start(Vec::new()));
+        self.queue.plan(again, Event::Start(Saved::default()));
     }
 
     fn end_server(&mut self, breaks_wires: bool) {
         self.tally.restarts += 1;
-        self.record.forget_keys();
         self.is_accepting = false;
         let numbers: Vec<u32> = self.wires.keys().copied().collect();
         for number in numbers {

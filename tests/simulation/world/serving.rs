@@ -8,7 +8,7 @@ use crate::queue::Event;
 use crate::record::Entry;
 use crate::wire::{Down, End, Socket, Up, Wire};
 use bytes::Bytes;
-use hubcast_hub::{Effect, Input, SavedHistory, SessionId};
+use hubcast_hub::{Effect, Input, Saved, SessionId};
 use hubcast_protocol::request::{Action, Publish, ReadHistory};
 use hubcast_protocol::{ClientId, CloseCode, Dialect, Event as Said, Position, Request, RequestId, Topic, typed};
 use std::sync::Arc;
@@ -16,11 +16,10 @@ use std::time::Duration;
 
 impl World {
     /// A server begins, with what the one before kept.
-    pub(super) fn start(&mut self, saved: Vec<SavedHistory>) {
+    pub(super) fn start(&mut self, saved: Saved) {
         self.life += 1;
         let mut hub = hubcast_hub::Hub::new(self.scenario.hub(self.life, &mut self.random));
-        let now = self.time();
-        saved.into_iter().for_each(|history| hub.restore(now, history));
+        hub.restore(self.time(), saved);
         self.hub = Some(hub);
         self.hub_wake = None;
         self.is_accepting = true;

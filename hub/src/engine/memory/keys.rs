@@ -37,6 +37,16 @@ impl Keys {
         }
     }
 
+    /// Keys whose window is open, oldest first, each with its outcome and how long its window still is.
+    pub(super) fn open(&self, now: Instant) -> impl Iterator<Item = (&Topic, &str, Outcome, Duration)> {
+        // What was used again has an entry for each use, of which only the last can be open.
+        let open = self.order.iter().filter(move |(until, ..)| now < *until);
+        open.filter_map(move |(until, topic, key)| {
+            let outcome = self.find(now, topic, key)?;
+            Some((topic, &**key, outcome, *until - now))
+        })
+    }
+
     /// When the oldest key's window is over.
     pub(super) fn next(&self) -> Option<Instant> {
         self.order.front().map(|(until, ..)| *until)
@@ -78,6 +88,9 @@ mod tests {
         keys.remember(start, short.clone(), "k".into(), FIRST, second);
         assert_eq!(keys.find(start + second, &short, "k"), None);
         keys.remember(start + 4 * second, short.clone(), "k".into(), SECOND, 2 * second);
+        let open: Vec<_> =
+            keys.open(start + 4 * second).map(|(topic, _, outcome, left)| (topic, outcome, left)).collect();
+        assert_eq!(open, [(&long, FIRST, second), (&short, SECOND, 2 * second)]);
         keys.expire(start + 5 * second);
         assert_eq!(keys.find(start + 5 * second, &long, "k"), None);
         assert_eq!(keys.find(start + 5 * second, &short, "k"), Some(SECOND));

@@ -1,11 +1,23 @@
-//! Histories on their way out of a process and into the next one.
+//! Histories and keys on their way out of a process and into the next one.
 
 use super::{History, Memory};
 use crate::Publication;
+use crate::engine::Outcome;
 use hubcast_protocol::{Epoch, Payload, Position, Topic};
 use std::time::{Duration, Instant};
 
-/// One topic's history, free of this process's clock.
+/// What one process leaves to the next one, free of its clock: ages instead of times.
+///
+/// Time in which no process runs is for the caller to add to every age.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Saved {
+    /// No two of one topic.
+    pub histories: Vec<SavedHistory>,
+    /// Oldest first.
+    pub keys: Vec<SavedKey>,
+}
+
+/// One topic's history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SavedHistory {
     /// Whose history.
@@ -18,21 +30,44 @@ pub struct SavedHistory {
     pub entries: Vec<(Duration, Payload)>,
 }
 
+/// One idempotency key that was used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SavedKey {
+    /// Where it was used.
+    pub topic: Topic,
+    /// As the client chose it.
+    pub key: Box<str>,
+    /// What is answered to a repetition.
+    pub outcome: Outcome,
+    /// How long ago it was used.
+    pub age: Duration,
+}
+
 impl Memory {
-    /// Every history as it is now.
-    pub fn save(&self, now: Instant) -> Vec<SavedHistory> {
-        let saved = self.histories.iter().map(|history| {
+    /// Every history, and every key whose window is open, as they are now.
+    pub fn save(&self, now: Instant) -> Saved {
+        let histories = self.histories.iter().map(|history| {
             let Position { epoch, offset: last } = history.position();
             let entries = history.entries();
             let entries =
                 entries.map(|(at, publication)| (now.saturating_duration_since(at), publication.payload().clone()));
             SavedHistory { topic: history.topic().clone(), epoch, last, entries: entries.collect() }
         });
-        saved.collect()
+        let keys = self.keys.open(now).map(|(topic, key, outcome, left)| {
+            let age = self.rules.of(topic).key_window.saturating_sub(left);
+            SavedKey { topic: topic.clone(), key: key.into(), outcome, age }
+        });
+        Saved { histories: histories.collect(), keys: keys.collect() }
     }
 
-    /// Takes up a history that another process saved. A topic that has one keeps its own.
-    pub fn restore(&mut self, now: Instant, saved: SavedHistory) {
+    /// Takes up what another process saved, as far as the rules here still keep it. A topic that has a history keeps its
+    /// own, and a key that was used here its outcome.
+    pub fn restore(&mut self, now: Instant, saved: Saved) {
+        saved.histories.into_iter().for_each(|history| self.restore_history(now, history));
+        saved.keys.into_iter().for_each(|key| self.restore_key(now, key));
+    }
+
+    fn restore_history(&mut self, now: Instant, saved: SavedHistory) {
         let SavedHistory { topic, epoch, last, entries } = saved;
         let Some(before_first) = last.checked_sub(entries.len() as u64) else { return };
         let Some(rule) = self.rules.of(&topic).history.clone() else { return };
@@ -47,5 +82,13 @@ impl Memory {
         let id = self.histories.insert(history);
         self.by_topic.insert(topic, id);
         self.settle(now, id);
+    }
+
+    fn restore_key(&mut self, now: Instant, saved: SavedKey) {
+        let SavedKey { topic, key, outcome, age } = saved;
+        let left = self.rules.of(&topic).key_window.saturating_sub(age);
+        if !left.is_zero() && self.keys.find(now, &topic, &key).is_none() {
+            self.keys.remember(now, topic, key, outcome, left);
+        }
     }
 }

@@ -42,7 +42,7 @@ impl Histories {
     /// What is left when another process takes up what this one saved.
     pub(super) fn restored(self, now: Instant, settings: &Settings) -> Self {
         let list = self.list.into_iter().map(|history| History { used_at: now, heard_at: now, ..history }).collect();
-        Self { list, ..Self::new(settings) }
+        Self { list, keys: self.keys, ..Self::new(settings) }
     }
 
     /// What became of a publication with this key whose window is open.

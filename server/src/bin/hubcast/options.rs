@@ -94,7 +94,7 @@ pub(crate) struct Options {
     #[arg(default_value_t = Self::default().history_max_bytes, help_heading = TOPICS)]
     pub(crate) history_max_bytes: Size,
 
-    /// Where histories stay over a clean restart, so that clients resume; it is made if it is missing
+    /// Where histories and idempotency keys stay over a clean restart; it is made if it is missing
     #[arg(long, env = "HUBCAST_STATE_DIR", value_name = "FOLDER|none")]
     #[arg(default_value_t = Self::default().state_dir, help_heading = TOPICS)]
     pub(crate) state_dir: StateDir,

@@ -1,4 +1,4 @@
-//! The folder where histories stay over a restart, as a setting.
+//! The folder where histories and idempotency keys stay over a restart, as a setting.
 
 use crate::units::spoken;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
