@@ -71,7 +71,11 @@ impl StateFolder {
             out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
             fs::rename(&unfinished, &path)
         };
-        write().map_err(|error| fault("cannot write the histories to", &path, &error))?;
+        write().map_err(|error| {
+            // It is of no use to anybody, and on a full disk its room is.
+            let _ = fs::remove_file(&unfinished);
+            fault("cannot write the state file", &path, &error)
+        })?;
         self.sync()?;
         let (topics, keys) = (saved.histories.len(), saved.keys.len());
         tracing::info!(topics, keys, "left the histories and keys to the next run");
@@ -183,6 +187,17 @@ mod tests {
         fs::create_dir(folder.0.join(HISTORIES)).unwrap();
         assert_eq!(state.take(NOW).unwrap(), Saved::default());
         assert_eq!(folder.names(), ["histories.damaged-0", LOCK]);
+    }
+
+    #[test]
+    fn what_cannot_be_stored_leaves_nothing_unfinished_behind() {
+        let folder = Folder::new();
+        let state = StateFolder::open(&folder.0).unwrap();
+        let path = folder.0.join(HISTORIES);
+        fs::create_dir(&path).unwrap();
+        let fault = state.store(NOW, &saved()).unwrap_err().to_string();
+        assert!(fault.starts_with(&format!("cannot write the state file ({}): ", path.display())), "{fault}");
+        assert_eq!(folder.names(), [HISTORIES, LOCK]);
     }
 
     #[test]
