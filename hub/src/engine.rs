@@ -4,7 +4,13 @@
 //! elsewhere hands the question back; the hub passes it on as [`Effect::Ask`](crate::Effect::Ask) and goes on
 //! when [`Input::Reply`](crate::Input::Reply) comes. The hub is written for both: it holds what it needs to go
 //! on under a [`Ticket`], and until then it keeps the session's later requests waiting, so that a session's
-//! requests take effect in the order in which they were sent.
+//! requests take effect in the order in which they were sent. At most 256 wait; more are refused as `unavailable`.
+//!
+//! An idempotency key is used from the first [`Question::Publish`] on that carries it and is not answered with
+//! [`Answer::Failed`]; what is answered to its repetitions comes later, with [`Notice::Delivered`]. So an engine
+//! elsewhere can be asked the key again before it knows the outcome. It must not answer [`Answer::Published`] to
+//! that: it keeps the question, and all that follow it, until the notice has come, and then answers
+//! [`Answer::Repeated`].
 
 mod memory;
 
@@ -54,7 +60,7 @@ pub enum Question {
         topic: Topic,
         /// What it carries.
         payload: Payload,
-        /// Its idempotency key.
+        /// Its idempotency key, used from this question on if it was not used before.
         key: Option<Box<str>>,
         /// Whether somebody listens here.
         heard: bool,
@@ -121,7 +127,7 @@ pub struct Excerpt {
 pub enum Notice<'a> {
     /// The last one who subscribed to this topic by its name is gone.
     Unused(&'a Topic),
-    /// What became of a publication with a key.
+    /// What became of a publication with a key, after the answer that it is published.
     Delivered {
         /// Where it went.
         topic: &'a Topic,

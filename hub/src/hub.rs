@@ -10,7 +10,7 @@ use crate::engine::{Ask, Engine, Memory, Notice, Question, Reply, Saved, Ticket}
 use crate::patterns::Patterns;
 use crate::rate::{Bucket, Verdict};
 use crate::roster::{Place, Rosters, index};
-use crate::session::Session;
+use crate::session::{MOST_WAITING, Session};
 use crate::sparse::{release_map, release_slab};
 use crate::{Effect, Effects, Input, SessionId, Settings};
 use departures::Departures;
@@ -213,10 +213,9 @@ impl<E: Engine> Hub<E> {
         }
         let request = match peer.bucket.as_mut().map_or(Verdict::Pass, |bucket| bucket.take(now)) {
             Verdict::Pass => request,
-            Verdict::Refuse => Err(Refused {
-                id: request.map_or_else(|refused| refused.id, |request| request.id),
-                fault: Fault::new(ErrorCode::RateLimited, "too many requests, slow down"),
-            }),
+            Verdict::Refuse => {
+                Err(turned_down(request, Fault::new(ErrorCode::RateLimited, "too many requests, slow down")))
+            }
             Verdict::SendAway => {
                 peer.cut = true;
                 let reason = "too many requests".into();
@@ -224,7 +223,12 @@ impl<E: Engine> Hub<E> {
             }
         };
         match &mut peer.waiting {
-            Some(waiting) => waiting.requests.push_back(request),
+            Some(waiting) if waiting.requests.len() < MOST_WAITING => waiting.requests.push_back(request),
+            // The session did nothing wrong; what the hub asks does not answer fast enough.
+            Some(_) => {
+                let fault = Fault::new(ErrorCode::Unavailable, "too many requests wait for an answer, try again later");
+                self.refuse(session, turned_down(request, fault), effects);
+            }
             None => self.perform(now, session, request, effects),
         }
     }
@@ -265,4 +269,9 @@ impl<E: Engine> Hub<E> {
         let refusal = Refusal::new(refused.id, refused.fault);
         effects.send(self.rosters.sessions[session as usize].id, Event::Error(refusal));
     }
+}
+
+/// A frame that is refused whatever it says.
+fn turned_down(request: Result<Request, Refused>, fault: Fault) -> Refused {
+    Refused { id: request.map_or_else(|refused| refused.id, |request| request.id), fault }
 }

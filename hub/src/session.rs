@@ -30,7 +30,7 @@ pub(crate) struct Session {
 #[derive(Debug)]
 pub(crate) struct Waiting {
     pub(crate) ticket: Ticket,
-    /// What it sent since, to be performed in order.
+    /// What it sent since, to be performed in order; at most [`MOST_WAITING`].
     pub(crate) requests: VecDeque<Result<Request, Refused>>,
 }
 
@@ -72,3 +72,6 @@ impl Session {
         self.waiting = Some(Box::new(Waiting { ticket, requests: VecDeque::new() }));
     }
 }
+
+/// Requests of a session that wait behind an open question; one more is `unavailable`, at once.
+pub(crate) const MOST_WAITING: usize = 256;

@@ -195,6 +195,31 @@ fn requests_behind_an_open_question_wait_and_are_answered_in_order() {
 }
 
 #[test]
+fn so_many_requests_wait_behind_an_open_question_and_more_are_refused_at_once() {
+    let mut stage = Stage::forgetful(Place::Elsewhere);
+    let [ada, bob] = [(); 2].map(|()| stage.connect());
+    stage.says(ada, r#"{"id":"first","action":"subscribe","topic":"a"}"#);
+    let ping = |id: usize| format!(r#"{{"id":{id},"action":"ping"}}"#);
+    (1..=256).for_each(|id| stage.says(ada, &ping(id)));
+    assert_eq!(stage.hears(ada), [""; 0]);
+    for id in [257, 258] {
+        let refused = stage.answer(ada, &ping(id));
+        assert!(
+            refused[0].starts_with(&format!(r#"{{"event":"error","id":{id},"code":"unavailable","#)),
+            "{refused:?}"
+        );
+        assert!(refused[0].ends_with(r#""retry":true}"#), "{refused:?}");
+    }
+    assert_eq!(stage.answer(bob, &ping(1)), [r#"{"event":"pong","id":1}"#], "others are not held up");
+    stage.engine_answers();
+    let subscribed = r#"{"event":"subscribed","id":"first","topic":"a"}"#.to_owned();
+    let pongs = (1..=256).map(|id| format!(r#"{{"event":"pong","id":{id}}}"#));
+    assert_eq!(stage.hears(ada), [subscribed].into_iter().chain(pongs).collect::<Vec<_>>());
+    assert_eq!(stage.answer(ada, &ping(259)), [r#"{"event":"pong","id":259}"#]);
+    stage.ends();
+}
+
+#[test]
 fn an_answer_to_one_who_has_gone_delivers_and_does_not_reach_who_has_the_name_now() {
     let mut stage = Stage::forgetful(Place::Elsewhere);
     let [ada, bob] = [(); 2].map(|()| stage.connect());
