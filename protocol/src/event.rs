@@ -221,10 +221,10 @@ pub struct Gap {
     /// The last one left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<u64>,
-    /// The history that goes on from here, when it is another one.
+    /// The history that they are in or, with `offset`, the one that goes on from here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epoch: Option<Epoch>,
-    /// Where it goes on.
+    /// Where it goes on, when what is missing cannot be counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offset: Option<u64>,
     /// Why.

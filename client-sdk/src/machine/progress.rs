@@ -111,24 +111,24 @@ impl Progress {
         };
         let topic = Some(gap.topic.clone());
         let last = self.position(&gap.topic);
-        match (last, gap.epoch.zip(gap.offset), gap.to) {
-            (Some(last), Some((epoch, offset)), _) if last.epoch == epoch => {
-                self.reach(&gap.topic, Position { epoch, offset: offset.max(last.offset) });
-                let new = offset > last.offset;
-                new.then(|| Gap { topic, epoch: Some(epoch), from: Some(last.offset + 1), to: Some(offset), reason })
-            }
-            (Some(_), Some((epoch, offset)), _) => {
-                self.reach(&gap.topic, Position { epoch, offset });
-                Some(Gap { topic, epoch: Some(epoch), from: None, to: None, reason })
+        // Without an epoch it speaks of the history that is heard.
+        let epoch = gap.epoch.or(last.map(|last| last.epoch));
+        let end = epoch.zip(gap.offset.or(gap.to)).map(|(epoch, offset)| Position { epoch, offset });
+        match (last, end) {
+            (Some(last), Some(end)) if last.epoch == end.epoch => {
+                self.reach(&gap.topic, Position { offset: end.offset.max(last.offset), ..last });
+                let is_new = end.offset > last.offset;
+                is_new.then(|| Gap { topic, epoch, from: Some(last.offset + 1), to: Some(end.offset), reason })
             }
             // It tells a subscription that had a position; this one had none to lose.
-            (None, Some(_), _) => None,
-            (Some(last), None, Some(to)) => {
-                self.reach(&gap.topic, Position { epoch: last.epoch, offset: to.max(last.offset) });
-                let new = to > last.offset;
-                new.then(|| Gap { topic, epoch: Some(last.epoch), from: Some(last.offset + 1), to: Some(to), reason })
+            (None, Some(_)) if gap.offset.is_some() => None,
+            (_, Some(end)) => {
+                self.reach(&gap.topic, end);
+                // As with a publication: whoever was cut off, or stood in another history, may have missed more.
+                let from = gap.from.filter(|from| last.is_none() && !(self.was_cut && *from > 1));
+                Some(Gap { topic, epoch, from, to: gap.to, reason })
             }
-            (_, None, _) => Some(Gap { topic, epoch: None, from: gap.from, to: gap.to, reason }),
+            (_, None) => Some(Gap { topic, epoch: None, from: gap.from, to: gap.to, reason }),
         }
     }
 
@@ -245,6 +245,30 @@ mod tests {
         let other = Position { epoch: "f".parse().unwrap(), offset: 1 };
         let Step::After(gap) = progress.step(&"a".into(), Some(other)) else { panic!("nothing was missing") };
         assert_eq!((gap.epoch, gap.from, gap.to), (Some(other.epoch), None, None));
+    }
+
+    #[test]
+    fn after_what_the_server_leaves_out_the_position_is_where_it_ends() {
+        let (topic, e, f) = (Topic::from("a"), "e".parse().unwrap(), "f".parse().unwrap());
+        let left_out = |epoch, from, to| event::Gap {
+            topic: topic.clone(),
+            epoch,
+            from: Some(from),
+            to: Some(to),
+            offset: None,
+            reason: event::GapReason::SlowConsumer,
+        };
+        let mut progress = progress(4);
+        let mut told = |gap: event::Gap| {
+            let told = progress.leave_out(&gap).map(|told| (told.epoch.unwrap(), told.from, told.to));
+            (told, progress.position(&topic).unwrap())
+        };
+        let end = |epoch, offset| Position { epoch, offset };
+        assert_eq!(told(left_out(Some(e), 3, 5)), (Some((e, Some(3), Some(5))), end(e, 5)));
+        assert_eq!(told(left_out(Some(e), 4, 7)), (Some((e, Some(6), Some(7))), end(e, 7)));
+        assert_eq!(told(left_out(Some(e), 4, 7)), (None, end(e, 7)));
+        assert_eq!(told(left_out(None, 8, 8)), (Some((e, Some(8), Some(8))), end(e, 8)));
+        assert_eq!(told(left_out(Some(f), 1, 2)), (Some((f, None, Some(2))), end(f, 2)));
     }
 
     #[test]

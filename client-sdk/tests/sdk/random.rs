@@ -67,8 +67,8 @@ fn event() -> impl Strategy<Value = Value> {
             json!({"event": "message", "topic": topic, "epoch": epoch, "offset": offset, "message": "m"})
         }),
         3 => topic().prop_map(|topic| json!({"event": "message", "topic": topic, "message": [1]})),
-        2 => (topic(), 0..6u64, 0..6u64).prop_map(|(topic, from, to)| {
-            json!({"event": "gap", "topic": topic, "from": from, "to": to, "reason": "slow_consumer"})
+        2 => (topic(), 0..6u64, position()).prop_map(|(topic, from, (epoch, to))| {
+            json!({"event": "gap", "topic": topic, "from": from, "to": to, "epoch": epoch, "reason": "slow_consumer"})
         }),
         2 => (topic(), position()).prop_map(|(topic, (epoch, offset))| {
             json!({"event": "gap", "topic": topic, "epoch": epoch, "offset": offset, "reason": "not_recoverable"})

@@ -80,6 +80,25 @@ fn a_gap_of_the_server_is_passed_on_once_and_not_found_again() {
 }
 
 #[test]
+fn after_a_gap_a_subscription_is_resumed_from_where_the_gap_ends() {
+    let mut script = Script::connected();
+    script.subscribed(1, "a", json!({"epoch": "e", "offset": 5}));
+    let pattern = Source::Target(pattern_of("*"));
+    let listen = Listen { source: pattern, start: Start::Live, presence: false, slow: Slow::Drop };
+    script.command(Command::Subscribe(SubscriptionId(2), listen));
+    script.reply(json!({}), json!({"event": "subscribed", "pattern": "*"}));
+    let gap = json!({"event": "gap", "topic": "a", "epoch": "f", "from": 2, "to": 3, "reason": "slow_consumer"});
+    script.says(gap);
+    assert_eq!(script.heard(1), ["gap a ?..3"]);
+    assert_eq!(script.heard(2), ["gap a 2..3"]);
+    script.reconnect();
+    let sent = script.sent();
+    let end = json!({"epoch": "f", "offset": 3});
+    assert_eq!(sent[0]["recover"], end);
+    assert_eq!(sent[1]["recover"], json!({"a": end}));
+}
+
+#[test]
 fn an_own_publication_without_echo_is_no_gap() {
     let mut script = Script::connected();
     script.subscribed(1, "a", json!({"epoch": "e", "offset": 5}));
