@@ -1,226 +1,256 @@
 //! What waits for a reader that is behind, where its subscriptions allow that something is left out.
 //!
-//! Nothing is left out without a word: each topic's hole is told by a `gap` event before the next publication of the
-//! topic that does go out, or at the end.
+//! Nothing is left out without a word. A *run* is what waits of one topic in one epoch with nothing of the topic in
+//! between that must go out. It is left out from its beginning on, so that one hole is enough for it; the hole stands
+//! where the last one left out stood, and a `gap` event tells of it there: after all of the topic that goes out before,
+//! and before all that goes out later.
 
 use crate::frames::{Frames, of_event};
 use bytes::Bytes;
 use hubcast_hub::Publication;
 use hubcast_protocol::event::{Gap, GapReason};
-use hubcast_protocol::{Dialect, Epoch, Event, Slow, Topic};
-use std::collections::{BTreeMap, HashMap};
+use hubcast_protocol::{Dialect, Epoch, Event, Position, Slow, Topic};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 /// A queue behind the outbox, in which publications may still be taken back.
+///
+/// Every run is charged from its first publication on with what its hole will take: what is left out never needs room
+/// that is not there.
 #[derive(Debug, Default)]
 pub(crate) struct Lag {
-    /// By the order in which they came.
-    items: BTreeMap<u64, Item>,
-    next: u64,
-    /// Of each topic with [`Slow::Latest`], the one that waits.
-    latest: HashMap<Topic, u64>,
-    holes: HashMap<Topic, Hole>,
-    /// Bytes that count against what may wait.
-    bytes: usize,
+    /// The queue by kinds, each entry with its place in it.
+    frames: VecDeque<(u64, Frame)>,
+    publications: BTreeMap<u64, Waiting>,
+    holes: BTreeMap<u64, Hole>,
+    newest: u64,
+    topics: HashMap<Topic, Trail>,
+    /// The place of the newest replay: it may hold publications of any topic.
+    replay: u64,
+    /// Bytes that cannot be taken back: of frames that count, and of a hole for each run.
+    fixed: usize,
+    /// Bytes that can.
+    loose: usize,
 }
 
+/// What must go out.
 #[derive(Debug)]
-enum Item {
-    /// Must go out.
-    Frame { bytes: Bytes, counted: bool },
-    /// May be left out.
-    Publication(Publication),
+struct Frame {
+    bytes: Bytes,
+    counted: bool,
 }
 
-/// Publications of one topic that were left out: all between the two, and both.
-#[derive(Clone, Copy, Debug)]
+/// What may be left out.
+#[derive(Debug)]
+struct Waiting {
+    publication: Publication,
+    /// It goes on with a run, of which something is before it in the queue.
+    continues: bool,
+}
+
+/// Publications of one run that were left out: all between the two, and both. They have no offsets on a topic without
+/// history.
+#[derive(Debug)]
 struct Hole {
+    topic: Topic,
+    first: Option<Position>,
+    last: Option<Position>,
+}
+
+/// What waits of one topic; every hole stands before every publication.
+#[derive(Debug, Default)]
+struct Trail {
+    publications: VecDeque<u64>,
+    /// The newest one.
+    hole: Option<u64>,
+    /// Of what came last.
     epoch: Option<Epoch>,
-    from: Option<u64>,
-    to: Option<u64>,
+    /// No run goes on beyond this place: there the topic has something that must go out.
+    bound: u64,
 }
 
 impl Lag {
-    /// Queues what must go out.
-    pub(crate) fn push_frame(&mut self, bytes: Bytes, counted: bool) {
-        self.bytes += if counted { bytes.len() } else { 0 };
-        self.push(Item::Frame { bytes, counted });
+    /// Queues what must go out; says whether there was room for it among `most` bytes.
+    pub(crate) fn push_frame(&mut self, bytes: Bytes, most: usize) -> bool {
+        let fits = self.fixed + bytes.len() <= most;
+        if fits {
+            self.fixed += bytes.len();
+            let place = self.next_place();
+            self.frames.push_back((place, Frame { bytes, counted: true }));
+            self.shrink_to(most);
+        }
+        fits
     }
 
-    /// Queues what may be left out. With [`Slow::Latest`] it takes the place of the one before.
-    pub(crate) fn push_publication(&mut self, publication: Publication, slow: Slow) {
-        self.bytes += cost(&publication);
-        let topic = (slow == Slow::Latest).then(|| publication.topic().clone());
-        let before = topic.as_ref().and_then(|topic| self.latest.remove(topic));
-        if let Some(before) = before {
-            self.leave_out(before);
-        }
-        let order = self.push(Item::Publication(publication));
-        if let Some(topic) = topic {
-            self.latest.insert(topic, order);
-        }
+    /// Queues what must go out whatever waits already, such as a replay.
+    pub(crate) fn push_uncounted(&mut self, bytes: Bytes) {
+        self.replay = self.next_place();
+        self.frames.push_back((self.replay, Frame { bytes, counted: false }));
     }
 
-    /// Leaves out the oldest publications until no more than `most` bytes wait; says whether that was enough.
-    pub(crate) fn shrink_to(&mut self, most: usize) -> bool {
-        while self.bytes > most {
-            let droppable = |(order, item): (&u64, &Item)| matches!(item, Item::Publication(_)).then_some(*order);
-            let Some(oldest) = self.items.iter().find_map(droppable) else { return false };
-            self.leave_out(oldest);
+    /// Queues publications that must go out, as the frames that they are; says whether there was room.
+    pub(crate) fn push_bound(&mut self, publications: &[Publication], frames: Bytes, most: usize) -> bool {
+        let fits = self.push_frame(frames, most);
+        for publication in publications.iter().filter(|_| fits) {
+            if let Some(trail) = self.topics.get_mut(publication.topic()) {
+                trail.bound = self.newest;
+            }
         }
-        true
+        fits
+    }
+
+    /// Queues what may be left out, the oldest first or, with [`Slow::Latest`], all that waits of the topic already; says
+    /// whether there was room among `most` bytes for what then has to be told.
+    pub(crate) fn push_publications(&mut self, publications: &[Publication], slow: Slow, most: usize) -> bool {
+        let fits = self.fixed + self.price_of_runs(publications) <= most;
+        if fits {
+            for publication in publications {
+                self.push_publication(publication, slow);
+            }
+            self.shrink_to(most);
+        }
+        fits
     }
 
     /// Bytes that count against what may wait.
     pub(crate) fn len(&self) -> usize {
-        self.bytes
+        self.fixed + self.loose
     }
 
     /// Takes the next piece to be written, with whether it counts; `None` when nothing waits any more.
     pub(crate) fn pop(&mut self, dialect: Dialect) -> Option<(Bytes, bool)> {
         loop {
-            let Some((_, item)) = self.items.first_key_value() else { return self.pop_hole(dialect) };
-            let topic = match item {
-                Item::Frame { .. } => None,
-                Item::Publication(publication) => Some(publication.topic().clone()),
-            };
-            if let Some(topic) = topic
-                && let Some(hole) = self.holes.remove(&topic)
-            {
-                match self.close(topic, hole, dialect) {
-                    Some(gap) => return Some((gap, true)),
-                    None => continue,
-                }
+            let frame = self.frames.front().map(|(place, _)| *place);
+            let publication = self.publications.keys().next().copied();
+            let hole = self.holes.keys().next().copied();
+            let first = [frame, publication, hole].into_iter().flatten().min();
+            if first.is_none() || first == frame {
+                return self.pop_frame();
             }
-            let (order, item) = self.items.pop_first()?;
-            return Some(match item {
-                Item::Frame { bytes, counted } => {
-                    self.bytes -= if counted { bytes.len() } else { 0 };
-                    (bytes, counted)
-                }
-                Item::Publication(publication) => {
-                    self.forget(order, &publication);
-                    (Frames::new(publication).get(dialect).clone(), true)
-                }
-            });
-        }
-    }
-
-    fn push(&mut self, item: Item) -> u64 {
-        self.next += 1;
-        self.items.insert(self.next, item);
-        self.next
-    }
-
-    fn leave_out(&mut self, order: u64) {
-        let Some(Item::Publication(publication)) = self.items.remove(&order) else { return };
-        self.forget(order, &publication);
-        let (epoch, offset) = match publication.position() {
-            Some(position) => (Some(position.epoch), Some(position.offset)),
-            None => (None, None),
-        };
-        let topic = publication.topic();
-        match self.holes.get_mut(topic) {
-            Some(hole) if hole.epoch == epoch => hole.to = offset,
-            // What was left out of the epoch before cannot be asked for any more.
-            Some(hole) => *hole = Hole { epoch, from: offset, to: offset },
-            None => {
-                self.bytes += hole_cost(topic);
-                self.holes.insert(topic.clone(), Hole { epoch, from: offset, to: offset });
+            let piece = if first == publication { self.pop_publication(dialect) } else { self.pop_hole(dialect) };
+            if let Some(piece) = piece {
+                return Some((piece, true));
             }
         }
     }
 
-    fn forget(&mut self, order: u64, publication: &Publication) {
-        self.bytes -= cost(publication);
-        if self.latest.get(publication.topic()) == Some(&order) {
-            self.latest.remove(publication.topic());
+    fn next_place(&mut self) -> u64 {
+        self.newest += 1;
+        self.newest
+    }
+
+    fn push_publication(&mut self, publication: &Publication, slow: Slow) {
+        let (topic, place) = (publication.topic(), self.next_place());
+        while slow == Slow::Latest
+            && let Some(oldest) = self.topics.get(topic).and_then(|trail| trail.publications.front())
+        {
+            self.leave_out(*oldest);
+        }
+        let continues = self.continues(publication);
+        self.fixed += if continues { 0 } else { price(topic) };
+        self.loose += cost(publication);
+        let trail = self.topics.entry(topic.clone()).or_default();
+        trail.publications.push_back(place);
+        trail.epoch = epoch(publication);
+        self.publications.insert(place, Waiting { publication: publication.clone(), continues });
+    }
+
+    /// Whether the newest run of the topic goes on with this one.
+    fn continues(&self, publication: &Publication) -> bool {
+        self.topics.get(publication.topic()).is_some_and(|trail| {
+            let last = trail.publications.back().or(trail.hole.as_ref());
+            last > Some(&trail.bound.max(self.replay)) && trail.epoch == epoch(publication)
+        })
+    }
+
+    /// What the runs are charged at most that begin with these.
+    fn price_of_runs(&self, publications: &[Publication]) -> usize {
+        let goes_on = |one: &Publication, next: &Publication| one.topic() == next.topic() && epoch(one) == epoch(next);
+        let firsts = publications.chunk_by(goes_on).map(|run| &run[0]);
+        firsts.filter(|first| !self.continues(first)).map(|first| price(first.topic())).sum()
+    }
+
+    /// Leaves out the oldest publications until no more than `most` bytes wait, or none is left.
+    fn shrink_to(&mut self, most: usize) {
+        while self.len() > most
+            && let Some(oldest) = self.publications.keys().next()
+        {
+            self.leave_out(*oldest);
         }
     }
 
-    fn pop_hole(&mut self, dialect: Dialect) -> Option<(Bytes, bool)> {
-        while let Some(topic) = self.holes.keys().next().cloned() {
-            let hole = self.holes.remove(&topic)?;
-            if let Some(gap) = self.close(topic, hole, dialect) {
-                return Some((gap, true));
+    /// Leaves out the publication at a place, the first that waits of its topic.
+    fn leave_out(&mut self, place: u64) {
+        let Some(Waiting { publication, continues }) = self.publications.remove(&place) else { return };
+        self.loose -= cost(&publication);
+        let (topic, last) = (publication.topic(), publication.position());
+        let Some(trail) = self.topics.get_mut(topic) else { return };
+        trail.publications.pop_front();
+        let before = trail.hole.replace(place).filter(|_| continues);
+        let before = before.and_then(|before| self.holes.remove(&before));
+        let first = before.map_or(last, |before| before.first);
+        self.holes.insert(place, Hole { topic: topic.clone(), first, last });
+    }
+
+    fn pop_frame(&mut self) -> Option<(Bytes, bool)> {
+        let (_, Frame { bytes, counted }) = self.frames.pop_front()?;
+        self.fixed -= if counted { bytes.len() } else { 0 };
+        Some((bytes, counted))
+    }
+
+    fn pop_publication(&mut self, dialect: Dialect) -> Option<Bytes> {
+        let (_, Waiting { publication, .. }) = self.publications.pop_first()?;
+        self.loose -= cost(&publication);
+        if let Some(trail) = self.topics.get_mut(publication.topic()) {
+            trail.publications.pop_front();
+        }
+        self.shorten_run(publication.topic());
+        Some(Frames::new(publication).get(dialect).clone())
+    }
+
+    /// Takes a hole out; `None` in the plain dialect, which has no word for it.
+    fn pop_hole(&mut self, dialect: Dialect) -> Option<Bytes> {
+        let (place, Hole { topic, first, last }) = self.holes.pop_first()?;
+        match self.topics.get_mut(&topic).filter(|trail| trail.hole == Some(place)) {
+            Some(trail) => {
+                trail.hole = None;
+                self.shorten_run(&topic);
             }
+            // Nothing waits of the run: another one has begun since.
+            None => self.fixed -= price(&topic),
         }
-        None
+        let (from, to) = (first.map(|first| first.offset), last.map(|last| last.offset));
+        let epoch = first.map(|first| first.epoch);
+        of_event(&Event::Gap(Gap { topic, from, to, epoch, offset: None, reason: GapReason::SlowConsumer }), dialect)
     }
 
-    /// Writes what tells of a hole; `None` in the plain dialect, which has no word for it.
-    fn close(&mut self, topic: Topic, hole: Hole, dialect: Dialect) -> Option<Bytes> {
-        self.bytes -= hole_cost(&topic);
-        let Hole { from, to, .. } = hole;
-        let gap = Gap { topic, from, to, epoch: None, offset: None, reason: GapReason::SlowConsumer };
-        of_event(&Event::Gap(gap), dialect)
+    /// The beginning of a topic's oldest run with publications has gone out: the next one is its beginning now.
+    fn shorten_run(&mut self, topic: &Topic) {
+        let Some(trail) = self.topics.get(topic) else { return };
+        let next = trail.publications.front().and_then(|next| self.publications.get_mut(next));
+        if next.is_none() && trail.hole.is_none() {
+            self.topics.remove(topic);
+        }
+        match next.filter(|next| next.continues) {
+            Some(next) => next.continues = false,
+            None => self.fixed -= price(topic),
+        }
     }
+}
+
+fn epoch(publication: &Publication) -> Option<Epoch> {
+    publication.position().map(|position| position.epoch)
 }
 
 /// What a publication costs while it waits here.
 fn cost(publication: &Publication) -> usize {
-    publication.payload().as_plain().len() + 128
+    publication.payload().as_plain().len() + publication.topic().as_str().len() + 128
 }
 
-fn hole_cost(topic: &Topic) -> usize {
-    topic.as_str().len() + 128
+/// What a run costs besides its publications: its hole, and what is known of its topic.
+fn price(topic: &Topic) -> usize {
+    topic.as_str().len() + 256
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use hubcast_protocol::{Position, typed};
-
-    fn publication(topic: &str, offset: u64) -> Publication {
-        let position = Position { epoch: Epoch::from_random(7), offset };
-        Publication::new(topic.into(), offset.to_string().as_str().into(), Some(position))
-    }
-
-    /// What comes out, as "topic:offset" or "topic:from-to" for a gap.
-    fn drain(lag: &mut Lag) -> Vec<String> {
-        let mut seen = Vec::new();
-        while let Some((frame, _)) = lag.pop(Dialect::Typed) {
-            let text = std::str::from_utf8(&frame[2..]).unwrap();
-            seen.push(match typed::decode_event(text) {
-                Ok(Event::Message(message)) => format!("{}:{}", message.topic, message.offset.unwrap()),
-                Ok(Event::Gap(gap)) => format!("{}:{}-{}", gap.topic, gap.from.unwrap(), gap.to.unwrap()),
-                _ => text.to_owned(),
-            });
-        }
-        assert_eq!(lag.len(), 0);
-        assert!(lag.items.is_empty() && lag.latest.is_empty() && lag.holes.is_empty());
-        seen
-    }
-
-    #[test]
-    fn the_oldest_are_left_out_first_and_the_hole_is_told_before_what_follows() {
-        let mut lag = Lag::default();
-        for offset in 1..=5 {
-            lag.push_publication(publication("a", offset), Slow::Drop);
-            lag.push_publication(publication("b", offset), Slow::Drop);
-        }
-        let one = cost(&publication("a", 1));
-        assert!(lag.shrink_to(lag.len() - 4 * one + 2 * hole_cost(&"a".into())));
-        assert_eq!(drain(&mut lag), ["a:1-2", "a:3", "b:1-2", "b:3", "a:4", "b:4", "a:5", "b:5"]);
-    }
-
-    #[test]
-    fn only_the_newest_of_each_topic_waits_with_latest() {
-        let mut lag = Lag::default();
-        for offset in 1..=1000 {
-            lag.push_publication(publication("a", offset), Slow::Latest);
-        }
-        lag.push_publication(publication("b", 1), Slow::Latest);
-        assert!(lag.len() < 1000);
-        assert_eq!(drain(&mut lag), ["a:1-999", "a:1000", "b:1"]);
-    }
-
-    #[test]
-    fn what_must_go_out_keeps_its_place_and_is_never_left_out() {
-        let mut lag = Lag::default();
-        lag.push_publication(publication("a", 1), Slow::Drop);
-        lag.push_frame(Bytes::from_static(b"\x81\x02hi"), true);
-        lag.push_publication(publication("a", 2), Slow::Drop);
-        assert!(!lag.shrink_to(0));
-        assert_eq!(drain(&mut lag), ["hi", "a:1-2"]);
-    }
-}
+#[path = "lag/tests.rs"] // said, because the simulation has this file under another folder
+mod tests;

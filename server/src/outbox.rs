@@ -45,8 +45,7 @@ impl Outbox {
     /// Queues frames that must go out; says whether there was room for them among `most` bytes.
     pub(crate) fn push(&mut self, frames: Bytes, most: usize) -> bool {
         if let Some(lag) = &mut self.lag {
-            lag.push_frame(frames, true);
-            return lag.shrink_to(most.saturating_sub(self.bytes));
+            return lag.push_frame(frames, most.saturating_sub(self.bytes));
         }
         let fits = self.queued() + frames.len() <= most;
         if fits {
@@ -59,7 +58,7 @@ impl Outbox {
     pub(crate) fn push_uncounted(&mut self, frames: Bytes) {
         match &mut self.lag {
             None => self.push_frames(frames, false),
-            Some(lag) => lag.push_frame(frames, false),
+            Some(lag) => lag.push_uncounted(frames),
         }
     }
 
@@ -73,6 +72,10 @@ impl Outbox {
         blocked: bool,
         most: usize,
     ) -> bool {
+        if let (Slow::Disconnect, Some(lag)) = (slow, &mut self.lag) {
+            let most = most.saturating_sub(self.bytes);
+            return lag.push_bound(frames.publications(), frames.get(dialect).clone(), most);
+        }
         if slow == Slow::Disconnect || (self.lag.is_none() && !blocked) {
             let fits = self.push(frames.get(dialect).clone(), most);
             if fits || slow == Slow::Disconnect {
@@ -80,10 +83,7 @@ impl Outbox {
             }
         }
         let lag = self.lag.get_or_insert_default();
-        for publication in frames.publications() {
-            lag.push_publication(publication.clone(), slow);
-        }
-        lag.shrink_to(most.saturating_sub(self.bytes))
+        lag.push_publications(frames.publications(), slow, most.saturating_sub(self.bytes))
     }
 
     /// Has frames written without queueing them, if nothing waits that must go first; what is not taken waits.
@@ -126,6 +126,9 @@ impl Outbox {
     /// # Errors
     /// What the sink says, `WouldBlock` included; what it took until then is gone from here.
     pub(crate) fn write_to(&mut self, sink: &impl Sink, dialect: Dialect) -> io::Result<()> {
+        if self.frames.is_empty() {
+            self.catch_up(dialect);
+        }
         while let Some(first) = self.frames.front() {
             let taken = if self.frames.len() == 1 {
                 sink.write(&first.bytes[self.written..])?
@@ -210,6 +213,7 @@ const KEPT: usize = 64;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use hubcast_hub::Publication;
     use std::cell::RefCell;
 
     /// Takes so many bytes of each write.
@@ -251,6 +255,15 @@ mod tests {
         let sink = Narrow(100, RefCell::default());
         outbox.write_to(&sink, Dialect::Plain).unwrap();
         assert_eq!(*sink.1.borrow(), b"bc");
+    }
+
+    #[test]
+    fn what_is_larger_than_all_that_may_wait_is_told_to_be_missing() {
+        let (mut outbox, sink) = (Outbox::default(), Narrow(1000, RefCell::default()));
+        let large = Publication::new("t".into(), "x".repeat(400).as_str().into(), None);
+        assert!(outbox.push_publications(&Frames::new(large), Slow::Drop, Dialect::Typed, false, 300));
+        outbox.write_to(&sink, Dialect::Typed).unwrap();
+        assert!(sink.1.borrow().ends_with(br#"{"event":"gap","topic":"t","reason":"slow_consumer"}"#));
     }
 
     #[test]

@@ -130,6 +130,7 @@ impl Stream {
             let until = told(topic, cause, record);
             if let Some(place) = self.places.get_mut(&topic) {
                 place.excused = place.excused.max(until);
+                place.is_known |= gap.epoch.is_some();
             }
             return Ok(());
         };
@@ -137,7 +138,8 @@ impl Stream {
         let bounds = record.find(topic, first).zip(record.find(topic, last)).filter(|(first, last)| first <= last);
         let (first, last) = bounds.ok_or_else(|| format!("{gap:?} names what was never published"))?;
         let mine = self.places.get(&topic).ok_or_else(|| format!("{gap:?} before the subscription stood"))?;
-        if first < mine.next {
+        // Who has no position may be told of what the connection lost before the subscription began.
+        if first < mine.next && mine.is_known {
             return Err(format!("{gap:?} names what was delivered"));
         }
         // What was left out for a slow reader may be told after a replay that follows it; the offsets tell it then.
@@ -145,7 +147,8 @@ impl Stream {
             return Err(format!("{gap:?}: left out by the server without a word"));
         }
         self.check_skipped(mine, topic, first, record)?;
-        self.places.insert(topic, Place { next: last + 1, excused: mine.excused, is_known: true });
+        let next = mine.next.max(last + 1);
+        self.places.insert(topic, Place { next, excused: mine.excused, is_known: true });
         Ok(())
     }
 
@@ -193,7 +196,7 @@ fn told(topic: usize, cause: Cause<'_>, record: &Record) -> usize {
         Some(Event::Subscribed(reply)) => {
             cause.mark.map_or(now, |mark| mark[topic] - reply.replayed.unwrap_or(0) as usize)
         }
-        Some(Event::Gap(gap)) => match gap.epoch.zip(gap.offset) {
+        Some(Event::Gap(gap)) => match gap.epoch.zip(gap.offset.or(gap.to)) {
             Some((epoch, offset)) => record.after(topic, Position { epoch, offset }),
             None => now,
         },
