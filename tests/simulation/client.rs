@@ -9,7 +9,7 @@ use hubcast_client::machine::{
 };
 use hubcast_protocol::event::History;
 use hubcast_protocol::request::{Publish, ReadHistory, Start};
-use hubcast_protocol::{Pattern, Position, Slow, Target, Topic};
+use hubcast_protocol::{Pattern, Position, Target, Topic};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -18,8 +18,6 @@ use std::time::Duration;
 pub(crate) struct Client {
     number: usize,
     pub(crate) machine: Machine,
-    /// What its subscriptions want when it is slow.
-    slow: Slow,
     pub(crate) wire: Option<u32>,
     /// When the world will look at the machine's timeout.
     pub(crate) wake: Option<Duration>,
@@ -43,11 +41,10 @@ enum Asked {
 }
 
 impl Client {
-    pub(crate) fn new(number: usize, machine: Machine, slow: Slow) -> Self {
+    pub(crate) fn new(number: usize, machine: Machine) -> Self {
         Self {
             number,
             machine,
-            slow,
             wire: None,
             wake: None,
             state: None,
@@ -72,7 +69,7 @@ impl Client {
         let topic = scenario.topics[random.below(scenario.topics.len())].clone();
         match random.below(20) {
             0..12 => {
-                let (echo, key) = (random.chance(70), None);
+                let (echo, key) = (random.chance(scenario.echoes), None);
                 let text = self.text(random);
                 self.publish(Publish { topic, payload: text.as_str().into(), echo, key })
             }
@@ -117,18 +114,14 @@ impl Client {
             _ => {}
         }
         let is_shared = self.streams.values().any(|stream| stream.target == target);
-        let mut stream = Stream::new(
-            self.number,
-            target.clone(),
-            self.slow,
-            scenario.is_lossless && (!is_shared || start == Start::Live),
-        );
+        let must_be_complete = scenario.is_lossless && (!is_shared || start == Start::Live);
+        let mut stream = Stream::new(self.number, target.clone(), must_be_complete);
         if let Start::After(position) = start {
             stream.begin_after(position, record);
         }
         self.streams.insert(id, stream);
-        let presence = random.chance(30);
-        let listen = Listen { source: Source::Target(target), start, presence, slow: self.slow };
+        let (presence, slow) = (random.chance(30), scenario.slow(random));
+        let listen = Listen { source: Source::Target(target), start, presence, slow };
         self.ask(Command::Subscribe(id, listen), Asked::Subscribe(id))
     }
 

@@ -29,12 +29,15 @@ pub(crate) struct Scenario {
     /// Every history is long enough, no state is lost, and no subscription allows that something is left out: then
     /// nothing may be missing, told or not.
     pub(crate) is_lossless: bool,
+    /// How many publications in a hundred come back to who published them.
+    pub(crate) echoes: u64,
     pub(crate) rules: Rules,
 }
 
 impl Scenario {
     pub(crate) fn new(size: Size, random: &mut Random) -> Self {
         let is_lossless = random.chance(30);
+        let is_fleeting = !is_lossless && random.chance(30);
         let names = match is_lossless {
             true => ["a.0", "a.1", "b.0", "b.1", "c.kept"].as_slice(),
             false => ["a.0", "a.1", "b.0", "b.1", "c.kept", "n.0"].as_slice(),
@@ -56,7 +59,10 @@ impl Scenario {
             outbox: random.pick(&[2000, 8000, 1 << 20]),
             slow_readers: random.pick(&[0, 20, 60]),
             is_lossless,
-            rules: rules(is_lossless, random),
+            // A key may outlive the history in which its publication took effect, and the answer to a publish says no
+            // epoch: a client cannot know then which publications are not to come back to it.
+            echoes: if is_fleeting { 100 } else { 70 },
+            rules: rules(is_lossless, is_fleeting, random),
         }
     }
 
@@ -94,12 +100,13 @@ impl Scenario {
     }
 }
 
-fn rules(is_lossless: bool, random: &mut Random) -> Rules {
+fn rules(is_lossless: bool, is_fleeting: bool, random: &mut Random) -> Rules {
     let presence = PresenceRule { events: true, grace: random.millis(0, 5000) };
     let mut rule = |matches: &str, keep| {
+        let ttls = if is_fleeting { [1, 5] } else { [60, 120] };
         let (size, ttl) = match is_lossless {
             true => (100_000, 3600),
-            false => (random.pick(&[3, 20, 1000]), random.pick(&[60, 120])),
+            false => (random.pick(&[3, 20, 1000]), random.pick(&ttls)),
         };
         let history = Some(HistoryRule { size, ttl: Duration::from_secs(ttl), keep });
         let matches = matches.parse().expect("it is a pattern");

@@ -7,7 +7,7 @@
 use crate::record::Record;
 use hubcast_client::machine::{Delivery, Gap, GapReason};
 use hubcast_protocol::event::Message;
-use hubcast_protocol::{Event, Position, Slow, Target};
+use hubcast_protocol::{Event, Position, Target};
 use std::collections::BTreeMap;
 
 /// One subscription of one program.
@@ -15,8 +15,6 @@ use std::collections::BTreeMap;
 pub(crate) struct Stream {
     client: usize,
     pub(crate) target: Target,
-    /// What the server does when its connection is slow.
-    slow: Slow,
     /// Nothing may be missing, told or not.
     must_be_complete: bool,
     places: BTreeMap<usize, Place>,
@@ -42,8 +40,8 @@ pub(crate) struct Cause<'a> {
 }
 
 impl Stream {
-    pub(crate) fn new(client: usize, target: Target, slow: Slow, must_be_complete: bool) -> Self {
-        Self { client, target, slow, must_be_complete, places: BTreeMap::new(), last: None }
+    pub(crate) fn new(client: usize, target: Target, must_be_complete: bool) -> Self {
+        Self { client, target, must_be_complete, places: BTreeMap::new(), last: None }
     }
 
     /// Asks to begin after a position, before anything is confirmed.
@@ -142,8 +140,7 @@ impl Stream {
         if first < mine.next && mine.is_known {
             return Err(format!("{gap:?} names what was delivered"));
         }
-        // What was left out for a slow reader may be told after a replay that follows it; the offsets tell it then.
-        if gap.reason == GapReason::Missing && self.slow == Slow::Disconnect {
+        if gap.reason == GapReason::Missing {
             return Err(format!("{gap:?}: left out by the server without a word"));
         }
         self.check_skipped(mine, topic, first, record)?;

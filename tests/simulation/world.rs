@@ -95,8 +95,7 @@ impl World {
         let scenario = Scenario::new(size, &mut random);
         let clients = (0..scenario.clients).map(|number| {
             let config = scenario.client(&mut random);
-            let slow = scenario.slow(&mut random);
-            Client::new(number, Machine::new(config, random.next()), slow)
+            Client::new(number, Machine::new(config, random.next()))
         });
         Self {
             origin: Instant::now(),
