@@ -94,8 +94,8 @@ pub enum Answer {
 /// What became of a publication.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// Its place, on a topic with history.
-    pub offset: Option<u64>,
+    /// Its place, on a topic with history; of a repetition only while it is a place in the topic's history of now.
+    pub position: Option<Position>,
     /// How many connections it was handed to.
     pub receivers: u64,
 }

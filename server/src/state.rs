@@ -121,6 +121,7 @@ mod tests {
     use super::*;
     use hubcast_hub::engine::Outcome;
     use hubcast_hub::{SavedHistory, SavedKey};
+    use hubcast_protocol::Position;
     use std::env;
     use std::os::unix::fs::PermissionsExt;
     use std::time::Duration;
@@ -151,9 +152,10 @@ mod tests {
     fn saved() -> Saved {
         let age = Duration::from_secs(1);
         let entries = vec![(age, "hi".into())];
-        let outcome = Outcome { offset: Some(7), receivers: 1 };
+        let epoch = "k3Jx9a".parse().unwrap();
+        let outcome = Outcome { position: Some(Position { epoch, offset: 7 }), receivers: 1 };
         Saved {
-            histories: vec![SavedHistory { topic: "t".into(), epoch: "k3Jx9a".parse().unwrap(), last: 7, entries }],
+            histories: vec![SavedHistory { topic: "t".into(), epoch, last: 7, entries }],
             keys: vec![SavedKey { topic: "t".into(), key: "k".into(), outcome, age }],
         }
     }

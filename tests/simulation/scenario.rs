@@ -29,8 +29,6 @@ pub(crate) struct Scenario {
     /// Every history is long enough, no state is lost, and no subscription allows that something is left out: then
     /// nothing may be missing, told or not.
     pub(crate) is_lossless: bool,
-    /// How many publications in a hundred come back to who published them.
-    pub(crate) echoes: u64,
     pub(crate) rules: Rules,
 }
 
@@ -59,9 +57,6 @@ impl Scenario {
             outbox: random.pick(&[2000, 8000, 1 << 20]),
             slow_readers: random.pick(&[0, 20, 60]),
             is_lossless,
-            // A key may outlive the history in which its publication took effect, and the answer to a publish says no
-            // epoch: a client cannot know then which publications are not to come back to it.
-            echoes: if is_fleeting { 100 } else { 70 },
             rules: rules(is_lossless, is_fleeting, random),
         }
     }

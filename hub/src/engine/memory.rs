@@ -8,7 +8,7 @@ mod shelf;
 pub use saved::{Saved, SavedHistory, SavedKey};
 
 use crate::Publication;
-use crate::engine::{Answer, Ask, Engine, Excerpt, Notice, Opened, Question};
+use crate::engine::{Answer, Ask, Engine, Excerpt, Notice, Opened, Outcome, Question};
 use crate::rules::{HistoryRule, Keep, Rules};
 use crate::sparse::release_map;
 use history::History;
@@ -65,7 +65,8 @@ impl Memory {
 
     fn publish(&mut self, now: Instant, topic: Topic, payload: Payload, key: Option<&str>, heard: bool) -> Answer {
         if let Some(outcome) = key.and_then(|key| self.keys.find(now, &topic, key)) {
-            return Answer::Repeated(outcome);
+            let position = outcome.position.filter(|position| self.is_current(&topic, position.epoch));
+            return Answer::Repeated(Outcome { position, ..outcome });
         }
         let id = match self.by_topic.get(&topic) {
             Some(&id) => id,
@@ -80,6 +81,10 @@ impl Memory {
         history.push(now, publication.clone());
         self.settle(now, id);
         Answer::Published(publication)
+    }
+
+    fn is_current(&self, topic: &Topic, epoch: Epoch) -> bool {
+        self.by_topic.get(topic).is_some_and(|&id| self.histories.get(id).position().epoch == epoch)
     }
 
     fn open(&mut self, now: Instant, target: &Target, start: Start) -> Opened {

@@ -76,8 +76,7 @@ impl<E: Engine> Hub<E> {
             (Then::Deliver { topic, key, echo }, Answer::Published(publication)) => {
                 let except = if echo { None } else { session };
                 let receivers = self.deliver(&publication, except, effects) as u64;
-                let offset = publication.position().map(|position| position.offset);
-                let outcome = Outcome { offset, receivers };
+                let outcome = Outcome { position: publication.position(), receivers };
                 if let Some(key) = key {
                     self.engine.tell(now, Notice::Delivered { topic: &topic, key: &key, outcome });
                 }
@@ -125,7 +124,8 @@ impl<E: Engine> Hub<E> {
         effects: &mut Effects,
     ) {
         if let (Some(session), Some(id)) = (session, id) {
-            let Outcome { offset, receivers } = outcome;
+            let Outcome { position, receivers } = outcome;
+            let offset = position.map(|position| position.offset);
             effects.send(self.id(session), Event::Published(Published { id: Some(id), topic, offset, receivers }));
         }
     }

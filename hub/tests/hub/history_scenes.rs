@@ -4,7 +4,7 @@ use crate::alphabet::Place;
 use crate::frames::{json, message, recover, subscribed};
 use crate::stage::{Stage, keeping, small};
 use hubcast_hub::engine::Outcome;
-use hubcast_hub::{Hub, Keep, Keeps, Rule, Rules, Saved, SavedHistory, SavedKey, Settings};
+use hubcast_hub::{HistoryRule, Hub, Keep, Keeps, Rule, Rules, Saved, SavedHistory, SavedKey, Settings};
 use hubcast_protocol::{Position, Topic};
 use std::time::{Duration, Instant};
 
@@ -177,6 +177,26 @@ fn a_hub_restores_what_its_like_saved_and_keeps_a_history_that_it_has() {
 }
 
 #[test]
+fn a_repetition_names_no_place_in_a_history_that_is_gone() {
+    let history = HistoryRule { size: 10, ttl: Duration::from_secs(1), keep: Keep::InUse };
+    let keeps = Keeps { history: Some(history), key_window: Duration::from_secs(60), ..Keeps::default() };
+    let list = vec![Rule { matches: ">".parse().expect("a pattern"), keeps }];
+    let mut stage = Stage::with(Settings { rules: Rules { list }, ..Settings::default() }, Place::Embedded);
+    let [ada, bob] = [(); 2].map(|()| stage.connect());
+    stage.position(bob, "world");
+    let publish = r#"{"id":1,"action":"publish","topic":"world","key":"order-17"}"#;
+    let first = stage.answer(ada, publish);
+    assert_eq!(first, [r#"{"event":"published","id":1,"topic":"world","offset":1,"receivers":1}"#]);
+    stage.says(bob, r#"{"action":"unsubscribe","topic":"world"}"#);
+    stage.wait(Duration::from_secs(10));
+    stage.position(bob, "world");
+    let again = stage.answer(ada, publish);
+    assert_eq!(again, [r#"{"event":"published","id":1,"topic":"world","receivers":1}"#]);
+    stage.loses(bob);
+    stage.ends();
+}
+
+#[test]
 fn a_key_that_was_used_before_a_restart_is_answered_the_same_after_it_and_not_after_a_crash() {
     let mut stage = Stage::with(Settings::default(), Place::Embedded);
     let [ada, bob] = [(); 2].map(|()| stage.connect());
@@ -215,7 +235,7 @@ fn a_hub_takes_up_keys_whose_window_is_open_under_its_own_rules_and_keeps_the_ou
     let key = |topic: &str, key: &str, age, receivers| SavedKey {
         topic: topic.into(),
         key: key.into(),
-        outcome: Outcome { offset: Some(7), receivers },
+        outcome: Outcome { position: None, receivers },
         age: Duration::from_secs(age),
     };
     let only = |keys: Vec<SavedKey>| Saved { keys, ..Saved::default() };

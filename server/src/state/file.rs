@@ -3,7 +3,7 @@
 
 use hubcast_hub::engine::Outcome;
 use hubcast_hub::{Saved, SavedHistory, SavedKey};
-use hubcast_protocol::{Epoch, Payload, Topic};
+use hubcast_protocol::{Epoch, Payload, Position, Topic};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -58,7 +58,7 @@ enum Line<'a> {
     Key {
         topic: Topic,
         key: Cow<'a, str>,
-        offset: Option<u64>,
+        at: Option<Position>,
         receivers: u64,
         age: u64,
     },
@@ -129,9 +129,9 @@ impl<'a> Line<'a> {
     }
 
     fn of_key(used: &'a SavedKey) -> Self {
-        let SavedKey { topic, key, outcome: Outcome { offset, receivers }, age } = used;
+        let SavedKey { topic, key, outcome: Outcome { position, receivers }, age } = used;
         let (key, age) = (Cow::Borrowed(&**key), millis(*age));
-        Self::Key { topic: topic.clone(), key, offset: *offset, receivers: *receivers, age }
+        Self::Key { topic: topic.clone(), key, at: *position, receivers: *receivers, age }
     }
 
     /// Adds what it says, older by `downtime`.
@@ -143,8 +143,8 @@ impl<'a> Line<'a> {
                 let entries = entries.collect::<serde_json::Result<_>>()?;
                 saved.histories.push(SavedHistory { topic, epoch, last, entries });
             }
-            Self::Key { topic, key, offset, receivers, age } => {
-                let outcome = Outcome { offset, receivers };
+            Self::Key { topic, key, at, receivers, age } => {
+                let outcome = Outcome { position: at, receivers };
                 saved.keys.push(SavedKey { topic, key: key.into(), outcome, age: age_now(age) });
             }
         }
@@ -221,8 +221,9 @@ mod tests {
             SavedHistory { topic: "prices.tea".into(), epoch: "k3Jx9a".parse().unwrap(), last: 45, entries },
             SavedHistory { topic: "".into(), epoch: "p0Wq2z".parse().unwrap(), last: u64::MAX, entries: Vec::new() },
         ];
-        let key = |topic: &str, key: &str, offset, age| {
-            let outcome = Outcome { offset, receivers: 3 };
+        let key = |topic: &str, key: &str, offset: Option<u64>, age| {
+            let position = offset.map(|offset| Position { epoch: "k3Jx9a".parse().unwrap(), offset });
+            let outcome = Outcome { position, receivers: 3 };
             SavedKey { topic: topic.into(), key: key.into(), outcome, age: Duration::from_millis(age) }
         };
         let keys = vec![key("prices.tea", "with \"quotes\",\n lines and é", Some(45), 90_000), key("", "", None, 0)];

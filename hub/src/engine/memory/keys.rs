@@ -77,8 +77,8 @@ const MOST: usize = 65_536;
 mod tests {
     use super::*;
 
-    const FIRST: Outcome = Outcome { offset: None, receivers: 1 };
-    const SECOND: Outcome = Outcome { offset: None, receivers: 2 };
+    const FIRST: Outcome = Outcome { position: None, receivers: 1 };
+    const SECOND: Outcome = Outcome { position: None, receivers: 2 };
 
     #[test]
     fn a_key_that_is_used_again_is_not_forgotten_with_its_first_use() {

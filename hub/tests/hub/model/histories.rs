@@ -48,7 +48,9 @@ impl Histories {
     /// What became of a publication with this key whose window is open.
     pub(super) fn repeated(&self, now: Instant, topic: &Topic, key: Option<&str>) -> Option<Outcome> {
         let is_it = |used: &&Used| now < used.until && used.topic == *topic && Some(&*used.key) == key;
-        self.keys.iter().find(is_it).map(|used| used.outcome)
+        let Outcome { position, receivers } = self.keys.iter().find(is_it)?.outcome;
+        let epoch = self.find(topic).map(|place| self.list[place].epoch);
+        Some(Outcome { position: position.filter(|position| Some(position.epoch) == epoch), receivers })
     }
 
     pub(super) fn remember(&mut self, now: Instant, topic: &Topic, key: Box<str>, outcome: Outcome) {

@@ -95,7 +95,7 @@ impl Model {
         let hears = |other: usize| self.hears(other, &topic) && (echo || other != who);
         let hearers = (0..self.peers.len()).filter(|&other| hears(other));
         let by: Vec<_> = hearers.map(|other| self.peers[other].session).collect();
-        let outcome = Outcome { offset: publication.position().map(|at| at.offset), receivers: by.len() as u64 };
+        let outcome = Outcome { position: publication.position(), receivers: by.len() as u64 };
         if let Some(key) = key {
             self.histories.remember(now, &topic, key, outcome);
         }
@@ -107,7 +107,8 @@ impl Model {
         if id.is_none() || !self.peers[who].here {
             return Vec::new();
         }
-        let Outcome { offset, receivers } = outcome;
+        let Outcome { position, receivers } = outcome;
+        let offset = position.map(|position| position.offset);
         vec![self.told(who, Event::Published(Published { id, topic, offset, receivers }))]
     }
 
