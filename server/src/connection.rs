@@ -190,6 +190,11 @@ impl Connection {
         true
     }
 
+    /// Waits until there is something to read, or the end.
+    pub(crate) fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.socket.poll_read_ready(context)
+    }
+
     /// Reads what has come, at most once, and waits if nothing has; 0 is the end.
     ///
     /// A read that does not fill the buffer has taken all there is, so that the next one waits without asking the

@@ -1,20 +1,24 @@
-//! The socket as hyper sees it: an answer can be held back instead of being written.
+//! The socket as hyper sees it: what comes waits at the turnstile, and an answer can be held back instead of being
+//! written.
 //!
 //! The answer to a handshake is followed at once by the session's first frame. Written apart they cost two system
 //! calls and two segments, the most expensive part of a connection that comes and goes.
 
+use crate::turnstile::Turnstile;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use tokio::net::TcpStream;
 
-/// A socket whose writes go into memory once they are held.
+/// A socket whose first read waits for its round, and whose writes go into memory once they are held.
 pub(crate) struct HeldSocket {
     socket: TokioIo<TcpStream>,
+    turnstile: Turnstile,
+    has_passed: bool,
     hold: Hold,
     held: Vec<u8>,
 }
@@ -24,8 +28,8 @@ pub(crate) struct HeldSocket {
 pub(crate) struct Hold(Arc<AtomicBool>);
 
 impl HeldSocket {
-    pub(crate) fn new(socket: TcpStream, hold: Hold) -> Self {
-        Self { socket: TokioIo::new(socket), hold, held: Vec::new() }
+    pub(crate) fn new(socket: TcpStream, turnstile: Turnstile, hold: Hold) -> Self {
+        Self { socket: TokioIo::new(socket), turnstile, has_passed: false, hold, held: Vec::new() }
     }
 
     /// The socket, and what is still to be written to it before anything else.
@@ -43,6 +47,11 @@ impl Hold {
 
 impl Read for HeldSocket {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        if !self.has_passed {
+            ready!(self.socket.inner().poll_read_ready(cx))?;
+            ready!(self.turnstile.poll_pass(cx));
+            self.has_passed = true;
+        }
         Pin::new(&mut self.socket).poll_read(cx, buffer)
     }
 }

@@ -36,7 +36,7 @@ impl<S: Service> Http<S> {
         let config = self.worker.config();
         let (limits, times) = (config.http.clone(), config.timeouts.clone());
         let (permit, hold) = (Rc::new(permit), Hold::default());
-        let socket = HeldSocket::new(stream, hold.clone());
+        let socket = HeldSocket::new(stream, self.worker.turnstile(), hold.clone());
         let answer = service_fn(|request| {
             let response = self.answer(request, &permit);
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {

@@ -35,6 +35,7 @@ mod server;
 mod service;
 mod state;
 mod thread;
+mod turnstile;
 mod worker;
 
 pub use config::{Config, Drain, HttpLimits, MessageLimits, Timeouts};

@@ -78,6 +78,7 @@ async fn serve<S: Service>(seat: Seat, service: S) -> io::Result<()> {
     }
     spawn_local(take_dealt(http, dealt));
     spawn_local(Rc::clone(&worker).watch_deadlines());
+    spawn_local(worker.turnstile().go_round());
     let turns = spawn_local(Rc::clone(&worker).turns());
     let drained = async {
         // The sender lives as long as the server runs.

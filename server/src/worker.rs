@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::connection::Connection;
 use crate::limit::Permit;
 use crate::service::{Farewell, Peer, Service};
+use crate::turnstile::Turnstile;
 use hubcast_protocol::{CloseCode, Dialect};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -29,7 +30,10 @@ pub(crate) struct Worker<S> {
     core: Rc<Core>,
     /// Where every read of this worker goes first.
     scratch: RefCell<Box<[u8]>>,
+    /// Where those wait who come in a crowd.
+    turnstile: Turnstile,
 }
+
 /// What is left over from a handshake.
 pub(crate) struct Early<'a> {
     /// The answer, which is written before anything else.
@@ -42,11 +46,16 @@ impl<S: Service> Worker<S> {
     pub(crate) fn new(config: Arc<Config>, service: S, wake: Arc<Notify>) -> Rc<Self> {
         let core = Core::new(config, wake);
         let scratch = RefCell::new(vec![0; SCRATCH].into_boxed_slice());
-        Rc::new(Self { service: RefCell::new(service), core: Rc::new(core), scratch })
+        Rc::new(Self { service: RefCell::new(service), core: Rc::new(core), scratch, turnstile: Turnstile::default() })
     }
 
     pub(crate) fn config(&self) -> &Config {
         &self.core.config
+    }
+
+    /// Passes newcomers a few at a time while [`Turnstile::go_round`] runs.
+    pub(crate) fn turnstile(&self) -> Turnstile {
+        self.turnstile.clone()
     }
 
     pub(crate) fn accepts(&self, path: &str) -> bool {

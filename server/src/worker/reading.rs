@@ -4,6 +4,7 @@ use super::Worker;
 use crate::connection::{Connection, Fed};
 use crate::decoder::Incoming;
 use crate::service::{Message, Parting, Service};
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
@@ -12,7 +13,7 @@ use std::time::{Duration, Instant};
 
 /// Reads until the peer, an error or a deadline ends it. Also after a panic the connection is cleaned up.
 pub(super) async fn read_all<S: Service>(worker: Rc<Worker<S>>, connection: Rc<Connection>) {
-    let reading = Reading { worker, connection };
+    let reading = Reading { worker, connection, has_passed: Cell::new(false) };
     loop {
         match poll_fn(|context| reading.poll_once(context)).await {
             Ok(Next::Read) => {}
@@ -40,6 +41,8 @@ pub(super) async fn read_all<S: Service>(worker: Rc<Worker<S>>, connection: Rc<C
 struct Reading<S: Service> {
     worker: Rc<Worker<S>>,
     connection: Rc<Connection>,
+    /// Whether it is no newcomer any more.
+    has_passed: Cell<bool>,
 }
 
 enum Next {
@@ -59,6 +62,12 @@ impl<S: Service> Reading<S> {
         }
         if self.connection.is_cut() {
             return Poll::Ready(Ok(Next::End));
+        }
+        if !self.has_passed.get() {
+            ready!(self.connection.poll_readable(context))?;
+            // The first that a newcomer asks for is often all that it has missed.
+            ready!(self.worker.turnstile.poll_pass(context));
+            self.has_passed.set(true);
         }
         let mut scratch = self.worker.scratch.borrow_mut();
         let count = ready!(self.connection.poll_read(context, &mut scratch))?;

@@ -36,6 +36,19 @@ fn fitting(limit: usize, workers: usize, effective: &Effective) -> anyhow::Resul
     }
 }
 
+/// Makes room in the system's table for the descriptors of so many connections, as far as that costs little. To be
+/// called before there is a second thread.
+///
+/// The table doubles when it is full. With several threads that waits until no core reads the old one any more (an RCU
+/// grace period, tens of milliseconds), and nobody is served meanwhile.
+pub(crate) fn make_room(connections: usize) {
+    let last = connections.min(ROOM);
+    if let Ok(last) = i32::try_from(last) {
+        // The table stays as large as it was made for this one. Without the room the server runs all the same.
+        let _ = rustix::io::fcntl_dupfd_cloexec(std::io::stderr(), last);
+    }
+}
+
 /// Threads that will own connections.
 pub(crate) fn workers(options: &Options) -> usize {
     match options.workers {
@@ -46,6 +59,9 @@ pub(crate) fn workers(options: &Options) -> usize {
 
 /// For what the process itself has open: streams, listener, signals, and connections that are being refused.
 const RESERVE: usize = 64;
+
+/// Descriptors for which there is room from the start: half a megabyte of the system's memory.
+const ROOM: usize = 65_535;
 
 /// For the poll and the wake-up of each worker.
 const RESERVE_OF_WORKER: usize = 8;

@@ -1,5 +1,6 @@
 //! From a configuration to a running server, and from a signal to its end.
 
+use crate::descriptors;
 use crate::effective::Effective;
 use crate::endpoints::{Endpoint, reachable};
 use crate::logging;
@@ -19,6 +20,7 @@ pub(crate) fn serve(effective: &Effective) -> anyhow::Result<()> {
     let options = &effective.options;
     let config = effective.config()?;
     logging::start(options.log_level, options.log_format);
+    descriptors::make_room(config.max_connections);
     let runtime = runtime::Builder::new_current_thread().enable_all().build().context("cannot start a runtime")?;
     runtime.block_on(run(config, &options.listen))
 }

@@ -1,0 +1,144 @@
+//! Lets newcomers in a few at a time.
+//!
+//! After a restart or a cut cable a crowd comes back at once. A handshake costs as much as twenty deliveries, and so
+//! does what a newcomer has missed: the crowd comes in by and by, and between its members everything else that is ready
+//! is served.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+use tokio::sync::Notify;
+use tokio::task::yield_now;
+
+/// One worker's entrance. Shared rather than borrowed, because hyper wants sockets that may change threads.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Turnstile(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    queue: Mutex<Queue>,
+    /// Told when the first newcomer of a round passes.
+    used: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    /// How many have passed in this round.
+    passed: usize,
+    waiting: VecDeque<Waker>,
+}
+
+impl Turnstile {
+    /// Passes a newcomer who has something to be served, or lets it wait for the next round.
+    pub(crate) fn poll_pass(&self, context: &mut Context<'_>) -> Poll<()> {
+        let mut queue = self.0.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        if queue.passed == A_ROUND {
+            queue.waiting.push_back(context.waker().clone());
+            return Poll::Pending;
+        }
+        if queue.passed == 0 {
+            self.0.used.notify_one();
+        }
+        queue.passed += 1;
+        Poll::Ready(())
+    }
+
+    /// Begins round after round: each when everything that was ready in the one before has been served.
+    pub(crate) async fn go_round(self) {
+        loop {
+            self.0.used.notified().await;
+            while {
+                // The runtime looks for what is ready before it goes on with who has yielded.
+                yield_now().await;
+                self.begin_round()
+            } {}
+        }
+    }
+
+    /// Wakes those whose round it is; says whether others still wait.
+    fn begin_round(&self) -> bool {
+        let mut queue = self.0.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.passed = 0;
+        let few = queue.waiting.len().min(A_ROUND);
+        queue.waiting.drain(..few).for_each(Waker::wake);
+        if queue.waiting.is_empty() {
+            // Room for a crowd is needed once in a long while.
+            queue.waiting = VecDeque::new();
+        }
+        !queue.waiting.is_empty()
+    }
+}
+
+/// Newcomers in a round: what they cost together delays a delivery by less than a millisecond.
+const A_ROUND: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::RefCell;
+    use std::future::poll_fn;
+    use std::rc::Rc;
+    use tokio::runtime::Builder;
+    use tokio::task::{LocalSet, spawn_local};
+
+    #[test]
+    fn a_crowd_passes_in_the_order_of_its_coming_with_others_in_between() {
+        let runtime = Builder::new_current_thread().build().unwrap();
+        let served = Rc::new(RefCell::new(Vec::new()));
+        let tasks = LocalSet::new();
+        let all = tasks.run_until({
+            let served = Rc::clone(&served);
+            async move {
+                let turnstile = Turnstile::default();
+                spawn_local(turnstile.clone().go_round());
+                let mut crowd = Vec::new();
+                for newcomer in 0..3 * A_ROUND {
+                    let (turnstile, served) = (turnstile.clone(), Rc::clone(&served));
+                    crowd.push(spawn_local(async move {
+                        poll_fn(|context| turnstile.poll_pass(context)).await;
+                        served.borrow_mut().push(Some(newcomer));
+                    }));
+                }
+                let resident = spawn_local(async move {
+                    loop {
+                        served.borrow_mut().push(None);
+                        yield_now().await;
+                    }
+                });
+                for newcomer in crowd {
+                    newcomer.await.unwrap();
+                }
+                resident.abort();
+            }
+        });
+        runtime.block_on(all);
+        let served = served.borrow();
+        let crowd: Vec<usize> = served.iter().flatten().copied().collect();
+        assert_eq!(crowd, (0..3 * A_ROUND).collect::<Vec<_>>());
+        let at_once = served.split(Option::is_none).map(<[_]>::len).max();
+        assert!(at_once <= Some(A_ROUND), "{served:?}");
+    }
+
+    #[test]
+    fn who_gives_up_while_waiting_keeps_nobody_waiting() {
+        let runtime = Builder::new_current_thread().build().unwrap();
+        let tasks = LocalSet::new();
+        let all = tasks.run_until(async {
+            let turnstile = Turnstile::default();
+            let (enough, mut gone) = (3 * A_ROUND, Vec::new());
+            for _ in 0..enough {
+                let turnstile = turnstile.clone();
+                gone.push(spawn_local(async move { poll_fn(|context| turnstile.poll_pass(context)).await }));
+            }
+            yield_now().await;
+            gone.iter().for_each(tokio::task::JoinHandle::abort);
+            let last = spawn_local({
+                let turnstile = turnstile.clone();
+                async move { poll_fn(|context| turnstile.poll_pass(context)).await }
+            });
+            spawn_local(turnstile.go_round());
+            last.await.unwrap();
+        });
+        runtime.block_on(all);
+    }
+}
