@@ -48,6 +48,8 @@ struct State {
     is_dirty: bool,
     /// Whether the next read has to wait a little, because those who hear this peer are far behind.
     is_paused: bool,
+    /// Whether nothing is read until it has taken what it asked for.
+    is_held: bool,
     /// The tick for which a deadline is set.
     armed: Option<u64>,
 }
@@ -125,6 +127,7 @@ impl Connection {
             patience: Patience::Unknown,
             is_dirty: false,
             is_paused: false,
+            is_held: false,
             armed: None,
         };
         Self { peer, socket, state: RefCell::new(state), _permit: permit }
@@ -171,8 +174,19 @@ impl Connection {
         self.state.borrow_mut().is_paused = true;
     }
 
+    /// Says whether reading has to wait a little now.
     pub(crate) fn take_pause(&self) -> bool {
-        std::mem::take(&mut self.state.borrow_mut().is_paused)
+        let mut state = self.state.borrow_mut();
+        std::mem::take(&mut state.is_paused) || (state.is_held && state.phase == Phase::Open)
+    }
+
+    pub(crate) fn hold(&self, is_held: bool) {
+        self.state.borrow_mut().is_held = is_held;
+    }
+
+    /// Bytes that wait and do not count.
+    pub(crate) fn uncounted(&self) -> usize {
+        self.state.borrow().outbox.uncounted()
     }
 
     /// Begins to close: what waits is still written, unless the outbox overflowed. Says whether it was open.

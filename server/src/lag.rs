@@ -116,6 +116,11 @@ impl Lag {
         self.fixed + self.loose
     }
 
+    /// Bytes that do not count.
+    pub(crate) fn uncounted(&self) -> usize {
+        self.frames.iter().filter(|(_, frame)| !frame.counted).map(|(_, frame)| frame.bytes.len()).sum()
+    }
+
     /// Takes the next piece to be written, with whether it counts; `None` when nothing waits any more.
     pub(crate) fn pop(&mut self, dialect: Dialect) -> Option<(Bytes, bool)> {
         loop {

@@ -113,6 +113,13 @@ impl Outbox {
         self.queued() + self.lag.as_ref().map_or(0, |lag| lag.len())
     }
 
+    /// Bytes that wait and do not count.
+    pub(crate) fn uncounted(&self) -> usize {
+        let queued = self.frames.iter().filter(|frame| !frame.counted).map(|frame| frame.bytes.len()).sum::<usize>();
+        let begun = self.frames.front().is_some_and(|first| !first.counted);
+        queued - if begun { self.written } else { 0 } + self.lag.as_ref().map_or(0, |lag| lag.uncounted())
+    }
+
     /// Forgets every frame of which nothing is written yet.
     pub(crate) fn discard_unsent(&mut self) {
         let begun = usize::from(self.written > 0);

@@ -1,5 +1,6 @@
 //! Publish/subscribe: the service that gives messages to the hub and carries out its effects.
 
+mod held_back;
 mod last_pieces;
 
 use crate::exchange::{Exchange, Haul, Parcel, session, slot_of, worker_of};
@@ -9,11 +10,12 @@ use crate::replays::Replays;
 use crate::service::{Farewell, Message, Parting, Peer, Service};
 use crate::worker::{Delivery, Outbound};
 use bytes::Bytes;
+use held_back::HeldBack;
 use hubcast_hub::{Effect, Input, SessionId};
 use hubcast_protocol::{ClientId, CloseCode, Dialect, Slow, plain, typed};
 use last_pieces::LastPieces;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 /// One worker's end of the [`Exchange`].
@@ -27,6 +29,9 @@ pub(crate) struct PubSub {
     last_pieces: LastPieces,
     /// Answers to pings that came behind requests.
     pongs: Vec<(u32, Bytes)>,
+    held_back: HeldBack,
+    /// When to look again whether those held back may go on.
+    look_again: Option<Instant>,
     /// Publishers of other workers whose receivers here are far behind.
     to_pause: Vec<SessionId>,
     replays: Replays,
@@ -41,6 +46,8 @@ impl PubSub {
             haul: Haul::default(),
             last_pieces: LastPieces::default(),
             pongs: Vec::new(),
+            held_back: HeldBack::default(),
+            look_again: None,
             to_pause: Vec::new(),
             replays: Replays::default(),
         }
@@ -97,6 +104,15 @@ impl PubSub {
         }
     }
 
+    /// Lets those go on who have taken what they asked for.
+    fn let_go_on(&mut self, now: Instant, out: &Outbound<'_>) {
+        self.held_back.end_turn(&mut self.inputs, |slot| out.is_backlogged(slot), |slot| out.hold(slot, false));
+        self.look_again = (!self.held_back.is_empty()).then(|| now + LOOK_AGAIN);
+        if !self.inputs.is_empty() {
+            out.want_turn();
+        }
+    }
+
     /// Hands a publication to each receiver; says whether one of them is far behind.
     fn deliver(
         &self,
@@ -129,14 +145,22 @@ impl Service for PubSub {
             Message::Text(text) => text,
             Message::Binary(bytes) => match std::str::from_utf8(bytes) {
                 Ok(text) if peer.dialect == Dialect::Plain => text,
-                _ => return out.close(peer.slot, CloseCode::UNSUPPORTED, "only text is taken"),
+                _ => {
+                    // What was asked before is answered before the close.
+                    self.turn(Instant::now(), out);
+                    return out.close(peer.slot, CloseCode::UNSUPPORTED, "only text is taken");
+                }
             },
         };
         let request = match peer.dialect {
             Dialect::Plain => plain::decode(text),
             Dialect::Typed => typed::decode(text),
         };
-        self.inputs.push(Input::Request { session: self.session(peer), request });
+        let input = Input::Request { session: self.session(peer), request };
+        match self.held_back.admit(peer.slot, input, || out.is_backlogged(peer.slot)) {
+            Some(input) => self.inputs.push(input),
+            None => out.hold(peer.slot, true),
+        }
         out.want_turn();
     }
 
@@ -152,6 +176,7 @@ impl Service for PubSub {
 
     fn closed(&mut self, peer: Peer, parting: Parting) {
         let lost = parting == Parting::Lost;
+        self.held_back.close(peer.slot, &mut self.inputs);
         self.inputs.push(Input::Disconnect { session: self.session(peer), lost });
     }
 
@@ -178,9 +203,13 @@ impl Service for PubSub {
         self.haul = haul;
         self.replays.end_turn();
         self.exchange.pause(self.worker, &mut self.to_pause);
+        self.let_go_on(now, out);
     }
 
     fn next_turn(&self) -> Option<Instant> {
-        self.haul.next_timeout
+        self.haul.next_timeout.into_iter().chain(self.look_again).min()
     }
 }
+
+/// How long those wait at least who have not taken what they asked for.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);

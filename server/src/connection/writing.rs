@@ -5,6 +5,7 @@ use crate::frames::Frames;
 use crate::outbox::{Sink, Through};
 use rustix::net::SendFlags;
 use socket2::SockRef;
+use std::cell::Cell;
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
 use std::time::Instant;
@@ -35,8 +36,14 @@ impl Connection {
         let mut state = self.state.borrow_mut();
         let state = &mut *state;
         state.is_dirty = false;
-        let before = state.outbox.len();
-        match state.outbox.write_to(&Socket(&self.socket), self.peer.dialect) {
+        let is_catching_up = state.blocked.is_some() && state.outbox.uncounted() > 0;
+        let socket = Socket { stream: &self.socket, took: Cell::new(false) };
+        let written = state.outbox.write_to(&socket, self.peer.dialect);
+        if is_catching_up && socket.took.get() {
+            // A ping behind what was missed is on its way only when that is.
+            state.pinged = state.pinged.map(|_| now);
+        }
+        match written {
             Ok(()) => {
                 let was_blocked = state.blocked.take().is_some();
                 match state.phase {
@@ -51,7 +58,7 @@ impl Connection {
                 false
             }
             Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => {
-                if state.outbox.len() < before || state.blocked.is_none() {
+                if socket.took.get() || state.blocked.is_none() {
                     state.blocked = Some(now);
                 }
                 true
@@ -64,14 +71,25 @@ impl Connection {
     }
 }
 
-struct Socket<'a>(&'a TcpStream);
+struct Socket<'a> {
+    stream: &'a TcpStream,
+    /// Whether it took anything.
+    took: Cell<bool>,
+}
+
+impl Socket<'_> {
+    fn note(&self, written: io::Result<usize>) -> io::Result<usize> {
+        self.took.set(self.took.get() || written.as_ref().is_ok_and(|written| *written > 0));
+        written
+    }
+}
 
 impl Sink for Socket<'_> {
     fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.try_write(bytes)
+        self.note(self.stream.try_write(bytes))
     }
 
     fn write_vectored(&self, bytes: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.0.try_write_vectored(bytes)
+        self.note(self.stream.try_write_vectored(bytes))
     }
 }

@@ -88,6 +88,14 @@ impl Core {
         self.put(connection, now, |outbox, _| outbox.push(frames.clone(), self.config.outbox));
     }
 
+    /// Queues what must go out whatever waits already.
+    pub(super) fn push_uncounted(self: &Rc<Self>, connection: &Rc<Connection>, frames: &Bytes, now: Instant) {
+        self.put(connection, now, |outbox, _| {
+            outbox.push_uncounted(frames.clone());
+            true
+        });
+    }
+
     /// Hands publications to connections as their subscriptions want it. Says whether whoever publishes should slow
     /// down.
     pub(super) fn deliver(self: &Rc<Self>, frames: &Frames, to: impl Iterator<Item = Delivery>, now: Instant) -> bool {

@@ -35,10 +35,7 @@ impl Outbound<'_> {
     pub(crate) fn push_replay(&mut self, slot: u32, missed: &[Publication], replays: &mut Replays) {
         if let Some(connection) = self.core.connections.borrow().get(slot as usize) {
             let missed = replays.encode(missed, connection.peer.dialect);
-            self.core.put(connection, self.now, |outbox, _| {
-                outbox.push_uncounted(missed.clone());
-                true
-            });
+            self.core.push_uncounted(connection, &missed, self.now);
         }
     }
 
@@ -47,7 +44,24 @@ impl Outbound<'_> {
         if let Some(connection) = self.core.connections.borrow().get(slot as usize)
             && let Some(frame) = frames::of_event(event, connection.peer.dialect)
         {
-            self.core.push(connection, &frame, self.now);
+            match event {
+                // As a replay: nobody is slow because of what he missed.
+                Event::History(_) => self.core.push_uncounted(connection, &frame, self.now),
+                _ => self.core.push(connection, &frame, self.now),
+            }
+        }
+    }
+
+    /// Whether more than an outbox may hold waits for a connection that does not count, because it asked for it.
+    pub(crate) fn is_backlogged(&self, slot: u32) -> bool {
+        let connections = self.core.connections.borrow();
+        connections.get(slot as usize).is_some_and(|connection| connection.uncounted() > self.core.config.outbox)
+    }
+
+    /// Stops reading a connection, or goes on with it.
+    pub(crate) fn hold(&self, slot: u32, is_held: bool) {
+        if let Some(connection) = self.core.connection(slot) {
+            connection.hold(is_held);
         }
     }
 
@@ -75,7 +89,7 @@ impl Outbound<'_> {
     }
 
     /// Asks for a [`turn`](crate::Service::turn) after everything that is ready to be read has been read.
-    pub fn want_turn(&mut self) {
+    pub fn want_turn(&self) {
         self.core.want_turn();
     }
 }

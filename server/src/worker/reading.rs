@@ -111,7 +111,10 @@ impl<S: Service> Worker<S> {
             let message = match incoming {
                 Incoming::Text(text) => Message::Text(text),
                 Incoming::Binary(bytes) => Message::Binary(bytes),
-                Incoming::Ping(payload) => return service.ping(connection.peer, payload, &mut out),
+                Incoming::Ping(payload) => {
+                    asked = true;
+                    return service.ping(connection.peer, payload, &mut out);
+                }
                 Incoming::Pong | Incoming::Close(_) => return,
             };
             asked = true;

@@ -172,6 +172,34 @@ fn a_reader_who_asks_and_never_reads_is_closed_with_4002() {
 }
 
 #[test]
+fn what_was_missed_is_told_however_much_it_is_and_more_only_when_it_was_read() {
+    let server = Server::with(|config| {
+        config.rules.list.clear();
+        config.outbox = 64 * 1024;
+        (config.timeouts.write, config.timeouts.ping) = (NEVER, NEVER);
+    });
+    let (mut keeper, mut publisher) = (server.typed(), server.typed());
+    keeper.says(json!({"action": "subscribe", "topic": "t", "slow": "latest"}));
+    keeper.next_event();
+    let publish = json!({"id": 1, "action": "publish", "topic": "t", "message": "x".repeat(60_000)});
+    (0..100).for_each(|_| _ = publisher.asks(&publish));
+    let history = json!({"id": 2, "action": "history", "topic": "t"});
+    assert_eq!(publisher.asks(&history)["messages"].as_array().map(Vec::len), Some(100));
+
+    let mut reader = Typed::open(server.narrow_socket());
+    let again = [
+        Frame::text(r#"{"action":"subscribe","topic":"t","last":100}"#),
+        Frame::text(r#"{"action":"unsubscribe","topic":"t"}"#),
+    ];
+    reader.socket.sends(again.iter().cycle().take(200));
+    for _ in 0..2 {
+        assert_eq!(reader.next_event()["replayed"], 100);
+        (0..100).for_each(|_| assert_eq!(reader.next_event()["event"], "message"));
+        assert_eq!(reader.next_event()["event"], "unsubscribed");
+    }
+}
+
+#[test]
 fn a_write_that_nobody_reads_is_waited_for_only_so_long() {
     let server = Server::with(|config| {
         config.outbox = 64 * 1024 * 1024;

@@ -204,13 +204,17 @@ fn a_pong_comes_after_the_answers_to_what_was_sent_before_the_ping() {
 }
 
 #[test]
-fn who_asks_and_closes_in_one_breath_is_answered() {
+fn who_asks_and_ends_in_one_breath_is_answered() {
     let server = Server::start();
-    let mut peer = server.plain();
-    peer.socket.sends([&Frame::text("broken"), &Frame::close(1000, "")]);
-    peer.hears("Server: Invalid msg");
-    peer.socket.hears_close(1000);
-    peer.socket.hears_end();
+    for (end, code) in
+        [(Frame::close(1000, ""), 1000), (Frame::binary([0xFF]), 1003), (Frame::ping("").unmasked(), 1002)]
+    {
+        let mut peer = server.plain();
+        peer.socket.sends([&Frame::text("broken"), &Frame::ping("1"), &end]);
+        peer.hears("Server: Invalid msg");
+        peer.socket.hears(&Heard::Pong(b"1".to_vec()));
+        assert!(matches!(peer.socket.next_frame(), Heard::Close(heard, _) if heard == code));
+    }
 }
 
 #[test]

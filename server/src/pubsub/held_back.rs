@@ -1,0 +1,144 @@
+//! Requests that wait until their connection has taken what it asked for before.
+//!
+//! What a session missed does not count against what may wait for it, so the bound is here: while a megabyte of it
+//! waits to be written, who asks for more is neither answered nor read.
+
+use hubcast_hub::Input;
+use hubcast_protocol::request::{Action, Start};
+use std::collections::{HashMap, VecDeque};
+
+/// By slot, all that came behind the first request that has to wait. No more is read meanwhile, so that this is never
+/// more than one read brought.
+#[derive(Debug, Default)]
+pub(super) struct HeldBack {
+    by_slot: HashMap<u32, VecDeque<Input>>,
+    /// How often a connection has asked for the past since the last turn.
+    asked: HashMap<u32, usize>,
+}
+
+impl HeldBack {
+    /// Gives an input back that may be performed in the next turn; any other waits.
+    pub(super) fn admit(&mut self, slot: u32, input: Input, is_backlogged: impl Fn() -> bool) -> Option<Input> {
+        if let Some(waiting) = self.by_slot.get_mut(&slot) {
+            waiting.push_back(input);
+            return None;
+        }
+        if asks_for_past(&input) {
+            let asked = self.asked.entry(slot).or_default();
+            if *asked == IN_A_TURN || is_backlogged() {
+                self.by_slot.insert(slot, VecDeque::from([input]));
+                return None;
+            }
+            *asked += 1;
+        }
+        Some(input)
+    }
+
+    /// After a turn: moves what may be performed in the next one to `inputs`, and tells `release` of the connections
+    /// of which nothing waits any more.
+    pub(super) fn end_turn(
+        &mut self,
+        inputs: &mut Vec<Input>,
+        is_backlogged: impl Fn(u32) -> bool,
+        mut release: impl FnMut(u32),
+    ) {
+        self.asked.clear();
+        self.by_slot.retain(|&slot, waiting| {
+            let mut asked = 0;
+            while let Some(next) = waiting.front() {
+                if asks_for_past(next) {
+                    if asked == IN_A_TURN || is_backlogged(slot) {
+                        return true;
+                    }
+                    asked += 1;
+                }
+                inputs.extend(waiting.pop_front());
+            }
+            release(slot);
+            false
+        });
+    }
+
+    /// A connection is gone: what it asked beside the past still takes effect.
+    pub(super) fn close(&mut self, slot: u32, inputs: &mut Vec<Input>) {
+        let waiting = self.by_slot.remove(&slot).into_iter().flatten();
+        inputs.extend(waiting.filter(|input| !asks_for_past(input)));
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_slot.is_empty()
+    }
+}
+
+fn asks_for_past(input: &Input) -> bool {
+    let Input::Request { request: Ok(request), .. } = input else { return false };
+    match &request.action {
+        Action::Subscribe(subscribe) => subscribe.start != Start::Live,
+        Action::History(_) => true,
+        _ => false,
+    }
+}
+
+/// Requests for the past that one connection gets answered in a turn.
+const IN_A_TURN: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hubcast_hub::SessionId;
+    use hubcast_protocol::typed;
+
+    fn input(text: &str) -> Input {
+        Input::Request { session: SessionId(1), request: typed::decode(text) }
+    }
+
+    fn past() -> Input {
+        input(r#"{"action":"subscribe","topic":"t","last":1}"#)
+    }
+
+    fn live() -> Input {
+        input(r#"{"action":"publish","topic":"t"}"#)
+    }
+
+    #[test]
+    fn who_asks_for_more_than_it_has_taken_waits_with_all_that_follows() {
+        let mut held = HeldBack::default();
+        assert!(held.admit(1, past(), || false).is_some());
+        assert!(held.admit(1, live(), || true).is_some());
+        assert!(held.admit(1, past(), || true).is_none());
+        assert!(held.admit(1, live(), || true).is_none());
+        assert!(held.admit(2, past(), || false).is_some(), "another connection has taken all");
+
+        let (mut inputs, mut released) = (Vec::new(), Vec::new());
+        held.end_turn(&mut inputs, |_| true, |slot| released.push(slot));
+        assert!(inputs.is_empty() && released.is_empty() && !held.is_empty());
+        held.end_turn(&mut inputs, |_| false, |slot| released.push(slot));
+        assert_eq!((inputs.len(), released), (2, vec![1]));
+        assert!(held.is_empty());
+    }
+
+    #[test]
+    fn only_so_many_replays_are_made_for_one_connection_in_a_turn() {
+        let mut held = HeldBack::default();
+        let at_once = (0..10).filter(|_| held.admit(1, past(), || false).is_some()).count();
+        assert_eq!(at_once, IN_A_TURN);
+        let mut turns = Vec::new();
+        while !held.is_empty() {
+            let mut inputs = Vec::new();
+            held.end_turn(&mut inputs, |_| false, |_| {});
+            turns.push(inputs.len());
+        }
+        assert_eq!(turns, [4, 2]);
+    }
+
+    #[test]
+    fn what_waits_of_a_connection_that_is_gone_takes_effect_without_the_past() {
+        let mut held = HeldBack::default();
+        assert!(held.admit(1, past(), || true).is_none());
+        assert!(held.admit(1, live(), || true).is_none());
+        let mut inputs = Vec::new();
+        held.close(1, &mut inputs);
+        assert!(matches!(&inputs[..], [only] if !asks_for_past(only)), "{inputs:?}");
+        assert!(held.is_empty());
+    }
+}
