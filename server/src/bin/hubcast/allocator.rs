@@ -4,9 +4,12 @@
 //! busy once stays large while it is idle. It reads its options from the environment before `main`, so that the only
 //! safe way to set them is to start the program once more, in the same process, with the environment they need.
 
+use std::convert::Infallible;
 use std::env;
+use std::hint;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::time::Duration;
 
 /// A server's threads allocate and free small things all day, often one what another allocated.
 #[global_allocator]
@@ -27,6 +30,20 @@ pub(crate) fn give_back_what_is_freed() {
     let refused = again.args(words).envs(OPTIONS).exec();
     tracing::debug!(%refused, "the allocator keeps its defaults");
 }
+
+/// Has the allocator look at its free pages now and then: by itself it does so only when large blocks come and go.
+pub(crate) async fn give_back_while_idle() -> Infallible {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        drop(hint::black_box(Vec::<u8>::with_capacity(LARGE)));
+    }
+}
+
+/// How often free pages are looked at. It takes a few microseconds.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// A block that no thread keeps for the next one who asks. It is never touched, so it takes no memory.
+const LARGE: usize = 4 * 1024 * 1024;
 
 /// Free pages go back after ten milliseconds, so that what every turn frees and takes again stays, and no page is taken
 /// before it is used.

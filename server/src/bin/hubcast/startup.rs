@@ -1,5 +1,6 @@
 //! From a configuration to a running server, and from a signal to its end.
 
+use crate::allocator;
 use crate::descriptors;
 use crate::effective::Effective;
 use crate::endpoints::{Endpoint, reachable};
@@ -33,7 +34,10 @@ async fn run(config: Config, endpoint: &Endpoint) -> anyhow::Result<()> {
     tracing::info!(address = %bound, max_connections = config.max_connections, "listening");
     let server = Server::bind(config, listener).context("cannot start the server")?;
     announce(bound);
-    server.run(signals.stop()).await.context("the server failed")?;
+    tokio::select! {
+        ended = server.run(signals.stop()) => ended.context("the server failed")?,
+        never = allocator::give_back_while_idle() => match never {},
+    }
     tracing::info!("stopped");
     Ok(())
 }
