@@ -23,6 +23,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
+use tokio::task::yield_now;
 
 /// The connections of one thread, and the service that they talk to.
 pub(crate) struct Worker<S> {
@@ -88,7 +89,26 @@ impl<S: Service> Worker<S> {
     pub(crate) async fn turns(self: Rc<Self>) {
         loop {
             self.core.wake.notified().await;
+            self.gather().await;
             self.turn();
+        }
+    }
+
+    /// Waits a little for more of a stream that fills long turns: whoever publishes one message after another has
+    /// written only some of them when the first is read, and the rest would pay for a write to each receiver again.
+    async fn gather(&self) {
+        let Some(last_turn) = self.core.streaming.get() else { return };
+        let begun = Instant::now();
+        let (mut changed, mut fed) = (begun, self.core.fed.get());
+        loop {
+            yield_now().await;
+            let now = Instant::now();
+            if fed != self.core.fed.get() {
+                (changed, fed) = (now, self.core.fed.get());
+            }
+            if now - changed >= QUIET || now - begun >= last_turn / 20 {
+                return;
+            }
         }
     }
 
@@ -147,6 +167,12 @@ impl<S: Service> Worker<S> {
         }
     }
 
+    /// Whether the turn that ends now was a long one with several messages.
+    fn note_turn(&self, messages: usize, began: Instant) {
+        let took = began.elapsed();
+        self.core.streaming.set((messages > 1 && took >= LONG_TURN).then_some(took));
+    }
+
     /// Counts what was decoded, and takes a turn at once when it is much.
     fn note_fed(&self, bytes: usize) {
         self.core.fed.set(self.core.fed.get() + bytes);
@@ -157,6 +183,7 @@ impl<S: Service> Worker<S> {
 
     /// Lets the service say what follows from what has come, and writes it.
     fn turn(&self) {
+        let (began, messages) = (Instant::now(), self.core.messages.take());
         loop {
             self.core.turn_wanted.set(false);
             self.core.fed.set(0);
@@ -178,6 +205,7 @@ impl<S: Service> Worker<S> {
                 break;
             }
         }
+        self.note_turn(messages, began);
     }
 }
 
@@ -187,6 +215,12 @@ fn key(slot: usize) -> u32 {
 
 /// Bytes read at once.
 const SCRATCH: usize = 64 * 1024;
+
+/// A turn that writes so long is worth waiting for more, a twentieth of it at most.
+const LONG_TURN: Duration = Duration::from_millis(1);
+
+/// When nothing has come for so long, nothing more is on its way.
+const QUIET: Duration = Duration::from_micros(40);
 
 /// Bytes after which a turn does not wait for what else is ready, so that what waits for it stays bounded.
 const FED_BEFORE_TURN: usize = 256 * 1024;

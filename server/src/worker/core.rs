@@ -14,7 +14,7 @@ use std::array;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 /// The connections of one worker, and what there is to do for them; knows no service.
@@ -36,6 +36,10 @@ pub(crate) struct Core {
     pub(super) draining: Cell<bool>,
     /// Bytes decoded since the last turn.
     pub(super) fed: Cell<usize>,
+    /// Messages among them.
+    pub(super) messages: Cell<usize>,
+    /// How long the last turn took, if it was long and several messages had come for it.
+    pub(super) streaming: Cell<Option<Duration>>,
     pub(super) wake: Arc<Notify>,
     /// Told whenever a connection is gone.
     pub(super) vacated: Notify,
@@ -55,6 +59,8 @@ impl Core {
             turn_wanted: Cell::new(false),
             draining: Cell::new(false),
             fed: Cell::new(0),
+            messages: Cell::new(0),
+            streaming: Cell::new(None),
             wake,
             vacated: Notify::new(),
         }
