@@ -167,10 +167,10 @@ impl<S: Service> Worker<S> {
         }
     }
 
-    /// Whether the turn that ends now was a long one with several messages.
-    fn note_turn(&self, messages: usize, began: Instant) {
+    /// Remembers the turn that ends now if it was a long one of a stream.
+    fn note_turn(&self, began: Instant) {
         let took = began.elapsed();
-        self.core.streaming.set((messages > 1 && took >= LONG_TURN).then_some(took));
+        self.core.streaming.set((self.core.joined.take() && took >= LONG_TURN).then_some(took));
     }
 
     /// Counts what was decoded, and takes a turn at once when it is much.
@@ -183,7 +183,7 @@ impl<S: Service> Worker<S> {
 
     /// Lets the service say what follows from what has come, and writes it.
     fn turn(&self) {
-        let (began, messages) = (Instant::now(), self.core.messages.take());
+        let began = Instant::now();
         loop {
             self.core.turn_wanted.set(false);
             self.core.fed.set(0);
@@ -205,7 +205,7 @@ impl<S: Service> Worker<S> {
                 break;
             }
         }
-        self.note_turn(messages, began);
+        self.note_turn(began);
     }
 }
 

@@ -36,9 +36,9 @@ pub(crate) struct Core {
     pub(super) draining: Cell<bool>,
     /// Bytes decoded since the last turn.
     pub(super) fed: Cell<usize>,
-    /// Messages among them.
-    pub(super) messages: Cell<usize>,
-    /// How long the last turn took, if it was long and several messages had come for it.
+    /// Whether somebody got several publications at once in this turn.
+    pub(super) joined: Cell<bool>,
+    /// How long the last turn took, if it was long and somebody got several publications at once in it.
     pub(super) streaming: Cell<Option<Duration>>,
     pub(super) wake: Arc<Notify>,
     /// Told whenever a connection is gone.
@@ -59,7 +59,7 @@ impl Core {
             turn_wanted: Cell::new(false),
             draining: Cell::new(false),
             fed: Cell::new(0),
-            messages: Cell::new(0),
+            joined: Cell::new(false),
             streaming: Cell::new(None),
             wake,
             vacated: Notify::new(),
@@ -105,6 +105,7 @@ impl Core {
     /// Hands publications to connections as their subscriptions want it. Says whether whoever publishes should slow
     /// down.
     pub(super) fn deliver(self: &Rc<Self>, frames: &Frames, to: impl Iterator<Item = Delivery>, now: Instant) -> bool {
+        self.joined.set(self.joined.get() || frames.publications().len() > 1);
         let connections = self.connections.borrow();
         let mut to = to.filter_map(|to| Some((connections.get(to.slot as usize)?, to)));
         let mut pressed = false;

@@ -118,7 +118,6 @@ impl<S: Service> Worker<S> {
                 Incoming::Pong | Incoming::Close(_) => return,
             };
             asked = true;
-            self.core.messages.set(self.core.messages.get() + 1);
             service.message(connection.peer, message, &mut out);
         });
         drop(service);
