@@ -106,7 +106,8 @@ impl PubSub {
 
     /// Lets those go on who have taken what they asked for.
     fn let_go_on(&mut self, now: Instant, out: &Outbound<'_>) {
-        self.held_back.end_turn(&mut self.inputs, |slot| out.is_backlogged(slot), |slot| out.hold(slot, false));
+        let Self { held_back, inputs, pongs, .. } = self;
+        held_back.end_turn(inputs, pongs, |slot| out.is_backlogged(slot), |slot| out.hold(slot, false));
         self.look_again = (!self.held_back.is_empty()).then(|| now + LOOK_AGAIN);
         if !self.inputs.is_empty() {
             out.want_turn();
@@ -166,7 +167,7 @@ impl Service for PubSub {
 
     /// A pong says that everything before the ping has taken effect and was answered.
     fn ping(&mut self, peer: Peer, payload: &[u8], out: &mut Outbound<'_>) {
-        let pong = frame::write(Opcode::Pong, payload);
+        let Some(pong) = self.held_back.admit_pong(peer.slot, frame::write(Opcode::Pong, payload)) else { return };
         match self.inputs.is_empty() && self.pongs.is_empty() {
             true => out.push(peer.slot, &pong),
             false => self.pongs.push((peer.slot, pong)),

@@ -3,6 +3,7 @@
 //! What a session missed does not count against what may wait for it, so the bound is here: while a megabyte of it
 //! waits to be written, who asks for more is neither answered nor read.
 
+use bytes::Bytes;
 use hubcast_hub::Input;
 use hubcast_protocol::request::{Action, Start};
 use std::collections::{HashMap, VecDeque};
@@ -11,22 +12,29 @@ use std::collections::{HashMap, VecDeque};
 /// more than one read brought.
 #[derive(Debug, Default)]
 pub(super) struct HeldBack {
-    by_slot: HashMap<u32, VecDeque<Input>>,
+    by_slot: HashMap<u32, VecDeque<Waiting>>,
     /// How often a connection has asked for the past since the last turn.
     asked: HashMap<u32, usize>,
+}
+
+#[derive(Debug)]
+enum Waiting {
+    Input(Input),
+    /// The answer to a ping that came behind requests.
+    Pong(Bytes),
 }
 
 impl HeldBack {
     /// Gives an input back that may be performed in the next turn; any other waits.
     pub(super) fn admit(&mut self, slot: u32, input: Input, is_backlogged: impl Fn() -> bool) -> Option<Input> {
         if let Some(waiting) = self.by_slot.get_mut(&slot) {
-            waiting.push_back(input);
+            waiting.push_back(Waiting::Input(input));
             return None;
         }
         if asks_for_past(&input) {
             let asked = self.asked.entry(slot).or_default();
             if *asked == IN_A_TURN || is_backlogged() {
-                self.by_slot.insert(slot, VecDeque::from([input]));
+                self.by_slot.insert(slot, VecDeque::from([Waiting::Input(input)]));
                 return None;
             }
             *asked += 1;
@@ -34,11 +42,19 @@ impl HeldBack {
         Some(input)
     }
 
-    /// After a turn: moves what may be performed in the next one to `inputs`, and tells `release` of the connections
-    /// of which nothing waits any more.
+    /// Gives a pong back that may be sent after the next turn; one behind something that waits, waits too.
+    pub(super) fn admit_pong(&mut self, slot: u32, pong: Bytes) -> Option<Bytes> {
+        let Some(waiting) = self.by_slot.get_mut(&slot) else { return Some(pong) };
+        waiting.push_back(Waiting::Pong(pong));
+        None
+    }
+
+    /// After a turn: moves what may be performed in the next one to `inputs`, the pongs between them to `pongs`, and
+    /// tells `release` of the connections of which nothing waits any more.
     pub(super) fn end_turn(
         &mut self,
         inputs: &mut Vec<Input>,
+        pongs: &mut Vec<(u32, Bytes)>,
         is_backlogged: impl Fn(u32) -> bool,
         mut release: impl FnMut(u32),
     ) {
@@ -46,13 +62,17 @@ impl HeldBack {
         self.by_slot.retain(|&slot, waiting| {
             let mut asked = 0;
             while let Some(next) = waiting.front() {
-                if asks_for_past(next) {
+                if next.asks_for_past() {
                     if asked == IN_A_TURN || is_backlogged(slot) {
                         return true;
                     }
                     asked += 1;
                 }
-                inputs.extend(waiting.pop_front());
+                match waiting.pop_front() {
+                    Some(Waiting::Input(input)) => inputs.push(input),
+                    Some(Waiting::Pong(pong)) => pongs.push((slot, pong)),
+                    None => {}
+                }
             }
             release(slot);
             false
@@ -62,11 +82,20 @@ impl HeldBack {
     /// A connection is gone: what it asked beside the past still takes effect.
     pub(super) fn close(&mut self, slot: u32, inputs: &mut Vec<Input>) {
         let waiting = self.by_slot.remove(&slot).into_iter().flatten();
-        inputs.extend(waiting.filter(|input| !asks_for_past(input)));
+        inputs.extend(waiting.filter_map(|waiting| match waiting {
+            Waiting::Input(input) if !asks_for_past(&input) => Some(input),
+            Waiting::Input(_) | Waiting::Pong(_) => None,
+        }));
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.by_slot.is_empty()
+    }
+}
+
+impl Waiting {
+    fn asks_for_past(&self) -> bool {
+        matches!(self, Self::Input(input) if asks_for_past(input))
     }
 }
 
@@ -110,9 +139,9 @@ mod tests {
         assert!(held.admit(2, past(), || false).is_some(), "another connection has taken all");
 
         let (mut inputs, mut released) = (Vec::new(), Vec::new());
-        held.end_turn(&mut inputs, |_| true, |slot| released.push(slot));
+        held.end_turn(&mut inputs, &mut Vec::new(), |_| true, |slot| released.push(slot));
         assert!(inputs.is_empty() && released.is_empty() && !held.is_empty());
-        held.end_turn(&mut inputs, |_| false, |slot| released.push(slot));
+        held.end_turn(&mut inputs, &mut Vec::new(), |_| false, |slot| released.push(slot));
         assert_eq!((inputs.len(), released), (2, vec![1]));
         assert!(held.is_empty());
     }
@@ -125,10 +154,26 @@ mod tests {
         let mut turns = Vec::new();
         while !held.is_empty() {
             let mut inputs = Vec::new();
-            held.end_turn(&mut inputs, |_| false, |_| {});
+            held.end_turn(&mut inputs, &mut Vec::new(), |_| false, |_| {});
             turns.push(inputs.len());
         }
         assert_eq!(turns, [4, 2]);
+    }
+
+    #[test]
+    fn a_pong_waits_behind_what_came_before_its_ping() {
+        let pong = Bytes::from_static(b"pong");
+        let mut held = HeldBack::default();
+        assert_eq!(held.admit_pong(1, pong.clone()), Some(pong.clone()), "nothing waits");
+        assert!(held.admit(1, past(), || true).is_none());
+        assert_eq!(held.admit_pong(1, pong.clone()), None);
+        assert_eq!(held.admit_pong(2, pong.clone()), Some(pong.clone()), "another connection");
+
+        let (mut inputs, mut pongs) = (Vec::new(), Vec::new());
+        held.end_turn(&mut inputs, &mut pongs, |_| true, |_| {});
+        assert!(pongs.is_empty());
+        held.end_turn(&mut inputs, &mut pongs, |_| false, |_| {});
+        assert_eq!((inputs.len(), pongs), (1, vec![(1, pong)]));
     }
 
     #[test]
@@ -136,6 +181,7 @@ mod tests {
         let mut held = HeldBack::default();
         assert!(held.admit(1, past(), || true).is_none());
         assert!(held.admit(1, live(), || true).is_none());
+        assert!(held.admit_pong(1, Bytes::new()).is_none());
         let mut inputs = Vec::new();
         held.close(1, &mut inputs);
         assert!(matches!(&inputs[..], [only] if !asks_for_past(only)), "{inputs:?}");
