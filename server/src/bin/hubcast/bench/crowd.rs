@@ -142,10 +142,11 @@ impl Crowd {
         load.borrow_mut().ended(why);
     }
 
-    /// Writes what is in the outbox when the bell rings, all of it at once.
+    /// Writes what is in the outbox when the bell rings.
     async fn publish(self, load: Rc<RefCell<Load>>, mut connection: Connection, index: usize, bell: Rc<Notify>) {
+        let frame_len = load.borrow().frame_len(index);
         let mut writing = Vec::new();
-        let why = loop {
+        let why = 'ended: loop {
             tokio::select! {
                 heard = connection.read(&self.scratch, |text| load.borrow_mut().unexpected(text)) => match heard {
                     Ok(Heard::Texts) => {}
@@ -155,8 +156,11 @@ impl Crowd {
                 () = bell.notified() => {
                     writing.clear();
                     writing = load.borrow_mut().take_outbox(index, writing);
-                    if let Err(error) = connection.write(&writing).await {
-                        break format!("{error:#}");
+                    // Each message by itself, as client libraries write them: it is for the server to put them together.
+                    for frame in writing.chunks(frame_len) {
+                        if let Err(error) = connection.write(frame).await {
+                            break 'ended format!("{error:#}");
+                        }
                     }
                 }
             }

@@ -108,6 +108,11 @@ impl Load {
         }
     }
 
+    /// Bytes of each frame that a publisher writes.
+    pub(super) fn frame_len(&self, publisher: usize) -> usize {
+        self.publishers[publisher].frame_len()
+    }
+
     /// Takes what is to be written for a publisher, giving `empty` in exchange.
     pub(super) fn take_outbox(&mut self, publisher: usize, empty: Vec<u8>) -> Vec<u8> {
         self.publishers[publisher].take_outbox(empty)

@@ -34,6 +34,11 @@ impl Publisher {
         Self { index, frame, stamp_at, next: 0, awaited, outbox: Vec::new(), bell: Rc::default() }
     }
 
+    /// Bytes of each frame in the outbox.
+    pub(super) fn frame_len(&self) -> usize {
+        self.frame.len()
+    }
+
     /// Takes what is in the outbox, giving `empty` in exchange.
     pub(super) fn take_outbox(&mut self, empty: Vec<u8>) -> Vec<u8> {
         mem::replace(&mut self.outbox, empty)
