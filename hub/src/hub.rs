@@ -6,7 +6,7 @@ mod presence;
 mod requests;
 mod subscribing;
 
-use crate::engine::{Ask, Engine, Memory, Notice, Question, Reply, Saved, Ticket};
+use crate::engine::{Ask, Engine, Memory, Question, Reply, Saved, Ticket};
 use crate::patterns::Patterns;
 use crate::rate::{Bucket, Verdict};
 use crate::roster::{Place, Rosters, index};
@@ -15,9 +15,11 @@ use crate::sparse::{release_map, release_slab};
 use crate::{Effect, Effects, Input, SessionId, Settings};
 use departures::Departures;
 use hubcast_protocol::event::{Closing, Limits, Refusal, Welcome};
+use hubcast_protocol::request::{Action, Publish};
 use hubcast_protocol::{ClientId, CloseCode, ErrorCode, Event, Fault, Refused, Request, Topic};
 use requests::Pending;
 use std::collections::HashMap;
+use std::mem;
 use std::time::Instant;
 
 /// Everything subscribers share: feed it with [`Hub::handle`], carry out the [`Effects`].
@@ -84,7 +86,8 @@ impl<E: Engine> Hub<E> {
     /// Takes one input and pushes what it causes.
     ///
     /// # Panics
-    /// When a session connects under a name that is connected.
+    /// When a session connects under a name or a client id that is connected, and when an engine gives an answer of
+    /// another kind than it was asked for.
     pub fn handle(&mut self, now: Instant, input: Input, effects: &mut Effects) {
         match input {
             Input::Connect { session, client, identity } => {
@@ -178,13 +181,14 @@ impl<E: Engine> Hub<E> {
         release_map(&mut self.by_id);
         release_map(&mut self.by_client);
         release_slab(&mut self.rosters.sessions);
-        if let Some(waiting) = &session.waiting
+        for topic in present {
+            self.tell_gone(now, topic, &session, lost, effects);
+        }
+        if let Some(waiting) = session.waiting
             && let Some(pending) = self.pending.get_mut(&waiting.ticket)
         {
             pending.session = None;
-        }
-        for topic in present {
-            self.tell_gone(now, topic, &session, lost, effects);
+            pending.left_behind = waiting.requests.into_iter().filter_map(publication).collect();
         }
     }
 
@@ -194,7 +198,7 @@ impl<E: Engine> Hub<E> {
             Some(Place::Topic(topic)) => {
                 self.topics.remove(&topic);
                 release_map(&mut self.topics);
-                self.engine.tell(now, Notice::Unused(&topic));
+                self.tell_unused(now, &topic);
             }
             Some(Place::Pattern(node)) => self.patterns.remove(node),
             Some(Place::Presence(topic)) => {
@@ -235,10 +239,11 @@ impl<E: Engine> Hub<E> {
 
     /// Goes on where a question was left open, then with what waited behind it.
     fn take_reply(&mut self, now: Instant, reply: Reply, effects: &mut Effects) {
-        let Some(pending) = self.pending.remove(&reply.ticket) else { return };
-        let session = pending.session;
+        let Some(mut pending) = self.pending.remove(&reply.ticket) else { return };
+        let (session, left_behind) = (pending.session, mem::take(&mut pending.left_behind));
         let waiting = session.and_then(|session| self.rosters.sessions[session as usize].waiting.take());
         self.settle(now, pending, reply.answer, effects);
+        self.publish_left_behind(now, left_behind, effects);
         let (Some(session), Some(mut waiting)) = (session, waiting) else { return };
         while let Some(request) = waiting.requests.pop_front() {
             self.perform(now, session, request, effects);
@@ -268,6 +273,14 @@ impl<E: Engine> Hub<E> {
     fn refuse(&self, session: u32, refused: Refused, effects: &mut Effects) {
         let refusal = Refusal::new(refused.id, refused.fault);
         effects.send(self.rosters.sessions[session as usize].id, Event::Error(refusal));
+    }
+}
+
+/// What takes effect also when its session is gone.
+fn publication(request: Result<Request, Refused>) -> Option<Publish> {
+    match request.ok()?.action {
+        Action::Publish(publish) => Some(publish),
+        _ => None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! The patterns in use, as a trie of their tokens.
 
 use crate::roster::index;
+use crate::sparse::release_map;
 use hubcast_protocol::{Pattern, Token, Topic};
 use slab::Slab;
 use std::collections::HashMap;
@@ -133,6 +134,7 @@ impl Node {
             self.rest = None;
         } else {
             self.literals.remove(token);
+            release_map(&mut self.literals);
         }
     }
 }

@@ -79,7 +79,7 @@ impl Rosters {
         Some(self.vacate(session, seat))
     }
 
-    /// Lists every member of these rosters once, except one session.
+    /// Lists every member of these rosters once, as it is in the first that it is in, except one session.
     pub(crate) fn list(&mut self, rosters: &[u32], except: Option<u32>, list: &mut Vec<Receiver>) {
         if let [only] = rosters {
             let members = &self.rosters[*only as usize].members;

@@ -1,7 +1,7 @@
 //! What the hub knows of one peer.
 
 use crate::{Identity, SessionId, engine::Ticket, rate::Bucket};
-use hubcast_protocol::{ClientId, Refused, Request};
+use hubcast_protocol::{ClientId, Refused, Request, Slow};
 use std::collections::VecDeque;
 
 /// One peer: who it is and what it listens to.
@@ -14,8 +14,8 @@ pub(crate) struct Session {
     pub(crate) watching: u32,
     /// Its entries in rosters; each knows its place there, and the roster knows its place here.
     pub(crate) subscriptions: Vec<Seat>,
-    /// Whether it hears its own private topic.
-    pub(crate) hears_direct: bool,
+    /// What it wants when it cannot keep up with its own private topic, unless it does not hear that.
+    pub(crate) direct: Option<Slow>,
     /// The last delivery that listed it, so that no delivery lists it twice.
     pub(crate) listed_in: u64,
     /// Whether it is being closed because it asked too often.
@@ -54,7 +54,7 @@ impl Session {
             identity,
             watching: 0,
             subscriptions: Vec::new(),
-            hears_direct: true,
+            direct: Some(Slow::Disconnect),
             listed_in: 0,
             cut: false,
             bucket: bucket.map(Box::new),

@@ -2,6 +2,7 @@
 
 use crate::Rules;
 use std::borrow::Cow;
+use std::hash::{BuildHasher, Hasher, RandomState};
 
 /// What a hub needs to know to greet and to refuse.
 #[derive(Clone, Debug)]
@@ -16,9 +17,11 @@ pub struct Settings {
     pub limits: Limits,
     /// What topics keep.
     pub rules: Rules,
-    /// Bytes that all histories of the embedded engine may take; what has gone unused longest goes first.
+    /// Bytes that all publications kept by the embedded engine may take, and the histories that nobody is subscribed to
+    /// by name; what has gone unused longest goes first.
     pub history_max_bytes: usize,
-    /// Makes the epochs of this hub's histories its own: random, and new for every process.
+    /// Makes the epochs of this hub's histories its own: random, and new for every hub. With that of another hub a client
+    /// of the one would be told by the other that it has missed nothing.
     pub seed: u64,
 }
 
@@ -43,7 +46,8 @@ impl Default for Settings {
             limits: Limits::default(),
             rules: Rules::default(),
             history_max_bytes: 64 * 1024 * 1024,
-            seed: 0,
+            // The standard library's only source of random numbers.
+            seed: RandomState::new().build_hasher().finish(),
         }
     }
 }

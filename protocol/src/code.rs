@@ -39,6 +39,9 @@ pub enum ErrorCode {
     Unavailable,
     /// A fault of the server.
     Internal,
+    /// A code that came after this version.
+    #[serde(other)]
+    Unknown,
 }
 
 impl ErrorCode {

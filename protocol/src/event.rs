@@ -174,7 +174,7 @@ pub struct Presence {
     pub topic: Topic,
     /// How many there are.
     pub count: u64,
-    /// Those there are.
+    /// Some of them: at most 1,000.
     pub clients: Vec<Present>,
 }
 
@@ -239,6 +239,9 @@ pub enum GapReason {
     SlowConsumer,
     /// Its position is not in the history.
     NotRecoverable,
+    /// A reason that came after this version.
+    #[serde(other)]
+    Unknown,
 }
 
 /// The answer to `ping`.

@@ -33,7 +33,7 @@ impl Payload {
         if text.bytes().any(|byte| depth.after(byte) > Self::MAX_DEPTH) {
             return Err(InvalidPayload::TooDeep);
         }
-        if text.contains("\\u") && serde_json::from_str::<serde_json::Value>(text).is_err() {
+        if has_half_surrogate(text) {
             return Err(InvalidPayload::HalfSurrogate);
         }
         Ok(Self::Json(json.to_owned()))
@@ -102,6 +102,28 @@ pub enum InvalidPayload {
     HalfSurrogate,
 }
 
+/// Whether valid JSON holds an escaped half of a surrogate pair (RFC 8259 section 8.2) without the other half.
+fn has_half_surrogate(json: &str) -> bool {
+    let mut rest = json;
+    // A lead that the next escape has to complete.
+    let mut is_led = false;
+    while let Some(at) = rest.find('\\') {
+        if is_led && at > 0 {
+            return true;
+        }
+        let escape = &rest[at + 1..];
+        let unit = escape.strip_prefix('u').and_then(|digits| u16::from_str_radix(digits.get(..4)?, 16).ok());
+        let is_trail = matches!(unit, Some(0xDC00..=0xDFFF));
+        if is_trail != is_led {
+            return true;
+        }
+        is_led = matches!(unit, Some(0xD800..=0xDBFF));
+        // What is escaped may be a backslash. It is a character of one byte in valid JSON.
+        rest = &escape[if unit.is_some() { 5 } else { 1 }..];
+    }
+    is_led
+}
+
 /// Counts how many brackets are open while valid JSON goes by.
 #[derive(Default)]
 struct Depth {
@@ -143,7 +165,13 @@ mod tests {
     fn half_a_surrogate_pair_is_replaced_in_a_string_and_refused_inside_a_value() {
         assert_eq!(read(r#""a\ud800b""#).unwrap().as_plain(), "a\u{fffd}b");
         assert_eq!(read(r#"["\ud83d\ude00"]"#).unwrap().as_plain(), r#"["\ud83d\ude00"]"#);
-        assert_eq!(read(r#"["\ud800"]"#), Err(InvalidPayload::HalfSurrogate));
+        for half in [r#"["\ud800"]"#, r#"["\udc00"]"#, r#"["\ud800-\udc00"]"#, r#"["\ud800\n"]"#, r#"["\ud800\ud800"]"#]
+        {
+            assert_eq!(read(half), Err(InvalidPayload::HalfSurrogate), "{half}");
+        }
+        for whole in [r#"["\\ud800"]"#, r#"["\u0041",1e999]"#, r#"["\\\ud83d\ude00\\"]"#] {
+            assert!(read(whole).is_ok(), "{whole}");
+        }
     }
 
     #[test]

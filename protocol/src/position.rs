@@ -27,6 +27,9 @@ impl Epoch {
     /// The longest text, in bytes.
     pub const MAX_LEN: usize = 15;
 
+    /// The epoch of no history.
+    pub(crate) const OF_NONE: Self = Self { len: 0, text: [0; Self::MAX_LEN] };
+
     /// Writes a random number as an epoch: base 62, at most eleven characters.
     pub fn from_random(mut number: u64) -> Self {
         let mut epoch = Self { len: 0, text: [0; Self::MAX_LEN] };

@@ -2,8 +2,10 @@
 
 use crate::fields::{Fields, Name, NotAnObject, WrongType, lossy_string};
 use crate::request::{Action, MAX_KEY, Publish, ReadHistory, Refused, Request, Slow, Start, Subscribe, Target};
-use crate::{Dialect, ErrorCode, Fault, Payload, Position, RequestId, Topic};
+use crate::{Dialect, Epoch, ErrorCode, Fault, Payload, Position, RequestId, Topic};
+use serde::Deserialize;
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 /// Reads one frame of a client that speaks `dialect`.
 pub(crate) fn read(dialect: Dialect, text: &str) -> Result<Request, Refused> {
@@ -56,14 +58,16 @@ impl Reader<'_> {
             Some(value) => Payload::from_json(value).map_err(|fault| invalid(fault.to_string()))?,
             None => Payload::from(""),
         };
-        let key = self.option(Name::Key, "a string up to 256 bytes", |json| {
-            lossy_string(json).filter(|key| key.len() <= MAX_KEY).map(|key| key.into())
-        })?;
+        let key = self.option(Name::Key, KEY, lossy_string)?;
+        if key.as_ref().is_some_and(|key| key.len() > MAX_KEY) {
+            // To leave it out would let what is sent again take effect again.
+            return Err(WrongType(Name::Key, KEY).into());
+        }
         Ok(Publish {
             topic: self.topic()?,
             payload,
             echo: self.option(Name::Echo, BOOLEAN, json)?.unwrap_or(true),
-            key,
+            key: key.map(Into::into),
         })
     }
 
@@ -79,10 +83,8 @@ impl Reader<'_> {
 
     fn start(&self, target: &Target) -> Result<Start, Fault> {
         let recovered = match target {
-            Target::Topic(_) => self.option(Name::Recover, POSITION, json)?.map(Start::After),
-            Target::Pattern(_) => {
-                self.option(Name::Recover, "an object of topics with their positions", json)?.map(Start::AfterEach)
-            }
+            Target::Topic(_) => self.option(Name::Recover, POSITION, position)?.map(Start::After),
+            Target::Pattern(_) => self.option(Name::Recover, POSITIONS, positions)?.map(Start::AfterEach),
         };
         let last = self.option(Name::Last, WHOLE, whole)?.filter(|count| *count > 0).map(Start::Last);
         Ok(recovered.or(last).unwrap_or_default())
@@ -92,7 +94,7 @@ impl Reader<'_> {
         self.typed_only(ErrorCode::NoHistory)?;
         Ok(ReadHistory {
             topic: self.topic()?,
-            since: self.option(Name::Since, POSITION, json::<Position>)?,
+            since: self.option(Name::Since, POSITION, position)?,
             limit: self.option(Name::Limit, WHOLE, whole)?,
         })
     }
@@ -136,11 +138,11 @@ impl Reader<'_> {
     }
 
     /// A field that came after the original: where it does not fit, a plain client meant something else by it.
-    fn option<T>(
-        &self,
+    fn option<'a, T>(
+        &'a self,
         name: Name,
         expected: &'static str,
-        read: impl FnOnce(&str) -> Option<T>,
+        read: impl FnOnce(&'a str) -> Option<T>,
     ) -> Result<Option<T>, Fault> {
         let Some(value) = self.fields.get(name) else { return Ok(None) };
         match (read(value.get()), self.dialect) {
@@ -173,6 +175,29 @@ fn json<T: serde::de::DeserializeOwned>(json: &str) -> Option<T> {
     serde_json::from_str(json).ok()
 }
 
+/// A position as a client names it. An epoch that none of ours can be is no mistake: its history is gone.
+#[derive(Deserialize)]
+struct Named<'a> {
+    #[serde(borrow)]
+    epoch: Cow<'a, str>,
+    offset: u64,
+}
+
+impl From<Named<'_>> for Position {
+    fn from(named: Named<'_>) -> Self {
+        Self { epoch: named.epoch.parse().unwrap_or(Epoch::OF_NONE), offset: named.offset }
+    }
+}
+
+fn position(json: &str) -> Option<Position> {
+    serde_json::from_str::<Named<'_>>(json).ok().map(Position::from)
+}
+
+fn positions(json: &str) -> Option<BTreeMap<Topic, Position>> {
+    let named: BTreeMap<Topic, Named<'_>> = serde_json::from_str(json).ok()?;
+    Some(named.into_iter().map(|(topic, named)| (topic, named.into())).collect())
+}
+
 fn whole(json: &str) -> Option<u32> {
     let number: u64 = serde_json::from_str(json).ok()?;
     Some(u32::try_from(number).unwrap_or(u32::MAX))
@@ -189,4 +214,6 @@ fn slow(json: &str) -> Option<Slow> {
 
 const BOOLEAN: &str = "true or false";
 const WHOLE: &str = "a whole number";
+const KEY: &str = "a string up to 256 bytes";
 const POSITION: &str = "an object with epoch and offset";
+const POSITIONS: &str = "an object of topics with their positions";

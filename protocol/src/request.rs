@@ -97,7 +97,7 @@ pub struct ReadHistory {
     pub topic: Topic,
     /// Forward from this position; without it the last ones, oldest first.
     pub since: Option<Position>,
-    /// At most so many publications; without it as many as the server gives at once.
+    /// At most so many publications; more than 1,000, or none, is 1,000.
     pub limit: Option<u32>,
 }
 

@@ -108,6 +108,7 @@ impl Progress {
         let reason = match gap.reason {
             event::GapReason::SlowConsumer => GapReason::SlowConnection,
             event::GapReason::NotRecoverable => GapReason::NotRecoverable,
+            event::GapReason::Unknown => GapReason::Missing,
         };
         let topic = Some(gap.topic.clone());
         let last = self.position(&gap.topic);

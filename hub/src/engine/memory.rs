@@ -77,9 +77,10 @@ impl Memory {
         };
         let history = self.histories.get_mut(id);
         history.touch(now, heard);
-        let publication = Publication::new(topic, payload, Some(history.next_position()));
+        // The history's own topic: its publications share one text.
+        let publication = Publication::new(history.topic().clone(), payload, Some(history.next_position()));
         history.push(now, publication.clone());
-        self.settle(now, id);
+        self.account(now, id);
         Answer::Published(publication)
     }
 
@@ -98,7 +99,9 @@ impl Memory {
                         let history = self.trimmed(now, id);
                         // Whoever is told a position may have to resume from it soon.
                         history.touch(now, true);
-                        (history.since(after), history.position())
+                        let found = (history.since(after), history.position());
+                        self.account(now, id);
+                        found
                     });
                     match found {
                         Some((Some(missed), _)) => opened.missed.extend(missed),
@@ -132,14 +135,14 @@ impl Memory {
                 None => Opened { position, ..lost },
             },
         };
-        self.settle(now, id);
+        self.account(now, id);
         opened
     }
 
     fn read(&mut self, now: Instant, read: &ReadHistory) -> Answer {
         let Some(&id) = self.by_topic.get(&read.topic) else {
             let reason = match self.rules.of(&read.topic).history {
-                Some(_) => "nobody listens to this topic, so it has no history yet",
+                Some(_) => "nothing of this topic is kept now",
                 None => "this topic keeps no history",
             };
             return Answer::Failed(Fault::new(ErrorCode::NoHistory, reason));
@@ -151,6 +154,7 @@ impl Memory {
             Some(since) if since.epoch == position.epoch => history.from(since, limit),
             _ => history.last(limit),
         };
+        self.account(now, id);
         Answer::Excerpt(Excerpt { position, publications })
     }
 
@@ -168,13 +172,15 @@ impl Memory {
     }
 
     /// After a history was used: accounts for it, keeps all of them within bounds, and plans its next look-over.
-    fn settle(&mut self, now: Instant, id: u32) {
+    fn account(&mut self, now: Instant, id: u32) {
         self.histories.used(id);
         while self.histories.bytes() > self.most_bytes {
             let Some(oldest) = self.histories.least_recently_used() else { break };
-            if self.histories.get(oldest).in_use {
-                self.histories.get_mut(oldest).drop_oldest();
-                self.histories.account(oldest);
+            let history = self.histories.get_mut(oldest);
+            // Where somebody listens, or a position is just being told, only publications go, and the epoch stays.
+            if history.in_use || (oldest == id && !history.is_empty()) {
+                history.drop_oldest();
+                self.histories.count(oldest);
             } else {
                 self.forget(oldest);
             }
@@ -216,12 +222,12 @@ impl Engine for Memory {
             Notice::Unused(topic) => {
                 if let Some(&id) = self.by_topic.get(topic) {
                     self.histories.get_mut(id).release(now);
-                    self.settle(now, id);
+                    self.account(now, id);
                 }
             }
             Notice::Delivered { topic, key, outcome } => {
                 let window = self.rules.of(topic).key_window;
-                self.keys.remember(now, topic.clone(), key.into(), outcome, window);
+                self.keys.remember(now, topic.clone(), key, outcome, window);
             }
         }
     }
@@ -242,7 +248,7 @@ impl Engine for Memory {
             if self.trimmed(now, id).is_over(now, is_heard) {
                 self.forget(id);
             } else {
-                self.histories.account(id);
+                self.histories.count(id);
                 self.plan(now, id);
             }
         }
@@ -258,12 +264,6 @@ impl EpochSource {
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         Epoch::from_random(mixed ^ (mixed >> 31))
-    }
-}
-
-impl Default for Memory {
-    fn default() -> Self {
-        Self::new(Rules::default(), 64 * 1024 * 1024, 0)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::Hub;
 use crate::{Effects, Publication, Receiver, engine::Engine};
-use hubcast_protocol::{Owner, Slow, Topic};
+use hubcast_protocol::{Owner, Topic};
 
 impl<E: Engine> Hub<E> {
     /// Delivers a publication to everyone who listens, once each, except one session; says how many they are.
@@ -15,9 +15,7 @@ impl<E: Engine> Hub<E> {
             Some(Owner::Client(client)) => {
                 let owner = self.by_client.get(&client).filter(|&&owner| Some(owner) != except);
                 let owner = owner.map(|&owner| &self.rosters.sessions[owner as usize]);
-                let listening = owner
-                    .filter(|owner| owner.hears_direct)
-                    .map(|owner| Receiver { session: owner.id, slow: Slow::Disconnect });
+                let listening = owner.and_then(|owner| Some(Receiver { session: owner.id, slow: owner.direct? }));
                 effects.deliver(publication, |receivers| receivers.extend(listening))
             }
             Some(Owner::User(_) | Owner::Nobody) => 0,
@@ -40,6 +38,7 @@ impl<E: Engine> Hub<E> {
     /// Finds the rosters that a publication to an open topic reaches.
     fn reach(&mut self, topic: &Topic) {
         self.reached.clear();
+        // The topic's own roster first: whoever is in several is listed as he is in the first.
         self.reached.extend(self.topics.get(topic));
         if !self.patterns.is_empty() {
             self.patterns.matching(topic, &mut self.reached);

@@ -1,6 +1,7 @@
 //! Members whose connection was lost and whose leave is not told yet.
 
 use crate::Identity;
+use crate::sparse::release_map;
 use hubcast_protocol::{ClientId, Topic};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Instant;
@@ -40,7 +41,9 @@ impl Departures {
         self.by_topic.is_empty() && self.due.is_empty()
     }
 
-    pub(super) fn insert(&mut self, topic: Topic, departure: Departure) {
+    /// Adds one who may be back. Where there are too many gives the one whose time would be over first, to be told
+    /// now.
+    pub(super) fn insert(&mut self, topic: Topic, departure: Departure) -> Option<(Topic, Departure)> {
         self.last += 1;
         let number = self.last;
         self.due.insert((departure.until, number), topic.clone());
@@ -49,6 +52,7 @@ impl Departures {
             departing.by_user.entry(identity.user.clone()).or_default().push_back(number);
         }
         departing.all.insert(number, departure);
+        if self.due.len() > MOST { self.take_first() } else { None }
     }
 
     /// Forgets the oldest departure of this user; says whether there was one.
@@ -65,10 +69,8 @@ impl Departures {
 
     /// Takes one departure whose time is over.
     pub(super) fn take_overdue(&mut self, now: Instant) -> Option<(Topic, Departure)> {
-        let due = self.due.first_entry().filter(|due| due.key().0 <= now)?;
-        let ((_, number), topic) = due.remove_entry();
-        let departure = self.take(&topic, number)?;
-        Some((topic, departure))
+        self.next().filter(|at| *at <= now)?;
+        self.take_first()
     }
 
     /// How many may be back in a topic.
@@ -81,20 +83,57 @@ impl Departures {
         self.by_topic.get(topic).into_iter().flat_map(|departing| departing.all.values())
     }
 
+    fn take_first(&mut self) -> Option<(Topic, Departure)> {
+        let ((_, number), topic) = self.due.pop_first()?;
+        let departure = self.take(&topic, number)?;
+        Some((topic, departure))
+    }
+
     fn take(&mut self, topic: &Topic, number: u64) -> Option<Departure> {
         let departing = self.by_topic.get_mut(topic)?;
         let departure = departing.all.remove(&number)?;
         if let Some(user) = departure.identity.as_ref().map(|identity| &identity.user)
             && let Some(theirs) = departing.by_user.get_mut(user)
         {
-            theirs.retain(|other| *other != number);
+            if let Ok(place) = theirs.binary_search(&number) {
+                theirs.remove(place);
+            }
             if theirs.is_empty() {
                 departing.by_user.remove(user);
             }
         }
         if departing.all.is_empty() {
             self.by_topic.remove(topic);
+            release_map(&mut self.by_topic);
         }
         Some(departure)
+    }
+}
+
+/// How many may be back at once, in all topics together: some 50 MB of them.
+const MOST: usize = 65_536;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn lost(until: Instant, number: u32) -> Departure {
+        let identity = Identity { user: "ada".into(), info: None };
+        let client = ClientId::from_random(u128::from(number).to_be_bytes());
+        Departure { until, client, identity: Some(Box::new(identity)) }
+    }
+
+    #[test]
+    fn where_too_many_may_be_back_the_first_is_given_up() {
+        let (mut departures, now, topic) = (Departures::default(), Instant::now(), Topic::from("t"));
+        for number in 0..=65_536 {
+            let until = now + Duration::from_millis(number.into());
+            let given_up = departures.insert(topic.clone(), lost(until, number));
+            assert_eq!(given_up.map(|(_, departure)| departure.until), (number == 65_536).then_some(now));
+        }
+        assert_eq!(departures.count(&topic), MOST);
+        while departures.take_overdue(now + Duration::from_secs(66)).is_some() {}
+        assert!(departures.is_empty());
     }
 }

@@ -85,7 +85,7 @@ impl<E: Engine> Hub<E> {
         if self.presence_rule(topic).is_some() {
             let peer = &self.rosters.sessions[session as usize];
             let event = Event::Leave(member(topic, peer.client, peer.identity.as_deref()));
-            self.tell_watchers(topic, Some(session), event, effects);
+            self.tell_watchers(topic, None, event, effects);
         }
     }
 
@@ -95,21 +95,23 @@ impl<E: Engine> Hub<E> {
         match grace {
             Some(grace) => {
                 let departure = Departure { until: now + grace, client: gone.client, identity: gone.identity.clone() };
-                self.departures.insert(topic, departure);
+                if let Some((topic, given_up)) = self.departures.insert(topic, departure) {
+                    self.tell_leave(&topic, given_up.client, given_up.identity.as_deref(), effects);
+                }
             }
-            None => {
-                let event = Event::Leave(member(&topic, gone.client, gone.identity.as_deref()));
-                self.tell_watchers(&topic, None, event, effects);
-            }
+            None => self.tell_leave(&topic, gone.client, gone.identity.as_deref(), effects),
         }
     }
 
     /// Tells of those who were lost and have not come back in time.
     pub(super) fn tell_departures(&mut self, now: Instant, effects: &mut Effects) {
         while let Some((topic, departure)) = self.departures.take_overdue(now) {
-            let event = Event::Leave(member(&topic, departure.client, departure.identity.as_deref()));
-            self.tell_watchers(&topic, None, event, effects);
+            self.tell_leave(&topic, departure.client, departure.identity.as_deref(), effects);
         }
+    }
+
+    fn tell_leave(&mut self, topic: &Topic, client: ClientId, identity: Option<&Identity>, effects: &mut Effects) {
+        self.tell_watchers(topic, None, Event::Leave(member(topic, client, identity)), effects);
     }
 
     fn tell_watchers(&mut self, topic: &Topic, except: Option<u32>, event: Event, effects: &mut Effects) {

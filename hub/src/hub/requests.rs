@@ -2,11 +2,12 @@
 
 use super::Hub;
 use super::subscribing::Wish;
-use crate::engine::{Answer, Engine, Excerpt, Notice, Outcome, Question};
+use crate::engine::{Answer, Engine, Excerpt, Notice, Outcome, Question, Ticket};
 use crate::{Effects, SessionId};
 use hubcast_protocol::event::{Entry, History, Pong, Published};
 use hubcast_protocol::request::{Action, Publish, ReadHistory};
 use hubcast_protocol::{ErrorCode, Event, Fault, Owner, Refused, Request, RequestId, Topic};
+use std::collections::VecDeque;
 use std::time::Instant;
 
 /// What is left to do when the engine has answered.
@@ -16,6 +17,14 @@ pub(super) struct Pending {
     pub(super) session: Option<u32>,
     pub(super) id: Option<RequestId>,
     pub(super) then: Then,
+    /// What a session that is gone sent behind it and is still to be published.
+    pub(super) left_behind: VecDeque<Publish>,
+}
+
+impl Pending {
+    pub(super) fn new(session: Option<u32>, id: Option<RequestId>, then: Then) -> Self {
+        Self { session, id, then, left_behind: VecDeque::new() }
+    }
 }
 
 #[derive(Debug)]
@@ -23,6 +32,13 @@ pub(super) enum Then {
     Deliver { topic: Topic, key: Option<Box<str>>, echo: bool },
     Subscribe(Wish),
     TellHistory(Topic),
+}
+
+impl Then {
+    /// Whether somebody is to listen to this topic by its name.
+    pub(super) fn opens(&self, topic: &Topic) -> bool {
+        matches!(self, Self::Subscribe(wish) if wish.is_for(topic))
+    }
 }
 
 impl<E: Engine> Hub<E> {
@@ -40,7 +56,7 @@ impl<E: Engine> Hub<E> {
         };
         let fault = match action {
             Action::Publish(publish) => match self.may_publish(&publish) {
-                Ok(()) => return self.publish(now, session, id, publish, effects),
+                Ok(()) => return self.publish(now, Some(session), id, publish, effects),
                 Err(fault) => fault,
             },
             Action::Subscribe(subscribe) => match self.may_subscribe(session, &subscribe.target) {
@@ -71,7 +87,7 @@ impl<E: Engine> Hub<E> {
 
     /// Goes on with a request after the engine's answer.
     pub(super) fn settle(&mut self, now: Instant, pending: Pending, answer: Answer, effects: &mut Effects) {
-        let Pending { session, id, then } = pending;
+        let Pending { session, id, then, .. } = pending;
         match (then, answer) {
             (Then::Deliver { topic, key, echo }, Answer::Published(publication)) => {
                 let except = if echo { None } else { session };
@@ -94,7 +110,10 @@ impl<E: Engine> Hub<E> {
                     effects.send(self.id(session), Event::History(history(id, topic, &excerpt)));
                 }
             }
-            (_, Answer::Failed(fault)) => {
+            (then, Answer::Failed(fault)) => {
+                if let Then::Subscribe(wish) = then {
+                    self.give_up(now, &wish);
+                }
                 if let Some(session) = session {
                     self.refuse(session, Refused { id, fault }, effects);
                 }
@@ -107,12 +126,32 @@ impl<E: Engine> Hub<E> {
         self.check_topic(&publish.topic)
     }
 
-    fn publish(&mut self, now: Instant, session: u32, id: Option<RequestId>, publish: Publish, effects: &mut Effects) {
+    fn publish(
+        &mut self,
+        now: Instant,
+        session: Option<u32>,
+        id: Option<RequestId>,
+        publish: Publish,
+        effects: &mut Effects,
+    ) {
         let Publish { topic, payload, echo, key } = publish;
         let heard = self.is_heard(&topic);
         let then = Then::Deliver { topic: topic.clone(), key: key.clone(), echo };
-        let pending = Pending { session: Some(session), id, then };
+        let pending = Pending::new(session, id, then);
         self.consult(now, pending, Question::Publish { topic, payload, key, heard }, effects);
+    }
+
+    /// Publishes what a session sent that is gone, one after another.
+    pub(super) fn publish_left_behind(&mut self, now: Instant, mut left: VecDeque<Publish>, effects: &mut Effects) {
+        while let Some(publish) = left.pop_front() {
+            if self.may_publish(&publish).is_ok() {
+                self.publish(now, None, None, publish, effects);
+                if let Some(pending) = self.pending.get_mut(&Ticket(self.last_ticket)) {
+                    pending.left_behind = left;
+                    return;
+                }
+            }
+        }
     }
 
     fn tell_published(
@@ -141,11 +180,12 @@ impl<E: Engine> Hub<E> {
         now: Instant,
         session: u32,
         id: Option<RequestId>,
-        read: ReadHistory,
+        mut read: ReadHistory,
         effects: &mut Effects,
     ) {
+        read.limit = Some(read.limit.unwrap_or(u32::MAX).min(MOST_READ));
         let then = Then::TellHistory(read.topic.clone());
-        self.consult(now, Pending { session: Some(session), id, then }, Question::Read(read), effects);
+        self.consult(now, Pending::new(Some(session), id, then), Question::Read(read), effects);
     }
 
     pub(super) fn check_owner(&self, session: u32, topic: &Topic) -> Result<(), Fault> {
@@ -173,9 +213,12 @@ pub(super) fn too_long(code: ErrorCode, what: &str, most: usize) -> Fault {
 }
 
 fn history(id: RequestId, topic: Topic, excerpt: &Excerpt) -> History {
-    let first = excerpt.publications.iter().filter_map(|publication| {
+    let entries = excerpt.publications.iter().filter_map(|publication| {
         let offset = publication.position()?.offset;
         Some(Entry { offset, payload: publication.payload().clone() })
     });
-    History { id, topic, epoch: excerpt.position.epoch, offset: excerpt.position.offset, messages: first.collect() }
+    History { id, topic, epoch: excerpt.position.epoch, offset: excerpt.position.offset, messages: entries.collect() }
 }
+
+/// Publications that one answer to `history` holds.
+const MOST_READ: u32 = 1000;

@@ -7,7 +7,7 @@ use crate::roster::Place;
 use crate::{Effect, Effects};
 use hubcast_protocol::event::{Gap, GapReason, Subscribed, Unsubscribed};
 use hubcast_protocol::request::{Start, Subscribe, Target};
-use hubcast_protocol::{ErrorCode, Event, Fault, Owner, RequestId, Slow};
+use hubcast_protocol::{ErrorCode, Event, Fault, Owner, RequestId, Slow, Topic};
 use std::time::Instant;
 
 /// What a subscription is to be once the engine has said where it stands.
@@ -18,6 +18,13 @@ pub(super) struct Wish {
     presence: bool,
     /// Whether the answer says how much of the past follows.
     wants_past: bool,
+}
+
+impl Wish {
+    /// Whether it is for this topic.
+    pub(super) fn is_for(&self, topic: &Topic) -> bool {
+        matches!(&self.target, Target::Topic(wanted) if wanted == topic)
+    }
 }
 
 impl<E: Engine> Hub<E> {
@@ -55,10 +62,8 @@ impl<E: Engine> Hub<E> {
         effects: &mut Effects,
     ) {
         let Subscribe { target, start, presence, slow } = subscribe;
-        // Who listens already has missed nothing, and would get twice what is replayed.
-        let start = if self.is_subscribed(session, &target) { Start::Live } else { start };
         let wish = Wish { target: target.clone(), slow, presence, wants_past: start != Start::Live };
-        let pending = Pending { session: Some(session), id, then: Then::Subscribe(wish) };
+        let pending = Pending::new(Some(session), id, Then::Subscribe(wish));
         self.consult(now, pending, Question::Open { target, start }, effects);
     }
 
@@ -73,7 +78,7 @@ impl<E: Engine> Hub<E> {
         effects: &mut Effects,
     ) {
         let Wish { target, slow, presence, wants_past } = wish;
-        let joined = match self.open_roster(session, &target) {
+        let joined = match self.open_roster(session, &target, slow) {
             Some(roster) if !self.rosters.update(roster, session, slow) => {
                 self.rosters.join(roster, session, slow);
                 true
@@ -110,20 +115,29 @@ impl<E: Engine> Hub<E> {
         }
     }
 
-    /// A session has gone before it could go live: the engine took its topic for used.
+    /// A subscription does not come about: the engine took its topic for used.
     pub(super) fn give_up(&mut self, now: Instant, wish: &Wish) {
         if let Target::Topic(topic) = &wish.target
             && !self.topics.contains_key(topic)
         {
+            self.tell_unused(now, topic);
+        }
+    }
+
+    /// Tells the engine that nobody listens to a topic by its name, unless somebody is about to: the notice would
+    /// overtake the answer.
+    pub(super) fn tell_unused(&mut self, now: Instant, topic: &Topic) {
+        // With the embedded engine no question is ever open.
+        if !self.pending.values().any(|pending| pending.then.opens(topic)) {
             self.engine.tell(now, Notice::Unused(topic));
         }
     }
 
     /// The roster that a subscription belongs in; a session's own topic has none.
-    fn open_roster(&mut self, session: u32, target: &Target) -> Option<u32> {
+    fn open_roster(&mut self, session: u32, target: &Target, slow: Slow) -> Option<u32> {
         match target {
             Target::Topic(topic) if topic.owner().is_some() => {
-                self.rosters.sessions[session as usize].hears_direct = true;
+                self.rosters.sessions[session as usize].direct = Some(slow);
                 None
             }
             Target::Topic(topic) => Some(match self.topics.get(topic) {
@@ -151,7 +165,7 @@ impl<E: Engine> Hub<E> {
     ) {
         let peer = &mut self.rosters.sessions[session as usize];
         match &target {
-            Target::Topic(topic) if topic.owner() == Some(Owner::Client(peer.client)) => peer.hears_direct = false,
+            Target::Topic(topic) if topic.owner() == Some(Owner::Client(peer.client)) => peer.direct = None,
             _ => self.leave(now, session, &target, effects),
         }
         effects.send(self.id(session), Event::Unsubscribed(Unsubscribed { id, about: target.into() }));

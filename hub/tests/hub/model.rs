@@ -64,9 +64,10 @@ impl Model {
         let seen = match deed {
             Deed::Tell(input) => self.hear(now, input),
             Deed::Wait(waited) => {
-                let subscriptions = &self.subscriptions;
+                let (subscriptions, open) = (&self.subscriptions, &self.open);
                 let is_heard = |topic: &Topic| subscriptions.iter().any(|(_, what)| reaches(what, topic));
-                self.histories.forget(now, *waited, kept, is_heard);
+                let is_wanted = |topic: &Topic| open.iter().any(|(_, request, _)| opens(request, topic));
+                self.histories.forget(now, *waited, kept, is_heard, is_wanted);
                 self.depart(now)
             }
             Deed::Answer if self.open.is_empty() => Vec::new(),
@@ -171,9 +172,12 @@ impl Model {
     /// Goes through what a peer has sent until the engine owes it an answer.
     fn read_on(&mut self, now: Instant, who: usize) -> Vec<Seen> {
         let mut seen = Vec::new();
-        while self.peers[who].here && !self.peers[who].asks && !self.peers[who].unread.is_empty() {
+        while !self.peers[who].asks && !self.peers[who].unread.is_empty() {
             let request = self.peers[who].unread.remove(0);
-            seen.extend(self.consider(now, who, request));
+            let publishes = matches!(&request, Ok(Request { action: Action::Publish(_), .. }));
+            if self.peers[who].here || publishes {
+                seen.extend(self.consider(now, who, request));
+            }
         }
         seen
     }
@@ -184,7 +188,7 @@ impl Model {
             Err(Refused { id, fault }) => return self.refused(who, id, fault.code),
         };
         if let Err(code) = self.check(who, &request.action) {
-            return self.refused(who, request.id, code);
+            return if self.peers[who].here { self.refused(who, request.id, code) } else { Vec::new() };
         }
         let (asks_the_engine, heard) = match &request.action {
             Action::Publish(publish) => (true, self.is_heard(&publish.topic)),
@@ -247,6 +251,7 @@ impl Model {
 
     fn is_in_use(&self, topic: &Topic) -> bool {
         self.subscriptions.iter().any(|(_, what)| *what == topic.clone().into())
+            || self.open.iter().any(|(_, request, _)| opens(request, topic))
     }
 
     fn is_heard(&self, topic: &Topic) -> bool {
@@ -264,6 +269,11 @@ fn reaches(target: &Target, topic: &Topic) -> bool {
         Target::Topic(name) => name == topic,
         Target::Pattern(pattern) => pattern.matches(topic),
     }
+}
+
+/// Whether a request is to subscribe to this topic.
+fn opens(request: &Request, topic: &Topic) -> bool {
+    matches!(&request.action, Action::Subscribe(Subscribe { target: Target::Topic(wanted), .. }) if wanted == topic)
 }
 
 fn own_topic(client: ClientId) -> Target {

@@ -3,7 +3,7 @@
 use crate::alphabet::Place;
 use crate::stage::{Stage, id_of};
 use hubcast_hub::{Input, Limits, SessionId, Settings};
-use hubcast_protocol::ClientId;
+use hubcast_protocol::{ClientId, Slow};
 use std::time::Duration;
 
 #[test]
@@ -227,13 +227,38 @@ fn an_answer_to_one_who_has_gone_delivers_and_does_not_reach_who_has_the_name_no
     stage.engine_answers();
     stage.hears(bob);
     stage.says(ada, r#"{"id":1,"action":"publish","topic":"a"}"#);
-    stage.says(ada, r#"{"id":2,"action":"publish","topic":"a"}"#);
+    stage.says(ada, r#"{"id":2,"action":"subscribe","topic":"a"}"#);
+    stage.says(ada, r#"{"id":3,"action":"publish","topic":"a","message":"last words"}"#);
     stage.disconnect(ada);
     stage.tell(Input::connect(ada, ClientId::from_random([7; 16])));
     stage.hears(ada);
     stage.engine_answers();
-    assert_eq!(stage.hears(bob), [r#"{"event":"message","topic":"a","message":""}"#]);
+    stage.engine_answers();
+    let expected = ["", "last words"].map(|text| format!(r#"{{"event":"message","topic":"a","message":"{text}"}}"#));
+    assert_eq!(stage.hears(bob), expected);
     assert_eq!(stage.hears(ada), [""; 0]);
+    stage.ends();
+}
+
+#[test]
+fn what_a_subscription_wants_when_too_slow_goes_with_each_delivery() {
+    let mut stage = Stage::new();
+    let [ada, bob] = [(); 2].map(|()| stage.connect());
+    let own = id_of(ada);
+    let subscribe = |stage: &mut Stage, rest: &str| stage.says(ada, &format!(r#"{{"action":"subscribe",{rest}}}"#));
+    let policy = |stage: &mut Stage, topic: &str| {
+        stage.says(bob, &format!(r#"{{"action":"publish","topic":"{topic}"}}"#));
+        stage.receivers().iter().map(|receiver| receiver.slow).collect::<Vec<_>>()
+    };
+    assert_eq!(policy(&mut stage, &own.to_string()), [Slow::Disconnect]);
+    subscribe(&mut stage, &format!(r#""topic":"{own}","slow":"latest""#));
+    assert_eq!(policy(&mut stage, &own.to_string()), [Slow::Latest]);
+    subscribe(&mut stage, r#""pattern":"a.*","slow":"drop""#);
+    assert_eq!(policy(&mut stage, "a.b"), [Slow::Drop]);
+    subscribe(&mut stage, r#""topic":"a.b","slow":"latest""#);
+    assert_eq!(policy(&mut stage, "a.b"), [Slow::Latest], "the topic's counts");
+    subscribe(&mut stage, r#""topic":"a.b""#);
+    assert_eq!(policy(&mut stage, "a.b"), [Slow::Disconnect], "what was said last counts");
     stage.ends();
 }
 

@@ -3,8 +3,8 @@
 use crate::alphabet::Place;
 use crate::driver::Driver;
 use hubcast_hub::{
-    Effect, HistoryRule, Identity, Input, Keep, Keeps, Memory, Publication, Rule, Rules, SavedHistory, SessionId,
-    Settings,
+    Effect, HistoryRule, Identity, Input, Keep, Keeps, Memory, Publication, Receiver, Rule, Rules, SavedHistory,
+    SessionId, Settings,
 };
 use hubcast_protocol::event::Subscribed;
 use hubcast_protocol::{ClientId, CloseCode, Event, Position, typed};
@@ -122,6 +122,16 @@ impl Stage {
     pub(crate) fn wait(&mut self, time: Duration) {
         self.driver.wait(time);
         self.deal_out();
+    }
+
+    /// Who got what was published last.
+    pub(crate) fn receivers(&self) -> &[Receiver] {
+        let effects = self.driver.effects();
+        let delivery = effects.iter().find_map(|effect| match effect {
+            Effect::Deliver { receivers, .. } => Some(effects.receivers(receivers)),
+            _ => None,
+        });
+        delivery.unwrap_or_default()
     }
 
     /// The engine as it stands.

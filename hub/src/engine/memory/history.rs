@@ -62,7 +62,7 @@ impl History {
         self.entries.is_empty()
     }
 
-    /// Publications with the time since each was published, oldest first.
+    /// Publications, oldest first, each with the time when it was published.
     pub(super) fn entries(&self) -> impl Iterator<Item = (Instant, &Publication)> {
         self.entries.iter().map(|entry| (entry.at, &entry.publication))
     }

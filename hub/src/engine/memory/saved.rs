@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 /// Time in which no process runs is for the caller to add to every age.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Saved {
-    /// No two of one topic.
+    /// No two of one topic; what was used last comes last.
     pub histories: Vec<SavedHistory>,
     /// Oldest first.
     pub keys: Vec<SavedKey>,
@@ -81,14 +81,14 @@ impl Memory {
         }
         let id = self.histories.insert(history);
         self.by_topic.insert(topic, id);
-        self.settle(now, id);
+        self.account(now, id);
     }
 
     fn restore_key(&mut self, now: Instant, saved: SavedKey) {
         let SavedKey { topic, key, outcome, age } = saved;
         let left = self.rules.of(&topic).key_window.saturating_sub(age);
         if !left.is_zero() && self.keys.find(now, &topic, &key).is_none() {
-            self.keys.remember(now, topic, key, outcome, left);
+            self.keys.remember(now, topic, &key, outcome, left);
         }
     }
 }

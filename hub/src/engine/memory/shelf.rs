@@ -4,6 +4,7 @@ use super::history::History;
 use crate::roster::index;
 use crate::sparse::release_slab;
 use slab::Slab;
+use std::iter::successors;
 
 /// Histories by number, their bytes, and which of them has gone unused longest.
 ///
@@ -45,7 +46,7 @@ impl Shelf {
 
     /// Counts what a history takes now, and makes it the one that was used last.
     pub(super) fn used(&mut self, id: u32) {
-        self.count(id);
+        self.recount(id);
         self.unlist(id);
         if is_worth_dropping(&self.slots[id as usize].history) {
             self.list_as_newest(id);
@@ -53,8 +54,8 @@ impl Shelf {
     }
 
     /// Counts what a history takes now, without a change to the order.
-    pub(super) fn account(&mut self, id: u32) {
-        self.count(id);
+    pub(super) fn count(&mut self, id: u32) {
+        self.recount(id);
         if !is_worth_dropping(&self.slots[id as usize].history) {
             self.unlist(id);
         }
@@ -84,11 +85,15 @@ impl Shelf {
         &mut self.slots[id as usize].history
     }
 
+    /// All of them, in the order in which they were used; those that are not in the list come last.
     pub(super) fn iter(&self) -> impl Iterator<Item = &History> {
-        self.slots.iter().map(|(_, slot)| &slot.history)
+        let slot = |id: u32| &*self.slots[id as usize];
+        let listed = successors(self.oldest.map(slot), move |before| before.newer.map(slot));
+        let unlisted = self.slots.iter().map(|(_, slot)| &**slot).filter(|slot| !slot.listed);
+        listed.chain(unlisted).map(|slot| &slot.history)
     }
 
-    fn count(&mut self, id: u32) {
+    fn recount(&mut self, id: u32) {
         let slot = &mut self.slots[id as usize];
         let bytes = slot.history.bytes();
         self.bytes = self.bytes - slot.counted + bytes;

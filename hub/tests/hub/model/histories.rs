@@ -139,12 +139,17 @@ impl Histories {
         waited: Duration,
         hub: &[SavedHistory],
         is_heard: impl Fn(&Topic) -> bool,
+        is_wanted: impl Fn(&Topic) -> bool,
     ) {
         let rules = self.rules.clone();
         self.list.retain_mut(|history| {
             let kept = hub.iter().any(|saved| (&saved.topic, saved.epoch) == (&history.topic, history.epoch));
             let rule = rules.of(&history.topic).history.as_ref().expect("only topics with a rule have a history");
             let is_heard = is_heard(&history.topic);
+            // An engine elsewhere is not told that the last one has gone while another is about to listen.
+            if is_wanted(&history.topic) {
+                history.heard_at = now;
+            }
             if is_heard {
                 history.heard_at = now;
                 // A pattern that comes after its time finds it by chance, and knows no position of it.

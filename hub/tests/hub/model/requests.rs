@@ -32,12 +32,9 @@ impl Model {
     }
 
     fn subscribe(&mut self, now: Instant, who: usize, id: Option<RequestId>, subscribe: Subscribe) -> Vec<Seen> {
-        let Subscribe { target, mut start, presence, .. } = subscribe;
+        let Subscribe { target, start, presence, .. } = subscribe;
         let is_new = !self.listens(who, &target);
         let topic = topic_of(target.clone());
-        if !is_new && (topic.is_some() || matches!(target, Target::Pattern(_))) {
-            start = Start::Live;
-        }
         let opened = self.histories.open(now, &target, &start);
         if !self.peers[who].here {
             topic.filter(|topic| !self.is_in_use(topic)).inspect(|topic| self.histories.release(now, topic));
