@@ -141,6 +141,11 @@ impl<E: Engine> Hub<E> {
             && self.pending.is_empty()
     }
 
+    /// Whether a session has subscriptions, and all of them are `drop` or `latest`.
+    pub fn may_lag(&self, session: SessionId) -> bool {
+        self.by_id.get(&session).is_some_and(|&session| self.rosters.may_lag(session))
+    }
+
     /// How many sessions are connected.
     pub fn sessions(&self) -> usize {
         self.by_id.len()

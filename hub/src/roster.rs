@@ -113,6 +113,15 @@ impl Rosters {
         seats.map(|seat| &self.rosters[seat.roster as usize].of)
     }
 
+    /// Whether a session listens somewhere, and wherever it does something may be left out.
+    pub(crate) fn may_lag(&self, session: u32) -> bool {
+        let seats = self.sessions[session as usize].subscriptions.iter();
+        let rosters = seats.map(|seat| (&self.rosters[seat.roster as usize], seat.index));
+        let mut listens = rosters.filter(|(roster, _)| !matches!(roster.of, Place::Presence(_))).peekable();
+        listens.peek().is_some()
+            && listens.all(|(roster, index)| roster.members[index as usize].slow != Slow::Disconnect)
+    }
+
     /// How many members a roster has.
     pub(crate) fn count(&self, roster: u32) -> usize {
         self.rosters[roster as usize].members.len()

@@ -11,7 +11,7 @@ use crate::frame::{self, Opcode, Violation};
 use crate::limit::Permit;
 use crate::outbox::Outbox;
 use crate::service::Peer;
-use hubcast_protocol::{CloseCode, Dialect, Slow};
+use hubcast_protocol::{CloseCode, Dialect};
 use socket2::SockRef;
 use std::cell::RefCell;
 use std::io;
@@ -40,11 +40,10 @@ struct State {
     heard: Instant,
     /// When a ping went that nothing has come since.
     pinged: Option<Instant>,
-    /// When the message began that is not complete.
-    message_since: Option<Instant>,
-    /// When the socket took no more.
+    /// When the message or control frame began that is not complete.
+    unfinished_since: Option<Instant>,
+    /// When the socket took no more, or when it was last found that this may go on.
     blocked: Option<Instant>,
-    patience: Patience,
     is_dirty: bool,
     /// Whether the next read has to wait a little, because those who hear this peer are far behind.
     is_paused: bool,
@@ -73,19 +72,8 @@ enum Phase {
         since: Instant,
         dropped: usize,
     },
-    /// All is written or the socket is shut; the reading task is about to end.
+    /// All is written or the socket is shut; the reading task has ended, or looks here before it reads again.
     Cut,
-}
-
-/// How long a write may wait for the peer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Patience {
-    /// Nothing was published to it yet.
-    Unknown,
-    /// As long as the configuration says.
-    None,
-    /// Everything it hears may be left out, so only its silence ends it.
-    UntilPing,
 }
 
 /// What is to be known to put something into an outbox.
@@ -122,9 +110,8 @@ impl Connection {
             decoder: Decoder::default(),
             heard: now,
             pinged: None,
-            message_since: None,
+            unfinished_since: None,
             blocked: None,
-            patience: Patience::Unknown,
             is_dirty: false,
             is_paused: false,
             is_held: false,
@@ -150,19 +137,9 @@ impl Connection {
         }
     }
 
-    /// Notes what a publication's subscription wants when the connection cannot keep up.
-    pub(crate) fn note_slow(&self, slow: Slow) {
-        let mut state = self.state.borrow_mut();
-        state.patience = match (state.patience, slow) {
-            (Patience::None, _) => return,
-            (_, Slow::Disconnect) => Patience::None,
-            (Patience::Unknown | Patience::UntilPing, _) => Patience::UntilPing,
-        };
-    }
-
-    /// Whether a message has begun that is not complete.
-    pub(crate) fn is_mid_message(&self) -> bool {
-        self.state.borrow().message_since.is_some()
+    /// Whether a message or a frame has begun that is not complete.
+    pub(crate) fn is_mid_frame(&self) -> bool {
+        self.state.borrow().unfinished_since.is_some()
     }
 
     /// Whether more than three quarters of the outbox wait.
@@ -238,7 +215,12 @@ impl Connection {
 
     /// Notes that nothing is read any more. Says whether the connection was open.
     pub(crate) fn end(&self) -> bool {
-        std::mem::replace(&mut self.state.borrow_mut().phase, Phase::Cut) == Phase::Open
+        let mut state = self.state.borrow_mut();
+        if state.blocked.is_some() {
+            // No deadline looks after it any more, and its peer may never take what waits.
+            let _ = SockRef::from(&self.socket).shutdown(Shutdown::Both);
+        }
+        std::mem::replace(&mut state.phase, Phase::Cut) == Phase::Open
     }
 
     /// Shuts the socket; the reading task ends by it. Says whether the connection was open.
@@ -288,25 +270,29 @@ impl Connection {
             Ok(0) => {}
             Ok(_) => (state.heard, state.pinged) = (now, None),
         }
-        if message_ended {
-            state.message_since = None;
-        }
-        if decoder.is_mid_message() {
-            state.message_since.get_or_insert(now);
-        }
+        let before = state.unfinished_since.filter(|_| !message_ended);
+        state.unfinished_since = decoder.is_mid_frame().then(|| before.unwrap_or(now));
         state.decoder = decoder;
         closed.unwrap_or(Fed::Fine)
     }
 
-    /// The peer closes: answers with the same code (RFC 6455 section 5.5.1), unless it is the answer to ours.
-    pub(crate) fn answer_close(&self, code: Option<CloseCode>, now: Instant) {
+    /// The peer closes: answers with the same code (RFC 6455 section 5.5.1), unless it is the answer to ours. Says
+    /// whether the connection was open.
+    pub(crate) fn answer_close(&self, code: Option<CloseCode>, now: Instant) -> bool {
         let mut state = self.state.borrow_mut();
-        if state.phase == Phase::Open {
+        let was_open = std::mem::replace(&mut state.phase, Phase::Agreed { since: now }) == Phase::Open;
+        if was_open {
             state.outbox.push_uncounted(
                 code.map_or_else(|| frame::write(Opcode::Close, &[]), |code| frame::write_close(code, "")),
             );
         }
-        state.phase = Phase::Agreed { since: now };
+        was_open
+    }
+
+    /// Lets the socket take nothing for as long again.
+    pub(crate) fn spare(&self, now: Instant) {
+        let blocked = &mut self.state.borrow_mut().blocked;
+        *blocked = blocked.map(|_| now);
     }
 
     /// Whether a flush is under way that waits for the socket.
@@ -319,7 +305,7 @@ impl Connection {
         self.socket.writable().await
     }
 
-    /// Puts the frame that ends a turn's writing on the list; says whether it was not on it.
+    /// Notes that there is something to write; says whether that is new since the last flush.
     pub(crate) fn mark_dirty(&self) -> bool {
         self.state.borrow_mut().mark_dirty()
     }

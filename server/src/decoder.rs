@@ -81,8 +81,8 @@ impl Decoder {
         Ok(frames)
     }
 
-    /// Whether a message has begun that is not complete.
-    pub(crate) fn is_mid_message(&self) -> bool {
+    /// Whether a message or a frame has begun that is not complete.
+    pub(crate) fn is_mid_frame(&self) -> bool {
         self.partial.is_some()
     }
 }

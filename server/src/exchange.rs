@@ -133,6 +133,11 @@ impl Exchange {
         self.wake_others(worker);
     }
 
+    /// Whether all that a session subscribed to may be left out.
+    pub(crate) fn may_lag(&self, session: SessionId) -> bool {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner).hub.may_lag(session)
+    }
+
     /// What the next run is to go on with.
     pub(crate) fn save(&self, now: Instant) -> Saved {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner).hub.save(now)

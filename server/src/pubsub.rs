@@ -187,6 +187,10 @@ impl Service for PubSub {
         out.want_turn();
     }
 
+    fn may_lag(&self, peer: Peer) -> bool {
+        self.exchange.may_lag(self.session(peer))
+    }
+
     fn turn(&mut self, now: Instant, out: &mut Outbound<'_>) {
         let mut haul = std::mem::take(&mut self.haul);
         self.exchange.turn(self.worker, now, &mut self.inputs, &mut haul);

@@ -35,6 +35,12 @@ pub trait Service: 'static {
     /// The server wants a connection to go, and to come back when it says.
     fn send_away(&mut self, peer: Peer, why: Farewell, out: &mut Outbound<'_>);
 
+    /// Whether all that a connection hears may be left out: then one that takes nothing for the time that a write may
+    /// wait is not cut for it, as long as it answers pings.
+    fn may_lag(&self, _peer: Peer) -> bool {
+        false
+    }
+
     /// Everything that arrived together has been told. Frames pushed until the end of this are written at once.
     fn turn(&mut self, now: Instant, out: &mut Outbound<'_>);
 

@@ -9,6 +9,7 @@ use file::Damage;
 use hubcast_hub::Saved;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, BufWriter};
+use std::iter;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -25,6 +26,9 @@ impl StateFolder {
     /// Makes the folder if it is missing, and takes hold of it.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let unusable = |error| fault("the state folder cannot be used", path, &error);
+        if path.is_file() {
+            return Err(unusable(io::Error::new(io::ErrorKind::NotADirectory, "this is a file; name a folder")));
+        }
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(unusable)?;
         let lock = private(&path.join(LOCK)).map_err(unusable)?;
         match lock.try_lock() {
@@ -84,7 +88,10 @@ impl StateFolder {
 
     fn set_aside(&self, path: &Path, now: SystemTime, damage: &Damage) -> io::Result<()> {
         let seconds = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let aside = self.path.join(format!("{ASIDE}{seconds}"));
+        let names = iter::once(format!("{ASIDE}{seconds}"));
+        let names = names.chain((1..).map(|again: u32| format!("{ASIDE}{seconds}-{again}")));
+        let aside = names.map(|name| self.path.join(name)).find(|aside| !aside.exists());
+        let aside = aside.unwrap_or_else(|| self.path.join(ASIDE));
         fs::rename(path, &aside).map_err(|error| fault("cannot set aside", path, &error))?;
         tracing::warn!(
             %damage,
@@ -180,6 +187,10 @@ mod tests {
         fs::write(folder.0.join(HISTORIES), "not what we wrote").unwrap();
         assert_eq!(state.take(NOW + Duration::from_secs(1_790_000_000)).unwrap(), Saved::default());
         assert_eq!(folder.names(), ["histories.damaged-1790000000", LOCK]);
+        fs::write(folder.0.join(HISTORIES), "nor this").unwrap();
+        assert_eq!(state.take(NOW + Duration::from_secs(1_790_000_000)).unwrap(), Saved::default());
+        let expected = ["histories.damaged-1790000000", "histories.damaged-1790000000-1", LOCK];
+        assert_eq!(folder.names(), expected, "the first one is still there");
     }
 
     #[test]

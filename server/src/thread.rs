@@ -6,6 +6,7 @@ use crate::http::Http;
 use crate::limit::{ConnectionLimit, Permit};
 use crate::service::Service;
 use crate::worker::Worker;
+use std::future::pending;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -14,7 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::sync::{Barrier, Notify, watch};
-use tokio::task::spawn_local;
+use tokio::task::{JoinError, JoinSet, spawn_local};
 use tokio::time::timeout;
 
 /// A connection that another worker accepted.
@@ -63,10 +64,11 @@ async fn serve<S: Service>(seat: Seat, service: S) -> io::Result<()> {
     let Seat { config, wake, mut draining, dealt, drained: all, gate } = seat;
     let worker = Worker::new(Arc::clone(&config), service, wake);
     let http = Http::new(Rc::clone(&worker), draining.clone());
+    let mut tasks = JoinSet::new();
     if let Some(gate) = gate {
         let listener = TcpListener::from_std(gate.listener)?;
         let (http, entrances, mut turn) = (Rc::clone(&http), gate.entrances, 0);
-        spawn_local(accept_all(listener, gate.limit, move |stream, permit| {
+        tasks.spawn_local(accept_all(listener, gate.limit, move |stream, permit| {
             turn = (turn + 1) % entrances.len();
             if turn == 0 {
                 spawn_local(Rc::clone(&http).serve(stream, permit));
@@ -76,25 +78,34 @@ async fn serve<S: Service>(seat: Seat, service: S) -> io::Result<()> {
             }
         }));
     }
-    spawn_local(take_dealt(http, dealt));
-    spawn_local(Rc::clone(&worker).watch_deadlines());
-    spawn_local(worker.turnstile().go_round());
-    let turns = spawn_local(Rc::clone(&worker).turns());
+    tasks.spawn_local(take_dealt(http, dealt));
+    tasks.spawn_local(Rc::clone(&worker).watch_deadlines());
+    tasks.spawn_local(worker.turnstile().go_round());
+    tasks.spawn_local(Rc::clone(&worker).turns());
     let drained = async {
         // The sender lives as long as the server runs.
         let _ = draining.wait_for(|draining| *draining).await;
         spawn_local(Rc::clone(&worker).drain());
-        let gone = async {
-            worker.idle().await;
-            all.wait().await;
-        };
-        if timeout(config.drain.deadline, gone).await.is_err() {
+        if timeout(config.drain.deadline, worker.idle()).await.is_err() {
             tracing::warn!("some connections did not go in time and were cut");
         }
+        // A worker that has ended by a fault does not come.
+        let _ = timeout(config.drain.deadline, all.wait()).await;
     };
     tokio::select! {
-        ended = turns => Err(ended.err().map_or_else(|| io::Error::other("the turns ended"), io::Error::other)),
+        fault = fault_of(tasks) => Err(io::Error::other(fault)),
         () = drained => Ok(()),
+    }
+}
+
+/// Waits for a task to end by a fault. A worker that lacks one of them would live on and not work.
+async fn fault_of(mut tasks: JoinSet<()>) -> JoinError {
+    loop {
+        match tasks.join_next().await {
+            Some(Err(fault)) => return fault,
+            Some(Ok(())) => {}
+            None => pending().await,
+        }
     }
 }
 

@@ -80,9 +80,9 @@ impl<S: Service> Worker<S> {
         if self.core.draining.get() {
             self.send_away(connection.peer, self.core.config.drain.spread);
         }
-        self.read_early(&connection, early.frames);
+        let next = self.read_early(&connection, early.frames);
         self.core.want_turn();
-        tokio::task::spawn_local(reading::read_all(Rc::clone(self), connection));
+        tokio::task::spawn_local(reading::read_all(Rc::clone(self), connection, next));
     }
 
     /// Serves turn after turn.
@@ -121,7 +121,7 @@ impl<S: Service> Worker<S> {
             match next {
                 Some(at) => tokio::select! {
                     () = tokio::time::sleep_until(at.into()) => {
-                        self.core.meet_deadlines();
+                        self.core.meet_deadlines(|peer| self.service.borrow().may_lag(peer));
                         if turn.is_some_and(|turn| turn <= at) {
                             self.core.service_due.set(None);
                             self.core.want_turn();

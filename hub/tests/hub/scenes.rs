@@ -259,6 +259,11 @@ fn what_a_subscription_wants_when_too_slow_goes_with_each_delivery() {
     assert_eq!(policy(&mut stage, "a.b"), [Slow::Latest], "the topic's counts");
     subscribe(&mut stage, r#""topic":"a.b""#);
     assert_eq!(policy(&mut stage, "a.b"), [Slow::Disconnect], "what was said last counts");
+    assert!(!stage.may_lag(ada));
+    stage.says(ada, r#"{"action":"unsubscribe","topic":"a.b"}"#);
+    assert!(stage.may_lag(ada), "all that it subscribed to may be left out");
+    stage.says(ada, r#"{"action":"unsubscribe","pattern":"a.*"}"#);
+    assert!(!stage.may_lag(ada), "it subscribed to nothing");
     stage.ends();
 }
 

@@ -134,6 +134,11 @@ impl Stage {
         delivery.unwrap_or_default()
     }
 
+    /// Whether everything that a session hears may be left out.
+    pub(crate) fn may_lag(&self, session: SessionId) -> bool {
+        self.driver.hub().may_lag(session)
+    }
+
     /// The engine as it stands.
     pub(crate) fn memory(&self) -> Ref<'_, Memory> {
         self.driver.memory()

@@ -1,6 +1,6 @@
 //! When a connection wants to be looked at, and what is due then.
 
-use super::{Connection, Patience, Phase, State};
+use super::{Connection, Phase, State};
 use crate::config::Config;
 use hubcast_protocol::CloseCode;
 use std::time::Instant;
@@ -14,6 +14,8 @@ pub(crate) enum Due {
     Never,
     Ping,
     Close(CloseCode, &'static str),
+    /// The socket took nothing for too long, unless that may be.
+    Stalled,
     Cut,
 }
 
@@ -42,7 +44,7 @@ impl Connection {
         match self.state.borrow().due(now, config) {
             Due::At(at) => Some(at),
             Due::Never => None,
-            Due::Ping | Due::Close(..) | Due::Cut => Some(now),
+            Due::Ping | Due::Close(..) | Due::Stalled | Due::Cut => Some(now),
         }
     }
 
@@ -57,8 +59,8 @@ impl Connection {
 impl State {
     fn due(&self, now: Instant, config: &Config) -> Due {
         let times = &config.timeouts;
-        let patient = self.patience == Patience::UntilPing && self.phase == Phase::Open;
-        let stalled = self.blocked.filter(|_| !patient).map(|since| (since + times.write, Due::Cut));
+        let if_stalled = if self.phase == Phase::Open { Due::Stalled } else { Due::Cut };
+        let stalled = self.blocked.map(|since| (since + times.write, if_stalled));
         let phase = match self.phase {
             Phase::Open => match self.pinged {
                 Some(at) => (at + times.pong, Due::Close(CloseCode::PING_TIMEOUT, "no answer to a ping")),
@@ -69,7 +71,7 @@ impl State {
             Phase::Lingering { since, .. } => (since + times.linger, Due::Cut),
             Phase::Cut => return Due::Never,
         };
-        let message = match (self.phase, self.message_since) {
+        let message = match (self.phase, self.unfinished_since) {
             (Phase::Open, Some(since)) => {
                 Some((since + times.message, Due::Close(CloseCode::POLICY, "a message took too long")))
             }

@@ -29,7 +29,7 @@ fn decode(bytes: &[u8], piece: usize) -> Result<Vec<String>, Violation> {
     for piece in bytes.to_vec().chunks_mut(piece) {
         decoder.feed(piece, &LIMITS, |incoming| seen.push(format!("{incoming:?}")))?;
     }
-    if decoder.is_mid_message() {
+    if decoder.is_mid_frame() {
         seen.push("more to come".to_owned());
     }
     Ok(seen)

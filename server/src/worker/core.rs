@@ -117,7 +117,6 @@ impl Core {
                 Some((connection, to, may_pass))
             });
             for (connection, to, may_pass) in few.iter().flatten() {
-                connection.note_slow(to.slow);
                 let written = if *may_pass { connection.write_through(frames) } else { Through::Nothing };
                 if written != Through::All {
                     pressed |= self.deliver_rest(connection, frames, to, written, now);
@@ -196,6 +195,11 @@ impl Core {
     /// Has the close frame written and the service told.
     pub(super) fn leave(&self, connection: &Rc<Connection>, parting: Parting, now: Instant) {
         self.leaving.borrow_mut().push((connection.peer, parting));
+        self.finish(connection, now);
+    }
+
+    /// Has the close frame written.
+    pub(super) fn finish(&self, connection: &Rc<Connection>, now: Instant) {
         if connection.mark_dirty() && !connection.is_blocked() {
             self.dirty.borrow_mut().push(Rc::clone(connection));
         }
@@ -242,7 +246,8 @@ impl Core {
         }
     }
 
-    pub(super) fn meet_deadlines(self: &Rc<Self>) {
+    /// Does what is due. `may_lag` says of one that takes nothing whether all that it hears may be left out.
+    pub(super) fn meet_deadlines(self: &Rc<Self>, may_lag: impl Fn(Peer) -> bool) {
         let now = Instant::now();
         while let Some((tick, slots)) = { self.deadlines.borrow_mut().pop(now) } {
             for connection in slots.into_iter().filter_map(|slot| self.connection(slot)) {
@@ -253,7 +258,8 @@ impl Core {
                         self.want_turn();
                     }
                     Due::Close(code, reason) => self.close(&connection, code, reason, now),
-                    Due::Cut => self.cut(&connection),
+                    Due::Stalled if may_lag(connection.peer) => connection.spare(now),
+                    Due::Stalled | Due::Cut => self.cut(&connection),
                     Due::At(_) | Due::Never => {}
                 }
                 self.arm(&connection, now);

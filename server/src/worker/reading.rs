@@ -10,31 +10,33 @@ use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
+use tokio::task::yield_now;
 
-/// Reads until the peer, an error or a deadline ends it. Also after a panic the connection is cleaned up.
-pub(super) async fn read_all<S: Service>(worker: Rc<Worker<S>>, connection: Rc<Connection>) {
+/// Reads until the peer, an error or a deadline ends it, beginning with what follows from what came with the handshake.
+/// Also after a panic the connection is cleaned up.
+pub(super) async fn read_all<S: Service>(worker: Rc<Worker<S>>, connection: Rc<Connection>, first: Next) {
     let reading = Reading { worker, connection, has_passed: Cell::new(false) };
+    let mut next = first;
     loop {
-        match poll_fn(|context| reading.poll_once(context)).await {
-            Ok(Next::Read) => {}
-            Ok(Next::Yield) => tokio::task::yield_now().await,
+        match next {
+            Next::Read => {}
+            Next::Yield => yield_now().await,
             // Boxed, because every connection would pay for a timer in its state that few ever need.
-            Ok(Next::Pause) => Box::pin(tokio::time::sleep(PAUSE)).await,
-            Ok(Next::Goodbye) => {
+            Next::Pause => Box::pin(tokio::time::sleep(PAUSE)).await,
+            Next::Goodbye => {
                 // The turn writes our close frame. A peer that has closed sends nothing that a reset could be an answer
                 // to, so that there is nothing to wait for once it is written.
-                reading.worker.core.want_turn();
-                tokio::task::yield_now().await;
+                reading.finish_turn().await;
                 if reading.connection.is_cut() {
                     return;
                 }
             }
-            Ok(Next::End) | Err(_) => break,
+            Next::End => break,
         }
+        next = poll_fn(|context| reading.poll_once(context)).await.unwrap_or(Next::End);
     }
-    // Who ends his side after a question still hears the answer: the turn comes first.
-    reading.worker.core.want_turn();
-    tokio::task::yield_now().await;
+    // Who ends his side after a question still hears the answer.
+    reading.finish_turn().await;
 }
 
 /// Ends the connection when it is dropped, however that comes.
@@ -45,7 +47,8 @@ struct Reading<S: Service> {
     has_passed: Cell<bool>,
 }
 
-enum Next {
+/// What a reading task does next.
+pub(super) enum Next {
     Read,
     Yield,
     Pause,
@@ -55,6 +58,16 @@ enum Next {
 }
 
 impl<S: Service> Reading<S> {
+    /// Comes back when there has been a turn.
+    async fn finish_turn(&self) {
+        self.worker.core.want_turn();
+        yield_now().await;
+        // The worker may be waiting for more of a stream, which is nothing to wait for here.
+        if self.worker.core.turn_wanted.get() {
+            self.worker.turn();
+        }
+    }
+
     /// Reads what has come, once, into the worker's scratch, and decodes it there.
     fn poll_once(&self, context: &mut Context<'_>) -> Poll<io::Result<Next>> {
         if self.connection.take_pause() {
@@ -95,9 +108,10 @@ impl<S: Service> Drop for Reading<S> {
 
 impl<S: Service> Worker<S> {
     /// Decodes what came with the handshake.
-    pub(super) fn read_early(&self, connection: &Rc<Connection>, early: &[u8]) {
-        if !early.is_empty() {
-            self.feed(connection, &mut early.to_vec());
+    pub(super) fn read_early(&self, connection: &Rc<Connection>, early: &[u8]) -> Next {
+        match !early.is_empty() && self.feed(connection, &mut early.to_vec()) {
+            true => Next::Goodbye,
+            false => Next::Read,
         }
     }
 
@@ -128,12 +142,15 @@ impl<S: Service> Worker<S> {
         match fed {
             Fed::Fine => self.note_fed(len),
             Fed::PeerClosed(code) => {
-                connection.answer_close(code, now);
-                self.core.leave(connection, Parting::Goodbye, now);
+                if connection.answer_close(code, now) {
+                    self.core.leave(connection, Parting::Goodbye, now);
+                } else {
+                    self.core.finish(connection, now);
+                }
             }
             Fed::Broken(violation) => self.core.close(connection, violation.code, violation.reason, now),
         }
-        if !connection.is_open() || connection.is_mid_message() {
+        if !connection.is_open() || connection.is_mid_frame() {
             self.core.arm(connection, now);
         }
         matches!(fed, Fed::PeerClosed(_))

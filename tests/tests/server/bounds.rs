@@ -241,7 +241,7 @@ fn who_goes_on_sending_after_a_violation_is_not_read_for_ever() {
 fn one_connection_too_many_is_told_to_come_back() {
     let server = Server::with(|config| config.max_connections = 2);
     let (kept, gone) = (server.plain(), server.plain());
-    for request in ["GET /socket HTTP/1.1", "GET /healthz HTTP/1.1"] {
+    for request in ["GET /socket HTTP/1.1", "GET /readyz HTTP/1.1"] {
         let answer = server.socket().asks(&Handshake::default().request(request));
         assert_eq!((answer.status, answer.header("Retry-After").is_some()), (503, true));
     }

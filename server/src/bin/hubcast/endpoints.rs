@@ -60,10 +60,15 @@ impl Origins {
     }
 }
 
-/// Whether a browser could send it: it is compared as bytes, so a path or a capital letter would never match.
+/// Whether a browser could send it (RFC 6454 section 6.2): it is compared as bytes, so a path, a capital letter, a name
+/// that is not in Punycode or the port that goes without saying would never match.
 fn is_origin(text: &str) -> bool {
-    let host = text.split_once("://").map_or("", |(_, host)| host);
-    text == "null" || !(host.is_empty() || host.contains('/') || text.contains(|c: char| c.is_uppercase() || c == ' '))
+    let (scheme, host) = text.split_once("://").unwrap_or_default();
+    let is_usual = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "+-.:[]_".contains(c);
+    let usual_port =
+        [("http", ":80"), ("https", ":443")].iter().any(|(of, port)| scheme == *of && host.ends_with(port));
+    text == "null"
+        || !(scheme.is_empty() || host.is_empty() || usual_port) && (scheme.chars().chain(host.chars())).all(is_usual)
 }
 
 impl FromStr for Origins {
@@ -123,8 +128,8 @@ pub(crate) fn reachable(bound: SocketAddr) -> SocketAddr {
 
 const ANY: &str = "any";
 const NOT_AN_ENDPOINT: &str = "not an address; write a host and a port, such as \"127.0.0.1:8080\" or \"[::1]:8080\"";
-const NOT_AN_ORIGIN: &str =
-    "not a list of origins; write them as a browser sends them, such as \"https://example.org\", or \"any\"";
+const NOT_AN_ORIGIN: &str = "not a list of origins; write each in full as a browser sends it, such as \"https://example.org\" (no wildcard, no \
+     path, no usual port, names in Punycode), or \"any\"";
 
 #[cfg(test)]
 mod tests {
@@ -160,7 +165,19 @@ mod tests {
 
     #[test]
     fn what_no_browser_sends_as_origin_is_refused() {
-        for text in ["", "example.org", "https://", "https://a.example/", "https://A.example", "https://a.example,"] {
+        for text in [
+            "",
+            "example.org",
+            "https://",
+            "https://a.example/",
+            "https://A.example",
+            "https://a.example,",
+            "https://*.example",
+            "https://exämple.org",
+            "https://a.example:443",
+            "http://a.example:80",
+            "://a",
+        ] {
             assert_eq!(text.parse::<Origins>(), Err(NOT_AN_ORIGIN), "{text}");
         }
     }

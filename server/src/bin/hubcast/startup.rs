@@ -31,8 +31,9 @@ async fn run(config: Config, endpoint: &Endpoint) -> anyhow::Result<()> {
     let signals = Signals::new().context("cannot listen for signals")?;
     let listener = listen(endpoint).await?;
     let bound = listener.local_addr()?;
-    tracing::info!(address = %bound, max_connections = config.max_connections, "listening");
+    let max_connections = config.max_connections;
     let server = Server::bind(config, listener).context("cannot start the server")?;
+    tracing::info!(address = %bound, max_connections, "listening");
     announce(bound);
     tokio::select! {
         ended = server.run(signals.stop()) => ended.context("the server failed")?,
