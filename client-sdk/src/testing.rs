@@ -66,7 +66,7 @@ impl TestServer {
     /// # Panics
     /// Outside of a tokio runtime.
     pub fn start() -> Self {
-        Self::with_settings(Settings::default())
+        Self::with_settings(Settings::with_seed(1))
     }
 
     /// A server with limits and rules of its own. It never pings: virtual time would be full of it.

@@ -11,7 +11,7 @@
 //! use hubcast_protocol::{ClientId, plain};
 //! use std::time::Instant;
 //!
-//! let (mut hub, mut effects, now) = (Hub::new(Settings::default()), Effects::default(), Instant::now());
+//! let (mut hub, mut effects, now) = (Hub::new(Settings::with_seed(1)), Effects::default(), Instant::now());
 //! let session = SessionId(1);
 //! hub.handle(now, Input::connect(session, ClientId::from_random([1; 16])), &mut effects);
 //! for text in [r#"{"action":"subscribe","topic":"t"}"#, r#"{"action":"publish","topic":"t","message":"hi"}"#] {

@@ -2,7 +2,6 @@
 
 use crate::Rules;
 use std::borrow::Cow;
-use std::hash::{BuildHasher, Hasher, RandomState};
 
 /// What a hub needs to know to greet and to refuse.
 #[derive(Clone, Debug)]
@@ -37,8 +36,9 @@ pub struct Limits {
     pub requests_per_second: Option<u32>,
 }
 
-impl Default for Settings {
-    fn default() -> Self {
+impl Settings {
+    /// The defaults, and a [`seed`](Settings::seed), for which there is none.
+    pub fn with_seed(seed: u64) -> Self {
         Self {
             server: concat!("hubcast/", env!("CARGO_PKG_VERSION")).into(),
             ping_ms: 25_000,
@@ -46,8 +46,7 @@ impl Default for Settings {
             limits: Limits::default(),
             rules: Rules::default(),
             history_max_bytes: 64 * 1024 * 1024,
-            // The standard library's only source of random numbers.
-            seed: RandomState::new().build_hasher().finish(),
+            seed,
         }
     }
 }

@@ -14,6 +14,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 use tokio::sync::{Barrier, Notify, mpsc, watch};
+use uuid::Uuid;
 
 /// A server that is bound and not yet running: [`bind`](Server::bind) it, ask for its
 /// [`local_addr`](Server::local_addr), then [`run`](Server::run) it.
@@ -96,7 +97,7 @@ impl Server {
             limits: config.limits.clone(),
             rules: config.rules.clone(),
             history_max_bytes: config.history_max_bytes,
-            ..Settings::default()
+            ..Settings::with_seed(Uuid::new_v4().as_u64_pair().0)
         }
     }
 

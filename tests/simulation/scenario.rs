@@ -63,7 +63,7 @@ impl Scenario {
 
     /// The hub of the server's `life`: another life, another seed.
     pub(crate) fn hub(&self, life: u64, random: &mut Random) -> Settings {
-        Settings { rules: self.rules.clone(), seed: random.next() ^ life, ..Settings::default() }
+        Settings { rules: self.rules.clone(), seed: random.next() ^ life, ..Settings::with_seed(1) }
     }
 
     pub(crate) fn client(&self, random: &mut Random) -> Config {

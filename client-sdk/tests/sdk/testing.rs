@@ -76,7 +76,7 @@ async fn the_hub_does_by_itself_what_is_due() {
     let presence = Some(PresenceRule { events: true, grace: Duration::from_secs(20) });
     let keeps = Keeps { presence, ..Keeps::default() };
     let list = vec![Rule { matches: ">".parse().unwrap(), keeps }];
-    let server = TestServer::with_settings(Settings { rules: Rules { list }, ..Settings::default() });
+    let server = TestServer::with_settings(Settings { rules: Rules { list }, ..Settings::with_seed(1) });
     let (watcher, leaver) = (server.client().await.unwrap(), server.client().await.unwrap());
     let mut heard = watcher.subscribe::<u32>("room").presence().await.unwrap().events();
     let subscription = leaver.subscribe::<u32>("room").await.unwrap();

@@ -17,7 +17,7 @@ impl Crowd {
     /// Nobody yet, on a hub whose topics keep this.
     pub(crate) fn keeping(keeps: Keeps) -> Self {
         let all = Rule { matches: ">".parse().expect("a pattern"), keeps };
-        let settings = Settings { rules: Rules { list: vec![all] }, ..Settings::default() };
+        let settings = Settings { rules: Rules { list: vec![all] }, ..Settings::with_seed(1) };
         let (hub, effects) = (Hub::new(settings), Effects::default());
         Self { hub, effects, now: Instant::now(), sessions: 0 }
     }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 #[test]
 fn a_history_answered_from_elsewhere_is_told_the_same() {
-    let mut stage = Stage::with(Settings::default(), Place::Elsewhere);
+    let mut stage = Stage::with(Settings::with_seed(1), Place::Elsewhere);
     let ada = stage.connect();
     stage.says(ada, r#"{"action":"subscribe","topic":"a"}"#);
     stage.says(ada, r#"{"action":"publish","topic":"a","message":"one"}"#);
@@ -23,7 +23,7 @@ fn a_history_answered_from_elsewhere_is_told_the_same() {
 
 #[test]
 fn who_goes_while_a_question_is_open_leaves_no_history_in_use() {
-    let mut stage = Stage::with(Settings::default(), Place::Elsewhere);
+    let mut stage = Stage::with(Settings::with_seed(1), Place::Elsewhere);
     let ada = stage.connect();
     stage.says(ada, r#"{"action":"subscribe","topic":"a"}"#);
     stage.disconnect(ada);
@@ -33,7 +33,7 @@ fn who_goes_while_a_question_is_open_leaves_no_history_in_use() {
 
 #[test]
 fn publication_to_a_topic_nobody_uses_leaves_nothing_behind() {
-    let mut stage = Stage::with(Settings::default(), Place::Embedded);
+    let mut stage = Stage::with(Settings::with_seed(1), Place::Embedded);
     let ada = stage.connect();
     let published = stage.answer(ada, r#"{"id":1,"action":"publish","topic":"world"}"#);
     assert_eq!(published, [r#"{"event":"published","id":1,"topic":"world","receivers":0}"#]);
@@ -45,7 +45,7 @@ fn publication_to_a_topic_nobody_uses_leaves_nothing_behind() {
 
 #[test]
 fn history_outlives_its_last_subscriber_by_its_ttl_at_least_and_twice_that_at_most() {
-    let mut stage = Stage::with(Settings::default(), Place::Embedded);
+    let mut stage = Stage::with(Settings::with_seed(1), Place::Embedded);
     let ada = stage.connect();
     stage.position(ada, "world");
     stage.wait(Duration::from_secs(600));
@@ -60,7 +60,7 @@ fn history_outlives_its_last_subscriber_by_its_ttl_at_least_and_twice_that_at_mo
 
 #[test]
 fn history_that_nobody_uses_does_not_live_on_what_nobody_hears() {
-    let mut stage = Stage::with(Settings::default(), Place::Embedded);
+    let mut stage = Stage::with(Settings::with_seed(1), Place::Embedded);
     let ada = stage.connect();
     stage.position(ada, "world");
     stage.says(ada, r#"{"action":"unsubscribe","topic":"world"}"#);
@@ -110,7 +110,7 @@ fn history_is_read_forward_from_a_position_and_back_from_the_end() {
 
 #[test]
 fn a_publication_with_a_key_is_delivered_once_in_the_window_and_answered_the_same() {
-    let mut stage = Stage::with(Settings::default(), Place::Embedded);
+    let mut stage = Stage::with(Settings::with_seed(1), Place::Embedded);
     let [ada, bob] = [(); 2].map(|()| stage.connect());
     stage.position(bob, "world");
     let publish = r#"{"id":1,"action":"publish","topic":"world","message":"paid","key":"order-17"}"#;
@@ -131,7 +131,7 @@ fn a_publication_with_a_key_is_delivered_once_in_the_window_and_answered_the_sam
 
 #[test]
 fn what_one_hub_saved_another_goes_on_with_under_the_same_epoch() {
-    let mut stage = Stage::with(Settings::default(), Place::Embedded);
+    let mut stage = Stage::with(Settings::with_seed(1), Place::Embedded);
     let ada = stage.connect();
     let at = stage.position(ada, "world");
     stage.says(ada, r#"{"action":"publish","topic":"world","message":"one"}"#);
@@ -167,7 +167,7 @@ fn a_hub_restores_what_its_like_saved_and_keeps_a_history_that_it_has() {
         }],
         keys: Vec::new(),
     };
-    let mut hub = Hub::new(Settings { seed: 2, ..Settings::default() });
+    let mut hub = Hub::new(Settings { seed: 2, ..Settings::with_seed(1) });
     hub.restore(now, saved("first"));
     hub.restore(now, saved("second"));
     assert_eq!(hub.save(now), saved("first"));
@@ -181,7 +181,7 @@ fn a_repetition_names_no_place_in_a_history_that_is_gone() {
     let history = HistoryRule { size: 10, ttl: Duration::from_secs(1), keep: Keep::InUse };
     let keeps = Keeps { history: Some(history), key_window: Duration::from_secs(60), ..Keeps::default() };
     let list = vec![Rule { matches: ">".parse().expect("a pattern"), keeps }];
-    let mut stage = Stage::with(Settings { rules: Rules { list }, ..Settings::default() }, Place::Embedded);
+    let mut stage = Stage::with(Settings { rules: Rules { list }, ..Settings::with_seed(1) }, Place::Embedded);
     let [ada, bob] = [(); 2].map(|()| stage.connect());
     stage.position(bob, "world");
     let publish = r#"{"id":1,"action":"publish","topic":"world","key":"order-17"}"#;
@@ -198,7 +198,7 @@ fn a_repetition_names_no_place_in_a_history_that_is_gone() {
 
 #[test]
 fn a_key_that_was_used_before_a_restart_is_answered_the_same_after_it_and_not_after_a_crash() {
-    let mut stage = Stage::with(Settings::default(), Place::Embedded);
+    let mut stage = Stage::with(Settings::with_seed(1), Place::Embedded);
     let [ada, bob] = [(); 2].map(|()| stage.connect());
     stage.position(bob, "world");
     let publish = r#"{"id":1,"action":"publish","topic":"world","message":"paid","key":"order-17"}"#;
@@ -231,7 +231,7 @@ fn a_hub_takes_up_keys_whose_window_is_open_under_its_own_rules_and_keeps_the_ou
         keeps: Keeps { history: None, key_window: Duration::from_secs(seconds), ..Keeps::default() },
     };
     let list = vec![rule("long", 60), rule("short", 10)];
-    let settings = Settings { rules: Rules { list }, ..Settings::default() };
+    let settings = Settings { rules: Rules { list }, ..Settings::with_seed(1) };
     let key = |topic: &str, key: &str, age, receivers| SavedKey {
         topic: topic.into(),
         key: key.into(),

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 #[test]
 fn who_comes_back_gets_what_was_missed_before_what_comes_live() {
-    let mut stage = Stage::with(Settings::default(), Place::Embedded);
+    let mut stage = Stage::with(Settings::with_seed(1), Place::Embedded);
     let [ada, bob] = [(); 2].map(|()| stage.connect());
     let at = stage.position(ada, "world");
     stage.says(bob, r#"{"action":"publish","topic":"world","message":"one"}"#);
@@ -29,7 +29,7 @@ fn who_comes_back_gets_what_was_missed_before_what_comes_live() {
 
 #[test]
 fn position_from_another_epoch_is_not_recovered() {
-    let mut stage = Stage::with(Settings::default(), Place::Embedded);
+    let mut stage = Stage::with(Settings::with_seed(1), Place::Embedded);
     let ada = stage.connect();
     let foreign = Position { epoch: "k3Jx9a".parse().expect("an epoch"), offset: 0 };
     let reply = stage.answer(ada, &recover("world", foreign));
@@ -40,7 +40,7 @@ fn position_from_another_epoch_is_not_recovered() {
 
 #[test]
 fn position_after_the_end_is_not_recovered() {
-    let mut stage = Stage::with(Settings::default(), Place::Embedded);
+    let mut stage = Stage::with(Settings::with_seed(1), Place::Embedded);
     let [ada, bob] = [(); 2].map(|()| stage.connect());
     let at = stage.position(bob, "world");
     let reply = stage.answer(ada, &recover("world", Position { offset: 1, ..at }));
@@ -142,7 +142,7 @@ fn a_topic_that_the_first_of_several_subscriptions_resumes_comes_once_and_in_ord
 #[test]
 fn a_topic_that_only_a_pattern_hears_can_be_resumed_however_long_it_was_quiet() {
     for quiet in (0..1000).step_by(35) {
-        let mut stage = Stage::with(Settings::default(), Place::Embedded);
+        let mut stage = Stage::with(Settings::with_seed(1), Place::Embedded);
         let [ada, bob] = [(); 2].map(|()| stage.connect());
         let at = stage.position(bob, "orders.eu");
         stage.says(bob, r#"{"action":"unsubscribe","topic":"orders.eu"}"#);
@@ -163,7 +163,7 @@ fn a_topic_that_only_a_pattern_hears_can_be_resumed_however_long_it_was_quiet() 
 
 #[test]
 fn who_resumes_by_a_pattern_at_the_last_moment_can_resume_again() {
-    let mut stage = Stage::with(Settings::default(), Place::Embedded);
+    let mut stage = Stage::with(Settings::with_seed(1), Place::Embedded);
     let [ada, bob] = [(); 2].map(|()| stage.connect());
     let at = stage.position(bob, "a.b");
     stage.says(bob, r#"{"action":"unsubscribe","topic":"a.b"}"#);
@@ -180,7 +180,7 @@ fn who_resumes_by_a_pattern_at_the_last_moment_can_resume_again() {
 
 #[test]
 fn topics_that_only_a_pattern_hears_make_room_when_it_is_needed() {
-    let mut stage = Stage::with(Settings { history_max_bytes: 3000, ..Settings::default() }, Place::Embedded);
+    let mut stage = Stage::with(Settings { history_max_bytes: 3000, ..Settings::with_seed(1) }, Place::Embedded);
     let ada = stage.connect();
     stage.says(ada, r#"{"action":"subscribe","pattern":">"}"#);
     for number in 0..100 {
@@ -193,7 +193,7 @@ fn topics_that_only_a_pattern_hears_make_room_when_it_is_needed() {
 
 #[test]
 fn what_a_pattern_hears_can_be_resumed_from_however_little_room_there_is() {
-    let mut stage = Stage::with(Settings { history_max_bytes: 1500, ..Settings::default() }, Place::Embedded);
+    let mut stage = Stage::with(Settings { history_max_bytes: 1500, ..Settings::with_seed(1) }, Place::Embedded);
     let [ada, bob] = [(); 2].map(|()| stage.connect());
     stage.says(ada, r#"{"action":"subscribe","pattern":">"}"#);
     (0..20).for_each(|_| stage.says(bob, r#"{"action":"publish","topic":"world"}"#));
@@ -225,7 +225,7 @@ fn what_was_resumed_or_read_last_goes_last_when_room_is_needed_also_after_a_rest
 
 #[test]
 fn what_is_older_than_the_ttl_is_not_replayed() {
-    let mut stage = Stage::with(Settings::default(), Place::Embedded);
+    let mut stage = Stage::with(Settings::with_seed(1), Place::Embedded);
     let ada = stage.connect();
     let at = stage.position(ada, "world");
     stage.says(ada, r#"{"action":"publish","topic":"world"}"#);

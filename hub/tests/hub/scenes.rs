@@ -8,7 +8,7 @@ use std::time::Duration;
 
 #[test]
 fn a_session_is_welcomed_with_its_id_and_the_limits() {
-    let mut stage = Stage::with(Settings { server: "hubcast/x".into(), ..Settings::default() }, Place::Embedded);
+    let mut stage = Stage::with(Settings { server: "hubcast/x".into(), ..Settings::with_seed(1) }, Place::Embedded);
     let (session, client) = (SessionId(1), ClientId::from_random([7; 16]));
     stage.tell(Input::connect(session, client));
     let welcome = concat!(
@@ -119,7 +119,7 @@ fn nobody_listens_to_the_topic_of_a_user_or_of_an_id_in_upper_case() {
 #[test]
 fn a_limit_refuses_and_the_session_goes_on() {
     let limits = Limits { topic: 36, subscriptions: 2, requests_per_second: None };
-    let mut stage = Stage::with(Settings { limits, ..Settings::default() }, Place::Embedded);
+    let mut stage = Stage::with(Settings { limits, ..Settings::with_seed(1) }, Place::Embedded);
     let ada = stage.connect();
     let mut code_of = |target: &str| {
         let reply = stage.answer(ada, &format!(r#"{{"id":1,"action":"subscribe",{target}}}"#));
@@ -142,7 +142,7 @@ fn a_limit_refuses_and_the_session_goes_on() {
 #[test]
 fn who_asks_too_often_is_refused_then_closed_and_who_slows_down_goes_on() {
     let limits = Limits { requests_per_second: Some(2), ..Limits::default() };
-    let mut stage = Stage::with(Settings { limits, ..Settings::default() }, Place::Embedded);
+    let mut stage = Stage::with(Settings { limits, ..Settings::with_seed(1) }, Place::Embedded);
     let [ada, bob] = [(); 2].map(|()| stage.connect());
     let ping = r#"{"id":1,"action":"ping"}"#;
     for session in [ada, bob] {
