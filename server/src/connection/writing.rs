@@ -1,6 +1,6 @@
 //! How what there is for a connection gets to its socket.
 
-use super::{Connection, Phase};
+use super::{Connection, Phase, State};
 use crate::frames::Frames;
 use crate::outbox::{Sink, Through};
 use rustix::net::SendFlags;
@@ -46,15 +46,7 @@ impl Connection {
         match written {
             Ok(()) => {
                 let was_blocked = state.blocked.take().is_some();
-                match state.phase {
-                    // Whoever read the peer's close frame ends the connection.
-                    Phase::Agreed { .. } if !was_blocked => state.phase = Phase::Cut,
-                    Phase::Agreed { .. } | Phase::Closing { deaf: true, .. } => {
-                        let _ = SockRef::from(&self.socket).shutdown(Shutdown::Write);
-                        state.phase = Phase::Lingering { since: now, dropped: 0 };
-                    }
-                    _ => {}
-                }
+                self.go_on_closing(state, was_blocked, now);
                 false
             }
             Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => {
@@ -67,6 +59,21 @@ impl Connection {
                 let _ = SockRef::from(&self.socket).shutdown(Shutdown::Both);
                 false
             }
+        }
+    }
+}
+
+impl Connection {
+    /// All is written: of a connection that closes, that was the close frame.
+    fn go_on_closing(&self, state: &mut State, was_blocked: bool, now: Instant) {
+        match state.phase {
+            // The task that read the peer's close frame looks after every turn whether it is over.
+            Phase::Agreed { .. } if !was_blocked => state.phase = Phase::Cut,
+            Phase::Agreed { .. } | Phase::Closing { deaf: true, .. } => {
+                let _ = SockRef::from(&self.socket).shutdown(Shutdown::Write);
+                state.phase = Phase::Lingering { since: now, dropped: 0 };
+            }
+            _ => {}
         }
     }
 }

@@ -15,7 +15,7 @@ pub(crate) struct Endpoint(String);
 pub(crate) struct Origins(Vec<String>);
 
 impl Endpoint {
-    /// What the socket functions of tokio take.
+    /// What the socket functions take.
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }

@@ -29,7 +29,7 @@ pub(crate) fn serve(effective: &Effective) -> anyhow::Result<()> {
 async fn run(config: Config, endpoint: &Endpoint) -> anyhow::Result<()> {
     // Before anyone is told that the server is there: a signal from now on drains.
     let signals = Signals::new().context("cannot listen for signals")?;
-    let listener = listen(endpoint).await?;
+    let listener = listen(endpoint)?;
     let bound = listener.local_addr()?;
     let max_connections = config.max_connections;
     let server = Server::bind(config, listener).context("cannot start the server")?;
@@ -43,10 +43,8 @@ async fn run(config: Config, endpoint: &Endpoint) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Takes tokio's way to bind for its backlog: the standard library's 128 is soon full when many come at once.
-async fn listen(endpoint: &Endpoint) -> anyhow::Result<TcpListener> {
-    let bound = tokio::net::TcpListener::bind(endpoint.as_str()).await.and_then(tokio::net::TcpListener::into_std);
-    bound.map_err(|error| {
+fn listen(endpoint: &Endpoint) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(endpoint.as_str()).map_err(|error| {
         let reason = match error.kind() {
             ErrorKind::AddrInUse => "the port is taken by another program; stop it, or choose another port".to_owned(),
             ErrorKind::PermissionDenied => "this user may not; a port from 1024 up needs no privilege".to_owned(),
