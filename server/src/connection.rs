@@ -47,7 +47,7 @@ struct State {
     is_dirty: bool,
     /// Whether the next read has to wait a little, because those who hear this peer are far behind.
     is_paused: bool,
-    /// Whether nothing is read until it has taken what it asked for.
+    /// Whether nothing is read until it, or another worker, has taken what it asked for.
     is_held: bool,
     /// The tick for which a deadline is set.
     armed: Option<u64>,
@@ -153,8 +153,13 @@ impl Connection {
 
     /// Says whether reading has to wait a little now.
     pub(crate) fn take_pause(&self) -> bool {
-        let mut state = self.state.borrow_mut();
-        std::mem::take(&mut state.is_paused) || (state.is_held && state.phase == Phase::Open)
+        std::mem::take(&mut self.state.borrow_mut().is_paused)
+    }
+
+    /// Whether reading has to wait until somebody says that it may go on.
+    pub(crate) fn is_held(&self) -> bool {
+        let state = self.state.borrow();
+        state.is_held && state.phase == Phase::Open
     }
 
     pub(crate) fn hold(&self, is_held: bool) {

@@ -4,11 +4,14 @@
 //! workers' connections into their mail and takes its own mail out. So each connection sees effects in hub order:
 //! first the mail, which is older, then what this turn's inputs caused.
 
-use crate::frames::{Frames, SharedEvent};
-use hubcast_hub::{Effect, Effects, Hub, Input, Publication, Saved, SessionId};
-use hubcast_protocol::{CloseCode, Event, Slow};
-use std::borrow::Cow;
-use std::ops::Range;
+mod haul;
+mod mailbox;
+
+pub(crate) use haul::{Haul, Piece, Wait};
+pub(crate) use mailbox::Parcel;
+
+use hubcast_hub::{Hub, Input, Saved, SessionId};
+use mailbox::{Mailbox, post, take};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use tokio::sync::Notify;
@@ -18,101 +21,42 @@ use tokio::sync::Notify;
 pub(crate) struct Exchange {
     shared: Mutex<Shared>,
     wakes: Vec<Arc<Notify>>,
+    /// Bytes that may wait for one connection: what is joined to one piece has to fit.
+    outbox: usize,
 }
 
 #[derive(Debug)]
 struct Shared {
     hub: Hub,
-    mail: Vec<Vec<Parcel>>,
-}
-
-/// What one worker's turn caused for the connections of another.
-#[derive(Debug)]
-pub(crate) enum Parcel {
-    Send {
-        slot: u32,
-        event: Box<Event>,
-    },
-    Tell {
-        event: Arc<SharedEvent>,
-        slots: Slots,
-    },
-    Deliver {
-        frames: Arc<Frames>,
-        slots: Slots,
-        publishers: Vec<SessionId>,
-    },
-    Close {
-        slot: u32,
-        code: CloseCode,
-        reason: Cow<'static, str>,
-    },
-    Replay {
-        slot: u32,
-        missed: Vec<Publication>,
-    },
-    /// One of the receivers of this publisher is far behind.
-    Pause {
-        publisher: u32,
-    },
-}
-
-/// The receivers of one thing on one worker.
-pub(crate) type Slots = Vec<(u32, Slow)>;
-
-/// What a worker takes home from its turn at the hub; kept between turns for its room.
-#[derive(Debug, Default)]
-pub(crate) struct Haul {
-    /// What others caused, older than all of `effects`.
-    pub(crate) mail: Vec<Parcel>,
-    pub(crate) effects: Effects,
-    pub(crate) deliveries: Vec<Delivery>,
-    /// What the `Tell`s among the effects tell, one for each, in order.
-    pub(crate) told: Vec<Arc<SharedEvent>>,
-    /// When the hub has something to do by itself.
-    pub(crate) next_timeout: Option<Instant>,
-}
-
-/// Deliveries to the same receivers, as one: each of these gets one piece of bytes in a turn, however many were
-/// published to it.
-#[derive(Debug)]
-pub(crate) struct Delivery {
-    /// Which of the effects it stands for; the later ones that were joined to it are skipped.
-    pub(crate) effect: usize,
-    receivers: Range<usize>,
-    pub(crate) frames: Arc<Frames>,
-    pub(crate) publishers: Vec<SessionId>,
-    /// Whether nothing came since that must stay behind it.
-    may_grow: bool,
+    mail: Vec<Mailbox>,
 }
 
 impl Exchange {
-    /// A hub for as many workers as there are wakes.
-    pub(crate) fn new(hub: Hub, wakes: Vec<Arc<Notify>>) -> Arc<Self> {
-        let mail = wakes.iter().map(|_| Vec::new()).collect();
-        Arc::new(Self { shared: Mutex::new(Shared { hub, mail }), wakes })
+    /// A hub for as many workers as there are wakes, each connection of which has an outbox of so many bytes.
+    pub(crate) fn new(hub: Hub, wakes: Vec<Arc<Notify>>, outbox: usize) -> Arc<Self> {
+        let mail = wakes.iter().map(|_| Mailbox::default()).collect();
+        Arc::new(Self { shared: Mutex::new(Shared { hub, mail }), wakes, outbox })
     }
 
     /// Hands inputs to the hub and collects what follows for the connections of `worker`.
     pub(crate) fn turn(&self, worker: usize, now: Instant, inputs: &mut Vec<Input>, haul: &mut Haul) {
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         let Shared { hub, mail } = &mut *shared;
-        std::mem::swap(&mut mail[worker], &mut haul.mail);
-        let mut posted = false;
+        let mut posted = take(worker, mail, &mut haul.mail);
         for input in inputs.drain(..) {
-            let publisher = publisher(&input);
+            let author = author(&input);
             let before = haul.effects.len();
             hub.handle(now, input, &mut haul.effects);
-            haul.take_in(before, publisher);
+            haul.take_in(before, author, self.outbox);
         }
         if hub.poll_timeout().is_some_and(|at| at <= now) {
             let before = haul.effects.len();
             hub.handle_timeout(now, &mut haul.effects);
-            haul.take_in(before, NOBODY);
+            haul.take_in(before, NOBODY, self.outbox);
         }
         haul.next_timeout = hub.poll_timeout();
         if mail.len() > 1 {
-            posted = post(worker, haul, mail);
+            posted |= post(worker, haul, mail);
         }
         drop(shared);
         if posted {
@@ -127,7 +71,7 @@ impl Exchange {
         }
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         for publisher in publishers.drain(..) {
-            shared.mail[worker_of(publisher)].push(Parcel::Pause { publisher: slot_of(publisher) });
+            shared.mail[worker_of(publisher)].put(Parcel::Pause { publisher: slot_of(publisher) }, 0);
         }
         drop(shared);
         self.wake_others(worker);
@@ -153,113 +97,8 @@ impl Exchange {
     }
 }
 
-impl Haul {
-    /// Prepares the newest effects for all workers: what goes to many is to be encoded once. A delivery is joined to
-    /// the one before where nobody can tell the difference.
-    fn take_in(&mut self, newest: usize, publisher: SessionId) {
-        let effects = &self.effects;
-        for (effect, kind) in effects.iter().enumerate().skip(newest) {
-            let last = self.deliveries.last_mut().filter(|last| last.may_grow);
-            match kind {
-                Effect::Deliver { publication, receivers } => {
-                    if let Some(last) = last
-                        && effects.receivers(receivers) == effects.receivers(&last.receivers)
-                        && Arc::get_mut(&mut last.frames).is_some_and(|frames| frames.add(publication))
-                    {
-                        last.publishers.push(publisher);
-                        continue;
-                    }
-                    let (receivers, publishers) = (receivers.clone(), vec![publisher]);
-                    let frames = Arc::new(Frames::new(publication.clone()));
-                    self.deliveries.push(Delivery { effect, receivers, frames, publishers, may_grow: true });
-                }
-                Effect::Send { session, .. } | Effect::Close { session, .. } | Effect::Replay { session, .. } => {
-                    if let Some(last) = last {
-                        let mut receivers = effects.receivers(&last.receivers).iter();
-                        last.may_grow = receivers.all(|receiver| receiver.session != *session);
-                    }
-                }
-                Effect::Tell { event, .. } => {
-                    self.told.push(Arc::new(SharedEvent::new(Arc::clone(event))));
-                    // Comparing who is told with who got the delivery would cost more than joining saves.
-                    if let Some(last) = last {
-                        last.may_grow = false;
-                    }
-                }
-                Effect::Ask(_) => {}
-            }
-        }
-    }
-
-    /// The receivers on every worker but one, by worker; of those who have none, an empty list.
-    fn elsewhere(&self, worker: usize, workers: usize, receivers: &Range<usize>) -> Vec<Slots> {
-        let mut slots = vec![Vec::new(); workers];
-        for receiver in self.effects.receivers(receivers) {
-            if worker_of(receiver.session) != worker {
-                slots[worker_of(receiver.session)].push((slot_of(receiver.session), receiver.slow));
-            }
-        }
-        slots
-    }
-
-    /// Forgets everything but the room.
-    pub(crate) fn clear(&mut self) {
-        self.mail.clear();
-        self.effects.clear();
-        self.deliveries.clear();
-        self.told.clear();
-    }
-}
-
-/// Puts what concerns other workers into their mail; says whether there was anything.
-fn post(worker: usize, haul: &Haul, mail: &mut [Vec<Parcel>]) -> bool {
-    let mut posted = false;
-    let mut deliveries = haul.deliveries.iter().peekable();
-    let mut told = haul.told.iter();
-    for (place, effect) in haul.effects.iter().enumerate() {
-        match effect {
-            Effect::Send { session, event } if worker_of(*session) != worker => {
-                let parcel = Parcel::Send { slot: slot_of(*session), event: event.clone() };
-                mail[worker_of(*session)].push(parcel);
-                posted = true;
-            }
-            Effect::Close { session, code, reason } if worker_of(*session) != worker => {
-                let parcel = Parcel::Close { slot: slot_of(*session), code: *code, reason: reason.clone() };
-                mail[worker_of(*session)].push(parcel);
-                posted = true;
-            }
-            Effect::Deliver { receivers, .. } => {
-                let Some(Delivery { frames, publishers, .. }) = deliveries.next_if(|next| next.effect == place) else {
-                    continue;
-                };
-                let slots = haul.elsewhere(worker, mail.len(), receivers);
-                for (mail, slots) in mail.iter_mut().zip(slots).filter(|(_, slots)| !slots.is_empty()) {
-                    let (frames, publishers) = (Arc::clone(frames), publishers.clone());
-                    mail.push(Parcel::Deliver { frames, slots, publishers });
-                    posted = true;
-                }
-            }
-            Effect::Tell { receivers, .. } => {
-                let Some(event) = told.next() else { continue };
-                let slots = haul.elsewhere(worker, mail.len(), receivers);
-                for (mail, slots) in mail.iter_mut().zip(slots).filter(|(_, slots)| !slots.is_empty()) {
-                    mail.push(Parcel::Tell { event: Arc::clone(event), slots });
-                    posted = true;
-                }
-            }
-            Effect::Replay { session, missed } if worker_of(*session) != worker => {
-                let parcel = Parcel::Replay { slot: slot_of(*session), missed: missed.clone() };
-                mail[worker_of(*session)].push(parcel);
-                posted = true;
-            }
-            Effect::Send { .. } | Effect::Close { .. } | Effect::Replay { .. } | Effect::Ask(_) => {}
-        }
-    }
-    posted
-}
-
-/// The session behind an input that can cause a delivery.
-fn publisher(input: &Input) -> SessionId {
+/// The session behind an input that can cause something for others.
+fn author(input: &Input) -> SessionId {
     match input {
         Input::Request { session, .. }
         | Input::Connect { session, .. }
@@ -286,8 +125,91 @@ pub(crate) fn slot_of(session: SessionId) -> u32 {
 const SLOT_BITS: u32 = 24;
 const SLOTS: u32 = (1 << SLOT_BITS) - 1;
 
-/// A publisher that is no connection here, and so is never paused: of the last slot of the first worker.
+/// An author that is no connection here, and so never has to wait: of the last slot of the first worker.
 const NOBODY: SessionId = SessionId(SLOTS);
 
 /// The most workers that the hub's names for connections can tell apart.
 pub(crate) const MAX_WORKERS: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hubcast_hub::Settings;
+    use hubcast_protocol::{ClientId, typed};
+
+    /// Two workers without threads.
+    struct Two {
+        exchange: Arc<Exchange>,
+        hauls: [Haul; 2],
+        now: Instant,
+    }
+
+    impl Two {
+        /// A connection on each worker, of which the second hears "t".
+        fn new() -> Self {
+            let exchange = Exchange::new(Hub::new(Settings::default()), vec![Arc::default(), Arc::default()], 1 << 20);
+            let mut two = Self { exchange, hauls: Default::default(), now: Instant::now() };
+            two.turn(0, [Input::connect(session(0, PUBLISHER), ClientId::from_random([1; 16]))]);
+            two.turn(1, [Input::connect(session(1, READER), ClientId::from_random([2; 16]))]);
+            two.turn(1, [request(1, READER, r#"{"action":"subscribe","topic":"t"}"#)]);
+            two
+        }
+
+        fn turn(&mut self, worker: usize, inputs: impl IntoIterator<Item = Input>) -> &Haul {
+            self.hauls[worker].clear();
+            let mut inputs = inputs.into_iter().collect();
+            self.exchange.turn(worker, self.now, &mut inputs, &mut self.hauls[worker]);
+            &self.hauls[worker]
+        }
+    }
+
+    fn request(worker: usize, slot: u32, text: &str) -> Input {
+        Input::Request { session: session(worker, slot), request: typed::decode(text) }
+    }
+
+    fn publish() -> Input {
+        let message = "x".repeat(60_000);
+        request(0, PUBLISHER, &format!(r#"{{"action":"publish","topic":"t","message":"{message}"}}"#))
+    }
+
+    const PUBLISHER: u32 = 7;
+    const READER: u32 = 9;
+
+    #[test]
+    fn who_fills_a_mailbox_waits_until_it_is_taken_and_nothing_is_lost() {
+        let mut two = Two::new();
+        let mut published = 0;
+        let waits = loop {
+            published += 1;
+            let waits = two.turn(0, [publish()]).waits.clone();
+            if !waits.is_empty() {
+                break waits;
+            }
+        };
+        assert_eq!(waits, [Wait { slot: PUBLISHER, mailbox: 1 }]);
+        assert!((60..80).contains(&published), "{published} of 60 kB");
+        assert!(two.turn(0, []).mail.is_empty(), "nobody has taken it");
+
+        let heard = two.turn(1, []).mail.iter().map(|parcel| match parcel {
+            Parcel::Deliver { frames, .. } => frames.publications().len(),
+            _ => 0,
+        });
+        assert_eq!(heard.sum::<usize>(), published);
+        let told = two.turn(0, []).mail.iter().map(|parcel| format!("{parcel:?}")).collect::<Vec<_>>();
+        assert_eq!(told, [format!("{:?}", Parcel::GoOn(waits[0]))]);
+        assert!(two.turn(0, [publish()]).waits.is_empty(), "there is room again");
+    }
+
+    #[test]
+    fn with_one_worker_nobody_waits_for_mail() {
+        let exchange = Exchange::new(Hub::new(Settings::default()), vec![Arc::default()], 1 << 20);
+        let (mut haul, now) = (Haul::default(), Instant::now());
+        let mut inputs = vec![
+            Input::connect(session(0, PUBLISHER), ClientId::from_random([1; 16])),
+            request(0, PUBLISHER, r#"{"action":"subscribe","topic":"t"}"#),
+        ];
+        inputs.extend((0..100).map(|_| publish()));
+        exchange.turn(0, now, &mut inputs, &mut haul);
+        assert!(haul.waits.is_empty());
+    }
+}

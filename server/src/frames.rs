@@ -11,27 +11,31 @@ use std::sync::{Arc, OnceLock};
 #[derive(Debug)]
 pub(crate) struct Frames {
     publications: Vec<Publication>,
-    /// Bytes of all payloads.
-    payloads: usize,
-    plain: OnceLock<Bytes>,
-    typed: OnceLock<Bytes>,
+    len: usize,
+    encoded: PerDialect<Bytes>,
 }
 
 impl Frames {
     pub(crate) fn new(publication: Publication) -> Self {
-        let payloads = size(&publication);
-        Self { publications: vec![publication], payloads, plain: OnceLock::new(), typed: OnceLock::new() }
+        let len = size(&publication);
+        Self { publications: vec![publication], len, encoded: PerDialect::default() }
     }
 
     pub(crate) fn publications(&self) -> &[Publication] {
         &self.publications
     }
 
-    /// Adds a publication, unless the piece is large enough; says whether it did.
-    pub(crate) fn add(&mut self, publication: &Publication) -> bool {
-        let fits = self.publications.len() < MOST && self.payloads + size(publication) <= MOST_BYTES;
+    /// Bytes of all frames, about.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Adds a publication, unless the piece is large enough for outboxes of so many bytes; says whether it did.
+    pub(crate) fn add(&mut self, publication: &Publication, outbox: usize) -> bool {
+        let most = MOST_BYTES.min(outbox / OF_AN_OUTBOX);
+        let fits = self.publications.len() < MOST && self.len + size(publication) <= most;
         if fits {
-            self.payloads += size(publication);
+            self.len += size(publication);
             self.publications.push(publication.clone());
         }
         fits
@@ -39,11 +43,7 @@ impl Frames {
 
     /// The frames in one dialect.
     pub(crate) fn get(&self, dialect: Dialect) -> &Bytes {
-        let encoded = match dialect {
-            Dialect::Plain => &self.plain,
-            Dialect::Typed => &self.typed,
-        };
-        encoded.get_or_init(|| self.encode(dialect))
+        self.encoded.get(dialect, || self.encode(dialect))
     }
 
     fn encode(&self, dialect: Dialect) -> Bytes {
@@ -59,22 +59,40 @@ impl Frames {
 #[derive(Debug)]
 pub(crate) struct SharedEvent {
     event: Arc<Event>,
-    plain: OnceLock<Option<Bytes>>,
-    typed: OnceLock<Option<Bytes>>,
+    encoded: PerDialect<Option<Bytes>>,
 }
 
 impl SharedEvent {
     pub(crate) fn new(event: Arc<Event>) -> Self {
-        Self { event, plain: OnceLock::new(), typed: OnceLock::new() }
+        Self { event, encoded: PerDialect::default() }
     }
 
     /// The frame in one dialect, if it has words for the event.
     pub(crate) fn get(&self, dialect: Dialect) -> Option<&Bytes> {
-        let encoded = match dialect {
+        self.encoded.get(dialect, || of_event(&self.event, dialect)).as_ref()
+    }
+}
+
+/// What is made once for each dialect.
+#[derive(Debug)]
+struct PerDialect<T> {
+    plain: OnceLock<T>,
+    typed: OnceLock<T>,
+}
+
+impl<T> PerDialect<T> {
+    fn get(&self, dialect: Dialect, make: impl FnOnce() -> T) -> &T {
+        let made = match dialect {
             Dialect::Plain => &self.plain,
             Dialect::Typed => &self.typed,
         };
-        encoded.get_or_init(|| of_event(&self.event, dialect)).as_ref()
+        made.get_or_init(make)
+    }
+}
+
+impl<T> Default for PerDialect<T> {
+    fn default() -> Self {
+        Self { plain: OnceLock::new(), typed: OnceLock::new() }
     }
 }
 
@@ -105,12 +123,19 @@ fn append_text(frames: &mut Vec<u8>, text: &str) {
     frame::append(frames, Opcode::Text, text.as_bytes());
 }
 
-fn size(publication: &Publication) -> usize {
-    publication.payload().as_plain().len()
+/// Bytes of a publication as a frame, about: escapes are not counted.
+pub(crate) fn size(publication: &Publication) -> usize {
+    publication.payload().as_plain().len() + publication.topic().as_str().len() + ENVELOPE
 }
 
 /// Publications that are joined to one piece.
 const MOST: usize = 64;
 
-/// Bytes of payloads that are joined to one piece: an outbox that is not full should have room for it.
+/// Bytes that are joined to one piece, at most.
 const MOST_BYTES: usize = 64 * 1024;
+
+/// Joined publications have to fit into an empty outbox, though escapes make six bytes of one.
+const OF_AN_OUTBOX: usize = 8;
+
+/// Bytes of a frame besides topic and payload.
+const ENVELOPE: usize = 100;

@@ -2,8 +2,9 @@
 
 mod held_back;
 mod last_pieces;
+mod waits;
 
-use crate::exchange::{Exchange, Haul, Parcel, session, slot_of, worker_of};
+use crate::exchange::{Exchange, Haul, Parcel, Piece, session, slot_of, worker_of};
 use crate::frame::{self, Opcode};
 use crate::frames::Frames;
 use crate::replays::Replays;
@@ -11,12 +12,13 @@ use crate::service::{Farewell, Message, Parting, Peer, Service};
 use crate::worker::{Delivery, Outbound};
 use bytes::Bytes;
 use held_back::HeldBack;
-use hubcast_hub::{Effect, Input, SessionId};
+use hubcast_hub::{Input, SessionId};
 use hubcast_protocol::{ClientId, CloseCode, Dialect, Slow, plain, typed};
 use last_pieces::LastPieces;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
+use waits::Waits;
 
 /// One worker's end of the [`Exchange`].
 #[derive(Debug)]
@@ -30,6 +32,7 @@ pub(crate) struct PubSub {
     /// Answers to pings that came behind requests.
     pongs: Vec<(u32, Bytes)>,
     held_back: HeldBack,
+    waits: Waits,
     /// When to look again whether those held back may go on.
     look_again: Option<Instant>,
     /// Publishers of other workers whose receivers here are far behind.
@@ -47,6 +50,7 @@ impl PubSub {
             last_pieces: LastPieces::default(),
             pongs: Vec::new(),
             held_back: HeldBack::default(),
+            waits: Waits::default(),
             look_again: None,
             to_pause: Vec::new(),
             replays: Replays::default(),
@@ -64,9 +68,14 @@ impl PubSub {
             Parcel::Close { slot, code, reason } => out.close(slot, code, &reason),
             Parcel::Replay { slot, missed } => out.push_replay(slot, &missed, &mut self.replays),
             Parcel::Pause { publisher } => out.pause(publisher),
+            Parcel::GoOn(wait) => {
+                self.waits.remove(wait);
+                out.hold(wait.slot, self.waits.has(wait.slot) || self.held_back.has(wait.slot));
+            }
             Parcel::Deliver { frames, slots, publishers } => {
                 if self.deliver(piece, &frames, slots, out) {
                     self.to_pause.extend(publishers);
+                    self.to_pause.dedup();
                 }
             }
         }
@@ -75,39 +84,42 @@ impl PubSub {
     fn carry_out(&mut self, first_piece: u32, haul: &Haul, out: &mut Outbound<'_>) {
         let worker = self.worker;
         let here = |session: SessionId| worker_of(session) == worker;
-        let mut deliveries = haul.deliveries.iter().peekable();
-        let mut told = haul.told.iter();
-        for (piece, (place, effect)) in (first_piece..).zip(haul.effects.iter().enumerate()) {
-            match effect {
-                Effect::Send { session, event } if here(*session) => out.push_event(slot_of(*session), event),
-                Effect::Close { session, code, reason } if here(*session) => {
-                    out.close(slot_of(*session), *code, reason);
+        for (number, piece) in (first_piece..).zip(haul.pieces()) {
+            match piece {
+                Piece::Send { session, event } if here(session) => out.push_event(slot_of(session), event),
+                Piece::Close { session, code, reason } if here(session) => out.close(slot_of(session), code, reason),
+                Piece::Replay { session, missed } if here(session) => {
+                    out.push_replay(slot_of(session), missed, &mut self.replays);
                 }
-                Effect::Deliver { receivers, .. } => {
-                    let Some(delivery) = deliveries.next_if(|next| next.effect == place) else { continue };
-                    let receivers = haul.effects.receivers(receivers).iter().filter(|to| here(to.session));
+                Piece::Deliver { delivery, receivers } => {
+                    let receivers = receivers.iter().filter(|to| here(to.session));
                     let receivers = receivers.map(|to| (slot_of(to.session), to.slow));
-                    if self.deliver(piece, &delivery.frames, receivers, out) {
+                    if self.deliver(number, &delivery.frames, receivers, out) {
                         delivery.publishers.iter().for_each(|publisher| out.pause(slot_of(*publisher)));
                     }
                 }
-                Effect::Tell { receivers, .. } => {
-                    let Some(event) = told.next() else { continue };
-                    let receivers = haul.effects.receivers(receivers).iter().filter(|to| here(to.session));
-                    receivers.for_each(|to| out.push_shared(slot_of(to.session), event));
+                Piece::Tell { told, receivers } => {
+                    let receivers = receivers.iter().filter(|to| here(to.session));
+                    receivers.for_each(|to| out.push_shared(slot_of(to.session), &told.event));
                 }
-                Effect::Replay { session, missed } if here(*session) => {
-                    out.push_replay(slot_of(*session), missed, &mut self.replays);
-                }
-                Effect::Send { .. } | Effect::Close { .. } | Effect::Replay { .. } | Effect::Ask(_) => {}
+                Piece::Send { .. } | Piece::Close { .. } | Piece::Replay { .. } => {}
             }
+        }
+    }
+
+    /// Reads those no more who caused too much for other workers, until these have come to it.
+    fn have_wait(&mut self, haul: &Haul, out: &Outbound<'_>) {
+        for wait in &haul.waits {
+            self.waits.add(*wait);
+            out.hold(wait.slot, true);
         }
     }
 
     /// Lets those go on who have taken what they asked for.
     fn let_go_on(&mut self, now: Instant, out: &Outbound<'_>) {
-        let Self { held_back, inputs, pongs, .. } = self;
-        held_back.end_turn(inputs, pongs, |slot| out.is_backlogged(slot), |slot| out.hold(slot, false));
+        let Self { held_back, inputs, pongs, waits, .. } = self;
+        let release = |slot| out.hold(slot, waits.has(slot));
+        held_back.end_turn(inputs, pongs, |slot| out.is_backlogged(slot), release);
         self.look_again = (!self.held_back.is_empty()).then(|| now + LOOK_AGAIN);
         if !self.inputs.is_empty() {
             out.want_turn();
@@ -178,6 +190,7 @@ impl Service for PubSub {
     fn closed(&mut self, peer: Peer, parting: Parting) {
         let lost = parting == Parting::Lost;
         self.held_back.close(peer.slot, &mut self.inputs);
+        self.waits.close(peer.slot);
         self.inputs.push(Input::Disconnect { session: self.session(peer), lost });
     }
 
@@ -201,6 +214,7 @@ impl Service for PubSub {
             piece += 1;
         }
         self.carry_out(piece, &haul, out);
+        self.have_wait(&haul, out);
         for (slot, pong) in self.pongs.drain(..) {
             out.push(slot, &pong);
         }

@@ -65,7 +65,7 @@ impl Server {
             hub.restore(Instant::now(), state.take(SystemTime::now())?);
         }
         let wakes = self.wakes();
-        let exchange = Exchange::new(hub, wakes.clone());
+        let exchange = Exchange::new(hub, wakes.clone(), self.config.outbox);
         let services = (0..wakes.len()).map(|worker| PubSub::new(Arc::clone(&exchange), worker)).collect();
         self.run_workers(wakes, services, shutdown).await?;
         match state {

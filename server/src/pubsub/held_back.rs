@@ -91,6 +91,11 @@ impl HeldBack {
     pub(super) fn is_empty(&self) -> bool {
         self.by_slot.is_empty()
     }
+
+    /// Whether something of a connection waits.
+    pub(super) fn has(&self, slot: u32) -> bool {
+        self.by_slot.contains_key(&slot)
+    }
 }
 
 impl Waiting {

@@ -1,13 +1,13 @@
 //! Which piece of a turn is the last one for each connection.
 
-use crate::exchange::{Haul, Parcel, slot_of, worker_of};
-use hubcast_hub::{Effect, SessionId};
+use crate::exchange::{Haul, Parcel, Piece, slot_of, worker_of};
+use hubcast_hub::SessionId;
 
 /// Looked up before anything is carried out, so that a connection is written to when its last piece comes: it is
 /// visited once, and still gets all of a turn in one write.
 #[derive(Debug, Default)]
 pub(super) struct LastPieces {
-    /// By slot: the number of the piece, counted through the mail and then the effects. Only slots that this turn
+    /// By slot: the number of the piece, counted through the mail and then what the turn's own inputs caused. Only slots that this turn
     /// names are up to date, and only these are asked for.
     by_slot: Vec<u32>,
 }
@@ -24,30 +24,23 @@ impl LastPieces {
                 Parcel::Send { slot, .. } | Parcel::Close { slot, .. } | Parcel::Replay { slot, .. } => {
                     self.set(*slot, piece);
                 }
-                Parcel::Pause { .. } => {}
+                Parcel::Pause { .. } | Parcel::GoOn(_) => {}
             }
             piece += 1;
         }
         let here = |session: &SessionId| worker_of(*session) == worker;
-        let those_here =
-            |receivers| haul.effects.receivers(receivers).iter().map(|to| to.session).filter(here).map(slot_of);
-        let mut deliveries = haul.deliveries.iter().peekable();
-        for (place, effect) in haul.effects.iter().enumerate() {
-            match effect {
-                Effect::Deliver { receivers, .. } => {
-                    if deliveries.next_if(|next| next.effect == place).is_some() {
-                        those_here(receivers).for_each(|slot| self.set(slot, piece));
+        for (piece, kind) in (piece..).zip(haul.pieces()) {
+            match kind {
+                Piece::Deliver { receivers, .. } | Piece::Tell { receivers, .. } => {
+                    let those_here = receivers.iter().map(|to| to.session).filter(here).map(slot_of);
+                    those_here.for_each(|slot| self.set(slot, piece));
+                }
+                Piece::Send { session, .. } | Piece::Close { session, .. } | Piece::Replay { session, .. } => {
+                    if here(&session) {
+                        self.set(slot_of(session), piece);
                     }
                 }
-                Effect::Tell { receivers, .. } => those_here(receivers).for_each(|slot| self.set(slot, piece)),
-                Effect::Send { session, .. } | Effect::Close { session, .. } | Effect::Replay { session, .. } => {
-                    if here(session) {
-                        self.set(slot_of(*session), piece);
-                    }
-                }
-                Effect::Ask(_) => {}
             }
-            piece += 1;
         }
     }
 

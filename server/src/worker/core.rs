@@ -41,6 +41,8 @@ pub(crate) struct Core {
     /// How long the last turn took, if it was long and somebody got several publications at once in it.
     pub(super) streaming: Cell<Option<Duration>>,
     pub(super) wake: Arc<Notify>,
+    /// Told whenever a connection is read again that was not.
+    pub(super) released: Notify,
     /// Told whenever a connection is gone.
     pub(super) vacated: Notify,
 }
@@ -62,6 +64,7 @@ impl Core {
             joined: Cell::new(false),
             streaming: Cell::new(None),
             wake,
+            released: Notify::new(),
             vacated: Notify::new(),
         }
     }

@@ -52,6 +52,15 @@ impl Outbound<'_> {
         }
     }
 
+    /// The same with an event that others are told too.
+    pub(crate) fn push_shared(&mut self, slot: u32, event: &SharedEvent) {
+        if let Some(connection) = self.core.connections.borrow().get(slot as usize)
+            && let Some(frame) = event.get(connection.peer.dialect)
+        {
+            self.core.push(connection, frame, self.now);
+        }
+    }
+
     /// Whether more than an outbox may hold waits for a connection that does not count, because it asked for it.
     pub(crate) fn is_backlogged(&self, slot: u32) -> bool {
         let connections = self.core.connections.borrow();
@@ -62,15 +71,9 @@ impl Outbound<'_> {
     pub(crate) fn hold(&self, slot: u32, is_held: bool) {
         if let Some(connection) = self.core.connection(slot) {
             connection.hold(is_held);
-        }
-    }
-
-    /// The same with an event that others are told too.
-    pub(crate) fn push_shared(&mut self, slot: u32, event: &SharedEvent) {
-        if let Some(connection) = self.core.connections.borrow().get(slot as usize)
-            && let Some(frame) = event.get(connection.peer.dialect)
-        {
-            self.core.push(connection, frame, self.now);
+            if !is_held {
+                self.core.released.notify_waiters();
+            }
         }
     }
 

@@ -11,6 +11,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 use tokio::task::yield_now;
+use tokio::time::timeout;
 
 /// Reads until the peer, an error or a deadline ends it, beginning with what follows from what came with the handshake.
 /// Also after a panic the connection is cleaned up.
@@ -23,6 +24,10 @@ pub(super) async fn read_all<S: Service>(worker: Rc<Worker<S>>, connection: Rc<C
             Next::Yield => yield_now().await,
             // Boxed, because every connection would pay for a timer in its state that few ever need.
             Next::Pause => Box::pin(tokio::time::sleep(PAUSE)).await,
+            Next::Hold => {
+                // Looked at again by and by, for it may end meanwhile.
+                let _ = Box::pin(timeout(PAUSE, reading.worker.core.released.notified())).await;
+            }
             Next::Goodbye => {
                 // The turn writes our close frame. A peer that has closed sends nothing that a reset could be an answer
                 // to, so that there is nothing to wait for once it is written.
@@ -52,6 +57,7 @@ pub(super) enum Next {
     Read,
     Yield,
     Pause,
+    Hold,
     /// The peer has closed, and all it sent is read.
     Goodbye,
     End,
@@ -72,6 +78,9 @@ impl<S: Service> Reading<S> {
     fn poll_once(&self, context: &mut Context<'_>) -> Poll<io::Result<Next>> {
         if self.connection.take_pause() {
             return Poll::Ready(Ok(Next::Pause));
+        }
+        if self.connection.is_held() {
+            return Poll::Ready(Ok(Next::Hold));
         }
         if self.connection.is_cut() {
             return Poll::Ready(Ok(Next::End));
