@@ -24,7 +24,8 @@ pub struct Config {
     pub messages: MessageLimits,
     /// How long a connection may be quiet, slow or half closed.
     pub timeouts: Timeouts,
-    /// Bytes that may wait to be written to one connection; one that is over is closed with 4002.
+    /// Bytes that may wait to be written to one connection, each frame with 64 besides; one that is over is closed with
+    /// 4002. It has to hold the largest message with its topic, escaped, and 256 bytes.
     pub outbox: usize,
     /// What one session may ask of the hub.
     pub limits: Limits,

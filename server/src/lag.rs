@@ -5,12 +5,14 @@
 //! where the last one left out stood, and a `gap` event tells of it there: after all of the topic that goes out before,
 //! and before all that goes out later.
 
-use crate::frames::{Frames, of_event};
+use crate::frames::{self, Frames, of_event};
+use crate::outbox;
 use bytes::Bytes;
 use hubcast_hub::Publication;
 use hubcast_protocol::event::{Gap, GapReason};
 use hubcast_protocol::{Dialect, Epoch, Event, Position, Slow, Topic};
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::vec;
 
 /// A queue behind the outbox, in which publications may still be taken back.
 ///
@@ -30,13 +32,17 @@ pub(crate) struct Lag {
     fixed: usize,
     /// Bytes that can.
     loose: usize,
+    /// Bytes that do not count.
+    uncounted: usize,
 }
 
 /// What must go out.
 #[derive(Debug)]
-struct Frame {
-    bytes: Bytes,
-    counted: bool,
+enum Frame {
+    Counted(Bytes),
+    Uncounted(Bytes),
+    /// What is left of a replay, to be encoded by and by.
+    Missed(vec::IntoIter<Publication>),
 }
 
 /// What may be left out.
@@ -71,11 +77,11 @@ struct Trail {
 impl Lag {
     /// Queues what must go out; says whether there was room for it among `most` bytes.
     pub(crate) fn push_frame(&mut self, bytes: Bytes, most: usize) -> bool {
-        let fits = self.fixed + bytes.len() <= most;
+        let fits = self.fixed + outbox::cost(&bytes) <= most;
         if fits {
-            self.fixed += bytes.len();
+            self.fixed += outbox::cost(&bytes);
             let place = self.next_place();
-            self.frames.push_back((place, Frame { bytes, counted: true }));
+            self.frames.push_back((place, Frame::Counted(bytes)));
             self.shrink_to(most);
         }
         fits
@@ -83,8 +89,14 @@ impl Lag {
 
     /// Queues what must go out whatever waits already, such as a replay.
     pub(crate) fn push_uncounted(&mut self, bytes: Bytes) {
-        self.replay = self.next_place();
-        self.frames.push_back((self.replay, Frame { bytes, counted: false }));
+        self.uncounted += outbox::cost(&bytes);
+        self.push_replay(Frame::Uncounted(bytes));
+    }
+
+    /// Queues what a replay has that is not encoded yet.
+    pub(crate) fn push_missed(&mut self, missed: Vec<Publication>) {
+        self.uncounted += missed.iter().map(frames::size).sum::<usize>();
+        self.push_replay(Frame::Missed(missed.into_iter()));
     }
 
     /// Queues publications that must go out, as the frames that they are; says whether there was room.
@@ -118,7 +130,7 @@ impl Lag {
 
     /// Bytes that do not count.
     pub(crate) fn uncounted(&self) -> usize {
-        self.frames.iter().filter(|(_, frame)| !frame.counted).map(|(_, frame)| frame.bytes.len()).sum()
+        self.uncounted
     }
 
     /// Takes the next piece to be written, with whether it counts; `None` when nothing waits any more.
@@ -129,7 +141,7 @@ impl Lag {
             let hole = self.holes.keys().next().copied();
             let first = [frame, publication, hole].into_iter().flatten().min();
             if first.is_none() || first == frame {
-                return self.pop_frame();
+                return self.pop_frame(dialect);
             }
             let piece = if first == publication { self.pop_publication(dialect) } else { self.pop_hole(dialect) };
             if let Some(piece) = piece {
@@ -141,6 +153,11 @@ impl Lag {
     fn next_place(&mut self) -> u64 {
         self.newest += 1;
         self.newest
+    }
+
+    fn push_replay(&mut self, frame: Frame) {
+        self.replay = self.next_place();
+        self.frames.push_back((self.replay, frame));
     }
 
     fn push_publication(&mut self, publication: &Publication, slow: Slow) {
@@ -196,10 +213,31 @@ impl Lag {
         self.holes.insert(place, Hole { topic: topic.clone(), first, last });
     }
 
-    fn pop_frame(&mut self) -> Option<(Bytes, bool)> {
-        let (_, Frame { bytes, counted }) = self.frames.pop_front()?;
-        self.fixed -= if counted { bytes.len() } else { 0 };
-        Some((bytes, counted))
+    fn pop_frame(&mut self, dialect: Dialect) -> Option<(Bytes, bool)> {
+        let (place, frame) = self.frames.pop_front()?;
+        match frame {
+            Frame::Counted(bytes) => {
+                self.fixed -= outbox::cost(&bytes);
+                Some((bytes, true))
+            }
+            Frame::Uncounted(bytes) => {
+                self.uncounted -= outbox::cost(&bytes);
+                Some((bytes, false))
+            }
+            Frame::Missed(mut missed) => {
+                let mut piece = Vec::new();
+                while piece.len() < PIECE
+                    && let Some(publication) = missed.next()
+                {
+                    self.uncounted -= frames::size(&publication);
+                    frames::append(&mut piece, &publication, dialect);
+                }
+                if !missed.as_slice().is_empty() {
+                    self.frames.push_front((place, Frame::Missed(missed)));
+                }
+                Some((piece.into(), false))
+            }
+        }
     }
 
     fn pop_publication(&mut self, dialect: Dialect) -> Option<Bytes> {
@@ -255,6 +293,9 @@ fn cost(publication: &Publication) -> usize {
 fn price(topic: &Topic) -> usize {
     topic.as_str().len() + 256
 }
+
+/// Bytes of a replay that are encoded at once.
+const PIECE: usize = 32 * 1024;
 
 #[cfg(test)]
 #[path = "lag/tests.rs"] // said, because the simulation has this file under another folder

@@ -3,6 +3,7 @@
 use crate::frames::Frames;
 use crate::lag::Lag;
 use bytes::Bytes;
+use hubcast_hub::Publication;
 use hubcast_protocol::{Dialect, Slow};
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -11,8 +12,10 @@ use std::io::{self, IoSlice};
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     frames: VecDeque<Waiting>,
-    /// Bytes that count in `frames`, those that are written already included.
-    bytes: usize,
+    /// What those of `frames` cost that count, with what is written of them already.
+    counted: usize,
+    /// What the others cost.
+    uncounted: usize,
     /// How much of the first one is written.
     written: usize,
     /// What waits behind the frames, where some of it may be left out.
@@ -45,9 +48,9 @@ impl Outbox {
     /// Queues frames that must go out; says whether there was room for them among `most` bytes.
     pub(crate) fn push(&mut self, frames: Bytes, most: usize) -> bool {
         if let Some(lag) = &mut self.lag {
-            return lag.push_frame(frames, most.saturating_sub(self.bytes));
+            return lag.push_frame(frames, most.saturating_sub(self.counted));
         }
-        let fits = self.queued() + frames.len() <= most;
+        let fits = self.queued() + cost(&frames) <= most;
         if fits {
             self.push_frames(frames, true);
         }
@@ -62,6 +65,11 @@ impl Outbox {
         }
     }
 
+    /// Queues publications that must go out whatever waits already, to be encoded when it is their turn.
+    pub(crate) fn push_missed(&mut self, missed: Vec<Publication>) {
+        self.lag.get_or_insert_default().push_missed(missed);
+    }
+
     /// Queues publications of which some may be left out when there is no room among `most` bytes, or when the
     /// socket is `blocked`; says whether there was room in the end.
     pub(crate) fn push_publications(
@@ -73,7 +81,7 @@ impl Outbox {
         most: usize,
     ) -> bool {
         if let (Slow::Disconnect, Some(lag)) = (slow, &mut self.lag) {
-            let most = most.saturating_sub(self.bytes);
+            let most = most.saturating_sub(self.counted);
             return lag.push_bound(frames.publications(), frames.get(dialect).clone(), most);
         }
         if slow == Slow::Disconnect || (self.lag.is_none() && !blocked) {
@@ -83,7 +91,7 @@ impl Outbox {
             }
         }
         let lag = self.lag.get_or_insert_default();
-        lag.push_publications(frames.publications(), slow, most.saturating_sub(self.bytes))
+        lag.push_publications(frames.publications(), slow, most.saturating_sub(self.counted))
     }
 
     /// Has frames written without queueing them, if nothing waits that must go first; what is not taken waits.
@@ -108,34 +116,35 @@ impl Outbox {
         self.frames.is_empty() && self.lag.is_none()
     }
 
-    /// Bytes that wait and count.
+    /// What that costs which waits and counts.
     pub(crate) fn len(&self) -> usize {
         self.queued() + self.lag.as_ref().map_or(0, |lag| lag.len())
     }
 
-    /// Bytes that wait and do not count.
+    /// What that costs which waits and does not count.
     pub(crate) fn uncounted(&self) -> usize {
-        let queued = self.frames.iter().filter(|frame| !frame.counted).map(|frame| frame.bytes.len()).sum::<usize>();
         let begun = self.frames.front().is_some_and(|first| !first.counted);
-        queued - if begun { self.written } else { 0 } + self.lag.as_ref().map_or(0, |lag| lag.uncounted())
+        self.uncounted - if begun { self.written } else { 0 } + self.lag.as_ref().map_or(0, |lag| lag.uncounted())
     }
 
     /// Forgets every frame of which nothing is written yet.
     pub(crate) fn discard_unsent(&mut self) {
         let begun = usize::from(self.written > 0);
-        self.frames.truncate(begun);
-        self.bytes = self.frames.iter().filter(|frame| frame.counted).map(|frame| frame.bytes.len()).sum();
-        self.lag = None;
+        let begun: Vec<_> = self.frames.drain(..).take(begun).collect();
+        (self.counted, self.uncounted, self.lag) = (0, 0, None);
+        begun.into_iter().for_each(|Waiting { bytes, counted }| self.push_frames(bytes, counted));
     }
 
-    /// Writes until nothing waits or the sink takes no more.
+    /// Writes until nothing waits or the sink takes no more, or it is time for others.
     ///
     /// # Errors
-    /// What the sink says, `WouldBlock` included; what it took until then is gone from here.
+    /// What the sink says, `WouldBlock` included; what it took until then is gone from here. `WouldBlock` too when much
+    /// was written and there is more.
     pub(crate) fn write_to(&mut self, sink: &impl Sink, dialect: Dialect) -> io::Result<()> {
         if self.frames.is_empty() {
             self.catch_up(dialect);
         }
+        let mut written = 0;
         while let Some(first) = self.frames.front() {
             let taken = if self.frames.len() == 1 {
                 sink.write(&first.bytes[self.written..])?
@@ -152,7 +161,11 @@ impl Outbox {
                 return Err(io::ErrorKind::WriteZero.into());
             }
             self.advance(taken);
+            written += taken;
             if self.frames.is_empty() {
+                if self.lag.is_some() && written >= ENOUGH {
+                    return Err(io::ErrorKind::WouldBlock.into());
+                }
                 self.catch_up(dialect);
             }
         }
@@ -160,25 +173,32 @@ impl Outbox {
         Ok(())
     }
 
-    /// Bytes of the frames that count and are not written.
+    /// What the frames cost that count and are not written.
     fn queued(&self) -> usize {
         let begun = self.frames.front().is_some_and(|first| first.counted);
-        self.bytes - if begun { self.written } else { 0 }
+        self.counted - if begun { self.written } else { 0 }
     }
 
     /// Takes some of what waits behind the frames.
     fn catch_up(&mut self, dialect: Dialect) {
         let Some(mut lag) = self.lag.take() else { return };
-        while self.bytes < CATCH_UP_BYTES {
+        let mut taken = 0;
+        while taken < CATCH_UP_BYTES {
             let Some((frames, counted)) = lag.pop(dialect) else { return };
+            taken += frames.len();
             self.push_frames(frames, counted);
         }
         self.lag = Some(lag);
     }
 
     fn push_frames(&mut self, bytes: Bytes, counted: bool) {
-        self.bytes += if counted { bytes.len() } else { 0 };
+        *self.sum(counted) += cost(&bytes);
         self.frames.push_back(Waiting { bytes, counted });
+    }
+
+    /// What all frames cost of one kind.
+    fn sum(&mut self, counted: bool) -> &mut usize {
+        if counted { &mut self.counted } else { &mut self.uncounted }
     }
 
     /// Gives the queue's room back.
@@ -200,12 +220,24 @@ impl Outbox {
         while let Some(first) = self.frames.front()
             && first.bytes.len() <= self.written
         {
-            self.written -= first.bytes.len();
-            self.bytes -= if first.counted { first.bytes.len() } else { 0 };
+            let (gone, counted) = (first.bytes.len(), first.counted);
+            self.written -= gone;
+            *self.sum(counted) -= gone + FRAME;
             self.frames.pop_front();
         }
     }
 }
+
+/// What a frame costs while it waits: its bytes, and what it takes to keep them.
+pub(crate) fn cost(frames: &Bytes) -> usize {
+    frames.len() + FRAME
+}
+
+/// What a frame takes besides its bytes, about.
+const FRAME: usize = 64;
+
+/// Bytes that one connection is given before it is the turn of others, if it takes them all and has more to catch up.
+const ENOUGH: usize = 1024 * 1024;
 
 /// Bytes that are taken at once from what waits behind the frames: enough for a large write, and the rest may still be
 /// left out.
@@ -220,7 +252,7 @@ const KEPT: usize = 64;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hubcast_hub::Publication;
+    use crate::frames::append;
     use std::cell::RefCell;
 
     /// Takes so many bytes of each write.
@@ -243,8 +275,8 @@ mod tests {
         let frames: Vec<Bytes> = (0..150_u8).map(|n| Bytes::from(vec![n; 1 + usize::from(n % 5)])).collect();
         for width in [1, 2, 3, 7, 100, 10_000] {
             let (mut outbox, sink) = (Outbox::default(), Narrow(width, RefCell::default()));
-            frames.iter().cloned().for_each(|frame| assert!(outbox.push(frame, 1000)));
-            assert_eq!(outbox.len(), frames.iter().map(Bytes::len).sum::<usize>());
+            frames.iter().cloned().for_each(|frame| assert!(outbox.push(frame, 100_000)));
+            assert_eq!(outbox.len(), frames.iter().map(cost).sum::<usize>());
             outbox.write_to(&sink, Dialect::Plain).unwrap();
             assert_eq!(*sink.1.borrow(), frames.concat(), "{width} at once");
             assert_eq!((outbox.len(), outbox.frames.len()), (0, 0));
@@ -274,13 +306,44 @@ mod tests {
     }
 
     #[test]
+    fn what_was_missed_is_encoded_as_it_is_taken_and_comes_before_all_that_is_newer() {
+        let missed: Vec<_> =
+            (0..10).map(|_| Publication::new("t".into(), "x".repeat(30_000).as_str().into(), None)).collect();
+        let mut expected = Vec::new();
+        missed.iter().for_each(|publication| append(&mut expected, publication, Dialect::Plain));
+        expected.extend(b"newer");
+        let (mut outbox, sink) = (Outbox::default(), Narrow(1000, RefCell::default()));
+        outbox.push_missed(missed);
+        assert!(outbox.push(Bytes::from_static(b"newer"), 1000));
+        assert!(outbox.uncounted() > 300_000 && outbox.len() == FRAME + 5);
+        outbox.catch_up(Dialect::Plain);
+        assert!(outbox.frames.iter().map(|frame| frame.bytes.len()).sum::<usize>() < 2 * CATCH_UP_BYTES);
+        assert!(outbox.uncounted() > 300_000);
+        outbox.write_to(&sink, Dialect::Plain).unwrap();
+        assert!(*sink.1.borrow() == expected);
+        assert_eq!((outbox.len(), outbox.uncounted()), (0, 0));
+    }
+
+    #[test]
+    fn who_takes_everything_lets_others_have_a_turn() {
+        let large = Publication::new("t".into(), "x".repeat(60_000).as_str().into(), None);
+        let (mut outbox, sink) = (Outbox::default(), Narrow(usize::MAX, RefCell::default()));
+        outbox.push_missed(vec![large; 30]);
+        let fault = outbox.write_to(&sink, Dialect::Plain).unwrap_err();
+        assert_eq!(fault.kind(), io::ErrorKind::WouldBlock);
+        assert!((ENOUGH..ENOUGH + 200_000).contains(&sink.1.borrow().len()));
+        outbox.write_to(&sink, Dialect::Plain).unwrap();
+        assert!(outbox.is_empty());
+    }
+
+    #[test]
     fn a_frame_that_has_begun_is_never_discarded() {
         let mut outbox = Outbox::default();
-        assert!(outbox.push(Bytes::from_static(b"abc"), 100));
-        assert!(outbox.push(Bytes::from_static(b"def"), 100));
+        assert!(outbox.push(Bytes::from_static(b"abc"), 1000));
+        assert!(outbox.push(Bytes::from_static(b"def"), 1000));
         outbox.advance(1);
         outbox.discard_unsent();
-        assert_eq!(outbox.len(), 2);
+        assert_eq!(outbox.len(), FRAME + 2);
         outbox.advance(2);
         assert!(outbox.frames.is_empty());
         assert!(outbox.push(Bytes::from_static(b"ghi"), 100));

@@ -17,11 +17,15 @@ pub(crate) struct Replays {
 }
 
 impl Replays {
-    /// The frames of what was missed, as one piece.
-    pub(crate) fn encode(&mut self, missed: &[Publication], dialect: Dialect) -> Bytes {
+    /// The first frames of what was missed, as one piece that is large enough for a write, and what is left: that is
+    /// too much to be kept for others.
+    pub(crate) fn begin<'a>(&mut self, missed: &'a [Publication], dialect: Dialect) -> (Bytes, &'a [Publication]) {
         self.used = true;
-        let mut piece = Vec::new();
-        for publication in missed {
+        let (mut piece, mut left) = (Vec::new(), missed);
+        while piece.len() < PIECE
+            && let Some((publication, behind)) = left.split_first()
+        {
+            left = behind;
             match (dialect, publication.position()) {
                 (Dialect::Typed, Some(position)) => {
                     let place = (position.epoch, position.offset);
@@ -39,7 +43,7 @@ impl Replays {
         if self.bytes > MOST_BYTES {
             *self = Self { used: true, ..Self::default() };
         }
-        Bytes::from(piece)
+        (Bytes::from(piece), left)
     }
 
     /// Forgets everything when nobody asked since the last time.
@@ -49,6 +53,9 @@ impl Replays {
         }
     }
 }
+
+/// Bytes that are encoded before the rest waits.
+const PIECE: usize = 64 * 1024;
 
 /// Bytes of frames that are kept for the next who asks.
 const MOST_BYTES: usize = 1024 * 1024;

@@ -31,7 +31,6 @@ mod frame;
 mod frames;
 #[path = "../../server/src/lag.rs"]
 mod lag;
-#[expect(dead_code, reason = "the server's own file, of which a run needs a part")]
 #[path = "../../server/src/outbox.rs"]
 mod outbox;
 

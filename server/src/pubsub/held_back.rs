@@ -1,7 +1,7 @@
 //! Requests that wait until their connection has taken what it asked for before.
 //!
-//! What a session missed does not count against what may wait for it, so the bound is here: while a megabyte of it
-//! waits to be written, who asks for more is neither answered nor read.
+//! What a session missed, and a list of who is there, do not count against what may wait for it, so the bound is here:
+//! while a megabyte of it waits to be written, who asks for more is neither answered nor read.
 
 use bytes::Bytes;
 use hubcast_hub::Input;
@@ -13,7 +13,7 @@ use std::collections::{HashMap, VecDeque};
 #[derive(Debug, Default)]
 pub(super) struct HeldBack {
     by_slot: HashMap<u32, VecDeque<Waiting>>,
-    /// How often a connection has asked for the past since the last turn.
+    /// What a connection has asked for since the last turn that is large.
     asked: HashMap<u32, usize>,
 }
 
@@ -31,13 +31,14 @@ impl HeldBack {
             waiting.push_back(Waiting::Input(input));
             return None;
         }
-        if asks_for_past(&input) {
+        let share = share_of_turn(&input);
+        if share > 0 {
             let asked = self.asked.entry(slot).or_default();
-            if *asked == IN_A_TURN || is_backlogged() {
+            if *asked + share > IN_A_TURN || is_backlogged() {
                 self.by_slot.insert(slot, VecDeque::from([Waiting::Input(input)]));
                 return None;
             }
-            *asked += 1;
+            *asked += share;
         }
         Some(input)
     }
@@ -62,12 +63,11 @@ impl HeldBack {
         self.by_slot.retain(|&slot, waiting| {
             let mut asked = 0;
             while let Some(next) = waiting.front() {
-                if next.asks_for_past() {
-                    if asked == IN_A_TURN || is_backlogged(slot) {
-                        return true;
-                    }
-                    asked += 1;
+                let share = next.share_of_turn();
+                if share > 0 && (asked + share > IN_A_TURN || is_backlogged(slot)) {
+                    return true;
                 }
+                asked += share;
                 match waiting.pop_front() {
                     Some(Waiting::Input(input)) => inputs.push(input),
                     Some(Waiting::Pong(pong)) => pongs.push((slot, pong)),
@@ -79,11 +79,11 @@ impl HeldBack {
         });
     }
 
-    /// A connection is gone: what it asked beside the past still takes effect.
+    /// A connection is gone: what it asked for still takes effect, but for what it alone would have heard of.
     pub(super) fn close(&mut self, slot: u32, inputs: &mut Vec<Input>) {
         let waiting = self.by_slot.remove(&slot).into_iter().flatten();
         inputs.extend(waiting.filter_map(|waiting| match waiting {
-            Waiting::Input(input) if !asks_for_past(&input) => Some(input),
+            Waiting::Input(input) if share_of_turn(&input) == 0 => Some(input),
             Waiting::Input(_) | Waiting::Pong(_) => None,
         }));
     }
@@ -99,21 +99,27 @@ impl HeldBack {
 }
 
 impl Waiting {
-    fn asks_for_past(&self) -> bool {
-        matches!(self, Self::Input(input) if asks_for_past(input))
+    fn share_of_turn(&self) -> usize {
+        match self {
+            Self::Input(input) => share_of_turn(input),
+            Self::Pong(_) => 0,
+        }
     }
 }
 
-fn asks_for_past(input: &Input) -> bool {
-    let Input::Request { request: Ok(request), .. } = input else { return false };
+/// How much of what a connection may ask for in a turn an input takes, because its answer may be large.
+fn share_of_turn(input: &Input) -> usize {
+    let Input::Request { request: Ok(request), .. } = input else { return 0 };
     match &request.action {
-        Action::Subscribe(subscribe) => subscribe.start != Start::Live,
-        Action::History(_) => true,
-        _ => false,
+        Action::Subscribe(subscribe) if subscribe.start != Start::Live => 1,
+        Action::Presence(_) => 1,
+        // A replay is encoded by and by, this at once.
+        Action::History(_) => IN_A_TURN,
+        _ => 0,
     }
 }
 
-/// Requests for the past that one connection gets answered in a turn.
+/// Large answers that one connection gets in a turn.
 const IN_A_TURN: usize = 4;
 
 #[cfg(test)]
@@ -166,6 +172,24 @@ mod tests {
     }
 
     #[test]
+    fn a_history_is_answered_alone() {
+        let history = || input(r#"{"id":1,"action":"history","topic":"t"}"#);
+        let presence = || input(r#"{"id":1,"action":"presence","topic":"t"}"#);
+        let mut held = HeldBack::default();
+        assert!(held.admit(1, history(), || false).is_some());
+        for waits in [presence(), presence(), history(), presence()] {
+            assert!(held.admit(1, waits, || false).is_none());
+        }
+        let mut turns = Vec::new();
+        while !held.is_empty() {
+            let mut inputs = Vec::new();
+            held.end_turn(&mut inputs, &mut Vec::new(), |_| false, |_| {});
+            turns.push(inputs.len());
+        }
+        assert_eq!(turns, [2, 1, 1]);
+    }
+
+    #[test]
     fn a_pong_waits_behind_what_came_before_its_ping() {
         let pong = Bytes::from_static(b"pong");
         let mut held = HeldBack::default();
@@ -189,7 +213,7 @@ mod tests {
         assert!(held.admit_pong(1, Bytes::new()).is_none());
         let mut inputs = Vec::new();
         held.close(1, &mut inputs);
-        assert!(matches!(&inputs[..], [only] if !asks_for_past(only)), "{inputs:?}");
+        assert!(matches!(&inputs[..], [only] if share_of_turn(only) == 0), "{inputs:?}");
         assert!(held.is_empty());
     }
 }

@@ -8,6 +8,7 @@ use crate::frames::Frames;
 use crate::outbox::{Outbox, Through};
 use crate::service::{Parting, Peer};
 use bytes::Bytes;
+use hubcast_hub::Publication;
 use hubcast_protocol::{CloseCode, Slow};
 use slab::Slab;
 use std::array;
@@ -103,6 +104,18 @@ impl Core {
             outbox.push_uncounted(frames.clone());
             true
         });
+    }
+
+    /// Queues publications that a connection missed, however many they are.
+    pub(super) fn push_missed(self: &Rc<Self>, connection: &Rc<Connection>, missed: &[Publication], now: Instant) {
+        self.put(connection, now, |outbox, _| {
+            outbox.push_missed(missed.to_vec());
+            true
+        });
+        // Before anything comes behind it that may be left out: only a socket that takes no more is a reason for that.
+        if !connection.is_blocked() {
+            self.flush(connection, now);
+        }
     }
 
     /// Hands publications to connections as their subscriptions want it. Says whether whoever publishes should slow
@@ -273,7 +286,9 @@ impl Core {
 
 /// Goes on writing to a connection whose socket took no more, until it has taken all.
 async fn flush_when_writable(core: Rc<Core>, connection: Rc<Connection>) {
-    while connection.writable().await.is_ok() && connection.flush(Instant::now()) {}
+    while connection.writable().await.is_ok() && connection.flush(Instant::now()) {
+        tokio::task::yield_now().await;
+    }
     core.arm(&connection, Instant::now());
 }
 

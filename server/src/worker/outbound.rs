@@ -34,8 +34,11 @@ impl Outbound<'_> {
     /// Queues what a session missed, however much it is.
     pub(crate) fn push_replay(&mut self, slot: u32, missed: &[Publication], replays: &mut Replays) {
         if let Some(connection) = self.core.connections.borrow().get(slot as usize) {
-            let missed = replays.encode(missed, connection.peer.dialect);
-            self.core.push_uncounted(connection, &missed, self.now);
+            let (begin, rest) = replays.begin(missed, connection.peer.dialect);
+            self.core.push_uncounted(connection, &begin, self.now);
+            if !rest.is_empty() {
+                self.core.push_missed(connection, rest, self.now);
+            }
         }
     }
 
@@ -45,8 +48,8 @@ impl Outbound<'_> {
             && let Some(frame) = frames::of_event(event, connection.peer.dialect)
         {
             match event {
-                // As a replay: nobody is slow because of what he missed.
-                Event::History(_) => self.core.push_uncounted(connection, &frame, self.now),
+                // As a replay: nobody is slow because of what he missed, or of a list that he asked for.
+                Event::History(_) | Event::Presence(_) => self.core.push_uncounted(connection, &frame, self.now),
                 _ => self.core.push(connection, &frame, self.now),
             }
         }

@@ -8,7 +8,7 @@ use crate::queue::Event;
 use crate::record::Entry;
 use crate::wire::{Down, End, Socket, Up, Wire};
 use bytes::Bytes;
-use hubcast_hub::{Effect, Input, Saved, SessionId};
+use hubcast_hub::{Effect, Input, Publication, Saved, SessionId};
 use hubcast_protocol::request::{Action, Publish, ReadHistory};
 use hubcast_protocol::{ClientId, CloseCode, Dialect, Event as Said, Position, Request, RequestId, Topic, typed};
 use std::sync::Arc;
@@ -131,13 +131,7 @@ impl World {
                     }
                 }
                 Effect::Replay { session, missed } => {
-                    let mut frames = Vec::new();
-                    missed.iter().for_each(|publication| append(&mut frames, publication, Dialect::Typed));
-                    let frames = Bytes::from(frames);
-                    self.put(session.0, |outbox, _| {
-                        outbox.push_uncounted(frames.clone());
-                        true
-                    });
+                    self.replay(session.0, missed);
                 }
                 Effect::Close { session, code, reason } => self.close(session.0, *code, reason),
                 Effect::Ask(ask) => panic!("the embedded engine passed on {ask:?}"),
@@ -145,6 +139,26 @@ impl World {
         }
         effects.clear();
         self.effects = effects;
+    }
+
+    /// Queues what a session missed: some of it as frames, the rest to be encoded by and by.
+    fn replay(&mut self, number: u32, missed: &[Publication]) {
+        let (begin, rest) = missed.split_at(self.random.below(missed.len() + 1));
+        let mut frames = Vec::new();
+        begin.iter().for_each(|publication| append(&mut frames, publication, Dialect::Typed));
+        let frames = Bytes::from(frames);
+        self.put(number, |outbox, _| {
+            if !frames.is_empty() {
+                outbox.push_uncounted(frames.clone());
+            }
+            if !rest.is_empty() {
+                outbox.push_missed(rest.to_vec());
+            }
+            true
+        });
+        if !rest.is_empty() {
+            self.flush(number);
+        }
     }
 
     /// Writes down what the hub made of a publish.

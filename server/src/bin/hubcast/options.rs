@@ -73,7 +73,7 @@ pub(crate) struct Options {
     #[arg(default_value_t = Self::default().max_subscriptions, help_heading = LIMITS)]
     pub(crate) max_subscriptions: Count,
 
-    /// What may wait for a slow reader, at least one message; over it closes with 4002
+    /// What may wait for a slow reader, at least one message, each frame with 64 bytes besides; over it closes with 4002
     #[arg(long, env = "HUBCAST_MAX_OUTBOX", value_name = "SIZE")]
     #[arg(default_value_t = Self::default().max_outbox, help_heading = LIMITS)]
     pub(crate) max_outbox: Size,
