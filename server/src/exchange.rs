@@ -147,7 +147,8 @@ mod tests {
     impl Two {
         /// A connection on each worker, of which the second hears "t".
         fn new() -> Self {
-            let exchange = Exchange::new(Hub::new(Settings::default()), vec![Arc::default(), Arc::default()], 1 << 20);
+            let exchange =
+                Exchange::new(Hub::new(Settings::with_seed(1)), vec![Arc::default(), Arc::default()], 1 << 20);
             let mut two = Self { exchange, hauls: Default::default(), now: Instant::now() };
             two.turn(0, [Input::connect(session(0, PUBLISHER), ClientId::from_random([1; 16]))]);
             two.turn(1, [Input::connect(session(1, READER), ClientId::from_random([2; 16]))]);
@@ -202,7 +203,7 @@ mod tests {
 
     #[test]
     fn with_one_worker_nobody_waits_for_mail() {
-        let exchange = Exchange::new(Hub::new(Settings::default()), vec![Arc::default()], 1 << 20);
+        let exchange = Exchange::new(Hub::new(Settings::with_seed(1)), vec![Arc::default()], 1 << 20);
         let (mut haul, now) = (Haul::default(), Instant::now());
         let mut inputs = vec![
             Input::connect(session(0, PUBLISHER), ClientId::from_random([1; 16])),
