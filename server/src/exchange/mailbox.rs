@@ -149,8 +149,8 @@ fn elsewhere(worker: usize, workers: usize, receivers: &[Receiver]) -> impl Iter
     slots.into_iter().enumerate().filter(|(_, slots)| !slots.is_empty())
 }
 
-/// Bytes that may wait for a worker to be written before those who cause more have to wait: a few milliseconds of work.
-const MOST: usize = 4 * 1024 * 1024;
+/// Bytes that may wait for a worker to be written before those who cause more have to wait: some ten milliseconds of work.
+const MOST: usize = 16 * 1024 * 1024;
 
 /// What an event counts for each who is told.
 const EVENT: usize = 256;
