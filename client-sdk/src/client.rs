@@ -113,7 +113,9 @@ impl Client {
 
     /// Publishes a value: `.await` what this returns, after saying more about it where that is needed.
     ///
-    /// The value is turned into JSON at once.
+    /// The value is turned into JSON at once. A value whose JSON is `null`, such as `None` or `()`, is refused with
+    /// [`EncodeError::Null`](crate::EncodeError::Null): on the wire it is an empty text. Within another value `null` is
+    /// what it is.
     pub fn publish<T: Serialize + ?Sized>(&self, topic: impl Into<Topic<T>>, value: &T) -> Publish {
         Publish::new(self.shared.clone(), topic.into().into_name(), value)
     }

@@ -66,6 +66,15 @@ pub enum PublishError {
     /// The server said no; nothing was published.
     #[error(transparent)]
     Refused(Refused),
+    /// It was sent again because its connection broke, and failed then: the first one may have been published or not.
+    #[error("it is not known whether the publication took effect before its connection broke; sent again it failed")]
+    Uncertain {
+        /// What became of the second.
+        #[source]
+        why: Box<PublishError>,
+        /// Published again with this key, it takes effect once.
+        key: Box<str>,
+    },
     /// The server did not confirm it in time: it may have been published or not.
     #[error("the publication was not confirmed in time")]
     Timeout {
@@ -99,6 +108,10 @@ pub enum EncodeError {
     /// It has no JSON.
     #[error("the value has no JSON: {0}")]
     Json(#[from] serde_json::Error),
+    /// Its JSON is `null`, as that of `None` and `()`, which the server takes for the empty text: nobody would hear what
+    /// was published.
+    #[error("the value is null, which cannot be told from an empty text")]
+    Null,
     /// The server would not take its JSON.
     #[error(transparent)]
     Payload(#[from] InvalidPayload),
@@ -121,6 +134,10 @@ pub enum RequestError {
         /// What the server takes.
         limit: u64,
     },
+    /// The server's answer, or that to another question of the same moment, was larger than this client takes: a
+    /// history is read in smaller parts.
+    #[error("the answer has more bytes than this client takes")]
+    AnswerTooLarge,
     /// Too many requests wait for a connection or an answer.
     #[error("too many requests are waiting")]
     QueueFull,
@@ -169,6 +186,7 @@ impl From<Failure> for PublishError {
             Failure::TooLarge { size, limit } => Self::TooLarge { size, limit },
             Failure::QueueFull => Self::QueueFull,
             Failure::Closed { why, key } => Self::Closed { why, key },
+            Failure::Uncertain { why, key } => Self::Uncertain { why: Box::new((*why).into()), key },
             failure => Self::Closed { why: closed(failure), key: None },
         }
     }
@@ -180,6 +198,7 @@ impl From<Failure> for RequestError {
             Failure::Refused(refused) => Self::Refused(refused),
             Failure::Timeout { .. } => Self::Timeout,
             Failure::TooLarge { size, limit } => Self::TooLarge { size, limit },
+            Failure::AnswerTooLarge => Self::AnswerTooLarge,
             Failure::QueueFull => Self::QueueFull,
             failure => Self::Closed(closed(failure)),
         }

@@ -13,9 +13,13 @@ mod input;
 mod link;
 mod listener;
 mod listeners;
+mod outgoing;
 mod progress;
 mod random;
+mod resumes;
+mod sending;
 mod session;
+mod told;
 
 pub use config::{Backoff, Config};
 pub use effect::{
@@ -28,8 +32,11 @@ use calls::Calls;
 use hubcast_protocol::{ClientId, CloseCode};
 use link::{Due, Link, after};
 use listeners::Listeners;
+use outgoing::Outgoing;
 use random::Random;
+use resumes::Resumes;
 use std::time::Instant;
+use told::Told;
 
 /// One client: connects, subscribes, publishes, and does it again when the connection breaks.
 ///
@@ -41,13 +48,18 @@ pub struct Machine {
     link: Link,
     calls: Calls,
     listeners: Listeners,
+    outgoing: Outgoing,
+    resumes: Resumes,
+    told: Told,
     /// What the session takes as one request, in bytes.
     message_limit: u64,
     last_id: u64,
     key_prefix: u64,
-    /// When subscriptions are tried again that the server could not take for a while, and how often that happened.
+    /// When that is tried again which the server could not take for a while, and how often in a row that happened.
     retry_at: Option<Instant>,
     refusals: u32,
+    /// Until then nothing is sent that can wait: the server counts how often it is asked.
+    is_limited: bool,
     connecting: Option<(Ticket, Instant)>,
     closing: Option<Closing>,
     closed: Option<Closed>,
@@ -75,11 +87,15 @@ impl Machine {
             link: Link::new(&config, Random::new(random.next())),
             calls: Calls::new(&config),
             listeners: Listeners::new(config.topics_per_pattern),
+            outgoing: Outgoing::new(config.queue),
+            resumes: Resumes::default(),
+            told: Told::default(),
             config,
             message_limit: u64::MAX,
             last_id: 0,
             retry_at: None,
             refusals: 0,
+            is_limited: false,
             connecting: None,
             closing: None,
             closed: None,
@@ -113,7 +129,7 @@ impl Machine {
         let deadlines = [
             self.link.timeout(),
             self.calls.timeout(),
-            self.listeners.timeout(),
+            self.resumes.timeout(),
             self.retry_at,
             self.connecting.map(|(_, until)| until),
             self.closing.as_ref().map(|closing| closing.until),
@@ -123,25 +139,31 @@ impl Machine {
 
     /// Does what is due; with nothing due it does nothing.
     pub fn handle_timeout(&mut self, now: Instant, effects: &mut Effects) {
-        let passed = |at: Option<Instant>| at.is_some_and(|at| at <= now);
         if self.closed.is_some() {
             return;
         }
-        if let Some((_, until)) = self.connecting
-            && until <= now
-        {
-            let reason = std::mem::take(&mut self.last_loss);
-            return self.end(Closed::NoConnection { within: self.config.connect_timeout, reason }, effects);
+        match self.connecting {
+            Some((_, until)) if until <= now => {
+                let reason = std::mem::take(&mut self.last_loss);
+                self.end(Closed::NoConnection { within: self.config.connect_timeout, reason }, effects);
+            }
+            _ => self.do_what_is_due(now, effects),
         }
-        while let Some(call) = self.calls.expired(now) {
+        self.settle(now, effects);
+    }
+
+    fn do_what_is_due(&mut self, now: Instant, effects: &mut Effects) {
+        let passed = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        while let Some((id, call)) = self.calls.expired(now) {
+            self.outgoing.done(id);
             let subscription = call.subscription;
             let (ticket, result) = call.timed_out();
             effects.push(Effect::Complete(ticket, result));
             if let Some(subscription) = subscription {
-                self.unsubscribe(subscription, effects);
+                self.unsubscribe(subscription);
             }
         }
-        if passed(self.listeners.timeout()) {
+        if passed(self.resumes.timeout()) {
             self.abandon(now, "a subscription was not confirmed in time", effects);
         }
         match self.link.due(now) {
@@ -150,9 +172,8 @@ impl Machine {
             None => {}
         }
         if passed(self.retry_at) {
-            self.resume(now, effects);
+            (self.retry_at, self.is_limited) = (None, false);
         }
-        self.settle(now, effects);
     }
 
     /// Whether it is over: nothing is sent or delivered any more, and every command fails at once.
@@ -169,17 +190,31 @@ impl Machine {
     }
 
     fn disconnected(&mut self, now: Instant, why: Disconnection, effects: &mut Effects) {
+        if let Disconnection::TooLarge { .. } = &why {
+            for question in self.calls.take_questions() {
+                let (ticket, result) = question.failed(Failure::AnswerTooLarge);
+                effects.push(Effect::Complete(ticket, result));
+            }
+        }
         self.listeners.cut();
         self.calls.cut();
-        self.retry_at = None;
+        self.outgoing.cut(matches!(why, Disconnection::Closed { code: CloseCode::RATE_LIMIT, .. }));
+        self.resumes.cut();
+        self.told.cut();
+        (self.retry_at, self.is_limited) = (None, false);
         match why {
             Disconnection::Closed { code, reason } if !code.may_reconnect() => {
                 self.link.lost(now, None);
                 self.end(Closed::ByServer { code, reason }, effects);
             }
-            Disconnection::Rejected { reason } => {
+            // Where a session once was, something stands in its place for a while, such as a proxy.
+            Disconnection::Rejected { reason } if self.client.is_none() => {
                 self.link.lost(now, None);
                 self.end(Closed::Rejected { reason }, effects);
+            }
+            Disconnection::Rejected { reason } | Disconnection::TooLarge { reason } => {
+                self.last_loss = reason;
+                self.link.lost(now, None);
             }
             Disconnection::Closed { code, reason } => {
                 self.last_loss = format!("the server closed the connection: {reason} ({code})");
@@ -192,8 +227,10 @@ impl Machine {
         }
     }
 
-    /// Whatever happened: ends when there is nothing left to wait for, and says how the client stands.
+    /// Whatever happened: sends what may be sent, ends when there is nothing left to wait for, and says how the client
+    /// stands.
     fn settle(&mut self, now: Instant, effects: &mut Effects) {
+        self.send_waiting(now, effects);
         if let Some(closing) = &self.closing
             && (self.calls.len() == 0 || closing.until <= now)
         {

@@ -63,5 +63,8 @@ impl IntoFuture for Publish {
 
 fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Payload, EncodeError> {
     let json = serde_json::value::to_raw_value(value)?;
+    if json.get() == "null" {
+        return Err(EncodeError::Null);
+    }
     Ok(Payload::from_json(&json)?)
 }

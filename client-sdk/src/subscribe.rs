@@ -77,6 +77,9 @@ impl<T> Subscribe<Subscription<T>> {
 
     /// Begins after a position, such as that of the last message that an earlier run of the program handled. The
     /// first event is [`Event::Resumed`](crate::Event::Resumed), which says whether all that followed could be had.
+    ///
+    /// Where another subscription of this client listens to the topic already, nothing of the past comes, even where the
+    /// server has it: a [`Gap`](crate::Gap) says so. [`Client::history`](crate::Client::history) reads it then.
     pub fn recover(self, position: Position) -> Self {
         self.with(|listen| listen.start = Start::After(position))
     }
@@ -84,6 +87,9 @@ impl<T> Subscribe<Subscription<T>> {
 
 impl<T> Subscribe<PatternSubscription<T>> {
     /// Begins after a position for each of these topics; the others begin live.
+    ///
+    /// Where another subscription of this client listens to the same pattern already, nothing of the past comes, even
+    /// where the server has it: [`Gap`](crate::Gap)s say so.
     pub fn recover(self, positions: BTreeMap<Topic, Position>) -> Self {
         self.with(|listen| listen.start = Start::AfterEach(positions))
     }

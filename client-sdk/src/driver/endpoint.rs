@@ -56,7 +56,10 @@ impl Address {
 
     async fn open(self) -> Result<Line, Disconnection> {
         let request = self.request().map_err(refusal)?;
-        let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER);
+        let config = WebSocketConfig::default()
+            .read_buffer_size(READ_BUFFER)
+            .max_frame_size(Some(LARGEST_MESSAGE))
+            .max_message_size(Some(LARGEST_MESSAGE));
         let connector = Connector::Rustls(self.tls);
         match connect_async_tls_with_config(request, Some(config), true, Some(connector)).await {
             Ok((socket, _)) => Ok(Line::Socket(Box::new(Socket::new(socket)))),
@@ -113,3 +116,7 @@ fn web_roots() -> Arc<ClientConfig> {
 
 /// Messages are short as a rule; tungstenite's own 128 KiB would be most of what an idle client costs.
 const READ_BUFFER: usize = 16 * 1024;
+
+/// The largest thing that a server says is a part of a history: a thousand publications of 64 KiB each, and half of them
+/// may be characters that JSON writes with a backslash.
+const LARGEST_MESSAGE: usize = 128 * 1024 * 1024;

@@ -93,7 +93,11 @@ fn closed(frame: Option<CloseFrame>) -> Disconnection {
 }
 
 fn lost(error: &Error) -> Disconnection {
-    Disconnection::Lost { reason: error.to_string(), retry_after: None }
+    let reason = error.to_string();
+    match error {
+        Error::Capacity(_) => Disconnection::TooLarge { reason },
+        _ => Disconnection::Lost { reason, retry_after: None },
+    }
 }
 
 const GOODBYE: Duration = Duration::from_secs(1);

@@ -30,6 +30,17 @@ pub(super) struct Call {
     /// Whose first subscribe this is.
     pub(super) subscription: Option<SubscriptionId>,
     deadline: Instant,
+    sent: Sent,
+}
+
+/// On which connections a call was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sent {
+    Never,
+    /// On this one and on none before.
+    Here,
+    /// On an earlier one, which may have carried it to its end.
+    Before,
 }
 
 impl Calls {
@@ -46,11 +57,24 @@ impl Calls {
         subscription: Option<SubscriptionId>,
     ) {
         let request = Request::new(RequestId::Number(id), action);
-        self.open.insert(id, Call { ticket, request, subscription, deadline: after(now, self.timeout) });
+        self.open
+            .insert(id, Call { ticket, request, subscription, deadline: after(now, self.timeout), sent: Sent::Never });
     }
 
     pub(super) fn get(&self, id: u64) -> Option<&Call> {
         self.open.get(&id)
+    }
+
+    /// The first call with a greater id than this.
+    pub(super) fn first_after(&self, id: u64) -> Option<u64> {
+        self.open.range(id.saturating_add(1)..).next().map(|(id, _)| *id)
+    }
+
+    /// It is sent on this connection.
+    pub(super) fn sent(&mut self, id: u64) {
+        if let Some(call) = self.open.get_mut(&id).filter(|call| call.sent == Sent::Never) {
+            call.sent = Sent::Here;
+        }
     }
 
     /// Takes the call out that an event answers; `None` when nothing, or something else, was asked with this id.
@@ -79,8 +103,8 @@ impl Calls {
         self.open.remove(&id)
     }
 
-    /// Takes out the oldest call if it has waited long enough.
-    pub(super) fn expired(&mut self, now: Instant) -> Option<Call> {
+    /// Takes out the oldest call, with its id, if it has waited long enough.
+    pub(super) fn expired(&mut self, now: Instant) -> Option<(u64, Call)> {
         let oldest = self.open.first_entry().filter(|oldest| oldest.get().deadline <= now)?;
         let (id, call) = oldest.remove_entry();
         if matches!(&call.request.action, Action::Publish(publish) if !publish.echo) {
@@ -89,7 +113,16 @@ impl Calls {
                 self.silent.pop_first();
             }
         }
-        Some(call)
+        Some((id, call))
+    }
+
+    /// Takes out every question that was sent: the answer to one of them cannot be taken, nobody knows to which.
+    pub(super) fn take_questions(&mut self) -> Vec<Call> {
+        let questions = self.open.extract_if(.., |_, call| {
+            let is_question = matches!(call.request.action, Action::History(_) | Action::Presence(_) | Action::Ping);
+            is_question && call.was_sent()
+        });
+        questions.map(|(_, call)| call).collect()
     }
 
     /// Whether this answers a publish that was given up and does not come back to us.
@@ -97,17 +130,16 @@ impl Calls {
         matches!(id, RequestId::Number(id) if self.silent.remove(id))
     }
 
-    /// What was given up is not answered any more.
+    /// The connection is gone: what was given up is not answered any more, and what was sent may have been done.
     pub(super) fn cut(&mut self) {
         self.silent.clear();
+        for call in self.open.values_mut().filter(|call| call.sent == Sent::Here) {
+            call.sent = Sent::Before;
+        }
     }
 
     pub(super) fn take_all(&mut self) -> impl Iterator<Item = Call> + use<> {
         std::mem::take(&mut self.open).into_values()
-    }
-
-    pub(super) fn ids(&self) -> Vec<u64> {
-        self.open.keys().copied().collect()
     }
 
     pub(super) fn subscriptions(&self) -> Vec<SubscriptionId> {
@@ -128,12 +160,28 @@ impl Calls {
 }
 
 impl Call {
+    /// Whether it was sent, on this connection or on an earlier one.
+    pub(super) fn was_sent(&self) -> bool {
+        self.sent != Sent::Never
+    }
+
     /// The key of a publish, to be handed back when nobody knows whether it happened.
     pub(super) fn into_key(self) -> Option<Box<str>> {
         match self.request.action {
             Action::Publish(publish) => publish.key,
             _ => None,
         }
+    }
+
+    /// What the program is told when the call failed: of a publication that an earlier connection may have carried to
+    /// the server, that nobody knows.
+    pub(super) fn failed(self, failure: Failure) -> (Ticket, Result<Answer, Failure>) {
+        let (ticket, was_sent_before) = (self.ticket, self.sent == Sent::Before);
+        let failure = match self.into_key() {
+            Some(key) if was_sent_before => Failure::Uncertain { why: Box::new(failure), key },
+            _ => failure,
+        };
+        (ticket, Err(failure))
     }
 
     /// What the program is told when no answer came.

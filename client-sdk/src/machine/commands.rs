@@ -1,10 +1,10 @@
 //! What the program wants.
 
 use super::effect::{Answer, Closed, Effect, Effects, Failure};
-use super::input::{Command, Listen, SubscriptionId, Ticket};
+use super::input::{Command, Listen, Source, SubscriptionId, Ticket};
 use super::{Closing, Machine, after};
-use hubcast_protocol::request::{Action, Publish, Request};
-use hubcast_protocol::{RequestId, typed};
+use hubcast_protocol::request::{Action, Publish};
+use hubcast_protocol::typed;
 use std::time::Instant;
 
 impl Machine {
@@ -58,14 +58,14 @@ impl Machine {
     }
 
     fn subscribe(&mut self, now: Instant, ticket: Ticket, id: SubscriptionId, listen: Listen, effects: &mut Effects) {
-        if self.calls.is_full() {
+        if listen.source != Source::Direct && self.calls.is_full() {
             effects.push(Effect::Complete(ticket, Err(Failure::QueueFull)));
             return;
         }
         self.listeners.insert(id, listen);
         match self.listeners.subscribe(id) {
             Some(subscribe) => self.call(now, ticket, Action::Subscribe(subscribe), Some(id), effects),
-            // The private topics come without asking.
+            // The private topics come without asking, so that there is nothing to wait for.
             None => {
                 if self.link.is_ready() {
                     self.listeners.go_direct(id, effects);
@@ -90,22 +90,12 @@ impl Machine {
         }
         let id = self.next_id();
         self.calls.insert(now, id, ticket, action, subscription);
-        if self.link.is_ready() {
-            self.send_call(id, effects);
-        }
-    }
-
-    /// Sends one call that is still open, unless the server would close the connection because of its size.
-    pub(super) fn send_call(&mut self, id: u64, effects: &mut Effects) {
-        let Some(call) = self.calls.get(id) else { return };
-        let text = typed::encode_request(&call.request);
-        let (size, limit) = (text.len(), self.message_limit);
-        if size as u64 <= limit {
-            effects.push(Effect::Send(text));
-        } else if let Some(call) = self.calls.remove(id) {
-            effects.push(Effect::Complete(call.ticket, Err(Failure::TooLarge { size, limit })));
-            if let Some(subscription) = call.subscription {
-                self.unsubscribe(subscription, effects);
+        self.send_waiting(now, effects);
+        // What has to wait is told at once that the server it waits for would not take it.
+        if let Some(call) = self.calls.get(id).filter(|call| !call.was_sent()) {
+            let size = typed::encode_request(&call.request).len();
+            if size as u64 > self.message_limit {
+                self.fail_as_too_large(id, size, effects);
             }
         }
     }
@@ -115,16 +105,14 @@ impl Machine {
         if let Some(call) = self.calls.remove_subscribe(subscription) {
             effects.push(Effect::Complete(call.ticket, Err(failure)));
         }
-        self.unsubscribe(subscription, effects);
+        self.unsubscribe(subscription);
     }
 
-    /// Forgets a subscription; the server is told when nobody else shares its target.
-    pub(super) fn unsubscribe(&mut self, subscription: SubscriptionId, effects: &mut Effects) {
-        let Some(target) = self.listeners.remove(subscription) else { return };
-        if self.link.is_ready() {
-            // The id tells the answer from an unsubscribe that the server's operator ordered.
-            let id = RequestId::Number(self.next_id());
-            effects.push(Effect::Send(typed::encode_request(&Request::new(id, Action::Unsubscribe(target)))));
+    /// Forgets a subscription; the server is told when nobody else shares its target, or those who do want less.
+    pub(super) fn unsubscribe(&mut self, subscription: SubscriptionId) {
+        if let Some(target) = self.listeners.remove(subscription) {
+            let wanted = self.listeners.wishes(&target);
+            self.told.review(target, wanted);
         }
     }
 

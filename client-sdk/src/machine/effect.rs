@@ -76,7 +76,9 @@ pub enum GapReason {
     SlowReader,
     /// They went by without a connection, and the server does not have them, or cannot tell.
     NotRecoverable,
-    /// The server never sent them.
+    /// The server did not send them. Where a subscription was begun with `recover` although another one of this client
+    /// listened to the same topic or pattern, that is no fault of the server: see
+    /// [`Subscribe::recover`](crate::Subscribe::recover).
     Missing,
 }
 
@@ -133,6 +135,15 @@ pub enum Failure {
         /// What the server takes.
         limit: u64,
     },
+    /// A publication was sent again, because its connection broke, and failed then: the first may have had its effect.
+    Uncertain {
+        /// What became of the second.
+        why: Box<Failure>,
+        /// Of the publication.
+        key: Box<str>,
+    },
+    /// The server answered, or wanted to, with more than this client takes.
+    AnswerTooLarge,
     /// Too many requests wait already.
     QueueFull,
     /// The subscription was given up before it stood.

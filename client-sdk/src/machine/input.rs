@@ -88,7 +88,12 @@ pub enum Disconnection {
         /// When the server wants to be tried again, where it said so.
         retry_after: Option<Duration>,
     },
-    /// The handshake was refused in a way that another try would not change.
+    /// The server sent more at once than this client takes: what it answered so must not be asked for again.
+    TooLarge {
+        /// What was too large.
+        reason: String,
+    },
+    /// The handshake was refused in a way that another try would not change, unless it had been taken before.
     Rejected {
         /// What was wrong.
         reason: String,

@@ -95,29 +95,38 @@ impl Link {
 
     /// The server is about to close, and wants to be tried again at a time of its own.
     pub(super) fn leave(&mut self, now: Instant, come_back_in: Option<Duration>) {
-        if self.has_frames() {
-            let back_at = come_back_in.map(|pause| after(now, pause));
-            self.phase = Phase::Leaving { until: after(now, self.ping_grace), back_at };
+        if !self.has_frames() {
+            return;
         }
+        self.forgive(now);
+        let until = match self.phase {
+            // However often it says so, it has to do so in time.
+            Phase::Leaving { until, .. } => until,
+            _ => after(now, self.ping_grace),
+        };
+        self.phase = Phase::Leaving { until, back_at: come_back_in.map(|pause| after(now, pause)) };
     }
 
-    /// There is no connection now: waits for the time that the server named, or for a random one.
+    /// There is no connection now: waits until the time that the server named, and for a random one.
     pub(super) fn lost(&mut self, now: Instant, retry_after: Option<Duration>) {
+        self.forgive(now);
+        let (earliest, pause) = match (self.phase, retry_after) {
+            // Who names a time to clients that were connected names another to each.
+            (Phase::Leaving { back_at: Some(at), .. }, _) if self.failures == 0 => (at.max(now), Duration::ZERO),
+            (Phase::Leaving { back_at: Some(at), .. }, _) => (at.max(now), self.pause(self.failures)),
+            (_, named) => (after(now, named.unwrap_or_default()), self.pause(self.failures)),
+        };
+        self.failures = self.failures.saturating_add(1);
+        self.phase = Phase::Waiting { until: after(earliest, pause) };
+    }
+
+    /// A connection that has held for a while makes up for the failures before it.
+    fn forgive(&mut self, now: Instant) {
         if let Phase::Ready { since, .. } = self.phase
             && now >= after(since, self.backoff.base)
         {
             self.failures = 0;
         }
-        let until = match (self.phase, retry_after) {
-            (Phase::Leaving { back_at: Some(at), .. }, _) => at.max(now),
-            (_, Some(pause)) => after(now, pause),
-            (_, None) => {
-                let pause = self.pause(self.failures);
-                self.failures = self.failures.saturating_add(1);
-                after(now, pause)
-            }
-        };
-        self.phase = Phase::Waiting { until };
     }
 
     /// Closes what there is, for good.

@@ -3,14 +3,14 @@
 use super::effect::{Effects, Ended};
 use super::input::{Listen, Source, SubscriptionId};
 use super::listener::Listener;
+use super::told::Wishes;
 use hubcast_protocol::event::{Gap, Member, Message, Subscribed};
 use hubcast_protocol::request::{Slow, Start, Subscribe};
 use hubcast_protocol::{Position, Target, Topic};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::Instant;
 
-/// The subscriptions and the requests that bring them back after a reconnect.
+/// The subscriptions, whether or not the server has confirmed them.
 #[derive(Debug)]
 pub(super) struct Listeners {
     all: BTreeMap<SubscriptionId, Listener>,
@@ -19,17 +19,9 @@ pub(super) struct Listeners {
     others: Vec<SubscriptionId>,
     /// What the session hears without asking.
     private: Vec<Topic>,
-    resumes: BTreeMap<u64, Resume>,
     /// The subscribe whose past comes next, and how many publications of it.
     replay: Option<(Target, u32)>,
     topics_per_pattern: usize,
-}
-
-/// One request that brings back subscriptions which stood at the same place.
-#[derive(Debug)]
-pub(super) struct Resume {
-    pub(super) listeners: Vec<SubscriptionId>,
-    deadline: Instant,
 }
 
 impl Listeners {
@@ -39,7 +31,6 @@ impl Listeners {
             by_topic: HashMap::new(),
             others: Vec::new(),
             private: Vec::new(),
-            resumes: BTreeMap::new(),
             replay: None,
             topics_per_pattern,
         }
@@ -54,7 +45,7 @@ impl Listeners {
         self.all.insert(id, Listener::new(id, listen, self.topics_per_pattern));
     }
 
-    /// Takes a subscription out; gives its target when nobody else listens to it and the server is to be told.
+    /// Takes a subscription out; gives its target, of which the server may have to be told now.
     pub(super) fn remove(&mut self, id: SubscriptionId) -> Option<Target> {
         let target = self.all.remove(&id)?.source.target().cloned();
         self.others.retain(|other| *other != id);
@@ -67,7 +58,7 @@ impl Listeners {
             }
         }
         // The session hears its private topics without a subscription, and an unsubscribe would end that too.
-        target.filter(|target| self.sharing(target).next().is_none() && !self.is_private(target))
+        target.filter(|target| !self.is_private(target))
     }
 
     /// The request that subscribes for this one, with the wishes of all who share its target.
@@ -78,12 +69,12 @@ impl Listeners {
         Some(self.request(target, start))
     }
 
-    /// The subscriptions that are to be brought back, as one request for all of a target: to whoever listens already
-    /// the server sends nothing of the past. Only what no one request can ask for, such as two epochs, is asked apart.
-    pub(super) fn to_resume(&self) -> Vec<(Vec<SubscriptionId>, Subscribe)> {
-        let asked: Vec<_> = self.resumes.values().flat_map(|resume| &resume.listeners).collect();
+    /// The subscriptions that are to be brought back, in the groups that one request asks for, all of a target together:
+    /// to whoever listens already the server sends nothing of the past. Only what no one request can ask for, such as
+    /// two epochs, is asked apart.
+    pub(super) fn to_resume(&self) -> Vec<Vec<SubscriptionId>> {
         let mut groups: BTreeMap<&Target, Vec<(Start, Vec<SubscriptionId>)>> = BTreeMap::new();
-        for (id, listener) in self.all.iter().filter(|(id, listener)| listener.is_cut() && !asked.contains(id)) {
+        for (id, listener) in self.all.iter().filter(|(_, listener)| listener.is_cut()) {
             let Some(target) = listener.source.target() else { continue };
             let start = listener.start(target);
             let starts = groups.entry(target).or_default();
@@ -96,29 +87,17 @@ impl Listeners {
                 None => starts.push((start, vec![*id])),
             }
         }
-        let requests = groups.into_iter().flat_map(|(target, starts)| {
-            starts.into_iter().map(|(start, ids)| (ids, self.request(target.clone(), start)))
-        });
-        requests.collect()
+        groups.into_values().flatten().map(|(_, ids)| ids).collect()
     }
 
-    /// The request that brings back these, which one request can ask for.
+    /// The request that brings back these, which one request can ask for; `None` when they are all gone.
     pub(super) fn resume(&self, ids: &[SubscriptionId]) -> Option<Subscribe> {
-        let target = self.all.get(ids.first()?)?.source.target()?;
-        let mut starts = ids.iter().filter_map(|id| self.all.get(id)).map(|listener| listener.start(target));
+        let mut listeners = ids.iter().filter_map(|id| self.all.get(id)).peekable();
+        let target = listeners.peek()?.source.target()?;
+        let mut starts = listeners.map(|listener| listener.start(target));
         let first = starts.next()?;
         let start = starts.try_fold(first, |start, other| earliest(&start, &other))?;
         Some(self.request(target.clone(), start))
-    }
-
-    /// Remembers that a request for these was sent.
-    pub(super) fn asked(&mut self, request: u64, listeners: Vec<SubscriptionId>, deadline: Instant) {
-        self.resumes.insert(request, Resume { listeners, deadline });
-    }
-
-    /// Takes a request out that the server has answered.
-    pub(super) fn answered(&mut self, request: u64) -> Option<Resume> {
-        self.resumes.remove(&request)
     }
 
     /// The server answered a subscribe, also one that nobody waits for any more.
@@ -151,7 +130,6 @@ impl Listeners {
 
     /// The connection is gone; nothing is live until it is confirmed again.
     pub(super) fn cut(&mut self) {
-        self.resumes.clear();
         self.replay = None;
         self.all.values_mut().for_each(Listener::cut);
     }
@@ -197,11 +175,16 @@ impl Listeners {
 
     /// Ends these and forgets them.
     pub(super) fn end(&mut self, ids: &[SubscriptionId], why: &Ended, effects: &mut Effects) {
+        self.tell_end(ids, why, effects);
         for id in ids {
-            if let Some(listener) = self.all.get(id) {
-                listener.end(why.clone(), effects);
-            }
             self.remove(*id);
+        }
+    }
+
+    /// Tells these why nothing comes any more.
+    pub(super) fn tell_end(&self, ids: &[SubscriptionId], why: &Ended, effects: &mut Effects) {
+        for listener in ids.iter().filter_map(|id| self.all.get(id)) {
+            listener.end(why.clone(), effects);
         }
     }
 
@@ -221,19 +204,24 @@ impl Listeners {
         live.map(|(id, _)| *id).collect()
     }
 
-    /// By when the server has to have answered the oldest resume.
-    pub(super) fn timeout(&self) -> Option<Instant> {
-        self.resumes.first_key_value().map(|(_, resume)| resume.deadline)
-    }
-
-    fn request(&self, target: Target, start: Start) -> Subscribe {
-        let presence = self.sharing(&target).any(|listener| listener.presence);
-        let slow = self.sharing(&target).map(|listener| listener.slow).min_by_key(|slow| match slow {
+    /// What all who listen to a target want together; `None` when nobody does.
+    pub(super) fn wishes(&self, target: &Target) -> Option<Wishes> {
+        let slow = self.sharing(target).map(|listener| listener.slow).min_by_key(|slow| match slow {
             Slow::Disconnect => 0,
             Slow::Drop => 1,
             Slow::Latest => 2,
-        });
-        Subscribe { target, start, presence, slow: slow.unwrap_or_default() }
+        })?;
+        Some(Wishes { presence: self.sharing(target).any(|listener| listener.presence), slow })
+    }
+
+    /// Whether at most one subscription listens to the target.
+    pub(super) fn is_alone(&self, target: &Target) -> bool {
+        self.sharing(target).count() <= 1
+    }
+
+    fn request(&self, target: Target, start: Start) -> Subscribe {
+        let Wishes { presence, slow } = self.wishes(&target).unwrap_or_default();
+        Subscribe { target, start, presence, slow }
     }
 
     fn sharing(&self, target: &Target) -> impl Iterator<Item = &Listener> {

@@ -18,6 +18,8 @@ pub(super) struct Progress {
     incomplete: bool,
     /// The connection broke once: a topic that is first heard now may have said something in between.
     was_cut: bool,
+    /// Of topics that were not heard yet: up to where all their publications are our own and do not come back to us.
+    unheard: BTreeMap<Topic, u64>,
 }
 
 #[derive(Clone, Debug)]
@@ -39,8 +41,14 @@ pub(super) enum Step {
 
 impl Progress {
     pub(super) fn new(start: &Start, target: Option<&Target>, most: usize) -> Self {
-        let mut progress =
-            Self { reached: BTreeMap::new(), most: most.max(1), heard: 0, incomplete: false, was_cut: false };
+        let mut progress = Self {
+            reached: BTreeMap::new(),
+            most: most.max(1),
+            heard: 0,
+            incomplete: false,
+            was_cut: false,
+            unheard: BTreeMap::new(),
+        };
         match (start, target) {
             (Start::After(position), Some(Target::Topic(topic))) => progress.reach(topic, *position),
             (Start::AfterEach(positions), Some(Target::Pattern(_))) => {
@@ -83,7 +91,10 @@ impl Progress {
             Some(last) if last.epoch != at.epoch => Some(None),
             Some(last) if at.offset <= last.offset => return Step::Duplicate,
             Some(last) => (at.offset - last.offset > 1).then(|| Some(last.offset + 1)),
-            None => (self.was_cut && at.offset > 1).then_some(None),
+            None => {
+                let own = self.unheard.remove(topic).unwrap_or(0);
+                (self.was_cut && at.offset > own.saturating_add(1)).then_some(None)
+            }
         };
         self.reach(topic, at);
         let Some(from) = missing_from else { return Step::Next };
@@ -94,12 +105,21 @@ impl Progress {
 
     /// Counts a publication of our own in that was not to come back to us, now or when those before it are there.
     pub(super) fn skip(&mut self, topic: &Topic, offset: u64) {
-        if let Some(reached) = self.reached.get_mut(topic)
-            && offset > reached.position.offset
-            && reached.silent.len() < MOST_SILENT
-        {
+        let Some(reached) = self.reached.get_mut(topic) else { return self.skip_unheard(topic, offset) };
+        if offset > reached.position.offset && reached.silent.len() < MOST_SILENT {
             reached.silent.insert(offset);
             reached.pass_silent();
+        }
+    }
+
+    /// Without a position, whose epoch an acknowledgement does not tell, the topic cannot be resumed; but nothing is
+    /// missing before the first publication of others.
+    fn skip_unheard(&mut self, topic: &Topic, offset: u64) {
+        if offset == self.unheard.get(topic).map_or(1, |own| own.saturating_add(1)) {
+            if self.unheard.len() >= self.most {
+                self.unheard.pop_first();
+            }
+            self.unheard.insert(topic.clone(), offset);
         }
     }
 
@@ -169,6 +189,8 @@ impl Progress {
 
     pub(super) fn cut(&mut self) {
         self.was_cut = true;
+        // The next publication may be of another history, and follow others that nobody heard.
+        self.unheard.clear();
     }
 
     /// Whether a resume from [`Progress::start`] brings everything back that was ever heard of.

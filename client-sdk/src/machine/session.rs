@@ -1,9 +1,10 @@
 //! What the server says.
 
-use super::effect::{Answer, Effect, Effects, Ended, Failure, Published, Refused};
+use super::effect::{Answer, Effect, Effects, Ended, Failure, Published};
+use super::input::SubscriptionId;
 use super::{Machine, after};
 use hubcast_protocol::event::{Refusal, Subscribed, Welcome};
-use hubcast_protocol::request::{Action, Request};
+use hubcast_protocol::request::Action;
 use hubcast_protocol::{ErrorCode, Event, RequestId, Topic, typed};
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,9 @@ impl Machine {
         self.link.heard(now);
         // What a newer server says is skipped, and what cannot be read shows as a gap in the offsets.
         let Ok(event) = typed::decode_event(text) else { return };
+        if let Some(RequestId::Number(id)) = answered_by(&event) {
+            self.outgoing.done(*id);
+        }
         match event {
             Event::Welcome(welcome) => self.welcomed(now, &welcome, effects),
             Event::Closing(closing) => {
@@ -26,10 +30,15 @@ impl Machine {
             Event::Leave(member) => self.listeners.left(&member, effects),
             Event::Subscribed(ref reply) => self.subscribed(reply, &event, effects),
             Event::Unsubscribed(unsubscribed) if unsubscribed.id.is_none() => {
-                let ended = self.listeners.live_on(&unsubscribed.about.into());
-                self.listeners.end(&ended, &Ended::Unsubscribed, effects);
+                let target = unsubscribed.about.into();
+                self.told.forget(&target);
+                self.listeners.end(&self.listeners.live_on(&target), &Ended::Unsubscribed, effects);
             }
-            Event::Unsubscribed(_) => {}
+            Event::Unsubscribed(unsubscribed) => {
+                if let Some(RequestId::Number(id)) = unsubscribed.id {
+                    self.told.answered(id);
+                }
+            }
             Event::Error(ref refusal) => self.refused(now, refusal, &event, effects),
             Event::Published(_) | Event::History(_) | Event::Presence(_) | Event::Pong(_) => {
                 self.answered(event, effects);
@@ -37,7 +46,7 @@ impl Machine {
         }
     }
 
-    /// A session begins: what stood before is brought back, then everything unanswered is sent again, in order.
+    /// A session begins: what stood before is to be brought back, and everything unanswered to be sent again.
     fn welcomed(&mut self, now: Instant, welcome: &Welcome, effects: &mut Effects) {
         if !self.link.welcomed(now, Duration::from_millis(welcome.ping)) {
             return;
@@ -51,42 +60,8 @@ impl Machine {
         let user = welcome.user.iter().map(|user| Topic::new(format!("@{user}")));
         let private = std::iter::once(Topic::new(welcome.client.to_string())).chain(user).collect();
         self.listeners.welcomed(private, effects);
-        self.resume(now, effects);
-        for id in self.calls.ids() {
-            self.send_call(id, effects);
-        }
-    }
-
-    /// Asks for every subscription that stood on an earlier connection, from where it was.
-    pub(super) fn resume(&mut self, now: Instant, effects: &mut Effects) {
-        self.retry_at = None;
-        if !self.link.is_ready() {
-            return;
-        }
-        for (ids, mut subscribe) in self.listeners.to_resume() {
-            let id = self.next_id();
-            let text = loop {
-                let request = Request::new(RequestId::Number(id), Action::Subscribe(subscribe));
-                let text = typed::encode_request(&request);
-                if text.len() as u64 <= self.message_limit {
-                    break Some(text);
-                }
-                let shorter = self.listeners.shorten(&ids).then(|| self.listeners.resume(&ids)).flatten();
-                let Some(shorter) = shorter else { break None };
-                subscribe = shorter;
-            };
-            match text {
-                Some(text) => {
-                    effects.push(Effect::Send(text));
-                    self.listeners.asked(id, ids, after(now, self.config.request_timeout));
-                }
-                None => {
-                    let reason = "the server takes no request of this size any more".to_owned();
-                    let refused = Refused { code: ErrorCode::MessageTooLarge, reason, retry: false };
-                    self.listeners.end(&ids, &Ended::Refused(refused), effects);
-                }
-            }
-        }
+        self.resumes.begin(self.listeners.to_resume());
+        self.outgoing.welcomed(self.last_id);
     }
 
     fn subscribed(&mut self, reply: &Subscribed, event: &Event, effects: &mut Effects) {
@@ -95,43 +70,70 @@ impl Machine {
         if let Some(call) = self.calls.answered(id, event) {
             effects.push(Effect::Complete(call.ticket, Ok(Answer::Subscribed)));
             self.listeners.confirm(call.subscription.as_slice(), reply, effects);
-        } else if let RequestId::Number(id) = id
-            && let Some(resume) = self.listeners.answered(*id)
-        {
-            self.listeners.confirm(&resume.listeners, reply, effects);
+        } else if let RequestId::Number(id) = id {
+            self.told.answered(*id);
+            if let Some(listeners) = self.resumes.answered(*id) {
+                self.refusals = 0;
+                self.listeners.confirm(&listeners, reply, effects);
+            }
         }
     }
 
     fn refused(&mut self, now: Instant, refusal: &Refusal, event: &Event, effects: &mut Effects) {
+        if refusal.code == ErrorCode::RateLimited {
+            self.is_limited = true;
+            self.outgoing.slow_down();
+            self.retry_later(now, LIMITED);
+        }
         let Some(id) = &refusal.id else { return };
         if let Some(call) = self.calls.answered(id, event) {
-            effects.push(Effect::Complete(call.ticket, Err(Failure::Refused(refusal.clone().into()))));
-            if let Some(subscription) = call.subscription {
-                self.listeners.remove(subscription);
+            let subscription = call.subscription;
+            let (ticket, result) = call.failed(Failure::Refused(refusal.clone().into()));
+            effects.push(Effect::Complete(ticket, result));
+            if let Some(subscription) = subscription {
+                self.drop_refused(&[subscription]);
             }
-        } else if let RequestId::Number(id) = id
-            && let Some(resume) = self.listeners.answered(*id)
-        {
-            if !refusal.retry {
-                self.listeners.end(&resume.listeners, &Ended::Refused(refusal.clone().into()), effects);
-            } else if self.retry_at.is_none() {
-                // At least the base, or a server in need would be asked again at once.
-                let pause = self.config.backoff.base.saturating_add(self.link.pause(self.refusals));
-                self.refusals = self.refusals.saturating_add(1);
-                self.retry_at = Some(after(now, pause));
+            return;
+        }
+        let RequestId::Number(id) = *id else { return };
+        if let Some(listeners) = self.resumes.answered(id) {
+            if refusal.retry {
+                self.resumes.put_off(listeners);
+                self.retry_later(now, self.config.backoff.base);
+            } else {
+                self.listeners.tell_end(&listeners, &Ended::Refused(refusal.clone().into()), effects);
+                self.drop_refused(&listeners);
+            }
+        } else if !refusal.retry {
+            self.told.answered(id);
+        } else if self.told.put_off(id) {
+            self.retry_later(now, self.config.backoff.base);
+        }
+    }
+
+    /// Forgets subscriptions that the server does not hold.
+    fn drop_refused(&mut self, ids: &[SubscriptionId]) {
+        for id in ids {
+            let Some(target) = self.listeners.remove(*id) else { continue };
+            match self.listeners.wishes(&target) {
+                None => self.told.forget(&target),
+                wanted => self.told.review(target, wanted),
             }
         }
     }
 
+    /// What the server did not take now is tried again after a pause: a random one after the shortest, or a server in
+    /// need would be asked again at once.
+    fn retry_later(&mut self, now: Instant, shortest: Duration) {
+        if self.retry_at.is_none() {
+            let pause = shortest.saturating_add(self.link.pause(self.refusals));
+            self.refusals = self.refusals.saturating_add(1);
+            self.retry_at = Some(after(now, pause));
+        }
+    }
+
     fn answered(&mut self, event: Event, effects: &mut Effects) {
-        let id = match &event {
-            Event::Published(published) => published.id.clone(),
-            Event::History(history) => Some(history.id.clone()),
-            Event::Presence(presence) => Some(presence.id.clone()),
-            Event::Pong(pong) => Some(pong.id.clone()),
-            _ => None,
-        };
-        let Some(id) = id else { return };
+        let Some(id) = answered_by(&event).cloned() else { return };
         let Some(call) = self.calls.answered(&id, &event) else {
             if let Event::Published(published) = &event
                 && let Some(offset) = published.offset.filter(|_| self.calls.take_silent(&id))
@@ -156,3 +158,20 @@ impl Machine {
         effects.push(Effect::Complete(call.ticket, Ok(answer)));
     }
 }
+
+/// The request that an event answers.
+fn answered_by(event: &Event) -> Option<&RequestId> {
+    match event {
+        Event::Subscribed(subscribed) => subscribed.id.as_ref(),
+        Event::Unsubscribed(unsubscribed) => unsubscribed.id.as_ref(),
+        Event::Published(published) => published.id.as_ref(),
+        Event::History(history) => Some(&history.id),
+        Event::Presence(presence) => Some(&presence.id),
+        Event::Pong(pong) => Some(&pong.id),
+        Event::Error(refusal) => refusal.id.as_ref(),
+        _ => None,
+    }
+}
+
+/// Requests are counted by the second: after one without any, some pass again.
+const LIMITED: Duration = Duration::from_secs(1);

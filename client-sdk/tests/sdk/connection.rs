@@ -1,34 +1,43 @@
 //! Connecting, backing off, silence, being sent away, closing.
 
 use crate::script::Script;
-use hubcast_client::machine::{Answer, Closed, Command, Config, Disconnection, Effect, Failure, Input, State, Ticket};
+use hubcast_client::machine::{
+    Answer, Closed, Command, Config, Disconnection, Effect, Failure, Input, Machine, State, Ticket,
+};
 use hubcast_protocol::CloseCode;
 use serde_json::json;
-use std::time::Duration;
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+/// The longest pause after so many failures: a quarter of a second that grows by a fifth each time, up to the cap.
+fn longest(failures: i32) -> Duration {
+    Duration::from_millis(250).mul_f64(1.2_f64.powi(failures)).min(Duration::from_secs(15))
+}
 
 #[test]
-fn pauses_are_random_and_bounded_by_a_doubling_that_ends_at_the_cap() {
+fn pauses_are_random_and_bounded_by_a_growth_of_a_fifth_that_ends_at_the_cap() {
     let mut script = Script::connected();
     let mut pauses = Vec::new();
-    for attempt in 0..12 {
+    for failures in 0..60 {
         script.lose();
         assert_eq!(script.state(), Some(State::Waiting));
         let pause = script.pass();
-        let bound = Duration::from_millis(250 << attempt).min(Duration::from_secs(15));
-        assert!(pause <= bound, "pause {attempt} is {pause:?}");
+        assert!(pause <= longest(failures) + Duration::from_nanos(1), "pause {failures} is {pause:?}");
         assert!(script.took(&Effect::Connect));
         pauses.push(pause);
     }
-    assert!(pauses.iter().any(|pause| *pause > Duration::from_secs(1)), "{pauses:?}");
+    let of_last = pauses[30..].iter().max().unwrap();
+    assert!(*of_last > Duration::from_secs(10), "{pauses:?}");
+    pauses.sort_unstable();
     pauses.dedup();
-    assert_eq!(pauses.len(), 12, "two pauses were the same");
+    assert_eq!(pauses.len(), 60, "two pauses were the same");
 }
 
 #[test]
 fn another_seed_makes_other_pauses_and_the_same_seed_the_same() {
     let pauses = |seed| {
-        let mut machine = hubcast_client::machine::Machine::new(Config::default(), seed);
-        let (mut now, mut effects) = (std::time::Instant::now(), Vec::new());
+        let mut machine = Machine::new(Config::default(), seed);
+        let (mut now, mut effects) = (Instant::now(), Vec::new());
         machine.handle(now, Input::Command(Ticket(1), Command::Connect), &mut effects);
         let pause = |_| {
             let why = Disconnection::Lost { reason: String::new(), retry_after: None };
@@ -45,29 +54,72 @@ fn another_seed_makes_other_pauses_and_the_same_seed_the_same() {
     assert_ne!(pauses(1), pauses(2));
 }
 
+/// The longest of many pauses, each after twenty failures and then a connection that comes to this end.
+fn longest_after(end: impl Fn(&mut Script)) -> Duration {
+    let mut script = Script::connected();
+    let pauses = (0..30).map(|_| {
+        for _ in 0..20 {
+            script.lose();
+            script.pass();
+        }
+        script.effects = vec![Effect::Connect];
+        script.welcome();
+        end(&mut script);
+        assert_eq!(script.state(), Some(State::Waiting));
+        script.pass()
+    });
+    pauses.max().unwrap()
+}
+
 #[test]
 fn a_connection_that_held_makes_the_pauses_short_again() {
-    let mut script = Script::connected();
-    for _ in 0..8 {
+    let held = longest_after(|script| {
+        script.wait(Duration::from_millis(250));
         script.lose();
-        script.pass();
-    }
-    script.welcome_after_many();
-    script.wait(Duration::from_millis(250));
-    script.lose();
-    assert!(script.pass() <= Duration::from_millis(250));
+    });
+    assert!(held <= longest(0), "{held:?}");
+    let said_goodbye = longest_after(|script| {
+        script.wait(Duration::from_millis(250));
+        script.says(json!({"event": "closing", "code": 1012, "reason": "restarting"}));
+        script.close(1012);
+    });
+    assert!(said_goodbye <= longest(0), "{said_goodbye:?}");
 }
 
 #[test]
 fn connections_that_break_at_once_make_the_pauses_longer() {
-    let mut script = Script::connected();
-    let mut longest = Duration::ZERO;
-    for _ in 0..12 {
-        script.lose();
-        longest = longest.max(script.pass());
-        script.welcome();
-    }
-    assert!(longest > Duration::from_secs(1), "{longest:?}");
+    let broken = longest_after(Script::lose);
+    assert!(broken > Duration::from_secs(5), "{broken:?}");
+}
+
+#[test]
+fn a_server_that_wants_to_be_tried_again_at_once_is_tried_less_and_less() {
+    let closing = longest_after(|script| {
+        script.says(json!({"event": "closing", "code": 1012, "reason": "restarting", "reconnect_in_ms": 0}));
+        script.close(1012);
+    });
+    assert!(closing > Duration::from_secs(5), "{closing:?}");
+    let retry_after = longest_after(|script| {
+        let retry_after = Some(Duration::ZERO);
+        script.input(Input::Disconnected(Disconnection::Lost { reason: "503".into(), retry_after }));
+    });
+    assert!(retry_after > Duration::from_secs(5), "{retry_after:?}");
+}
+
+#[test]
+fn clients_that_are_refused_together_do_not_come_back_together() {
+    let pauses: BTreeSet<_> = (0..5)
+        .map(|seed| {
+            let mut machine = Machine::new(Config::default(), seed);
+            let (now, mut effects) = (Instant::now(), Vec::new());
+            machine.handle(now, Input::Command(Ticket(1), Command::Connect), &mut effects);
+            let retry_after = Some(Duration::from_secs(3));
+            let why = Disconnection::Lost { reason: "503".into(), retry_after };
+            machine.handle(now, Input::Disconnected(why), &mut effects);
+            machine.poll_timeout().unwrap() - now
+        })
+        .collect();
+    assert!(pauses.len() == 5 && *pauses.first().unwrap() >= Duration::from_secs(3), "{pauses:?}");
 }
 
 #[test]
@@ -115,8 +167,10 @@ fn an_http_answer_with_retry_after_is_obeyed() {
     script.command(Command::Connect);
     let retry_after = Some(Duration::from_secs(3));
     script.input(Input::Disconnected(Disconnection::Lost { reason: "503".into(), retry_after }));
-    assert_eq!(script.pass(), Duration::from_secs(3));
-    assert!(script.took(&Effect::Connect) || script.machine.poll_timeout().is_some());
+    assert!(script.took(&Effect::Connect));
+    let pause = script.pass();
+    assert!((Duration::from_secs(3)..=Duration::from_secs(3) + longest(0)).contains(&pause), "{pause:?}");
+    assert!(script.took(&Effect::Connect));
 }
 
 #[test]
@@ -146,6 +200,34 @@ fn an_attempt_without_a_welcome_is_given_up() {
 }
 
 #[test]
+fn pings_before_the_welcome_do_not_give_an_attempt_more_time() {
+    let mut script = Script::connected();
+    script.lose();
+    script.pass();
+    script.input(Input::Connected);
+    script.wait(Duration::from_secs(6));
+    script.input(Input::Heard);
+    assert_eq!(script.pass(), Duration::from_secs(4));
+    assert!(script.took(&Effect::Close(CloseCode::PING_TIMEOUT)));
+}
+
+#[test]
+fn a_server_that_says_again_and_again_that_it_will_close_is_left_in_time() {
+    let mut script = Script::connected();
+    for _ in 0..3 {
+        script.says(json!({"event": "closing", "code": 1012, "reason": "restarting", "reconnect_in_ms": 60_000}));
+        assert!(!script.took(&Effect::Close(CloseCode::PING_TIMEOUT)));
+        script.wait(Duration::from_secs(3));
+    }
+    script.says(json!({"event": "closing", "code": 1012, "reason": "restarting", "reconnect_in_ms": 60_000}));
+    assert_eq!(script.pass(), Duration::from_secs(1));
+    assert!(script.took(&Effect::Close(CloseCode::PING_TIMEOUT)));
+    assert_eq!(script.state(), Some(State::Waiting));
+    assert_eq!(script.pass(), Duration::from_secs(59));
+    assert!(script.took(&Effect::Connect));
+}
+
+#[test]
 fn the_first_connection_is_tried_until_its_time_is_over() {
     let mut script = Script::new(Config::default());
     let ticket = script.command(Command::Connect);
@@ -157,6 +239,7 @@ fn the_first_connection_is_tried_until_its_time_is_over() {
         script.pass();
     }
     assert_eq!(script.now - begin, Duration::from_secs(10));
+    assert!(matches!(script.state(), Some(State::Closed(Closed::NoConnection { .. }))));
     let Some(Err(Failure::Closed { why: Closed::NoConnection { reason, .. }, .. })) = script.result(ticket) else {
         panic!("{:?}", script.effects)
     };
@@ -170,6 +253,20 @@ fn a_handshake_that_is_refused_for_good_fails_at_once() {
     script.input(Input::Disconnected(Disconnection::Rejected { reason: "404".into() }));
     let why = Closed::Rejected { reason: "404".into() };
     assert_eq!(script.result(ticket), Some(Err(Failure::Closed { why, key: None })));
+}
+
+#[test]
+fn a_handshake_that_is_refused_after_a_session_is_tried_again() {
+    let mut script = Script::connected();
+    script.subscribed(1, "a", json!({"epoch": "e", "offset": 5}));
+    script.lose();
+    script.pass();
+    assert!(script.took(&Effect::Connect));
+    script.input(Input::Disconnected(Disconnection::Rejected { reason: "404".into() }));
+    assert_eq!(script.state(), Some(State::Waiting));
+    script.pass();
+    script.welcome();
+    assert_eq!(script.sent()[0]["topic"], "a");
 }
 
 #[test]
@@ -214,13 +311,4 @@ fn numbers_from_the_server_may_be_as_large_as_they_like() {
     script.says(json!({"event": "closing", "code": 1012, "reason": "", "reconnect_in_ms": u64::MAX}));
     script.close(1012);
     assert!(script.pass() >= Duration::from_secs(24 * 60 * 60));
-}
-
-impl Script {
-    /// A welcome after failed attempts, of which each wanted a connection.
-    fn welcome_after_many(&mut self) {
-        self.effects.clear();
-        self.effects.push(Effect::Connect);
-        self.welcome();
-    }
 }

@@ -120,3 +120,35 @@ fn an_own_publication_without_echo_is_no_gap_behind_others_or_after_its_time() {
     script.message("a", "e", 8);
     assert_eq!(script.heard(1), ["gap a 6..6", "a 8"]);
 }
+
+#[test]
+fn an_own_publication_without_echo_that_a_new_connection_answers_is_not_that_of_the_old_one() {
+    let mut script = Script::connected();
+    script.subscribed(1, "a", json!({"epoch": "e", "offset": 5}));
+    script.publish("a", "x", false);
+    let given_up = script.sent();
+    script.wait(Duration::from_secs(30));
+    script.reconnect();
+    script.reply(json!({"epoch": "e", "offset": 5, "recovered": true}), json!({"event": "subscribed", "topic": "a"}));
+    let published = json!({"topic": "a", "offset": 6, "receivers": 0});
+    script.reply_to(&given_up[0], published, json!({"event": "published"}));
+    script.message("a", "e", 7);
+    assert_eq!(script.heard(1), ["recovered, 0 follow", "gap a 6..6", "a 7"]);
+}
+
+#[test]
+fn an_own_publication_without_echo_that_opens_a_topic_is_no_gap_under_a_pattern_that_was_resumed() {
+    let mut script = Script::connected();
+    listen(&mut script, 1, ">");
+    script.message("b", "e", 1);
+    script.reconnect();
+    script.reply(json!({"recovered": true}), json!({"event": "subscribed", "pattern": ">"}));
+    script.heard(1);
+    for offset in 1..=2 {
+        script.publish("a", "x", false);
+        script.reply(json!({"topic": "a", "offset": offset, "receivers": 0}), json!({"event": "published"}));
+    }
+    script.message("a", "e", 3);
+    script.message("a", "e", 4);
+    assert_eq!(script.heard(1), ["a 3", "a 4"]);
+}

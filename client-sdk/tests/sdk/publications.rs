@@ -101,6 +101,38 @@ fn a_publication_that_would_cost_the_connection_is_not_sent() {
 }
 
 #[test]
+fn a_publication_that_is_known_to_be_too_long_fails_at_once_without_a_connection() {
+    let mut script = Script::connected();
+    script.lose();
+    let ticket = script.publish("a", &"x".repeat(65536), true);
+    assert!(matches!(script.result(ticket), Some(Err(Failure::TooLarge { limit: 65536, .. }))));
+}
+
+#[test]
+fn a_publication_that_is_refused_when_it_is_sent_again_may_have_happened() {
+    let mut script = Script::connected();
+    let tickets = ["a", "b"].map(|topic| script.publish(topic, "x", true));
+    let keys = script.sent().into_iter().map(|sent| sent["key"].as_str().unwrap().to_owned());
+    let keys: Vec<_> = keys.collect();
+    script.lose();
+    let unsent = script.publish("c", "x", true);
+    script.pass();
+    script.welcome();
+    let sent = script.sent();
+    let refused = json!({"event": "error", "code": "rate_limited", "reason": "slow down", "retry": true});
+    for (request, (ticket, key)) in sent.iter().zip(tickets.into_iter().zip(keys)) {
+        script.reply_to(request, json!({}), refused.clone());
+        let Some(Err(Failure::Uncertain { why, key: handed_back })) = script.result(ticket) else {
+            panic!("it may have happened")
+        };
+        assert!(matches!(*why, Failure::Refused(refused) if refused.retry));
+        assert_eq!(*handed_back, *key);
+    }
+    script.reply_to(&sent[2], json!({}), refused);
+    assert!(matches!(script.result(unsent), Some(Err(Failure::Refused(_)))));
+}
+
+#[test]
 fn the_queue_is_bounded() {
     let mut script = Script::connected_with(Config { queue: 2, ..Config::default() });
     script.lose();

@@ -5,6 +5,7 @@ use futures_util::{SinkExt, StreamExt};
 use hubcast_client::{Client, ClientBuilder};
 use serde_json::{Value, json};
 use std::time::Duration;
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::server::{Callback, ErrorResponse, Request, Response};
@@ -21,6 +22,13 @@ pub(crate) struct Peer {
 }
 
 struct Typed;
+
+/// Runs a program, which has to come to its end: a wake that is lost must not hold the tests up.
+pub(crate) fn program(program: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let ended = runtime.block_on(async { tokio::time::timeout(DEADLINE, program).await });
+    ended.expect("the program comes to its end in time");
+}
 
 impl Callback for Typed {
     fn on_request(self, request: &Request, mut response: Response) -> Result<Response, ErrorResponse> {
@@ -79,6 +87,12 @@ impl Peer {
         }
     }
 
+    /// Begins a frame of so many bytes and says nothing more.
+    pub(crate) async fn announces(&mut self, bytes: u64) {
+        let head = [&[0x81, 127][..], &bytes.to_be_bytes()].concat();
+        self.socket.get_mut().write_all(&head).await.unwrap();
+    }
+
     /// Pings, and waits for the pong.
     pub(crate) async fn pings(&mut self) {
         self.socket.send(Message::Ping("?".into())).await.unwrap();
@@ -109,3 +123,5 @@ impl Peer {
         self.says(event).await;
     }
 }
+
+const DEADLINE: Duration = Duration::from_secs(60);

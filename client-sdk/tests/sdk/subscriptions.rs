@@ -1,7 +1,8 @@
 //! Who hears what, and how subscriptions come back.
 
 use crate::script::{FIRST_ID, Script, pattern_of, topic_of};
-use hubcast_client::machine::{Answer, Command, Config, Failure, Input, Listen, Source, SubscriptionId};
+use hubcast_client::machine::{Answer, Command, Config, Effect, Failure, Input, Listen, Source, SubscriptionId};
+use hubcast_protocol::CloseCode;
 use hubcast_protocol::request::{Slow, Start};
 use serde_json::json;
 use std::time::Duration;
@@ -271,6 +272,21 @@ fn a_server_that_is_short_of_something_is_asked_again_after_a_pause() {
     assert!((Duration::from_millis(250)..=Duration::from_millis(500)).contains(&pause), "{pause:?}");
     script.reply(json!({"epoch": "e", "offset": 5, "recovered": true}), json!({"event": "subscribed", "topic": "a"}));
     assert_eq!(script.heard(1), ["recovered, 0 follow"]);
+}
+
+#[test]
+fn a_resume_without_an_answer_costs_the_connection_in_time() {
+    let mut script = Script::connected();
+    script.subscribed(1, "a", json!({"epoch": "e", "offset": 5}));
+    script.reconnect();
+    script.sent();
+    script.wait(Duration::from_secs(20));
+    script.input(Input::Heard);
+    assert_eq!(script.pass(), Duration::from_secs(10));
+    assert!(script.took(&Effect::Close(CloseCode::PING_TIMEOUT)));
+    script.pass();
+    script.welcome();
+    assert_eq!(script.sent()[0]["recover"], json!({"epoch": "e", "offset": 5}));
 }
 
 #[test]

@@ -1,0 +1,127 @@
+//! What is sent, and in which order.
+
+use super::effect::{Effect, Effects, Ended, Failure, Refused};
+use super::input::SubscriptionId;
+use super::told::Wishes;
+use super::{Machine, after};
+use hubcast_protocol::request::{Action, Request, Start, Subscribe};
+use hubcast_protocol::{ErrorCode, RequestId, Target, typed};
+use std::time::Instant;
+
+impl Machine {
+    /// Sends what may be sent now: first what stood before is brought back, then the calls go out in the order in which
+    /// they were made, then come the subscriptions that the server put off, and what has changed about the others.
+    pub(super) fn send_waiting(&mut self, now: Instant, effects: &mut Effects) {
+        if !self.link.is_ready() {
+            return;
+        }
+        while !self.is_limited && self.outgoing.has_room() {
+            let Some(ids) = self.resumes.next() else { break };
+            self.send_resume(now, ids, effects);
+        }
+        while !self.resumes.are_waiting()
+            && let Some(id) = self.outgoing.next_call(&self.calls, self.is_limited)
+        {
+            self.send_call(id, effects);
+        }
+        while self.retry_at.is_none() && self.outgoing.has_room() {
+            let Some(ids) = self.resumes.next_put_off() else { break };
+            self.send_resume(now, ids, effects);
+        }
+        while !self.is_limited && self.outgoing.is_within_window(self.told.under_way()) {
+            let Some(target) = self.told.next_outdated() else { break };
+            self.send_changes(target, effects);
+        }
+    }
+
+    /// Asks for subscriptions that stood on an earlier connection, from where they were.
+    fn send_resume(&mut self, now: Instant, ids: Vec<SubscriptionId>, effects: &mut Effects) {
+        // Whoever was to be resumed may have gone in the meantime.
+        let Some(mut subscribe) = self.listeners.resume(&ids) else { return };
+        let id = self.next_id();
+        let wishes = Wishes { presence: subscribe.presence, slow: subscribe.slow };
+        let target = subscribe.target.clone();
+        let text = loop {
+            let request = Request::new(RequestId::Number(id), Action::Subscribe(subscribe));
+            let text = typed::encode_request(&request);
+            if text.len() as u64 <= self.message_limit {
+                break Some(text);
+            }
+            let shorter = self.listeners.shorten(&ids).then(|| self.listeners.resume(&ids)).flatten();
+            let Some(shorter) = shorter else { break None };
+            subscribe = shorter;
+        };
+        match text {
+            Some(text) => {
+                self.send(id, text, effects);
+                self.told.tell(&target, wishes);
+                self.resumes.ask(id, ids, after(now, self.config.request_timeout));
+            }
+            None => {
+                let reason = "the server takes no request of this size any more".to_owned();
+                let refused = Refused { code: ErrorCode::MessageTooLarge, reason, retry: false };
+                self.listeners.end(&ids, &Ended::Refused(refused), effects);
+            }
+        }
+    }
+
+    /// Sends one call that is still open, unless the server would close the connection because of its size.
+    fn send_call(&mut self, id: u64, effects: &mut Effects) {
+        let Some(call) = self.calls.get(id) else { return };
+        let text = typed::encode_request(&call.request);
+        if text.len() as u64 > self.message_limit {
+            return self.fail_as_too_large(id, text.len(), effects);
+        }
+        if let Action::Subscribe(subscribe) = &call.request.action {
+            let (target, presence, slow) = (subscribe.target.clone(), subscribe.presence, subscribe.slow);
+            // To whoever listens already the server sends nothing of the past.
+            if self.told.take_outdated(&target) && self.listeners.is_alone(&target) {
+                self.send_unsubscribe(target.clone(), effects);
+            }
+            self.told.tell(&target, Wishes { presence, slow });
+        }
+        self.calls.sent(id);
+        self.send(id, text, effects);
+    }
+
+    /// Fails a call that the server would close the connection for.
+    pub(super) fn fail_as_too_large(&mut self, id: u64, size: usize, effects: &mut Effects) {
+        let Some(call) = self.calls.remove(id) else { return };
+        let (subscription, limit) = (call.subscription, self.message_limit);
+        let (ticket, result) = call.failed(Failure::TooLarge { size, limit });
+        effects.push(Effect::Complete(ticket, result));
+        if let Some(subscription) = subscription {
+            self.unsubscribe(subscription);
+        }
+    }
+
+    /// Tells the server what it is to know of a target that somebody has left.
+    fn send_changes(&mut self, target: Target, effects: &mut Effects) {
+        match self.listeners.wishes(&target) {
+            None => self.send_unsubscribe(target, effects),
+            Some(wishes) if self.told.get(&target).is_some_and(|told| told != wishes) => {
+                let id = self.next_id();
+                let Wishes { presence, slow } = wishes;
+                let subscribe = Subscribe { target: target.clone(), start: Start::Live, presence, slow };
+                let request = Request::new(RequestId::Number(id), Action::Subscribe(subscribe));
+                self.send(id, typed::encode_request(&request), effects);
+                self.told.ask(id, target, Some(wishes));
+            }
+            // Another subscribe has said it already.
+            Some(_) => {}
+        }
+    }
+
+    fn send_unsubscribe(&mut self, target: Target, effects: &mut Effects) {
+        // The id tells the answer from an unsubscribe that the server's operator ordered.
+        let id = self.next_id();
+        let request = Request::new(RequestId::Number(id), Action::Unsubscribe(target.clone()));
+        self.send(id, typed::encode_request(&request), effects);
+        self.told.ask(id, target, None);
+    }
+
+    fn send(&mut self, id: u64, text: String, effects: &mut Effects) {
+        self.outgoing.send(id);
+        effects.push(Effect::Send(text));
+    }
+}
