@@ -4,6 +4,7 @@ use super::{NEVER, as_usual, begin, eager_client, event, has_ended, is_cut_off, 
 use hubcast_client::{Backoff, Client, Event, GapReason, Resumed, State};
 use hubcast_server::Config;
 use hubcast_tests::{Proxy, Server};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 #[test]
@@ -82,6 +83,31 @@ fn a_restart_without_a_state_folder_is_told_and_the_stream_goes_on() {
         assert_eq!(message(&mut events).await.value, 2);
         client.close().await.unwrap();
         has_ended(new).await;
+    });
+}
+
+#[test]
+fn a_server_that_limits_requests_gets_a_client_with_many_subscriptions_back() {
+    let old = usual_server();
+    let new = Server::with(|config| {
+        as_usual(config);
+        config.limits.requests_per_second = Some(20);
+    });
+    let proxy = Proxy::to(&old);
+    program(async {
+        let client = eager_client(&proxy.url()).await;
+        let mut streams = Vec::new();
+        for number in 0..50 {
+            streams.push(client.subscribe::<u64>(format!("t.{number}")).await.unwrap().events());
+        }
+        proxy.leads_to(&new);
+        proxy.cuts_all();
+        let mut ids = BTreeSet::new();
+        for stream in &mut streams {
+            assert!(matches!(event(stream).await, Event::Resumed(_)));
+            ids.insert(client.id().to_string());
+        }
+        assert_eq!(ids.len(), 1, "it was sent away");
     });
 }
 
