@@ -3,6 +3,7 @@
 use crate::client::Client;
 use crate::driver::{Address, Driver, Endpoint};
 use crate::error::ConnectError;
+use crate::headers::Headers;
 use crate::machine::{Backoff, Config};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -16,6 +17,7 @@ pub struct ClientBuilder {
     config: Config,
     subscription_queue: usize,
     tls: Option<Arc<rustls::ClientConfig>>,
+    headers: Headers,
 }
 
 #[derive(Clone, Debug)]
@@ -36,13 +38,18 @@ impl ClientBuilder {
     }
 
     fn of(server: Place) -> Self {
-        Self { server, config: Config::default(), subscription_queue: 1024, tls: None }
+        Self { server, config: Config::default(), subscription_queue: 1024, tls: None, headers: Headers::default() }
     }
 
-    /// The first connection must come within this time, whatever number of attempts that takes; ten seconds. Also
-    /// how long one attempt may take later on.
+    /// The first connection must come within this time, whatever number of attempts that takes; ten seconds.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        (self.config.connect_timeout, self.config.attempt_timeout) = (timeout, timeout);
+        self.config.connect_timeout = timeout;
+        self
+    }
+
+    /// One attempt, from the first packet to the welcome, may take so long; ten seconds.
+    pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
+        self.config.attempt_timeout = timeout;
         self
     }
 
@@ -97,16 +104,25 @@ impl ClientBuilder {
         self
     }
 
+    /// Says this in the handshake of every connection, such as an `Origin`, a `Cookie` or an `Authorization` for what
+    /// stands before the server. The same name may be given again.
+    ///
+    /// A name or value that is none fails [`ClientBuilder::connect`], as do headers of the handshake itself.
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.add(name, value);
+        self
+    }
+
     /// Connects.
     ///
     /// # Errors
-    /// As [`Client::connect`].
+    /// As [`Client::connect`], and when a [header](ClientBuilder::header) is none.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
     pub async fn connect(self) -> Result<Client, ConnectError> {
         let (endpoint, seed) = match self.server {
-            Place::Url(url) => (Endpoint::Address(Address::new(url, self.tls)?), seed()),
+            Place::Url(url) => (Endpoint::Address(Address::new(url, self.tls, self.headers.checked()?)?), seed()),
             #[cfg(feature = "testing")]
             Place::Local(server) => {
                 let seed = server.next_seed();

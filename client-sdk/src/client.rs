@@ -1,5 +1,6 @@
 //! The handle that a program holds.
 
+use crate::TopicName;
 use crate::builder::ClientBuilder;
 use crate::driver::Order;
 use crate::error::{CloseError, ConnectError, RequestError};
@@ -55,7 +56,8 @@ impl Client {
     ///
     /// # Errors
     /// When the address is not one, when the server says that it does not want this client, or when there is no
-    /// connection within ten seconds.
+    /// connection within ten seconds. Once there was a connection, only the server's close code ends the client: a
+    /// handshake that is refused later is tried again.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
@@ -116,6 +118,9 @@ impl Client {
     /// The value is turned into JSON at once. A value whose JSON is `null`, such as `None` or `()`, is refused with
     /// [`EncodeError::Null`](crate::EncodeError::Null): on the wire it is an empty text. Within another value `null` is
     /// what it is.
+    ///
+    /// The value is of the topic's type. To publish a `&str` to a `Topic<String>`, or a slice to a topic of vectors, say
+    /// the name: `client.publish(topic.name(), "hi")`.
     pub fn publish<T: Serialize + ?Sized>(&self, topic: impl Into<Topic<T>>, value: &T) -> Publish {
         Publish::new(self.shared.clone(), topic.into().into_name(), value)
     }
@@ -144,8 +149,8 @@ impl Client {
     ///
     /// # Errors
     /// When the topic keeps no presence, or when no answer comes in time.
-    pub async fn presence<T: ?Sized>(&self, topic: impl Into<Topic<T>>) -> Result<Presence, RequestError> {
-        match self.shared.call(Command::Presence(topic.into().into_name()), None).await? {
+    pub async fn presence(&self, topic: impl Into<TopicName>) -> Result<Presence, RequestError> {
+        match self.shared.call(Command::Presence(topic.into()), None).await? {
             Answer::Presence(presence) => Ok(presence),
             _ => Err(self.astray()),
         }
@@ -182,8 +187,13 @@ impl Client {
 
     /// Waits until everything is answered that was asked, then closes for good. All streams end.
     ///
+    /// Publications and questions are waited for, also for the connection that they may need, as long as
+    /// [`ClientBuilder::close_timeout`] says; subscriptions that do not stand yet are given up. What is asked after this
+    /// fails. A client that is closed already, by whomever, closes at once and without an error.
+    ///
     /// # Errors
-    /// When something was still unanswered after five seconds, or when the server ended the client before.
+    /// When something was still unanswered after five seconds, or what was set; and when the server ended the client
+    /// meanwhile.
     pub async fn close(&self) -> Result<(), CloseError> {
         match self.shared.call(Command::Close, None).await {
             Err(Failure::Unfinished(unanswered)) => Err(CloseError { unanswered }),

@@ -7,12 +7,21 @@ use std::time::Duration;
 
 /// Why there is no client.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ConnectError {
     /// The address is not one of a WebSocket.
     #[error("{url:?} is not a WebSocket address: {reason}")]
     InvalidUrl {
         /// As it was given.
         url: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A header that the program gave is none.
+    #[error("the header {name:?} cannot be sent: {reason}")]
+    InvalidHeader {
+        /// As it was given.
+        name: String,
         /// What is wrong with it.
         reason: String,
     },
@@ -31,6 +40,7 @@ pub enum ConnectError {
 
 /// Why there is no subscription.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum SubscribeError {
     /// The text is not a pattern.
     #[error(transparent)]
@@ -58,7 +68,10 @@ pub enum SubscribeError {
 }
 
 /// Why nobody knows of a publication, or nobody knows whether anybody does.
+///
+/// The server knows a key for two minutes, unless its operator says otherwise, and not over a crash.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum PublishError {
     /// The value cannot be a message.
     #[error(transparent)]
@@ -72,13 +85,13 @@ pub enum PublishError {
         /// What became of the second.
         #[source]
         why: Box<PublishError>,
-        /// Published again with this key, it takes effect once.
+        /// Published again with this key, it takes effect once, as long as the server knows the key.
         key: Box<str>,
     },
     /// The server did not confirm it in time: it may have been published or not.
     #[error("the publication was not confirmed in time")]
     Timeout {
-        /// Published again with this key, it takes effect once.
+        /// Published again with this key, it takes effect once, as long as the server knows the key.
         key: Option<Box<str>>,
     },
     /// The request has more bytes than the server takes; nothing was published.
@@ -97,16 +110,18 @@ pub enum PublishError {
     Closed {
         /// Why.
         why: Closed,
-        /// When it is there, the publication was under way: published again with this key, it takes effect once.
+        /// When it is there, the publication was under way: published again with this key, it takes effect once, as
+        /// long as the server knows the key.
         key: Option<Box<str>>,
     },
 }
 
 /// Why a value cannot be a message.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum EncodeError {
     /// It has no JSON.
-    #[error("the value has no JSON: {0}")]
+    #[error("the value has no JSON")]
     Json(#[from] serde_json::Error),
     /// Its JSON is `null`, as that of `None` and `()`, which the server takes for the empty text: nobody would hear what
     /// was published.
@@ -119,6 +134,7 @@ pub enum EncodeError {
 
 /// Why a question to the server has no answer.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum RequestError {
     /// The server said no.
     #[error(transparent)]

@@ -7,8 +7,8 @@ use serde::de::DeserializeOwned;
 
 /// Everything that a subscription can say.
 ///
-/// After every reconnect there is exactly one `Resumed`. Unless it says that everything was recovered, a `Gap` says
-/// what is missing: nothing is ever left out without one.
+/// After every reconnect there is a `Resumed`, one for all of them where the queue ran over in the meantime. Unless it
+/// says that everything was recovered, a `Gap` says what is missing: no publication is ever left out without one.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Event<T> {
@@ -18,7 +18,8 @@ pub enum Event<T> {
     Resumed(Resumed),
     /// Publications that this subscription does not get.
     Gap(Gap),
-    /// Somebody subscribed; only when presence was asked for.
+    /// Somebody subscribed; only when presence was asked for. After a `Resumed` ask
+    /// [`Client::presence`](crate::Client::presence) who is there: joins and leaves in between were not heard.
     Joined(Member),
     /// Somebody is gone; only when presence was asked for.
     Left(Member),
@@ -37,6 +38,7 @@ pub struct Message<T> {
 
 /// An item of a stream that is not what was expected.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ItemError {
     /// A message is not of the stream's type; the stream goes on.
     #[error(transparent)]
@@ -48,7 +50,7 @@ pub enum ItemError {
 
 /// A message that is not of the expected type.
 #[derive(Debug, thiserror::Error)]
-#[error("a message on {topic:?} is not of the expected type: {source}")]
+#[error("a message on {topic:?} is not of the expected type")]
 pub struct DecodeError {
     /// Where it was published.
     pub topic: Topic,

@@ -1,6 +1,6 @@
 //! The bounded queue between the client and one subscription.
 
-use crate::machine::{Delivery, Gap, GapReason};
+use crate::machine::{Delivery, Gap, GapReason, Resumed};
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -18,13 +18,15 @@ struct Inner {
     capacity: usize,
     /// What gave way since the reader last looked, at most one gap a topic; all of it is older than what waits.
     lost: VecDeque<Gap>,
+    /// That the connection came back, which gave way too.
+    resumed: Option<Resumed>,
     reader: Option<Waker>,
 }
 
 impl Inbox {
     pub(crate) fn new(capacity: usize) -> Self {
         let (waiting, lost) = (VecDeque::new(), VecDeque::new());
-        Self { inner: Mutex::new(Inner { waiting, capacity: capacity.max(1), lost, reader: None }) }
+        Self { inner: Mutex::new(Inner { waiting, capacity: capacity.max(1), lost, resumed: None, reader: None }) }
     }
 
     pub(crate) fn push(&self, delivery: Delivery) {
@@ -44,6 +46,9 @@ impl Inbox {
 
     pub(crate) fn poll(&self, context: &mut Context<'_>) -> Poll<Delivery> {
         let mut inner = self.lock();
+        if let Some(resumed) = inner.resumed.take() {
+            return Poll::Ready(Delivery::Resumed(resumed));
+        }
         if let Some(gap) = inner.lost.pop_front() {
             return Poll::Ready(Delivery::Gap(gap));
         }
@@ -74,8 +79,14 @@ impl Inner {
             },
             Delivery::Gap(gap) => Gap { reason: GapReason::SlowReader, ..gap },
             Delivery::Joined(member) | Delivery::Left(member) => unknown(Some(member.topic)),
-            // What it announced, a gap or replayed messages, is counted by itself.
-            Delivery::Resumed(_) | Delivery::Ended(_) => return,
+            Delivery::Resumed(resumed) => {
+                let before = self.resumed.unwrap_or(Resumed { recovered: true, replayed: 0 });
+                let recovered = before.recovered && resumed.recovered;
+                let replayed = before.replayed.saturating_add(resumed.replayed);
+                self.resumed = Some(Resumed { recovered, replayed });
+                return;
+            }
+            Delivery::Ended(_) => return,
         };
         let known = self.lost.iter().position(|lost| lost.topic.is_none() || lost.topic == gap.topic);
         let Some(known) = known else {
@@ -139,6 +150,17 @@ mod tests {
             inbox.push(message(topic, offset));
         }
         assert_eq!(drain(&inbox), ["a lost 1 to 2", "b lost 7 to 8", "b 9"]);
+    }
+
+    #[test]
+    fn that_the_connection_came_back_is_never_lost() {
+        let inbox = Inbox::new(1);
+        for (recovered, offset) in [(true, 1), (false, 2)] {
+            inbox.push(Delivery::Resumed(Resumed { recovered, replayed: 1 }));
+            inbox.push(message("a", offset));
+        }
+        let resumed = Delivery::Resumed(Resumed { recovered: false, replayed: 2 });
+        assert_eq!(drain(&inbox), [format!("{resumed:?}"), "a lost 1 to 1".to_owned(), "a 2".to_owned()]);
     }
 
     #[test]

@@ -23,7 +23,9 @@
 //!   also say [`Resumed`] after every reconnect, and [`Gap`] wherever something is missing: because the server does
 //!   not have it any more, because the connection was slow, or because the program did not read.
 //! - **What is published takes effect once.** Without a connection a publication waits for the next one; without a
-//!   confirmation it is sent again, with the same key.
+//!   confirmation it is sent again, with the same key. The server knows a key for a while (two minutes, unless its
+//!   operator says otherwise), also over a restart in good order where it keeps its state, but not over a crash: what is
+//!   sent again after that may take effect twice.
 //! - **Everything is bounded**, in time and in number: see [`ClientBuilder`].
 //!
 //! # What it is not
@@ -46,6 +48,7 @@ mod client;
 mod driver;
 mod error;
 mod event;
+mod headers;
 mod inbox;
 mod publish;
 mod subscribe;

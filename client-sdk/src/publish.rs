@@ -12,7 +12,13 @@ use std::sync::Arc;
 /// A publication to be: say how, then `.await` it until the server has taken it.
 ///
 /// Without a connection it waits for one; what was sent and not confirmed is sent again. Its key makes that
-/// harmless: the server lets it take effect once.
+/// harmless for as long as the server knows the key, by default two minutes and not over a crash.
+///
+/// It becomes a future with `.await`, or with `.into_future()` where one is wanted, as for `tokio::spawn` or
+/// `futures::future::join_all`; its error is a [`PublishError`]. The whole request, which is the JSON of the value with
+/// the topic and the key around it, must not have more bytes than the server takes, by default 64 KiB.
+///
+/// A future that was polled and then dropped has published all the same: only the confirmation finds nobody.
 #[derive(Debug)]
 #[must_use = "nothing is published before it is awaited"]
 pub struct Publish {

@@ -18,6 +18,9 @@ use std::sync::Arc;
 ///
 /// Subscriptions of one program to the same topic or pattern are one for the server. Each has its own queue and its
 /// own position.
+///
+/// It becomes a future with `.await`, or with `.into_future()` where one is wanted, as for `tokio::spawn` or
+/// `futures::future::join_all`; its error is a [`SubscribeError`]. Whoever drops the future drops the subscription.
 #[must_use = "nothing is subscribed to before it is awaited"]
 pub struct Subscribe<S> {
     shared: Arc<Shared>,
@@ -42,6 +45,9 @@ impl<S> Subscribe<S> {
     }
 
     /// Joins and leaves come too, as events.
+    ///
+    /// Nobody hears of those who come and go while the connection is lost, and nothing replays them: ask
+    /// [`Client::presence`](crate::Client::presence) at first and after every [`Event::Resumed`](crate::Event::Resumed).
     pub fn presence(self) -> Self {
         self.with(|listen| listen.presence = true)
     }

@@ -1,6 +1,7 @@
 //! Topics that know what is published to them.
 
-use crate::TopicName;
+use crate::{ClientId, TopicName};
+use std::hash::{Hash, Hasher};
 use std::{fmt, marker::PhantomData};
 
 /// The name of a topic together with the type of its messages.
@@ -44,6 +45,20 @@ impl<T: ?Sized> Clone for Topic<T> {
     }
 }
 
+impl<T: ?Sized> PartialEq for Topic<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl<T: ?Sized> Eq for Topic<T> {}
+
+impl<T: ?Sized> Hash for Topic<T> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.name.hash(state);
+    }
+}
+
 impl<T: ?Sized> fmt::Debug for Topic<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.name.fmt(f)
@@ -77,5 +92,36 @@ impl<T: ?Sized> From<String> for Topic<T> {
 impl<T: ?Sized> From<TopicName> for Topic<T> {
     fn from(name: TopicName) -> Self {
         Self::new(name)
+    }
+}
+
+impl<T: ?Sized> From<&TopicName> for Topic<T> {
+    fn from(name: &TopicName) -> Self {
+        Self::new(name.clone())
+    }
+}
+
+impl<T: ?Sized> From<&String> for Topic<T> {
+    fn from(name: &String) -> Self {
+        Self::new(name.as_str())
+    }
+}
+
+impl<T: ?Sized> From<ClientId> for Topic<T> {
+    /// The private topic of a connection.
+    fn from(client: ClientId) -> Self {
+        Self::new(client.to_string())
+    }
+}
+
+impl<T: ?Sized> From<Topic<T>> for TopicName {
+    fn from(topic: Topic<T>) -> Self {
+        topic.name
+    }
+}
+
+impl<T: ?Sized> From<&Topic<T>> for TopicName {
+    fn from(topic: &Topic<T>) -> Self {
+        topic.name.clone()
     }
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio_tungstenite::tungstenite::client::{IntoClientRequest, uri_mode};
 use tokio_tungstenite::tungstenite::error::{Error, ProtocolError};
 use tokio_tungstenite::tungstenite::handshake::client::Request;
-use tokio_tungstenite::tungstenite::http::{HeaderValue, Response, StatusCode, header};
+use tokio_tungstenite::tungstenite::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{Connector, connect_async_tls_with_config};
 
@@ -31,6 +31,7 @@ pub(crate) enum Endpoint {
 pub(crate) struct Address {
     url: String,
     tls: Arc<ClientConfig>,
+    headers: HeaderMap,
 }
 
 impl Endpoint {
@@ -46,16 +47,17 @@ impl Endpoint {
 
 impl Address {
     /// Checks the address; without a TLS configuration the roots of the web are trusted.
-    pub(crate) fn new(url: String, tls: Option<Arc<ClientConfig>>) -> Result<Self, ConnectError> {
+    pub(crate) fn new(url: String, tls: Option<Arc<ClientConfig>>, headers: HeaderMap) -> Result<Self, ConnectError> {
         let checked = (&url).into_client_request().and_then(|request| uri_mode(request.uri()).map(|_| ()));
         match checked {
-            Ok(()) => Ok(Self { url, tls: tls.unwrap_or_else(web_roots) }),
+            Ok(()) => Ok(Self { url, tls: tls.unwrap_or_else(web_roots), headers }),
             Err(error) => Err(ConnectError::InvalidUrl { url, reason: error.to_string() }),
         }
     }
 
     async fn open(self) -> Result<Line, Disconnection> {
-        let request = self.request().map_err(refusal)?;
+        let request = self.request().map_err(|error| refusal(error, ""))?;
+        let path = request.uri().path().to_owned();
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
             .max_frame_size(Some(LARGEST_MESSAGE))
@@ -63,21 +65,22 @@ impl Address {
         let connector = Connector::Rustls(self.tls);
         match connect_async_tls_with_config(request, Some(config), true, Some(connector)).await {
             Ok((socket, _)) => Ok(Line::Socket(Box::new(Socket::new(socket)))),
-            Err(error) => Err(refusal(error)),
+            Err(error) => Err(refusal(error, &path)),
         }
     }
 
     fn request(&self) -> Result<Request, Error> {
         let mut request = self.url.as_str().into_client_request()?;
+        request.headers_mut().extend(self.headers.clone());
         request.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
         Ok(request)
     }
 }
 
 /// What a failed handshake means: whether another try might go better.
-fn refusal(error: Error) -> Disconnection {
+fn refusal(error: Error, path: &str) -> Disconnection {
     match error {
-        Error::Http(response) => refused(&response),
+        Error::Http(response) => refused(&response, path),
         Error::Protocol(ProtocolError::SecWebSocketSubProtocolError(_)) => {
             Disconnection::Rejected { reason: format!("the server does not speak {SUBPROTOCOL}") }
         }
@@ -87,9 +90,12 @@ fn refusal(error: Error) -> Disconnection {
     }
 }
 
-fn refused<B>(response: &Response<B>) -> Disconnection {
+fn refused<B>(response: &Response<B>, path: &str) -> Disconnection {
     let status = response.status();
-    let reason = format!("it answered {status}");
+    let reason = match status {
+        StatusCode::NOT_FOUND => format!("it answered {status} for the path {path:?}; hubcast's is \"/socket\""),
+        _ => format!("it answered {status}"),
+    };
     let is_temporary =
         status.is_server_error() || [StatusCode::TOO_MANY_REQUESTS, StatusCode::REQUEST_TIMEOUT].contains(&status);
     if !is_temporary {

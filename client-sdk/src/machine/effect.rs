@@ -69,6 +69,7 @@ pub struct Gap {
 
 /// Why a subscription does not get publications.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum GapReason {
     /// The connection did not keep up, and the subscription had chosen to lose something then.
     SlowConnection,
@@ -113,6 +114,7 @@ pub struct Published {
 /// Why a command failed. A publish that is not confirmed may or may not have happened: published again with the
 /// `key`, it takes effect once.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Failure {
     /// The server said no.
     Refused(Refused),
@@ -166,6 +168,7 @@ pub struct Refused {
 
 /// Why a subscription ended that the program did not end.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Ended {
     /// The whole client did.
     #[error(transparent)]
@@ -180,6 +183,7 @@ pub enum Ended {
 
 /// Why a client is closed for good.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Closed {
     /// The program wanted it.
     #[error("the client was closed")]
@@ -221,6 +225,7 @@ pub struct Status {
 
 /// Whether there is a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum State {
     /// One is being made.
     Connecting,

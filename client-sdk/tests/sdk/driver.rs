@@ -7,6 +7,7 @@ use hubcast_client::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use std::collections::HashSet;
 use std::time::Duration;
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -146,6 +147,66 @@ fn dropping_subscriptions_unsubscribes_and_dropping_everything_closes() {
         drop(client);
         drop(direct);
         assert_eq!(peer.hears_close().await, Some(1000));
+    });
+}
+
+#[test]
+fn what_waits_to_be_written_is_written_before_the_goodbye() {
+    program(async {
+        let (client, mut peer) = Server::start().await.connected().await;
+        let (stream, _) = tokio::join!(client.subscribe::<String>("a"), peer.answers(subscribed("a")));
+        drop((stream, client));
+        assert_eq!(peer.hears().await["action"], "unsubscribe");
+        assert_eq!(peer.hears_close().await, Some(1000));
+    });
+}
+
+#[test]
+fn a_server_that_only_pings_is_not_left_and_one_that_stops_is() {
+    program(async {
+        let server = Server::start().await;
+        let connecting = server.client().ping_grace(Duration::from_millis(400)).connect();
+        let (client, mut peer) = tokio::join!(connecting, server.accept_and_ping_every(50));
+        let (client, began) = (client.unwrap(), tokio::time::Instant::now());
+        let mut pace = tokio::time::interval(Duration::from_millis(50));
+        while began.elapsed() < Duration::from_secs(1) {
+            pace.tick().await;
+            peer.pings().await;
+        }
+        assert_eq!(client.status().state, State::Connected);
+        assert_eq!(peer.hears_close().await, Some(4000));
+    });
+}
+
+#[test]
+fn topics_are_given_as_any_kind_of_name() {
+    program(async {
+        let (client, mut peer) = Server::start().await.connected().await;
+        let published = json!({"event": "published", "topic": "a", "receivers": 0});
+        let (names, name) = (Topic::<Vec<u8>>::new("a"), "a".to_owned());
+        assert_eq!(HashSet::from([names.clone(), Topic::from(&name)]).len(), 1);
+        for publish in [client.publish(names.name(), &[1, 2][..]), client.publish(&name, "text")] {
+            let (done, request) = tokio::join!(publish.into_future(), peer.answers(published.clone()));
+            assert!(done.is_ok() && request["topic"] == "a");
+        }
+        let presence = json!({"event": "presence", "topic": "a", "count": 0, "clients": []});
+        let (room, _) = tokio::join!(client.presence("a"), peer.answers(presence.clone()));
+        let (same, _) = tokio::join!(client.presence(&names), peer.answers(presence));
+        assert_eq!(room.unwrap().count, same.unwrap().count);
+        let (_, request) = tokio::join!(client.publish(client.id(), "psst").into_future(), peer.answers(published));
+        assert_eq!(request["topic"], client.id().to_string());
+    });
+}
+
+#[test]
+fn an_error_that_has_a_cause_does_not_print_it_twice() {
+    program(async {
+        let (client, mut peer) = Server::start().await.connected().await;
+        let (stream, _) = tokio::join!(client.subscribe::<u64>("a"), peer.answers(subscribed("a")));
+        peer.publishes("a", 1, "text").await;
+        let Some(Err(error)) = stream.unwrap().next().await else { panic!("that is no number") };
+        let printed = format!("{:#}", anyhow::Error::from(error));
+        assert_eq!(printed.matches("invalid type").count(), 1, "{printed}");
     });
 }
 

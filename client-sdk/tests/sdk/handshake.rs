@@ -1,10 +1,15 @@
 //! How a connection comes about: addresses, TLS, and what servers answer.
 
-use crate::server::program;
-use hubcast_client::{Client, Closed, ConnectError};
+use crate::server::{Peer, Server, program};
+use hubcast_client::rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+use hubcast_client::rustls::{ClientConfig, RootCertStore, ServerConfig, crypto::ring};
+use hubcast_client::{Backoff, Client, Closed, ConnectError, State};
+use serde_json::json;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 
 #[test]
 fn an_address_that_is_none_is_refused_at_once() {
@@ -13,6 +18,151 @@ fn an_address_that_is_none_is_refused_at_once() {
             let refused = Client::connect(url).await;
             assert!(matches!(refused, Err(ConnectError::InvalidUrl { .. })), "{url}: {refused:?}");
         }
+    });
+}
+
+#[test]
+fn a_header_that_is_none_is_refused_at_once() {
+    program(async {
+        let client = Client::builder("ws://127.0.0.1:1/socket").header("Origin", "a\nb");
+        let refused = client.connect().await;
+        assert!(matches!(&refused, Err(ConnectError::InvalidHeader { name, .. }) if name == "Origin"), "{refused:?}");
+    });
+}
+
+#[test]
+fn headers_of_the_program_are_in_every_handshake() {
+    program(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("ws://{}/socket", listener.local_addr().unwrap());
+        let client = Client::builder(&url).header("Origin", "https://example.org").header("Cookie", "a=b");
+        let connecting = tokio::spawn(client.connect());
+        for _ in 0..2 {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = vec![0; 4096];
+            let length = stream.read(&mut head).await.unwrap();
+            let head = String::from_utf8_lossy(&head[..length]).to_lowercase();
+            assert!(
+                head.contains("\r\norigin: https://example.org\r\n") && head.contains("\r\ncookie: a=b\r\n"),
+                "{head}"
+            );
+        }
+        connecting.abort();
+    });
+}
+
+/// Answers the next connection with these bytes, and ends it.
+async fn answer(listener: &TcpListener, answer: &str) {
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let _ = stream.read(&mut [0; 4096]).await;
+    stream.write_all(answer.as_bytes()).await.unwrap();
+}
+
+/// A client that does not wait long, and what it connects to.
+async fn eager() -> (Client, Server, Peer) {
+    let server = Server::start().await;
+    let backoff = Backoff { base: Duration::from_millis(1), cap: Duration::from_millis(5) };
+    let (client, peer) = tokio::join!(server.client().backoff(backoff).connect(), server.accept());
+    (client.unwrap(), server, peer)
+}
+
+async fn connected(answers: &[&str]) -> Result<Client, ConnectError> {
+    let server = Server::start().await;
+    let backoff = Backoff { base: Duration::from_millis(1), cap: Duration::from_millis(5) };
+    let answering = async {
+        for with in answers {
+            answer(server.listener(), with).await;
+        }
+        server.accept().await
+    };
+    tokio::select! {
+        (client, _) = async { tokio::join!(server.client().backoff(backoff).connect(), answering) } => client,
+        () = tokio::time::sleep(Duration::from_secs(30)) => panic!("neither connected nor refused"),
+    }
+}
+
+#[test]
+fn a_server_that_cannot_take_the_connection_now_is_tried_again() {
+    program(async {
+        let answers = ["503 Service Unavailable", "429 Too Many Requests", "408 Request Timeout", "502 Bad Gateway"];
+        let answers = answers.map(|status| format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n"));
+        assert!(connected(&answers.each_ref().map(String::as_str)).await.is_ok());
+    });
+}
+
+#[test]
+fn the_time_that_a_server_names_is_waited_for() {
+    program(async {
+        let began = std::time::Instant::now();
+        let busy = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n";
+        assert!(connected(&[busy]).await.is_ok());
+        assert!(began.elapsed() >= Duration::from_secs(1));
+    });
+}
+
+#[test]
+fn a_proxy_that_knows_no_server_for_a_while_does_not_end_a_client() {
+    program(async {
+        let (client, server, peer) = eager().await;
+        drop(peer);
+        for _ in 0..3 {
+            answer(server.listener(), "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").await;
+        }
+        let mut peer = server.accept().await;
+        let (ping, _) = tokio::join!(client.ping(), peer.answers(json!({"event": "pong"})));
+        assert!(ping.is_ok());
+        assert_eq!(client.status().state, State::Connected);
+    });
+}
+
+#[test]
+fn a_server_that_speaks_something_else_is_refused() {
+    program(async {
+        let server = Server::start().await;
+        let plain = async {
+            let (stream, _) = server.listener().accept().await.unwrap();
+            tokio_tungstenite::accept_async(stream).await.unwrap()
+        };
+        let (refused, _) = tokio::join!(server.client().connect(), plain);
+        let Err(ConnectError::Closed(Closed::Rejected { reason })) = refused else { panic!("{refused:?}") };
+        assert!(reason.contains("hubcast.v1"), "{reason}");
+    });
+}
+
+/// A server with a certificate that no authority has signed, and a TLS configuration that trusts it.
+async fn tls_server() -> (Server, TlsAcceptor, Arc<ClientConfig>) {
+    let certificate = CertificateDer::from_pem_slice(LOCALHOST).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(LOCALHOST).unwrap();
+    let provider = Arc::new(ring::default_provider());
+    let theirs = ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions().unwrap();
+    let theirs = theirs.with_no_client_auth().with_single_cert(vec![certificate.clone()], key).unwrap();
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate).unwrap();
+    let ours = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let ours = ours.with_root_certificates(roots).with_no_client_auth();
+    (Server::start().await, TlsAcceptor::from(Arc::new(theirs)), Arc::new(ours))
+}
+
+#[test]
+fn a_server_with_a_certificate_that_the_program_trusts_is_spoken_to() {
+    program(async {
+        let (server, acceptor, trusting) = tls_server().await;
+        let client = Client::builder(&server.tls_url()).tls(trusting);
+        let (client, peer) = tokio::join!(client.connect(), server.accept_tls(&acceptor));
+        let (client, mut peer) = (client.unwrap(), peer.unwrap());
+        let (ping, _) = tokio::join!(client.ping(), peer.answers(json!({"event": "pong"})));
+        assert!(ping.is_ok());
+    });
+}
+
+#[test]
+fn a_server_with_a_certificate_that_nobody_vouches_for_is_refused_at_once() {
+    program(async {
+        let (server, acceptor, _) = tls_server().await;
+        let url = server.tls_url();
+        let (refused, peer) = tokio::join!(Client::connect(&url), server.accept_tls(&acceptor));
+        let Err(ConnectError::Closed(Closed::Rejected { reason })) = refused else { panic!("{refused:?}") };
+        assert!(reason.contains("certificate") && peer.is_none(), "{reason}");
     });
 }
 
@@ -35,11 +185,9 @@ async fn answering(answer: &'static str) -> String {
 fn a_server_that_does_not_want_us_is_not_asked_twice() {
     program(async {
         let address = answering("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").await;
-        let refused = Client::connect(&format!("ws://{address}/")).await;
-        assert!(
-            matches!(&refused, Err(ConnectError::Closed(Closed::Rejected { reason })) if reason.contains("404")),
-            "{refused:?}"
-        );
+        let refused = Client::connect(&format!("ws://{address}")).await;
+        let Err(ConnectError::Closed(Closed::Rejected { reason })) = refused else { panic!("{refused:?}") };
+        assert!(reason.contains("404 Not Found for the path \"/\"; hubcast's is \"/socket\""), "{reason}");
     });
 }
 
@@ -64,3 +212,6 @@ fn tls_needs_no_provider_that_the_program_installed() {
         assert!(!reason.is_empty());
     });
 }
+
+/// The certificate of `localhost`, until 2120, and its key: `openssl req -x509` with an elliptic curve, and no authority.
+const LOCALHOST: &[u8] = include_bytes!("localhost.pem");

@@ -5,8 +5,9 @@ use futures_util::{SinkExt, StreamExt};
 use hubcast_client::{Client, ClientBuilder};
 use serde_json::{Value, json};
 use std::time::Duration;
-use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::server::{Callback, ErrorResponse, Request, Response};
 use tokio_tungstenite::tungstenite::http::header::SEC_WEBSOCKET_PROTOCOL;
@@ -18,8 +19,13 @@ pub(crate) struct Server {
 
 /// The server's end of one connection.
 pub(crate) struct Peer {
-    socket: WebSocketStream<TcpStream>,
+    socket: WebSocketStream<Box<dyn Stream>>,
 }
+
+/// Whatever carries a connection.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 struct Typed;
 
@@ -52,10 +58,35 @@ impl Server {
     /// The next connection, welcomed.
     pub(crate) async fn accept(&self) -> Peer {
         let (stream, _) = self.listener.accept().await.unwrap();
+        Self::greet(Box::new(stream), 25_000).await
+    }
+
+    /// The next connection, welcomed by a server that pings every so many milliseconds.
+    pub(crate) async fn accept_and_ping_every(&self, milliseconds: u64) -> Peer {
+        let (stream, _) = self.listener.accept().await.unwrap();
+        Self::greet(Box::new(stream), milliseconds).await
+    }
+
+    /// The next connection through TLS, welcomed; `None` when the client did not want it.
+    pub(crate) async fn accept_tls(&self, acceptor: &TlsAcceptor) -> Option<Peer> {
+        let (stream, _) = self.listener.accept().await.unwrap();
+        let stream = acceptor.accept(stream).await.ok()?;
+        Some(Self::greet(Box::new(stream), 25_000).await)
+    }
+
+    pub(crate) fn listener(&self) -> &TcpListener {
+        &self.listener
+    }
+
+    pub(crate) fn tls_url(&self) -> String {
+        format!("wss://localhost:{}/socket", self.listener.local_addr().unwrap().port())
+    }
+
+    async fn greet(stream: Box<dyn Stream>, ping: u64) -> Peer {
         let socket = tokio_tungstenite::accept_hdr_async(stream, Typed).await.unwrap();
         let mut peer = Peer { socket };
         let limits = json!({"message": 65536, "topic": 1024, "subscriptions": 1000});
-        let welcome = json!({"event": "welcome", "client": FIRST_ID, "server": "s", "ping": 25000, "limits": limits});
+        let welcome = json!({"event": "welcome", "client": FIRST_ID, "server": "s", "ping": ping, "limits": limits});
         peer.says(welcome).await;
         peer
     }

@@ -152,7 +152,7 @@ fn what_a_topic_does_not_keep_is_refused_by_name() {
         let client = client(&server).await;
         let history = client.history::<u64>("t", None, None).await.unwrap_err();
         assert!(matches!(history, RequestError::Refused(refused) if refused.code == ErrorCode::NoHistory));
-        let presence = client.presence::<u64>("t").await.unwrap_err();
+        let presence = client.presence("t").await.unwrap_err();
         assert!(matches!(presence, RequestError::Refused(refused) if refused.code == ErrorCode::NoPresence));
     });
 }
@@ -189,7 +189,7 @@ fn who_comes_and_goes_is_told_and_who_is_there_can_be_asked() {
         let mut events = host.subscribe::<String>("room.7").presence().await.unwrap().events();
         let stay = guest.subscribe::<String>("room.7").await.unwrap();
         assert!(matches!(event(&mut events).await, Event::Joined(member) if member.client == guest.id()));
-        let presence = host.presence::<String>("room.7").await.unwrap();
+        let presence = host.presence("room.7").await.unwrap();
         let mut there: Vec<_> = presence.clients.iter().map(|present| present.client).collect();
         there.sort();
         let mut both = [host.id(), guest.id()];
@@ -197,7 +197,7 @@ fn who_comes_and_goes_is_told_and_who_is_there_can_be_asked() {
         assert_eq!((presence.count, there.as_slice()), (2, both.as_slice()));
         drop(stay);
         assert!(matches!(event(&mut events).await, Event::Left(member) if member.client == guest.id()));
-        assert_eq!(host.presence::<String>("room.7").await.unwrap().count, 1);
+        assert_eq!(host.presence("room.7").await.unwrap().count, 1);
     });
 }
 
