@@ -1,7 +1,8 @@
 //! Every number the server lives by, with its default.
 //!
 //! The binary fills a [`Config`] from flags, environment and a TOML file; a program that embeds the server fills
-//! it by hand. Nothing else in the server holds a limit or a timeout of its own.
+//! it by hand. What the rest of the server holds of its own are sizes of work: how much is done at once before it is
+//! others' turn.
 
 use hubcast_hub::{Limits, Rules};
 use std::path::PathBuf;
@@ -27,6 +28,8 @@ pub struct Config {
     /// Bytes that may wait to be written to one connection, each frame with 64 besides; one that is over is closed with
     /// 4002. It has to hold the largest message with its topic, escaped, and 256 bytes.
     pub outbox: usize,
+    /// Bytes that are read and dropped after the close handshake; over it the connection is cut.
+    pub linger_bytes: usize,
     /// What one session may ask of the hub.
     pub limits: Limits,
     /// What topics keep, by their name.
@@ -78,6 +81,8 @@ pub struct Timeouts {
     pub close: Duration,
     /// Reading on after the close handshake, so that the peer gets to read our last bytes.
     pub linger: Duration,
+    /// How long a publisher is not read whose receivers' outboxes are over three quarters full, before each of its reads.
+    pub publisher_pause: Duration,
 }
 
 /// How a stopping server parts with its connections.
@@ -99,6 +104,7 @@ impl Default for Config {
             messages: MessageLimits { message: 64 * 1024, frame: 64 * 1024, fragments: 65_536 },
             timeouts: Timeouts::default(),
             outbox: 1024 * 1024,
+            linger_bytes: 1024 * 1024,
             limits: Limits::default(),
             rules: Rules::default(),
             history_max_bytes: 64 * 1024 * 1024,
@@ -119,6 +125,7 @@ impl Default for Timeouts {
             write: Duration::from_secs(5),
             close: Duration::from_secs(3),
             linger: Duration::from_secs(2),
+            publisher_pause: Duration::from_millis(10),
         }
     }
 }

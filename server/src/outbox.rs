@@ -50,7 +50,9 @@ impl Outbox {
         if let Some(lag) = &mut self.lag {
             return lag.push_frame(frames, most.saturating_sub(self.counted));
         }
-        let fits = self.queued() + cost(&frames) <= most;
+        let queued = self.queued();
+        // What is larger by itself than all that may wait is still a single event: it need not wait for anything.
+        let fits = queued == 0 || queued + cost(&frames) <= most;
         if fits {
             self.push_frames(frames, true);
         }
@@ -297,12 +299,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_larger_than_all_that_may_wait_is_told_to_be_missing() {
-        let (mut outbox, sink) = (Outbox::default(), Narrow(1000, RefCell::default()));
-        let large = Publication::new("t".into(), "x".repeat(400).as_str().into(), None);
-        assert!(outbox.push_publications(&Frames::new(large), Slow::Drop, Dialect::Typed, false, 300));
-        outbox.write_to(&sink, Dialect::Typed).unwrap();
-        assert!(sink.1.borrow().ends_with(br#"{"event":"gap","topic":"t","reason":"slow_consumer"}"#));
+    fn what_is_larger_than_all_that_may_wait_goes_by_itself_or_is_told_to_be_missing() {
+        let large = Frames::new(Publication::new("t".into(), "x".repeat(400).as_str().into(), None));
+        for (blocked, end) in
+            [(false, &b"xxx\"}"[..]), (true, br#"{"event":"gap","topic":"t","reason":"slow_consumer"}"#)]
+        {
+            let (mut outbox, sink) = (Outbox::default(), Narrow(1000, RefCell::default()));
+            assert!(outbox.push_publications(&large, Slow::Drop, Dialect::Typed, blocked, 300));
+            assert!(blocked || !outbox.push(Bytes::from_static(b"more"), 300), "nothing goes with it");
+            outbox.write_to(&sink, Dialect::Typed).unwrap();
+            assert!(sink.1.borrow().ends_with(end), "{:?}", sink.1);
+        }
     }
 
     #[test]

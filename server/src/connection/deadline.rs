@@ -67,7 +67,7 @@ impl State {
                 None => (self.heard + times.ping, Due::Ping),
             },
             Phase::Closing { since, .. } | Phase::Agreed { since } => (since + times.close, Due::Cut),
-            Phase::Lingering { dropped, .. } if dropped > LINGERING_BYTES => (now, Due::Cut),
+            Phase::Lingering { dropped, .. } if dropped > config.linger_bytes => (now, Due::Cut),
             Phase::Lingering { since, .. } => (since + times.linger, Due::Cut),
             Phase::Cut => return Due::Never,
         };
@@ -85,6 +85,3 @@ impl State {
         if at <= now { due } else { Due::At(at) }
     }
 }
-
-/// Bytes that are read and dropped after the close handshake before the connection is cut.
-const LINGERING_BYTES: usize = 1024 * 1024;

@@ -87,7 +87,7 @@ impl Outbound<'_> {
         }
     }
 
-    /// Lets the next read of a connection wait ten milliseconds.
+    /// Lets the next read of a connection wait for the pause of a publisher.
     pub fn pause(&mut self, slot: u32) {
         if let Some(connection) = self.core.connection(slot) {
             connection.pause();

@@ -23,10 +23,12 @@ pub(super) async fn read_all<S: Service>(worker: Rc<Worker<S>>, connection: Rc<C
             Next::Read => {}
             Next::Yield => yield_now().await,
             // Boxed, because every connection would pay for a timer in its state that few ever need.
-            Next::Pause => Box::pin(tokio::time::sleep(PAUSE)).await,
+            Next::Pause => {
+                Box::pin(tokio::time::sleep(reading.worker.core.config.timeouts.publisher_pause)).await;
+            }
             Next::Hold => {
                 // Looked at again by and by, for it may end meanwhile.
-                let _ = Box::pin(timeout(PAUSE, reading.worker.core.released.notified())).await;
+                let _ = Box::pin(timeout(LOOK_AGAIN, reading.worker.core.released.notified())).await;
             }
             Next::Goodbye => {
                 // The turn writes our close frame. A peer that has closed sends nothing that a reset could be an answer
@@ -166,5 +168,5 @@ impl<S: Service> Worker<S> {
     }
 }
 
-/// How long the next read of a publisher waits whose receivers are far behind.
-const PAUSE: Duration = Duration::from_millis(10);
+/// How long one that is held back waits before it looks whether it has ended.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);

@@ -139,6 +139,16 @@ pub(crate) struct Options {
     #[arg(default_value_t = Self::default().linger, help_heading = TIMEOUTS)]
     pub(crate) linger: Period,
 
+    /// And dropping so many bytes; over it the connection is cut
+    #[arg(long, env = "HUBCAST_LINGER_BYTES", value_name = "SIZE")]
+    #[arg(default_value_t = Self::default().linger_bytes, help_heading = TIMEOUTS)]
+    pub(crate) linger_bytes: Size,
+
+    /// A publisher whose receivers are far behind is not read for so long, before each of its reads
+    #[arg(long, env = "HUBCAST_PUBLISHER_PAUSE", value_name = "DURATION")]
+    #[arg(default_value_t = Self::default().publisher_pause, help_heading = TIMEOUTS)]
+    pub(crate) publisher_pause: Period,
+
     /// On SIGTERM or SIGINT, connections are sent away one by one over this time
     #[arg(long, env = "HUBCAST_DRAIN_SPREAD", value_name = "DURATION")]
     #[arg(default_value_t = Self::default().drain_spread, help_heading = STOPPING)]
@@ -185,8 +195,10 @@ impl Options {
                 write: self.write_timeout.0,
                 close: self.close_timeout.0,
                 linger: self.linger.0,
+                publisher_pause: self.publisher_pause.0,
             },
             outbox: self.max_outbox.0,
+            linger_bytes: self.linger_bytes.0,
             limits: Limits {
                 topic: self.max_topic.0,
                 subscriptions: self.max_subscriptions.0 as usize,
@@ -202,7 +214,8 @@ impl Options {
 
 impl Default for Options {
     fn default() -> Self {
-        let Config { http, messages, timeouts, outbox, limits, history_max_bytes, drain, .. } = Config::default();
+        let Config { http, messages, timeouts, outbox, linger_bytes, limits, history_max_bytes, drain, .. } =
+            Config::default();
         Self {
             listen: Endpoint::default(),
             workers: AutoCount::Auto,
@@ -228,6 +241,8 @@ impl Default for Options {
             write_timeout: Period(timeouts.write),
             close_timeout: Period(timeouts.close),
             linger: Period(timeouts.linger),
+            linger_bytes: Size(linger_bytes),
+            publisher_pause: Period(timeouts.publisher_pause),
             drain_spread: Period(drain.spread),
             drain_deadline: Period(drain.deadline),
             log_level: Level::Info,
