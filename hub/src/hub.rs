@@ -57,6 +57,12 @@ impl Hub {
         self.engine.save(now)
     }
 
+    /// Keeps publications beyond the size of their history until then, as far as all of them are within their bound:
+    /// for those who are sent away when a server stops, and come back to the next one.
+    pub fn await_return(&mut self, until: Instant) {
+        self.engine.await_return(until);
+    }
+
     /// Takes up what another hub saved, as far as the rules here still keep it. A topic that has a history keeps its
     /// own, and a key that was used here its outcome.
     pub fn restore(&mut self, now: Instant, saved: Saved) {

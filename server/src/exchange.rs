@@ -82,6 +82,11 @@ impl Exchange {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner).hub.may_lag(session)
     }
 
+    /// Has the hub keep until then what those miss who are sent away.
+    pub(crate) fn await_return(&self, until: Instant) {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner).hub.await_return(until);
+    }
+
     /// What the next run is to go on with.
     pub(crate) fn save(&self, now: Instant) -> Saved {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner).hub.save(now)

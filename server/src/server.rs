@@ -12,7 +12,7 @@ use socket2::SockRef;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::{Barrier, Notify, mpsc, watch};
 use uuid::Uuid;
 
@@ -62,11 +62,19 @@ impl Server {
         let mut hub = Hub::new(self.settings());
         let state = self.state.take();
         if let Some(state) = &state {
-            hub.restore(Instant::now(), state.take(SystemTime::now())?);
+            let now = Instant::now();
+            hub.await_return(now + RETURN);
+            hub.restore(now, state.take(SystemTime::now())?);
         }
         let wakes = self.wakes();
         let exchange = Exchange::new(hub, wakes.clone(), self.config.outbox);
         let services = (0..wakes.len()).map(|worker| PubSub::new(Arc::clone(&exchange), worker)).collect();
+        let shutdown = async {
+            shutdown.await;
+            if state.is_some() {
+                exchange.await_return(Instant::now() + RETURN);
+            }
+        };
         self.run_workers(wakes, services, shutdown).await?;
         match state {
             Some(state) => state.store(SystemTime::now(), &exchange.save(Instant::now())),
@@ -141,6 +149,9 @@ impl Server {
         Ok(())
     }
 }
+
+/// How long after they were sent away, and after the next start, everyone should be back.
+const RETURN: Duration = Duration::from_secs(60);
 
 /// Bytes that a socket takes beyond what is on its way, after which what waits stays here.
 const UNSENT: u32 = 512 * 1024;

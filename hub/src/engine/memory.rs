@@ -11,7 +11,7 @@ use crate::Publication;
 use crate::engine::{Answer, Ask, Engine, Excerpt, Notice, Opened, Outcome, Question};
 use crate::rules::{HistoryRule, Keep, Rules};
 use crate::sparse::release_map;
-use history::History;
+use history::{History, Size};
 use hubcast_protocol::request::{ReadHistory, Start};
 use hubcast_protocol::{Epoch, ErrorCode, Fault, Payload, Target, Topic};
 use keys::Keys;
@@ -31,6 +31,8 @@ pub struct Memory {
     /// When to look which history over.
     due: BTreeSet<(Instant, u32)>,
     epochs: EpochSource,
+    /// Until when more is kept than the rules say, for those who are on their way back.
+    awaits_until: Option<Instant>,
 }
 
 /// Epochs of histories: no two of a process, and none of two processes but by chance, are the same.
@@ -50,7 +52,14 @@ impl Memory {
             keys: Keys::default(),
             due: BTreeSet::new(),
             epochs: EpochSource { state: seed },
+            awaits_until: None,
         }
+    }
+
+    /// Keeps publications beyond the size of their history until then, as far as all of them are within their bound:
+    /// everyone is sent away, and will have missed more than what is kept otherwise.
+    pub fn await_return(&mut self, until: Instant) {
+        self.awaits_until = Some(until);
     }
 
     /// Bytes that can be given back: what was published, and histories that nobody listens to.
@@ -75,11 +84,12 @@ impl Memory {
                 _ => return Answer::Published(Publication::new(topic, payload, None)),
             },
         };
+        let size = self.size(now);
         let history = self.histories.get_mut(id);
         history.touch(now, heard);
         // The history's own topic: its publications share one text.
         let publication = Publication::new(history.topic().clone(), payload, Some(history.next_position()));
-        history.push(now, publication.clone());
+        history.push(now, publication.clone(), size);
         self.account(now, id);
         Answer::Published(publication)
     }
@@ -166,9 +176,14 @@ impl Memory {
 
     /// A history without what has run out.
     fn trimmed(&mut self, now: Instant, id: u32) -> &mut History {
+        let size = self.size(now);
         let history = self.histories.get_mut(id);
-        history.trim(now);
+        history.trim(now, size);
         history
+    }
+
+    fn size(&self, now: Instant) -> Size {
+        if self.awaits_until.is_some_and(|until| now < until) { Size::Any } else { Size::OfTheRule }
     }
 
     /// After a history was used: accounts for it, keeps all of them within bounds, and plans its next look-over.

@@ -4,8 +4,10 @@ use crate::alphabet::Place;
 use crate::frames::{json, message, recover, subscribed};
 use crate::stage::{Stage, keeping, small};
 use hubcast_hub::engine::Outcome;
-use hubcast_hub::{HistoryRule, Hub, Keep, Keeps, Rule, Rules, Saved, SavedHistory, SavedKey, Settings};
-use hubcast_protocol::{Position, Topic};
+use hubcast_hub::{
+    Effects, HistoryRule, Hub, Input, Keep, Keeps, Rule, Rules, Saved, SavedHistory, SavedKey, SessionId, Settings,
+};
+use hubcast_protocol::{ClientId, Position, Topic, typed};
 use std::time::{Duration, Instant};
 
 #[test]
@@ -244,4 +246,29 @@ fn a_hub_takes_up_keys_whose_window_is_open_under_its_own_rules_and_keeps_the_ou
     hub.restore(now, only(vec![key("long", "b", 1, 2), key("short", "c", 9, 2), key("short", "d", u64::MAX, 2)]));
     assert_eq!(hub.save(now), only(vec![key("long", "b", 59, 1), key("short", "c", 9, 2)]));
     assert_eq!(hub.save(now + Duration::from_secs(1)), Saved::default());
+}
+
+#[test]
+fn who_is_sent_away_by_a_restart_finds_more_than_the_history_keeps_otherwise() {
+    let (now, minute) = (Instant::now(), Duration::from_secs(60));
+    let (session, mut effects) = (SessionId(1), Effects::default());
+    let mut tell = |hub: &mut Hub, at: Instant, input: Input| hub.handle(at, input, &mut effects);
+    let says = |text: &str| Input::Request { session, request: typed::decode(text) };
+    let publish = || says(r#"{"action":"publish","topic":"world"}"#);
+    let kept = |hub: &Hub, at: Instant| hub.save(at).histories[0].entries.len();
+
+    let mut hub = Hub::new(small(2, Keep::InUse));
+    tell(&mut hub, now, Input::connect(session, ClientId::from_random([1; 16])));
+    tell(&mut hub, now, says(r#"{"action":"subscribe","topic":"world"}"#));
+    hub.await_return(now + minute);
+    (0..10).for_each(|_| tell(&mut hub, now, publish()));
+    assert_eq!(kept(&hub, now), 10);
+
+    let mut next = Hub::new(Settings { seed: 2, ..small(2, Keep::InUse) });
+    next.await_return(now + minute);
+    next.restore(now, hub.save(now));
+    assert_eq!(kept(&next, now), 10);
+    tell(&mut next, now, Input::connect(session, ClientId::from_random([1; 16])));
+    tell(&mut next, now + minute, publish());
+    assert_eq!(kept(&next, now + minute), 2, "everyone is back");
 }

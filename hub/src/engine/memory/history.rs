@@ -32,6 +32,14 @@ struct Entry {
     publication: Publication,
 }
 
+/// How many publications a history keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Size {
+    OfTheRule,
+    /// As many as there is room for.
+    Any,
+}
+
 impl History {
     /// A history that begins after an offset: 0, unless another process kept what was before.
     pub(super) fn new(now: Instant, topic: Topic, rule: HistoryRule, epoch: Epoch, last: u64) -> Self {
@@ -68,17 +76,18 @@ impl History {
     }
 
     /// Adds the publication at the next position.
-    pub(super) fn push(&mut self, at: Instant, publication: Publication) {
+    pub(super) fn push(&mut self, at: Instant, publication: Publication, size: Size) {
         self.last += 1;
         self.bytes += cost(&publication);
         self.entries.push_back(Entry { at, publication });
-        self.trim(at);
+        self.trim(at, size);
     }
 
     /// Drops what is too much or too old.
-    pub(super) fn trim(&mut self, now: Instant) {
+    pub(super) fn trim(&mut self, now: Instant, size: Size) {
+        let most = if size == Size::OfTheRule { self.rule.size } else { usize::MAX };
         while let Some(oldest) = self.entries.front()
-            && (self.entries.len() > self.rule.size || oldest.at + self.rule.ttl <= now)
+            && (self.entries.len() > most || oldest.at + self.rule.ttl <= now)
         {
             self.drop_oldest();
         }

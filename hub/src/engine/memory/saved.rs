@@ -75,9 +75,10 @@ impl Memory {
             return;
         }
         let mut history = History::new(now, topic.clone(), rule, epoch, before_first);
+        let size = self.size(now);
         for (age, payload) in entries {
             let publication = Publication::new(topic.clone(), payload, Some(history.next_position()));
-            history.push(now.checked_sub(age).unwrap_or(now), publication);
+            history.push(now.checked_sub(age).unwrap_or(now), publication, size);
         }
         let id = self.histories.insert(history);
         self.by_topic.insert(topic, id);
