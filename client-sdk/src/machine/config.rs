@@ -26,10 +26,10 @@ pub struct Config {
 }
 
 /// Exponential backoff with full jitter: before attempt n the pause is random between zero and
-/// `min(cap, base * 1.2^n)`, so that clients who lost the same server do not come back together.
+/// `min(cap, base * 1.1^n)`, so that clients who lost the same server do not come back together.
 ///
-/// It grows by a fifth and not by doubling: a short outage should not be followed by a long pause, in which a history
-/// of the usual size runs over. After two seconds without a server no pause is longer than about one.
+/// It grows by a tenth and not by doubling: a short outage should not be followed by a long pause, in which a history
+/// of the usual size runs over. After two seconds without a server hardly any pause is longer than one.
 ///
 /// Source: M. Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog, 2015.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +44,7 @@ impl Backoff {
     /// The longest pause after so many failures.
     pub(super) fn longest(&self, failures: u32) -> Duration {
         // Far past the point where any base has reached any cap, and far from overflow.
-        let factor = 1.2_f64.powi(failures.min(64).cast_signed());
+        let factor = 1.1_f64.powi(failures.min(128).cast_signed());
         Duration::try_from_secs_f64(self.base.as_secs_f64() * factor).map_or(self.cap, |pause| pause.min(self.cap))
     }
 }

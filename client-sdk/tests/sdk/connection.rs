@@ -9,13 +9,13 @@ use serde_json::json;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-/// The longest pause after so many failures: a quarter of a second that grows by a fifth each time, up to the cap.
+/// The longest pause after so many failures: a quarter of a second that grows by a tenth each time, up to the cap.
 fn longest(failures: i32) -> Duration {
-    Duration::from_millis(250).mul_f64(1.2_f64.powi(failures)).min(Duration::from_secs(15))
+    Duration::from_millis(250).mul_f64(1.1_f64.powi(failures)).min(Duration::from_secs(15))
 }
 
 #[test]
-fn pauses_are_random_and_bounded_by_a_growth_of_a_fifth_that_ends_at_the_cap() {
+fn pauses_are_random_and_bounded_by_a_growth_of_a_tenth_that_ends_at_the_cap() {
     let mut script = Script::connected();
     let mut pauses = Vec::new();
     for failures in 0..60 {
