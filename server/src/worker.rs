@@ -186,6 +186,7 @@ impl<S: Service> Worker<S> {
         let began = Instant::now();
         loop {
             self.core.turn_wanted.set(false);
+            self.core.turns.set(self.core.turns.get() + 1);
             self.core.fed.set(0);
             let now = Instant::now();
             let mut service = self.service.borrow_mut();

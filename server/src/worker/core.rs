@@ -33,6 +33,8 @@ pub(crate) struct Core {
     /// When the service wants a turn by itself.
     pub(super) service_due: Cell<Option<Instant>>,
     pub(super) turn_wanted: Cell<bool>,
+    /// How many turns there were.
+    pub(super) turns: Cell<u64>,
     /// Whether every connection is on its way out.
     pub(super) draining: Cell<bool>,
     /// Bytes decoded since the last turn.
@@ -60,6 +62,7 @@ impl Core {
             earlier_deadline: Notify::new(),
             service_due: Cell::new(None),
             turn_wanted: Cell::new(false),
+            turns: Cell::new(0),
             draining: Cell::new(false),
             fed: Cell::new(0),
             joined: Cell::new(false),

@@ -68,10 +68,12 @@ pub(super) enum Next {
 impl<S: Service> Reading<S> {
     /// Comes back when there has been a turn.
     async fn finish_turn(&self) {
-        self.worker.core.want_turn();
+        let core = &self.worker.core;
+        let before = core.turns.get();
+        core.want_turn();
         yield_now().await;
         // The worker may be waiting for more of a stream, which is nothing to wait for here.
-        if self.worker.core.turn_wanted.get() {
+        if core.turns.get() == before {
             self.worker.turn();
         }
     }
