@@ -152,6 +152,22 @@ fn a_reader_who_falls_behind_is_closed_with_4002_and_nobody_else_notices() {
 }
 
 #[test]
+fn a_publisher_is_not_read_during_his_pause_when_a_reader_is_far_behind() {
+    let server = Server::with(|config| {
+        config.outbox = 128 * 1024;
+        (config.timeouts.write, config.timeouts.publisher_pause) = (NEVER, NEVER);
+    });
+    let mut behind = Typed::open(server.narrow_socket());
+    behind.subscribes("t");
+    let publish = json!({"action": "publish", "topic": "t", "message": "x".repeat(30_000)}).to_string();
+    let mut publisher = server.typed();
+    let _ = publisher.socket.try_writes(&Frame::text(publish).bytes().repeat(60));
+    behind.says(json!({"id": 1, "action": "ping"}));
+    let heard = (0..).take_while(|_| behind.next_event()["event"] == "message").count();
+    assert!((1..60).contains(&heard), "{heard} of 60");
+}
+
+#[test]
 fn a_reader_who_asks_and_never_reads_is_closed_with_4002() {
     let server = Server::with(|config| {
         config.outbox = 64 * 1024;
@@ -229,7 +245,7 @@ fn who_does_not_answer_a_close_is_cut() {
 
 #[test]
 fn who_goes_on_sending_after_a_violation_is_not_read_for_ever() {
-    let server = Server::with(|config| config.timeouts.linger = NEVER);
+    let server = Server::with(|config| (config.timeouts.linger, config.linger_bytes) = (NEVER, 64 * 1024));
     let mut peer = server.plain();
     peer.socket.sends([&Frame::text("").unmasked()]);
     peer.socket.hears_close(1002);
