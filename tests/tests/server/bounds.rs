@@ -152,22 +152,6 @@ fn a_reader_who_falls_behind_is_closed_with_4002_and_nobody_else_notices() {
 }
 
 #[test]
-fn a_publisher_is_not_read_during_his_pause_when_a_reader_is_far_behind() {
-    let server = Server::with(|config| {
-        config.outbox = 128 * 1024;
-        (config.timeouts.write, config.timeouts.publisher_pause) = (NEVER, NEVER);
-    });
-    let mut behind = Typed::open(server.narrow_socket());
-    behind.subscribes("t");
-    let publish = json!({"action": "publish", "topic": "t", "message": "x".repeat(30_000)}).to_string();
-    let mut publisher = server.typed();
-    let _ = publisher.socket.try_writes(&Frame::text(publish).bytes().repeat(60));
-    behind.says(json!({"id": 1, "action": "ping"}));
-    let heard = (0..).take_while(|_| behind.next_event()["event"] == "message").count();
-    assert!((1..60).contains(&heard), "{heard} of 60");
-}
-
-#[test]
 fn a_reader_who_asks_and_never_reads_is_closed_with_4002() {
     let server = Server::with(|config| {
         config.outbox = 64 * 1024;
