@@ -1,7 +1,8 @@
 //! What the hub wants done.
 
 use crate::{Publication, SessionId, engine::Ask};
-use hubcast_protocol::{CloseCode, Event, Slow};
+use hubcast_protocol::event::{Entry, History};
+use hubcast_protocol::{CloseCode, Event, Position, RequestId, Slow, Topic};
 use std::{borrow::Cow, ops::Range, sync::Arc};
 
 /// One thing to do. Those that name the same session must reach it in the order of the list.
@@ -35,6 +36,13 @@ pub enum Effect {
         /// What.
         missed: Vec<Publication>,
     },
+    /// Answer one session's `history` request. Like a replay it does not count against what may wait for a slow reader.
+    History {
+        /// Who asked.
+        session: SessionId,
+        /// What was found.
+        answer: HistoryAnswer,
+    },
     /// Close a connection once everything before this has been written to it.
     Close {
         /// Whose.
@@ -46,6 +54,37 @@ pub enum Effect {
     },
     /// Pass a question on to an engine that lives elsewhere; the embedded one never causes this.
     Ask(Ask),
+}
+
+/// The answer to a `history` request, with the publications themselves: its text may be long, and is made as the socket
+/// takes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistoryAnswer {
+    /// Of the request.
+    pub id: RequestId,
+    /// Whose history.
+    pub topic: Topic,
+    /// The end of the history.
+    pub position: Position,
+    /// What was asked for, oldest first.
+    pub publications: Vec<Publication>,
+}
+
+impl HistoryAnswer {
+    /// The answer as an event of its own.
+    pub fn to_event(&self) -> Event {
+        let entries = self.publications.iter().filter_map(|publication| {
+            let offset = publication.position()?.offset;
+            Some(Entry { offset, payload: publication.payload().clone() })
+        });
+        Event::History(History {
+            id: self.id.clone(),
+            topic: self.topic.clone(),
+            epoch: self.position.epoch,
+            offset: self.position.offset,
+            messages: entries.collect(),
+        })
+    }
 }
 
 /// One session of many that get the same.
@@ -62,6 +101,19 @@ pub struct Receiver {
 pub struct Effects {
     list: Vec<Effect>,
     receivers: Vec<Receiver>,
+    /// The list that was made last of the subscribers of topics, to be used again while these are the same.
+    last_list: Option<Range<usize>>,
+    last_key: ListKey,
+    work: u64,
+}
+
+/// What a list of receivers was made from: as long as this is the same, the list is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ListKey {
+    /// The version of each roster, in order.
+    pub(crate) versions: Vec<u64>,
+    /// Who is left out.
+    pub(crate) except: Option<u32>,
 }
 
 impl Effects {
@@ -71,11 +123,24 @@ impl Effects {
         self.list.shrink_to(KEPT);
         self.receivers.clear();
         self.receivers.shrink_to(KEPT);
+        self.last_list = None;
+        self.work = 0;
+    }
+
+    /// How long the hub has worked since the effects were cleared, in nanoseconds: counted from what it did, not measured,
+    /// so that the same inputs give the same number. A caller that shares the hub hands it no more when this is too much.
+    pub fn work(&self) -> u64 {
+        self.work
     }
 
     /// The effects in order.
     pub fn iter(&self) -> impl Iterator<Item = &Effect> {
         self.list.iter()
+    }
+
+    /// The effect with this number, in order from 0.
+    pub fn get(&self, number: usize) -> Option<&Effect> {
+        self.list.get(number)
     }
 
     /// The sessions that an [`Effect::Deliver`] or [`Effect::Tell`] of this list names.
@@ -101,14 +166,54 @@ impl Effects {
         self.list.push(Effect::Send { session, event: Box::new(event) });
     }
 
-    /// Lists the receivers that `fill` pushes and delivers to them; says how many they are.
-    pub(crate) fn deliver(&mut self, publication: &Publication, fill: impl FnOnce(&mut Vec<Receiver>)) -> usize {
-        let receivers = self.list_receivers(fill);
+    /// Notes that the hub has worked for so many nanoseconds.
+    pub(crate) fn add_work(&mut self, nanoseconds: u64) {
+        self.work = self.work.saturating_add(nanoseconds);
+    }
+
+    /// Delivers to one session, if there is one; says how many they are.
+    pub(crate) fn deliver_to(&mut self, publication: &Publication, receiver: Option<Receiver>) -> usize {
+        let receivers = self.list_receivers(|receivers| receivers.extend(receiver));
+        self.push_delivery(publication, receivers)
+    }
+
+    /// Delivers to the receivers that `fill` lists, unless they were listed from the same `key` before; says how many
+    /// they are.
+    pub(crate) fn deliver(
+        &mut self,
+        publication: &Publication,
+        key: &ListKey,
+        fill: impl FnOnce(&mut Vec<Receiver>),
+    ) -> usize {
+        let receivers = match &self.last_list {
+            Some(receivers) if self.last_key == *key => receivers.clone(),
+            _ => {
+                let receivers = self.list_receivers(fill);
+                self.last_list = Some(receivers.clone());
+                self.last_key.versions.clone_from(&key.versions);
+                self.last_key.except = key.except;
+                receivers
+            }
+        };
+        self.push_delivery(publication, receivers)
+    }
+
+    fn push_delivery(&mut self, publication: &Publication, receivers: Range<usize>) -> usize {
         let count = receivers.len();
         if count > 0 {
             self.list.push(Effect::Deliver { publication: publication.clone(), receivers });
         }
         count
+    }
+
+    pub(crate) fn answer_history(&mut self, session: SessionId, answer: HistoryAnswer) {
+        self.add_work(COLLECTED * answer.publications.len() as u64);
+        self.list.push(Effect::History { session, answer });
+    }
+
+    pub(crate) fn replay(&mut self, session: SessionId, missed: Vec<Publication>) {
+        self.add_work(COLLECTED * missed.len() as u64);
+        self.list.push(Effect::Replay { session, missed });
     }
 
     /// Lists the receivers that `fill` pushes and tells them.
@@ -122,9 +227,17 @@ impl Effects {
     fn list_receivers(&mut self, fill: impl FnOnce(&mut Vec<Receiver>)) -> Range<usize> {
         let start = self.receivers.len();
         fill(&mut self.receivers);
-        start..self.receivers.len()
+        let listed = start..self.receivers.len();
+        self.add_work(LISTED * listed.len() as u64);
+        listed
     }
 }
+
+/// Nanoseconds that it takes to list one receiver, about.
+const LISTED: u64 = 10;
+
+/// Nanoseconds that it takes to collect one publication of a history, about.
+const COLLECTED: u64 = 20;
 
 /// Effects and receivers whose room is kept.
 const KEPT: usize = 32 * 1024;

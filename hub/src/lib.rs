@@ -35,7 +35,7 @@ mod session;
 mod settings;
 mod sparse;
 
-pub use effect::{Effect, Effects, Receiver};
+pub use effect::{Effect, Effects, HistoryAnswer, Receiver};
 pub use engine::{Engine, Memory, Saved, SavedHistory, SavedKey};
 pub use hub::Hub;
 pub use input::{Identity, Input, SessionId};

@@ -16,6 +16,8 @@ pub(crate) struct Rosters {
     /// Boxed, because a slab stays as large as it ever was.
     rosters: Slab<Box<Roster>>,
     deliveries: u64,
+    /// Counts every change of any roster.
+    changes: u64,
 }
 
 /// Who listens to one topic or pattern.
@@ -23,6 +25,8 @@ pub(crate) struct Rosters {
 struct Roster {
     of: Place,
     members: Vec<Member>,
+    /// The number of its last change, which no other change of any roster has.
+    version: u64,
 }
 
 /// What a roster is for.
@@ -48,7 +52,14 @@ struct Member {
 impl Rosters {
     /// Opens a roster without members; it is the caller's to close it when the last one leaves.
     pub(crate) fn open(&mut self, of: Place) -> u32 {
-        index(self.rosters.insert(Box::new(Roster { of, members: Vec::new() })))
+        self.changes += 1;
+        index(self.rosters.insert(Box::new(Roster { of, members: Vec::new(), version: self.changes })))
+    }
+
+    /// A number that stays the same as long as the roster has the same members with the same wishes in the same order, and
+    /// that no other roster ever has.
+    pub(crate) fn version(&self, roster: u32) -> u64 {
+        self.rosters[roster as usize].version
     }
 
     /// Whether the session is in the roster, by looking through the shorter of their lists.
@@ -65,6 +76,7 @@ impl Rosters {
         reserve_first(&mut theirs.subscriptions);
         members.push(Member { id: theirs.id, session, seat: index(theirs.subscriptions.len()), slow });
         theirs.subscriptions.push(Seat { roster, index: index(members.len() - 1) });
+        self.note_change(roster);
     }
 
     /// Takes a session out of a roster; says what the roster was for when it was the last one there.
@@ -103,7 +115,10 @@ impl Rosters {
     pub(crate) fn update(&mut self, roster: u32, session: u32, slow: Slow) -> bool {
         let Some(seat) = self.seat(roster, session) else { return false };
         let place = self.sessions[session as usize].subscriptions[seat].index;
-        self.rosters[roster as usize].members[place as usize].slow = slow;
+        let member = &mut self.rosters[roster as usize].members[place as usize];
+        if std::mem::replace(&mut member.slow, slow) != slow {
+            self.note_change(roster);
+        }
         true
     }
 
@@ -137,6 +152,11 @@ impl Rosters {
         self.rosters.len()
     }
 
+    fn note_change(&mut self, roster: u32) {
+        self.changes += 1;
+        self.rosters[roster as usize].version = self.changes;
+    }
+
     fn seat(&self, roster: u32, session: u32) -> Option<usize> {
         let seats = &self.sessions[session as usize].subscriptions;
         let members = &self.rosters[roster as usize].members;
@@ -162,6 +182,7 @@ impl Rosters {
         }
         release_list(members);
         if !members.is_empty() {
+            self.note_change(left.roster);
             return None;
         }
         let of = self.rosters.remove(left.roster as usize).of;

@@ -1,10 +1,10 @@
 //! The typed dialect: one JSON object a frame, both ways.
 
-use crate::event::Event;
+use crate::event::{Event, History};
 use crate::request::{Action, Publish, ReadHistory, Refused, Request, Slow, Start, Subscribe, Target};
 use crate::{Dialect, Payload, Position, RequestId, Topic, reading};
 use serde::{Deserialize, Serialize};
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{borrow::Cow, collections::BTreeMap, io};
 
 /// Reads one frame of a typed client.
 ///
@@ -30,6 +30,31 @@ pub fn encode_message(topic: &Topic, position: Option<Position>, payload: &Paylo
         message: &'a Payload,
     }
     to_json(&Frame { event: "message", topic: topic.as_str(), position, message: payload })
+}
+
+/// Writes the `history` event up to its list of publications. The list and [`HISTORY_END`] follow.
+pub fn encode_history_begin(id: &RequestId, topic: &Topic, end: Position) -> String {
+    let Position { epoch, offset } = end;
+    let empty = History { id: id.clone(), topic: topic.clone(), epoch, offset, messages: Vec::new() };
+    let mut text = encode(&Event::History(empty));
+    text.truncate(text.len() - HISTORY_END.len());
+    text
+}
+
+/// What comes after the list of publications of a `history` event.
+pub const HISTORY_END: &str = "]}";
+
+/// Writes one publication of a `history` event, without the comma that stands between two of them.
+///
+/// # Errors
+/// When `out` takes no more.
+pub fn write_history_entry(out: &mut impl io::Write, offset: u64, payload: &Payload) -> io::Result<()> {
+    #[derive(Serialize)]
+    struct Entry<'a> {
+        offset: u64,
+        message: &'a Payload,
+    }
+    Ok(serde_json::to_writer(out, &Entry { offset, message: payload })?)
 }
 
 /// Reads one frame of the server.

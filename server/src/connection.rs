@@ -47,8 +47,10 @@ struct State {
     is_dirty: bool,
     /// Whether the next read has to wait a little, because those who hear this peer are far behind.
     is_paused: bool,
-    /// Whether nothing is read until it, or another worker, has taken what it asked for.
+    /// Whether nothing is read until what it asked for is done and taken.
     is_held: bool,
+    /// Whether the peer has said its last, and what it said before is not answered yet.
+    is_ending: bool,
     /// The tick for which a deadline is set.
     armed: Option<u64>,
 }
@@ -115,6 +117,7 @@ impl Connection {
             is_dirty: false,
             is_paused: false,
             is_held: false,
+            is_ending: false,
             armed: None,
         };
         Self { peer, socket, state: RefCell::new(state), _permit: permit }
@@ -178,8 +181,10 @@ impl Connection {
         if state.phase != Phase::Open {
             return false;
         }
-        if code == CloseCode::SLOW_CONSUMER {
-            state.outbox.discard_unsent();
+        if code == CloseCode::SLOW_CONSUMER && !state.outbox.discard_unsent() {
+            // Within a long frame nothing else can be said.
+            drop(state);
+            return self.cut();
         }
         state.outbox.push_uncounted(frame::write_close(code, reason));
         state.phase = Phase::Closing { since: now, deaf };
@@ -249,6 +254,9 @@ impl Connection {
     ) -> Fed {
         let mut decoder = {
             let mut state = self.state.borrow_mut();
+            if state.is_ending && state.phase == Phase::Open {
+                return Fed::Fine;
+            }
             match &mut state.phase {
                 Phase::Open | Phase::Closing { deaf: false, .. } => std::mem::take(&mut state.decoder),
                 Phase::Lingering { dropped, .. } => {
@@ -264,7 +272,7 @@ impl Connection {
             Incoming::Close(code) => closed = Some(Fed::PeerClosed(code)),
             message => {
                 message_ended |= matches!(message, Incoming::Text(_) | Incoming::Binary(_));
-                if self.is_open() {
+                if self.takes_input() {
                     sink(message);
                 }
             }
@@ -276,9 +284,22 @@ impl Connection {
             Ok(_) => (state.heard, state.pinged) = (now, None),
         }
         let before = state.unfinished_since.filter(|_| !message_ended);
-        state.unfinished_since = decoder.is_mid_frame().then(|| before.unwrap_or(now));
+        let is_mid_frame = decoder.is_mid_frame() && !state.is_ending;
+        state.unfinished_since = is_mid_frame.then(|| before.unwrap_or(now));
         state.decoder = decoder;
         closed.unwrap_or(Fed::Fine)
+    }
+
+    /// Notes that what the peer sends from now on does not count.
+    pub(crate) fn note_ending(&self) {
+        let mut state = self.state.borrow_mut();
+        (state.is_ending, state.unfinished_since) = (true, None);
+    }
+
+    /// Whether what the peer sends counts.
+    pub(crate) fn takes_input(&self) -> bool {
+        let state = self.state.borrow();
+        state.phase == Phase::Open && !state.is_ending
     }
 
     /// The peer closes: answers with the same code (RFC 6455 section 5.5.1), unless it is the answer to ours. Says
@@ -313,6 +334,12 @@ impl Connection {
     /// Notes that there is something to write; says whether that is new since the last flush.
     pub(crate) fn mark_dirty(&self) -> bool {
         self.state.borrow_mut().mark_dirty()
+    }
+
+    /// Whether there is something to write, and the socket may take it.
+    pub(crate) fn may_flush(&self) -> bool {
+        let state = self.state.borrow();
+        state.is_dirty && state.blocked.is_none()
     }
 }
 

@@ -10,6 +10,7 @@ mod mailbox;
 pub(crate) use haul::{Haul, Piece, Wait};
 pub(crate) use mailbox::Parcel;
 
+use crate::schedule::{Cost, Item, Schedule};
 use hubcast_hub::{Hub, Input, Saved, SessionId};
 use mailbox::{Mailbox, post, take};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -38,16 +39,20 @@ impl Exchange {
         Arc::new(Self { shared: Mutex::new(Shared { hub, mail }), wakes, outbox })
     }
 
-    /// Hands inputs to the hub and collects what follows for the connections of `worker`.
-    pub(crate) fn turn(&self, worker: usize, now: Instant, inputs: &mut Vec<Input>, haul: &mut Haul) {
+    /// Hands a slice of what is scheduled to the hub and collects what follows for the connections of `worker`. One that
+    /// `is_behind` has not written yet what it has: who fills its mailbox goes on waiting.
+    pub(crate) fn turn(&self, worker: usize, now: Instant, schedule: &mut Schedule, haul: &mut Haul, is_behind: bool) {
+        schedule.begin_slice(is_behind);
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         let Shared { hub, mail } = &mut *shared;
-        let mut posted = take(worker, mail, &mut haul.mail);
-        for input in inputs.drain(..) {
-            let author = author(&input);
-            let before = haul.effects.len();
-            hub.handle(now, input, &mut haul.effects);
-            haul.take_in(before, author, self.outbox);
+        let mut posted = take(worker, mail, &mut haul.mail, is_behind);
+        while let Some((slot, item)) = schedule.next(haul.growing(self.outbox)) {
+            let cost = match item {
+                Item::Input(input) => self.hand_over(hub, now, input, haul),
+                Item::Pong(pong) => haul.push_pong(session(worker, slot), slot, pong),
+                Item::Ending(ending) => haul.push_ending(session(worker, slot), slot, ending),
+            };
+            schedule.charge(cost);
         }
         if hub.poll_timeout().is_some_and(|at| at <= now) {
             let before = haul.effects.len();
@@ -62,6 +67,13 @@ impl Exchange {
         if posted {
             self.wake_others(worker);
         }
+    }
+
+    /// Hands one input to the hub; says what it has cost and what it costs to carry out what follows.
+    fn hand_over(&self, hub: &mut Hub, now: Instant, input: Input, haul: &mut Haul) -> Cost {
+        let (author, before, worked) = (author(&input), haul.effects.len(), haul.effects.work());
+        hub.handle(now, input, &mut haul.effects);
+        Cost { hub: haul.effects.work() - worked, ..haul.take_in(before, author, self.outbox) }
     }
 
     /// Slows down publishers of other workers.
@@ -163,10 +175,17 @@ mod tests {
 
         fn turn(&mut self, worker: usize, inputs: impl IntoIterator<Item = Input>) -> &Haul {
             self.hauls[worker].clear();
-            let mut inputs = inputs.into_iter().collect();
-            self.exchange.turn(worker, self.now, &mut inputs, &mut self.hauls[worker]);
+            let mut schedule = scheduled(inputs);
+            self.exchange.turn(worker, self.now, &mut schedule, &mut self.hauls[worker], false);
             &self.hauls[worker]
         }
+    }
+
+    /// All of one connection.
+    fn scheduled(inputs: impl IntoIterator<Item = Input>) -> Schedule {
+        let mut schedule = Schedule::default();
+        inputs.into_iter().for_each(|input| schedule.push(PUBLISHER, Item::Input(input)));
+        schedule
     }
 
     fn request(worker: usize, slot: u32, text: &str) -> Input {
@@ -215,7 +234,7 @@ mod tests {
             request(0, PUBLISHER, r#"{"action":"subscribe","topic":"t"}"#),
         ];
         inputs.extend((0..100).map(|_| publish()));
-        exchange.turn(0, now, &mut inputs, &mut haul);
+        exchange.turn(0, now, &mut scheduled(inputs), &mut haul, false);
         assert!(haul.waits.is_empty());
     }
 }

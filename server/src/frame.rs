@@ -135,8 +135,14 @@ pub fn write(opcode: Opcode, payload: &[u8]) -> Bytes {
 
 /// Writes a whole, unmasked frame behind others.
 pub(crate) fn append(frame: &mut Vec<u8>, opcode: Opcode, payload: &[u8]) {
+    append_header(frame, opcode, payload.len());
+    frame.extend_from_slice(payload);
+}
+
+/// Writes the header of an unmasked frame behind other frames; so many bytes of payload are to follow.
+pub(crate) fn append_header(frame: &mut Vec<u8>, opcode: Opcode, length: usize) {
     frame.push(0x80 | opcode.bits());
-    match payload.len() {
+    match length {
         short @ 0..=125 => frame.push(short.to_le_bytes()[0]),
         middle @ 126..=0xFFFF => {
             frame.push(126);
@@ -147,7 +153,6 @@ pub(crate) fn append(frame: &mut Vec<u8>, opcode: Opcode, payload: &[u8]) {
             frame.extend_from_slice(&(long as u64).to_be_bytes());
         }
     }
-    frame.extend_from_slice(payload);
 }
 
 /// Writes a close frame; a reason that does not fit into its 123 bytes is cut at a character.

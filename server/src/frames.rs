@@ -3,7 +3,7 @@
 use crate::frame::{self, Opcode};
 use bytes::Bytes;
 use hubcast_hub::Publication;
-use hubcast_protocol::{Dialect, Event, plain, typed};
+use hubcast_protocol::{Dialect, Event, Topic, plain, typed};
 use std::sync::{Arc, OnceLock};
 
 /// Publications that go to the same receivers one after another, as one piece of bytes: encoded once for each dialect
@@ -39,6 +39,13 @@ impl Frames {
             self.publications.push(publication.clone());
         }
         fits
+    }
+
+    /// Bytes of a payload for which there is room in a piece for outboxes of so many bytes, if there is any.
+    pub(crate) fn room(&self, topic: &Topic, outbox: usize) -> Option<usize> {
+        let most = MOST_BYTES.min(outbox / OF_AN_OUTBOX);
+        let taken = self.len + topic.as_str().len() + ENVELOPE;
+        (self.publications.len() < MOST).then(|| most.checked_sub(taken))?
     }
 
     /// The frames in one dialect.

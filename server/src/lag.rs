@@ -6,6 +6,7 @@
 //! and before all that goes out later.
 
 use crate::frames::{self, Frames, of_event};
+use crate::history_frame::HistoryFrame;
 use crate::outbox;
 use bytes::Bytes;
 use hubcast_hub::Publication;
@@ -43,6 +44,18 @@ enum Frame {
     Uncounted(Bytes),
     /// What is left of a replay, to be encoded by and by.
     Missed(vec::IntoIter<Publication>),
+    /// What is left of the answer to a `history` request, to be encoded by and by.
+    History(HistoryFrame),
+}
+
+/// What is to be written next.
+#[derive(Debug)]
+pub(crate) struct Popped {
+    pub(crate) bytes: Bytes,
+    /// Whether it counts against what may wait.
+    pub(crate) counted: bool,
+    /// Whether it ends where a frame ends, so that another one may follow.
+    pub(crate) ends_frame: bool,
 }
 
 /// What may be left out.
@@ -99,6 +112,12 @@ impl Lag {
         self.push_replay(Frame::Missed(missed.into_iter()));
     }
 
+    /// Queues the answer to a `history` request.
+    pub(crate) fn push_history(&mut self, answer: HistoryFrame) {
+        self.uncounted += answer.left();
+        self.push_replay(Frame::History(answer));
+    }
+
     /// Queues publications that must go out, as the frames that they are; says whether there was room.
     pub(crate) fn push_bound(&mut self, publications: &[Publication], frames: Bytes, most: usize) -> bool {
         let fits = self.push_frame(frames, most);
@@ -133,8 +152,8 @@ impl Lag {
         self.uncounted
     }
 
-    /// Takes the next piece to be written, with whether it counts; `None` when nothing waits any more.
-    pub(crate) fn pop(&mut self, dialect: Dialect) -> Option<(Bytes, bool)> {
+    /// Takes the next piece to be written; `None` when nothing waits any more.
+    pub(crate) fn pop(&mut self, dialect: Dialect) -> Option<Popped> {
         loop {
             let frame = self.frames.front().map(|(place, _)| *place);
             let publication = self.publications.keys().next().copied();
@@ -144,8 +163,8 @@ impl Lag {
                 return self.pop_frame(dialect);
             }
             let piece = if first == publication { self.pop_publication(dialect) } else { self.pop_hole(dialect) };
-            if let Some(piece) = piece {
-                return Some((piece, true));
+            if let Some(bytes) = piece {
+                return Some(Popped { bytes, counted: true, ends_frame: true });
             }
         }
     }
@@ -213,16 +232,26 @@ impl Lag {
         self.holes.insert(place, Hole { topic: topic.clone(), first, last });
     }
 
-    fn pop_frame(&mut self, dialect: Dialect) -> Option<(Bytes, bool)> {
+    fn pop_frame(&mut self, dialect: Dialect) -> Option<Popped> {
         let (place, frame) = self.frames.pop_front()?;
+        let whole = |bytes, counted| Some(Popped { bytes, counted, ends_frame: true });
         match frame {
             Frame::Counted(bytes) => {
                 self.fixed -= outbox::cost(&bytes);
-                Some((bytes, true))
+                whole(bytes, true)
             }
             Frame::Uncounted(bytes) => {
                 self.uncounted -= outbox::cost(&bytes);
-                Some((bytes, false))
+                whole(bytes, false)
+            }
+            Frame::History(mut answer) => {
+                self.uncounted -= answer.left();
+                let (bytes, ends_frame) = answer.next(PIECE);
+                if !ends_frame {
+                    self.uncounted += answer.left();
+                    self.frames.push_front((place, Frame::History(answer)));
+                }
+                Some(Popped { bytes, counted: false, ends_frame })
             }
             Frame::Missed(mut missed) => {
                 let mut piece = Vec::new();
@@ -235,7 +264,7 @@ impl Lag {
                 if !missed.as_slice().is_empty() {
                     self.frames.push_front((place, Frame::Missed(missed)));
                 }
-                Some((piece.into(), false))
+                whole(piece.into(), false)
             }
         }
     }

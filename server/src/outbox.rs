@@ -1,7 +1,8 @@
 //! What waits to be written to one connection.
 
 use crate::frames::Frames;
-use crate::lag::Lag;
+use crate::history_frame::HistoryFrame;
+use crate::lag::{Lag, Popped};
 use bytes::Bytes;
 use hubcast_hub::Publication;
 use hubcast_protocol::{Dialect, Slow};
@@ -18,6 +19,8 @@ pub(crate) struct Outbox {
     uncounted: usize,
     /// How much of the first one is written.
     written: usize,
+    /// Whether the last one that is written ended within a frame.
+    is_mid_frame: bool,
     /// What waits behind the frames, where some of it may be left out.
     lag: Option<Box<Lag>>,
 }
@@ -27,6 +30,8 @@ struct Waiting {
     bytes: Bytes,
     /// Whether it counts against what may wait: nobody is slow because of what he missed.
     counted: bool,
+    /// Whether it ends where a frame ends.
+    ends_frame: bool,
 }
 
 /// How much of what was to be written without queueing the sink took.
@@ -54,7 +59,7 @@ impl Outbox {
         // What is larger by itself than all that may wait is still a single event: it need not wait for anything.
         let fits = queued == 0 || queued + cost(&frames) <= most;
         if fits {
-            self.push_frames(frames, true);
+            self.push_frames(frames, true, true);
         }
         fits
     }
@@ -62,7 +67,7 @@ impl Outbox {
     /// Queues what must go out whatever waits already.
     pub(crate) fn push_uncounted(&mut self, frames: Bytes) {
         match &mut self.lag {
-            None => self.push_frames(frames, false),
+            None => self.push_frames(frames, false, true),
             Some(lag) => lag.push_uncounted(frames),
         }
     }
@@ -70,6 +75,11 @@ impl Outbox {
     /// Queues publications that must go out whatever waits already, to be encoded when it is their turn.
     pub(crate) fn push_missed(&mut self, missed: Vec<Publication>) {
         self.lag.get_or_insert_default().push_missed(missed);
+    }
+
+    /// Queues the answer to a `history` request, whatever waits already, to be encoded when it is its turn.
+    pub(crate) fn push_history(&mut self, answer: HistoryFrame) {
+        self.lag.get_or_insert_default().push_history(answer);
     }
 
     /// Queues publications of which some may be left out when there is no room among `most` bytes, or when the
@@ -104,7 +114,7 @@ impl Outbox {
         match write(frames) {
             Ok(written) if written == frames.len() => Through::All,
             Ok(written) => {
-                self.push_frames(frames.clone(), true);
+                self.push_frames(frames.clone(), true, true);
                 self.written = written;
                 Through::Part
             }
@@ -129,12 +139,17 @@ impl Outbox {
         self.uncounted - if begun { self.written } else { 0 } + self.lag.as_ref().map_or(0, |lag| lag.uncounted())
     }
 
-    /// Forgets every frame of which nothing is written yet.
-    pub(crate) fn discard_unsent(&mut self) {
+    /// Forgets every frame of which nothing is written yet. Says whether another one may follow what is left: not after a
+    /// part of a long one.
+    pub(crate) fn discard_unsent(&mut self) -> bool {
         let begun = usize::from(self.written > 0);
         let begun: Vec<_> = self.frames.drain(..).take(begun).collect();
         (self.counted, self.uncounted, self.lag) = (0, 0, None);
-        begun.into_iter().for_each(|Waiting { bytes, counted }| self.push_frames(bytes, counted));
+        let is_whole = begun.first().map_or(!self.is_mid_frame, |begun| begun.ends_frame);
+        for Waiting { bytes, counted, ends_frame } in begun {
+            self.push_frames(bytes, counted, ends_frame);
+        }
+        is_whole
     }
 
     /// Writes until nothing waits or the sink takes no more, or it is time for others.
@@ -186,16 +201,16 @@ impl Outbox {
         let Some(mut lag) = self.lag.take() else { return };
         let mut taken = 0;
         while taken < CATCH_UP_BYTES {
-            let Some((frames, counted)) = lag.pop(dialect) else { return };
-            taken += frames.len();
-            self.push_frames(frames, counted);
+            let Some(Popped { bytes, counted, ends_frame }) = lag.pop(dialect) else { return };
+            taken += bytes.len();
+            self.push_frames(bytes, counted, ends_frame);
         }
         self.lag = Some(lag);
     }
 
-    fn push_frames(&mut self, bytes: Bytes, counted: bool) {
+    fn push_frames(&mut self, bytes: Bytes, counted: bool, ends_frame: bool) {
         *self.sum(counted) += cost(&bytes);
-        self.frames.push_back(Waiting { bytes, counted });
+        self.frames.push_back(Waiting { bytes, counted, ends_frame });
     }
 
     /// What all frames cost of one kind.
@@ -223,6 +238,7 @@ impl Outbox {
             && first.bytes.len() <= self.written
         {
             let (gone, counted) = (first.bytes.len(), first.counted);
+            self.is_mid_frame = !first.ends_frame;
             self.written -= gone;
             *self.sum(counted) -= gone + FRAME;
             self.frames.pop_front();

@@ -8,9 +8,9 @@ use crate::exchange::{Exchange, Haul, Parcel, Piece, session, slot_of, worker_of
 use crate::frame::{self, Opcode};
 use crate::frames::Frames;
 use crate::replays::Replays;
-use crate::service::{Farewell, Message, Parting, Peer, Service};
+use crate::schedule::{Item, Schedule};
+use crate::service::{Ending, Farewell, Message, Parting, Peer, Service};
 use crate::worker::{Delivery, Outbound};
-use bytes::Bytes;
 use held_back::HeldBack;
 use hubcast_hub::{Input, SessionId};
 use hubcast_protocol::{ClientId, CloseCode, Dialect, Slow, plain, typed};
@@ -25,12 +25,9 @@ use waits::Waits;
 pub(crate) struct PubSub {
     exchange: Arc<Exchange>,
     worker: usize,
-    /// What came since the last turn.
-    inputs: Vec<Input>,
+    schedule: Schedule,
     haul: Haul,
     last_pieces: LastPieces,
-    /// Answers to pings that came behind requests.
-    pongs: Vec<(u32, Bytes)>,
     held_back: HeldBack,
     waits: Waits,
     /// When to look again whether those held back may go on.
@@ -45,10 +42,9 @@ impl PubSub {
         Self {
             exchange,
             worker,
-            inputs: Vec::new(),
+            schedule: Schedule::default(),
             haul: Haul::default(),
             last_pieces: LastPieces::default(),
-            pongs: Vec::new(),
             held_back: HeldBack::default(),
             waits: Waits::default(),
             look_again: None,
@@ -65,12 +61,13 @@ impl PubSub {
         match parcel {
             Parcel::Send { slot, event } => out.push_event(slot, &event),
             Parcel::Tell { event, slots } => slots.iter().for_each(|(slot, _)| out.push_shared(*slot, &event)),
+            Parcel::History { slot, answer } => out.push_history(slot, &answer),
             Parcel::Close { slot, code, reason } => out.close(slot, code, &reason),
             Parcel::Replay { slot, missed } => out.push_replay(slot, &missed, &mut self.replays),
             Parcel::Pause { publisher } => out.pause(publisher),
             Parcel::GoOn(wait) => {
                 self.waits.remove(wait);
-                out.hold(wait.slot, self.waits.has(wait.slot) || self.held_back.has(wait.slot));
+                self.release(wait.slot, out);
             }
             Parcel::Deliver { frames, slots, publishers } => {
                 if self.deliver(piece, &frames, slots, out) {
@@ -86,7 +83,16 @@ impl PubSub {
         let here = |session: SessionId| worker_of(session) == worker;
         for (number, piece) in (first_piece..).zip(haul.pieces()) {
             match piece {
-                Piece::Send { session, event } if here(session) => out.push_event(slot_of(session), event),
+                Piece::Send { session, event } if here(session) => {
+                    out.push_event(slot_of(session), event);
+                    self.write_answers(slot_of(session), number, out);
+                }
+                Piece::Pong { slot, pong } => {
+                    out.push(slot, pong);
+                    self.write_answers(slot, number, out);
+                }
+                Piece::Ending { slot, ending } => out.end(slot, ending),
+                Piece::History { session, answer } if here(session) => out.push_history(slot_of(session), answer),
                 Piece::Close { session, code, reason } if here(session) => out.close(slot_of(session), code, reason),
                 Piece::Replay { session, missed } if here(session) => {
                     out.push_replay(slot_of(session), missed, &mut self.replays);
@@ -102,7 +108,7 @@ impl PubSub {
                     let receivers = receivers.iter().filter(|to| here(to.session));
                     receivers.for_each(|to| out.push_shared(slot_of(to.session), &told.event));
                 }
-                Piece::Send { .. } | Piece::Close { .. } | Piece::Replay { .. } => {}
+                Piece::Send { .. } | Piece::Close { .. } | Piece::Replay { .. } | Piece::History { .. } => {}
             }
         }
     }
@@ -115,13 +121,41 @@ impl PubSub {
         }
     }
 
+    /// Writes what answers a connection, unless the turn has more for it: an answer does not wait for a long fan-out
+    /// behind it.
+    fn write_answers(&self, slot: u32, piece: u32, out: &mut Outbound<'_>) {
+        if self.last_pieces.is_last(slot, piece) {
+            out.flush(slot);
+        }
+    }
+
+    /// Reads a connection again, unless there is another reason not to.
+    fn release(&self, slot: u32, out: &Outbound<'_>) {
+        out.hold(slot, self.waits.has(slot) || self.held_back.has(slot) || self.schedule.has_lane(slot));
+    }
+
+    /// Lets what this turn has left over wait for the next one.
+    fn leave_over(&mut self, out: &Outbound<'_>) {
+        let mut released = Vec::new();
+        self.schedule.end_slice(|slot| out.hold(slot, true), |slot| released.push(slot));
+        released.into_iter().for_each(|slot| self.release(slot, out));
+        if !self.schedule.is_empty() {
+            out.want_turn();
+        }
+    }
+
     /// Lets those go on who have taken what they asked for.
     fn let_go_on(&mut self, now: Instant, out: &Outbound<'_>) {
-        let Self { held_back, inputs, pongs, waits, .. } = self;
-        let release = |slot| out.hold(slot, waits.has(slot));
-        held_back.end_turn(inputs, pongs, |slot| out.is_backlogged(slot), release);
+        let mut released = Vec::new();
+        let Self { held_back, schedule, .. } = self;
+        held_back.end_turn(
+            |slot, item| schedule.push(slot, item),
+            |slot| out.is_backlogged(slot),
+            |slot| released.push(slot),
+        );
+        released.into_iter().for_each(|slot| self.release(slot, out));
         self.look_again = (!self.held_back.is_empty()).then(|| now + LOOK_AGAIN);
-        if !self.inputs.is_empty() {
+        if !self.schedule.is_empty() {
             out.want_turn();
         }
     }
@@ -149,7 +183,7 @@ impl Service for PubSub {
 
     fn opened(&mut self, peer: Peer, out: &mut Outbound<'_>) {
         let client = ClientId::from_random(Uuid::new_v4().into_bytes());
-        self.inputs.push(Input::connect(self.session(peer), client));
+        self.schedule.push(peer.slot, Item::Input(Input::connect(self.session(peer), client)));
         out.want_turn();
     }
 
@@ -159,9 +193,9 @@ impl Service for PubSub {
             Message::Binary(bytes) => match std::str::from_utf8(bytes) {
                 Ok(text) if peer.dialect == Dialect::Plain => text,
                 _ => {
-                    // What was asked before is answered before the close.
-                    self.turn(Instant::now(), out);
-                    return out.close(peer.slot, CloseCode::UNSUPPORTED, "only text is taken");
+                    let ending = Ending::Violation { code: CloseCode::UNSUPPORTED, reason: "only text is taken" };
+                    out.ignore_rest(peer.slot);
+                    return self.ending(peer, ending, out);
                 }
             },
         };
@@ -170,8 +204,8 @@ impl Service for PubSub {
             Dialect::Typed => typed::decode(text),
         };
         let input = Input::Request { session: self.session(peer), request };
-        match self.held_back.admit(peer.slot, input, || out.is_backlogged(peer.slot)) {
-            Some(input) => self.inputs.push(input),
+        match self.held_back.admit(peer.slot, Item::Input(input), || out.is_backlogged(peer.slot)) {
+            Some(item) => self.schedule.push(peer.slot, item),
             None => out.hold(peer.slot, true),
         }
         out.want_turn();
@@ -179,24 +213,30 @@ impl Service for PubSub {
 
     /// A pong says that everything before the ping has taken effect and was answered.
     fn ping(&mut self, peer: Peer, payload: &[u8], out: &mut Outbound<'_>) {
-        let Some(pong) = self.held_back.admit_pong(peer.slot, frame::write(Opcode::Pong, payload)) else { return };
-        match self.inputs.is_empty() && self.pongs.is_empty() {
-            true => out.push(peer.slot, &pong),
-            false => self.pongs.push((peer.slot, pong)),
+        let pong = Item::Pong(frame::write(Opcode::Pong, payload));
+        if let Some(pong) = self.held_back.admit(peer.slot, pong, || false) {
+            self.schedule.push(peer.slot, pong);
         }
+        out.want_turn();
+    }
+
+    fn ending(&mut self, peer: Peer, ending: Ending, out: &mut Outbound<'_>) {
+        self.held_back.close(peer.slot, |item| self.schedule.push(peer.slot, item));
+        self.schedule.push(peer.slot, Item::Ending(ending));
         out.want_turn();
     }
 
     fn closed(&mut self, peer: Peer, parting: Parting) {
         let lost = parting == Parting::Lost;
-        self.held_back.close(peer.slot, &mut self.inputs);
+        self.held_back.close(peer.slot, |item| self.schedule.push(peer.slot, item));
         self.waits.close(peer.slot);
-        self.inputs.push(Input::Disconnect { session: self.session(peer), lost });
+        self.schedule.push(peer.slot, Item::Input(Input::Disconnect { session: self.session(peer), lost }));
     }
 
     fn send_away(&mut self, peer: Peer, why: Farewell, out: &mut Outbound<'_>) {
         let Farewell { code, reason, reconnect_in_ms } = why;
-        self.inputs.push(Input::SendAway { session: self.session(peer), code, reason, reconnect_in_ms });
+        let input = Input::SendAway { session: self.session(peer), code, reason, reconnect_in_ms };
+        self.schedule.push(peer.slot, Item::Input(input));
         out.want_turn();
     }
 
@@ -206,7 +246,7 @@ impl Service for PubSub {
 
     fn turn(&mut self, now: Instant, out: &mut Outbound<'_>) {
         let mut haul = std::mem::take(&mut self.haul);
-        self.exchange.turn(self.worker, now, &mut self.inputs, &mut haul);
+        self.exchange.turn(self.worker, now, &mut self.schedule, &mut haul, out.is_behind());
         self.last_pieces.note(self.worker, &haul);
         let mut piece = 0;
         for parcel in haul.mail.drain(..) {
@@ -215,14 +255,20 @@ impl Service for PubSub {
         }
         self.carry_out(piece, &haul, out);
         self.have_wait(&haul, out);
-        for (slot, pong) in self.pongs.drain(..) {
-            out.push(slot, &pong);
-        }
         haul.clear();
         self.haul = haul;
+        self.leave_over(out);
         self.replays.end_turn();
         self.exchange.pause(self.worker, &mut self.to_pause);
         self.let_go_on(now, out);
+    }
+
+    fn is_waiting(&self, slot: u32) -> bool {
+        self.schedule.has_lane(slot)
+    }
+
+    fn read_limit(&self) -> usize {
+        self.schedule.read_limit()
     }
 
     fn next_turn(&self) -> Option<Instant> {

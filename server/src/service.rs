@@ -29,6 +29,12 @@ pub trait Service: 'static {
         out.want_turn();
     }
 
+    /// Nothing more comes from a connection: it closes, or broke the protocol. Once all that it asked for before is
+    /// answered, [`Outbound::end`] answers this.
+    fn ending(&mut self, peer: Peer, ending: Ending, out: &mut Outbound<'_>) {
+        out.end(peer.slot, ending);
+    }
+
     /// A connection takes nothing more.
     fn closed(&mut self, peer: Peer, parting: Parting);
 
@@ -41,8 +47,20 @@ pub trait Service: 'static {
         false
     }
 
-    /// Everything that arrived together has been told. Frames pushed until the end of this are written at once.
+    /// Everything that arrived together has been told. Frames pushed until the end of this are written at once. What would
+    /// take too long is left to the next turn, which [`Outbound::want_turn`] asks for.
     fn turn(&mut self, now: Instant, out: &mut Outbound<'_>);
+
+    /// Whether turns have left something over of a connection: until it is done the connection is not read, nor its
+    /// number given to another one.
+    fn is_waiting(&self, _slot: u32) -> bool {
+        false
+    }
+
+    /// Bytes to be read at once from one connection.
+    fn read_limit(&self) -> usize {
+        usize::MAX
+    }
 
     /// When it wants a turn even if nothing comes.
     fn next_turn(&self) -> Option<Instant> {
@@ -66,6 +84,20 @@ pub enum Message<'a> {
     Text(&'a str),
     /// Of binary frames.
     Binary(&'a [u8]),
+}
+
+/// Why nothing more comes from a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The peer closes, with this code if it gave one, and waits for the answer.
+    Closing(Option<CloseCode>),
+    /// What it sent cannot be taken, and nothing after it.
+    Violation {
+        /// The close code.
+        code: CloseCode,
+        /// Why, for people.
+        reason: &'static str,
+    },
 }
 
 /// How a connection ended.

@@ -88,6 +88,10 @@ impl<S: Service> Worker<S> {
     /// Serves turn after turn.
     pub(crate) async fn turns(self: Rc<Self>) {
         loop {
+            if self.core.turn_wanted.get() {
+                // What the last turn has left over must not keep anybody from being read.
+                yield_now().await;
+            }
             self.core.wake.notified().await;
             self.gather().await;
             self.turn();
@@ -173,38 +177,40 @@ impl<S: Service> Worker<S> {
         self.core.streaming.set((self.core.joined.take() && took >= LONG_TURN).then_some(took));
     }
 
-    /// Counts what was decoded, and takes a turn at once when it is much.
+    /// Counts what was decoded.
     fn note_fed(&self, bytes: usize) {
         self.core.fed.set(self.core.fed.get() + bytes);
-        if self.core.fed.get() > FED_BEFORE_TURN {
-            self.turn();
-        }
+        let limit = self.service.borrow().read_limit();
+        let limit = if self.core.fed.get() > FED_BEFORE_TURN { limit.min(SHORT_READ) } else { limit };
+        self.core.read_limit.set(limit);
     }
 
     /// Lets the service say what follows from what has come, and writes it.
     fn turn(&self) {
         let began = Instant::now();
-        loop {
-            self.core.turn_wanted.set(false);
-            self.core.turns.set(self.core.turns.get() + 1);
-            self.core.fed.set(0);
-            let now = Instant::now();
-            let mut service = self.service.borrow_mut();
-            for (peer, parting) in self.core.leaving.take() {
-                service.closed(peer, parting);
+        self.core.begin_turn();
+        self.core.flush_dirty(began);
+        let mut service = self.service.borrow_mut();
+        for (peer, parting) in self.core.leaving.take() {
+            service.closed(peer, parting);
+        }
+        let ended = self.core.ended.take();
+        service.turn(began, &mut self.core.outbound(began));
+        self.core.note_service_due(service.next_turn());
+        self.core.flush_dirty(began);
+        for slot in ended {
+            // What it asked for still names it.
+            if service.is_waiting(slot) {
+                self.core.ended.borrow_mut().push(slot);
+                continue;
             }
-            let ended = self.core.ended.take();
-            service.turn(now, &mut self.core.outbound(now));
-            self.core.note_service_due(service.next_turn());
-            drop(service);
-            self.core.flush_dirty(now);
-            for slot in ended {
-                self.core.connections.borrow_mut().remove(slot as usize);
-                self.core.vacated.notify_one();
-            }
-            if self.core.leaving.borrow().is_empty() {
-                break;
-            }
+            self.core.connections.borrow_mut().remove(slot as usize);
+            self.core.vacated.notify_one();
+        }
+        self.core.read_limit.set(service.read_limit());
+        drop(service);
+        if !self.core.leaving.borrow().is_empty() {
+            self.core.want_turn();
         }
         self.note_turn(began);
     }
@@ -223,5 +229,7 @@ const LONG_TURN: Duration = Duration::from_millis(1);
 /// When nothing has come for so long, nothing more is on its way.
 const QUIET: Duration = Duration::from_micros(40);
 
-/// Bytes after which a turn does not wait for what else is ready, so that what waits for it stays bounded.
+/// Bytes after which what else is read before a turn is read a little at a time, and how much that is: so what waits for
+/// a turn stays bounded.
 const FED_BEFORE_TURN: usize = 256 * 1024;
+const SHORT_READ: usize = 8 * 1024;

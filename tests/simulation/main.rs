@@ -29,6 +29,8 @@ mod frame;
 #[expect(dead_code, reason = "the server's own file, of which a run needs a part")]
 #[path = "../../server/src/frames.rs"]
 mod frames;
+#[path = "../../server/src/history_frame.rs"]
+mod history_frame;
 #[path = "../../server/src/lag.rs"]
 mod lag;
 #[path = "../../server/src/outbox.rs"]

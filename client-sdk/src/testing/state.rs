@@ -136,6 +136,9 @@ impl State {
                 Effect::Replay { session, missed } => {
                     missed.iter().for_each(|missed| self.tell(*session, Input::Frame(frame(missed))));
                 }
+                Effect::History { session, answer } => {
+                    self.tell(*session, Input::Frame(typed::encode(&answer.to_event())));
+                }
                 Effect::Close { session, code, reason } => {
                     let why = Disconnection::Closed { code: *code, reason: reason.clone().into_owned() };
                     self.tell(*session, Input::Disconnected(why));

@@ -16,27 +16,31 @@ impl<E: Engine> Hub<E> {
                 let owner = self.by_client.get(&client).filter(|&&owner| Some(owner) != except);
                 let owner = owner.map(|&owner| &self.rosters.sessions[owner as usize]);
                 let listening = owner.and_then(|owner| Some(Receiver { session: owner.id, slow: owner.direct? }));
-                effects.deliver(publication, |receivers| receivers.extend(listening))
+                effects.deliver_to(publication, listening)
             }
             Some(Owner::User(_) | Owner::Nobody) => 0,
             None => {
-                self.reach(topic);
-                effects.deliver(publication, |receivers| self.rosters.list(&self.reached, except, receivers))
+                self.reach(topic, effects);
+                let Self { rosters, reached, list_key, .. } = self;
+                list_key.versions.clear();
+                list_key.versions.extend(reached.iter().map(|roster| rosters.version(*roster)));
+                list_key.except = except;
+                effects.deliver(publication, list_key, |receivers| rosters.list(reached, except, receivers))
             }
         }
     }
 
     /// Whether somebody would hear a publication to this topic.
-    pub(super) fn is_heard(&mut self, topic: &Topic) -> bool {
+    pub(super) fn is_heard(&mut self, topic: &Topic, effects: &mut Effects) -> bool {
         if topic.owner().is_some() {
             return false;
         }
-        self.reach(topic);
+        self.reach(topic, effects);
         !self.reached.is_empty()
     }
 
     /// Finds the rosters that a publication to an open topic reaches.
-    fn reach(&mut self, topic: &Topic) {
+    fn reach(&mut self, topic: &Topic, effects: &mut Effects) {
         self.reached.clear();
         // The topic's own roster first: whoever is in several is listed as he is in the first.
         self.reached.extend(self.topics.get(topic));

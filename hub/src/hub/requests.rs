@@ -3,8 +3,8 @@
 use super::Hub;
 use super::subscribing::Wish;
 use crate::engine::{Answer, Engine, Excerpt, Notice, Outcome, Question, Ticket};
-use crate::{Effects, SessionId};
-use hubcast_protocol::event::{Entry, History, Pong, Published};
+use crate::{Effects, HistoryAnswer, SessionId};
+use hubcast_protocol::event::{Pong, Published};
 use hubcast_protocol::request::{Action, Publish, ReadHistory};
 use hubcast_protocol::{ErrorCode, Event, Fault, Owner, Refused, Request, RequestId, Topic};
 use std::collections::VecDeque;
@@ -107,7 +107,8 @@ impl<E: Engine> Hub<E> {
             },
             (Then::TellHistory(topic), Answer::Excerpt(excerpt)) => {
                 if let (Some(session), Some(id)) = (session, id) {
-                    effects.send(self.id(session), Event::History(history(id, topic, &excerpt)));
+                    let Excerpt { position, publications } = excerpt;
+                    effects.answer_history(self.id(session), HistoryAnswer { id, topic, position, publications });
                 }
             }
             (then, Answer::Failed(fault)) => {
@@ -135,7 +136,7 @@ impl<E: Engine> Hub<E> {
         effects: &mut Effects,
     ) {
         let Publish { topic, payload, echo, key } = publish;
-        let heard = self.is_heard(&topic);
+        let heard = self.is_heard(&topic, effects);
         let then = Then::Deliver { topic: topic.clone(), key: key.clone(), echo };
         let pending = Pending::new(session, id, then);
         self.consult(now, pending, Question::Publish { topic, payload, key, heard }, effects);
@@ -210,14 +211,6 @@ impl<E: Engine> Hub<E> {
 
 pub(super) fn too_long(code: ErrorCode, what: &str, most: usize) -> Fault {
     Fault::new(code, format!("a {what} has at most {most} bytes"))
-}
-
-fn history(id: RequestId, topic: Topic, excerpt: &Excerpt) -> History {
-    let entries = excerpt.publications.iter().filter_map(|publication| {
-        let offset = publication.position()?.offset;
-        Some(Entry { offset, payload: publication.payload().clone() })
-    });
-    History { id, topic, epoch: excerpt.position.epoch, offset: excerpt.position.offset, messages: entries.collect() }
 }
 
 /// Publications that one answer to `history` holds.

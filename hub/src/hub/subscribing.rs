@@ -2,9 +2,9 @@
 
 use super::Hub;
 use super::requests::{Pending, Then, too_long};
+use crate::Effects;
 use crate::engine::{Engine, Notice, Opened, Question};
 use crate::roster::Place;
-use crate::{Effect, Effects};
 use hubcast_protocol::event::{Gap, GapReason, Subscribed, Unsubscribed};
 use hubcast_protocol::request::{Start, Subscribe, Target};
 use hubcast_protocol::{ErrorCode, Event, Fault, Owner, RequestId, Slow, Topic};
@@ -101,7 +101,7 @@ impl<E: Engine> Hub<E> {
             effects.send(to, Event::Gap(Gap { topic, from: None, to: None, epoch, offset, reason }));
         }
         if !opened.missed.is_empty() {
-            effects.push(Effect::Replay { session: to, missed: opened.missed });
+            effects.replay(to, opened.missed);
         }
         if let Target::Topic(topic) = target {
             match presence {

@@ -112,6 +112,7 @@ impl Seen {
                 Self::heard(publication.clone(), by.collect())
             }
             Effect::Replay { session, missed } => Self::Replayed { session: *session, missed: missed.clone() },
+            Effect::History { session, answer } => Self::told(*session, answer.to_event()),
             Effect::Close { session, code, .. } => Self::Closed { session: *session, code: *code },
             Effect::Ask(_) => Self::Asked,
         }]

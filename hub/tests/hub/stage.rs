@@ -188,6 +188,7 @@ impl Stage {
                         write(*session, frame(publication));
                     }
                 }
+                Effect::History { session, answer } => write(*session, typed::encode(&answer.to_event())),
                 Effect::Close { session, code, reason } => write(*session, format!("close {code} {reason}")),
                 Effect::Ask(_) => {}
             }

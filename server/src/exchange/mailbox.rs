@@ -7,7 +7,7 @@
 use super::haul::{Delivery, Haul, Piece, Wait};
 use super::{NOBODY, slot_of, worker_of};
 use crate::frames::{Frames, SharedEvent};
-use hubcast_hub::{Publication, Receiver, SessionId};
+use hubcast_hub::{HistoryAnswer, Publication, Receiver, SessionId};
 use hubcast_protocol::{CloseCode, Event, Slow};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -48,6 +48,10 @@ pub(crate) enum Parcel {
         slot: u32,
         missed: Vec<Publication>,
     },
+    History {
+        slot: u32,
+        answer: Box<HistoryAnswer>,
+    },
     /// One of the receivers of this publisher is far behind.
     Pause {
         publisher: u32,
@@ -80,10 +84,14 @@ impl Mailbox {
     }
 }
 
-/// Takes a worker's mail, and lets those go on who wait for that; says whether there is anybody.
-pub(super) fn take(worker: usize, mail: &mut [Mailbox], taken: &mut Vec<Parcel>) -> bool {
+/// Takes a worker's mail, and lets those go on who wait for that, unless the worker `is_behind` with writing what it took
+/// before; says whether there is anybody.
+pub(super) fn take(worker: usize, mail: &mut [Mailbox], taken: &mut Vec<Parcel>, is_behind: bool) -> bool {
     let mailbox = &mut mail[worker];
     std::mem::swap(&mut mailbox.parcels, taken);
+    if is_behind {
+        return false;
+    }
     mailbox.weight = 0;
     if mailbox.waiting.is_empty() {
         return false;
@@ -114,9 +122,14 @@ pub(super) fn post(worker: usize, haul: &mut Haul, mail: &mut [Mailbox]) -> bool
                 mail[worker_of(session)].put(parcel, EVENT * missed.len());
                 posted = true;
             }
+            Piece::History { session, answer } if worker_of(session) != worker => {
+                let parcel = Parcel::History { slot: slot_of(session), answer: Box::new(answer.clone()) };
+                mail[worker_of(session)].put(parcel, EVENT * answer.publications.len());
+                posted = true;
+            }
             Piece::Deliver { delivery: Delivery { frames, publishers, .. }, receivers } => {
                 for (to, slots) in elsewhere(worker, mail.len(), receivers) {
-                    let weight = frames.len() * slots.len();
+                    let weight = (frames.len() + VISIT) * slots.len();
                     let (frames, copy) = (Arc::clone(frames), publishers.clone());
                     mail[to].put(Parcel::Deliver { frames, slots, publishers: copy }, weight);
                     mail[to].hold(to, publishers, &mut waits);
@@ -125,13 +138,19 @@ pub(super) fn post(worker: usize, haul: &mut Haul, mail: &mut [Mailbox]) -> bool
             }
             Piece::Tell { told, receivers } => {
                 for (to, slots) in elsewhere(worker, mail.len(), receivers) {
-                    let weight = EVENT * slots.len();
+                    let weight = (EVENT + VISIT) * slots.len();
                     mail[to].put(Parcel::Tell { event: Arc::clone(&told.event), slots }, weight);
                     mail[to].hold(to, &[told.author], &mut waits);
                     posted = true;
                 }
             }
-            Piece::Send { .. } | Piece::Close { .. } | Piece::Replay { .. } => {}
+            // Of this worker's own connections.
+            Piece::Send { .. }
+            | Piece::Close { .. }
+            | Piece::Replay { .. }
+            | Piece::History { .. }
+            | Piece::Pong { .. }
+            | Piece::Ending { .. } => {}
         }
     }
     haul.waits = waits;
@@ -154,3 +173,6 @@ const MOST: usize = 16 * 1024 * 1024;
 
 /// What an event counts for each who is told.
 const EVENT: usize = 256;
+
+/// What it counts to visit a receiver: four thousand of them fill a mailbox, however little each gets.
+const VISIT: usize = 4096;

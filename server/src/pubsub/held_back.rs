@@ -3,7 +3,7 @@
 //! What a session missed, and a list of who is there, do not count against what may wait for it, so the bound is here:
 //! while a megabyte of it waits to be written, who asks for more is neither answered nor read.
 
-use bytes::Bytes;
+use crate::schedule::Item;
 use hubcast_hub::Input;
 use hubcast_protocol::request::{Action, Start};
 use std::collections::{HashMap, VecDeque};
@@ -12,50 +12,35 @@ use std::collections::{HashMap, VecDeque};
 /// more than one read brought.
 #[derive(Debug, Default)]
 pub(super) struct HeldBack {
-    by_slot: HashMap<u32, VecDeque<Waiting>>,
+    by_slot: HashMap<u32, VecDeque<Item>>,
     /// What a connection has asked for since the last turn that is large.
     asked: HashMap<u32, usize>,
 }
 
-#[derive(Debug)]
-enum Waiting {
-    Input(Input),
-    /// The answer to a ping that came behind requests.
-    Pong(Bytes),
-}
-
 impl HeldBack {
-    /// Gives an input back that may be performed in the next turn; any other waits.
-    pub(super) fn admit(&mut self, slot: u32, input: Input, is_backlogged: impl Fn() -> bool) -> Option<Input> {
+    /// Gives an item back that may take effect in the next turn; any other waits.
+    pub(super) fn admit(&mut self, slot: u32, item: Item, is_backlogged: impl Fn() -> bool) -> Option<Item> {
         if let Some(waiting) = self.by_slot.get_mut(&slot) {
-            waiting.push_back(Waiting::Input(input));
+            waiting.push_back(item);
             return None;
         }
-        let share = share_of_turn(&input);
+        let share = share_of_turn(&item);
         if share > 0 {
             let asked = self.asked.entry(slot).or_default();
             if *asked + share > IN_A_TURN || is_backlogged() {
-                self.by_slot.insert(slot, VecDeque::from([Waiting::Input(input)]));
+                self.by_slot.insert(slot, VecDeque::from([item]));
                 return None;
             }
             *asked += share;
         }
-        Some(input)
+        Some(item)
     }
 
-    /// Gives a pong back that may be sent after the next turn; one behind something that waits, waits too.
-    pub(super) fn admit_pong(&mut self, slot: u32, pong: Bytes) -> Option<Bytes> {
-        let Some(waiting) = self.by_slot.get_mut(&slot) else { return Some(pong) };
-        waiting.push_back(Waiting::Pong(pong));
-        None
-    }
-
-    /// After a turn: moves what may be performed in the next one to `inputs`, the pongs between them to `pongs`, and
-    /// tells `release` of the connections of which nothing waits any more.
+    /// After a turn: gives `admitted` what may take effect in the next one, and tells `release` of the connections of which
+    /// nothing waits any more.
     pub(super) fn end_turn(
         &mut self,
-        inputs: &mut Vec<Input>,
-        pongs: &mut Vec<(u32, Bytes)>,
+        mut admitted: impl FnMut(u32, Item),
         is_backlogged: impl Fn(u32) -> bool,
         mut release: impl FnMut(u32),
     ) {
@@ -63,16 +48,12 @@ impl HeldBack {
         self.by_slot.retain(|&slot, waiting| {
             let mut asked = 0;
             while let Some(next) = waiting.front() {
-                let share = next.share_of_turn();
+                let share = share_of_turn(next);
                 if share > 0 && (asked + share > IN_A_TURN || is_backlogged(slot)) {
                     return true;
                 }
                 asked += share;
-                match waiting.pop_front() {
-                    Some(Waiting::Input(input)) => inputs.push(input),
-                    Some(Waiting::Pong(pong)) => pongs.push((slot, pong)),
-                    None => {}
-                }
+                waiting.pop_front().into_iter().for_each(|item| admitted(slot, item));
             }
             release(slot);
             false
@@ -80,12 +61,9 @@ impl HeldBack {
     }
 
     /// A connection is gone: what it asked for still takes effect, but for what it alone would have heard of.
-    pub(super) fn close(&mut self, slot: u32, inputs: &mut Vec<Input>) {
+    pub(super) fn close(&mut self, slot: u32, admitted: impl FnMut(Item)) {
         let waiting = self.by_slot.remove(&slot).into_iter().flatten();
-        inputs.extend(waiting.filter_map(|waiting| match waiting {
-            Waiting::Input(input) if share_of_turn(&input) == 0 => Some(input),
-            Waiting::Input(_) | Waiting::Pong(_) => None,
-        }));
+        waiting.filter(|item| matches!(item, Item::Input(_)) && share_of_turn(item) == 0).for_each(admitted);
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -98,18 +76,9 @@ impl HeldBack {
     }
 }
 
-impl Waiting {
-    fn share_of_turn(&self) -> usize {
-        match self {
-            Self::Input(input) => share_of_turn(input),
-            Self::Pong(_) => 0,
-        }
-    }
-}
-
 /// How much of what a connection may ask for in a turn an input takes, because its answer may be large.
-fn share_of_turn(input: &Input) -> usize {
-    let Input::Request { request: Ok(request), .. } = input else { return 0 };
+fn share_of_turn(item: &Item) -> usize {
+    let Item::Input(Input::Request { request: Ok(request), .. }) = item else { return 0 };
     match &request.action {
         Action::Subscribe(subscribe) if subscribe.start != Start::Live => 1,
         Action::Presence(_) => 1,
@@ -125,18 +94,26 @@ const IN_A_TURN: usize = 4;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bytes::Bytes;
     use hubcast_hub::SessionId;
     use hubcast_protocol::typed;
 
-    fn input(text: &str) -> Input {
-        Input::Request { session: SessionId(1), request: typed::decode(text) }
+    fn input(text: &str) -> Item {
+        Item::Input(Input::Request { session: SessionId(1), request: typed::decode(text) })
     }
 
-    fn past() -> Input {
+    /// What may take effect in the next turn, where connections for which this says so have not taken what they asked for.
+    fn next_turn(held: &mut HeldBack, is_backlogged: impl Fn(u32) -> bool) -> (Vec<Item>, Vec<u32>) {
+        let (mut items, mut released) = (Vec::new(), Vec::new());
+        held.end_turn(|_, item| items.push(item), is_backlogged, |slot| released.push(slot));
+        (items, released)
+    }
+
+    fn past() -> Item {
         input(r#"{"action":"subscribe","topic":"t","last":1}"#)
     }
 
-    fn live() -> Input {
+    fn live() -> Item {
         input(r#"{"action":"publish","topic":"t"}"#)
     }
 
@@ -149,11 +126,10 @@ mod tests {
         assert!(held.admit(1, live(), || true).is_none());
         assert!(held.admit(2, past(), || false).is_some(), "another connection has taken all");
 
-        let (mut inputs, mut released) = (Vec::new(), Vec::new());
-        held.end_turn(&mut inputs, &mut Vec::new(), |_| true, |slot| released.push(slot));
-        assert!(inputs.is_empty() && released.is_empty() && !held.is_empty());
-        held.end_turn(&mut inputs, &mut Vec::new(), |_| false, |slot| released.push(slot));
-        assert_eq!((inputs.len(), released), (2, vec![1]));
+        let (items, released) = next_turn(&mut held, |_| true);
+        assert!(items.is_empty() && released.is_empty() && !held.is_empty());
+        let (items, released) = next_turn(&mut held, |_| false);
+        assert_eq!((items.len(), released), (2, vec![1]));
         assert!(held.is_empty());
     }
 
@@ -164,9 +140,7 @@ mod tests {
         assert_eq!(at_once, IN_A_TURN);
         let mut turns = Vec::new();
         while !held.is_empty() {
-            let mut inputs = Vec::new();
-            held.end_turn(&mut inputs, &mut Vec::new(), |_| false, |_| {});
-            turns.push(inputs.len());
+            turns.push(next_turn(&mut held, |_| false).0.len());
         }
         assert_eq!(turns, [4, 2]);
     }
@@ -182,38 +156,34 @@ mod tests {
         }
         let mut turns = Vec::new();
         while !held.is_empty() {
-            let mut inputs = Vec::new();
-            held.end_turn(&mut inputs, &mut Vec::new(), |_| false, |_| {});
-            turns.push(inputs.len());
+            turns.push(next_turn(&mut held, |_| false).0.len());
         }
         assert_eq!(turns, [2, 1, 1]);
     }
 
     #[test]
     fn a_pong_waits_behind_what_came_before_its_ping() {
-        let pong = Bytes::from_static(b"pong");
+        let pong = || Item::Pong(Bytes::from_static(b"pong"));
         let mut held = HeldBack::default();
-        assert_eq!(held.admit_pong(1, pong.clone()), Some(pong.clone()), "nothing waits");
+        assert!(held.admit(1, pong(), || true).is_some(), "nothing waits");
         assert!(held.admit(1, past(), || true).is_none());
-        assert_eq!(held.admit_pong(1, pong.clone()), None);
-        assert_eq!(held.admit_pong(2, pong.clone()), Some(pong.clone()), "another connection");
+        assert!(held.admit(1, pong(), || false).is_none());
+        assert!(held.admit(2, pong(), || false).is_some(), "another connection");
 
-        let (mut inputs, mut pongs) = (Vec::new(), Vec::new());
-        held.end_turn(&mut inputs, &mut pongs, |_| true, |_| {});
-        assert!(pongs.is_empty());
-        held.end_turn(&mut inputs, &mut pongs, |_| false, |_| {});
-        assert_eq!((inputs.len(), pongs), (1, vec![(1, pong)]));
+        assert!(next_turn(&mut held, |_| true).0.is_empty());
+        let items = next_turn(&mut held, |_| false).0;
+        assert!(matches!(&items[..], [Item::Input(_), Item::Pong(_)]), "{items:?}");
     }
 
     #[test]
     fn what_waits_of_a_connection_that_is_gone_takes_effect_without_the_past() {
         let mut held = HeldBack::default();
-        assert!(held.admit(1, past(), || true).is_none());
-        assert!(held.admit(1, live(), || true).is_none());
-        assert!(held.admit_pong(1, Bytes::new()).is_none());
-        let mut inputs = Vec::new();
-        held.close(1, &mut inputs);
-        assert!(matches!(&inputs[..], [only] if share_of_turn(only) == 0), "{inputs:?}");
+        for waits in [past(), live(), Item::Pong(Bytes::new())] {
+            assert!(held.admit(1, waits, || true).is_none());
+        }
+        let mut items = Vec::new();
+        held.close(1, |item| items.push(item));
+        assert!(matches!(&items[..], [only] if share_of_turn(only) == 0), "{items:?}");
         assert!(held.is_empty());
     }
 }

@@ -21,7 +21,10 @@ impl LastPieces {
                 Parcel::Deliver { slots, .. } | Parcel::Tell { slots, .. } => {
                     slots.iter().for_each(|(slot, _)| self.set(*slot, piece));
                 }
-                Parcel::Send { slot, .. } | Parcel::Close { slot, .. } | Parcel::Replay { slot, .. } => {
+                Parcel::Send { slot, .. }
+                | Parcel::Close { slot, .. }
+                | Parcel::Replay { slot, .. }
+                | Parcel::History { slot, .. } => {
                     self.set(*slot, piece);
                 }
                 Parcel::Pause { .. } | Parcel::GoOn(_) => {}
@@ -35,7 +38,11 @@ impl LastPieces {
                     let those_here = receivers.iter().map(|to| to.session).filter(here).map(slot_of);
                     those_here.for_each(|slot| self.set(slot, piece));
                 }
-                Piece::Send { session, .. } | Piece::Close { session, .. } | Piece::Replay { session, .. } => {
+                Piece::Pong { slot, .. } | Piece::Ending { slot, .. } => self.set(slot, piece),
+                Piece::Send { session, .. }
+                | Piece::Close { session, .. }
+                | Piece::Replay { session, .. }
+                | Piece::History { session, .. } => {
                     if here(&session) {
                         self.set(slot_of(session), piece);
                     }

@@ -5,16 +5,19 @@ use crate::config::Config;
 use crate::connection::{Connection, Due, Pushed, Room};
 use crate::deadlines::Deadlines;
 use crate::frames::Frames;
+use crate::history_frame::HistoryFrame;
 use crate::outbox::{Outbox, Through};
-use crate::service::{Parting, Peer};
+use crate::service::{Ending, Parting, Peer};
 use bytes::Bytes;
-use hubcast_hub::Publication;
+use hubcast_hub::{HistoryAnswer, Publication};
 use hubcast_protocol::{CloseCode, Slow};
 use slab::Slab;
 use std::array;
 use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
@@ -22,8 +25,14 @@ use tokio::sync::Notify;
 pub(crate) struct Core {
     pub(crate) config: Arc<Config>,
     pub(super) connections: RefCell<Slab<Rc<Connection>>>,
-    /// Those that got something in this turn.
-    pub(super) dirty: RefCell<Vec<Rc<Connection>>>,
+    /// Those that got something and are to be written to, in this turn or, where they are too many, in the next ones.
+    pub(super) dirty: RefCell<VecDeque<Rc<Connection>>>,
+    /// Connections that may still be written to in this turn.
+    pub(super) visits: Cell<usize>,
+    /// Those that are held and wait to be read again.
+    pub(super) held: RefCell<HashMap<u32, Waker>>,
+    /// Bytes to be read at once from one connection.
+    pub(super) read_limit: Cell<usize>,
     /// Those that take nothing more and whose service does not know it yet.
     pub(super) leaving: RefCell<Vec<(Peer, Parting)>>,
     /// Those whose reading has ended.
@@ -44,8 +53,6 @@ pub(crate) struct Core {
     /// How long the last turn took, if it was long and somebody got several publications at once in it.
     pub(super) streaming: Cell<Option<Duration>>,
     pub(super) wake: Arc<Notify>,
-    /// Told whenever a connection is read again that was not.
-    pub(super) released: Notify,
     /// Told whenever a connection is gone.
     pub(super) vacated: Notify,
 }
@@ -56,6 +63,9 @@ impl Core {
             config,
             connections: RefCell::default(),
             dirty: RefCell::default(),
+            visits: Cell::new(VISITS),
+            held: RefCell::default(),
+            read_limit: Cell::new(usize::MAX),
             leaving: RefCell::default(),
             ended: RefCell::default(),
             deadlines: RefCell::new(Deadlines::new(Instant::now())),
@@ -68,7 +78,6 @@ impl Core {
             joined: Cell::new(false),
             streaming: Cell::new(None),
             wake,
-            released: Notify::new(),
             vacated: Notify::new(),
         }
     }
@@ -109,6 +118,17 @@ impl Core {
         });
     }
 
+    /// Queues the answer to a `history` request, however long it is.
+    pub(super) fn push_history(self: &Rc<Self>, connection: &Rc<Connection>, answer: &HistoryAnswer, now: Instant) {
+        self.put(connection, now, |outbox, _| {
+            outbox.push_history(HistoryFrame::new(answer));
+            true
+        });
+        if !connection.is_blocked() {
+            self.flush(connection, now);
+        }
+    }
+
     /// Queues publications that a connection missed, however many they are.
     pub(super) fn push_missed(self: &Rc<Self>, connection: &Rc<Connection>, missed: &[Publication], now: Instant) {
         self.put(connection, now, |outbox, _| {
@@ -132,11 +152,11 @@ impl Core {
             // Connections lie far apart in memory: to wait for a few of them takes no longer than to wait for one.
             let few: [_; LOOKED_AT_ONCE] = array::from_fn(|_| {
                 let (connection, to) = to.next()?;
-                let may_pass = to.is_last && connection.is_idle();
+                let may_pass = to.is_last && self.visits.get() > 0 && connection.is_idle();
                 Some((connection, to, may_pass))
             });
             for (connection, to, may_pass) in few.iter().flatten() {
-                let written = if *may_pass { connection.write_through(frames) } else { Through::Nothing };
+                let written = if *may_pass { self.write_through(connection, frames) } else { Through::Nothing };
                 if written != Through::All {
                     pressed |= self.deliver_rest(connection, frames, to, written, now);
                 }
@@ -145,6 +165,11 @@ impl Core {
                 return pressed;
             }
         }
+    }
+
+    fn write_through(&self, connection: &Connection, frames: &Frames) -> Through {
+        self.visits.set(self.visits.get().saturating_sub(1));
+        connection.write_through(frames)
     }
 
     /// Queues what was not written past the outbox. Says whether whoever publishes should slow down: nothing may be
@@ -162,7 +187,9 @@ impl Core {
                 outbox.push_publications(frames, to.slow, dialect, blocked, self.config.outbox)
             });
         }
-        if to.is_last && !connection.is_blocked() {
+        let may_visit = to.is_last && self.visits.get() > 0 && connection.may_flush();
+        if may_visit || written == Through::Part {
+            self.visits.set(self.visits.get().saturating_sub(1));
             self.flush(connection, now);
         }
         // Only who must not be left out is worth waiting for.
@@ -185,7 +212,7 @@ impl Core {
         match pushed {
             Pushed::Waits { first } => {
                 if first && !connection.is_blocked() {
-                    self.dirty.borrow_mut().push(Rc::clone(connection));
+                    self.dirty.borrow_mut().push_back(Rc::clone(connection));
                 }
             }
             Pushed::Refused { full: true } => {
@@ -220,13 +247,37 @@ impl Core {
     /// Has the close frame written.
     pub(super) fn finish(&self, connection: &Rc<Connection>, now: Instant) {
         if connection.mark_dirty() && !connection.is_blocked() {
-            self.dirty.borrow_mut().push(Rc::clone(connection));
+            // Before those that wait to be written to: whoever reads this one waits for its end.
+            self.dirty.borrow_mut().push_front(Rc::clone(connection));
         }
         self.arm(connection, now);
+        self.wake_reader(connection.peer.slot);
         self.want_turn();
     }
 
+    /// Answers what ended a peer's input, now that all before it is answered.
+    pub(super) fn answer_ending(&self, connection: &Rc<Connection>, ending: Ending, now: Instant) {
+        match ending {
+            Ending::Closing(code) => {
+                if connection.answer_close(code, now) {
+                    self.leave(connection, Parting::Goodbye, now);
+                } else {
+                    self.finish(connection, now);
+                }
+            }
+            Ending::Violation { code, reason } => self.close(connection, code, reason, now),
+        }
+    }
+
+    /// Has a connection's reader look again whether it may read.
+    pub(super) fn wake_reader(&self, slot: u32) {
+        if let Some(waker) = self.held.borrow_mut().remove(&slot) {
+            waker.wake();
+        }
+    }
+
     pub(super) fn cut(&self, connection: &Connection) {
+        self.wake_reader(connection.peer.slot);
         if connection.cut() {
             self.leaving.borrow_mut().push((connection.peer, Parting::Lost));
             self.want_turn();
@@ -238,21 +289,37 @@ impl Core {
         if connection.end() {
             self.leaving.borrow_mut().push((connection.peer, Parting::Lost));
         }
+        self.held.borrow_mut().remove(&connection.peer.slot);
         self.ended.borrow_mut().push(connection.peer.slot);
         self.want_turn();
     }
 
+    /// Begins a turn.
+    pub(super) fn begin_turn(&self) {
+        self.turn_wanted.set(false);
+        self.turns.set(self.turns.get() + 1);
+        self.fed.set(0);
+        self.visits.set(VISITS);
+    }
+
+    /// Whether more connections wait to be written to than a turn may visit.
+    pub(super) fn is_behind(&self) -> bool {
+        self.visits.get() == 0 || !self.dirty.borrow().is_empty()
+    }
+
+    /// Writes to those that got something, as many as this turn may visit; the others are the first in the next one.
     pub(super) fn flush_dirty(self: &Rc<Self>, now: Instant) {
-        let mut dirty = self.dirty.take();
-        for connection in dirty.drain(..) {
-            if !connection.is_blocked() {
+        while self.visits.get() > 0 {
+            let Some(connection) = self.dirty.borrow_mut().pop_front() else { break };
+            if connection.may_flush() {
+                self.visits.set(self.visits.get() - 1);
                 self.flush(&connection, now);
             }
         }
-        // The room is used again, unless a connection was pushed to meanwhile.
-        let mut since = self.dirty.borrow_mut();
-        if since.is_empty() {
-            *since = dirty;
+        if self.dirty.borrow().is_empty() {
+            self.dirty.borrow_mut().shrink_to(KEPT);
+        } else {
+            self.want_turn();
         }
     }
 
@@ -297,6 +364,12 @@ async fn flush_when_writable(core: Rc<Core>, connection: Rc<Connection>) {
 
 /// Connections that a fan-out looks at before it writes to the first of them.
 const LOOKED_AT_ONCE: usize = 8;
+
+/// Connections that are written to in one turn: some forty milliseconds of the system's work.
+const VISITS: usize = 4096;
+
+/// Room that is kept for those that are to be written to.
+const KEPT: usize = 16 * 1024;
 
 /// A ping without payload.
 const PING: &[u8] = &[0x89, 0];

@@ -3,9 +3,10 @@
 use super::core::Core;
 use crate::frames::{self, Frames, SharedEvent};
 use crate::replays::Replays;
+use crate::service::Ending;
 use bytes::Bytes;
-use hubcast_hub::Publication;
-use hubcast_protocol::{CloseCode, Event, Slow};
+use hubcast_hub::{HistoryAnswer, Publication};
+use hubcast_protocol::{CloseCode, Dialect, Event, Slow};
 use std::fmt;
 use std::rc::Rc;
 use std::time::Instant;
@@ -31,9 +32,30 @@ impl Outbound<'_> {
         self.core.deliver(frames, to, self.now)
     }
 
+    /// Writes what waits for a connection, if the socket takes it.
+    pub(crate) fn flush(&mut self, slot: u32) {
+        if let Some(connection) = self.core.connections.borrow().get(slot as usize)
+            && connection.may_flush()
+        {
+            self.core.flush(connection, self.now);
+        }
+    }
+
+    /// Queues the answer to a `history` request, however long it is.
+    pub(crate) fn push_history(&mut self, slot: u32, answer: &HistoryAnswer) {
+        if let Some(connection) = self.core.connections.borrow().get(slot as usize)
+            && connection.peer.dialect == Dialect::Typed
+        {
+            self.core.push_history(connection, answer, self.now);
+        }
+    }
+
     /// Queues what a session missed, however much it is.
     pub(crate) fn push_replay(&mut self, slot: u32, missed: &[Publication], replays: &mut Replays) {
         if let Some(connection) = self.core.connections.borrow().get(slot as usize) {
+            if connection.is_blocked() {
+                return self.core.push_missed(connection, missed, self.now);
+            }
             let (begin, rest) = replays.begin(missed, connection.peer.dialect);
             self.core.push_uncounted(connection, &begin, self.now);
             if !rest.is_empty() {
@@ -49,7 +71,7 @@ impl Outbound<'_> {
         {
             match event {
                 // As a replay: nobody is slow because of what he missed, or of a list that he asked for.
-                Event::History(_) | Event::Presence(_) => self.core.push_uncounted(connection, &frame, self.now),
+                Event::Presence(_) => self.core.push_uncounted(connection, &frame, self.now),
                 _ => self.core.push(connection, &frame, self.now),
             }
         }
@@ -75,8 +97,27 @@ impl Outbound<'_> {
         if let Some(connection) = self.core.connection(slot) {
             connection.hold(is_held);
             if !is_held {
-                self.core.released.notify_waiters();
+                self.core.wake_reader(slot);
             }
+        }
+    }
+
+    /// Whether connections of this worker wait to be written to because there were too many for a turn.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.core.is_behind()
+    }
+
+    /// Takes nothing more from a connection.
+    pub(crate) fn ignore_rest(&self, slot: u32) {
+        if let Some(connection) = self.core.connection(slot) {
+            connection.note_ending();
+        }
+    }
+
+    /// Answers what [`Service::ending`](crate::Service::ending) told.
+    pub fn end(&mut self, slot: u32, ending: Ending) {
+        if let Some(connection) = self.core.connection(slot) {
+            self.core.answer_ending(&connection, ending, self.now);
         }
     }
 

@@ -3,15 +3,15 @@
 use super::Worker;
 use crate::connection::{Connection, Fed};
 use crate::decoder::Incoming;
-use crate::service::{Message, Parting, Service};
+use crate::frame::Violation;
+use crate::service::{Ending, Message, Service};
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tokio::task::yield_now;
-use tokio::time::timeout;
 
 /// Reads until the peer, an error or a deadline ends it, beginning with what follows from what came with the handshake.
 /// Also after a panic the connection is cleaned up.
@@ -25,10 +25,6 @@ pub(super) async fn read_all<S: Service>(worker: Rc<Worker<S>>, connection: Rc<C
             // Boxed, because every connection would pay for a timer in its state that few ever need.
             Next::Pause => {
                 Box::pin(tokio::time::sleep(reading.worker.core.config.timeouts.publisher_pause)).await;
-            }
-            Next::Hold => {
-                // Looked at again by and by, for it may end meanwhile.
-                let _ = Box::pin(timeout(LOOK_AGAIN, reading.worker.core.released.notified())).await;
             }
             Next::Goodbye => {
                 // The turn writes our close frame. A peer that has closed sends nothing that a reset could be an answer
@@ -44,6 +40,10 @@ pub(super) async fn read_all<S: Service>(worker: Rc<Worker<S>>, connection: Rc<C
     }
     // Who ends his side after a question still hears the answer.
     reading.finish_turn().await;
+    while reading.worker.service.borrow().is_waiting(reading.connection.peer.slot) && reading.connection.is_open() {
+        poll_fn(|context| reading.poll_released(context)).await;
+        reading.finish_turn().await;
+    }
 }
 
 /// Ends the connection when it is dropped, however that comes.
@@ -59,7 +59,6 @@ pub(super) enum Next {
     Read,
     Yield,
     Pause,
-    Hold,
     /// The peer has closed, and all it sent is read.
     Goodbye,
     End,
@@ -83,9 +82,7 @@ impl<S: Service> Reading<S> {
         if self.connection.take_pause() {
             return Poll::Ready(Ok(Next::Pause));
         }
-        if self.connection.is_held() {
-            return Poll::Ready(Ok(Next::Hold));
-        }
+        ready!(self.poll_released(context));
         if self.connection.is_cut() {
             return Poll::Ready(Ok(Next::End));
         }
@@ -96,17 +93,29 @@ impl<S: Service> Reading<S> {
             self.has_passed.set(true);
         }
         let mut scratch = self.worker.scratch.borrow_mut();
-        let count = ready!(self.connection.poll_read(context, &mut scratch))?;
+        let limit = self.worker.core.read_limit.get().min(scratch.len());
+        let count = ready!(self.connection.poll_read(context, &mut scratch[..limit]))?;
         if count == 0 {
             return Poll::Ready(Ok(Next::End));
         }
-        let full = count == scratch.len();
+        let full = count == limit;
         let closed = self.worker.feed(&self.connection, &mut scratch[..count]);
         Poll::Ready(Ok(match (full, closed) {
             (true, _) => Next::Yield,
             (false, true) => Next::Goodbye,
             (false, false) => Next::Read,
         }))
+    }
+}
+
+impl<S: Service> Reading<S> {
+    /// Waits while the connection is held.
+    fn poll_released(&self, context: &mut Context<'_>) -> Poll<()> {
+        if self.connection.is_held() {
+            self.worker.core.held.borrow_mut().insert(self.connection.peer.slot, context.waker().clone());
+            return Poll::Pending;
+        }
+        Poll::Ready(())
     }
 }
 
@@ -133,42 +142,36 @@ impl<S: Service> Worker<S> {
         let (now, len) = (Instant::now(), chunk.len());
         let mut service = self.service.borrow_mut();
         let mut out = self.core.outbound(now);
-        let mut asked = false;
         let fed = connection.feed(chunk, &self.core.config, now, |incoming| {
             let message = match incoming {
                 Incoming::Text(text) => Message::Text(text),
                 Incoming::Binary(bytes) => Message::Binary(bytes),
                 Incoming::Ping(payload) => {
-                    asked = true;
                     return service.ping(connection.peer, payload, &mut out);
                 }
                 Incoming::Pong | Incoming::Close(_) => return,
             };
-            asked = true;
             service.message(connection.peer, message, &mut out);
         });
-        drop(service);
-        if asked && fed != Fed::Fine {
+        let ending = match fed {
+            Fed::Fine => None,
+            Fed::PeerClosed(code) => Some(Ending::Closing(code)),
+            Fed::Broken(Violation { code, reason }) => Some(Ending::Violation { code, reason }),
+        };
+        if let Some(ending) = ending {
             // What was asked before the end is answered before the close frame.
-            self.turn();
-        }
-        match fed {
-            Fed::Fine => self.note_fed(len),
-            Fed::PeerClosed(code) => {
-                if connection.answer_close(code, now) {
-                    self.core.leave(connection, Parting::Goodbye, now);
-                } else {
-                    self.core.finish(connection, now);
-                }
+            if connection.takes_input() {
+                connection.note_ending();
+                service.ending(connection.peer, ending, &mut out);
+            } else if !connection.is_open() {
+                self.core.answer_ending(connection, ending, now);
             }
-            Fed::Broken(violation) => self.core.close(connection, violation.code, violation.reason, now),
         }
+        drop(service);
+        self.note_fed(len);
         if !connection.is_open() || connection.is_mid_frame() {
             self.core.arm(connection, now);
         }
         matches!(fed, Fed::PeerClosed(_))
     }
 }
-
-/// How long one that is held back waits before it looks whether it has ended.
-const LOOK_AGAIN: Duration = Duration::from_millis(10);

@@ -3,6 +3,7 @@
 use super::World;
 use crate::frame::{Opcode, write, write_close};
 use crate::frames::{Frames, SharedEvent, append, of_event};
+use crate::history_frame::HistoryFrame;
 use crate::outbox::{Outbox, Sink, Through};
 use crate::queue::Event;
 use crate::record::Entry;
@@ -133,6 +134,12 @@ impl World {
                 Effect::Replay { session, missed } => {
                     self.replay(session.0, missed);
                 }
+                Effect::History { session, answer } => {
+                    self.put(session.0, |outbox, _| {
+                        outbox.push_history(HistoryFrame::new(answer));
+                        true
+                    });
+                }
                 Effect::Close { session, code, reason } => self.close(session.0, *code, reason),
                 Effect::Ask(ask) => panic!("the embedded engine passed on {ask:?}"),
             }
@@ -193,10 +200,7 @@ impl World {
         hub.handle(now, Input::Request { session: OBSERVER, request }, &mut effects);
         hub.handle(now, Input::Disconnect { session: OBSERVER, lost: false }, &mut effects);
         let last = effects.iter().find_map(|effect| match effect {
-            Effect::Send { event, .. } => match event.as_ref() {
-                Said::History(history) => Some(Position { epoch: history.epoch, offset: history.offset }),
-                _ => None,
-            },
+            Effect::History { answer, .. } => Some(answer.position),
             _ => None,
         })?;
         let is_new = last.offset > 0 && self.record.find(self.record.index(topic), last).is_none();
@@ -251,7 +255,7 @@ impl World {
     fn close(&mut self, number: u32, code: CloseCode, reason: &str) {
         let Some(wire) = self.wires.get_mut(&number).filter(|wire| wire.server == End::Open) else { return };
         if code == CloseCode::SLOW_CONSUMER {
-            wire.outbox.discard_unsent();
+            let _ = wire.outbox.discard_unsent();
         }
         wire.outbox.push_uncounted(write_close(code, reason));
         wire.server = End::Closing;

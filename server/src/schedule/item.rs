@@ -1,0 +1,96 @@
+//! What connections want, and what it may cost.
+
+use crate::service::Ending;
+use bytes::Bytes;
+use hubcast_hub::Input;
+use hubcast_protocol::Request;
+use hubcast_protocol::request::{Action, Start};
+
+/// One thing that waits for its turn.
+#[derive(Debug)]
+pub(crate) enum Item {
+    /// For the hub.
+    Input(Input),
+    /// The answer to a ping that came behind requests.
+    Pong(Bytes),
+    /// Nothing more comes from the connection.
+    Ending(Ending),
+}
+
+/// Items that cost about the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Answered at once: a ping, a refusal.
+    Answer,
+    Publication,
+    /// Comes, or comes to a topic or leaves one.
+    Membership,
+    /// Leaves for good.
+    Departure,
+    /// Asks for what was, or for who is there.
+    Past,
+}
+
+/// What an item of each kind costs these days, in nanoseconds.
+#[derive(Debug)]
+pub(super) struct Typical([u64; 5]);
+
+impl Item {
+    /// Bytes that it takes while it waits, about.
+    pub(super) fn bytes(&self) -> usize {
+        let texts = match self {
+            Self::Input(Input::Request { request: Ok(request), .. }) => bytes_of(request),
+            Self::Input(_) | Self::Ending(_) => 0,
+            Self::Pong(frame) => frame.len(),
+        };
+        texts + ITEM_BYTES
+    }
+
+    pub(super) fn kind(&self) -> Kind {
+        let Self::Input(input) = self else { return Kind::Answer };
+        let request = match input {
+            Input::Request { request, .. } => request,
+            Input::Disconnect { .. } => return Kind::Departure,
+            _ => return Kind::Membership,
+        };
+        match request.as_ref().map(|request| &request.action) {
+            Ok(Action::Publish(_)) => Kind::Publication,
+            Ok(Action::History(_) | Action::Presence(_)) => Kind::Past,
+            Ok(Action::Subscribe(subscribe)) if subscribe.start != Start::Live => Kind::Past,
+            Ok(Action::Subscribe(_) | Action::Unsubscribe(_)) => Kind::Membership,
+            Ok(Action::Ping) | Err(_) => Kind::Answer,
+        }
+    }
+}
+
+impl Typical {
+    pub(super) fn of(&self, kind: Kind) -> u64 {
+        self.0[kind as usize]
+    }
+
+    /// Notes what one has cost: the last few decide.
+    pub(super) fn note(&mut self, kind: Kind, cost: u64) {
+        let typical = &mut self.0[kind as usize];
+        *typical = *typical / 4 * 3 + cost / 4;
+    }
+}
+
+impl Default for Typical {
+    fn default() -> Self {
+        Self([1_000, 10_000_000, 5_000, 5_000, 100_000])
+    }
+}
+
+fn bytes_of(request: &Request) -> usize {
+    match &request.action {
+        Action::Publish(publish) => publish.topic.as_str().len() + publish.payload.as_plain().len(),
+        Action::Subscribe(subscribe) => match &subscribe.start {
+            Start::AfterEach(positions) => positions.keys().map(|topic| topic.as_str().len() + ITEM_BYTES).sum(),
+            _ => 0,
+        },
+        _ => 0,
+    }
+}
+
+/// Bytes of an item besides its texts, about.
+const ITEM_BYTES: usize = 200;
