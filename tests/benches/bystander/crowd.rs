@@ -1,0 +1,195 @@
+//! Many connections that read all they get, as fast as they can, and count it.
+//!
+//! Two threads do it for all of them, with a buffer each: readers that are honest must not be slow because the bench
+//! is.
+
+use crate::wire::{Client, Counted, Counter};
+use anyhow::{Context, Result, anyhow};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::net::TcpStream as StdStream;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+use tokio::net::TcpStream;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::oneshot;
+use tokio::task::LocalSet;
+
+/// Reads with connections until it is dropped, and answers pings at once.
+pub(crate) struct Crowd {
+    counts: Arc<Counts>,
+    threads: Vec<(oneshot::Sender<()>, JoinHandle<()>)>,
+}
+
+/// What the connections of a crowd have heard.
+struct Counts {
+    messages: Vec<AtomicU64>,
+    bytes: AtomicU64,
+    /// By close code; what was cut without one is under `None`.
+    closed: Mutex<BTreeMap<Option<u16>, usize>>,
+}
+
+impl Crowd {
+    /// Takes these connections over.
+    pub(crate) fn of(clients: Vec<Client>) -> Result<Self> {
+        let counts = Arc::new(Counts {
+            messages: clients.iter().map(|_| AtomicU64::new(0)).collect(),
+            bytes: AtomicU64::new(0),
+            closed: Mutex::default(),
+        });
+        let mut shares: Vec<Vec<(usize, StdStream)>> = (0..THREADS).map(|_| Vec::new()).collect();
+        for (index, client) in clients.into_iter().enumerate() {
+            let stream = client.into_stream()?;
+            stream.set_nonblocking(true)?;
+            shares[index % THREADS].push((index, stream));
+        }
+        let mut threads = Vec::new();
+        for share in shares {
+            let (stop, stopped) = oneshot::channel();
+            let (runtime, counts) = (runtime()?, Arc::clone(&counts));
+            threads.push((stop, thread::spawn(move || read_all(&runtime, share, &counts, stopped))));
+        }
+        Ok(Self { counts, threads })
+    }
+
+    /// How many connections it has, also closed ones.
+    pub(crate) fn len(&self) -> usize {
+        self.counts.messages.len()
+    }
+
+    /// How many messages each has heard.
+    pub(crate) fn messages(&self) -> Vec<u64> {
+        self.counts.messages.iter().map(|count| count.load(Ordering::Relaxed)).collect()
+    }
+
+    /// How many bytes all have read.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.counts.bytes.load(Ordering::Relaxed)
+    }
+
+    /// How many connections were closed or cut.
+    pub(crate) fn closed(&self) -> usize {
+        self.counts.closed().values().sum()
+    }
+
+    /// The same in words, with the close codes.
+    pub(crate) fn closed_in_words(&self) -> String {
+        let closed = self.counts.closed();
+        let codes = closed.iter().map(|(code, count)| match code {
+            Some(code) => format!("{code} × {count}"),
+            None => format!("no code × {count}"),
+        });
+        let codes = codes.collect::<Vec<_>>().join(", ");
+        let number = closed.values().sum::<usize>();
+        if number == 0 { "none closed".to_owned() } else { format!("{number} of {} closed ({codes})", self.len()) }
+    }
+
+    /// Waits until everyone who is still there has heard so many messages more than `before`, or the time is over.
+    /// How many connections have heard them.
+    pub(crate) fn await_messages(&self, before: &[u64], more: u64, patience: Duration) -> usize {
+        let until = Instant::now() + patience;
+        loop {
+            let now = self.messages();
+            let complete = now.iter().zip(before).filter(|(now, before)| **now >= **before + more).count();
+            if complete + self.closed() >= self.len() || Instant::now() > until {
+                return complete;
+            }
+            thread::sleep(POLL);
+        }
+    }
+
+    /// Waits until nobody hears anything any more, for a moment.
+    pub(crate) fn await_quiet(&self) {
+        let mut heard = self.bytes();
+        loop {
+            thread::sleep(QUIET);
+            let now = self.bytes();
+            if now == heard {
+                return;
+            }
+            heard = now;
+        }
+    }
+}
+
+impl Drop for Crowd {
+    fn drop(&mut self) {
+        for (stop, thread) in self.threads.drain(..) {
+            // Fails only where the thread has ended.
+            let _ = stop.send(());
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Counts {
+    fn closed(&self) -> MutexGuard<'_, BTreeMap<Option<u16>, usize>> {
+        self.closed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A runtime for one thread with sockets and a clock.
+pub(crate) fn runtime() -> Result<Runtime> {
+    Builder::new_current_thread().enable_all().build().context("no runtime for the connections")
+}
+
+fn read_all(runtime: &Runtime, share: Vec<(usize, StdStream)>, counts: &Arc<Counts>, stopped: oneshot::Receiver<()>) {
+    let local = LocalSet::new();
+    let scratch = Rc::new(RefCell::new(vec![0; SCRATCH]));
+    for (index, stream) in share {
+        let (counts, scratch) = (Arc::clone(counts), Rc::clone(&scratch));
+        local.spawn_local(async move {
+            let code = read_one(index, stream, &counts, &scratch).await.unwrap_or(None);
+            *counts.closed().entry(code).or_default() += 1;
+        });
+    }
+    // An error says that the crowd was dropped without a word, which is the end as well.
+    let _ = runtime.block_on(local.run_until(stopped));
+}
+
+/// Reads until the connection ends; the code with which it was closed, if it was.
+async fn read_one(index: usize, stream: StdStream, counts: &Counts, scratch: &RefCell<Vec<u8>>) -> Result<Option<u16>> {
+    let stream = TcpStream::from_std(stream)?;
+    let mut counter = Counter::default();
+    loop {
+        stream.readable().await?;
+        let mut scratch = scratch.borrow_mut();
+        let length = match stream.try_read(&mut scratch) {
+            Ok(0) => return Err(anyhow!("cut")),
+            Ok(length) => length,
+            Err(fault) if fault.kind() == ErrorKind::WouldBlock => continue,
+            Err(fault) => return Err(fault.into()),
+        };
+        let (mut messages, mut pongs, mut code) = (0, Vec::new(), None);
+        counter.take(&scratch[..length], |counted| match counted {
+            Counted::Message => messages += 1,
+            Counted::Ping(pong) => pongs.extend(pong),
+            Counted::Close(closed) => code = Some(closed),
+        });
+        counts.messages[index].fetch_add(messages, Ordering::Relaxed);
+        counts.bytes.fetch_add(length as u64, Ordering::Relaxed);
+        if code.is_some() {
+            return Ok(code);
+        }
+        if !pongs.is_empty() {
+            // Small enough for any socket that is not full of pongs.
+            stream.try_write(&pongs)?;
+        }
+    }
+}
+
+/// Threads that read.
+const THREADS: usize = 2;
+
+/// What is read at once.
+const SCRATCH: usize = 256 * 1024;
+
+/// Between two looks at what was heard.
+const POLL: Duration = Duration::from_millis(50);
+
+/// Without a byte for so long, nothing is on its way.
+const QUIET: Duration = Duration::from_millis(300);

@@ -1,0 +1,77 @@
+//! How long somebody waits who has nothing to do with it, while a few clients make the server work.
+//!
+//! Each row starts the server anew as a process of its own, with the settings that it comes with, puts a bystander
+//! beside it that pings every 5 ms from another process, and attacks the server from this one. `bench/README.md` says
+//! how to run it and how to read what it prints.
+
+mod bystander;
+mod crowd;
+mod flood;
+mod options;
+mod rows;
+mod server;
+mod stage;
+mod table;
+mod wire;
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::Parser;
+use options::Options;
+use rows::Row;
+use stage::Stage;
+
+fn main() -> Result<()> {
+    let options = Options::parse();
+    if let Some(address) = options.as_bystander {
+        return bystander::run(address, options.as_dialect);
+    }
+    if options.list {
+        for row in rows::all() {
+            println!("{:<15}{}", row.name, row.about);
+        }
+        return Ok(());
+    }
+    let rows = chosen(&options)?;
+    rlimit::increase_nofile_limit(u64::MAX).context("the limit of open files cannot be raised")?;
+    if !options.json {
+        table::print_head();
+    }
+    let mut failed = Vec::new();
+    for (number, row) in (1..).zip(&rows) {
+        eprintln!("{number} of {}: {} …", rows.len(), row.name);
+        if let Err(fault) = run(row, &options) {
+            println!("{:<15}FAILED: {fault:#}", row.name);
+            failed.push(row.name);
+        }
+    }
+    ensure!(failed.is_empty(), "failed: {}", failed.join(", "));
+    Ok(())
+}
+
+fn run(row: &Row, options: &Options) -> Result<()> {
+    let mut stage = Stage::for_row(row, options)?;
+    let seen = (row.play)(&mut stage).with_context(|| format!("the server's log ends: {}", stage.server.last_words()));
+    let (seen, figures) = (seen?, stage.figures()?);
+    if options.json {
+        table::print_json(row, &figures, &seen);
+    } else {
+        table::print_row(row, &figures, &seen);
+    }
+    Ok(())
+}
+
+/// The rows that the options name, or all that the server can play.
+fn chosen(options: &Options) -> Result<Vec<Row>> {
+    let mut rows = rows::all();
+    for name in &options.rows {
+        let Some(row) = rows.iter().find(|row| row.name == name) else {
+            bail!("there is no row {name}; see --list");
+        };
+        ensure!(row.plain || options.command.is_none(), "the row {name} needs the typed dialect");
+    }
+    rows.retain(|row| match options.rows.as_slice() {
+        [] => row.plain || options.command.is_none(),
+        names => names.iter().any(|name| name == row.name),
+    });
+    Ok(rows)
+}

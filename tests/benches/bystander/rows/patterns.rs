@@ -1,0 +1,92 @@
+//! Patterns of wildcards: a publication that all of them match has to find its way through all their combinations.
+
+use super::{Row, USUAL};
+use crate::crowd::Crowd;
+use crate::flood::{Blocks, Flood, always};
+use crate::stage::Stage;
+use crate::wire::{block, frame};
+use anyhow::Result;
+use serde_json::json;
+use std::sync::Arc;
+use std::time::Instant;
+
+pub(super) fn rows() -> Vec<Row> {
+    vec![
+        Row {
+            name: "patterns",
+            about: "5 connections hold 4,096 patterns of 16 tokens; one publishes to a topic that all of them match, \
+                    as fast as it can",
+            play: |stage| {
+                let (block, _) = block(&json!({"action": "publish", "topic": matched_by_all("a")}), BLOCK_BYTES);
+                play(stage, always(block))
+            },
+            ..USUAL
+        },
+        Row {
+            name: "patterns-new",
+            about: "the same, each publication to a topic of its own that all patterns match",
+            play: |stage| play(stage, new_topics()),
+            ..USUAL
+        },
+    ]
+}
+
+fn play(stage: &mut Stage, blocks: Blocks) -> Result<String> {
+    let crowd = hold(stage, CHOSEN_TOKENS, HOLDERS)?;
+    let publisher = stage.client()?;
+    let before = crowd.bytes();
+    stage.begin()?;
+    let flood = Flood::start(vec![publisher], blocks, Instant::now() + stage.length)?;
+    let spent = flood.wait()?;
+    stage.end()?;
+    let rate = |bytes: u64| bytes as f64 / 1024.0 / stage.length.as_secs_f64();
+    let (taken, heard) = (rate(spent.written), rate(crowd.bytes() - before));
+    Ok(format!("{taken:.0} KiB/s taken, {heard:.0} KiB/s heard, {}", crowd.closed_in_words()))
+}
+
+/// Connections that hold every combination of `*` and `a` for the first tokens of a pattern of sixteen, and read.
+pub(super) fn hold(stage: &Stage, chosen: usize, holders: usize) -> Result<Crowd> {
+    let patterns: Vec<String> = (0..1_usize << chosen)
+        .map(|number| {
+            let token = |place: usize| if place < chosen && number >> place & 1 == 1 { "a" } else { "*" };
+            (0..TOKENS).map(token).collect::<Vec<_>>().join(".")
+        })
+        .collect();
+    let mut clients = stage.clients(holders)?;
+    for (client, share) in clients.iter_mut().zip(patterns.chunks(patterns.len().div_ceil(holders))) {
+        for (id, pattern) in (0..).zip(share) {
+            client.ask(id, json!({"action": "subscribe", "pattern": pattern, "slow": "latest"}))?;
+        }
+    }
+    Crowd::of(clients)
+}
+
+/// A topic that all these patterns match, with its last token to be chosen.
+pub(super) fn matched_by_all(last: &str) -> String {
+    format!("{}{last}", "a.".repeat(TOKENS - 1))
+}
+
+/// Blocks of publications that never name a topic twice.
+fn new_topics() -> Blocks {
+    Box::new(|number| {
+        let topics = number * NEW_TOPICS..(number + 1) * NEW_TOPICS;
+        let publications =
+            topics.map(|topic| frame(&json!({"action": "publish", "topic": matched_by_all(&topic.to_string())})));
+        Some(Arc::from(publications.flatten().collect::<Vec<u8>>()))
+    })
+}
+
+/// Tokens of each pattern and topic; more are not allowed.
+const TOKENS: usize = 16;
+
+/// Of these, the ones that are not a wildcard in every pattern.
+const CHOSEN_TOKENS: usize = 12;
+
+/// Who hold the patterns.
+const HOLDERS: usize = 5;
+
+/// What the publisher writes at once.
+const BLOCK_BYTES: usize = 64 * 1024;
+
+/// Publications in a block with new topics.
+const NEW_TOPICS: u64 = 500;

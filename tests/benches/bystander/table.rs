@@ -1,0 +1,31 @@
+//! What the bench prints.
+
+use crate::rows::Row;
+use crate::stage::Figures;
+use serde_json::json;
+
+/// The first lines of the table.
+pub(crate) fn print_head() {
+    println!("{:<15}{:>10}{:>10}{:>10}   {:>15}", "", "median ms", "p99 ms", "max ms", "memory MiB");
+}
+
+/// One row's lines: the bystander's waits and the server's memory, what else was seen, and what the row does.
+pub(crate) fn print_row(row: &Row, figures: &Figures, seen: &str) {
+    let Figures { waits, memory_before, memory_peak } = figures;
+    let memory = format!("{memory_before:.0} -> {memory_peak:.0}");
+    println!(
+        "{:<15}{:>10.2}{:>10.1}{:>10.0}   {memory:>15}   {seen}",
+        row.name, waits.median_ms, waits.p99_ms, waits.max_ms
+    );
+    if let Some(lost) = &waits.lost {
+        println!("{:<15}THE BYSTANDER LOST ITS CONNECTION: {lost}", "");
+    }
+    println!("{:<15}{}", "", row.about);
+}
+
+/// The same as one line of JSON.
+pub(crate) fn print_json(row: &Row, figures: &Figures, seen: &str) {
+    let Figures { waits, memory_before, memory_peak } = figures;
+    let memory = json!({"before_mib": memory_before, "peak_mib": memory_peak});
+    println!("{}", json!({"row": row.name, "about": row.about, "bystander": waits, "memory": memory, "seen": seen}));
+}
