@@ -14,7 +14,7 @@
 
 mod memory;
 
-pub use memory::{Memory, Saved, SavedHistory, SavedKey};
+pub use memory::{Evicted, Memory, Saved, SavedHistory, SavedKey};
 
 use crate::Publication;
 use hubcast_protocol::request::{ReadHistory, Start};

@@ -66,6 +66,11 @@ impl History {
         self.bytes + itself
     }
 
+    /// How many publications it holds.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
