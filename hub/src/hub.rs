@@ -125,7 +125,7 @@ impl<E: Engine> Hub<E> {
     /// Does what is due: histories run out, and those who did not come back have left.
     pub fn handle_timeout(&mut self, now: Instant, effects: &mut Effects) {
         let Self { engine, topics, patterns, .. } = self;
-        engine.handle_timeout(now, &|topic| topics.contains_key(topic) || patterns.is_any_matching(topic));
+        engine.handle_timeout(now, &|topic| topics.contains_key(topic) || patterns.is_any_matching(topic, &mut 0));
         self.tell_departures(now, effects);
     }
 
