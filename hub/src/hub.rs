@@ -5,6 +5,7 @@ mod departures;
 mod presence;
 mod requests;
 mod subscribing;
+mod timeouts;
 
 use crate::engine::{Ask, Engine, Memory, Question, Reply, Saved, Ticket};
 use crate::patterns::Patterns;
@@ -115,18 +116,6 @@ impl<E: Engine> Hub<E> {
             Input::Disconnect { session, lost } => self.disconnect(now, session, lost, effects),
             Input::Reply(reply) => self.take_reply(now, reply, effects),
         }
-    }
-
-    /// When [`handle_timeout`](Hub::handle_timeout) wants to be called next, if nothing else happens.
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        self.engine.poll_timeout().into_iter().chain(self.departures.next()).min()
-    }
-
-    /// Does what is due: histories run out, and those who did not come back have left.
-    pub fn handle_timeout(&mut self, now: Instant, effects: &mut Effects) {
-        let Self { engine, topics, patterns, .. } = self;
-        engine.handle_timeout(now, &|topic| topics.contains_key(topic) || patterns.is_any_matching(topic, &mut 0));
-        self.tell_departures(now, effects);
     }
 
     /// The engine, to be looked at.

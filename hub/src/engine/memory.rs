@@ -227,7 +227,7 @@ impl Engine for Memory {
         histories.into_iter().chain(keys).min()
     }
 
-    fn handle_timeout(&mut self, now: Instant, is_heard: &dyn Fn(&Topic) -> bool) {
+    fn handle_timeout(&mut self, now: Instant, is_heard: &mut dyn FnMut(&Topic) -> Option<bool>) {
         self.keys.expire(now);
         self.look_over(now, is_heard);
     }

@@ -55,18 +55,23 @@ impl Memory {
         self.evicted.publications += 1;
     }
 
-    /// Looks over the histories whose time has come: drops what is too old, and forgets those that nobody could resume
-    /// from any more.
-    pub(super) fn look_over(&mut self, now: Instant, is_heard: &dyn Fn(&Topic) -> bool) {
-        while let Some(&(at, id)) = self.due.first()
-            && at <= now
-        {
+    /// Looks over histories whose time has come: drops what is too old, and forgets those that nobody could resume from
+    /// any more. What is too much for one call, or what `is_heard` does not answer, stays due.
+    pub(super) fn look_over(&mut self, now: Instant, is_heard: &mut dyn FnMut(&Topic) -> Option<bool>) {
+        let mut may_drop = MAX_DROPPED;
+        for _ in 0..MAX_LOOKED_OVER {
+            let Some(&(_, id)) = self.due.first().filter(|(at, _)| *at <= now) else { return };
+            let size = self.size(now);
+            let history = self.histories.get_mut(id);
+            may_drop -= history.trim_some(now, size, may_drop);
+            let is_over = if may_drop == 0 { None } else { history.is_over(now, &mut *is_heard) };
+            self.histories.count(id);
+            let Some(is_over) = is_over else { return };
             self.due.pop_first();
             self.histories.get_mut(id).take_plan();
-            if self.trimmed(now, id).is_over(now, is_heard) {
+            if is_over {
                 self.forget(id);
             } else {
-                self.histories.count(id);
                 self.plan(now, id);
             }
         }
@@ -87,3 +92,9 @@ impl Memory {
         release_map(&mut self.by_topic);
     }
 }
+
+/// Histories that one call looks over.
+const MAX_LOOKED_OVER: usize = 64;
+
+/// Publications that one call drops because their time is over.
+const MAX_DROPPED: usize = 4096;
