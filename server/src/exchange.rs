@@ -4,12 +4,14 @@
 //! workers' connections into their mail and takes its own mail out. So each connection sees effects in hub order:
 //! first the mail, which is older, then what this turn's inputs caused.
 
+mod evictions;
 mod haul;
 mod mailbox;
 
 pub(crate) use haul::{Haul, Piece, Wait};
 pub(crate) use mailbox::Parcel;
 
+use evictions::Evictions;
 use hubcast_hub::{Hub, Input, Saved, SessionId};
 use mailbox::{Mailbox, post, take};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,20 +33,21 @@ struct Shared {
     mail: Vec<Mailbox>,
     /// Before that the hub does nothing of its own, whatever is due.
     rests_until: Option<Instant>,
+    evictions: Evictions,
 }
 
 impl Exchange {
     /// A hub for as many workers as there are wakes, each connection of which has an outbox of so many bytes.
     pub(crate) fn new(hub: Hub, wakes: Vec<Arc<Notify>>, outbox: usize) -> Arc<Self> {
         let mail = wakes.iter().map(|_| Mailbox::default()).collect();
-        let shared = Shared { hub, mail, rests_until: None };
+        let shared = Shared { hub, mail, rests_until: None, evictions: Evictions::default() };
         Arc::new(Self { shared: Mutex::new(shared), wakes, outbox })
     }
 
     /// Hands inputs to the hub and collects what follows for the connections of `worker`.
     pub(crate) fn turn(&self, worker: usize, now: Instant, inputs: &mut Vec<Input>, haul: &mut Haul) {
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        let Shared { hub, mail, rests_until } = &mut *shared;
+        let Shared { hub, mail, rests_until, evictions } = &mut *shared;
         let mut posted = take(worker, mail, &mut haul.mail);
         for input in inputs.drain(..) {
             let author = author(&input);
@@ -59,12 +62,16 @@ impl Exchange {
             haul.take_in(before, NOBODY, self.outbox);
         }
         haul.next_timeout = next_timeout(hub, *rests_until);
+        let evicted = evictions.unreported(now, hub.engine().evicted());
         if mail.len() > 1 {
             posted |= post(worker, haul, mail);
         }
         drop(shared);
         if posted {
             self.wake_others(worker);
+        }
+        if let Some(evicted) = evicted {
+            evictions::warn(evicted);
         }
     }
 
