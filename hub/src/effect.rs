@@ -173,7 +173,9 @@ impl Effects {
 
     /// Delivers to one session, if there is one; says how many they are.
     pub(crate) fn deliver_to(&mut self, publication: &Publication, receiver: Option<Receiver>) -> usize {
-        let receivers = self.list_receivers(|receivers| receivers.extend(receiver));
+        let start = self.receivers.len();
+        self.receivers.extend(receiver);
+        let receivers = start..self.receivers.len();
         self.push_delivery(publication, receivers)
     }
 
@@ -183,7 +185,7 @@ impl Effects {
         &mut self,
         publication: &Publication,
         key: &ListKey,
-        fill: impl FnOnce(&mut Vec<Receiver>),
+        fill: impl FnOnce(&mut Vec<Receiver>) -> usize,
     ) -> usize {
         let receivers = match &self.last_list {
             Some(receivers) if self.last_key == *key => receivers.clone(),
@@ -216,24 +218,24 @@ impl Effects {
         self.list.push(Effect::Replay { session, missed });
     }
 
-    /// Lists the receivers that `fill` pushes and tells them.
-    pub(crate) fn tell(&mut self, event: Event, fill: impl FnOnce(&mut Vec<Receiver>)) {
+    /// Lists the receivers that `fill` pushes, having looked at as many members as it says, and tells them.
+    pub(crate) fn tell(&mut self, event: Event, fill: impl FnOnce(&mut Vec<Receiver>) -> usize) {
         let receivers = self.list_receivers(fill);
         if !receivers.is_empty() {
             self.list.push(Effect::Tell { event: Arc::new(event), receivers });
         }
     }
 
-    fn list_receivers(&mut self, fill: impl FnOnce(&mut Vec<Receiver>)) -> Range<usize> {
+    /// Lists receivers; `fill` says how many members it has looked at.
+    fn list_receivers(&mut self, fill: impl FnOnce(&mut Vec<Receiver>) -> usize) -> Range<usize> {
         let start = self.receivers.len();
-        fill(&mut self.receivers);
-        let listed = start..self.receivers.len();
-        self.add_work(LISTED * listed.len() as u64);
-        listed
+        let looked_at = fill(&mut self.receivers);
+        self.add_work(LISTED * looked_at as u64);
+        start..self.receivers.len()
     }
 }
 
-/// Nanoseconds that it takes to list one receiver, about.
+/// Nanoseconds that it takes to look at one member and list it, about.
 const LISTED: u64 = 10;
 
 /// Nanoseconds that it takes to collect one publication of a history, about.

@@ -14,7 +14,7 @@
 
 mod memory;
 
-pub use memory::{Memory, Saved, SavedHistory, SavedKey};
+pub use memory::{Evicted, Memory, Saved, SavedHistory, SavedKey};
 
 use crate::Publication;
 use hubcast_protocol::request::{ReadHistory, Start};
@@ -32,14 +32,20 @@ pub trait Engine {
     /// Hears what needs no answer.
     fn tell(&mut self, _now: Instant, _notice: Notice<'_>) {}
 
-    /// When [`handle_timeout`](Engine::handle_timeout) wants to be called next.
+    /// When [`handle_timeout`](Engine::handle_timeout) wants to be called next; a time that is over where it left
+    /// something due.
     fn poll_timeout(&self) -> Option<Instant> {
         None
     }
 
-    /// Lets go of what has run out. `is_heard` says whether somebody listens to a topic here, by its name or by a
-    /// pattern: who comes and goes by a pattern is not told topic by topic.
-    fn handle_timeout(&mut self, _now: Instant, _is_heard: &dyn Fn(&Topic) -> bool) {}
+    /// Lets go of what has run out, of so much that it takes no more than a fraction of a millisecond: others wait. The
+    /// rest stays due, and the call comes again as long as [`poll_timeout`](Engine::poll_timeout) says so.
+    ///
+    /// `is_heard` says whether somebody listens to a topic here, by its name or by a pattern: who comes and goes by a
+    /// pattern is not told topic by topic. Looking through the patterns is work too, so that it may answer `None`, no
+    /// more now: then what the answer was for stays due, and nothing more is asked in this call. The first question of a
+    /// call is always answered.
+    fn handle_timeout(&mut self, _now: Instant, _is_heard: &mut dyn FnMut(&Topic) -> Option<bool>) {}
 }
 
 /// A question to an engine.

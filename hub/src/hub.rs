@@ -5,6 +5,7 @@ mod departures;
 mod presence;
 mod requests;
 mod subscribing;
+mod timeouts;
 
 use crate::effect::ListKey;
 use crate::engine::{Ask, Engine, Memory, Question, Reply, Saved, Ticket};
@@ -14,6 +15,7 @@ use crate::roster::{Place, Rosters, index};
 use crate::session::{MOST_WAITING, Session};
 use crate::sparse::{release_map, release_slab};
 use crate::{Effect, Effects, Input, SessionId, Settings};
+use delivery::Matched;
 use departures::Departures;
 use hubcast_protocol::event::{Closing, Limits, Refusal, Welcome};
 use hubcast_protocol::request::{Action, Publish};
@@ -44,6 +46,8 @@ pub struct Hub<E = Memory> {
     last_ticket: u64,
     /// Room for the rosters that one publication reaches.
     reached: Vec<u32>,
+    /// What patterns the last topic matched.
+    matched: Matched,
     /// Room for what a list of receivers is made from.
     list_key: ListKey,
 }
@@ -89,6 +93,7 @@ impl<E: Engine> Hub<E> {
             pending: HashMap::new(),
             last_ticket: 0,
             reached: Vec::new(),
+            matched: Matched::default(),
             list_key: ListKey::default(),
         }
     }
@@ -120,18 +125,6 @@ impl<E: Engine> Hub<E> {
             Input::Disconnect { session, lost } => self.disconnect(now, session, lost, effects),
             Input::Reply(reply) => self.take_reply(now, reply, effects),
         }
-    }
-
-    /// When [`handle_timeout`](Hub::handle_timeout) wants to be called next, if nothing else happens.
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        self.engine.poll_timeout().into_iter().chain(self.departures.next()).min()
-    }
-
-    /// Does what is due: histories run out, and those who did not come back have left.
-    pub fn handle_timeout(&mut self, now: Instant, effects: &mut Effects) {
-        let Self { engine, topics, patterns, .. } = self;
-        engine.handle_timeout(now, &|topic| topics.contains_key(topic) || patterns.is_any_matching(topic));
-        self.tell_departures(now, effects);
     }
 
     /// The engine, to be looked at.

@@ -36,7 +36,7 @@ mod settings;
 mod sparse;
 
 pub use effect::{Effect, Effects, HistoryAnswer, Receiver};
-pub use engine::{Engine, Memory, Saved, SavedHistory, SavedKey};
+pub use engine::{Engine, Evicted, Memory, Saved, SavedHistory, SavedKey};
 pub use hub::Hub;
 pub use input::{Identity, Input, SessionId};
 pub use publication::Publication;

@@ -1,17 +1,27 @@
 //! The patterns in use, as a trie of their tokens.
 
+mod needs;
+
 use crate::roster::index;
 use crate::sparse::release_map;
 use hubcast_protocol::{Pattern, Token, Topic};
+use needs::{Need, Needs};
 use slab::Slab;
 use std::collections::HashMap;
+use std::mem;
+use std::str::Split;
 
 /// Finds the rosters of all patterns that match a topic. What it costs depends on the topic's tokens and on the
-/// nodes that they reach, not on how many patterns there are.
+/// nodes that they reach, not on how many patterns there are. Nodes are left out below which every pattern has too many
+/// tokens for the topic, or too few.
 #[derive(Debug)]
 pub(crate) struct Patterns {
     /// Boxed, because a slab stays as large as it ever was.
     nodes: Slab<Box<Node>>,
+    version: u64,
+    /// Room for the nodes that a topic's tokens so far reach, and for those that the next one reaches.
+    reached: Vec<u32>,
+    next: Vec<u32>,
 }
 
 #[derive(Debug, Default)]
@@ -24,6 +34,8 @@ struct Node {
     rest: Option<u32>,
     /// Who subscribed to the pattern that ends here.
     roster: Option<u32>,
+    /// What the patterns need that end here or below.
+    needs: Needs,
 }
 
 const ROOT: u32 = 0;
@@ -32,7 +44,12 @@ impl Patterns {
     pub(crate) fn new() -> Self {
         let mut nodes = Slab::new();
         nodes.insert(Box::default());
-        Self { nodes }
+        Self { nodes, version: 0, reached: Vec::new(), next: Vec::new() }
+    }
+
+    /// Another number whenever a topic may match other patterns, or other rosters, than before.
+    pub(crate) fn version(&self) -> u64 {
+        self.version
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -57,48 +74,87 @@ impl Patterns {
                 None => self.grow(at, token),
             };
         }
-        *self.nodes[at as usize].roster.get_or_insert_with(|| open(at))
+        if let Some(roster) = self.nodes[at as usize].roster {
+            return roster;
+        }
+        let roster = open(at);
+        self.nodes[at as usize].roster = Some(roster);
+        self.note(at, Needs::add);
+        self.version += 1;
+        roster
     }
 
     /// Forgets the roster of a node, and every node that only led there.
     pub(crate) fn remove(&mut self, mut at: u32) {
         self.nodes[at as usize].roster = None;
+        self.note(at, Needs::remove);
+        self.version += 1;
         while at != ROOT && self.nodes[at as usize].is_bare() {
             let node = self.nodes.remove(at as usize);
             self.nodes[node.parent as usize].cut(at, &node.token);
             at = node.parent;
         }
         if self.is_empty() {
-            *self = Self::new();
+            *self = Self { version: self.version, ..Self::new() };
         }
     }
 
-    /// Pushes the rosters of all patterns that match a public topic.
-    pub(crate) fn matching(&self, topic: &Topic, rosters: &mut Vec<u32>) {
-        let mut reached = vec![ROOT];
-        let mut next = Vec::new();
+    /// Pushes the rosters of all patterns that match a public topic; says how many nodes were looked at.
+    pub(crate) fn matching(&mut self, topic: &Topic, rosters: &mut Vec<u32>) -> usize {
+        let Self { nodes, reached, next, .. } = self;
+        let (mut looked_at, mut left) = (1, tokens(topic));
+        reached.clear();
+        reached.extend(nodes[ROOT as usize].needs.can_match(left).then_some(ROOT));
         for token in topic.as_str().split('.') {
-            for node in reached.drain(..).map(|at| &self.nodes[at as usize]) {
-                rosters.extend(node.rest.and_then(|rest| self.nodes[rest as usize].roster));
-                next.extend(node.one);
-                next.extend(node.literals.get(token));
+            left -= 1;
+            for node in reached.drain(..).map(|at| &nodes[at as usize]) {
+                rosters.extend(node.rest.and_then(|rest| nodes[rest as usize].roster));
+                for child in node.one.into_iter().chain(node.literals.get(token).copied()) {
+                    next.extend(nodes[child as usize].needs.can_match(left).then_some(child));
+                    looked_at += 1;
+                }
+                looked_at += usize::from(node.rest.is_some());
             }
-            std::mem::swap(&mut reached, &mut next);
+            mem::swap(reached, next);
             if reached.is_empty() {
-                return;
+                break;
             }
         }
-        rosters.extend(reached.into_iter().filter_map(|at| self.nodes[at as usize].roster));
+        rosters.extend(reached.drain(..).filter_map(|at| nodes[at as usize].roster));
+        looked_at
     }
 
-    /// Whether some pattern matches a topic; a private one is matched by none.
-    pub(crate) fn is_any_matching(&self, topic: &Topic) -> bool {
-        if self.is_empty() || topic.owner().is_some() {
+    /// Whether some pattern matches a topic; a private one is matched by none. Counts the nodes that it looks at.
+    pub(crate) fn is_any_matching(&self, topic: &Topic, looked_at: &mut usize) -> bool {
+        topic.owner().is_none() && self.is_any_below(ROOT, topic.as_str().split('.'), tokens(topic), looked_at)
+    }
+
+    /// Whether some pattern at a node or below it matches the rest of a topic, which is so many tokens. A way is followed
+    /// to its end before the next one is tried, and the first that matches is enough.
+    fn is_any_below(&self, at: u32, mut rest: Split<'_, char>, left: usize, looked_at: &mut usize) -> bool {
+        *looked_at += 1;
+        let node = &self.nodes[at as usize];
+        if !node.needs.can_match(left) {
             return false;
         }
-        let mut rosters = Vec::new();
-        self.matching(topic, &mut rosters);
-        !rosters.is_empty()
+        let Some(token) = rest.next() else { return true };
+        let children = node.literals.get(token).copied().into_iter().chain(node.one);
+        node.rest.is_some()
+            || children.into_iter().any(|child| self.is_any_below(child, rest.clone(), left - 1, looked_at))
+    }
+
+    /// Has every node on the way to a pattern's end note what it needs below.
+    fn note(&mut self, end: u32, note: impl Fn(&mut Needs, Need)) {
+        let ends_in_rest = self.nodes[self.nodes[end as usize].parent as usize].rest == Some(end);
+        let (mut at, mut tokens) = (end, 0);
+        loop {
+            let node = &mut self.nodes[at as usize];
+            note(&mut node.needs, if ends_in_rest { Need::AtLeast(tokens) } else { Need::Exactly(tokens) });
+            if at == ROOT {
+                return;
+            }
+            (at, tokens) = (node.parent, tokens + 1);
+        }
     }
 
     fn grow(&mut self, parent: u32, token: Token<'_>) -> u32 {
@@ -139,58 +195,10 @@ impl Node {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::{collection::vec, prelude::*, sample::select};
-    use std::collections::BTreeMap;
-
-    /// Patterns and topics of up to four tokens, few enough to share beginnings all the time.
-    fn texts(tokens: &'static [&'static str], last: &'static [&'static str]) -> impl Strategy<Value = String> {
-        (vec(select(tokens), 0..4), select(last)).prop_map(|(mut tokens, last)| {
-            tokens.push(last);
-            tokens.join(".")
-        })
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
-
-        #[test]
-        fn the_trie_finds_what_pattern_matches_says_and_only_the_root_outlives_the_last_pattern(
-            steps in vec((texts(&["a", "b", "*"], &["a", "*", ">"]), any::<bool>()), 1..40),
-            topics in vec(texts(&["a", "b", ""], &["a", ""]), 1..8),
-        ) {
-            let mut trie = Patterns::new();
-            let mut present = BTreeMap::new();
-            for (roster, (text, add)) in (0..).zip(steps) {
-                let pattern: Pattern = text.parse().unwrap();
-                if add {
-                    let ours = *present.entry(pattern.clone()).or_insert(roster);
-                    prop_assert_eq!(trie.insert(&pattern, |_| roster), ours);
-                } else if present.remove(&pattern).is_some() {
-                    trie.remove(end_of(&trie, &pattern));
-                }
-                prop_assert_eq!(trie.find(&pattern), present.get(&pattern).copied());
-                for topic in topics.iter().map(|topic| Topic::from(topic.as_str())) {
-                    let mut found = Vec::new();
-                    trie.matching(&topic, &mut found);
-                    found.sort_unstable();
-                    let matching = present.iter().filter(|(pattern, _)| pattern.matches(&topic));
-                    let mut expected: Vec<_> = matching.map(|(_, roster)| *roster).collect();
-                    expected.sort_unstable();
-                    prop_assert_eq!(found, expected, "for {:?} of {:?}", topic, present);
-                }
-            }
-            for pattern in present.keys() {
-                trie.remove(end_of(&trie, pattern));
-            }
-            prop_assert!(trie.is_empty(), "{:?}", trie);
-        }
-    }
-
-    /// The node of a pattern that is in the trie.
-    fn end_of(trie: &Patterns, pattern: &Pattern) -> u32 {
-        pattern.tokens().fold(ROOT, |at, token| trie.nodes[at as usize].child(token).unwrap())
-    }
+/// How many tokens a topic has.
+fn tokens(topic: &Topic) -> usize {
+    1 + topic.as_str().bytes().filter(|byte| *byte == b'.').count()
 }
+
+#[cfg(test)]
+mod tests;

@@ -91,13 +91,14 @@ impl Rosters {
         Some(self.vacate(session, seat))
     }
 
-    /// Lists every member of these rosters once, as it is in the first that it is in, except one session.
-    pub(crate) fn list(&mut self, rosters: &[u32], except: Option<u32>, list: &mut Vec<Receiver>) {
+    /// Lists every member of these rosters once, as it is in the first that it is in, except one session; says how many it
+    /// has looked at.
+    pub(crate) fn list(&mut self, rosters: &[u32], except: Option<u32>, list: &mut Vec<Receiver>) -> usize {
         if let [only] = rosters {
             let members = &self.rosters[*only as usize].members;
             let heard = members.iter().filter(|member| Some(member.session) != except);
             list.extend(heard.map(|member| Receiver { session: member.id, slow: member.slow }));
-            return;
+            return members.len();
         }
         self.deliveries += 1;
         for roster in rosters {
@@ -109,6 +110,7 @@ impl Rosters {
                 }
             }
         }
+        rosters.iter().map(|roster| self.count(*roster) + OPENED).sum()
     }
 
     /// Changes what a member wants when it cannot keep up; says whether the session is a member.
@@ -201,6 +203,9 @@ fn reserve_first<T>(list: &mut Vec<T>) {
         list.reserve_exact(1);
     }
 }
+
+/// Members that it costs as much to look at as to find the roster they are in.
+const OPENED: usize = 4;
 
 #[cfg(test)]
 mod tests {

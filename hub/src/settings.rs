@@ -17,7 +17,8 @@ pub struct Settings {
     /// What topics keep.
     pub rules: Rules,
     /// Bytes that all publications kept by the embedded engine may take, and the histories that nobody is subscribed to
-    /// by name; what has gone unused longest goes first.
+    /// by name. A topic's share is this divided by the number of histories, at least 64 KiB: the one furthest above its
+    /// share loses its oldest first, and where none is above it, what has gone unused longest goes.
     pub history_max_bytes: usize,
     /// Makes the epochs of this hub's histories its own: random, and new for every hub. With that of another hub a client
     /// of the one would be told by the other that it has missed nothing.

@@ -4,6 +4,7 @@
 //! workers' connections into their mail and takes its own mail out. So each connection sees effects in hub order:
 //! first the mail, which is older, then what this turn's inputs caused.
 
+mod evictions;
 mod haul;
 mod mailbox;
 
@@ -11,10 +12,11 @@ pub(crate) use haul::{Haul, Piece, Wait};
 pub(crate) use mailbox::Parcel;
 
 use crate::schedule::{Cost, Item, Schedule};
+use evictions::Evictions;
 use hubcast_hub::{Hub, Input, Saved, SessionId};
 use mailbox::{Mailbox, post, take};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 /// The hub and the mail of each worker.
@@ -30,13 +32,17 @@ pub(crate) struct Exchange {
 struct Shared {
     hub: Hub,
     mail: Vec<Mailbox>,
+    /// Before that the hub does nothing of its own, whatever is due.
+    rests_until: Option<Instant>,
+    evictions: Evictions,
 }
 
 impl Exchange {
     /// A hub for as many workers as there are wakes, each connection of which has an outbox of so many bytes.
     pub(crate) fn new(hub: Hub, wakes: Vec<Arc<Notify>>, outbox: usize) -> Arc<Self> {
         let mail = wakes.iter().map(|_| Mailbox::default()).collect();
-        Arc::new(Self { shared: Mutex::new(Shared { hub, mail }), wakes, outbox })
+        let shared = Shared { hub, mail, rests_until: None, evictions: Evictions::default() };
+        Arc::new(Self { shared: Mutex::new(shared), wakes, outbox })
     }
 
     /// Hands a slice of what is scheduled to the hub and collects what follows for the connections of `worker`. One that
@@ -44,7 +50,7 @@ impl Exchange {
     pub(crate) fn turn(&self, worker: usize, now: Instant, schedule: &mut Schedule, haul: &mut Haul, is_behind: bool) {
         schedule.begin_slice(is_behind);
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        let Shared { hub, mail } = &mut *shared;
+        let Shared { hub, mail, rests_until, evictions } = &mut *shared;
         let mut posted = take(worker, mail, &mut haul.mail, is_behind);
         while let Some((slot, item)) = schedule.next(haul.growing(self.outbox)) {
             let cost = match item {
@@ -54,18 +60,23 @@ impl Exchange {
             };
             schedule.charge(cost);
         }
-        if hub.poll_timeout().is_some_and(|at| at <= now) {
+        if next_timeout(hub, *rests_until).is_some_and(|at| at <= now) {
             let before = haul.effects.len();
             hub.handle_timeout(now, &mut haul.effects);
+            *rests_until = Some(now + REST);
             haul.take_in(before, NOBODY, self.outbox);
         }
-        haul.next_timeout = hub.poll_timeout();
+        haul.next_timeout = next_timeout(hub, *rests_until);
+        let evicted = evictions.unreported(now, hub.engine().evicted());
         if mail.len() > 1 {
             posted |= post(worker, haul, mail);
         }
         drop(shared);
         if posted {
             self.wake_others(worker);
+        }
+        if let Some(evicted) = evicted {
+            evictions::warn(evicted);
         }
     }
 
@@ -113,6 +124,15 @@ impl Exchange {
         }
     }
 }
+
+/// When the hub is to do something by itself.
+fn next_timeout(hub: &Hub, rests_until: Option<Instant>) -> Option<Instant> {
+    hub.poll_timeout().map(|at| rests_until.map_or(at, |rests_until| at.max(rests_until)))
+}
+
+/// How long the hub does nothing of its own after it did: it takes half a millisecond at most, leaves the rest due, and
+/// in between workers read and write and take their turns.
+const REST: Duration = Duration::from_millis(1);
 
 /// The session behind an input that can cause something for others.
 fn author(input: &Input) -> SessionId {
@@ -223,6 +243,23 @@ mod tests {
         let told = two.turn(0, []).mail.iter().map(|parcel| format!("{parcel:?}")).collect::<Vec<_>>();
         assert_eq!(told, [format!("{:?}", Parcel::GoOn(waits[0]))]);
         assert!(two.turn(0, [publish()]).waits.is_empty(), "there is room again");
+    }
+
+    #[test]
+    fn what_the_hub_leaves_due_is_done_in_turns_after_it_has_rested() {
+        let mut two = Two::new();
+        for number in 0..100 {
+            for action in ["subscribe", "unsubscribe"] {
+                let text = format!(r#"{{"action":"{action}","topic":"{number}"}}"#);
+                two.turn(1, [request(1, READER, &text)]);
+            }
+        }
+        two.now += Duration::from_secs(122);
+        let rested = two.now + REST;
+        assert_eq!(two.turn(0, []).next_timeout, Some(rested), "some of it is still due");
+        assert_eq!(two.turn(1, []).next_timeout, Some(rested), "it rests, whichever worker has a turn");
+        two.now = rested;
+        assert!(two.turn(1, []).next_timeout.is_some_and(|at| at > rested + REST), "nothing is due any more");
     }
 
     #[test]

@@ -142,6 +142,17 @@ fn after_a_clean_restart_a_client_gets_what_it_missed_and_goes_on_in_the_same_ep
 }
 
 #[test]
+fn that_histories_lose_publications_to_the_bound_of_all_is_logged_once_for_the_first_minute() {
+    let server = Run::start(&["--history-max-bytes", "1KiB"]);
+    let mut client = Client::open(&server);
+    client.ask(&json!({"id": 1, "action": "subscribe", "topic": "news"}));
+    (0..20).for_each(|_| _ = client.publish("news", &json!("x".repeat(500))));
+    drop(client);
+    let log = server.stop();
+    assert_eq!(log.matches("history_max_bytes").count(), 1, "{log}");
+}
+
+#[test]
 fn after_a_crash_the_epoch_is_another_and_nothing_is_recovered() {
     let state = folder("crash");
     let first = Run::with_state(&state);

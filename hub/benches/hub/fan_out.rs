@@ -45,3 +45,26 @@ pub(crate) fn unrelated_patterns(criterion: &mut Criterion) {
         });
     }
 }
+
+/// One publication to one session, among patterns of which a topic of `a` and nothing else reaches every node, and
+/// which match nothing: those that have as many tokens as the topic, and those that have one more.
+pub(crate) fn wide_patterns(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("publish among wide patterns");
+    let mut crowd = Crowd::keeping_nothing();
+    for number in 0..WIDE {
+        let session = crowd.connect();
+        let tokens = (0..WIDE.trailing_zeros()).map(|bit| if number >> bit & 1 == 1 { "*." } else { "a." });
+        let pattern: Pattern = format!("{}z", tokens.collect::<String>()).parse().expect("a pattern");
+        crowd.tell(subscribe(session, pattern));
+    }
+    for (name, tokens) in [("as long as the topic", WIDE.trailing_zeros()), ("longer", WIDE.trailing_zeros() - 1)] {
+        let topic = Topic::new(format!("{}a", "a.".repeat(tokens as usize)));
+        let session = crowd.connect();
+        crowd.tell(subscribe(session, topic.clone()));
+        let publication = publish(session, topic);
+        group.bench_function(name, |bencher| bencher.iter(|| crowd.tell(publication.clone())));
+    }
+}
+
+/// How many wide patterns there are: each of the ways in which so many bits can be `*` or `a`.
+const WIDE: u32 = 1024;

@@ -16,6 +16,7 @@ fn main() {
     let mut criterion = short.configure_from_args();
     fan_out::subscribers(&mut criterion);
     fan_out::unrelated_patterns(&mut criterion);
+    fan_out::wide_patterns(&mut criterion);
     members::come_and_go(&mut criterion);
     members::come_and_go_watched(&mut criterion);
     churn::among_other_topics(&mut criterion);

@@ -4,13 +4,14 @@ mod history;
 mod keys;
 mod saved;
 mod shelf;
+mod upkeep;
 
 pub use saved::{Saved, SavedHistory, SavedKey};
+pub use upkeep::Evicted;
 
 use crate::Publication;
 use crate::engine::{Answer, Ask, Engine, Excerpt, Notice, Opened, Outcome, Question};
 use crate::rules::{HistoryRule, Keep, Rules};
-use crate::sparse::release_map;
 use history::{History, Size};
 use hubcast_protocol::request::{ReadHistory, Start};
 use hubcast_protocol::{Epoch, ErrorCode, Fault, Payload, Target, Topic};
@@ -33,6 +34,7 @@ pub struct Memory {
     epochs: EpochSource,
     /// Until when more is kept than the rules say, for those who are on their way back.
     awaits_until: Option<Instant>,
+    evicted: Evicted,
 }
 
 /// Epochs of histories: no two of a process, and none of two processes but by chance, are the same.
@@ -53,6 +55,7 @@ impl Memory {
             due: BTreeSet::new(),
             epochs: EpochSource { state: seed },
             awaits_until: None,
+            evicted: Evicted::default(),
         }
     }
 
@@ -70,6 +73,11 @@ impl Memory {
     /// How many histories there are.
     pub fn histories(&self) -> usize {
         self.histories.len()
+    }
+
+    /// What was dropped so far because all histories together took more than they may.
+    pub fn evicted(&self) -> Evicted {
+        self.evicted
     }
 
     fn publish(&mut self, now: Instant, topic: Topic, payload: Payload, key: Option<&str>, heard: bool) -> Answer {
@@ -185,40 +193,6 @@ impl Memory {
     fn size(&self, now: Instant) -> Size {
         if self.awaits_until.is_some_and(|until| now < until) { Size::Any } else { Size::OfTheRule }
     }
-
-    /// After a history was used: accounts for it, keeps all of them within bounds, and plans its next look-over.
-    fn account(&mut self, now: Instant, id: u32) {
-        self.histories.used(id);
-        while self.histories.bytes() > self.most_bytes {
-            let Some(oldest) = self.histories.least_recently_used() else { break };
-            let history = self.histories.get_mut(oldest);
-            // Where somebody listens, or a position is just being told, only publications go, and the epoch stays.
-            if history.in_use || (oldest == id && !history.is_empty()) {
-                history.drop_oldest();
-                self.histories.count(oldest);
-            } else {
-                self.forget(oldest);
-            }
-        }
-        if self.histories.contains(id) {
-            self.plan(now, id);
-        }
-    }
-
-    fn plan(&mut self, now: Instant, id: u32) {
-        if let Some(at) = self.histories.get_mut(id).plan(now + LOOK_OVER) {
-            self.due.insert((at, id));
-        }
-    }
-
-    fn forget(&mut self, id: u32) {
-        let history = self.histories.remove(id);
-        if let Some(at) = history.planned() {
-            self.due.remove(&(at, id));
-        }
-        self.by_topic.remove(history.topic());
-        release_map(&mut self.by_topic);
-    }
 }
 
 impl Engine for Memory {
@@ -253,20 +227,9 @@ impl Engine for Memory {
         histories.into_iter().chain(keys).min()
     }
 
-    fn handle_timeout(&mut self, now: Instant, is_heard: &dyn Fn(&Topic) -> bool) {
+    fn handle_timeout(&mut self, now: Instant, is_heard: &mut dyn FnMut(&Topic) -> Option<bool>) {
         self.keys.expire(now);
-        while let Some(&(at, id)) = self.due.first()
-            && at <= now
-        {
-            self.due.pop_first();
-            self.histories.get_mut(id).take_plan();
-            if self.trimmed(now, id).is_over(now, is_heard) {
-                self.forget(id);
-            } else {
-                self.histories.count(id);
-                self.plan(now, id);
-            }
-        }
+        self.look_over(now, is_heard);
     }
 }
 

@@ -103,11 +103,11 @@ impl<E: Engine> Hub<E> {
         }
     }
 
-    /// Tells of those who were lost and have not come back in time.
-    pub(super) fn tell_departures(&mut self, now: Instant, effects: &mut Effects) {
-        while let Some((topic, departure)) = self.departures.take_overdue(now) {
-            self.tell_leave(&topic, departure.client, departure.identity.as_deref(), effects);
-        }
+    /// Tells of one who was lost and has not come back in time; says how many are told of him, if there is such a one.
+    pub(super) fn tell_departure(&mut self, now: Instant, effects: &mut Effects) -> Option<usize> {
+        let (topic, departure) = self.departures.take_overdue(now)?;
+        self.tell_leave(&topic, departure.client, departure.identity.as_deref(), effects);
+        Some(self.watched.get(&topic).map_or(0, |roster| self.rosters.count(*roster)))
     }
 
     fn tell_leave(&mut self, topic: &Topic, client: ClientId, identity: Option<&Identity>, effects: &mut Effects) {

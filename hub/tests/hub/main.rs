@@ -6,6 +6,7 @@
 //! - [`driver`]: plays a script of the alphabet on the shipped hub, with either kind of engine.
 //! - [`seen`]: what comes out, in a form that the two can be compared by.
 //! - [`properties`], [`keeping`], [`continuity`]: what holds whatever happens.
+//! - [`shares`], [`shares_model`]: how all histories share their bytes.
 //! - [`stage`], [`frames`]: where sessions speak and hear frames, and frames about positions.
 //! - [`scenes`], [`resume_scenes`], [`history_scenes`], [`presence_scenes`]: what happens in particular, as transcripts
 //!   of frames. A failing script of a property is shrunk and committed here under a name that says what went wrong.
@@ -24,4 +25,6 @@ mod properties;
 mod resume_scenes;
 mod scenes;
 mod seen;
+mod shares;
+mod shares_model;
 mod stage;

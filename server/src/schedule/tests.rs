@@ -171,3 +171,33 @@ proptest! {
         prop_assert_eq!(pushed, served);
     }
 }
+
+#[test]
+fn a_ping_goes_before_publications_that_are_joined() {
+    let mut schedule = Schedule::default();
+    for slot in 0..8 {
+        (0..1700).for_each(|_| schedule.push(slot, publication(slot)));
+    }
+    schedule.push(8, ping(8));
+    let topic = "t".into();
+    for round in 0..200 {
+        schedule.begin_slice(false);
+        let (mut joined, mut answered) = (None, false);
+        while let Some((slot, _)) =
+            schedule.next(joined.filter(|joined| *joined < 64).map(|_| Growing { topic: &topic, room: 1 }))
+        {
+            answered |= slot == 8;
+            let growing = joined.filter(|joined| slot != 8 && *joined < 64);
+            let delivery = match (slot, growing) {
+                (8, _) => 500,
+                (_, Some(_)) => 100_000,
+                (_, None) => 36_000_000,
+            };
+            joined = if slot == 8 { joined } else { Some(growing.map_or(1, |joined| joined + 1)) };
+            schedule.charge(Cost { hub: 500, delivery, joined: growing.is_some() });
+        }
+        schedule.end_slice(|_| {}, |_| {});
+        assert!(answered || round == 0, "round {round} {schedule:?}");
+        schedule.push(8, ping(8));
+    }
+}

@@ -66,6 +66,11 @@ impl History {
         self.bytes + itself
     }
 
+    /// How many publications it holds.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
@@ -85,12 +90,21 @@ impl History {
 
     /// Drops what is too much or too old.
     pub(super) fn trim(&mut self, now: Instant, size: Size) {
+        self.trim_some(now, size, usize::MAX);
+    }
+
+    /// Drops at most so many of what is too much or too old; says how many.
+    pub(super) fn trim_some(&mut self, now: Instant, size: Size, may_drop: usize) -> usize {
         let most = if size == Size::OfTheRule { self.rule.size } else { usize::MAX };
-        while let Some(oldest) = self.entries.front()
+        let mut dropped = 0;
+        while dropped < may_drop
+            && let Some(oldest) = self.entries.front()
             && (self.entries.len() > most || oldest.at + self.rule.ttl <= now)
         {
             self.drop_oldest();
+            dropped += 1;
         }
+        dropped
     }
 
     pub(super) fn drop_oldest(&mut self) {
@@ -135,17 +149,18 @@ impl History {
         self.entries.iter().skip(skip).map(|entry| entry.publication.clone()).collect()
     }
 
-    /// Looks it over when its time has run out, and says whether nobody could resume from it any more.
+    /// Looks it over when its time has run out, and says whether nobody could resume from it any more; `None`, and
+    /// nothing is changed, when `is_heard` does not answer.
     ///
     /// Who listens by a pattern may have left at any time since the last look-over. So from the first one that finds
     /// nobody it has as long again.
-    pub(super) fn is_over(&mut self, now: Instant, is_heard: impl FnOnce(&Topic) -> bool) -> bool {
+    pub(super) fn is_over(&mut self, now: Instant, is_heard: impl FnOnce(&Topic) -> Option<bool>) -> Option<bool> {
         if self.in_use || self.used_at + self.rule.ttl > now {
-            return false;
+            return Some(false);
         }
-        let was_unheard = std::mem::replace(&mut self.unheard, !is_heard(&self.topic));
+        let was_unheard = std::mem::replace(&mut self.unheard, !is_heard(&self.topic)?);
         self.used_at = now;
-        was_unheard && self.unheard
+        Some(was_unheard && self.unheard)
     }
 
     /// Plans a look-over, not before `earliest`, unless there is one planned; says when the new one is.

@@ -1,14 +1,16 @@
-//! All histories, in the order in which they were used.
+//! All histories, in the order in which they were used, and the large ones by their size.
 
 use super::history::History;
 use crate::roster::index;
 use crate::sparse::release_slab;
 use slab::Slab;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::iter::successors;
 
-/// Histories by number, their bytes, and which of them has gone unused longest.
+/// Histories by number, their bytes, which of them is the largest, and which has gone unused longest.
 ///
-/// The order is a list through the slots, so that using one costs the same whatever their number. A history that
+/// The order of use is a list through the slots, so that using one costs the same whatever their number. A history that
 /// is in use and empty is not in it: there is nothing to be gained from it.
 #[derive(Debug, Default)]
 pub(super) struct Shelf {
@@ -17,6 +19,10 @@ pub(super) struct Shelf {
     newest: Option<u32>,
     oldest: Option<u32>,
     bytes: usize,
+    /// Those above [`MIN_SHARE_BYTES`], by their bytes and by when they came to take these.
+    large: BTreeMap<(usize, Reverse<u64>), u32>,
+    /// How often a large one came to take other bytes.
+    sizings: u64,
 }
 
 #[derive(Debug)]
@@ -24,6 +30,8 @@ struct Slot {
     history: History,
     /// Its bytes as they are counted in the sum.
     counted: usize,
+    /// Which of the sizings gave it these bytes, if it is large.
+    sized: u64,
     listed: bool,
     newer: Option<u32>,
     older: Option<u32>,
@@ -31,9 +39,10 @@ struct Slot {
 
 impl Shelf {
     pub(super) fn insert(&mut self, history: History) -> u32 {
-        let counted = history.bytes();
-        self.bytes += counted;
-        index(self.slots.insert(Box::new(Slot { history, counted, listed: false, newer: None, older: None })))
+        let slot = Slot { history, counted: 0, sized: 0, listed: false, newer: None, older: None };
+        let id = index(self.slots.insert(Box::new(slot)));
+        self.recount(id);
+        id
     }
 
     pub(super) fn remove(&mut self, id: u32) -> History {
@@ -41,6 +50,7 @@ impl Shelf {
         let slot = self.slots.remove(id as usize);
         release_slab(&mut self.slots);
         self.bytes -= slot.counted;
+        self.large.remove(&slot.place());
         slot.history
     }
 
@@ -63,6 +73,12 @@ impl Shelf {
 
     pub(super) fn least_recently_used(&self) -> Option<u32> {
         self.oldest
+    }
+
+    /// The one with the most bytes, if these are more than [`MIN_SHARE_BYTES`]; of several the one that has had them
+    /// longest.
+    pub(super) fn largest(&self) -> Option<u32> {
+        self.large.values().next_back().copied()
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -96,8 +112,19 @@ impl Shelf {
     fn recount(&mut self, id: u32) {
         let slot = &mut self.slots[id as usize];
         let bytes = slot.history.bytes();
+        if bytes == slot.counted {
+            return;
+        }
         self.bytes = self.bytes - slot.counted + bytes;
+        if slot.counted > MIN_SHARE_BYTES {
+            self.large.remove(&slot.place());
+        }
         slot.counted = bytes;
+        if bytes > MIN_SHARE_BYTES {
+            self.sizings += 1;
+            slot.sized = self.sizings;
+            self.large.insert(slot.place(), id);
+        }
     }
 
     fn list_as_newest(&mut self, id: u32) {
@@ -127,6 +154,16 @@ impl Shelf {
     }
 }
 
+impl Slot {
+    /// Its place among the large ones.
+    fn place(&self) -> (usize, Reverse<u64>) {
+        (self.counted, Reverse(self.sized))
+    }
+}
+
 fn is_worth_dropping(history: &History) -> bool {
     !history.in_use || !history.is_empty()
 }
+
+/// Bytes that every topic may keep, however many topics there are.
+const MIN_SHARE_BYTES: usize = 64 * 1024;

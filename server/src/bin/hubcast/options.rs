@@ -89,7 +89,7 @@ pub(crate) struct Options {
     #[arg(default_value_t = Self::default().topics, help_heading = TOPICS)]
     pub(crate) topics: TopicRules,
 
-    /// All histories together; what has gone unused longest goes first
+    /// All histories together; topics with more than their share of it lose their oldest first
     #[arg(long, env = "HUBCAST_HISTORY_MAX_BYTES", value_name = "SIZE")]
     #[arg(default_value_t = Self::default().history_max_bytes, help_heading = TOPICS)]
     pub(crate) history_max_bytes: Size,

@@ -1,0 +1,109 @@
+//! The trie against a list of patterns.
+
+use super::*;
+use proptest::{collection::vec, prelude::*, sample::select};
+use std::collections::BTreeMap;
+
+/// Patterns and topics of up to four tokens, few enough to share beginnings all the time.
+fn texts(tokens: &'static [&'static str], last: &'static [&'static str]) -> impl Strategy<Value = String> {
+    (vec(select(tokens), 0..4), select(last)).prop_map(|(mut tokens, last)| {
+        tokens.push(last);
+        tokens.join(".")
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_trie_finds_what_pattern_matches_says_and_only_the_root_outlives_the_last_pattern(
+        steps in vec((texts(&["a", "b", "*"], &["a", "*", ">"]), any::<bool>()), 1..40),
+        topics in vec(texts(&["a", "b", ""], &["a", ""]), 1..8),
+    ) {
+        let mut trie = Patterns::new();
+        let mut present = BTreeMap::new();
+        for (roster, (text, add)) in (0..).zip(steps) {
+            let pattern: Pattern = text.parse().unwrap();
+            let (before, version) = (present.clone(), trie.version());
+            if add {
+                let ours = *present.entry(pattern.clone()).or_insert(roster);
+                prop_assert_eq!(trie.insert(&pattern, |_| roster), ours);
+            } else if present.remove(&pattern).is_some() {
+                trie.remove(end_of(&trie, &pattern));
+            }
+            prop_assert_eq!(trie.find(&pattern), present.get(&pattern).copied());
+            prop_assert_eq!(trie.version() != version, present != before);
+            for pattern in present.keys() {
+                prop_assert_eq!(needs_on_the_way(&trie, pattern), needs_by_list(&present, pattern));
+            }
+            for topic in topics.iter().map(|topic| Topic::from(topic.as_str())) {
+                let mut found = Vec::new();
+                let looked_at = trie.matching(&topic, &mut found);
+                prop_assert!((1..=trie.nodes.len()).contains(&looked_at));
+                found.sort_unstable();
+                let matching = present.iter().filter(|(pattern, _)| pattern.matches(&topic));
+                let mut expected: Vec<_> = matching.map(|(_, roster)| *roster).collect();
+                expected.sort_unstable();
+                prop_assert_eq!(&found, &expected, "for {:?} of {:?}", topic, present);
+                let mut looked_at_by_one = 0;
+                prop_assert_eq!(trie.is_any_matching(&topic, &mut looked_at_by_one), !expected.is_empty());
+                prop_assert!(looked_at_by_one <= looked_at);
+            }
+        }
+        for pattern in present.keys() {
+            trie.remove(end_of(&trie, pattern));
+        }
+        prop_assert!(trie.is_empty(), "{:?}", trie);
+    }
+}
+
+#[test]
+fn a_topic_with_other_than_the_patterns_number_of_tokens_is_turned_away_at_the_root_and_one_match_is_enough() {
+    let mut trie = Patterns::new();
+    let wide = |number: u32, last: &str| {
+        let tokens = (0..8).map(|bit| if number >> bit & 1 == 1 { "*." } else { "a." });
+        format!("{}{last}", tokens.collect::<String>()).parse::<Pattern>().unwrap()
+    };
+    (0..256).for_each(|number| _ = trie.insert(&wide(number, "z"), |_| number));
+    let looks_at = |trie: &mut Patterns, topic: &str| {
+        let (topic, mut by_one) = (Topic::from(topic), 0);
+        let is_any = trie.is_any_matching(&topic, &mut by_one);
+        (trie.matching(&topic, &mut Vec::new()), is_any, by_one)
+    };
+    assert_eq!(looks_at(&mut trie, "a.a.a.a.a.a.a.a.a"), (511, false, 511));
+    assert_eq!(looks_at(&mut trie, "a.a.a.a.a.a.a.a"), (1, false, 1));
+    assert_eq!(looks_at(&mut trie, "a.a.a.a.a.a.a.a.a.z"), (1, false, 1));
+    assert_eq!(looks_at(&mut trie, "a.a.a.a.a.a.a.a.z"), (511 + 256, true, 10));
+    trie.insert(&wide(0, ">"), |_| 256);
+    assert_eq!(looks_at(&mut trie, "a.a.a.a.a.a.a.a.a.a.z").0, 1 + 2 * 8 + 1, "only the way to the one with `>`");
+}
+
+/// Of each node from the root to a pattern's end: the numbers of tokens more with which a topic may match.
+fn needs_on_the_way(trie: &Patterns, pattern: &Pattern) -> Vec<Vec<usize>> {
+    let tokens: Vec<_> = pattern.tokens().collect();
+    let way = (0..=tokens.len())
+        .map(|depth| tokens[..depth].iter().fold(ROOT, |at, token| trie.nodes[at as usize].child(*token).unwrap()));
+    way.map(|at| (0..9).filter(|more| trie.nodes[at as usize].needs.can_match(*more)).collect()).collect()
+}
+
+/// The same, by a look at every pattern.
+fn needs_by_list(all: &BTreeMap<Pattern, u32>, pattern: &Pattern) -> Vec<Vec<usize>> {
+    let tokens: Vec<_> = pattern.tokens().collect();
+    let needs = (0..=tokens.len()).map(|depth| {
+        let below = all.keys().map(|other| other.tokens().collect::<Vec<_>>());
+        let below: Vec<_> = below.filter(|other| other.get(..depth) == Some(&tokens[..depth])).collect();
+        let fits = |more: &usize| {
+            below.iter().any(|other| match other.last() {
+                Some(Token::Rest) => depth + more >= other.len(),
+                _ => depth + more == other.len(),
+            })
+        };
+        (0..9).filter(fits).collect()
+    });
+    needs.collect()
+}
+
+/// The node of a pattern that is in the trie.
+fn end_of(trie: &Patterns, pattern: &Pattern) -> u32 {
+    pattern.tokens().fold(ROOT, |at, token| trie.nodes[at as usize].child(token).unwrap())
+}
