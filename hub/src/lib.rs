@@ -39,6 +39,6 @@ pub use effect::{Effect, Effects, HistoryAnswer, Receiver};
 pub use engine::{Engine, Evicted, Memory, Saved, SavedHistory, SavedKey};
 pub use hub::Hub;
 pub use input::{Identity, Input, SessionId};
-pub use publication::Publication;
+pub use publication::{LiveBytes, Publication};
 pub use rules::{HistoryRule, Keep, Keeps, PresenceRule, Rule, Rules};
 pub use settings::{Limits, Settings};

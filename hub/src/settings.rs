@@ -1,6 +1,6 @@
 //! What the hub is told once.
 
-use crate::Rules;
+use crate::{LiveBytes, Rules};
 use std::borrow::Cow;
 
 /// What a hub needs to know to greet and to refuse.
@@ -20,6 +20,8 @@ pub struct Settings {
     /// by name. A topic's share is this divided by the number of histories, at least 64 KiB: the one furthest above its
     /// share loses its oldest first, and where none is above it, what has gone unused longest goes.
     pub history_max_bytes: usize,
+    /// Where all publications are counted that somebody holds.
+    pub live_bytes: LiveBytes,
     /// Makes the epochs of this hub's histories its own: random, and new for every hub. With that of another hub a client
     /// of the one would be told by the other that it has missed nothing.
     pub seed: u64,
@@ -47,6 +49,7 @@ impl Settings {
             limits: Limits::default(),
             rules: Rules::default(),
             history_max_bytes: 64 * 1024 * 1024,
+            live_bytes: LiveBytes::default(),
             seed,
         }
     }

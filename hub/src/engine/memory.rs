@@ -9,7 +9,7 @@ mod upkeep;
 pub use saved::{Saved, SavedHistory, SavedKey};
 pub use upkeep::Evicted;
 
-use crate::Publication;
+use crate::{LiveBytes, Publication};
 use crate::engine::{Answer, Ask, Engine, Excerpt, Notice, Opened, Outcome, Question};
 use crate::rules::{HistoryRule, Keep, Rules};
 use history::{History, Size};
@@ -35,6 +35,7 @@ pub struct Memory {
     /// Until when more is kept than the rules say, for those who are on their way back.
     awaits_until: Option<Instant>,
     evicted: Evicted,
+    live: LiveBytes,
 }
 
 /// Epochs of histories: no two of a process, and none of two processes but by chance, are the same.
@@ -56,7 +57,13 @@ impl Memory {
             epochs: EpochSource { state: seed },
             awaits_until: None,
             evicted: Evicted::default(),
+            live: LiveBytes::default(),
         }
+    }
+
+    /// Counts all publications in `live` from now on.
+    pub fn counting(self, live: LiveBytes) -> Self {
+        Self { live, ..self }
     }
 
     /// Keeps publications beyond the size of their history until then, as far as all of them are within their bound:
@@ -68,6 +75,11 @@ impl Memory {
     /// Bytes that can be given back: what was published, and histories that nobody listens to.
     pub fn history_bytes(&self) -> usize {
         self.histories.bytes()
+    }
+
+    /// Bytes of all publications that histories hold.
+    pub fn publication_bytes(&self) -> usize {
+        self.histories.publication_bytes()
     }
 
     /// How many histories there are.
@@ -89,14 +101,15 @@ impl Memory {
             Some(&id) => id,
             None => match &self.rules.of(&topic).history {
                 Some(rule) if heard || rule.keep == Keep::Always => self.create(now, &topic, rule.clone()),
-                _ => return Answer::Published(Publication::new(topic, payload, None)),
+                _ => return Answer::Published(Publication::counted(topic, payload, None, &self.live)),
             },
         };
         let size = self.size(now);
         let history = self.histories.get_mut(id);
         history.touch(now, heard);
         // The history's own topic: its publications share one text.
-        let publication = Publication::new(history.topic().clone(), payload, Some(history.next_position()));
+        let position = Some(history.next_position());
+        let publication = Publication::counted(history.topic().clone(), payload, position, &self.live);
         history.push(now, publication.clone(), size);
         self.account(now, id);
         Answer::Published(publication)

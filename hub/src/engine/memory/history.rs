@@ -66,6 +66,11 @@ impl History {
         self.bytes + itself
     }
 
+    /// Bytes of what was published.
+    pub(super) fn publication_bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// How many publications it holds.
     pub(super) fn len(&self) -> usize {
         self.entries.len()
@@ -83,7 +88,7 @@ impl History {
     /// Adds the publication at the next position.
     pub(super) fn push(&mut self, at: Instant, publication: Publication, size: Size) {
         self.last += 1;
-        self.bytes += cost(&publication);
+        self.bytes += publication.bytes();
         self.entries.push_back(Entry { at, publication });
         self.trim(at, size);
     }
@@ -109,7 +114,7 @@ impl History {
 
     pub(super) fn drop_oldest(&mut self) {
         if let Some(oldest) = self.entries.pop_front() {
-            self.bytes -= cost(&oldest.publication);
+            self.bytes -= oldest.publication.bytes();
         }
         if self.entries.is_empty() {
             self.entries = VecDeque::new();
@@ -184,11 +189,6 @@ impl History {
     pub(super) fn take_plan(&mut self) {
         self.planned = None;
     }
-}
-
-/// What a publication costs in a history: its text, its share of the queue, and the block it is in.
-fn cost(publication: &Publication) -> usize {
-    publication.payload().as_plain().len() + 128
 }
 
 /// What a history costs by itself, with its place in the index.

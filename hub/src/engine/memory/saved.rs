@@ -77,7 +77,8 @@ impl Memory {
         let mut history = History::new(now, topic.clone(), rule, epoch, before_first);
         let size = self.size(now);
         for (age, payload) in entries {
-            let publication = Publication::new(topic.clone(), payload, Some(history.next_position()));
+            let position = Some(history.next_position());
+            let publication = Publication::counted(topic.clone(), payload, position, &self.live);
             history.push(now.checked_sub(age).unwrap_or(now), publication, size);
         }
         let id = self.histories.insert(history);

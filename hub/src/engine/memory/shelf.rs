@@ -19,6 +19,8 @@ pub(super) struct Shelf {
     newest: Option<u32>,
     oldest: Option<u32>,
     bytes: usize,
+    /// How much of that are publications, whether or not it can be given back.
+    publication_bytes: usize,
     /// Those above [`MIN_SHARE_BYTES`], by their bytes and by when they came to take these.
     large: BTreeMap<(usize, Reverse<u64>), u32>,
     /// How often a large one came to take other bytes.
@@ -28,8 +30,9 @@ pub(super) struct Shelf {
 #[derive(Debug)]
 struct Slot {
     history: History,
-    /// Its bytes as they are counted in the sum.
+    /// Its bytes as they are counted in the sums.
     counted: usize,
+    publications_counted: usize,
     /// Which of the sizings gave it these bytes, if it is large.
     sized: u64,
     listed: bool,
@@ -39,7 +42,15 @@ struct Slot {
 
 impl Shelf {
     pub(super) fn insert(&mut self, history: History) -> u32 {
-        let slot = Slot { history, counted: 0, sized: 0, listed: false, newer: None, older: None };
+        let slot = Slot {
+            history,
+            counted: 0,
+            publications_counted: 0,
+            sized: 0,
+            listed: false,
+            newer: None,
+            older: None,
+        };
         let id = index(self.slots.insert(Box::new(slot)));
         self.recount(id);
         id
@@ -50,6 +61,7 @@ impl Shelf {
         let slot = self.slots.remove(id as usize);
         release_slab(&mut self.slots);
         self.bytes -= slot.counted;
+        self.publication_bytes -= slot.publications_counted;
         self.large.remove(&slot.place());
         slot.history
     }
@@ -85,6 +97,11 @@ impl Shelf {
         self.bytes
     }
 
+    /// Bytes of all publications.
+    pub(super) fn publication_bytes(&self) -> usize {
+        self.publication_bytes
+    }
+
     pub(super) fn len(&self) -> usize {
         self.slots.len()
     }
@@ -111,6 +128,9 @@ impl Shelf {
 
     fn recount(&mut self, id: u32) {
         let slot = &mut self.slots[id as usize];
+        let publications = slot.history.publication_bytes();
+        self.publication_bytes = self.publication_bytes - slot.publications_counted + publications;
+        slot.publications_counted = publications;
         let bytes = slot.history.bytes();
         if bytes == slot.counted {
             return;
