@@ -10,6 +10,7 @@
 //! - `handshake`: every check of the upgrade with its status, and the other routes
 //! - `framing`: frames right and wrong, and the code that each wrong one is closed with
 //! - `bounds`: who is slow, greedy or silent, and what becomes of him
+//! - `patience`: who is slow and may be, and stays
 //! - `leaving`: who goes, and that nothing of him stays
 //! - `drain`: how the server sends everyone away
 //! - `workers`: that nobody can tell how many threads there are
@@ -22,6 +23,7 @@ mod drain;
 mod framing;
 mod handshake;
 mod leaving;
+mod patience;
 mod patterns;
 mod plain;
 mod private;
