@@ -4,20 +4,18 @@ use crate::limit::{ConnectionLimit, Permit};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
 
-/// Accepts until dropped. When the process has no more descriptors, or too many are being refused at once, waits
+/// Has connections accepted until dropped. When the process has no more descriptors, or too many are being refused at once, waits
 /// a little longer each time; what is not accepted waits in the listener's queue.
-pub(crate) async fn accept_all(
-    listener: TcpListener,
+pub(crate) async fn accept_all<S>(
+    mut accept: impl AsyncFnMut() -> io::Result<S>,
     limit: Arc<ConnectionLimit>,
-    mut deal: impl FnMut(TcpStream, Permit),
+    mut deal: impl FnMut(S, Permit),
 ) {
     let mut wait = SHORTEST;
     let mut in_a_row = 0;
     loop {
-        let accepted = listener.accept().await;
-        match accepted.map(|(stream, _)| (stream, limit.admit())) {
+        match accept().await.map(|stream| (stream, limit.admit())) {
             Ok((stream, Some(permit))) => {
                 wait = SHORTEST;
                 deal(stream, permit);
@@ -49,3 +47,55 @@ const BURST: u32 = 8;
 
 const SHORTEST: Duration = Duration::from_millis(10);
 const LONGEST: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::io::Errno;
+    use std::cell::Cell;
+    use std::future::{pending, poll_fn};
+    use std::pin::pin;
+    use std::task::Poll;
+    use tokio::runtime::Builder;
+    use tokio::sync::Notify;
+
+    /// Says whether a connection behind these faults is dealt out without any wait; it is in the end.
+    fn is_dealt_at_once(faults: &[Errno]) -> bool {
+        let mut script = faults.iter().map(|fault| Err((*fault).into())).chain([Ok(())]);
+        let accept = async || match script.next() {
+            Some(accepted) => accepted,
+            None => pending().await,
+        };
+        let (dealt, told) = (Cell::new(false), Notify::new());
+        let runtime = Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(async {
+            let deal = |(), _| {
+                dealt.set(true);
+                told.notify_one();
+            };
+            let mut accepting = pin!(accept_all(accept, ConnectionLimit::new(1), deal));
+            let ended = poll_fn(|context| Poll::Ready(accepting.as_mut().poll(context).is_ready())).await;
+            assert!(!ended, "it accepts until it is dropped");
+            let at_once = dealt.get();
+            tokio::select! {
+                () = accepting => false,
+                () = told.notified() => at_once,
+            }
+        })
+    }
+
+    #[test]
+    fn who_is_gone_before_it_is_accepted_keeps_nobody_waiting() {
+        for gone in [Errno::CONNABORTED, Errno::CONNRESET, Errno::INTR] {
+            assert!(is_dealt_at_once(&[gone]), "{gone}");
+        }
+        assert!(is_dealt_at_once(&[Errno::CONNABORTED; 100]));
+    }
+
+    #[test]
+    fn a_fault_of_the_process_is_waited_out() {
+        for short_of in [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM] {
+            assert!(!is_dealt_at_once(&[short_of]), "{short_of}");
+        }
+    }
+}

@@ -68,7 +68,8 @@ async fn serve<S: Service>(seat: Seat, service: S) -> io::Result<()> {
     if let Some(gate) = gate {
         let listener = TcpListener::from_std(gate.listener)?;
         let (http, entrances, mut turn) = (Rc::clone(&http), gate.entrances, 0);
-        tasks.spawn_local(accept_all(listener, gate.limit, move |stream, permit| {
+        let accept = async move || listener.accept().await.map(|(stream, _)| stream);
+        tasks.spawn_local(accept_all(accept, gate.limit, move |stream, permit| {
             turn = (turn + 1) % entrances.len();
             if turn == 0 {
                 spawn_local(Rc::clone(&http).serve(stream, permit));

@@ -117,6 +117,21 @@ impl Socket {
         heard
     }
 
+    /// The next frame that is no ping; the pings before it are answered at once.
+    ///
+    /// # Panics
+    /// When there is none before the deadline.
+    #[track_caller]
+    pub fn next_frame_but_pings(&mut self) -> Heard {
+        loop {
+            match self.next_frame() {
+                // Who has been closed meanwhile finds that in a later frame.
+                Heard::Ping(payload) => _ = self.try_writes(&Frame::pong(payload).bytes()),
+                heard => return heard,
+            }
+        }
+    }
+
     /// Expects this frame as the next one.
     ///
     /// # Panics

@@ -2,12 +2,18 @@
 
 use hubcast_tests::{Frame, Handshake, Heard, Plain, Server, Typed};
 use serde_json::json;
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 const SOON: Duration = Duration::from_millis(100);
 
 /// Longer than any test.
 const NEVER: Duration = Duration::from_secs(600);
+
+/// Much longer than anything takes that has not to wait for others.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Publishes until nobody listens any more, as the replies tell.
 #[track_caller]
@@ -143,11 +149,24 @@ fn a_reader_who_falls_behind_is_closed_with_4002_and_nobody_else_notices() {
         config.timeouts.close = NEVER;
     });
     let mut slow = Plain::open(server.narrow_socket());
-    slow.subscribes("t");
-    slow.hears_nothing();
     let (mut quick, mut publisher) = (server.plain(), server.typed());
-    publish_until_nobody_hears(&mut publisher, "t", &"x".repeat(60_000));
+    for peer in [&mut slow, &mut quick] {
+        peer.subscribes("t");
+        peer.hears_nothing();
+    }
+    let (padding, mut longest) = ("x".repeat(60_000), Duration::ZERO);
+    for number in 0.. {
+        let message = format!("{number} {padding}");
+        let asked = Instant::now();
+        let reply = publisher.asks(json!({"id": 1, "action": "publish", "topic": "t", "message": message}));
+        quick.hears(&message);
+        longest = longest.max(asked.elapsed());
+        if reply["receivers"] == 1 {
+            break;
+        }
+    }
     quick.hears_nothing();
+    assert!(longest < PATIENCE, "a publication took {longest:?} to one who reads at once");
     slow.socket.hears_close_at_last(4002);
 }
 
@@ -233,8 +252,10 @@ fn who_goes_on_sending_after_a_violation_is_not_read_for_ever() {
     let mut peer = server.plain();
     peer.socket.sends([&Frame::text("").unmasked()]);
     peer.socket.hears_close(1002);
-    let more = vec![0; 64 * 1024];
-    while peer.socket.try_writes(&more).is_ok() {}
+    let (more, began) = (vec![0; 64 * 1024], Instant::now());
+    while peer.socket.try_writes(&more).is_ok() {
+        assert!(began.elapsed() < SOON * 50, "the server still reads what it does not want");
+    }
 }
 
 #[test]
@@ -283,11 +304,33 @@ fn a_flood_of_one_does_not_keep_another_waiting() {
     let (mut flooder, mut hearer, mut publisher) = (server.plain(), server.plain(), server.plain());
     hearer.subscribes("t");
     hearer.hears_nothing();
-    let flood = Frame::text(r#"{"action":"publish","topic":"nobody","message":"x"}"#).bytes().repeat(5_000);
-    for number in 0..10 {
-        flooder.socket.writes(&flood);
-        publisher.publishes("t", &number.to_string());
-        hearer.hears(&number.to_string());
-    }
+    let mut flooded = server.typed();
+    let subscribe = json!({"id": 1, "action": "subscribe", "topic": "flood", "slow": "drop"});
+    assert_eq!(flooded.asks(subscribe)["event"], "subscribed");
+    let flood = Frame::text(r#"{"action":"publish","topic":"flood","message":"x"}"#).bytes().repeat(1000);
+    let (begun, is_over) = (Barrier::new(2), AtomicBool::new(false));
+    let mut longest = Duration::ZERO;
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            flooded.hears_message("flood", "x");
+            begun.wait();
+            while flooded.next_event()["message"] != "over" {}
+        });
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                flooder.socket.writes(&flood);
+            }
+            flooder.publishes("flood", "over");
+        });
+        begun.wait();
+        for number in 0..10 {
+            let asked = Instant::now();
+            publisher.publishes("t", &number.to_string());
+            hearer.hears(&number.to_string());
+            longest = longest.max(asked.elapsed());
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
     flooder.hears_nothing();
+    assert!(longest < PATIENCE, "a publication took {longest:?} through a flood of others");
 }

@@ -80,6 +80,29 @@ fn while_it_drains_the_server_is_alive_but_not_ready_and_takes_nobody() {
 }
 
 #[test]
+fn a_worker_without_connections_answers_until_those_of_the_others_are_gone() {
+    // The first connection goes to the second worker, the next one to the first.
+    for others in 0..2 {
+        let mut server = Server::with(|config| {
+            config.workers = Some(2);
+            config.timeouts.close = Duration::from_secs(600);
+        });
+        (0..others).for_each(|_| assert_eq!(server.status_of("GET /readyz HTTP/1.1"), 200));
+        let mut last = server.plain();
+        server.stops();
+        assert!(matches!(last.socket.next_frame(), Heard::Close(1012, _)));
+        // As many as show that also a worker that ends a little later than it could is still there.
+        for _ in 0..50 {
+            assert_eq!(server.status_of("GET /readyz HTTP/1.1"), 503);
+        }
+        last.socket.sends([&Frame::close(1012, "")]);
+        last.socket.hears_end();
+        drop(last);
+        server.has_ended();
+    }
+}
+
+#[test]
 fn what_was_published_before_is_heard_before_the_end() {
     let mut server = Server::start();
     let (mut hearer, mut publisher) = (server.typed(), server.typed());

@@ -10,6 +10,8 @@
 //! - `handshake`: every check of the upgrade with its status, and the other routes
 //! - `framing`: frames right and wrong, and the code that each wrong one is closed with
 //! - `bounds`: who is slow, greedy or silent, and what becomes of him
+//! - `patience`: who is slow and may be, and stays
+//! - `crowd`: what many do at once, or one does to many, and that others are served meanwhile
 //! - `leaving`: who goes, and that nothing of him stays
 //! - `drain`: how the server sends everyone away
 //! - `workers`: that nobody can tell how many threads there are
@@ -18,10 +20,12 @@
 //! - `sdk`: the Rust client in daily use, over restarts of the server, and on a network that breaks
 
 mod bounds;
+mod crowd;
 mod drain;
 mod framing;
 mod handshake;
 mod leaving;
+mod patience;
 mod patterns;
 mod plain;
 mod private;

@@ -1,0 +1,131 @@
+//! The real program is stopped for a while, as a busy machine stops it: nobody is closed for a stall that is not his.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
+use hyper_tungstenite::tungstenite::{ClientRequestBuilder, Error, Message, WebSocket, client};
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, ErrorKind};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Longer than the server waits before it pings, and for the answer, together.
+const STALL: Duration = Duration::from_secs(4);
+
+/// As long as it takes to be pinged, and closed for want of an answer, and half a second more.
+const AFTER: Duration = Duration::from_millis(2500);
+
+/// A server that pings soon and waits shortly; killed when its test is over.
+struct Run {
+    child: Child,
+    address: String,
+}
+
+impl Run {
+    fn start() -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_hubcast"))
+            .env_clear()
+            .args(["--listen", "127.0.0.1:0", "--ping", "1s", "--pong-timeout", "1s", "--log-level", "off"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut first_line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut first_line).unwrap();
+        let address = first_line.split("ws://").nth(1).unwrap().strip_suffix("/socket\n").unwrap().to_owned();
+        Self { child, address }
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Some connections, each of which has been welcomed.
+    fn clients(&self, count: usize) -> Vec<Client> {
+        (0..count).map(|_| Client::open(&self.address)).collect()
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A client that answers a ping when it reads or writes next.
+struct Client(WebSocket<TcpStream>);
+
+impl Client {
+    fn open(address: &str) -> Self {
+        let stream = TcpStream::connect(address).unwrap();
+        let url = format!("ws://{address}/socket").parse().unwrap();
+        let (socket, _) = client(ClientRequestBuilder::new(url).with_sub_protocol("hubcast.v1"), stream).unwrap();
+        let mut client = Self(socket);
+        assert!(client.hear(STALL).is_some_and(|message| message.is_text()), "a welcome");
+        client
+    }
+
+    /// What comes within this time, if anything does.
+    fn hear(&mut self, within: Duration) -> Option<Message> {
+        self.0.get_ref().set_read_timeout(Some(within)).unwrap();
+        match self.0.read() {
+            Ok(Message::Close(why)) => panic!("the server has closed: {why:?}"),
+            Ok(message) => Some(message),
+            Err(Error::Io(fault)) if matches!(fault.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => None,
+            Err(fault) => panic!("the connection is broken: {fault}"),
+        }
+    }
+
+    /// Waits for a ping, and does not answer it yet.
+    fn is_pinged(&mut self) {
+        assert!(self.hear(STALL).is_some_and(|message| message.is_ping()), "a ping");
+    }
+
+    fn answers(&mut self) {
+        self.0.flush().unwrap();
+    }
+
+    /// Answers pings at once for so long, and hears nothing else.
+    fn stays(&mut self, time: Duration) {
+        let until = Instant::now() + time;
+        while let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+            assert!(self.hear(left).is_none_or(|message| message.is_ping()), "nothing but pings");
+            self.answers();
+        }
+    }
+
+    /// Asks something, and is answered.
+    fn is_served(&mut self) {
+        self.0.send(Message::text(json!({"id": 1, "action": "ping"}).to_string())).unwrap();
+        let answer = loop {
+            match self.hear(STALL) {
+                Some(Message::Ping(_)) => self.answers(),
+                other => break other.unwrap().into_text().unwrap(),
+            }
+        };
+        assert_eq!(serde_json::from_str::<Value>(&answer).unwrap(), json!({"event": "pong", "id": 1}));
+    }
+}
+
+/// All of them at the same time: each has to answer its own pings meanwhile.
+fn all_stay(clients: &mut [Client], time: Duration) {
+    thread::scope(|scope| clients.iter_mut().for_each(|client| _ = scope.spawn(move || client.stays(time))));
+}
+
+#[test]
+fn who_answers_pings_at_once_outlives_a_stall_of_the_server() {
+    let server = Run::start();
+    let mut clients = server.clients(20);
+    for client in &mut clients {
+        client.is_pinged();
+        client.answers();
+    }
+    server.signal("-STOP");
+    all_stay(&mut clients, STALL);
+    server.signal("-CONT");
+    all_stay(&mut clients, AFTER);
+    clients.iter_mut().for_each(Client::is_served);
+}
