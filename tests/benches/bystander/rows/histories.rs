@@ -88,7 +88,7 @@ const QUIET_PUBLICATIONS: usize = 20;
 /// Topics of the one who floods.
 const FLOODED_TOPICS: usize = 20;
 
-/// Bytes of each of his messages.
+/// Bytes of each of its messages.
 const MESSAGE_BYTES: usize = 60_000;
 
 /// And of all of them.
