@@ -19,7 +19,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 use tokio::task::LocalSet;
 
-/// Reads with connections until it is dropped, and answers pings at once.
+/// Reads with connections until it is dropped, and answers pings.
 pub(crate) struct Crowd {
     counts: Arc<Counts>,
     threads: Vec<(oneshot::Sender<()>, JoinHandle<()>)>,
@@ -34,8 +34,13 @@ struct Counts {
 }
 
 impl Crowd {
-    /// Takes these connections over.
+    /// Takes these connections over; they answer pings at once.
     pub(crate) fn of(clients: Vec<Client>) -> Result<Self> {
+        Self::answering_after(Duration::ZERO, clients)
+    }
+
+    /// Takes these connections over; they answer each ping after so long.
+    pub(crate) fn answering_after(pause: Duration, clients: Vec<Client>) -> Result<Self> {
         let counts = Arc::new(Counts {
             messages: clients.iter().map(|_| AtomicU64::new(0)).collect(),
             bytes: AtomicU64::new(0),
@@ -51,7 +56,11 @@ impl Crowd {
         for share in shares {
             let (stop, stopped) = oneshot::channel();
             let (runtime, counts) = (runtime()?, Arc::clone(&counts));
-            threads.push((stop, thread::spawn(move || read_all(&runtime, share, &counts, stopped))));
+            let thread = thread::spawn(move || {
+                let reading = Reading { pause, counts, scratch: RefCell::new(vec![0; SCRATCH]) };
+                read_all(&runtime, share, reading, stopped);
+            });
+            threads.push((stop, thread));
         }
         Ok(Self { counts, threads })
     }
@@ -64,6 +73,11 @@ impl Crowd {
     /// How many messages each has heard.
     pub(crate) fn messages(&self) -> Vec<u64> {
         self.counts.messages.iter().map(|count| count.load(Ordering::Relaxed)).collect()
+    }
+
+    /// How many messages more than `before` everyone has heard; what the last one has, if they differ.
+    pub(crate) fn heard_by_each_since(&self, before: &[u64]) -> u64 {
+        self.messages().iter().zip(before).map(|(now, before)| now - before).min().unwrap_or(0)
     }
 
     /// How many bytes all have read.
@@ -137,48 +151,69 @@ pub(crate) fn runtime() -> Result<Runtime> {
     Builder::new_current_thread().enable_all().build().context("no runtime for the connections")
 }
 
-fn read_all(runtime: &Runtime, share: Vec<(usize, StdStream)>, counts: &Arc<Counts>, stopped: oneshot::Receiver<()>) {
-    let local = LocalSet::new();
-    let scratch = Rc::new(RefCell::new(vec![0; SCRATCH]));
+/// What the connections of one thread share.
+struct Reading {
+    pause: Duration,
+    counts: Arc<Counts>,
+    scratch: RefCell<Vec<u8>>,
+}
+
+fn read_all(runtime: &Runtime, share: Vec<(usize, StdStream)>, reading: Reading, stopped: oneshot::Receiver<()>) {
+    let (local, reading) = (LocalSet::new(), Rc::new(reading));
     for (index, stream) in share {
-        let (counts, scratch) = (Arc::clone(counts), Rc::clone(&scratch));
+        let reading = Rc::clone(&reading);
         local.spawn_local(async move {
-            let code = read_one(index, stream, &counts, &scratch).await.unwrap_or(None);
-            *counts.closed().entry(code).or_default() += 1;
+            let code = reading.read_one(index, stream).await.unwrap_or(None);
+            *reading.counts.closed().entry(code).or_default() += 1;
         });
     }
     // An error says that the crowd was dropped without a word, which is the end as well.
     let _ = runtime.block_on(local.run_until(stopped));
 }
 
-/// Reads until the connection ends; the code with which it was closed, if it was.
-async fn read_one(index: usize, stream: StdStream, counts: &Counts, scratch: &RefCell<Vec<u8>>) -> Result<Option<u16>> {
-    let stream = TcpStream::from_std(stream)?;
-    let mut counter = Counter::default();
-    loop {
-        stream.readable().await?;
-        let mut scratch = scratch.borrow_mut();
-        let length = match stream.try_read(&mut scratch) {
-            Ok(0) => return Err(anyhow!("cut")),
-            Ok(length) => length,
-            Err(fault) if fault.kind() == ErrorKind::WouldBlock => continue,
-            Err(fault) => return Err(fault.into()),
-        };
-        let (mut messages, mut pongs, mut code) = (0, Vec::new(), None);
-        counter.take(&scratch[..length], |counted| match counted {
-            Counted::Message => messages += 1,
-            Counted::Ping(pong) => pongs.extend(pong),
-            Counted::Close(closed) => code = Some(closed),
+impl Reading {
+    /// Reads until the connection ends; the code with which it was closed, if it was.
+    async fn read_one(&self, index: usize, stream: StdStream) -> Result<Option<u16>> {
+        let stream = Rc::new(TcpStream::from_std(stream)?);
+        let mut counter = Counter::default();
+        loop {
+            stream.readable().await?;
+            let mut scratch = self.scratch.borrow_mut();
+            let length = match stream.try_read(&mut scratch) {
+                Ok(0) => return Err(anyhow!("cut")),
+                Ok(length) => length,
+                Err(fault) if fault.kind() == ErrorKind::WouldBlock => continue,
+                Err(fault) => return Err(fault.into()),
+            };
+            let (mut messages, mut pongs, mut code) = (0, Vec::new(), None);
+            counter.take(&scratch[..length], |counted| match counted {
+                Counted::Message => messages += 1,
+                Counted::Ping(pong) => pongs.extend(pong),
+                Counted::Close(closed) => code = Some(closed),
+            });
+            self.counts.messages[index].fetch_add(messages, Ordering::Relaxed);
+            self.counts.bytes.fetch_add(length as u64, Ordering::Relaxed);
+            if code.is_some() {
+                return Ok(code);
+            }
+            if !pongs.is_empty() {
+                self.answer(&stream, pongs);
+            }
+        }
+    }
+
+    /// Writes pongs when it is time for them. They are small enough for any socket that is not full of pongs.
+    fn answer(&self, stream: &Rc<TcpStream>, pongs: Vec<u8>) {
+        if self.pause.is_zero() {
+            // That the connection is gone is found out by reading.
+            let _ = stream.try_write(&pongs);
+            return;
+        }
+        let (stream, pause) = (Rc::clone(stream), self.pause);
+        tokio::task::spawn_local(async move {
+            tokio::time::sleep(pause).await;
+            let _ = stream.try_write(&pongs);
         });
-        counts.messages[index].fetch_add(messages, Ordering::Relaxed);
-        counts.bytes.fetch_add(length as u64, Ordering::Relaxed);
-        if code.is_some() {
-            return Ok(code);
-        }
-        if !pongs.is_empty() {
-            // Small enough for any socket that is not full of pongs.
-            stream.try_write(&pongs)?;
-        }
     }
 }
 

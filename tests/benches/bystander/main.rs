@@ -19,9 +19,21 @@ use clap::Parser;
 use options::Options;
 use rows::Row;
 use stage::Stage;
+use std::env;
+use std::path::Path;
+use std::process::ExitCode;
 
-fn main() -> Result<()> {
-    let options = Options::parse();
+fn main() -> ExitCode {
+    match run(&Options::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => {
+            eprintln!("bystander: {fault:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<()> {
     if let Some(address) = options.as_bystander {
         return bystander::run(address, options.as_dialect);
     }
@@ -31,7 +43,8 @@ fn main() -> Result<()> {
         }
         return Ok(());
     }
-    let rows = chosen(&options)?;
+    leave_package()?;
+    let rows = chosen(options)?;
     rlimit::increase_nofile_limit(u64::MAX).context("the limit of open files cannot be raised")?;
     if !options.json {
         table::print_head();
@@ -39,8 +52,8 @@ fn main() -> Result<()> {
     let mut failed = Vec::new();
     for (number, row) in (1..).zip(&rows) {
         eprintln!("{number} of {}: {} …", rows.len(), row.name);
-        if let Err(fault) = run(row, &options) {
-            println!("{:<15}FAILED: {fault:#}", row.name);
+        if let Err(fault) = run_row(row, options) {
+            table::print_failed(row, &fault, options.json);
             failed.push(row.name);
         }
     }
@@ -48,7 +61,16 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-fn run(row: &Row, options: &Options) -> Result<()> {
+/// Cargo runs benches in the folder of their package; paths on the command line are meant from the repository's.
+fn leave_package() -> Result<()> {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    if env::current_dir()? == package {
+        env::set_current_dir(package.parent().context("a package is in a workspace")?)?;
+    }
+    Ok(())
+}
+
+fn run_row(row: &Row, options: &Options) -> Result<()> {
     let mut stage = Stage::for_row(row, options)?;
     let seen = (row.play)(&mut stage).with_context(|| format!("the server's log ends: {}", stage.server.last_words()));
     let (seen, figures) = (seen?, stage.figures()?);

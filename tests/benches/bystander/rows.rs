@@ -1,7 +1,13 @@
 //! The rows of the table: what each does to the server, and what it tells beside the bystander's wait.
 
 mod burst;
+mod crowds;
+mod histories;
+mod keys;
+mod look_over;
 mod patterns;
+mod pongs;
+mod slow_reader;
 mod unread;
 
 use crate::stage::Stage;
@@ -25,7 +31,20 @@ pub(crate) struct Row {
 
 /// All rows in the order of the table.
 pub(crate) fn all() -> Vec<Row> {
-    [burst::rows(), patterns::rows(), unread::rows()].into_iter().flatten().collect()
+    [
+        burst::rows(),
+        patterns::rows(),
+        look_over::rows(),
+        unread::rows(),
+        slow_reader::rows(),
+        histories::rows(),
+        keys::rows(),
+        pongs::rows(),
+        crowds::rows(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// What most rows need.

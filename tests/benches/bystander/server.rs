@@ -2,7 +2,7 @@
 
 use crate::options::Options;
 use crate::wire::Dialect;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use std::collections::VecDeque;
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -63,6 +63,19 @@ impl Server {
     pub(crate) fn reset_peak(&self) -> Result<()> {
         // "5" is the order to reset VmHWM, see proc_pid_clear_refs(5).
         fs::write(self.proc("clear_refs"), "5").context("cannot reset the peak of the server's memory")
+    }
+
+    /// Stops it for so long, as a machine that is suspended does.
+    pub(crate) fn suspend(&self, length: Duration) -> Result<()> {
+        self.signal("-STOP")?;
+        thread::sleep(length);
+        self.signal("-CONT")
+    }
+
+    fn signal(&self, signal: &str) -> Result<()> {
+        let status = Command::new("kill").args([signal, &self.process.id().to_string()]).status()?;
+        ensure!(status.success(), "kill {signal} failed");
+        Ok(())
     }
 
     /// Where it listens.

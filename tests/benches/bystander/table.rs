@@ -2,6 +2,7 @@
 
 use crate::rows::Row;
 use crate::stage::Figures;
+use anyhow::Error;
 use serde_json::json;
 
 /// The first lines of the table.
@@ -23,7 +24,16 @@ pub(crate) fn print_row(row: &Row, figures: &Figures, seen: &str) {
     println!("{:<15}{}", "", row.about);
 }
 
-/// The same as one line of JSON.
+/// What stands in the place of a row that could not be played.
+pub(crate) fn print_failed(row: &Row, fault: &Error, json: bool) {
+    if json {
+        println!("{}", json!({"row": row.name, "failed": format!("{fault:#}")}));
+    } else {
+        println!("{:<15}FAILED: {fault:#}", row.name);
+    }
+}
+
+/// A row's figures as one line of JSON.
 pub(crate) fn print_json(row: &Row, figures: &Figures, seen: &str) {
     let Figures { waits, memory_before, memory_peak } = figures;
     let memory = json!({"before_mib": memory_before, "peak_mib": memory_peak});

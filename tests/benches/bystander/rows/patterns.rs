@@ -34,14 +34,15 @@ pub(super) fn rows() -> Vec<Row> {
 fn play(stage: &mut Stage, blocks: Blocks) -> Result<String> {
     let crowd = hold(stage, CHOSEN_TOKENS, HOLDERS)?;
     let publisher = stage.client()?;
-    let before = crowd.bytes();
+    let before = crowd.messages();
     stage.begin()?;
     let flood = Flood::start(vec![publisher], blocks, Instant::now() + stage.length)?;
+    // What the system took for the server is not yet what the server did.
     let spent = flood.wait()?;
+    let heard = crowd.heard_by_each_since(&before) as f64 / stage.length.as_secs_f64();
     stage.end()?;
-    let rate = |bytes: u64| bytes as f64 / 1024.0 / stage.length.as_secs_f64();
-    let (taken, heard) = (rate(spent.written), rate(crowd.bytes() - before));
-    Ok(format!("{taken:.0} KiB/s taken, {heard:.0} KiB/s heard, {}", crowd.closed_in_words()))
+    let written = spent.written as f64 / 1e6;
+    Ok(format!("{heard:.0} publications/s heard, {written:.1} MB written, {}", crowd.closed_in_words()))
 }
 
 /// Connections that hold every combination of `*` and `a` for the first tokens of a pattern of sixteen, and read.
@@ -80,10 +81,10 @@ fn new_topics() -> Blocks {
 const TOKENS: usize = 16;
 
 /// Of these, the ones that are not a wildcard in every pattern.
-const CHOSEN_TOKENS: usize = 12;
+pub(super) const CHOSEN_TOKENS: usize = 12;
 
 /// Who hold the patterns.
-const HOLDERS: usize = 5;
+pub(super) const HOLDERS: usize = 5;
 
 /// What the publisher writes at once.
 const BLOCK_BYTES: usize = 64 * 1024;

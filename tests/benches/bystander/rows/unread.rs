@@ -1,4 +1,5 @@
-//! Long answers that nobody reads: a few bytes of request pin megabytes, if they are encoded before they can be sent.
+//! Long answers that nobody reads: a few bytes of request pin megabytes, if they are encoded before they can be sent,
+//! or if what waits holds publications that the history has let go.
 
 use super::{Row, USUAL};
 use crate::crowd::Crowd;
@@ -6,7 +7,7 @@ use crate::stage::Stage;
 use crate::wire::{Client, PATIENCE, frame};
 use anyhow::{Context, Result};
 use hubcast_tests::Frame;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -27,7 +28,8 @@ pub(super) fn rows() -> Vec<Row> {
         },
         Row {
             name: "unread-latest",
-            about: "the same with slow: \"latest\" and a ping frame of each connection every second",
+            about: "every second some of 200 connections ask for 6 MB of each of 4 topics with slow: \"latest\"; they read \
+                    nothing but send a ping frame every second, and these topics hear 24 MB more each second",
             play: |stage| play(stage, Ask::Latest),
             ..USUAL
         },
@@ -37,29 +39,35 @@ pub(super) fn rows() -> Vec<Row> {
 /// What the connections ask for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Ask {
+    /// One history, all at once.
     History,
+    /// One replay, all at once.
     Replay,
+    /// Replays of several topics, one connection after another, so that each pins other publications.
     Latest,
 }
 
 fn play(stage: &mut Stage, ask: Ask) -> Result<String> {
+    let seconds = stage.length.as_secs();
     let mut publisher = stage.client()?;
-    let (keeper, epoch) = keep_history(stage, &mut publisher)?;
+    let (keeper, epoch) = keep_histories(stage, &mut publisher, ask.topics())?;
     let mut askers = stage.narrow_clients(ASKERS)?;
-    let request = frame(&ask.request(&epoch));
+    let round = round(ask.topics());
     stage.begin()?;
     let files = stage.server.open_files()?;
-    for asker in &mut askers {
-        asker.send(&request)?;
-    }
-    let until = Instant::now() + stage.length;
-    let mut second = Instant::now();
-    while Instant::now() < until {
+    let (mut second, mut asked) = (Instant::now(), 0);
+    for number in 1..=seconds {
+        let due =
+            if ask == Ask::Latest { ASKERS * usize::try_from(number)? / usize::try_from(seconds)? } else { ASKERS };
+        for asker in &mut askers[asked..due] {
+            asker.send(&ask.requests(&epoch))?;
+        }
+        asked = due;
         if ask != Ask::History {
-            publisher.send(&publication().repeat(PUBLICATIONS))?;
+            publisher.send(&round)?;
         }
         if ask == Ask::Latest {
-            for asker in &mut askers {
+            for asker in &mut askers[..asked] {
                 // Fails where the server has cut the connection, as it may.
                 let _ = asker.send(&Frame::ping("").bytes());
             }
@@ -72,40 +80,57 @@ fn play(stage: &mut Stage, ask: Ask) -> Result<String> {
     Ok(format!("{gone} of {ASKERS} closed; of those who read: {}", keeper.closed_in_words()))
 }
 
-/// Fills the topic's history, and gives the reader on account of which it is kept, and its epoch.
-fn keep_history(stage: &Stage, publisher: &mut Client) -> Result<(Crowd, String)> {
+/// Fills the histories of the topics, and gives the reader on account of which they are kept, and the first one's epoch.
+fn keep_histories(stage: &Stage, publisher: &mut Client, topics: usize) -> Result<(Crowd, String)> {
     let mut keeper = stage.client()?;
-    keeper.ask(0, json!({"action": "subscribe", "topic": TOPIC, "slow": "latest"}))?;
-    publisher.send(&publication())?;
+    for topic in (0..topics).rev() {
+        keeper.ask(0, json!({"action": "subscribe", "topic": name(topic), "slow": "latest"}))?;
+    }
+    publisher.send(&publication(0))?;
     let event = keeper.event(PATIENCE)?;
     let epoch = event["epoch"].as_str().context("a topic with a history")?.to_owned();
     let keeper = Crowd::of(vec![keeper])?;
-    publisher.send(&publication().repeat(PUBLICATIONS))?;
+    publisher.send(&round(topics))?;
     publisher.ask(0, json!({"action": "ping"}))?;
     keeper.await_quiet();
     Ok((keeper, epoch))
 }
 
 impl Ask {
-    fn request(self, epoch: &str) -> Value {
-        // Two publications of a hundred and one are no longer there.
-        let recover = json!({"epoch": epoch, "offset": 2});
+    fn topics(self) -> usize {
+        if self == Self::Latest { 4 } else { 1 }
+    }
+
+    /// What one connection sends.
+    fn requests(self, epoch: &str) -> Vec<u8> {
+        // One publication more than a history keeps was made, so that the second is the last that may be gone.
+        let recover = json!({"epoch": epoch, "offset": 1});
         match self {
-            Self::History => json!({"id": 1, "action": "history", "topic": TOPIC}),
-            Self::Replay => json!({"id": 1, "action": "subscribe", "topic": TOPIC, "recover": recover}),
+            Self::History => frame(&json!({"id": 1, "action": "history", "topic": name(0)})),
+            Self::Replay => frame(&json!({"action": "subscribe", "topic": name(0), "recover": recover})),
             Self::Latest => {
-                json!({"id": 1, "action": "subscribe", "topic": TOPIC, "recover": recover, "slow": "latest"})
+                let topics = (0..self.topics()).map(name);
+                let requests = topics.map(|topic| {
+                    frame(&json!({"action": "subscribe", "topic": topic, "last": PUBLICATIONS, "slow": "latest"}))
+                });
+                requests.collect::<Vec<_>>().concat()
             }
         }
     }
 }
 
-fn publication() -> Vec<u8> {
-    frame(&json!({"action": "publish", "topic": TOPIC, "message": "x".repeat(MESSAGE_BYTES)}))
+/// A whole history's publications to each of the topics.
+fn round(topics: usize) -> Vec<u8> {
+    (0..topics).map(|topic| publication(topic).repeat(PUBLICATIONS)).collect::<Vec<_>>().concat()
 }
 
-/// What is asked for.
-const TOPIC: &str = "long";
+fn publication(topic: usize) -> Vec<u8> {
+    frame(&json!({"action": "publish", "topic": name(topic), "message": "x".repeat(MESSAGE_BYTES)}))
+}
+
+fn name(topic: usize) -> String {
+    format!("long.{topic}")
+}
 
 /// Who ask.
 const ASKERS: usize = 200;
