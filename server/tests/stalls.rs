@@ -129,3 +129,16 @@ fn who_answers_pings_at_once_outlives_a_stall_of_the_server() {
     all_stay(&mut clients, AFTER);
     clients.iter_mut().for_each(Client::is_served);
 }
+
+#[test]
+fn an_answer_that_came_while_the_server_stood_still_counts() {
+    let server = Run::start();
+    let mut clients = server.clients(20);
+    clients.iter_mut().for_each(Client::is_pinged);
+    server.signal("-STOP");
+    clients.iter_mut().for_each(Client::answers);
+    all_stay(&mut clients, STALL);
+    server.signal("-CONT");
+    all_stay(&mut clients, AFTER);
+    clients.iter_mut().for_each(Client::is_served);
+}

@@ -91,3 +91,27 @@ fn who_publishes_more_than_another_worker_can_take_is_not_read_until_it_has() {
     });
     assert!(published.any(|published| published < 20), "more was taken for a worker that was busy");
 }
+
+#[test]
+fn a_worker_that_others_keep_busy_reads_its_own_connections_too() {
+    let server = Server::with(|config| {
+        config.workers = Some(2);
+        config.outbox = 1 << 30;
+        config.timeouts.write = NEVER;
+    });
+    // The first of each pair goes to the second worker.
+    let mut pairs: Vec<[Typed; 2]> = (0..100).map(|_| [server.typed(), server.typed()]).collect();
+    pairs.iter_mut().skip(1).for_each(|[hearer, _]| hearer.subscribes("t"));
+    let [late, publisher] = &mut pairs[0];
+    let publish = json!({"id": 1, "action": "publish", "topic": "t", "message": "x".repeat(16_000)});
+    let publish = Frame::text(publish.to_string()).bytes();
+    let mut reaches_the_others_alone = |_: &usize| {
+        publisher.socket.writes(&publish);
+        publisher.next_event()["receivers"] == 99
+    };
+    // To write them takes the worker longer than it takes the other one to get the next.
+    assert!((0..20).all(|number| reaches_the_others_alone(&number)));
+    late.says(json!({"id": 1, "action": "subscribe", "topic": "t"}));
+    let published = (0..2000).take_while(reaches_the_others_alone).count();
+    assert!(published < 100, "{published} publications went before a request that was there");
+}
