@@ -28,6 +28,10 @@ pub struct Config {
     /// Bytes that may wait to be written to one connection, each frame with 64 besides; one that is over is closed with
     /// 4002. It has to hold the largest message with its topic, escaped, and 256 bytes.
     pub outbox: usize,
+    /// Bytes of memory for what waits to be written to all connections together. Over three quarters of it those who cause it
+    /// are read more slowly; over it the connections for which most waits are closed with 4002, or miss something where
+    /// their subscriptions allow it.
+    pub max_waiting: usize,
     /// Bytes that are read and dropped after the close handshake; over it the connection is cut.
     pub linger_bytes: usize,
     /// What one session may ask of the hub.
@@ -104,6 +108,7 @@ impl Default for Config {
             messages: MessageLimits { message: 64 * 1024, frame: 64 * 1024, fragments: 65_536 },
             timeouts: Timeouts::default(),
             outbox: 1024 * 1024,
+            max_waiting: 64 * 1024 * 1024,
             linger_bytes: 1024 * 1024,
             limits: Limits::default(),
             rules: Rules::default(),

@@ -13,7 +13,7 @@ use crate::outbox::Outbox;
 use crate::service::Peer;
 use hubcast_protocol::{CloseCode, Dialect};
 use socket2::SockRef;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::Shutdown;
 use std::rc::Rc;
@@ -28,6 +28,8 @@ pub(crate) struct Connection {
     pub(crate) peer: Peer,
     socket: TcpStream,
     state: RefCell<State>,
+    /// What all connections of the worker have waiting for themselves.
+    queued: Rc<Cell<usize>>,
     _permit: Rc<Permit>,
 }
 
@@ -105,7 +107,13 @@ pub(crate) enum Fed {
 }
 
 impl Connection {
-    pub(crate) fn new(peer: Peer, socket: TcpStream, permit: Rc<Permit>, now: Instant) -> Self {
+    pub(crate) fn new(
+        peer: Peer,
+        socket: TcpStream,
+        permit: Rc<Permit>,
+        queued: Rc<Cell<usize>>,
+        now: Instant,
+    ) -> Self {
         let state = State {
             phase: Phase::Open,
             outbox: Outbox::default(),
@@ -120,7 +128,7 @@ impl Connection {
             is_ending: false,
             armed: None,
         };
-        Self { peer, socket, state: RefCell::new(state), _permit: permit }
+        Self { peer, socket, state: RefCell::new(state), queued, _permit: permit }
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -134,7 +142,7 @@ impl Connection {
             return Pushed::Refused { full: false };
         }
         let room = Room { dialect: self.peer.dialect, blocked: state.blocked.is_some() };
-        match put(&mut state.outbox, room) {
+        match self.tally(&mut state.outbox, |outbox| put(outbox, room)) {
             true => Pushed::Waits { first: state.mark_dirty() },
             false => Pushed::Refused { full: true },
         }
@@ -165,8 +173,24 @@ impl Connection {
         state.is_held && state.phase == Phase::Open
     }
 
-    pub(crate) fn hold(&self, is_held: bool) {
-        self.state.borrow_mut().is_held = is_held;
+    /// Stops reading, or goes on with it: then what the peer has begun has its time anew.
+    pub(crate) fn hold(&self, is_held: bool, now: Instant) {
+        let mut state = self.state.borrow_mut();
+        if std::mem::replace(&mut state.is_held, is_held) && !is_held {
+            state.pinged = state.pinged.map(|_| now);
+            state.unfinished_since = state.unfinished_since.map(|_| now);
+        }
+    }
+
+    /// Bytes that wait to be written.
+    pub(crate) fn waiting(&self) -> usize {
+        let state = self.state.borrow();
+        state.outbox.len() + state.outbox.uncounted()
+    }
+
+    /// Leaves out all that may be left out of what waits; says whether there was anything.
+    pub(crate) fn leave_out_all(&self) -> bool {
+        self.tally(&mut self.state.borrow_mut().outbox, Outbox::leave_out_all)
     }
 
     /// Bytes that wait and do not count.
@@ -181,12 +205,13 @@ impl Connection {
         if state.phase != Phase::Open {
             return false;
         }
-        if code == CloseCode::SLOW_CONSUMER && !state.outbox.discard_unsent() {
+        let discards = code == CloseCode::SLOW_CONSUMER;
+        if discards && !self.tally(&mut state.outbox, Outbox::discard_unsent) {
             // Within a long frame nothing else can be said.
             drop(state);
             return self.cut();
         }
-        state.outbox.push_uncounted(frame::write_close(code, reason));
+        self.tally(&mut state.outbox, |outbox| outbox.push_uncounted(frame::write_close(code, reason)));
         state.phase = Phase::Closing { since: now, deaf };
         true
     }
@@ -308,9 +333,8 @@ impl Connection {
         let mut state = self.state.borrow_mut();
         let was_open = std::mem::replace(&mut state.phase, Phase::Agreed { since: now }) == Phase::Open;
         if was_open {
-            state.outbox.push_uncounted(
-                code.map_or_else(|| frame::write(Opcode::Close, &[]), |code| frame::write_close(code, "")),
-            );
+            let close = code.map_or_else(|| frame::write(Opcode::Close, &[]), |code| frame::write_close(code, ""));
+            self.tally(&mut state.outbox, |outbox| outbox.push_uncounted(close));
         }
         was_open
     }
@@ -340,6 +364,22 @@ impl Connection {
     pub(crate) fn may_flush(&self) -> bool {
         let state = self.state.borrow();
         state.is_dirty && state.blocked.is_none()
+    }
+}
+
+impl Connection {
+    /// Changes what waits, and counts what that means for the worker.
+    fn tally<T>(&self, outbox: &mut Outbox, change: impl FnOnce(&mut Outbox) -> T) -> T {
+        let before = outbox.own_bytes();
+        let changed = change(outbox);
+        self.queued.set(self.queued.get() + outbox.own_bytes() - before);
+        changed
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.queued.set(self.queued.get() - self.state.get_mut().outbox.own_bytes());
     }
 }
 

@@ -11,10 +11,12 @@ mod mailbox;
 pub(crate) use haul::{Haul, Piece, Wait};
 pub(crate) use mailbox::Parcel;
 
+use crate::account::Account;
 use crate::schedule::{Cost, Item, Schedule};
 use evictions::Evictions;
 use hubcast_hub::{Hub, Input, Saved, SessionId};
 use mailbox::{Mailbox, post, take};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
@@ -26,6 +28,7 @@ pub(crate) struct Exchange {
     wakes: Vec<Arc<Notify>>,
     /// Bytes that may wait for one connection: what is joined to one piece has to fit.
     outbox: usize,
+    account: Arc<Account>,
 }
 
 #[derive(Debug)]
@@ -39,10 +42,10 @@ struct Shared {
 
 impl Exchange {
     /// A hub for as many workers as there are wakes, each connection of which has an outbox of so many bytes.
-    pub(crate) fn new(hub: Hub, wakes: Vec<Arc<Notify>>, outbox: usize) -> Arc<Self> {
+    pub(crate) fn new(hub: Hub, wakes: Vec<Arc<Notify>>, outbox: usize, account: Arc<Account>) -> Arc<Self> {
         let mail = wakes.iter().map(|_| Mailbox::default()).collect();
         let shared = Shared { hub, mail, rests_until: None, evictions: Evictions::default() };
-        Arc::new(Self { shared: Mutex::new(shared), wakes, outbox })
+        Arc::new(Self { shared: Mutex::new(shared), wakes, outbox, account })
     }
 
     /// Hands a slice of what is scheduled to the hub and collects what follows for the connections of `worker`. One that
@@ -64,9 +67,10 @@ impl Exchange {
             let before = haul.effects.len();
             hub.handle_timeout(now, &mut haul.effects);
             *rests_until = Some(now + REST);
-            haul.take_in(before, NOBODY, self.outbox);
+            haul.take_in(before, NOBODY, self.outbox, &self.account);
         }
         haul.next_timeout = next_timeout(hub, *rests_until);
+        self.account.note_kept(hub.engine().publication_bytes());
         let evicted = evictions.unreported(now, hub.engine().evicted());
         if mail.len() > 1 {
             posted |= post(worker, haul, mail);
@@ -84,17 +88,17 @@ impl Exchange {
     fn hand_over(&self, hub: &mut Hub, now: Instant, input: Input, haul: &mut Haul) -> Cost {
         let (author, before, worked) = (author(&input), haul.effects.len(), haul.effects.work());
         hub.handle(now, input, &mut haul.effects);
-        Cost { hub: haul.effects.work() - worked, ..haul.take_in(before, author, self.outbox) }
+        Cost { hub: haul.effects.work() - worked, ..haul.take_in(before, author, self.outbox, &self.account) }
     }
 
     /// Slows down publishers of other workers.
-    pub(crate) fn pause(&self, worker: usize, publishers: &mut Vec<SessionId>) {
+    pub(crate) fn pause(&self, worker: usize, publishers: &mut BTreeMap<SessionId, usize>) {
         if publishers.is_empty() {
             return;
         }
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        for publisher in publishers.drain(..) {
-            shared.mail[worker_of(publisher)].put(Parcel::Pause { publisher: slot_of(publisher) }, 0);
+        for (publisher, bytes) in std::mem::take(publishers) {
+            shared.mail[worker_of(publisher)].put(Parcel::Pause { publisher: slot_of(publisher), bytes }, 0);
         }
         drop(shared);
         self.wake_others(worker);
@@ -171,7 +175,7 @@ pub(crate) const MAX_WORKERS: usize = 256;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hubcast_hub::Settings;
+    use hubcast_hub::{LiveBytes, Settings};
     use hubcast_protocol::{ClientId, typed};
 
     /// Two workers without threads.
@@ -184,8 +188,12 @@ mod tests {
     impl Two {
         /// A connection on each worker, of which the second hears "t".
         fn new() -> Self {
-            let exchange =
-                Exchange::new(Hub::new(Settings::with_seed(1)), vec![Arc::default(), Arc::default()], 1 << 20);
+            let exchange = Exchange::new(
+                Hub::new(Settings::with_seed(1)),
+                vec![Arc::default(), Arc::default()],
+                1 << 20,
+                account(2),
+            );
             let mut two = Self { exchange, hauls: Default::default(), now: Instant::now() };
             two.turn(0, [Input::connect(session(0, PUBLISHER), ClientId::from_random([1; 16]))]);
             two.turn(1, [Input::connect(session(1, READER), ClientId::from_random([2; 16]))]);
@@ -206,6 +214,10 @@ mod tests {
         let mut schedule = Schedule::default();
         inputs.into_iter().for_each(|input| schedule.push(PUBLISHER, Item::Input(input)));
         schedule
+    }
+
+    fn account(workers: usize) -> Arc<Account> {
+        Account::new(usize::MAX, LiveBytes::default(), (0..workers).map(|_| Arc::default()).collect())
     }
 
     fn request(worker: usize, slot: u32, text: &str) -> Input {
@@ -264,7 +276,7 @@ mod tests {
 
     #[test]
     fn with_one_worker_nobody_waits_for_mail() {
-        let exchange = Exchange::new(Hub::new(Settings::with_seed(1)), vec![Arc::default()], 1 << 20);
+        let exchange = Exchange::new(Hub::new(Settings::with_seed(1)), vec![Arc::default()], 1 << 20, account(1));
         let (mut haul, now) = (Haul::default(), Instant::now());
         let mut inputs = vec![
             Input::connect(session(0, PUBLISHER), ClientId::from_random([1; 16])),

@@ -1,5 +1,6 @@
 //! Publications and events as frames.
 
+use crate::account::Account;
 use crate::frame::{self, Opcode};
 use bytes::Bytes;
 use hubcast_hub::Publication;
@@ -13,12 +14,19 @@ pub(crate) struct Frames {
     publications: Vec<Publication>,
     len: usize,
     encoded: PerDialect<Bytes>,
+    /// Where the bytes are counted.
+    account: Option<Arc<Account>>,
 }
 
 impl Frames {
     pub(crate) fn new(publication: Publication) -> Self {
         let len = size(&publication);
-        Self { publications: vec![publication], len, encoded: PerDialect::default() }
+        Self { publications: vec![publication], len, encoded: PerDialect::default(), account: None }
+    }
+
+    /// Frames whose bytes are counted in an account.
+    pub(crate) fn counted(publication: Publication, account: &Arc<Account>) -> Self {
+        Self { account: Some(Arc::clone(account)), ..Self::new(publication) }
     }
 
     pub(crate) fn publications(&self) -> &[Publication] {
@@ -58,7 +66,10 @@ impl Frames {
         for publication in &self.publications {
             append(&mut frames, publication, dialect);
         }
-        Bytes::from(frames)
+        match &self.account {
+            Some(account) => account.share(frames),
+            None => Bytes::from(frames),
+        }
     }
 }
 

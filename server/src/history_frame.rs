@@ -43,6 +43,11 @@ impl HistoryFrame {
         self.left
     }
 
+    /// How many publications are left.
+    pub(crate) fn publications(&self) -> usize {
+        self.publications.len()
+    }
+
     /// The next bytes, some more than `enough` unless they are the last, and whether they are.
     pub(crate) fn next(&mut self, enough: usize) -> (Bytes, bool) {
         let mut bytes = std::mem::take(&mut self.begin);

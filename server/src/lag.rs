@@ -35,6 +35,9 @@ pub(crate) struct Lag {
     loose: usize,
     /// Bytes that do not count.
     uncounted: usize,
+    /// How much of that is not encoded yet, and the publications that it is.
+    to_encode: usize,
+    missed: usize,
 }
 
 /// What must go out.
@@ -108,13 +111,17 @@ impl Lag {
 
     /// Queues what a replay has that is not encoded yet.
     pub(crate) fn push_missed(&mut self, missed: Vec<Publication>) {
-        self.uncounted += missed.iter().map(frames::size).sum::<usize>();
+        let bytes = missed.iter().map(frames::size).sum::<usize>();
+        (self.uncounted, self.to_encode) = (self.uncounted + bytes, self.to_encode + bytes);
+        self.missed += missed.len();
         self.push_replay(Frame::Missed(missed.into_iter()));
     }
 
     /// Queues the answer to a `history` request.
     pub(crate) fn push_history(&mut self, answer: HistoryFrame) {
-        self.uncounted += answer.left();
+        let bytes = answer.left();
+        (self.uncounted, self.to_encode) = (self.uncounted + bytes, self.to_encode + bytes);
+        self.missed += answer.publications();
         self.push_replay(Frame::History(answer));
     }
 
@@ -152,6 +159,19 @@ impl Lag {
         self.uncounted
     }
 
+    /// Bytes of memory that it takes, without the publications themselves.
+    pub(crate) fn own_bytes(&self) -> usize {
+        let waiting = self.publications.len() * PUBLICATION_BYTES + self.missed * size_of::<Publication>();
+        self.fixed + (self.uncounted - self.to_encode) + waiting
+    }
+
+    /// Leaves out all that may be left out; says whether there was anything.
+    pub(crate) fn leave_out_all(&mut self) -> bool {
+        let was = self.loose > 0;
+        self.shrink_to(0);
+        was
+    }
+
     /// Takes the next piece to be written; `None` when nothing waits any more.
     pub(crate) fn pop(&mut self, dialect: Dialect) -> Option<Popped> {
         loop {
@@ -167,6 +187,11 @@ impl Lag {
                 return Some(Popped { bytes, counted: true, ends_frame: true });
             }
         }
+    }
+
+    fn note_encoded(&mut self, bytes: usize, publications: usize) {
+        (self.uncounted, self.to_encode) = (self.uncounted - bytes, self.to_encode - bytes);
+        self.missed -= publications;
     }
 
     fn next_place(&mut self) -> u64 {
@@ -245,10 +270,10 @@ impl Lag {
                 whole(bytes, false)
             }
             Frame::History(mut answer) => {
-                self.uncounted -= answer.left();
+                let before = (answer.left(), answer.publications());
                 let (bytes, ends_frame) = answer.next(PIECE);
+                self.note_encoded(before.0 - answer.left(), before.1 - answer.publications());
                 if !ends_frame {
-                    self.uncounted += answer.left();
                     self.frames.push_front((place, Frame::History(answer)));
                 }
                 Some(Popped { bytes, counted: false, ends_frame })
@@ -258,7 +283,7 @@ impl Lag {
                 while piece.len() < PIECE
                     && let Some(publication) = missed.next()
                 {
-                    self.uncounted -= frames::size(&publication);
+                    self.note_encoded(frames::size(&publication), 1);
                     frames::append(&mut piece, &publication, dialect);
                 }
                 if !missed.as_slice().is_empty() {
@@ -322,6 +347,9 @@ fn cost(publication: &Publication) -> usize {
 fn price(topic: &Topic) -> usize {
     topic.as_str().len() + 256
 }
+
+/// Bytes of memory that a publication takes here besides itself, about.
+const PUBLICATION_BYTES: usize = 96;
 
 /// Bytes of a replay that are encoded at once.
 const PIECE: usize = 32 * 1024;

@@ -17,6 +17,7 @@
 pub mod frame;
 
 mod accept;
+mod account;
 mod config;
 mod connection;
 mod deadlines;
@@ -30,6 +31,7 @@ mod http;
 mod lag;
 mod limit;
 mod outbox;
+mod paced;
 mod pubsub;
 mod replays;
 mod schedule;

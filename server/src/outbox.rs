@@ -17,6 +17,8 @@ pub(crate) struct Outbox {
     counted: usize,
     /// What the others cost.
     uncounted: usize,
+    /// Bytes of those that no other outbox has.
+    unshared: usize,
     /// How much of the first one is written.
     written: usize,
     /// Whether the last one that is written ended within a frame.
@@ -32,6 +34,8 @@ struct Waiting {
     counted: bool,
     /// Whether it ends where a frame ends.
     ends_frame: bool,
+    /// Whether other outboxes have the same bytes.
+    shared: bool,
 }
 
 /// How much of what was to be written without queueing the sink took.
@@ -52,14 +56,18 @@ pub(crate) trait Sink {
 impl Outbox {
     /// Queues frames that must go out; says whether there was room for them among `most` bytes.
     pub(crate) fn push(&mut self, frames: Bytes, most: usize) -> bool {
+        self.push_one(frames, false, most)
+    }
+
+    fn push_one(&mut self, bytes: Bytes, shared: bool, most: usize) -> bool {
         if let Some(lag) = &mut self.lag {
-            return lag.push_frame(frames, most.saturating_sub(self.counted));
+            return lag.push_frame(bytes, most.saturating_sub(self.counted));
         }
         let queued = self.queued();
         // What is larger by itself than all that may wait is still a single event: it need not wait for anything.
-        let fits = queued == 0 || queued + cost(&frames) <= most;
+        let fits = queued == 0 || queued + cost(&bytes) <= most;
         if fits {
-            self.push_frames(frames, true, true);
+            self.push_frames(Waiting { shared, ..Waiting::counted(bytes) });
         }
         fits
     }
@@ -67,7 +75,7 @@ impl Outbox {
     /// Queues what must go out whatever waits already.
     pub(crate) fn push_uncounted(&mut self, frames: Bytes) {
         match &mut self.lag {
-            None => self.push_frames(frames, false, true),
+            None => self.push_frames(Waiting { counted: false, ..Waiting::counted(frames) }),
             Some(lag) => lag.push_uncounted(frames),
         }
     }
@@ -97,7 +105,7 @@ impl Outbox {
             return lag.push_bound(frames.publications(), frames.get(dialect).clone(), most);
         }
         if slow == Slow::Disconnect || (self.lag.is_none() && !blocked) {
-            let fits = self.push(frames.get(dialect).clone(), most);
+            let fits = self.push_one(frames.get(dialect).clone(), true, most);
             if fits || slow == Slow::Disconnect {
                 return fits;
             }
@@ -114,7 +122,7 @@ impl Outbox {
         match write(frames) {
             Ok(written) if written == frames.len() => Through::All,
             Ok(written) => {
-                self.push_frames(frames.clone(), true, true);
+                self.push_frames(Waiting { shared: true, ..Waiting::counted(frames.clone()) });
                 self.written = written;
                 Through::Part
             }
@@ -139,16 +147,24 @@ impl Outbox {
         self.uncounted - if begun { self.written } else { 0 } + self.lag.as_ref().map_or(0, |lag| lag.uncounted())
     }
 
+    /// Bytes of memory that it takes, without frames that other outboxes have too and without publications.
+    pub(crate) fn own_bytes(&self) -> usize {
+        self.unshared + self.frames.len() * FRAME + self.lag.as_ref().map_or(0, |lag| lag.own_bytes())
+    }
+
+    /// Leaves out all that may be left out; says whether there was anything.
+    pub(crate) fn leave_out_all(&mut self) -> bool {
+        self.lag.as_mut().is_some_and(|lag| lag.leave_out_all())
+    }
+
     /// Forgets every frame of which nothing is written yet. Says whether another one may follow what is left: not after a
     /// part of a long one.
     pub(crate) fn discard_unsent(&mut self) -> bool {
         let begun = usize::from(self.written > 0);
         let begun: Vec<_> = self.frames.drain(..).take(begun).collect();
-        (self.counted, self.uncounted, self.lag) = (0, 0, None);
+        (self.counted, self.uncounted, self.unshared, self.lag) = (0, 0, 0, None);
         let is_whole = begun.first().map_or(!self.is_mid_frame, |begun| begun.ends_frame);
-        for Waiting { bytes, counted, ends_frame } in begun {
-            self.push_frames(bytes, counted, ends_frame);
-        }
+        begun.into_iter().for_each(|begun| self.push_frames(begun));
         is_whole
     }
 
@@ -203,14 +219,15 @@ impl Outbox {
         while taken < CATCH_UP_BYTES {
             let Some(Popped { bytes, counted, ends_frame }) = lag.pop(dialect) else { return };
             taken += bytes.len();
-            self.push_frames(bytes, counted, ends_frame);
+            self.push_frames(Waiting { bytes, counted, ends_frame, shared: false });
         }
         self.lag = Some(lag);
     }
 
-    fn push_frames(&mut self, bytes: Bytes, counted: bool, ends_frame: bool) {
-        *self.sum(counted) += cost(&bytes);
-        self.frames.push_back(Waiting { bytes, counted, ends_frame });
+    fn push_frames(&mut self, waiting: Waiting) {
+        *self.sum(waiting.counted) += cost(&waiting.bytes);
+        self.unshared += waiting.unshared();
+        self.frames.push_back(waiting);
     }
 
     /// What all frames cost of one kind.
@@ -239,10 +256,23 @@ impl Outbox {
         {
             let (gone, counted) = (first.bytes.len(), first.counted);
             self.is_mid_frame = !first.ends_frame;
+            self.unshared -= first.unshared();
             self.written -= gone;
             *self.sum(counted) -= gone + FRAME;
             self.frames.pop_front();
         }
+    }
+}
+
+impl Waiting {
+    /// A whole frame, or several, that counts.
+    fn counted(bytes: Bytes) -> Self {
+        Self { bytes, counted: true, ends_frame: true, shared: false }
+    }
+
+    /// Bytes that no other outbox has.
+    fn unshared(&self) -> usize {
+        if self.shared { 0 } else { self.bytes.len() }
     }
 }
 

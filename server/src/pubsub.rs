@@ -2,6 +2,7 @@
 
 mod held_back;
 mod last_pieces;
+mod throttle;
 mod waits;
 
 use crate::exchange::{Exchange, Haul, Parcel, Piece, session, slot_of, worker_of};
@@ -15,8 +16,10 @@ use held_back::HeldBack;
 use hubcast_hub::{Input, SessionId};
 use hubcast_protocol::{ClientId, CloseCode, Dialect, Slow, plain, typed};
 use last_pieces::LastPieces;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use throttle::Throttle;
 use uuid::Uuid;
 use waits::Waits;
 
@@ -32,8 +35,9 @@ pub(crate) struct PubSub {
     waits: Waits,
     /// When to look again whether those held back may go on.
     look_again: Option<Instant>,
-    /// Publishers of other workers whose receivers here are far behind.
-    to_pause: Vec<SessionId>,
+    throttle: Throttle,
+    /// Publishers of other workers whose receivers here are far behind, with the bytes that they sent to these.
+    to_pause: BTreeMap<SessionId, usize>,
     replays: Replays,
 }
 
@@ -48,7 +52,8 @@ impl PubSub {
             held_back: HeldBack::default(),
             waits: Waits::default(),
             look_again: None,
-            to_pause: Vec::new(),
+            throttle: Throttle::default(),
+            to_pause: BTreeMap::new(),
             replays: Replays::default(),
         }
     }
@@ -57,28 +62,28 @@ impl PubSub {
         session(self.worker, peer.slot)
     }
 
-    fn open_mail(&mut self, piece: u32, parcel: Parcel, out: &mut Outbound<'_>) {
+    fn open_mail(&mut self, piece: u32, parcel: Parcel, now: Instant, out: &mut Outbound<'_>) {
         match parcel {
             Parcel::Send { slot, event } => out.push_event(slot, &event),
             Parcel::Tell { event, slots } => slots.iter().for_each(|(slot, _)| out.push_shared(*slot, &event)),
             Parcel::History { slot, answer } => out.push_history(slot, &answer),
             Parcel::Close { slot, code, reason } => out.close(slot, code, &reason),
             Parcel::Replay { slot, missed } => out.push_replay(slot, &missed, &mut self.replays),
-            Parcel::Pause { publisher } => out.pause(publisher),
+            Parcel::Pause { publisher, bytes } => self.slow_down(publisher, bytes, now, out),
             Parcel::GoOn(wait) => {
                 self.waits.remove(wait);
                 self.release(wait.slot, out);
             }
             Parcel::Deliver { frames, slots, publishers } => {
                 if self.deliver(piece, &frames, slots, out) {
-                    self.to_pause.extend(publishers);
-                    self.to_pause.dedup();
+                    let bytes = frames.len() / publishers.len().max(1);
+                    publishers.iter().for_each(|publisher| *self.to_pause.entry(*publisher).or_default() += bytes);
                 }
             }
         }
     }
 
-    fn carry_out(&mut self, first_piece: u32, haul: &Haul, out: &mut Outbound<'_>) {
+    fn carry_out(&mut self, first_piece: u32, haul: &Haul, now: Instant, out: &mut Outbound<'_>) {
         let worker = self.worker;
         let here = |session: SessionId| worker_of(session) == worker;
         for (number, piece) in (first_piece..).zip(haul.pieces()) {
@@ -101,7 +106,8 @@ impl PubSub {
                     let receivers = receivers.iter().filter(|to| here(to.session));
                     let receivers = receivers.map(|to| (slot_of(to.session), to.slow));
                     if self.deliver(number, &delivery.frames, receivers, out) {
-                        delivery.publishers.iter().for_each(|publisher| out.pause(slot_of(*publisher)));
+                        let bytes = delivery.frames.len() / delivery.publishers.len();
+                        delivery.publishers.iter().for_each(|of| self.slow_down(slot_of(*of), bytes, now, out));
                     }
                 }
                 Piece::Tell { told, receivers } => {
@@ -110,6 +116,13 @@ impl PubSub {
                 }
                 Piece::Send { .. } | Piece::Close { .. } | Piece::Replay { .. } | Piece::History { .. } => {}
             }
+        }
+    }
+
+    /// Reads a publisher a little later that sends much to receivers that are far behind.
+    fn slow_down(&mut self, publisher: u32, bytes: usize, now: Instant, out: &mut Outbound<'_>) {
+        if self.throttle.note(publisher, bytes, out.publisher_pause(), now) {
+            out.pause(publisher);
         }
     }
 
@@ -230,6 +243,7 @@ impl Service for PubSub {
         let lost = parting == Parting::Lost;
         self.held_back.close(peer.slot, |item| self.schedule.push(peer.slot, item));
         self.waits.close(peer.slot);
+        self.throttle.close(peer.slot);
         self.schedule.push(peer.slot, Item::Input(Input::Disconnect { session: self.session(peer), lost }));
     }
 
@@ -250,16 +264,17 @@ impl Service for PubSub {
         self.last_pieces.note(self.worker, &haul);
         let mut piece = 0;
         for parcel in haul.mail.drain(..) {
-            self.open_mail(piece, parcel, out);
+            self.open_mail(piece, parcel, now, out);
             piece += 1;
         }
-        self.carry_out(piece, &haul, out);
+        self.carry_out(piece, &haul, now, out);
         self.have_wait(&haul, out);
         haul.clear();
         self.haul = haul;
         self.leave_over(out);
         self.replays.end_turn();
         self.exchange.pause(self.worker, &mut self.to_pause);
+        self.throttle.tidy(now);
         self.let_go_on(now, out);
     }
 

@@ -1,13 +1,14 @@
 //! The server as a whole: workers, and the way from start to drained.
 
 use crate::Config;
+use crate::account::Account;
 use crate::exchange::{Exchange, MAX_WORKERS};
 use crate::limit::ConnectionLimit;
 use crate::pubsub::PubSub;
 use crate::service::Service;
 use crate::state::StateFolder;
 use crate::thread::{Gate, Seat, start};
-use hubcast_hub::{Hub, Settings};
+use hubcast_hub::{Hub, LiveBytes, Settings};
 use socket2::SockRef;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -59,15 +60,16 @@ impl Server {
     /// When a worker cannot be started, or ends by a fault of the server, and when the state folder does not take what is
     /// to be left in it.
     pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
-        let mut hub = Hub::new(self.settings());
+        let (settings, wakes) = (self.settings(), self.wakes());
+        let account = Account::new(self.config.max_waiting, settings.live_bytes.clone(), wakes.clone());
+        let mut hub = Hub::new(settings);
         let state = self.state.take();
         if let Some(state) = &state {
             let now = Instant::now();
             hub.await_return(now + RETURN);
             hub.restore(now, state.take(SystemTime::now())?);
         }
-        let wakes = self.wakes();
-        let exchange = Exchange::new(hub, wakes.clone(), self.config.outbox);
+        let exchange = Exchange::new(hub, wakes.clone(), self.config.outbox, Arc::clone(&account));
         let services = (0..wakes.len()).map(|worker| PubSub::new(Arc::clone(&exchange), worker)).collect();
         let shutdown = async {
             shutdown.await;
@@ -75,7 +77,7 @@ impl Server {
                 exchange.await_return(Instant::now() + RETURN);
             }
         };
-        self.run_workers(wakes, services, shutdown).await?;
+        self.run_workers(wakes, account, services, shutdown).await?;
         match state {
             Some(state) => state.store(SystemTime::now(), &exchange.save(Instant::now())),
             None => Ok(()),
@@ -94,7 +96,8 @@ impl Server {
     ) -> io::Result<()> {
         let wakes = self.wakes();
         let services = wakes.iter().map(|_| service()).collect();
-        self.run_workers(wakes, services, shutdown).await
+        let account = Account::new(self.config.max_waiting, LiveBytes::default(), wakes.clone());
+        self.run_workers(wakes, account, services, shutdown).await
     }
 
     fn settings(&self) -> Settings {
@@ -119,6 +122,7 @@ impl Server {
     async fn run_workers<S: Service + Send>(
         self,
         wakes: Vec<Arc<Notify>>,
+        account: Arc<Account>,
         services: Vec<S>,
         shutdown: impl Future<Output = ()>,
     ) -> io::Result<()> {
@@ -131,8 +135,8 @@ impl Server {
         let drained = Arc::new(Barrier::new(running));
         for (number, ((wake, service), dealt)) in wakes.into_iter().zip(services).zip(dealt).enumerate() {
             let (config, draining, gate) = (Arc::clone(&self.config), draining.subscribe(), gate.take());
-            let drained = Arc::clone(&drained);
-            start(number, Seat { config, wake, draining, dealt, drained, gate }, service, exit.clone())?;
+            let (drained, account) = (Arc::clone(&drained), Arc::clone(&account));
+            start(number, Seat { config, account, wake, draining, dealt, drained, gate }, service, exit.clone())?;
         }
         tokio::select! {
             () = shutdown => {}

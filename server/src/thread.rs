@@ -2,10 +2,11 @@
 
 use crate::Config;
 use crate::accept::accept_all;
+use crate::account::Account;
 use crate::http::Http;
 use crate::limit::{ConnectionLimit, Permit};
 use crate::service::Service;
-use crate::worker::Worker;
+use crate::worker::{Core, Worker};
 use std::future::pending;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -24,6 +25,7 @@ type Dealt = (std::net::TcpStream, Permit);
 /// What one worker is given.
 pub(crate) struct Seat {
     pub(crate) config: Arc<Config>,
+    pub(crate) account: Arc<Account>,
     pub(crate) wake: Arc<Notify>,
     pub(crate) draining: watch::Receiver<bool>,
     pub(crate) dealt: UnboundedReceiver<Dealt>,
@@ -51,7 +53,7 @@ pub(crate) fn start<S: Service + Send>(
     std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
         let ended = catch_unwind(AssertUnwindSafe(|| {
             let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
-            runtime.block_on(serve(seat, service))
+            runtime.block_on(serve(number, seat, service))
         }));
         let ended = ended.unwrap_or_else(|_| Err(io::Error::other(format!("worker {number} ended by a fault"))));
         // Nobody listens any more when another worker has failed before.
@@ -60,9 +62,9 @@ pub(crate) fn start<S: Service + Send>(
     Ok(())
 }
 
-async fn serve<S: Service>(seat: Seat, service: S) -> io::Result<()> {
-    let Seat { config, wake, mut draining, dealt, drained: all, gate } = seat;
-    let worker = Worker::new(Arc::clone(&config), service, wake);
+async fn serve<S: Service>(number: usize, seat: Seat, service: S) -> io::Result<()> {
+    let Seat { config, account, wake, mut draining, dealt, drained: all, gate } = seat;
+    let worker = Worker::new(Core::new(number, Arc::clone(&config), account, wake), service);
     let http = Http::new(Rc::clone(&worker), draining.clone());
     let mut tasks = JoinSet::new();
     if let Some(gate) = gate {

@@ -7,10 +7,10 @@ mod core;
 mod outbound;
 mod reading;
 
+pub(crate) use self::core::Core;
 pub(crate) use outbound::Delivery;
 pub use outbound::Outbound;
 
-use self::core::Core;
 use crate::config::Config;
 use crate::connection::Connection;
 use crate::limit::Permit;
@@ -18,11 +18,11 @@ use crate::service::{Farewell, Peer, Service};
 use crate::turnstile::Turnstile;
 use hubcast_protocol::{CloseCode, Dialect};
 use std::cell::RefCell;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
-use tokio::sync::Notify;
 use tokio::task::yield_now;
 
 /// The connections of one thread, and the service that they talk to.
@@ -44,8 +44,7 @@ pub(crate) struct Early<'a> {
 }
 
 impl<S: Service> Worker<S> {
-    pub(crate) fn new(config: Arc<Config>, service: S, wake: Arc<Notify>) -> Rc<Self> {
-        let core = Core::new(config, wake);
+    pub(crate) fn new(core: Core, service: S) -> Rc<Self> {
         let scratch = RefCell::new(vec![0; SCRATCH].into_boxed_slice());
         Rc::new(Self { service: RefCell::new(service), core: Rc::new(core), scratch, turnstile: Turnstile::default() })
     }
@@ -70,7 +69,7 @@ impl<S: Service> Worker<S> {
             let mut connections = self.core.connections.borrow_mut();
             let entry = connections.vacant_entry();
             let slot = u32::try_from(entry.key()).expect("a process has fewer than 2^32 sockets");
-            let connection = Rc::new(Connection::new(Peer { slot, dialect }, stream, permit, now));
+            let connection = Rc::new(Connection::new(Peer { slot, dialect }, stream, permit, self.core.queued(), now));
             entry.insert(Rc::clone(&connection));
             connection
         };
@@ -88,14 +87,25 @@ impl<S: Service> Worker<S> {
     /// Serves turn after turn.
     pub(crate) async fn turns(self: Rc<Self>) {
         loop {
-            if self.core.turn_wanted.get() {
-                // What the last turn has left over must not keep anybody from being read.
+            if !self.wait_until_woken().await {
+                // What the last turn has left over, or other workers go on sending, must not keep anybody from being read.
                 yield_now().await;
             }
-            self.core.wake.notified().await;
             self.gather().await;
             self.turn();
         }
+    }
+
+    /// Waits until there is something to do; says whether that took any time.
+    async fn wait_until_woken(&self) -> bool {
+        let (mut woken, mut has_waited) = (pin!(self.core.wake.notified()), false);
+        poll_fn(|context| {
+            let poll = woken.as_mut().poll(context);
+            has_waited |= poll.is_pending();
+            poll
+        })
+        .await;
+        has_waited
     }
 
     /// Waits a little for more of a stream that fills long turns: whoever publishes one message after another has
@@ -125,6 +135,8 @@ impl<S: Service> Worker<S> {
             match next {
                 Some(at) => tokio::select! {
                     () = tokio::time::sleep_until(at.into()) => {
+                        self.core.note_delay(at.elapsed());
+                        self.read_what_has_come().await;
                         self.core.meet_deadlines(|peer| self.service.borrow().may_lag(peer));
                         if turn.is_some_and(|turn| turn <= at) {
                             self.core.service_due.set(None);
@@ -135,6 +147,14 @@ impl<S: Service> Worker<S> {
                 },
                 None => changed.await,
             }
+        }
+    }
+
+    /// Comes back when all that had come for any connection has been read, or at least begun to be.
+    async fn read_what_has_come(&self) {
+        let rounds = 1 + self.core.connections.borrow().len() / EVENTS;
+        for _ in 0..rounds {
+            yield_now().await;
         }
     }
 
@@ -174,6 +194,7 @@ impl<S: Service> Worker<S> {
     /// Remembers the turn that ends now if it was a long one of a stream.
     fn note_turn(&self, began: Instant) {
         let took = began.elapsed();
+        self.core.note_delay(took);
         self.core.streaming.set((self.core.joined.take() && took >= LONG_TURN).then_some(took));
     }
 
@@ -207,6 +228,7 @@ impl<S: Service> Worker<S> {
             self.core.connections.borrow_mut().remove(slot as usize);
             self.core.vacated.notify_one();
         }
+        self.core.shed(began);
         self.core.read_limit.set(service.read_limit());
         drop(service);
         if !self.core.leaving.borrow().is_empty() {
@@ -219,6 +241,9 @@ impl<S: Service> Worker<S> {
 fn key(slot: usize) -> u32 {
     u32::try_from(slot).unwrap_or(u32::MAX)
 }
+
+/// Sockets of which the runtime hears from the system at once that they can be read.
+const EVENTS: usize = 1024;
 
 /// Bytes read at once.
 const SCRATCH: usize = 64 * 1024;

@@ -9,9 +9,9 @@ mod upkeep;
 pub use saved::{Saved, SavedHistory, SavedKey};
 pub use upkeep::Evicted;
 
-use crate::{LiveBytes, Publication};
 use crate::engine::{Answer, Ask, Engine, Excerpt, Notice, Opened, Outcome, Question};
 use crate::rules::{HistoryRule, Keep, Rules};
+use crate::{LiveBytes, Publication};
 use history::{History, Size};
 use hubcast_protocol::request::{ReadHistory, Start};
 use hubcast_protocol::{Epoch, ErrorCode, Fault, Payload, Target, Topic};

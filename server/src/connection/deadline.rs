@@ -30,18 +30,18 @@ impl Connection {
         earlier
     }
 
-    /// Looks at the deadlines after the one for `tick` has come.
-    pub(crate) fn due(&self, tick: u64, now: Instant, config: &Config) -> Due {
+    /// Looks at the deadlines after the one for `tick` has come. What began before `resumed` has its time from then on.
+    pub(crate) fn due(&self, tick: u64, now: Instant, resumed: Instant, config: &Config) -> Due {
         let mut state = self.state.borrow_mut();
         if state.armed == Some(tick) {
             state.armed = None;
         }
-        state.due(now, config)
+        state.due(now, resumed, config)
     }
 
     /// When to look at the deadlines next.
-    pub(crate) fn next_deadline(&self, now: Instant, config: &Config) -> Option<Instant> {
-        match self.state.borrow().due(now, config) {
+    pub(crate) fn next_deadline(&self, now: Instant, resumed: Instant, config: &Config) -> Option<Instant> {
+        match self.state.borrow().due(now, resumed, config) {
             Due::At(at) => Some(at),
             Due::Never => None,
             Due::Ping | Due::Close(..) | Due::Stalled | Due::Cut => Some(now),
@@ -57,23 +57,25 @@ impl Connection {
 }
 
 impl State {
-    fn due(&self, now: Instant, config: &Config) -> Due {
+    fn due(&self, now: Instant, resumed: Instant, config: &Config) -> Due {
         let times = &config.timeouts;
+        // Who is not read cannot be heard: its time stands still.
+        let resumed = if self.is_held { now } else { resumed };
         let if_stalled = if self.phase == Phase::Open { Due::Stalled } else { Due::Cut };
-        let stalled = self.blocked.map(|since| (since + times.write, if_stalled));
+        let stalled = self.blocked.map(|since| (since.max(resumed) + times.write, if_stalled));
         let phase = match self.phase {
             Phase::Open => match self.pinged {
-                Some(at) => (at + times.pong, Due::Close(CloseCode::PING_TIMEOUT, "no answer to a ping")),
+                Some(at) => (at.max(resumed) + times.pong, Due::Close(CloseCode::PING_TIMEOUT, "no answer to a ping")),
                 None => (self.heard + times.ping, Due::Ping),
             },
-            Phase::Closing { since, .. } | Phase::Agreed { since } => (since + times.close, Due::Cut),
+            Phase::Closing { since, .. } | Phase::Agreed { since } => (since.max(resumed) + times.close, Due::Cut),
             Phase::Lingering { dropped, .. } if dropped > config.linger_bytes => (now, Due::Cut),
             Phase::Lingering { since, .. } => (since + times.linger, Due::Cut),
             Phase::Cut => return Due::Never,
         };
         let message = match (self.phase, self.unfinished_since) {
             (Phase::Open, Some(since)) => {
-                Some((since + times.message, Due::Close(CloseCode::POLICY, "a message took too long")))
+                Some((since.max(resumed) + times.message, Due::Close(CloseCode::POLICY, "a message took too long")))
             }
             _ => None,
         };

@@ -28,7 +28,8 @@ impl Connection {
         }
         let mut state = self.state.borrow_mut();
         let write = |bytes: &[u8]| Ok(rustix::net::send(&self.socket, bytes, SendFlags::NOSIGNAL)?);
-        state.outbox.write_through(frames.get(self.peer.dialect), write)
+        let frames = frames.get(self.peer.dialect);
+        self.tally(&mut state.outbox, |outbox| outbox.write_through(frames, write))
     }
 
     /// Writes what waits. Says whether some is left because the socket takes no more.
@@ -38,7 +39,7 @@ impl Connection {
         state.is_dirty = false;
         let is_catching_up = state.blocked.is_some() && state.outbox.uncounted() > 0;
         let socket = Socket { stream: &self.socket, took: Cell::new(false) };
-        let written = state.outbox.write_to(&socket, self.peer.dialect);
+        let written = self.tally(&mut state.outbox, |outbox| outbox.write_to(&socket, self.peer.dialect));
         if is_catching_up && socket.took.get() {
             // A ping behind what was missed is on its way only when that is.
             state.pinged = state.pinged.map(|_| now);

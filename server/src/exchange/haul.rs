@@ -1,6 +1,7 @@
 //! What a turn at the hub brings home.
 
 use super::Parcel;
+use crate::account::Account;
 use crate::frames::{self, Frames, SharedEvent};
 use crate::schedule::{Cost, Growing};
 use crate::service::Ending;
@@ -41,7 +42,7 @@ enum Output {
 impl Haul {
     /// Prepares the newest effects for all workers: what goes to many is to be encoded once. A delivery is joined to
     /// the one before where nobody can tell the difference. Says what it costs to carry them out.
-    pub(super) fn take_in(&mut self, newest: usize, author: SessionId, outbox: usize) -> Cost {
+    pub(super) fn take_in(&mut self, newest: usize, author: SessionId, outbox: usize, account: &Arc<Account>) -> Cost {
         let mut cost = Cost::default();
         let Self { effects, outputs, deliveries, told, .. } = self;
         for (number, effect) in effects.iter().enumerate().skip(newest) {
@@ -56,7 +57,7 @@ impl Haul {
                     cost.delivery += count * VISIT;
                     outputs.push(Output::Deliver(deliveries.len()));
                     let (receivers, publishers) = (receivers.clone(), vec![author]);
-                    let frames = Arc::new(Frames::new(publication.clone()));
+                    let frames = Arc::new(Frames::counted(publication.clone(), account));
                     deliveries.push(Delivery { receivers, frames, publishers, may_grow: true });
                 }
                 Effect::Tell { event, receivers } => {

@@ -52,9 +52,10 @@ pub(crate) enum Parcel {
         slot: u32,
         answer: Box<HistoryAnswer>,
     },
-    /// One of the receivers of this publisher is far behind.
+    /// Receivers of this publisher are far behind, to whom it has sent so many bytes.
     Pause {
         publisher: u32,
+        bytes: usize,
     },
     /// A mailbox has been taken that was too full for what this connection caused.
     GoOn(Wait),

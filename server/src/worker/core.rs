@@ -1,12 +1,14 @@
 //! The connections of a worker: what waits to be written, told, looked at and cleaned up.
 
 use super::outbound::{Delivery, Outbound};
+use crate::account::Account;
 use crate::config::Config;
 use crate::connection::{Connection, Due, Pushed, Room};
 use crate::deadlines::Deadlines;
 use crate::frames::Frames;
 use crate::history_frame::HistoryFrame;
 use crate::outbox::{Outbox, Through};
+use crate::paced::Paced;
 use crate::service::{Ending, Parting, Peer};
 use bytes::Bytes;
 use hubcast_hub::{HistoryAnswer, Publication};
@@ -14,6 +16,7 @@ use hubcast_protocol::{CloseCode, Slow};
 use slab::Slab;
 use std::array;
 use std::cell::{Cell, RefCell};
+use std::cmp::Reverse;
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -23,7 +26,13 @@ use tokio::sync::Notify;
 
 /// The connections of one worker, and what there is to do for them; knows no service.
 pub(crate) struct Core {
+    number: usize,
     pub(crate) config: Arc<Config>,
+    account: Arc<Account>,
+    /// What all connections have waiting for themselves.
+    queued: Rc<Cell<usize>>,
+    /// Warnings that connections were handled because too much waits in the whole process.
+    shed: RefCell<Paced>,
     pub(super) connections: RefCell<Slab<Rc<Connection>>>,
     /// Those that got something and are to be written to, in this turn or, where they are too many, in the next ones.
     pub(super) dirty: RefCell<VecDeque<Rc<Connection>>>,
@@ -38,6 +47,8 @@ pub(crate) struct Core {
     /// Those whose reading has ended.
     pub(super) ended: RefCell<Vec<u32>>,
     pub(super) deadlines: RefCell<Deadlines>,
+    /// When the worker went on after it, or the whole process, had stood still.
+    resumed: Cell<Instant>,
     pub(super) earlier_deadline: Notify,
     /// When the service wants a turn by itself.
     pub(super) service_due: Cell<Option<Instant>>,
@@ -58,9 +69,14 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    pub(super) fn new(config: Arc<Config>, wake: Arc<Notify>) -> Self {
+    /// The connections of the worker with this number, none yet.
+    pub(crate) fn new(number: usize, config: Arc<Config>, account: Arc<Account>, wake: Arc<Notify>) -> Self {
         Self {
+            number,
             config,
+            account,
+            queued: Rc::default(),
+            shed: RefCell::default(),
             connections: RefCell::default(),
             dirty: RefCell::default(),
             visits: Cell::new(VISITS),
@@ -69,6 +85,7 @@ impl Core {
             leaving: RefCell::default(),
             ended: RefCell::default(),
             deadlines: RefCell::new(Deadlines::new(Instant::now())),
+            resumed: Cell::new(Instant::now()),
             earlier_deadline: Notify::new(),
             service_due: Cell::new(None),
             turn_wanted: Cell::new(false),
@@ -145,6 +162,7 @@ impl Core {
     /// down.
     pub(super) fn deliver(self: &Rc<Self>, frames: &Frames, to: impl Iterator<Item = Delivery>, now: Instant) -> bool {
         self.joined.set(self.joined.get() || frames.publications().len() > 1);
+        let is_near = self.account.is_near();
         let connections = self.connections.borrow();
         let mut to = to.filter_map(|to| Some((connections.get(to.slot as usize)?, to)));
         let mut pressed = false;
@@ -158,7 +176,7 @@ impl Core {
             for (connection, to, may_pass) in few.iter().flatten() {
                 let written = if *may_pass { self.write_through(connection, frames) } else { Through::Nothing };
                 if written != Through::All {
-                    pressed |= self.deliver_rest(connection, frames, to, written, now);
+                    pressed |= self.deliver_rest(connection, frames, to, written, now) || is_near;
                 }
             }
             if few.last().is_some_and(Option::is_none) {
@@ -294,6 +312,50 @@ impl Core {
         self.want_turn();
     }
 
+    /// Where connections count what they have waiting for themselves.
+    pub(super) fn queued(&self) -> Rc<Cell<usize>> {
+        Rc::clone(&self.queued)
+    }
+
+    /// While more waits in the whole process than may: handles those connections for which most waits, each as its
+    /// subscriptions want it.
+    pub(super) fn shed(&self, now: Instant) {
+        self.account.note_queued(self.number, self.queued.get());
+        if !self.account.is_over() {
+            return;
+        }
+        let connections = self.connections.borrow();
+        let mut largest: Vec<_> =
+            connections.iter().map(|(_, connection)| (connection.waiting(), connection)).collect();
+        largest.retain(|(bytes, _)| *bytes > 0);
+        largest.sort_unstable_by_key(|(bytes, _)| Reverse(*bytes));
+        let largest: Vec<_> =
+            largest.into_iter().take(SHED_AT_ONCE).map(|(bytes, of)| (bytes, Rc::clone(of))).collect();
+        drop(connections);
+        for (bytes, connection) in largest {
+            if !self.account.is_over() || !self.account.is_largest(self.number, bytes) {
+                return;
+            }
+            if !connection.leave_out_all() {
+                self.close(
+                    &connection,
+                    CloseCode::SLOW_CONSUMER,
+                    "too much waits in the server, and most of it for you",
+                    now,
+                );
+            }
+            self.account.note_queued(self.number, self.queued.get());
+            if let Some(times) = self.shed.borrow_mut().note(now) {
+                tracing::warn!(
+                    times,
+                    bytes,
+                    "too much waits to be read: the slowest readers are closed or miss something"
+                );
+            }
+        }
+        self.account.is_largest(self.number, 0);
+    }
+
     /// Begins a turn.
     pub(super) fn begin_turn(&self) {
         self.turn_wanted.set(false);
@@ -324,11 +386,19 @@ impl Core {
     }
 
     pub(super) fn arm(&self, connection: &Connection, now: Instant) {
-        let Some(at) = connection.next_deadline(now, &self.config) else { return };
+        let Some(at) = connection.next_deadline(now, self.resumed.get(), &self.config) else { return };
         let mut deadlines = self.deadlines.borrow_mut();
         let tick = deadlines.tick(at);
         if connection.arm(tick) && deadlines.insert(tick, connection.peer.slot) {
             self.earlier_deadline.notify_one();
+        }
+    }
+
+    /// Notes that something came so much later than it should have, or took so long: nobody is to blame for what happened
+    /// meanwhile.
+    pub(super) fn note_delay(&self, delay: Duration) {
+        if delay >= STALL {
+            self.resumed.set(Instant::now());
         }
     }
 
@@ -337,7 +407,7 @@ impl Core {
         let now = Instant::now();
         while let Some((tick, slots)) = { self.deadlines.borrow_mut().pop(now) } {
             for connection in slots.into_iter().filter_map(|slot| self.connection(slot)) {
-                match connection.due(tick, now, &self.config) {
+                match connection.due(tick, now, self.resumed.get(), &self.config) {
                     Due::Ping => {
                         connection.note_ping(now);
                         self.push(&connection, &Bytes::from_static(PING), now);
@@ -364,6 +434,12 @@ async fn flush_when_writable(core: Rc<Core>, connection: Rc<Connection>) {
 
 /// Connections that a fan-out looks at before it writes to the first of them.
 const LOOKED_AT_ONCE: usize = 8;
+
+/// Who stood still for so long gives everybody the time anew that they have for an answer.
+const STALL: Duration = Duration::from_millis(250);
+
+/// Connections that are handled in one turn because too much waits.
+const SHED_AT_ONCE: usize = 64;
 
 /// Connections that are written to in one turn: some forty milliseconds of the system's work.
 const VISITS: usize = 4096;

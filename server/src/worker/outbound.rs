@@ -9,7 +9,7 @@ use hubcast_hub::{HistoryAnswer, Publication};
 use hubcast_protocol::{CloseCode, Dialect, Event, Slow};
 use std::fmt;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Where a [`Service`](crate::Service) puts what it has to say to connections of its own worker.
 pub struct Outbound<'a> {
@@ -95,7 +95,7 @@ impl Outbound<'_> {
     /// Stops reading a connection, or goes on with it.
     pub(crate) fn hold(&self, slot: u32, is_held: bool) {
         if let Some(connection) = self.core.connection(slot) {
-            connection.hold(is_held);
+            connection.hold(is_held, self.now);
             if !is_held {
                 self.core.wake_reader(slot);
             }
@@ -133,6 +133,11 @@ impl Outbound<'_> {
         if let Some(connection) = self.core.connection(slot) {
             connection.pause();
         }
+    }
+
+    /// How long that is.
+    pub(crate) fn publisher_pause(&self) -> Duration {
+        self.core.config.timeouts.publisher_pause
     }
 
     /// Asks for a [`turn`](crate::Service::turn) after everything that is ready to be read has been read.

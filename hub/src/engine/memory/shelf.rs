@@ -42,15 +42,8 @@ struct Slot {
 
 impl Shelf {
     pub(super) fn insert(&mut self, history: History) -> u32 {
-        let slot = Slot {
-            history,
-            counted: 0,
-            publications_counted: 0,
-            sized: 0,
-            listed: false,
-            newer: None,
-            older: None,
-        };
+        let slot =
+            Slot { history, counted: 0, publications_counted: 0, sized: 0, listed: false, newer: None, older: None };
         let id = index(self.slots.insert(Box::new(slot)));
         self.recount(id);
         id

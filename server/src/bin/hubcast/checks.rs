@@ -64,6 +64,7 @@ fn beside_each_other(effective: &Effective) -> Vec<Rule> {
         rule("max_frame", options.max_frame <= options.max_message, at_most("max_message")),
         rule("max_topic", options.max_topic <= options.max_message, at_most("max_message")),
         rule("max_outbox", options.max_outbox >= options.max_message, at_least("max_message")),
+        rule("max_waiting", options.max_waiting >= options.max_outbox, at_least("max_outbox")),
         rule("drain_spread", options.drain_spread <= options.drain_deadline, at_most("drain_deadline")),
     ]
 }
@@ -108,6 +109,11 @@ mod tests {
     #[test]
     fn an_outbox_holds_at_least_one_message() {
         assert!(fault("max_outbox = \"32KiB\"").contains("must be at least max_message = \"64KiB\" (the default)"));
+    }
+
+    #[test]
+    fn all_outboxes_together_hold_at_least_one() {
+        assert!(fault("max_waiting = \"512KiB\"").contains("must be at least max_outbox = \"1MiB\" (the default)"));
     }
 
     #[test]

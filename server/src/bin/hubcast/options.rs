@@ -78,6 +78,11 @@ pub(crate) struct Options {
     #[arg(default_value_t = Self::default().max_outbox, help_heading = LIMITS)]
     pub(crate) max_outbox: Size,
 
+    /// What may wait for all readers together, in memory; over it those for whom most waits are closed with 4002
+    #[arg(long, env = "HUBCAST_MAX_WAITING", value_name = "SIZE")]
+    #[arg(default_value_t = Self::default().max_waiting, help_heading = LIMITS)]
+    pub(crate) max_waiting: Size,
+
     /// Requests of one connection each second, and as many in a burst; 0 is no limit
     #[arg(long, env = "HUBCAST_REQUESTS_PER_SECOND", value_name = "N")]
     #[arg(default_value_t = Self::default().requests_per_second, help_heading = LIMITS)]
@@ -198,6 +203,7 @@ impl Options {
                 publisher_pause: self.publisher_pause.0,
             },
             outbox: self.max_outbox.0,
+            max_waiting: self.max_waiting.0,
             linger_bytes: self.linger_bytes.0,
             limits: Limits {
                 topic: self.max_topic.0,
@@ -214,8 +220,18 @@ impl Options {
 
 impl Default for Options {
     fn default() -> Self {
-        let Config { http, messages, timeouts, outbox, linger_bytes, limits, history_max_bytes, drain, .. } =
-            Config::default();
+        let Config {
+            http,
+            messages,
+            timeouts,
+            outbox,
+            max_waiting,
+            linger_bytes,
+            limits,
+            history_max_bytes,
+            drain,
+            ..
+        } = Config::default();
         Self {
             listen: Endpoint::default(),
             workers: AutoCount::Auto,
@@ -229,6 +245,7 @@ impl Default for Options {
             max_topic: Size(limits.topic),
             max_subscriptions: Count::of(limits.subscriptions),
             max_outbox: Size(outbox),
+            max_waiting: Size(max_waiting),
             requests_per_second: Count(limits.requests_per_second.unwrap_or(0)),
             topics: TopicRules::default(),
             history_max_bytes: Size(history_max_bytes),
