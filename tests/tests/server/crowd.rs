@@ -8,9 +8,6 @@ use std::time::Duration;
 /// Longer than any test.
 const NEVER: Duration = Duration::from_secs(600);
 
-/// Connections of a worker that hear the same.
-const HEARERS: usize = 200;
-
 /// How many of a crowd were served before a resident that asked after all of them. The server is made to be busy while
 /// they ask, so that it finds everything at once.
 fn served_before_a_resident(server: &Server, crowd: usize) -> u64 {
@@ -39,57 +36,6 @@ fn a_crowd_that_asks_at_once_is_served_a_few_at_a_time_and_others_in_between() {
     // What one attempt shows is certain only where the server was busy for as long as the crowd took to ask.
     let mut served = (0..5).map(|_| served_before_a_resident(&server, 100));
     assert!(served.any(|served| served < 50), "the resident waited for the whole crowd");
-}
-
-/// Publishes one message after another, each when the last one is answered, until a connection of the other worker has
-/// been subscribed, and says how many it was. That worker does not take its mail meanwhile: it has much to deliver, and
-/// subscribes the connection in the same step in which it takes its mail.
-fn published_before_the_mail_is_taken(server: &Server) -> usize {
-    // The first of each pair goes to the second worker.
-    let mut pairs: Vec<[Typed; 2]> = (0..HEARERS).map(|_| [server.typed(), server.typed()]).collect();
-    let (mut noisy, mut listener) = (server.typed(), server.typed());
-    let mut hearers: Vec<&mut Typed> = pairs.iter_mut().map(|[hearer, _]| hearer).collect();
-    for topic in ["t", "a"] {
-        hearers.iter_mut().for_each(|hearer| hearer.subscribes(topic));
-    }
-    hearers.iter_mut().skip(1).for_each(|hearer| hearer.subscribes("b"));
-    listener.subscribes("a");
-    let frame = |request: &str| Frame::text(request).bytes();
-    // What goes to the same receivers would be joined.
-    let noise = ["a", "b"].map(|topic| frame(&format!(r#"{{"action":"publish","topic":"{topic}"}}"#))).concat();
-    // Four requests of this kind are performed in a turn: the last one waits for the next turn.
-    let later = ["c", "c", "c", "c", "t"]
-        .map(|topic| frame(&format!(r#"{{"action":"subscribe","topic":"{topic}","last":1}}"#)));
-    let begin = frame(r#"{"action":"publish","topic":"a","message":"begin"}"#);
-    let much = [begin, noise.repeat(800), later.concat()].concat();
-    noisy.socket.writes(&noise.repeat(200));
-    listener.hears_message("a", "");
-    // The worker is busy for as long as this takes to get there, so that it reads all of it at once.
-    noisy.socket.writes(&much);
-    while listener.next_event()["message"] != "begin" {}
-    let publisher = &mut pairs[0][1];
-    let publish = json!({"id": 1, "action": "publish", "topic": "t", "message": "x".repeat(16_000)});
-    let publish = Frame::text(publish.to_string()).bytes();
-    (0..)
-        .find(|_| {
-            publisher.socket.writes(&publish);
-            publisher.next_event()["receivers"] != HEARERS
-        })
-        .expect("an end")
-}
-
-#[test]
-fn who_publishes_more_than_another_worker_can_take_is_not_read_until_it_has() {
-    // Six of them are more than may wait, for each goes to all hearers. An attempt says nothing where the worker has read
-    // what keeps it busy in parts.
-    let mut published = (0..3).map(|_| {
-        published_before_the_mail_is_taken(&Server::with(|config| {
-            config.workers = Some(2);
-            config.outbox = 1 << 30;
-            config.timeouts.write = NEVER;
-        }))
-    });
-    assert!(published.any(|published| published < 20), "more was taken for a worker that was busy");
 }
 
 #[test]
