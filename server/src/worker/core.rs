@@ -36,6 +36,8 @@ pub(crate) struct Core {
     pub(super) connections: RefCell<Slab<Rc<Connection>>>,
     /// Those that got something and are to be written to, in this turn or, where they are too many, in the next ones.
     pub(super) dirty: RefCell<VecDeque<Rc<Connection>>>,
+    /// How many of them, from the first on, the last turn has left over.
+    left_over: Cell<usize>,
     /// Connections that may still be written to in this turn.
     pub(super) visits: Cell<usize>,
     /// Those that are held and wait to be read again.
@@ -79,6 +81,7 @@ impl Core {
             shed: RefCell::default(),
             connections: RefCell::default(),
             dirty: RefCell::default(),
+            left_over: Cell::new(0),
             visits: Cell::new(VISITS),
             held: RefCell::default(),
             read_limit: Cell::new(usize::MAX),
@@ -366,22 +369,38 @@ impl Core {
 
     /// Whether more connections wait to be written to than a turn may visit.
     pub(super) fn is_behind(&self) -> bool {
-        self.visits.get() == 0 || !self.dirty.borrow().is_empty()
+        self.visits.get() == 0 || self.left_over.get() > 0
+    }
+
+    /// Writes to those whom the last turn has left over, as many as this turn may visit. Who got something since is written
+    /// to when this turn has said all that it has for them.
+    pub(super) fn flush_left_over(self: &Rc<Self>, now: Instant) {
+        self.flush_first(self.left_over.get(), now);
     }
 
     /// Writes to those that got something, as many as this turn may visit; the others are the first in the next one.
     pub(super) fn flush_dirty(self: &Rc<Self>, now: Instant) {
-        while self.visits.get() > 0 {
-            let Some(connection) = self.dirty.borrow_mut().pop_front() else { break };
+        self.flush_first(usize::MAX, now);
+        let mut dirty = self.dirty.borrow_mut();
+        self.left_over.set(dirty.len());
+        if dirty.is_empty() {
+            dirty.shrink_to(KEPT);
+        } else {
+            self.want_turn();
+        }
+    }
+
+    fn flush_first(self: &Rc<Self>, count: usize, now: Instant) {
+        for _ in 0..count {
+            if self.visits.get() == 0 {
+                return;
+            }
+            let Some(connection) = self.dirty.borrow_mut().pop_front() else { return };
+            self.left_over.set(self.left_over.get().saturating_sub(1));
             if connection.may_flush() {
                 self.visits.set(self.visits.get() - 1);
                 self.flush(&connection, now);
             }
-        }
-        if self.dirty.borrow().is_empty() {
-            self.dirty.borrow_mut().shrink_to(KEPT);
-        } else {
-            self.want_turn();
         }
     }
 
