@@ -87,7 +87,7 @@ pub struct Keyed {
 }
 
 /// Who publishes.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Publisher {
     /// A user, on whatever connection. The user's keys are the user's own.
     User(Arc<str>),

@@ -1,34 +1,31 @@
 //! Client libraries that number what they publish.
 
 use super::Scope;
+use super::names::Names;
 use super::shares::{Place, Shares};
 use super::window::{Number, Window, mark};
 use crate::engine::{Outcome, Publisher};
-use crate::roster::index;
-use crate::sparse::{release_map, release_slab};
 use hubcast_protocol::{Fault, Topic};
-use slab::Slab;
-use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 /// The last numbers of each producer, and at most so many bytes of them in all: of whoever brought the most, the producer
 /// that was not used for longest gives room back, first by its lower numbers and at last as a whole.
 #[derive(Debug)]
 pub(super) struct Producers {
-    by_name: HashMap<Name, u32>,
-    list: Slab<Producer>,
+    by_name: Names,
+    list: BTreeMap<u64, Producer>,
+    last: u64,
     /// When to look which one over.
-    due: BTreeSet<(Instant, u32)>,
+    due: BTreeSet<(Instant, u64)>,
     shares: Shares,
     most_bytes: usize,
 }
 
-/// Cloning shares both texts.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Debug)]
 struct Name {
     scope: Scope,
-    producer: Arc<str>,
+    producer: Box<str>,
 }
 
 #[derive(Debug)]
@@ -53,8 +50,8 @@ pub(super) struct Open<'a> {
 
 impl Producers {
     pub(super) fn new(most_bytes: usize) -> Self {
-        let (list, due, shares) = (Slab::new(), BTreeSet::new(), Shares::default());
-        Self { by_name: HashMap::new(), list, due, shares, most_bytes }
+        let (list, due, shares) = (BTreeMap::new(), BTreeSet::new(), Shares::default());
+        Self { by_name: Names::default(), list, last: 0, due, shares, most_bytes }
     }
 
     /// What became of the publication with this number; `None`: it is new.
@@ -68,9 +65,10 @@ impl Producers {
         topic: &Topic,
         (producer, sequence): (&str, u64),
     ) -> Result<Option<Outcome>, Fault> {
-        let Some(&id) = self.by_name.get(&Name::of(by, producer)) else { return Ok(None) };
-        let found = self.list[id as usize].window.find(now, topic, sequence);
-        self.account(id);
+        let Some(id) = self.id(by, producer) else { return Ok(None) };
+        let Some(known) = self.list.get_mut(&id) else { return Ok(None) };
+        let found = known.window.find(now, topic, sequence);
+        known.account(&mut self.shares);
         found
     }
 
@@ -83,32 +81,28 @@ impl Producers {
         until: Instant,
     ) {
         let number = Number { sequence, topic: mark(topic), outcome, until };
-        let name = Name::of(by, producer);
-        let id = match self.by_name.get(&name) {
-            Some(id) => *id,
-            None => self.insert(by, name, Window::default(), until),
-        };
-        let known = &mut self.list[id as usize];
-        known.window.insert(number);
-        known.until = known.until.max(until);
-        self.shares.touch(&mut known.place, id);
-        self.account(id);
+        let id = self.id(by, producer).unwrap_or_else(|| self.insert(by, producer, Window::default(), until));
+        if let Some(known) = self.list.get_mut(&id) {
+            known.window.insert(number);
+            known.until = known.until.max(until);
+            self.shares.touch(&mut known.place, id);
+            known.account(&mut self.shares);
+        }
         self.make_room();
     }
 
     /// Takes up what was saved, unless the producer is known here.
     pub(super) fn restore(&mut self, by: &Publisher, producer: &str, floor: u64, numbers: Vec<Number>) {
-        let name = Name::of(by, producer);
         let Some(until) = numbers.iter().map(|number| number.until).max() else { return };
-        if !self.by_name.contains_key(&name) {
-            self.insert(by, name, Window::restored(floor, numbers), until);
+        if self.id(by, producer).is_none() {
+            self.insert(by, producer, Window::restored(floor, numbers), until);
             self.make_room();
         }
     }
 
     /// Every producer, the one that was not used for longest first.
     pub(super) fn open(&self) -> impl Iterator<Item = Open<'_>> {
-        let mut open: Vec<_> = self.list.iter().map(|(_, known)| known).collect();
+        let mut open: Vec<_> = self.list.values().collect();
         open.sort_unstable_by_key(|known| known.place.number);
         open.into_iter().map(|known| Open {
             by: self.shares.publisher(known.place),
@@ -126,61 +120,66 @@ impl Producers {
     pub(super) fn expire(&mut self, now: Instant, most: usize) {
         for _ in 0..most {
             let Some(&(at, id)) = self.due.first().filter(|(at, _)| *at <= now) else { return };
-            let known = &mut self.list[id as usize];
-            if known.until <= now {
-                self.forget(id);
-            } else {
-                known.due = known.until;
-                self.due.remove(&(at, id));
-                self.due.insert((known.until, id));
+            match self.list.get_mut(&id).filter(|known| known.until > now) {
+                Some(known) => {
+                    known.due = known.until;
+                    self.due.remove(&(at, id));
+                    self.due.insert((known.until, id));
+                }
+                None => self.forget(id),
             }
         }
     }
 
-    fn insert(&mut self, by: &Publisher, name: Name, window: Window, until: Instant) -> u32 {
-        let entry = self.list.vacant_entry();
-        let id = index(entry.key());
-        let bytes = name.cost() + window.bytes();
-        let place = self.shares.add(by, id, bytes);
-        self.by_name.insert(name.clone(), id);
-        self.due.insert((until, id));
-        entry.insert(Producer { name, window, until, due: until, place, bytes });
-        id
+    fn id(&self, by: &Publisher, producer: &str) -> Option<u64> {
+        let parts = (by.user(), producer);
+        self.by_name.find(parts, |id| self.list[&id].name.parts() == parts)
     }
 
-    /// After its window has changed.
-    fn account(&mut self, id: u32) {
-        let known = &mut self.list[id as usize];
-        let bytes = known.name.cost() + known.window.bytes();
-        self.shares.change(known.place, known.bytes, bytes);
-        known.bytes = bytes;
+    fn insert(&mut self, by: &Publisher, producer: &str, window: Window, until: Instant) -> u64 {
+        self.last += 1;
+        let (id, name) = (self.last, Name { scope: by.scope(), producer: producer.into() });
+        let bytes = name.cost() + window.bytes();
+        let place = self.shares.add(by, id, bytes);
+        self.by_name.insert(name.parts(), id);
+        self.due.insert((until, id));
+        self.list.insert(id, Producer { name, window, until, due: until, place, bytes });
+        id
     }
 
     /// Each round halves the numbers of one producer or forgets it.
     fn make_room(&mut self) {
         while self.shares.bytes() > self.most_bytes {
             let Some(oldest) = self.shares.oldest_of_largest() else { break };
-            if self.list[oldest as usize].window.halve() {
-                self.account(oldest);
+            let Some(known) = self.list.get_mut(&oldest) else { break };
+            if known.window.halve() {
+                known.account(&mut self.shares);
             } else {
                 self.forget(oldest);
             }
         }
     }
 
-    fn forget(&mut self, id: u32) {
-        let known = self.list.remove(id as usize);
-        self.by_name.remove(&known.name);
+    fn forget(&mut self, id: u64) {
+        let Some(known) = self.list.remove(&id) else { return };
+        self.by_name.remove(known.name.parts(), id);
         self.due.remove(&(known.due, id));
         self.shares.remove(known.place, id, known.bytes);
-        release_map(&mut self.by_name);
-        release_slab(&mut self.list);
+    }
+}
+
+impl Producer {
+    /// After its window has changed.
+    fn account(&mut self, shares: &mut Shares) {
+        let bytes = self.name.cost() + self.window.bytes();
+        shares.change(self.place, self.bytes, bytes);
+        self.bytes = bytes;
     }
 }
 
 impl Name {
-    fn of(by: &Publisher, producer: &str) -> Self {
-        Self { scope: by.scope(), producer: producer.into() }
+    fn parts(&self) -> (Option<&str>, &str) {
+        (self.scope.as_deref(), &self.producer)
     }
 
     /// What it takes to remember it without its numbers, in bytes.

@@ -1,34 +1,32 @@
 //! Idempotency keys that programs chose.
 
 use super::Scope;
+use super::names::Names;
 use super::shares::{Place, Shares};
 use crate::engine::{Outcome, Publisher};
-use crate::roster::index;
-use crate::sparse::{release_map, release_slab};
 use hubcast_protocol::Topic;
-use slab::Slab;
-use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 /// Outcomes by scope, topic and key, each for its window, and at most so many bytes in all: who brought the most loses
 /// the oldest.
 #[derive(Debug)]
 pub(super) struct Texts {
-    by_name: HashMap<Name, u32>,
-    list: Slab<Used>,
+    by_name: Names,
+    list: BTreeMap<u64, Used>,
+    last: u64,
     /// By the end of their windows.
-    due: BTreeSet<(Instant, u32)>,
+    due: BTreeSet<(Instant, u64)>,
     shares: Shares,
     most_bytes: usize,
 }
 
-/// A key where it was used. Cloning shares all texts.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// A key where it was used.
+#[derive(Debug)]
 struct Name {
     scope: Scope,
     topic: Topic,
-    key: Arc<str>,
+    key: Box<str>,
 }
 
 #[derive(Debug)]
@@ -51,28 +49,26 @@ pub(super) struct Open<'a> {
 
 impl Texts {
     pub(super) fn new(most_bytes: usize) -> Self {
-        let (list, due, shares) = (Slab::new(), BTreeSet::new(), Shares::default());
-        Self { by_name: HashMap::new(), list, due, shares, most_bytes }
+        let (list, due, shares) = (BTreeMap::new(), BTreeSet::new(), Shares::default());
+        Self { by_name: Names::default(), list, last: 0, due, shares, most_bytes }
     }
 
     /// What became of the publication that had this key, while its window is open.
     pub(super) fn find(&self, now: Instant, by: &Publisher, topic: &Topic, key: &str) -> Option<Outcome> {
-        let id = self.by_name.get(&Name { scope: by.scope(), topic: topic.clone(), key: key.into() })?;
-        let used = &self.list[*id as usize];
+        let used = &self.list[&self.id(by.user(), topic, key)?];
         (now < used.until).then_some(used.outcome)
     }
 
     pub(super) fn remember(&mut self, by: &Publisher, topic: Topic, key: &str, outcome: Outcome, until: Instant) {
-        let name = Name { scope: by.scope(), topic, key: key.into() };
-        if let Some(&before) = self.by_name.get(&name) {
+        if let Some(before) = self.id(by.user(), &topic, key) {
             self.forget(before);
         }
-        let entry = self.list.vacant_entry();
-        let id = index(entry.key());
+        self.last += 1;
+        let (id, name) = (self.last, Name { scope: by.scope(), topic, key: key.into() });
         let place = self.shares.add(by, id, name.cost());
-        self.by_name.insert(name.clone(), id);
+        self.by_name.insert(name.parts(), id);
         self.due.insert((until, id));
-        entry.insert(Used { name, outcome, until, place });
+        self.list.insert(id, Used { name, outcome, until, place });
         while self.shares.bytes() > self.most_bytes {
             let Some(oldest) = self.shares.oldest_of_largest() else { break };
             self.forget(oldest);
@@ -81,10 +77,8 @@ impl Texts {
 
     /// Keys whose window is open, oldest first.
     pub(super) fn open(&self, now: Instant) -> impl Iterator<Item = Open<'_>> {
-        let open = self.list.iter().map(|(_, used)| used).filter(|used| now < used.until);
-        let mut open: Vec<_> = open.collect();
-        open.sort_unstable_by_key(|used| used.place.number);
-        open.into_iter().map(move |used| Open {
+        let open = self.list.values().filter(move |used| now < used.until);
+        open.map(move |used| Open {
             by: self.shares.publisher(used.place),
             topic: &used.name.topic,
             key: &used.name.key,
@@ -106,17 +100,24 @@ impl Texts {
         }
     }
 
-    fn forget(&mut self, id: u32) {
-        let used = self.list.remove(id as usize);
-        self.by_name.remove(&used.name);
+    fn id(&self, user: Option<&str>, topic: &Topic, key: &str) -> Option<u64> {
+        let parts = (user, topic, key);
+        self.by_name.find(parts, |id| self.list[&id].name.parts() == parts)
+    }
+
+    fn forget(&mut self, id: u64) {
+        let Some(used) = self.list.remove(&id) else { return };
+        self.by_name.remove(used.name.parts(), id);
         self.due.remove(&(used.until, id));
         self.shares.remove(used.place, id, used.name.cost());
-        release_map(&mut self.by_name);
-        release_slab(&mut self.list);
     }
 }
 
 impl Name {
+    fn parts(&self) -> (Option<&str>, &Topic, &str) {
+        (self.scope.as_deref(), &self.topic, &self.key)
+    }
+
     /// What it takes to remember it, in bytes.
     fn cost(&self) -> usize {
         self.topic.as_str().len() + self.key.len() + COST
@@ -208,6 +209,8 @@ mod tests {
     const ROOM: usize = 5;
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1000) })]
+
         #[test]
         fn whoever_has_the_most_loses_the_oldest(uses in vec((0..3u8, 0..9u8), 1..60)) {
             let (mut texts, mut model) = (Texts::new(ROOM * (COST + 2)), Model::default());

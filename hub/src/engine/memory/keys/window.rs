@@ -193,6 +193,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1000) })]
+
         #[test]
         fn a_number_is_remembered_or_too_low_or_new(uses in vec((1..9u64, 0..3u64, 1..5u64), 1..60)) {
             let (start, topic) = (Instant::now(), Topic::from("t"));
