@@ -125,7 +125,7 @@ impl ClientBuilder {
             Place::Url(url) => (Endpoint::Address(Address::new(url, self.tls, self.headers.checked()?)?), seed()),
             #[cfg(feature = "testing")]
             Place::Local(server) => {
-                let seed = server.next_seed();
+                let seed = u128::from(server.next_seed());
                 (Endpoint::Local(server), seed)
             }
         };
@@ -136,7 +136,14 @@ impl ClientBuilder {
     }
 }
 
-/// A random number from the operating system's, as the standard library keeps them for its hash maps.
-fn seed() -> u64 {
-    RandomState::new().hash_one(())
+/// A number that nobody can guess, from the operating system. Where that has none, from what the standard library has
+/// taken from it for its hash maps.
+fn seed() -> u128 {
+    let mut seed = [0; 16];
+    if rustls::crypto::ring::default_provider().secure_random.fill(&mut seed).is_err() {
+        let state = RandomState::new();
+        seed[..8].copy_from_slice(&state.hash_one(1).to_le_bytes());
+        seed[8..].copy_from_slice(&state.hash_one(2).to_le_bytes());
+    }
+    u128::from_le_bytes(seed)
 }

@@ -58,7 +58,7 @@ impl Driver {
     pub(crate) fn spawn(
         endpoint: Endpoint,
         config: Config,
-        seed: u64,
+        seed: u128,
     ) -> (mpsc::UnboundedSender<Order>, watch::Receiver<Status>) {
         // Unbounded, because dropping a subscription cannot wait; the machine bounds what may be asked.
         let (sender, orders) = mpsc::unbounded_channel();

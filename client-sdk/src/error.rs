@@ -1,7 +1,7 @@
 //! What can go wrong, one enum for each operation.
 
-use crate::DecodeError;
 use crate::machine::{Closed, Failure, Refused};
+use crate::{DecodeError, IdempotencyKey};
 use hubcast_protocol::{InvalidPattern, InvalidPayload};
 use std::time::Duration;
 
@@ -69,7 +69,7 @@ pub enum SubscribeError {
 
 /// Why nobody knows of a publication, or nobody knows whether anybody does.
 ///
-/// The server knows a key for two minutes, unless its operator says otherwise, and not over a crash.
+/// Where it is not known, there is a key to publish the same again with: [`IdempotencyKey`] says how long that is safe.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PublishError {
@@ -79,20 +79,21 @@ pub enum PublishError {
     /// The server said no; nothing was published.
     #[error(transparent)]
     Refused(Refused),
-    /// It was sent again because its connection broke, and failed then: the first one may have been published or not.
-    #[error("it is not known whether the publication took effect before its connection broke; sent again it failed")]
+    /// It was sent again, because its connection broke or by the program, and failed then: the first one may have been
+    /// published or not.
+    #[error("it is not known whether the publication took effect when it was sent first; sent again it failed")]
     Uncertain {
         /// What became of the second.
         #[source]
         why: Box<PublishError>,
         /// Published again with this key, it takes effect once, as long as the server knows the key.
-        key: Box<str>,
+        key: IdempotencyKey,
     },
     /// The server did not confirm it in time: it may have been published or not.
     #[error("the publication was not confirmed in time")]
     Timeout {
         /// Published again with this key, it takes effect once, as long as the server knows the key.
-        key: Option<Box<str>>,
+        key: Option<IdempotencyKey>,
     },
     /// The request has more bytes than the server takes; nothing was published.
     #[error("the request has {size} bytes and the server takes {limit}")]
@@ -112,7 +113,7 @@ pub enum PublishError {
         why: Closed,
         /// When it is there, the publication was under way: published again with this key, it takes effect once, as
         /// long as the server knows the key.
-        key: Option<Box<str>>,
+        key: Option<IdempotencyKey>,
     },
 }
 
@@ -198,11 +199,13 @@ impl From<Failure> for PublishError {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Refused(refused) => Self::Refused(refused),
-            Failure::Timeout { key } => Self::Timeout { key },
+            Failure::Timeout { key } => Self::Timeout { key: key.map(IdempotencyKey) },
             Failure::TooLarge { size, limit } => Self::TooLarge { size, limit },
             Failure::QueueFull => Self::QueueFull,
-            Failure::Closed { why, key } => Self::Closed { why, key },
-            Failure::Uncertain { why, key } => Self::Uncertain { why: Box::new((*why).into()), key },
+            Failure::Closed { why, key } => Self::Closed { why, key: key.map(IdempotencyKey) },
+            Failure::Uncertain { why, key } => {
+                Self::Uncertain { why: Box::new((*why).into()), key: IdempotencyKey(key) }
+            }
             failure => Self::Closed { why: closed(failure), key: None },
         }
     }

@@ -23,9 +23,10 @@
 //!   also say [`Resumed`] after every reconnect, and [`Gap`] wherever something is missing: because the server does
 //!   not have it any more, because the connection was slow, or because the program did not read.
 //! - **What is published takes effect once.** Without a connection a publication waits for the next one; without a
-//!   confirmation it is sent again, with the same key. The server knows a key for a while (two minutes, unless its
-//!   operator says otherwise), also over a restart in good order where it keeps its state, but not over a crash: what is
-//!   sent again after that may take effect twice.
+//!   confirmation it is sent again, with the same number. The server knows the last 256 numbers of each client for two
+//!   minutes, unless its operator says otherwise, and refuses what is below them; so no more than 256 publications go
+//!   without an answer at a time, and others wait. It knows them also over a restart in good order where it keeps its
+//!   state, but not over a crash: what is sent again after that may take effect twice. See [`IdempotencyKey`].
 //! - **Everything is bounded**, in time and in number: see [`ClientBuilder`].
 //!
 //! # What it is not
@@ -49,6 +50,7 @@ mod driver;
 mod error;
 mod event;
 mod headers;
+mod idempotency;
 mod inbox;
 mod publish;
 mod subscribe;
@@ -59,6 +61,7 @@ pub use builder::ClientBuilder;
 pub use client::{Client, History};
 pub use error::{CloseError, ConnectError, EncodeError, PublishError, RequestError, SubscribeError};
 pub use event::{DecodeError, Event, ItemError, Message};
+pub use idempotency::IdempotencyKey;
 pub use machine::{Backoff, Closed, Ended, Gap, GapReason, Published, Refused, Resumed, State, Status};
 pub use publish::Publish;
 pub use subscribe::Subscribe;

@@ -33,7 +33,6 @@ use hubcast_protocol::{ClientId, CloseCode};
 use link::{Due, Link, after};
 use listeners::Listeners;
 use outgoing::Outgoing;
-use random::Random;
 use resumes::Resumes;
 use std::time::Instant;
 use told::Told;
@@ -54,7 +53,8 @@ pub struct Machine {
     /// What the session takes as one request, in bytes.
     message_limit: u64,
     last_id: u64,
-    key_prefix: u64,
+    /// Under this name the server knows the numbers of what is published.
+    producer: Box<str>,
     /// When that is tried again which the server could not take for a while, and how often in a row that happened.
     retry_at: Option<Instant>,
     refusals: u32,
@@ -78,13 +78,13 @@ struct Closing {
 }
 
 impl Machine {
-    /// A machine that waits for [`Command::Connect`]. The seed decides its random pauses and the keys of its
-    /// publications: clients of one server need different ones.
-    pub fn new(config: Config, seed: u64) -> Self {
-        let mut random = Random::new(seed);
+    /// A machine that waits for [`Command::Connect`]. The seed decides its random pauses and the name under which it
+    /// numbers its publications: clients of one server need different ones, and none that another can guess.
+    pub fn new(config: Config, seed: u128) -> Self {
+        let (producer, random) = random::split(seed);
         Self {
-            key_prefix: random.next(),
-            link: Link::new(&config, Random::new(random.next())),
+            producer,
+            link: Link::new(&config, random),
             calls: Calls::new(&config),
             listeners: Listeners::new(config.topics_per_pattern),
             outgoing: Outgoing::new(config.queue),

@@ -2,6 +2,7 @@
 
 use crate::client::Shared;
 use crate::error::{EncodeError, PublishError};
+use crate::idempotency::IdempotencyKey;
 use crate::machine::{Answer, Closed, Command, Failure, Published};
 use hubcast_protocol::request;
 use hubcast_protocol::{Payload, Topic};
@@ -11,8 +12,9 @@ use std::sync::Arc;
 
 /// A publication to be: say how, then `.await` it until the server has taken it.
 ///
-/// Without a connection it waits for one; what was sent and not confirmed is sent again. Its key makes that
-/// harmless for as long as the server knows the key, by default two minutes and not over a crash.
+/// Without a connection it waits for one; what was sent and not confirmed is sent again. The number that the client gives
+/// it makes that harmless for as long as the server knows the number, by default two minutes and not over a crash
+/// ([`IdempotencyKey`]). At most 256 publications of a client are sent and not confirmed; the next ones wait.
 ///
 /// It becomes a future with `.await`, or with `.into_future()` where one is wanted, as for `tokio::spawn` or
 /// `futures::future::join_all`; its error is a [`PublishError`]. The whole request, which is the JSON of the value with
@@ -38,10 +40,24 @@ impl Publish {
         self.with(|publish| publish.echo = echo)
     }
 
-    /// A second publication with the same key, within the server's window for the topic, has no effect and is
-    /// answered as the first. Without one the client makes a key for each publication.
-    pub fn key(self, key: impl Into<Box<str>>) -> Self {
-        self.with(|publish| publish.key = Some(key.into()))
+    /// A second publication with the same key, while the server remembers the first, has no effect and is answered as
+    /// the first. Without one the client numbers its publications itself.
+    ///
+    /// It is a text of the program's choice, or what an error handed back:
+    ///
+    /// ```no_run
+    /// # async fn example(client: hubcast_client::Client) -> Result<(), hubcast_client::PublishError> {
+    /// use hubcast_client::PublishError;
+    ///
+    /// match client.publish("orders", "paid").await {
+    ///     Err(PublishError::Timeout { key: Some(key) }) => client.publish("orders", "paid").key(key).await?,
+    ///     other => other?,
+    /// };
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn key(self, key: impl Into<IdempotencyKey>) -> Self {
+        self.with(|publish| publish.key = Some(key.into().0))
     }
 
     fn with(mut self, wish: impl FnOnce(&mut request::Publish)) -> Self {

@@ -14,11 +14,12 @@
 
 mod memory;
 
-pub use memory::{Evicted, Memory, Saved, SavedHistory, SavedKey};
+pub use memory::{Evicted, Memory, Saved, SavedHistory, SavedKey, SavedNumber, SavedProducer};
 
 use crate::Publication;
-use hubcast_protocol::request::{ReadHistory, Start};
-use hubcast_protocol::{Fault, Payload, Position, Target, Topic};
+use hubcast_protocol::request::{Key, ReadHistory, Start};
+use hubcast_protocol::{ClientId, Fault, Payload, Position, Target, Topic};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Who keeps offsets, histories and idempotency keys.
@@ -67,7 +68,7 @@ pub enum Question {
         /// What it carries.
         payload: Payload,
         /// Its idempotency key, used from this question on if it was not used before.
-        key: Option<Box<str>>,
+        key: Option<Keyed>,
         /// Whether somebody listens here.
         heard: bool,
     },
@@ -80,6 +81,25 @@ pub enum Question {
     },
     /// What was published?
     Read(ReadHistory),
+}
+
+/// An idempotency key and who used it: the same key of somebody else is another one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keyed {
+    /// Who publishes.
+    pub by: Publisher,
+    /// The key.
+    pub key: Key,
+}
+
+/// Who publishes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Publisher {
+    /// A user, on whatever connection. The user's keys are the user's own.
+    User(Arc<str>),
+    /// A connection of nobody in particular. Keys of all of these are one lot, because who reconnects has another id;
+    /// but each takes up room of its own.
+    Client(ClientId),
 }
 
 /// What an engine answers.
@@ -138,7 +158,7 @@ pub enum Notice<'a> {
         /// Where it went.
         topic: &'a Topic,
         /// Its key.
-        key: &'a str,
+        key: &'a Keyed,
         /// What is answered to a repetition.
         outcome: Outcome,
     },

@@ -60,7 +60,7 @@ impl Hub {
         Self::with_engine(settings, engine)
     }
 
-    /// Every history and every idempotency key as they are now, to be taken up by another hub.
+    /// Every history, every idempotency key and every producer as they are now, to be taken up by another hub.
     pub fn save(&self, now: Instant) -> Saved {
         self.engine.save(now)
     }
@@ -72,7 +72,7 @@ impl Hub {
     }
 
     /// Takes up what another hub saved, as far as the rules here still keep it. A topic that has a history keeps its
-    /// own, and a key that was used here its outcome.
+    /// own, a key that was used here its outcome, and a producer that published here its numbers.
     pub fn restore(&mut self, now: Instant, saved: Saved) {
         self.engine.restore(now, saved);
     }
@@ -187,7 +187,7 @@ impl<E: Engine> Hub<E> {
         while let Some(emptied) = self.rosters.leave_any(session) {
             self.forget(now, emptied);
         }
-        let session = self.rosters.sessions.remove(session as usize);
+        let mut session = self.rosters.sessions.remove(session as usize);
         self.by_client.remove(&session.client);
         release_map(&mut self.by_id);
         release_map(&mut self.by_client);
@@ -195,11 +195,12 @@ impl<E: Engine> Hub<E> {
         for topic in present {
             self.tell_gone(now, topic, &session, lost, effects);
         }
-        if let Some(waiting) = session.waiting
+        if let Some(waiting) = session.waiting.take()
             && let Some(pending) = self.pending.get_mut(&waiting.ticket)
         {
             pending.session = None;
-            pending.left_behind = waiting.requests.into_iter().filter_map(publication).collect();
+            let left = waiting.requests.into_iter().filter_map(publication);
+            pending.left_behind = left.map(|publish| (session.publisher(), publish)).collect();
         }
     }
 

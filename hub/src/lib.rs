@@ -36,7 +36,7 @@ mod settings;
 mod sparse;
 
 pub use effect::{Effect, Effects, HistoryAnswer, Receiver};
-pub use engine::{Engine, Evicted, Memory, Saved, SavedHistory, SavedKey};
+pub use engine::{Engine, Evicted, Memory, Publisher, Saved, SavedHistory, SavedKey, SavedNumber, SavedProducer};
 pub use hub::Hub;
 pub use input::{Identity, Input, SessionId};
 pub use publication::{LiveBytes, Publication};

@@ -1,6 +1,7 @@
 //! What the hub knows of one peer.
 
-use crate::{Identity, SessionId, engine::Ticket, rate::Bucket};
+use crate::engine::{Publisher, Ticket};
+use crate::{Identity, SessionId, rate::Bucket};
 use hubcast_protocol::{ClientId, Refused, Request, Slow};
 use std::collections::VecDeque;
 
@@ -65,6 +66,11 @@ impl Session {
     /// The user's name, when it is known.
     pub(crate) fn user(&self) -> Option<&str> {
         self.identity.as_ref().map(|identity| &*identity.user)
+    }
+
+    /// Who publishes here.
+    pub(crate) fn publisher(&self) -> Publisher {
+        self.user().map_or(Publisher::Client(self.client), |user| Publisher::User(user.into()))
     }
 
     /// Lets later requests wait until the question with this ticket is answered.

@@ -35,6 +35,9 @@ pub enum ErrorCode {
     NoHistory,
     /// The topic keeps no presence.
     NoPresence,
+    /// The number of a publish is below the last ones of its producer: nothing was published now, and whether it was
+    /// before is not known any more.
+    SequenceTooOld,
     /// Something the server depends on does not answer; the same request later may pass.
     Unavailable,
     /// A fault of the server.

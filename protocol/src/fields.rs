@@ -26,14 +26,16 @@ pub(crate) enum Name {
     Slow,
     Echo,
     Key,
+    Producer,
+    Sequence,
     Presence,
     Since,
     Limit,
 }
 
-const NAMES: [&str; 13] = [
-    "id", "action", "topic", "pattern", "message", "recover", "last", "slow", "echo", "key", "presence", "since",
-    "limit",
+const NAMES: [&str; 15] = [
+    "id", "action", "topic", "pattern", "message", "recover", "last", "slow", "echo", "key", "producer", "sequence",
+    "presence", "since", "limit",
 ];
 
 impl<'a> Fields<'a> {

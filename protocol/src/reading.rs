@@ -1,7 +1,8 @@
 //! From the fields of a frame to a request: one reader for both dialects, which differ in what they forgive.
 
 use crate::fields::{Fields, Name, NotAnObject, WrongType, lossy_string};
-use crate::request::{Action, MAX_KEY, Publish, ReadHistory, Refused, Request, Slow, Start, Subscribe, Target};
+use crate::request::{Action, Key, MAX_KEY, MAX_SEQUENCE, PRODUCER_BYTES, Publish};
+use crate::request::{ReadHistory, Refused, Request, Slow, Start, Subscribe, Target};
 use crate::{Dialect, Epoch, ErrorCode, Fault, Payload, Position, RequestId, Topic};
 use serde::Deserialize;
 use std::borrow::Cow;
@@ -58,17 +59,40 @@ impl Reader<'_> {
             Some(value) => Payload::from_json(value).map_err(|fault| invalid(fault.to_string()))?,
             None => Payload::from(""),
         };
-        let key = self.option(Name::Key, KEY, lossy_string)?;
-        if key.as_ref().is_some_and(|key| key.len() > MAX_KEY) {
-            // To leave it out would let what is sent again take effect again.
-            return Err(WrongType(Name::Key, KEY).into());
-        }
         Ok(Publish {
             topic: self.topic()?,
             payload,
             echo: self.option(Name::Echo, BOOLEAN, json)?.unwrap_or(true),
-            key: key.map(Into::into),
+            key: self.key()?,
         })
+    }
+
+    /// What makes a publish happen once. What does not fit is refused, in both dialects: to leave it out would let what
+    /// is sent again take effect again.
+    fn key(&self) -> Result<Option<Key>, Fault> {
+        let key = self.option(Name::Key, KEY, lossy_string)?;
+        if key.as_ref().is_some_and(|key| key.len() > MAX_KEY) {
+            return Err(WrongType(Name::Key, KEY).into());
+        }
+        let producer = self.option(Name::Producer, PRODUCER, lossy_string)?;
+        let sequence = self.option(Name::Sequence, SEQUENCE, json::<u64>)?;
+        match (producer, sequence) {
+            (Some(_), Some(_)) if key.is_some() => {
+                Err(invalid("a publish has a key or a producer with its sequence, not both"))
+            }
+            (Some(producer), _) if sequence.is_some() && !PRODUCER_BYTES.contains(&producer.len()) => {
+                Err(WrongType(Name::Producer, PRODUCER).into())
+            }
+            (Some(_), Some(sequence)) if !(1..=MAX_SEQUENCE).contains(&sequence) => {
+                Err(WrongType(Name::Sequence, SEQUENCE).into())
+            }
+            (Some(producer), Some(sequence)) => Ok(Some(Key::Number { producer: producer.into(), sequence })),
+            // To a plain client one of them alone is a field of its own, as it was to the original server.
+            (None, None) => Ok(key.map(|key| Key::Text(key.into()))),
+            _ if self.dialect == Dialect::Plain => Ok(key.map(|key| Key::Text(key.into()))),
+            (Some(_), None) => Err(invalid("sequence is missing: producer and sequence come together")),
+            (None, Some(_)) => Err(invalid("producer is missing: producer and sequence come together")),
+        }
     }
 
     fn subscribe(&self) -> Result<Subscribe, Fault> {
@@ -215,5 +239,7 @@ fn slow(json: &str) -> Option<Slow> {
 const BOOLEAN: &str = "true or false";
 const WHOLE: &str = "a whole number";
 const KEY: &str = "a string up to 256 bytes";
+const PRODUCER: &str = "a string of 16 to 64 bytes";
+const SEQUENCE: &str = "a whole number from 1 to 2^53";
 const POSITION: &str = "an object with epoch and offset";
 const POSITIONS: &str = "an object of topics with their positions";

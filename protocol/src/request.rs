@@ -2,6 +2,8 @@
 
 use crate::{Fault, Pattern, Payload, Position, RequestId, Topic};
 use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::RangeInclusive;
 
 /// One frame from a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,7 +89,21 @@ pub struct Publish {
     /// Whether the publishing connection hears it too, where it is subscribed.
     pub echo: bool,
     /// Idempotency key: a second publication with it, within the window, has no effect.
-    pub key: Option<Box<str>>,
+    pub key: Option<Key>,
+}
+
+/// What tells a repetition from a new publication. It is the publisher's own: another user may have the same.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Key {
+    /// A text that a program chose, of at most [`MAX_KEY`] bytes. It belongs to the topic.
+    Text(Box<str>),
+    /// A number that a client library counted. It belongs to the producer, over all topics.
+    Number {
+        /// One client object for as long as it lives: [`PRODUCER_BYTES`] of text that nobody can guess.
+        producer: Box<str>,
+        /// From 1 to [`MAX_SEQUENCE`]; higher for each new publication of this producer, the same for a repetition.
+        sequence: u64,
+    },
 }
 
 /// A wish to read a topic's history.
@@ -111,8 +127,17 @@ pub struct Refused {
     pub fault: Fault,
 }
 
-/// The longest idempotency key, in bytes.
+/// The longest idempotency key that is a text, in bytes.
 pub const MAX_KEY: usize = 256;
+
+/// How long the name of a producer may be, in bytes.
+pub const PRODUCER_BYTES: RangeInclusive<usize> = 16..=64;
+
+/// The greatest number of a producer, 2^53, which every JSON reader holds exactly.
+pub const MAX_SEQUENCE: u64 = 1 << 53;
+
+/// So many of a producer's last numbers the server knows: no client has more publications unanswered.
+pub const PRODUCER_WINDOW: usize = 256;
 
 impl Request {
     /// A request that carries an id.
@@ -143,6 +168,22 @@ impl From<Subscribe> for Action {
 impl From<Publish> for Action {
     fn from(publish: Publish) -> Self {
         Self::Publish(publish)
+    }
+}
+
+impl From<&str> for Key {
+    fn from(text: &str) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+/// For people: not every text that this writes could be read back.
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => f.write_str(text),
+            Self::Number { producer, sequence } => write!(f, "number {sequence} of {producer}"),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The typed dialect: one JSON object a frame, both ways.
 
 use crate::event::{Event, History};
-use crate::request::{Action, Publish, ReadHistory, Refused, Request, Slow, Start, Subscribe, Target};
+use crate::request::{Action, Key, Publish, ReadHistory, Refused, Request, Slow, Start, Subscribe, Target};
 use crate::{Dialect, Payload, Position, RequestId, Topic, reading};
 use serde::{Deserialize, Serialize};
 use std::{borrow::Cow, collections::BTreeMap, io};
@@ -101,7 +101,8 @@ pub fn encode_request(request: &Request) -> String {
         }
         Action::Publish(Publish { topic, payload, echo, key }) => {
             frame = Frame { action: "publish", topic: Some(topic), message: Some(payload), ..frame };
-            (frame.echo, frame.key) = ((!echo).then_some(false), key.as_deref());
+            frame.echo = (!echo).then_some(false);
+            frame.key(key.as_ref());
         }
         Action::History(ReadHistory { topic, since, limit }) => {
             frame = Frame { action: "history", topic: Some(topic), since: *since, limit: *limit, ..frame };
@@ -147,6 +148,10 @@ struct Frame<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    producer: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sequence: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     since: Option<Position>,
     #[serde(skip_serializing_if = "Option::is_none")]
     limit: Option<u32>,
@@ -164,6 +169,16 @@ impl<'a> Frame<'a> {
         match target {
             Target::Topic(topic) => self.topic = Some(topic),
             Target::Pattern(pattern) => self.pattern = Some(pattern.as_str()),
+        }
+    }
+
+    fn key(&mut self, key: Option<&'a Key>) {
+        match key {
+            Some(Key::Text(text)) => self.key = Some(text),
+            Some(Key::Number { producer, sequence }) => {
+                (self.producer, self.sequence) = (Some(&**producer), Some(*sequence));
+            }
+            None => {}
         }
     }
 

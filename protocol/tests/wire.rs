@@ -3,7 +3,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 use hubcast_protocol::event::{self, About, GapReason};
-use hubcast_protocol::request::{Action, Publish, ReadHistory, Request, Slow, Start, Subscribe, Target};
+use hubcast_protocol::request::{
+    Action, Key, MAX_SEQUENCE, Publish, ReadHistory, Refused, Request, Slow, Start, Subscribe, Target,
+};
 use hubcast_protocol::{
     ClientId, CloseCode, Epoch, ErrorCode, Event, Payload, Position, RequestId, Topic, plain, typed,
 };
@@ -65,6 +67,50 @@ fn a_refusal_carries_the_id_of_the_frame_where_it_has_one() {
 }
 
 #[test]
+fn a_producer_and_its_sequence_come_together_and_within_their_bounds() {
+    let publish = |fields: &str| format!(r#"{{"action":"publish","topic":"t",{fields}}}"#);
+    let (name, long, short) = ("p".repeat(16), "p".repeat(65), "p".repeat(15));
+    for (fields, reason) in [
+        (format!(r#""producer":"{name}""#), "sequence is missing: producer and sequence come together"),
+        (r#""sequence":1"#.to_owned(), "producer is missing: producer and sequence come together"),
+        (format!(r#""producer":"{long}","sequence":1"#), "producer must be a string of 16 to 64 bytes"),
+        (format!(r#""producer":"{short}","sequence":1"#), "producer must be a string of 16 to 64 bytes"),
+        (format!(r#""producer":"{name}","sequence":0"#), "sequence must be a whole number from 1 to 2^53"),
+        (
+            format!(r#""producer":"{name}","sequence":9007199254740993"#),
+            "sequence must be a whole number from 1 to 2^53",
+        ),
+        (
+            format!(r#""producer":"{name}","sequence":1,"key":"k""#),
+            "a publish has a key or a producer with its sequence, not both",
+        ),
+    ] {
+        let fault = typed::decode(&publish(&fields)).expect_err(&fields).fault;
+        assert_eq!((fault.code, &*fault.reason), (ErrorCode::InvalidRequest, reason), "{fields}");
+    }
+    for fields in [r#""producer":7,"sequence":1"#, r#""producer":"pppppppppppppppp","sequence":1.5"#] {
+        assert_eq!(typed::decode(&publish(fields)).expect_err(fields).fault.code, ErrorCode::InvalidRequest);
+    }
+}
+
+#[test]
+fn a_plain_client_may_have_fields_of_its_own_and_number_its_publications_too() {
+    let key = |fields: &str| {
+        let request = plain::decode(&format!(r#"{{"action":"publish","topic":"t",{fields}}}"#))?;
+        let Action::Publish(publish) = request.action else { panic!("it is a publish") };
+        Ok::<_, Refused>(publish.key)
+    };
+    let name = "p".repeat(16);
+    let numbered = Key::Number { producer: name.clone().into(), sequence: MAX_SEQUENCE };
+    assert_eq!(key(&format!(r#""producer":"{name}","sequence":9007199254740992"#)).unwrap(), Some(numbered));
+    for own in [r#""producer":"me""#, r#""sequence":7"#, r#""producer":"me","sequence":"7""#, r#""sequence":-1"#] {
+        assert_eq!(key(own).unwrap(), None, "{own}");
+        assert_eq!(key(&format!(r#"{own},"key":"k""#)).unwrap(), Some("k".into()), "{own}");
+    }
+    assert_eq!(key(r#""producer":"me","sequence":7"#).unwrap_err().fault.code, ErrorCode::InvalidRequest);
+}
+
+#[test]
 fn an_event_that_is_not_known_is_told_from_garbage() {
     assert!(matches!(typed::decode_event(r#"{"event":"party"}"#), Err(typed::InvalidEvent::Unknown(_))));
     assert!(matches!(typed::decode_event(r#"{"event":"pong"}"#), Err(typed::InvalidEvent::Malformed(_))));
@@ -114,11 +160,19 @@ fn start() -> impl Strategy<Value = (Target, Start)> {
     ]
 }
 
+fn key() -> impl Strategy<Value = Key> {
+    prop_oneof![
+        ".{0,9}".prop_map(|text| Key::Text(text.into())),
+        // Sixteen characters have up to 64 bytes.
+        (".{16}", 1..=MAX_SEQUENCE).prop_map(|(name, sequence)| Key::Number { producer: name.into(), sequence }),
+    ]
+}
+
 fn request() -> impl Strategy<Value = Request> {
     let subscribe = (start(), any::<bool>(), prop::sample::select(vec![Slow::Disconnect, Slow::Drop, Slow::Latest]))
         .prop_map(|((target, start), presence, slow)| Subscribe { target, start, presence, slow }.into());
-    let publish = (topic(), payload(), any::<bool>(), prop::option::of(".{0,9}"))
-        .prop_map(|(topic, payload, echo, key)| Publish { topic, payload, echo, key: key.map(Into::into) }.into());
+    let publish = (topic(), payload(), any::<bool>(), prop::option::of(key()))
+        .prop_map(|(topic, payload, echo, key)| Publish { topic, payload, echo, key }.into());
     let history = (topic(), prop::option::of(position()), prop::option::of(any::<u32>()))
         .prop_map(|(topic, since, limit)| Action::History(ReadHistory { topic, since, limit }));
     let action = prop_oneof![

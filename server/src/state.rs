@@ -52,8 +52,8 @@ impl StateFolder {
         let saved = match saved {
             Ok(saved) => {
                 fs::remove_file(&path).map_err(|error| fault("cannot remove", &path, &error))?;
-                let (topics, keys) = (saved.histories.len(), saved.keys.len());
-                tracing::info!(topics, keys, "took up the histories and keys of the last run");
+                let (topics, keys, producers) = (saved.histories.len(), saved.keys.len(), saved.producers.len());
+                tracing::info!(topics, keys, producers, "took up the histories and keys of the last run");
                 saved
             }
             Err(damage) => {
@@ -81,8 +81,8 @@ impl StateFolder {
             fault("cannot write the state file", &path, &error)
         })?;
         self.sync()?;
-        let (topics, keys) = (saved.histories.len(), saved.keys.len());
-        tracing::info!(topics, keys, "left the histories and keys to the next run");
+        let (topics, keys, producers) = (saved.histories.len(), saved.keys.len(), saved.producers.len());
+        tracing::info!(topics, keys, producers, "left the histories and keys to the next run");
         Ok(())
     }
 
@@ -127,8 +127,8 @@ const LOCK: &str = "lock";
 mod tests {
     use super::*;
     use hubcast_hub::engine::Outcome;
-    use hubcast_hub::{SavedHistory, SavedKey};
-    use hubcast_protocol::Position;
+    use hubcast_hub::{Publisher, SavedHistory, SavedKey};
+    use hubcast_protocol::{ClientId, Position};
     use std::env;
     use std::os::unix::fs::PermissionsExt;
     use std::time::Duration;
@@ -161,9 +161,11 @@ mod tests {
         let entries = vec![(age, "hi".into())];
         let epoch = "k3Jx9a".parse().unwrap();
         let outcome = Outcome { position: Some(Position { epoch, offset: 7 }), receivers: 1 };
+        let by = Publisher::Client(ClientId::from_random([1; 16]));
         Saved {
             histories: vec![SavedHistory { topic: "t".into(), epoch, last: 7, entries }],
-            keys: vec![SavedKey { topic: "t".into(), key: "k".into(), outcome, age }],
+            keys: vec![SavedKey { by, topic: "t".into(), key: "k".into(), outcome, age }],
+            ..Saved::default()
         }
     }
 

@@ -14,7 +14,7 @@ use crate::wire::Wire;
 use hubcast_client::machine::Machine;
 use hubcast_hub::{Effects, Hub, Saved};
 use hubcast_protocol::Topic;
-use hubcast_protocol::request::Publish;
+use hubcast_protocol::request::{Key, Publish};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
@@ -95,7 +95,7 @@ impl World {
         let scenario = Scenario::new(size, &mut random);
         let clients = (0..scenario.clients).map(|number| {
             let config = scenario.client(&mut random);
-            Client::new(number, Machine::new(config, random.next()))
+            Client::new(number, Machine::new(config, random.next().into()))
         });
         Self {
             origin: Instant::now(),
@@ -185,13 +185,19 @@ impl World {
         self.queue.plan(next, Event::Act(client));
     }
 
-    /// Two clients publish the same with the same key.
+    /// Two clients publish the same with the same key: a program's, or the number of a producer that moved.
     fn publish_twice(&mut self, client: usize) {
         let text = self.clients[client].text(&mut self.random);
         let topic = self.scenario.topics[self.random.below(self.scenario.topics.len())].clone();
         let other = self.random.below(self.clients.len());
+        let name = text.trim_end_matches('.');
+        let key = match self.random.chance(50) {
+            true => Key::Text(name.into()),
+            false => Key::Number { producer: format!("{name:-<16}").into(), sequence: 1 },
+        };
         for client in [client, other] {
-            let input = self.clients[client].publish(publication(&topic, &text));
+            let publish = Publish { key: Some(key.clone()), ..publication(&topic, &text) };
+            let input = self.clients[client].publish(publish);
             self.tell_client(client, input, None);
         }
     }
@@ -267,7 +273,7 @@ impl World {
 }
 
 fn publication(topic: &Topic, text: &str) -> Publish {
-    Publish { topic: topic.clone(), payload: text.into(), echo: true, key: Some(text.trim_end_matches('.').into()) }
+    Publish { topic: topic.clone(), payload: text.into(), echo: true, key: None }
 }
 
 /// Longer than a dead connection takes to be noticed and a request to time out, with all pauses in between.

@@ -4,21 +4,24 @@ use super::config::Config;
 use super::effect::{Answer, Failure};
 use super::input::{SubscriptionId, Ticket};
 use super::link::after;
-use hubcast_protocol::request::{Action, Request};
-use hubcast_protocol::{Event, RequestId};
+use hubcast_protocol::request::{Action, Key, PRODUCER_WINDOW, Publish, Request};
+use hubcast_protocol::{ErrorCode, Event, RequestId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 /// Every command that is not completed yet and needs an answer of the server, by the id of its request.
 ///
 /// A call stays here when its connection breaks, and is sent again on the next one: reads change nothing, a
-/// subscribe is the same as once, and a publish carries its key.
+/// subscribe is the same as once, and a publish carries its key or number. Of those with a number as many are sent at most
+/// as the server remembers: so none of them is ever below what it knows.
 #[derive(Debug)]
 pub(super) struct Calls {
     /// In the order of the commands, which is also that of the deadlines: all wait equally long.
     open: BTreeMap<u64, Call>,
     /// Publishes that were given up while this connection may still answer them, of those that do not come back to us.
     silent: BTreeSet<u64>,
+    /// Publishes with a number that were sent, on whatever connection, and are still here.
+    unanswered: usize,
     most: usize,
     timeout: Duration,
 }
@@ -45,7 +48,8 @@ enum Sent {
 
 impl Calls {
     pub(super) fn new(config: &Config) -> Self {
-        Self { open: BTreeMap::new(), silent: BTreeSet::new(), most: config.queue, timeout: config.request_timeout }
+        let (open, silent) = (BTreeMap::new(), BTreeSet::new());
+        Self { open, silent, unanswered: 0, most: config.queue, timeout: config.request_timeout }
     }
 
     pub(super) fn insert(
@@ -74,7 +78,13 @@ impl Calls {
     pub(super) fn sent(&mut self, id: u64) {
         if let Some(call) = self.open.get_mut(&id).filter(|call| call.sent == Sent::Never) {
             call.sent = Sent::Here;
+            self.unanswered += usize::from(call.is_numbered());
         }
+    }
+
+    /// Whether the server will still know this publish when it has to be sent again. One that was sent before, it does.
+    pub(super) fn may_be_sent(&self, id: u64) -> bool {
+        self.unanswered < PRODUCER_WINDOW || self.get(id).is_some_and(|call| call.was_sent() || !call.is_numbered())
     }
 
     /// Takes the call out that an event answers; `None` when nothing, or something else, was asked with this id.
@@ -89,11 +99,13 @@ impl Calls {
             | (_, Event::Error(_)) => true,
             _ => false,
         };
-        if fits { self.open.remove(id) } else { None }
+        if fits { self.remove(*id) } else { None }
     }
 
     pub(super) fn remove(&mut self, id: u64) -> Option<Call> {
-        self.open.remove(&id)
+        let call = self.open.remove(&id)?;
+        self.unanswered -= usize::from(call.was_sent() && call.is_numbered());
+        Some(call)
     }
 
     /// Takes out the first subscribe of a subscription, if it is still under way.
@@ -105,8 +117,8 @@ impl Calls {
 
     /// Takes out the oldest call, with its id, if it has waited long enough.
     pub(super) fn expired(&mut self, now: Instant) -> Option<(u64, Call)> {
-        let oldest = self.open.first_entry().filter(|oldest| oldest.get().deadline <= now)?;
-        let (id, call) = oldest.remove_entry();
+        let (&id, _) = self.open.first_key_value().filter(|(_, oldest)| oldest.deadline <= now)?;
+        let call = self.remove(id)?;
         if matches!(&call.request.action, Action::Publish(publish) if !publish.echo) {
             self.silent.insert(id);
             if self.silent.len() > self.most {
@@ -139,6 +151,7 @@ impl Calls {
     }
 
     pub(super) fn take_all(&mut self) -> impl Iterator<Item = Call> + use<> {
+        self.unanswered = 0;
         std::mem::take(&mut self.open).into_values()
     }
 
@@ -165,8 +178,12 @@ impl Call {
         self.sent != Sent::Never
     }
 
+    fn is_numbered(&self) -> bool {
+        matches!(&self.request.action, Action::Publish(Publish { key: Some(Key::Number { .. }), .. }))
+    }
+
     /// The key of a publish, to be handed back when nobody knows whether it happened.
-    pub(super) fn into_key(self) -> Option<Box<str>> {
+    pub(super) fn into_key(self) -> Option<Key> {
         match self.request.action {
             Action::Publish(publish) => publish.key,
             _ => None,
@@ -174,11 +191,12 @@ impl Call {
     }
 
     /// What the program is told when the call failed: of a publication that an earlier connection may have carried to
-    /// the server, that nobody knows.
+    /// the server, that nobody knows. Nor does the server of one whose number it has forgotten.
     pub(super) fn failed(self, failure: Failure) -> (Ticket, Result<Answer, Failure>) {
-        let (ticket, was_sent_before) = (self.ticket, self.sent == Sent::Before);
+        let is_forgotten = matches!(&failure, Failure::Refused(refused) if refused.code == ErrorCode::SequenceTooOld);
+        let (ticket, is_uncertain) = (self.ticket, self.sent == Sent::Before || is_forgotten);
         let failure = match self.into_key() {
-            Some(key) if was_sent_before => Failure::Uncertain { why: Box::new(failure), key },
+            Some(key) if is_uncertain => Failure::Uncertain { why: Box::new(failure), key },
             _ => failure,
         };
         (ticket, Err(failure))

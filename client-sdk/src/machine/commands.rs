@@ -3,7 +3,7 @@
 use super::effect::{Answer, Closed, Effect, Effects, Failure};
 use super::input::{Command, Listen, Source, SubscriptionId, Ticket};
 use super::{Closing, Machine, after};
-use hubcast_protocol::request::{Action, Publish};
+use hubcast_protocol::request::{Action, Key, Publish};
 use hubcast_protocol::typed;
 use std::time::Instant;
 
@@ -116,8 +116,9 @@ impl Machine {
         }
     }
 
-    fn keyed(&mut self, publish: Publish) -> Publish {
-        let key = publish.key.unwrap_or_else(|| format!("{:016x}-{}", self.key_prefix, self.last_id + 1).into());
-        Publish { key: Some(key), ..publish }
+    /// Its number is that of its request: calls are sent and sent again in the order of their requests.
+    fn keyed(&self, publish: Publish) -> Publish {
+        let number = || Key::Number { producer: self.producer.clone(), sequence: self.last_id + 1 };
+        Publish { key: Some(publish.key.unwrap_or_else(number)), ..publish }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::input::{SubscriptionId, Ticket};
 use hubcast_protocol::event::{History, Member, Message, Presence, Refusal};
+use hubcast_protocol::request::Key;
 use hubcast_protocol::{ClientId, CloseCode, Epoch, ErrorCode, Topic};
 use std::{sync::Arc, time::Duration};
 
@@ -121,14 +122,14 @@ pub enum Failure {
     /// No answer in time.
     Timeout {
         /// Of a publish.
-        key: Option<Box<str>>,
+        key: Option<Key>,
     },
     /// The client is closed.
     Closed {
         /// Why.
         why: Closed,
         /// Of a publish.
-        key: Option<Box<str>>,
+        key: Option<Key>,
     },
     /// The request has more bytes than the server takes.
     TooLarge {
@@ -137,12 +138,13 @@ pub enum Failure {
         /// What the server takes.
         limit: u64,
     },
-    /// A publication was sent again, because its connection broke, and failed then: the first may have had its effect.
+    /// A publication was sent again, because its connection broke or by the program, and failed then: the first may have
+    /// had its effect.
     Uncertain {
         /// What became of the second.
         why: Box<Failure>,
         /// Of the publication.
-        key: Box<str>,
+        key: Key,
     },
     /// The server answered, or wanted to, with more than this client takes.
     AnswerTooLarge,

@@ -66,7 +66,7 @@ impl Outgoing {
     /// The next call to send, if it may be sent now. A new one waits for those before it and then for nothing else:
     /// the server refuses it by itself.
     pub(super) fn next_call(&mut self, calls: &Calls, is_paused: bool) -> Option<u64> {
-        let next = calls.first_after(self.sent)?;
+        let next = calls.first_after(self.sent).filter(|next| calls.may_be_sent(*next))?;
         let may_go =
             if next <= self.backlog { !is_paused && self.has_room() } else { self.under_way.len() < self.most };
         may_go.then(|| {

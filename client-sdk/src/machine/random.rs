@@ -2,6 +2,14 @@
 
 use std::time::Duration;
 
+/// A name for who publishes, in which each bit of the seed counts, and what the pauses are made of.
+pub(super) fn split(seed: u128) -> (Box<str>, Random) {
+    let half = |bits: u128| u64::try_from(bits).expect("half of 128 bits are 64");
+    let (mut high, mut low) = (Random::new(half(seed >> 64)), Random::new(half(seed & u128::from(u64::MAX))));
+    let producer = format!("{:016x}{:016x}", high.next(), low.next());
+    (producer.into(), Random::new(low.next()))
+}
+
 /// A splitmix64 generator (G. Steele, D. Lea, C. Flood, "Fast Splittable Pseudorandom Number Generators", 2014):
 /// good enough to spread clients, of no use for secrets.
 #[derive(Clone, Debug)]
@@ -30,6 +38,13 @@ impl Random {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn seeds_that_differ_in_one_bit_make_other_producers() {
+        let producers: std::collections::BTreeSet<_> = (0..128).map(|bit| split(1 << bit).0).collect();
+        assert_eq!(producers.len(), 128);
+        assert!(producers.iter().all(|producer| producer.len() == 32));
+    }
 
     #[test]
     fn durations_fill_their_range_and_never_leave_it() {

@@ -2,7 +2,8 @@
 
 use crate::script::Script;
 use hubcast_client::machine::{Answer, Command, Config, Failure, Input, Published};
-use serde_json::json;
+use hubcast_protocol::request::{Key, Publish};
+use serde_json::{Value, json};
 use std::time::Duration;
 
 #[test]
@@ -15,15 +16,69 @@ fn a_publication_is_acknowledged_with_its_place() {
 }
 
 #[test]
-fn what_is_unacknowledged_is_sent_again_in_order_with_the_same_keys() {
+fn what_is_unacknowledged_is_sent_again_in_order_with_the_same_numbers() {
     let mut script = Script::connected();
     script.publish("a", "x", true);
     script.publish("a", "y", false);
     let first = script.sent();
-    assert_ne!(first[0]["key"], first[1]["key"]);
-    assert!(first.iter().all(|sent| sent["key"].is_string()));
+    assert_eq!(first[0]["producer"], first[1]["producer"]);
+    assert_eq!(first[0]["producer"].as_str().unwrap().len(), 32);
+    assert!(first[0]["sequence"].as_u64() < first[1]["sequence"].as_u64());
+    assert!(first.iter().all(|sent| sent["key"].is_null()));
     script.reconnect();
     assert_eq!(script.sent(), first);
+}
+
+#[test]
+fn a_key_of_the_program_goes_as_it_is() {
+    let mut script = Script::connected();
+    script.command(Command::Publish(Publish { key: Some("order-17".into()), ..publish() }));
+    let sent = &script.sent()[0];
+    assert_eq!((&sent["key"], &sent["producer"], &sent["sequence"]), (&json!("order-17"), &json!(null), &json!(null)));
+}
+
+#[test]
+fn as_many_publications_are_sent_without_an_answer_as_the_server_remembers() {
+    let mut script = Script::connected();
+    let tickets: Vec<_> = (0..300).map(|_| script.publish("a", "x", true)).collect();
+    let sequences = |sent: &[Value]| sent.iter().map(|sent| sent["sequence"].as_u64().unwrap()).collect::<Vec<_>>();
+    let sent = script.sent();
+    assert_eq!(sequences(&sent), (1..=256).collect::<Vec<_>>());
+    script.reply_to(&sent[0], json!({"topic": "a", "receivers": 1}), json!({"event": "published"}));
+    assert_eq!(sequences(&script.sent()), [257]);
+    // What waits behind it waits too, also when the connection breaks.
+    script.command(Command::Ping);
+    assert!(script.sent().is_empty());
+    script.reconnect();
+    let mut again = Vec::new();
+    loop {
+        let sent = script.sent();
+        let Some(first) = sent.first() else { break };
+        again.extend(sequences(&sent[..sent.iter().take_while(|sent| sent["sequence"].is_u64()).count()]));
+        let first = first.clone();
+        for request in std::iter::once(&first).chain(&sent[1..]) {
+            let answer = if request["action"] == "ping" { "pong" } else { "published" };
+            script.reply_to(request, json!({"topic": "a", "receivers": 1}), json!({"event": answer}));
+        }
+    }
+    assert_eq!(again, (2..=300).collect::<Vec<_>>());
+    assert!(tickets.into_iter().all(|ticket| matches!(script.result(ticket), Some(Ok(Answer::Published(_))))));
+}
+
+#[test]
+fn a_number_that_the_server_has_forgotten_is_handed_back_as_uncertain() {
+    let mut script = Script::connected();
+    let key = Key::Number { producer: "a producer of a while ago".into(), sequence: 7 };
+    let ticket = script.command(Command::Publish(Publish { key: Some(key.clone()), ..publish() }));
+    let sent = script.sent();
+    assert_eq!((&sent[0]["producer"], &sent[0]["sequence"]), (&json!("a producer of a while ago"), &json!(7)));
+    script.reply_to(
+        &sent[0],
+        json!({}),
+        json!({"event": "error", "code": "sequence_too_old", "reason": "", "retry": false}),
+    );
+    let Some(Err(Failure::Uncertain { key: handed_back, .. })) = script.result(ticket) else { panic!("nobody knows") };
+    assert_eq!(handed_back, key);
 }
 
 #[test]
@@ -58,14 +113,14 @@ fn nothing_new_is_sent_to_a_server_that_is_about_to_close() {
 fn a_publication_without_an_answer_hands_its_key_back_in_time() {
     let mut script = Script::connected();
     let ticket = script.publish("a", "x", true);
-    let key = script.sent()[0]["key"].as_str().unwrap().to_owned();
+    let key = key_of(&script.sent()[0]);
     script.lose();
     let lost = script.now;
     while script.now - lost < Duration::from_secs(30) {
         script.effects.retain(|effect| *effect != hubcast_client::machine::Effect::Connect);
         script.pass();
     }
-    assert_eq!(script.result(ticket), Some(Err(Failure::Timeout { key: Some(key.into()) })));
+    assert_eq!(script.result(ticket), Some(Err(Failure::Timeout { key: Some(key) })));
 }
 
 #[test]
@@ -112,8 +167,7 @@ fn a_publication_that_is_known_to_be_too_long_fails_at_once_without_a_connection
 fn a_publication_that_is_refused_when_it_is_sent_again_may_have_happened() {
     let mut script = Script::connected();
     let tickets = ["a", "b"].map(|topic| script.publish(topic, "x", true));
-    let keys = script.sent().into_iter().map(|sent| sent["key"].as_str().unwrap().to_owned());
-    let keys: Vec<_> = keys.collect();
+    let keys: Vec<_> = script.sent().iter().map(key_of).collect();
     script.lose();
     let unsent = script.publish("c", "x", true);
     script.pass();
@@ -126,7 +180,7 @@ fn a_publication_that_is_refused_when_it_is_sent_again_may_have_happened() {
             panic!("it may have happened")
         };
         assert!(matches!(*why, Failure::Refused(refused) if refused.retry));
-        assert_eq!(*handed_back, *key);
+        assert_eq!(handed_back, key);
     }
     script.reply_to(&sent[2], json!({}), refused);
     assert!(matches!(script.result(unsent), Some(Err(Failure::Refused(_)))));
@@ -146,4 +200,14 @@ fn a_refusal_says_whether_to_try_again() {
     let ticket = script.publish("a", "x", true);
     script.reply(json!({"code": "rate_limited", "reason": "slow down", "retry": true}), json!({"event": "error"}));
     assert!(matches!(script.result(ticket), Some(Err(Failure::Refused(refused))) if refused.retry));
+}
+
+fn publish() -> Publish {
+    Publish { topic: "a".into(), payload: "x".into(), echo: true, key: None }
+}
+
+/// The number with which a publish was sent.
+fn key_of(sent: &Value) -> Key {
+    let producer = sent["producer"].as_str().unwrap().into();
+    Key::Number { producer, sequence: sent["sequence"].as_u64().unwrap() }
 }

@@ -267,7 +267,7 @@ proptest! {
     #[test]
     fn every_command_is_completed_once_and_no_stream_goes_back(
         steps in prop::collection::vec(step(), 0..120),
-        seed in any::<u64>(),
+        seed in any::<u128>(),
     ) {
         let config = Config { queue: 5, topics_per_pattern: 8, ..Config::default() };
         let mut run = Run {

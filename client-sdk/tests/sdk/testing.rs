@@ -1,7 +1,7 @@
 //! The server for tests, used as a program's own tests would.
 
 use hubcast_client::testing::{Keeps, PresenceRule, Rule, Rules, Settings, TestServer};
-use hubcast_client::{Backoff, Client, ConnectError, Event, Events, State, Status};
+use hubcast_client::{Backoff, Client, ConnectError, Event, Events, PublishError, State, Status};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -37,6 +37,34 @@ async fn what_is_published_while_connections_break_is_heard_once_and_in_order() 
         }
     }
     assert_eq!(numbers, (0..50).collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_error_hands_back_is_published_once() {
+    let server = TestServer::start();
+    let (_subscriber, mut heard, publisher) = pair(&server).await;
+    server.stop();
+    let mut keys = Vec::new();
+    for publish in [publisher.publish("numbers", &1), publisher.publish("numbers", &1).key("one")] {
+        let Err(PublishError::Timeout { key: Some(key) }) = publish.await else { panic!("there is no server") };
+        keys.push(key);
+    }
+    server.restart();
+    for key in keys {
+        let mut answers = Vec::new();
+        for _ in 0..2 {
+            answers.push(publisher.publish("numbers", &2).key(key.clone()).await.unwrap());
+        }
+        assert_eq!(answers[0], answers[1]);
+    }
+    publisher.publish("numbers", &3).await.unwrap();
+    let mut numbers = Vec::new();
+    while numbers.last() != Some(&3) {
+        if let Some(Ok(Event::Message(message))) = heard.next().await {
+            numbers.push(message.value);
+        }
+    }
+    assert_eq!(numbers, [2, 2, 3], "each key took effect once");
 }
 
 #[tokio::test(start_paused = true)]

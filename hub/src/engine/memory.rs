@@ -6,10 +6,10 @@ mod saved;
 mod shelf;
 mod upkeep;
 
-pub use saved::{Saved, SavedHistory, SavedKey};
+pub use saved::{Saved, SavedHistory, SavedKey, SavedNumber, SavedProducer};
 pub use upkeep::Evicted;
 
-use crate::engine::{Answer, Ask, Engine, Excerpt, Notice, Opened, Outcome, Question};
+use crate::engine::{Answer, Ask, Engine, Excerpt, Keyed, Notice, Opened, Outcome, Question};
 use crate::rules::{HistoryRule, Keep, Rules};
 use crate::{LiveBytes, Publication};
 use history::{History, Size};
@@ -92,8 +92,13 @@ impl Memory {
         self.evicted
     }
 
-    fn publish(&mut self, now: Instant, topic: Topic, payload: Payload, key: Option<&str>, heard: bool) -> Answer {
-        if let Some(outcome) = key.and_then(|key| self.keys.find(now, &topic, key)) {
+    fn publish(&mut self, now: Instant, topic: Topic, payload: Payload, key: Option<&Keyed>, heard: bool) -> Answer {
+        let known = key.map_or(Ok(None), |key| self.keys.find(now, &topic, key));
+        let known = match known {
+            Ok(known) => known,
+            Err(fault) => return Answer::Failed(fault),
+        };
+        if let Some(outcome) = known {
             let position = outcome.position.filter(|position| self.is_current(&topic, position.epoch));
             return Answer::Repeated(Outcome { position, ..outcome });
         }
@@ -211,9 +216,7 @@ impl Memory {
 impl Engine for Memory {
     fn ask(&mut self, now: Instant, ask: Ask) -> Result<Answer, Ask> {
         Ok(match ask.question {
-            Question::Publish { topic, payload, key, heard } => {
-                self.publish(now, topic, payload, key.as_deref(), heard)
-            }
+            Question::Publish { topic, payload, key, heard } => self.publish(now, topic, payload, key.as_ref(), heard),
             Question::Open { target, start } => Answer::Opened(self.open(now, &target, start)),
             Question::Read(read) => self.read(now, &read),
         })
@@ -229,7 +232,7 @@ impl Engine for Memory {
             }
             Notice::Delivered { topic, key, outcome } => {
                 let window = self.rules.of(topic).key_window;
-                self.keys.remember(now, topic.clone(), key, outcome, window);
+                self.keys.remember(now, topic, key, outcome, window);
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use super::Hub;
 use super::subscribing::Wish;
-use crate::engine::{Answer, Engine, Excerpt, Notice, Outcome, Question, Ticket};
+use crate::engine::{Answer, Engine, Excerpt, Keyed, Notice, Outcome, Publisher, Question, Ticket};
 use crate::{Effects, HistoryAnswer, SessionId};
 use hubcast_protocol::event::{Pong, Published};
 use hubcast_protocol::request::{Action, Publish, ReadHistory};
@@ -18,7 +18,7 @@ pub(super) struct Pending {
     pub(super) id: Option<RequestId>,
     pub(super) then: Then,
     /// What a session that is gone sent behind it and is still to be published.
-    pub(super) left_behind: VecDeque<Publish>,
+    pub(super) left_behind: VecDeque<(Publisher, Publish)>,
 }
 
 impl Pending {
@@ -29,7 +29,7 @@ impl Pending {
 
 #[derive(Debug)]
 pub(super) enum Then {
-    Deliver { topic: Topic, key: Option<Box<str>>, echo: bool },
+    Deliver { topic: Topic, key: Option<Keyed>, echo: bool },
     Subscribe(Wish),
     TellHistory(Topic),
 }
@@ -56,7 +56,10 @@ impl<E: Engine> Hub<E> {
         };
         let fault = match action {
             Action::Publish(publish) => match self.may_publish(&publish) {
-                Ok(()) => return self.publish(now, Some(session), id, publish, effects),
+                Ok(()) => {
+                    let by = publish.key.as_ref().map(|_| self.rosters.sessions[session as usize].publisher());
+                    return self.publish(now, (Some(session), by), id, publish, effects);
+                }
                 Err(fault) => fault,
             },
             Action::Subscribe(subscribe) => match self.may_subscribe(session, &subscribe.target) {
@@ -127,15 +130,17 @@ impl<E: Engine> Hub<E> {
         self.check_topic(&publish.topic)
     }
 
+    /// Asks for its place; `by` is there where it has a key.
     fn publish(
         &mut self,
         now: Instant,
-        session: Option<u32>,
+        (session, by): (Option<u32>, Option<Publisher>),
         id: Option<RequestId>,
         publish: Publish,
         effects: &mut Effects,
     ) {
         let Publish { topic, payload, echo, key } = publish;
+        let key = by.zip(key).map(|(by, key)| Keyed { by, key });
         let heard = self.is_heard(&topic, effects);
         let then = Then::Deliver { topic: topic.clone(), key: key.clone(), echo };
         let pending = Pending::new(session, id, then);
@@ -143,10 +148,15 @@ impl<E: Engine> Hub<E> {
     }
 
     /// Publishes what a session sent that is gone, one after another.
-    pub(super) fn publish_left_behind(&mut self, now: Instant, mut left: VecDeque<Publish>, effects: &mut Effects) {
-        while let Some(publish) = left.pop_front() {
+    pub(super) fn publish_left_behind(
+        &mut self,
+        now: Instant,
+        mut left: VecDeque<(Publisher, Publish)>,
+        effects: &mut Effects,
+    ) {
+        while let Some((by, publish)) = left.pop_front() {
             if self.may_publish(&publish).is_ok() {
-                self.publish(now, None, None, publish, effects);
+                self.publish(now, (None, Some(by)), None, publish, effects);
                 if let Some(pending) = self.pending.get_mut(&Ticket(self.last_ticket)) {
                     pending.left_behind = left;
                     return;

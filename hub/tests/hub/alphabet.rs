@@ -1,7 +1,7 @@
 //! What can happen in a property test: everything the hub can be told, about few sessions and few names, so that
 //! random scripts meet each other's sessions and topics all the time.
 
-use crate::cast::{Cast, Name, Step, Where, Wish};
+use crate::cast::{Cast, Mark, Name, Step, Where, Wish};
 use crate::positions::{FIRST, FOREIGN, FUTURE, SEEN, stand_in};
 use hubcast_hub::{HistoryRule, Input, Keep, Keeps, Limits, PresenceRule, Rule, Rules, Settings};
 use hubcast_protocol::request::Start;
@@ -142,7 +142,7 @@ fn session() -> impl Strategy<Value = u32> {
 fn wish() -> impl Strategy<Value = Wish> {
     let slow = select(vec![Slow::Disconnect, Slow::Drop, Slow::Latest]);
     let subscribe = (target(), any::<bool>(), slow);
-    let publish = (name(), any::<bool>(), option::weighted(0.5, 0..3u8));
+    let publish = (name(), any::<bool>(), option::weighted(0.6, mark()));
     prop_oneof![
         16 => (start(), subscribe).prop_map(|(start, (target, presence, slow))| {
             Wish::Subscribe { target, start, presence, slow }
@@ -156,6 +156,13 @@ fn wish() -> impl Strategy<Value = Wish> {
         2 => name().prop_map(Wish::Presence),
         1 => Just(Wish::Ping),
         1 => Just(Wish::Nonsense),
+    ]
+}
+
+fn mark() -> impl Strategy<Value = Mark> {
+    prop_oneof![
+        (0..3u8).prop_map(Mark::Text),
+        (0..2u8, 1..4u64).prop_map(|(producer, sequence)| Mark::Number(producer, sequence)),
     ]
 }
 

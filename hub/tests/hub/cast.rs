@@ -2,7 +2,7 @@
 
 use crate::alphabet::{Deed, SESSIONS};
 use hubcast_hub::{Identity, Input, SessionId};
-use hubcast_protocol::request::{Action, Publish, ReadHistory, Start, Subscribe};
+use hubcast_protocol::request::{Action, Key, Publish, ReadHistory, Start, Subscribe};
 use hubcast_protocol::{
     ClientId, CloseCode, ErrorCode, Fault, Position, Refused, Request, RequestId, Slow, Target, Topic,
 };
@@ -47,7 +47,7 @@ pub(crate) enum Wish {
     Publish {
         topic: Name,
         echo: bool,
-        key: Option<u8>,
+        key: Option<Mark>,
     },
     History {
         topic: Name,
@@ -58,6 +58,13 @@ pub(crate) enum Wish {
     Ping,
     /// A frame that is no request.
     Nonsense,
+}
+
+/// An idempotency key: a program's, or a producer's number.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Mark {
+    Text(u8),
+    Number(u8, u64),
 }
 
 #[derive(Clone, Debug)]
@@ -164,7 +171,10 @@ impl Cast {
             Wish::Publish { topic, echo, key } => {
                 // No two messages of a script are the same.
                 let payload = self.requests.to_string().as_str().into();
-                let key = key.map(|key| key.to_string().into());
+                let key = key.map(|key| match key {
+                    Mark::Text(text) => Key::Text(text.to_string().into()),
+                    Mark::Number(name, sequence) => Key::Number { producer: format!("{name:016}").into(), sequence },
+                });
                 Publish { topic: self.topic(session, &topic), payload, echo, key }.into()
             }
             Wish::History { topic, since, limit } => {

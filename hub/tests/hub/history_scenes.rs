@@ -5,7 +5,8 @@ use crate::frames::{json, message, recover, subscribed};
 use crate::stage::{Stage, keeping, small};
 use hubcast_hub::engine::Outcome;
 use hubcast_hub::{
-    Effects, HistoryRule, Hub, Input, Keep, Keeps, Rule, Rules, Saved, SavedHistory, SavedKey, SessionId, Settings,
+    Effects, HistoryRule, Hub, Input, Keep, Keeps, Publisher, Rule, Rules, Saved, SavedHistory, SavedKey, SessionId,
+    Settings,
 };
 use hubcast_protocol::{ClientId, Position, Topic, typed};
 use std::time::{Duration, Instant};
@@ -167,7 +168,7 @@ fn a_hub_restores_what_its_like_saved_and_keeps_a_history_that_it_has() {
             last: 7,
             entries: vec![(Duration::from_secs(1), "six".into()), (Duration::ZERO, "seven".into())],
         }],
-        keys: Vec::new(),
+        ..Saved::default()
     };
     let mut hub = Hub::new(Settings { seed: 2, ..Settings::with_seed(1) });
     hub.restore(now, saved("first"));
@@ -234,7 +235,9 @@ fn a_hub_takes_up_keys_whose_window_is_open_under_its_own_rules_and_keeps_the_ou
     };
     let list = vec![rule("long", 60), rule("short", 10)];
     let settings = Settings { rules: Rules { list }, ..Settings::with_seed(1) };
+    let by = Publisher::Client(ClientId::from_random([1; 16]));
     let key = |topic: &str, key: &str, age, receivers| SavedKey {
+        by: by.clone(),
         topic: topic.into(),
         key: key.into(),
         outcome: Outcome { position: None, receivers },

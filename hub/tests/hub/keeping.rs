@@ -6,11 +6,11 @@ use crate::properties::{follow, whatever_happens};
 use crate::seen::Seen;
 use hubcast_hub::{Input, Saved, SavedHistory, SessionId};
 use hubcast_protocol::event::{Member, Presence, Published};
-use hubcast_protocol::request::{Action, Publish, Subscribe};
+use hubcast_protocol::request::{Action, Key, Publish, Subscribe};
 use hubcast_protocol::{ClientId, Epoch, Event, Request, RequestId, Topic};
 use proptest::prelude::{prop_assert, prop_assert_eq};
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 #[test]
 fn offsets_only_rise_within_an_epoch_and_an_epoch_that_is_gone_does_not_come_back() {
@@ -73,13 +73,17 @@ fn a_key_that_is_used_again_in_its_window_has_no_effect_and_the_same_answer() {
         let mut script = Script { engine: Place::Embedded, ..script.clone() };
         script.settings.limits.requests_per_second = None;
         let (mut driver, mut here) = (Driver::of(&script), HashSet::new());
-        let mut used: HashMap<(Topic, Box<str>), Use> = HashMap::new();
+        let mut users: HashMap<SessionId, Option<Box<str>>> = HashMap::new();
+        let mut used: HashMap<_, Use> = HashMap::new();
         for line in &script.lines {
             let Scene { deed, seen } = driver.perform(line);
             if let Deed::Restart { kept: false } = deed {
                 used.clear();
             }
             follow(&mut here, &deed);
+            if let Deed::Tell(Input::Connect { session, identity, .. }) = &deed {
+                users.insert(*session, identity.as_ref().map(|identity| identity.user.clone()));
+            }
             let Some((session, Publish { topic, key: Some(key), .. })) = published(&deed) else { continue };
             if !here.contains(session) || seen.iter().any(is_refused) {
                 continue;
@@ -87,8 +91,11 @@ fn a_key_that_is_used_again_in_its_window_has_no_effect_and_the_same_answer() {
             let delivered = seen.iter().any(|seen| matches!(seen, Seen::Heard { .. }));
             let answer = seen.iter().find_map(outcome);
             let window = script.settings.rules.of(topic).key_window;
-            let before = used.get_mut(&(topic.clone(), key.clone()));
-            match before.filter(|before| driver.now() < before.at + window) {
+            // A text belongs to its topic, a number to its producer, and both to the user.
+            let place = matches!(key, Key::Text(_)).then(|| topic.clone());
+            let whose = (users.get(session).cloned().flatten(), place, key.clone());
+            let before = used.get_mut(&whose);
+            match before.filter(|before| driver.now() < before.at + before.window) {
                 Some(before) => {
                     prop_assert!(!delivered, "delivered again: {:?}", seen);
                     if let Some((offset, receivers)) = answer {
@@ -97,7 +104,7 @@ fn a_key_that_is_used_again_in_its_window_has_no_effect_and_the_same_answer() {
                         prop_assert!((offset, receivers) == first || (None, receivers) == (offset, first.1));
                     }
                 }
-                None => _ = used.insert((topic.clone(), key.clone()), Use { at: driver.now(), answer }),
+                None => _ = used.insert(whose, Use { at: driver.now(), window, answer }),
             }
         }
         Ok(())
@@ -146,6 +153,7 @@ fn presence_is_what_its_joins_and_leaves_add_up_to() {
 /// When a key was used, and what was answered, once somebody asked for an answer.
 struct Use {
     at: Instant,
+    window: Duration,
     answer: Option<(Option<u64>, u64)>,
 }
 

@@ -8,8 +8,8 @@
 //! - [`properties`], [`keeping`], [`continuity`]: what holds whatever happens.
 //! - [`shares`], [`shares_model`]: how all histories share their bytes.
 //! - [`stage`], [`frames`]: where sessions speak and hear frames, and frames about positions.
-//! - [`scenes`], [`resume_scenes`], [`history_scenes`], [`presence_scenes`]: what happens in particular, as transcripts
-//!   of frames. A failing script of a property is shrunk and committed here under a name that says what went wrong.
+//! - [`scenes`], [`resume_scenes`], [`history_scenes`], [`key_scenes`], [`presence_scenes`]: what happens in particular,
+//!   as transcripts of frames. A failing script of a property is shrunk and committed here under a name that says what went wrong.
 
 mod alphabet;
 mod cast;
@@ -18,6 +18,7 @@ mod driver;
 mod frames;
 mod history_scenes;
 mod keeping;
+mod key_scenes;
 mod model;
 mod positions;
 mod presence_scenes;

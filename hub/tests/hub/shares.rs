@@ -101,9 +101,9 @@ fn another_process_with_fewer_bytes_takes_up_small_histories_whole_and_the_end_o
     for (topic, times) in [("small", 3), ("large", 80)] {
         (0..times).for_each(|_| _ = driver.tell(publish(topic.into(), "x".repeat(10_000).as_str().into())));
     }
-    let Saved { histories, keys } = driver.memory().save(driver.now());
+    let Saved { histories, keys, producers } = driver.memory().save(driver.now());
     let mut hub = Hub::new(Settings { seed: 2, history_max_bytes: 500_000, ..small(100, Keep::Always) });
-    hub.restore(driver.now(), Saved { histories: histories.clone(), keys });
+    hub.restore(driver.now(), Saved { histories: histories.clone(), keys, producers });
     let restored = hub.save(driver.now()).histories;
     assert_eq!(restored[0], histories[0]);
     assert_eq!((restored[1].epoch, restored[1].last), (histories[1].epoch, 80));

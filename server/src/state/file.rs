@@ -1,9 +1,9 @@
-//! The file of histories: a line that says what it is, a line for each topic and for each idempotency key, and a line
-//! that proves it complete.
+//! The file of histories: a line that says what it is, a line for each topic, each idempotency key and each producer,
+//! and a line that proves it complete.
 
 use hubcast_hub::engine::Outcome;
-use hubcast_hub::{Saved, SavedHistory, SavedKey};
-use hubcast_protocol::{Epoch, Payload, Position, Topic};
+use hubcast_hub::{Publisher, Saved, SavedHistory, SavedKey, SavedNumber, SavedProducer};
+use hubcast_protocol::{ClientId, Epoch, Payload, Position, Topic};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -17,7 +17,7 @@ pub(super) enum Damage {
     Unreadable(io::Error),
     #[error("it does not begin as a file of histories does")]
     Foreign,
-    #[error("it has version {0}, and this server reads version {VERSION}")]
+    #[error("it has version {0}, and this server reads versions {OLDEST} to {VERSION}")]
     Version(u32),
     #[error("its end is missing")]
     Truncated,
@@ -56,12 +56,40 @@ enum Line<'a> {
         entries: Vec<(u64, Message<'a>)>,
     },
     Key {
+        #[serde(flatten)]
+        by: Whose<'a>,
         topic: Topic,
         key: Cow<'a, str>,
         at: Option<Position>,
         receivers: u64,
         age: u64,
     },
+    Producer {
+        #[serde(flatten)]
+        by: Whose<'a>,
+        producer: Cow<'a, str>,
+        floor: u64,
+        numbers: Vec<Number>,
+    },
+}
+
+/// Who published. In version 2 that is not said.
+#[derive(Serialize, Deserialize)]
+struct Whose<'a> {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    user: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    client: Option<ClientId>,
+}
+
+/// One publication of a producer, with the milliseconds for which it is remembered yet.
+#[derive(Serialize, Deserialize)]
+struct Number {
+    sequence: u64,
+    topic: u32,
+    at: Option<Position>,
+    receivers: u64,
+    left: u64,
 }
 
 /// A payload. JSON is written as a string, for it keeps its line breaks.
@@ -86,6 +114,7 @@ pub(super) fn write(out: &mut impl Write, now: SystemTime, saved: &Saved) -> io:
     write_line(&mut out, &Header { heading: Heading { histories: VERSION }, saved_at: unix_millis(now) })?;
     saved.histories.iter().try_for_each(|history| write_line(&mut out, &Line::of_history(history)))?;
     saved.keys.iter().try_for_each(|key| write_line(&mut out, &Line::of_key(key)))?;
+    saved.producers.iter().try_for_each(|producer| write_line(&mut out, &Line::of_producer(producer)))?;
     let end = End { checksum: out.sum };
     write_line(&mut out, &end)
 }
@@ -100,7 +129,7 @@ pub(super) fn read(text: &[u8], now: SystemTime) -> Result<Saved, Damage> {
     let first = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
     match serde_json::from_slice(first) {
         Err(_) => return Err(Damage::Foreign),
-        Ok(Heading { histories: VERSION }) => {}
+        Ok(Heading { histories: OLDEST..=VERSION }) => {}
         Ok(Heading { histories }) => return Err(Damage::Version(histories)),
     }
     let lines = text.strip_suffix(b"\n").ok_or(Damage::Truncated)?;
@@ -129,9 +158,19 @@ impl<'a> Line<'a> {
     }
 
     fn of_key(used: &'a SavedKey) -> Self {
-        let SavedKey { topic, key, outcome: Outcome { position, receivers }, age } = used;
-        let (key, age) = (Cow::Borrowed(&**key), millis(*age));
-        Self::Key { topic: topic.clone(), key, at: *position, receivers: *receivers, age }
+        let SavedKey { by, topic, key, outcome: Outcome { position, receivers }, age } = used;
+        let (by, key, age) = (Whose::of(by), Cow::Borrowed(&**key), millis(*age));
+        Self::Key { by, topic: topic.clone(), key, at: *position, receivers: *receivers, age }
+    }
+
+    fn of_producer(saved: &'a SavedProducer) -> Self {
+        let SavedProducer { by, producer, floor, numbers } = saved;
+        let numbers = numbers.iter().map(|number| {
+            let SavedNumber { sequence, topic, outcome: Outcome { position, receivers }, left } = *number;
+            Number { sequence, topic, at: position, receivers, left: millis(left) }
+        });
+        let (by, producer, numbers) = (Whose::of(by), Cow::Borrowed(&**producer), numbers.collect());
+        Self::Producer { by, producer, floor: *floor, numbers }
     }
 
     /// Adds what it says, older by `downtime`.
@@ -143,12 +182,41 @@ impl<'a> Line<'a> {
                 let entries = entries.collect::<serde_json::Result<_>>()?;
                 saved.histories.push(SavedHistory { topic, epoch, last, entries });
             }
-            Self::Key { topic, key, at, receivers, age } => {
+            Self::Key { by, topic, key, at, receivers, age } => {
                 let outcome = Outcome { position: at, receivers };
-                saved.keys.push(SavedKey { topic, key: key.into(), outcome, age: age_now(age) });
+                saved.keys.push(SavedKey { by: by.into(), topic, key: key.into(), outcome, age: age_now(age) });
+            }
+            Self::Producer { by, producer, floor, numbers } => {
+                let numbers = numbers.into_iter().map(|number| {
+                    let Number { sequence, topic, at, receivers, left } = number;
+                    let outcome = Outcome { position: at, receivers };
+                    let left = Duration::from_millis(left).saturating_sub(downtime);
+                    SavedNumber { sequence, topic, outcome, left }
+                });
+                let (by, producer, numbers) = (by.into(), producer.into(), numbers.collect());
+                saved.producers.push(SavedProducer { by, producer, floor, numbers });
             }
         }
         Ok(())
+    }
+}
+
+impl<'a> Whose<'a> {
+    fn of(by: &'a Publisher) -> Self {
+        match by {
+            Publisher::User(user) => Self { user: Some(Cow::Borrowed(user)), client: None },
+            Publisher::Client(client) => Self { user: None, client: Some(*client) },
+        }
+    }
+}
+
+impl From<Whose<'_>> for Publisher {
+    fn from(Whose { user, client }: Whose<'_>) -> Self {
+        match (user, client) {
+            (Some(user), _) => Self::User(user.into()),
+            (None, Some(client)) => Self::Client(client),
+            (None, None) => Self::Client(ClientId::from_random([0; 16])),
+        }
     }
 }
 
@@ -202,112 +270,11 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// Version 2 did not say whose a key is, and had no producers.
+const VERSION: u32 = 3;
 /// Version 1 had no keys.
-const VERSION: u32 = 2;
+const OLDEST: u32 = 2;
 const EMPTY_SUM: u64 = 0xCBF2_9CE4_8422_2325;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn saved() -> Saved {
-        let json = |text: &str| Payload::from_json(serde_json::from_str(text).unwrap()).unwrap();
-        let entries = vec![
-            (Duration::from_millis(90_000), "with \"quotes\",\n lines, é and \u{1F642}".into()),
-            (Duration::from_millis(1), json("{\"a\" :\r\n [1.000000000000000000001]}")),
-            (Duration::ZERO, json("null")),
-        ];
-        let histories = vec![
-            SavedHistory { topic: "prices.tea".into(), epoch: "k3Jx9a".parse().unwrap(), last: 45, entries },
-            SavedHistory { topic: "".into(), epoch: "p0Wq2z".parse().unwrap(), last: u64::MAX, entries: Vec::new() },
-        ];
-        let key = |topic: &str, key: &str, offset: Option<u64>, age| {
-            let position = offset.map(|offset| Position { epoch: "k3Jx9a".parse().unwrap(), offset });
-            let outcome = Outcome { position, receivers: 3 };
-            SavedKey { topic: topic.into(), key: key.into(), outcome, age: Duration::from_millis(age) }
-        };
-        let keys = vec![key("prices.tea", "with \"quotes\",\n lines and é", Some(45), 90_000), key("", "", None, 0)];
-        Saved { histories, keys }
-    }
-
-    fn saved_at() -> SystemTime {
-        UNIX_EPOCH + Duration::from_millis(1_790_000_000_123)
-    }
-
-    fn written() -> Vec<u8> {
-        let mut text = Vec::new();
-        write(&mut text, saved_at(), &saved()).unwrap();
-        text
-    }
-
-    /// What is said of a file.
-    fn damage(text: &[u8]) -> String {
-        read(text, saved_at()).unwrap_err().to_string()
-    }
-
-    #[test]
-    fn what_was_written_is_read_again_to_the_byte() {
-        assert_eq!(read(&written(), saved_at()).unwrap(), saved());
-        let mut nothing = Vec::new();
-        write(&mut nothing, saved_at(), &Saved::default()).unwrap();
-        assert_eq!(read(&nothing, saved_at()).unwrap(), Saved::default());
-    }
-
-    #[test]
-    fn there_is_a_line_for_each_topic_and_each_key_and_two_around_them() {
-        assert_eq!(written().split_inclusive(|byte| *byte == b'\n').count(), 6);
-    }
-
-    #[test]
-    fn the_time_without_a_server_counts_and_a_clock_set_back_does_not() {
-        let hour = Duration::from_secs(3600);
-        let ages = |now| {
-            let saved = read(&written(), now).unwrap();
-            [saved.histories[0].entries[1].0, saved.keys[0].age]
-        };
-        let before = [1, 90_000].map(Duration::from_millis);
-        assert_eq!(ages(saved_at() + hour), before.map(|age| age + hour));
-        assert_eq!(ages(saved_at() - hour), before);
-    }
-
-    #[test]
-    fn a_file_that_ends_early_is_noticed_wherever_it_ends() {
-        let text = written();
-        for length in 0..text.len() {
-            assert!(read(&text[..length], saved_at()).is_err(), "{length} of {} bytes were taken up", text.len());
-        }
-        let line_ends = text.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1);
-        let said: Vec<_> = line_ends.map(|end| read(&text[..end], saved_at()).map_err(|why| why.to_string())).collect();
-        assert_eq!(said[..5], vec![Err("its end is missing".to_owned()); 5]);
-        assert_eq!(said[5], Ok(saved()));
-    }
-
-    #[test]
-    fn a_changed_byte_is_noticed_wherever_it_is() {
-        let text = written();
-        for place in 0..text.len() {
-            let mut changed = text.clone();
-            changed[place] ^= 1;
-            assert!(read(&changed, saved_at()).is_err(), "byte {place} was changed");
-        }
-    }
-
-    #[test]
-    fn what_is_no_file_of_histories_is_told_apart() {
-        for text in ["", "\n", "garbage", "{}\n", "{\"saved_at\":1}\n", "\0\0\0\0"] {
-            assert_eq!(damage(text.as_bytes()), "it does not begin as a file of histories does", "{text:?}");
-        }
-        for (version, rest) in [(1, "saved_at\":1}"), (3, "written\":\"in a way that is not invented yet\"}")] {
-            let said = damage(format!("{{\"histories\":{version},\"{rest}\n").as_bytes());
-            assert_eq!(said, format!("it has version {version}, and this server reads version 2"));
-        }
-    }
-
-    #[test]
-    fn a_line_that_makes_no_sense_is_named() {
-        let mut text = b"{\"histories\":2,\"saved_at\":1}\n{\"history\":{\"topic\":7}}\n".to_vec();
-        let end = End { checksum: sum(EMPTY_SUM, &text) };
-        write_line(&mut text, &end).unwrap();
-        assert!(damage(&text).starts_with("line 2 makes no sense: invalid type: integer `7`"), "{}", damage(&text));
-    }
-}
+mod tests;

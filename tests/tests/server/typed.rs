@@ -102,6 +102,7 @@ fn each_fault_has_its_code_and_the_connection_lives() {
         (json!({"id": 1, "action": "subscribe", "topic": "a", "recover": 1}), "invalid_request"),
         (json!({"id": 1, "action": "publish", "topic": "a", "echo": "no"}), "invalid_request"),
         (json!({"id": 1, "action": "publish", "topic": "a", "key": "k".repeat(257)}), "invalid_request"),
+        (json!({"id": 1, "action": "publish", "topic": "a", "producer": "p".repeat(16)}), "invalid_request"),
         (json!({"id": 1, "action": "publish", "topic": "x".repeat(1025)}), "invalid_topic"),
         (json!({"id": 1, "action": "subscribe", "topic": "x".repeat(1025)}), "invalid_topic"),
         (json!({"id": 1, "action": "subscribe", "pattern": "x".repeat(1025)}), "invalid_pattern"),

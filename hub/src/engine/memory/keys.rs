@@ -1,148 +1,140 @@
-//! Idempotency keys that were used.
+//! What was published with an idempotency key, and what became of it.
 
-use crate::engine::Outcome;
-use crate::sparse::release_map;
-use hubcast_protocol::Topic;
-use std::collections::{HashMap, VecDeque};
+mod names;
+mod producers;
+mod shares;
+mod texts;
+mod window;
+
+use super::saved::{SavedKey, SavedNumber, SavedProducer};
+use crate::engine::{Keyed, Outcome, Publisher};
+use hubcast_protocol::request::Key;
+use hubcast_protocol::{Fault, Topic};
+use producers::Producers;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use texts::Texts;
+use window::Number;
 
-/// Outcomes by topic and key, each for its window, and at most so many and so many bytes in all: the oldest go first.
-#[derive(Debug, Default)]
-pub(super) struct Keys {
-    outcomes: HashMap<Used, Remembered>,
-    /// In the order in which they came, each with the end of its window.
-    order: VecDeque<(Instant, Used)>,
-    /// Bytes that `order` counts for.
-    bytes: usize,
-}
-
-/// A key where it was used. Cloning shares both texts.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Used {
-    topic: Topic,
-    key: Arc<str>,
-}
-
+/// Keys of both kinds: the texts by themselves, the numbers by their producer.
 #[derive(Debug)]
-struct Remembered {
-    outcome: Outcome,
-    until: Instant,
+pub(super) struct Keys {
+    texts: Texts,
+    producers: Producers,
 }
+
+/// Whose a key is: a user's, or anybody's of those that are not known.
+type Scope = Option<Arc<str>>;
 
 impl Keys {
-    /// What became of the publication that had this key, while its window is open.
-    pub(super) fn find(&self, now: Instant, topic: &Topic, key: &str) -> Option<Outcome> {
-        let remembered = self.outcomes.get(&Used { topic: topic.clone(), key: key.into() })?;
-        (now < remembered.until).then_some(remembered.outcome)
-    }
-
-    pub(super) fn remember(&mut self, now: Instant, topic: Topic, key: &str, outcome: Outcome, window: Duration) {
-        self.expire(now);
-        let (until, used) = (now + window, Used { topic, key: key.into() });
-        self.bytes += used.cost();
-        self.order.push_back((until, used.clone()));
-        self.outcomes.insert(used, Remembered { outcome, until });
-        while self.order.len() > MOST || self.bytes > MOST_BYTES {
-            self.forget_oldest();
+    /// What became of the publication that had this key, while that is remembered; `None`: the key is new.
+    ///
+    /// # Errors
+    /// When the key cannot be told from a repetition that is not remembered any more.
+    pub(super) fn find(&mut self, now: Instant, topic: &Topic, keyed: &Keyed) -> Result<Option<Outcome>, Fault> {
+        let Keyed { by, key } = keyed;
+        match key {
+            Key::Text(text) => Ok(self.texts.find(now, by, topic, text)),
+            Key::Number { producer, sequence } => self.producers.find(now, by, topic, (producer, *sequence)),
         }
     }
 
-    /// Keys whose window is open, oldest first, each with its outcome and how long its window still is.
-    pub(super) fn open(&self, now: Instant) -> impl Iterator<Item = (&Topic, &str, Outcome, Duration)> {
-        // What was used again has an entry for each use, of which only the last can be open.
-        let open = self.order.iter().filter(move |(until, ..)| now < *until);
-        open.filter_map(move |(until, used)| {
-            let Used { topic, key } = used;
-            let outcome = self.find(now, topic, key)?;
-            Some((topic, &**key, outcome, *until - now))
-        })
+    pub(super) fn remember(&mut self, now: Instant, topic: &Topic, keyed: &Keyed, outcome: Outcome, window: Duration) {
+        // Whoever adds one takes two away that are over, so that the look-over finds few.
+        self.expire_some(now, 2);
+        let (Keyed { by, key }, until) = (keyed, now + window);
+        match key {
+            Key::Text(text) => self.texts.remember(by, topic.clone(), text, outcome, until),
+            Key::Number { producer, sequence } => {
+                self.producers.remember(by, topic, (producer, *sequence), outcome, until);
+            }
+        }
     }
 
-    /// When the oldest key's window is over.
+    /// When something is to be forgotten.
     pub(super) fn next(&self) -> Option<Instant> {
-        self.order.front().map(|(until, ..)| *until)
+        self.texts.next().into_iter().chain(self.producers.next()).min()
     }
 
-    /// Forgets keys whose window is over, up to the first one whose window is not.
+    /// Forgets what is over, [`MOST_FORGOTTEN`] of each kind at most: what is left is still due.
     pub(super) fn expire(&mut self, now: Instant) {
-        while self.order.front().is_some_and(|(until, ..)| *until <= now) {
-            self.forget_oldest();
+        self.expire_some(now, MOST_FORGOTTEN);
+    }
+
+    /// Keys whose window is open, oldest first; `window` says how long it was.
+    pub(super) fn save_texts(&self, now: Instant, window: impl Fn(&Topic) -> Duration) -> Vec<SavedKey> {
+        let saved = self.texts.open(now).map(|texts::Open { by, topic, key, outcome, left }| {
+            let age = window(topic).saturating_sub(left);
+            SavedKey { by: by.clone(), topic: topic.clone(), key: key.into(), outcome, age }
+        });
+        saved.collect()
+    }
+
+    /// Producers with the numbers that are remembered, the one that was not used for longest first.
+    pub(super) fn save_producers(&self, now: Instant) -> Vec<SavedProducer> {
+        let saved = self.producers.open().map(|producers::Open { by, producer, window }| {
+            let numbers = window.open(now).map(|Number { sequence, topic, outcome, until }| {
+                let left = until - now;
+                SavedNumber { sequence, topic, outcome, left }
+            });
+            let (by, producer, numbers) = (by.clone(), producer.into(), numbers.collect());
+            SavedProducer { by, producer, floor: window.floor(), numbers }
+        });
+        saved.filter(|saved| !saved.numbers.is_empty()).collect()
+    }
+
+    /// Takes up a key, unless it was used here.
+    pub(super) fn restore_text(&mut self, now: Instant, saved: SavedKey, left: Duration) {
+        let SavedKey { by, topic, key, outcome, .. } = saved;
+        if self.texts.find(now, &by, &topic, &key).is_none() {
+            self.texts.remember(&by, topic, &key, outcome, now + left);
         }
     }
 
-    fn forget_oldest(&mut self) {
-        let Some((until, used)) = self.order.pop_front() else { return };
-        self.bytes -= used.cost();
-        // It may have been used again since its window was over.
-        if self.outcomes.get(&used).is_some_and(|remembered| remembered.until == until) {
-            self.outcomes.remove(&used);
-            release_map(&mut self.outcomes);
+    /// Takes up a producer, unless it published here.
+    pub(super) fn restore_producer(&mut self, now: Instant, saved: SavedProducer) {
+        let SavedProducer { by, producer, floor, numbers } = saved;
+        let numbers = numbers.into_iter().filter(|number| !number.left.is_zero());
+        let numbers = numbers.map(|SavedNumber { sequence, topic, outcome, left }| {
+            let until = now + left;
+            Number { sequence, topic, outcome, until }
+        });
+        self.producers.restore(&by, &producer, floor, numbers.collect());
+    }
+
+    fn expire_some(&mut self, now: Instant, most: usize) {
+        self.texts.expire(now, most);
+        self.producers.expire(now, most);
+    }
+}
+
+impl Default for Keys {
+    fn default() -> Self {
+        Self { texts: Texts::new(MOST_TEXT_BYTES), producers: Producers::new(MOST_PRODUCER_BYTES) }
+    }
+}
+
+impl Publisher {
+    fn user(&self) -> Option<&str> {
+        match self {
+            Self::User(user) => Some(user),
+            Self::Client(_) => None,
+        }
+    }
+
+    fn scope(&self) -> Scope {
+        match self {
+            Self::User(user) => Some(user.clone()),
+            Self::Client(_) => None,
         }
     }
 }
 
-impl Used {
-    /// What it takes to remember it: its texts, and its places in the map and in the order.
-    fn cost(&self) -> usize {
-        self.topic.as_str().len() + self.key.len() + 192
-    }
-}
+/// Bytes that all keys of programs may take: some 65,000 of the usual length.
+const MOST_TEXT_BYTES: usize = 24 * 1024 * 1024;
 
-/// Keys that are remembered at once.
-const MOST: usize = 65_536;
+/// Bytes that all producers may take: some 2,000 that are busy, or 40,000 that publish now and then.
+const MOST_PRODUCER_BYTES: usize = 32 * 1024 * 1024;
 
-/// Bytes that they may take: enough for [`MOST`] of the usual length.
-const MOST_BYTES: usize = 16 * 1024 * 1024;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const FIRST: Outcome = Outcome { position: None, receivers: 1 };
-    const SECOND: Outcome = Outcome { position: None, receivers: 2 };
-
-    #[test]
-    fn a_key_that_is_used_again_is_not_forgotten_with_its_first_use() {
-        let (mut keys, start, second) = (Keys::default(), Instant::now(), Duration::from_secs(1));
-        let (long, short) = (Topic::from("long"), Topic::from("short"));
-        keys.remember(start, long.clone(), "k", FIRST, 5 * second);
-        keys.remember(start, short.clone(), "k", FIRST, second);
-        assert_eq!(keys.find(start + second, &short, "k"), None);
-        keys.remember(start + 4 * second, short.clone(), "k", SECOND, 2 * second);
-        let open: Vec<_> =
-            keys.open(start + 4 * second).map(|(topic, _, outcome, left)| (topic, outcome, left)).collect();
-        assert_eq!(open, [(&long, FIRST, second), (&short, SECOND, 2 * second)]);
-        keys.expire(start + 5 * second);
-        assert_eq!(keys.find(start + 5 * second, &long, "k"), None);
-        assert_eq!(keys.find(start + 5 * second, &short, "k"), Some(SECOND));
-        keys.expire(start + 6 * second);
-        assert!(keys.outcomes.is_empty() && keys.next().is_none());
-    }
-
-    #[test]
-    fn so_many_keys_are_remembered_and_the_oldest_are_forgotten_first() {
-        let (mut keys, now, topic) = (Keys::default(), Instant::now(), Topic::from("t"));
-        for number in 0..=MOST {
-            keys.remember(now, topic.clone(), &number.to_string(), FIRST, Duration::from_secs(1));
-        }
-        assert_eq!((keys.outcomes.len(), keys.order.len()), (MOST, MOST));
-        assert_eq!(keys.find(now, &topic, "0"), None);
-        assert_eq!(keys.find(now, &topic, "1"), Some(FIRST));
-    }
-
-    #[test]
-    fn of_long_keys_fewer_are_remembered() {
-        let (mut keys, now, topic) = (Keys::default(), Instant::now(), Topic::from("t".repeat(1024)));
-        for number in 0..MOST {
-            keys.remember(now, topic.clone(), &format!("{number:0>256}"), FIRST, Duration::from_secs(1));
-        }
-        assert!(
-            keys.bytes <= MOST_BYTES && keys.order.len() == MOST_BYTES / (1024 + 256 + 192),
-            "{}",
-            keys.order.len()
-        );
-        keys.expire(now + Duration::from_secs(1));
-        assert_eq!((keys.bytes, keys.outcomes.len()), (0, 0));
-    }
-}
+/// So many are forgotten in one call, which takes less than half a millisecond; with a producer go all of its numbers.
+const MOST_FORGOTTEN: usize = 256;

@@ -1,8 +1,8 @@
-//! Histories and keys on their way out of a process and into the next one.
+//! Histories, keys and producers on their way out of a process and into the next one.
 
 use super::{History, Memory};
 use crate::Publication;
-use crate::engine::Outcome;
+use crate::engine::{Outcome, Publisher};
 use hubcast_protocol::{Epoch, Payload, Position, Topic};
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,8 @@ pub struct Saved {
     pub histories: Vec<SavedHistory>,
     /// Oldest first.
     pub keys: Vec<SavedKey>,
+    /// No two of one name and scope; what was used last comes last.
+    pub producers: Vec<SavedProducer>,
 }
 
 /// One topic's history.
@@ -30,9 +32,11 @@ pub struct SavedHistory {
     pub entries: Vec<(Duration, Payload)>,
 }
 
-/// One idempotency key that was used.
+/// One idempotency key that a program chose.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SavedKey {
+    /// Who used it: whose it is, and whose share of the room it takes.
+    pub by: Publisher,
     /// Where it was used.
     pub topic: Topic,
     /// As the client chose it.
@@ -43,8 +47,34 @@ pub struct SavedKey {
     pub age: Duration,
 }
 
+/// The numbers of one client library.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SavedProducer {
+    /// Who published with it first: whose it is, and whose share of the room it takes.
+    pub by: Publisher,
+    /// As the client library chose it.
+    pub producer: Box<str>,
+    /// Numbers up to this one are refused.
+    pub floor: u64,
+    /// Those that are remembered, in rising order.
+    pub numbers: Vec<SavedNumber>,
+}
+
+/// One publication of a producer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SavedNumber {
+    /// Its number.
+    pub sequence: u64,
+    /// A mark of the topic's name.
+    pub topic: u32,
+    /// What is answered to a repetition.
+    pub outcome: Outcome,
+    /// How long it is remembered yet.
+    pub left: Duration,
+}
+
 impl Memory {
-    /// Every history, and every key whose window is open, as they are now.
+    /// Every history, and every key and number whose window is open, as they are now.
     pub fn save(&self, now: Instant) -> Saved {
         let histories = self.histories.iter().map(|history| {
             let Position { epoch, offset: last } = history.position();
@@ -53,18 +83,16 @@ impl Memory {
                 entries.map(|(at, publication)| (now.saturating_duration_since(at), publication.payload().clone()));
             SavedHistory { topic: history.topic().clone(), epoch, last, entries: entries.collect() }
         });
-        let keys = self.keys.open(now).map(|(topic, key, outcome, left)| {
-            let age = self.rules.of(topic).key_window.saturating_sub(left);
-            SavedKey { topic: topic.clone(), key: key.into(), outcome, age }
-        });
-        Saved { histories: histories.collect(), keys: keys.collect() }
+        let keys = self.keys.save_texts(now, |topic| self.rules.of(topic).key_window);
+        Saved { histories: histories.collect(), keys, producers: self.keys.save_producers(now) }
     }
 
     /// Takes up what another process saved, as far as the rules here still keep it. A topic that has a history keeps its
-    /// own, and a key that was used here its outcome.
+    /// own, a key that was used here its outcome, and a producer that published here its numbers.
     pub fn restore(&mut self, now: Instant, saved: Saved) {
         saved.histories.into_iter().for_each(|history| self.restore_history(now, history));
         saved.keys.into_iter().for_each(|key| self.restore_key(now, key));
+        saved.producers.into_iter().for_each(|producer| self.keys.restore_producer(now, producer));
     }
 
     fn restore_history(&mut self, now: Instant, saved: SavedHistory) {
@@ -87,10 +115,9 @@ impl Memory {
     }
 
     fn restore_key(&mut self, now: Instant, saved: SavedKey) {
-        let SavedKey { topic, key, outcome, age } = saved;
-        let left = self.rules.of(&topic).key_window.saturating_sub(age);
-        if !left.is_zero() && self.keys.find(now, &topic, &key).is_none() {
-            self.keys.remember(now, topic, &key, outcome, left);
+        let left = self.rules.of(&saved.topic).key_window.saturating_sub(saved.age);
+        if !left.is_zero() {
+            self.keys.restore_text(now, saved, left);
         }
     }
 }

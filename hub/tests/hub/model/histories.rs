@@ -3,7 +3,7 @@
 use hubcast_hub::engine::{Answer, Ask, Question, Ticket};
 use hubcast_hub::engine::{Opened, Outcome};
 use hubcast_hub::{Engine, HistoryRule, Keep, Memory, Publication, Rules, SavedHistory, Settings};
-use hubcast_protocol::request::{ReadHistory, Start};
+use hubcast_protocol::request::{Key, ReadHistory, Start};
 use hubcast_protocol::{Epoch, Payload, Position, Target, Topic};
 use std::time::{Duration, Instant};
 
@@ -28,9 +28,19 @@ struct History {
 
 struct Used {
     until: Instant,
+    /// Whose key it is: a user's, or anybody's.
+    user: Option<Box<str>>,
     topic: Topic,
-    key: Box<str>,
+    key: Key,
     outcome: Outcome,
+}
+
+/// Whether a key was used before.
+pub(super) enum Repeated {
+    No,
+    With(Outcome),
+    /// A number that its producer used with another topic.
+    Elsewhere,
 }
 
 impl Histories {
@@ -45,17 +55,26 @@ impl Histories {
         Self { list, keys: self.keys, ..Self::new(settings) }
     }
 
-    /// What became of a publication with this key whose window is open.
-    pub(super) fn repeated(&self, now: Instant, topic: &Topic, key: Option<&str>) -> Option<Outcome> {
-        let is_it = |used: &&Used| now < used.until && used.topic == *topic && Some(&*used.key) == key;
-        let Outcome { position, receivers } = self.keys.iter().find(is_it)?.outcome;
+    /// What became of a publication with this key whose window is open. A script is too short for a number to be too
+    /// low: `hub/src/engine/memory/keys/window.rs` has a model of that.
+    pub(super) fn repeated(&self, now: Instant, user: Option<&str>, topic: &Topic, key: Option<&Key>) -> Repeated {
+        let is_it = |used: &&Used| {
+            let is_the_topics_own = matches!(used.key, Key::Text(_));
+            let fits = used.topic == *topic || !is_the_topics_own;
+            now < used.until && fits && used.user.as_deref() == user && Some(&used.key) == key
+        };
+        let Some(used) = self.keys.iter().find(is_it) else { return Repeated::No };
+        if used.topic != *topic {
+            return Repeated::Elsewhere;
+        }
+        let Outcome { position, receivers } = used.outcome;
         let epoch = self.find(topic).map(|place| self.list[place].epoch);
-        Some(Outcome { position: position.filter(|position| Some(position.epoch) == epoch), receivers })
+        Repeated::With(Outcome { position: position.filter(|position| Some(position.epoch) == epoch), receivers })
     }
 
-    pub(super) fn remember(&mut self, now: Instant, topic: &Topic, key: Box<str>, outcome: Outcome) {
+    pub(super) fn remember(&mut self, now: Instant, user: Option<Box<str>>, topic: &Topic, key: Key, outcome: Outcome) {
         let until = now + self.rules.of(topic).key_window;
-        self.keys.push(Used { until, topic: topic.clone(), key, outcome });
+        self.keys.push(Used { until, user, topic: topic.clone(), key, outcome });
     }
 
     pub(super) fn publish(&mut self, now: Instant, topic: Topic, payload: Payload, heard: bool) -> Publication {

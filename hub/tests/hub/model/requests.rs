@@ -1,5 +1,6 @@
 //! What becomes of a request once the engine has answered.
 
+use super::histories::Repeated;
 use super::{Model, topic_of};
 use crate::seen::Seen;
 use hubcast_hub::engine::Outcome;
@@ -85,8 +86,12 @@ impl Model {
 
     fn publish(&mut self, now: Instant, who: usize, id: Option<RequestId>, publish: Publish, heard: bool) -> Vec<Seen> {
         let Publish { topic, payload, echo, key } = publish;
-        if let Some(outcome) = self.histories.repeated(now, &topic, key.as_deref()) {
-            return self.published(who, id, topic, outcome);
+        let user = self.peers[who].identity.as_ref().map(|identity| identity.user.clone());
+        match self.histories.repeated(now, user.as_deref(), &topic, key.as_ref()) {
+            Repeated::No => {}
+            Repeated::With(outcome) => return self.published(who, id, topic, outcome),
+            Repeated::Elsewhere if self.peers[who].here => return self.refused(who, id, ErrorCode::InvalidRequest),
+            Repeated::Elsewhere => return Vec::new(),
         }
         let publication = self.histories.publish(now, topic.clone(), payload, heard);
         let hears = |other: usize| self.hears(other, &topic) && (echo || other != who);
@@ -94,7 +99,7 @@ impl Model {
         let by: Vec<_> = hearers.map(|other| self.peers[other].session).collect();
         let outcome = Outcome { position: publication.position(), receivers: by.len() as u64 };
         if let Some(key) = key {
-            self.histories.remember(now, &topic, key, outcome);
+            self.histories.remember(now, user, &topic, key, outcome);
         }
         let heard = (!by.is_empty()).then(|| Seen::heard(publication, by));
         heard.into_iter().chain(self.published(who, id, topic, outcome)).collect()

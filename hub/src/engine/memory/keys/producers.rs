@@ -1,0 +1,240 @@
+//! Client libraries that number what they publish.
+
+use super::Scope;
+use super::names::Names;
+use super::shares::{Place, Shares};
+use super::window::{Number, Window, mark};
+use crate::engine::{Outcome, Publisher};
+use hubcast_protocol::{Fault, Topic};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+/// The last numbers of each producer, and at most so many bytes of them in all: of whoever brought the most, the producer
+/// that was not used for longest gives room back, first by its lower numbers and at last as a whole.
+#[derive(Debug)]
+pub(super) struct Producers {
+    by_name: Names,
+    list: BTreeMap<u64, Producer>,
+    last: u64,
+    /// When to look which one over.
+    due: BTreeSet<(Instant, u64)>,
+    shares: Shares,
+    most_bytes: usize,
+}
+
+#[derive(Debug)]
+struct Name {
+    scope: Scope,
+    producer: Box<str>,
+}
+
+#[derive(Debug)]
+struct Producer {
+    name: Name,
+    window: Window,
+    /// When the last of its numbers is over.
+    until: Instant,
+    /// When it is looked over; not later than `until`.
+    due: Instant,
+    place: Place,
+    bytes: usize,
+}
+
+/// What is remembered of one producer.
+#[derive(Debug)]
+pub(super) struct Open<'a> {
+    pub(super) by: &'a Publisher,
+    pub(super) producer: &'a str,
+    pub(super) window: &'a Window,
+}
+
+impl Producers {
+    pub(super) fn new(most_bytes: usize) -> Self {
+        let (list, due, shares) = (BTreeMap::new(), BTreeSet::new(), Shares::default());
+        Self { by_name: Names::default(), list, last: 0, due, shares, most_bytes }
+    }
+
+    /// What became of the publication with this number; `None`: it is new.
+    ///
+    /// # Errors
+    /// When nobody knows any more, and when the number was used with another topic.
+    pub(super) fn find(
+        &mut self,
+        now: Instant,
+        by: &Publisher,
+        topic: &Topic,
+        (producer, sequence): (&str, u64),
+    ) -> Result<Option<Outcome>, Fault> {
+        let Some(id) = self.id(by, producer) else { return Ok(None) };
+        let Some(known) = self.list.get_mut(&id) else { return Ok(None) };
+        let found = known.window.find(now, topic, sequence);
+        known.account(&mut self.shares);
+        found
+    }
+
+    pub(super) fn remember(
+        &mut self,
+        by: &Publisher,
+        topic: &Topic,
+        (producer, sequence): (&str, u64),
+        outcome: Outcome,
+        until: Instant,
+    ) {
+        let number = Number { sequence, topic: mark(topic), outcome, until };
+        let id = self.id(by, producer).unwrap_or_else(|| self.insert(by, producer, Window::default(), until));
+        if let Some(known) = self.list.get_mut(&id) {
+            known.window.insert(number);
+            known.until = known.until.max(until);
+            self.shares.touch(&mut known.place, id);
+            known.account(&mut self.shares);
+        }
+        self.make_room();
+    }
+
+    /// Takes up what was saved, unless the producer is known here.
+    pub(super) fn restore(&mut self, by: &Publisher, producer: &str, floor: u64, numbers: Vec<Number>) {
+        let Some(until) = numbers.iter().map(|number| number.until).max() else { return };
+        if self.id(by, producer).is_none() {
+            self.insert(by, producer, Window::restored(floor, numbers), until);
+            self.make_room();
+        }
+    }
+
+    /// Every producer, the one that was not used for longest first.
+    pub(super) fn open(&self) -> impl Iterator<Item = Open<'_>> {
+        let mut open: Vec<_> = self.list.values().collect();
+        open.sort_unstable_by_key(|known| known.place.number);
+        open.into_iter().map(|known| Open {
+            by: self.shares.publisher(known.place),
+            producer: &known.name.producer,
+            window: &known.window,
+        })
+    }
+
+    /// When the next one is to be looked over.
+    pub(super) fn next(&self) -> Option<Instant> {
+        self.due.first().map(|(at, _)| *at)
+    }
+
+    /// Forgets producers whose numbers are all over, of those that are due, so many at most.
+    pub(super) fn expire(&mut self, now: Instant, most: usize) {
+        for _ in 0..most {
+            let Some(&(at, id)) = self.due.first().filter(|(at, _)| *at <= now) else { return };
+            match self.list.get_mut(&id).filter(|known| known.until > now) {
+                Some(known) => {
+                    known.due = known.until;
+                    self.due.remove(&(at, id));
+                    self.due.insert((known.until, id));
+                }
+                None => self.forget(id),
+            }
+        }
+    }
+
+    fn id(&self, by: &Publisher, producer: &str) -> Option<u64> {
+        let parts = (by.user(), producer);
+        self.by_name.find(parts, |id| self.list[&id].name.parts() == parts)
+    }
+
+    fn insert(&mut self, by: &Publisher, producer: &str, window: Window, until: Instant) -> u64 {
+        self.last += 1;
+        let (id, name) = (self.last, Name { scope: by.scope(), producer: producer.into() });
+        let bytes = name.cost() + window.bytes();
+        let place = self.shares.add(by, id, bytes);
+        self.by_name.insert(name.parts(), id);
+        self.due.insert((until, id));
+        self.list.insert(id, Producer { name, window, until, due: until, place, bytes });
+        id
+    }
+
+    /// Each round halves the numbers of one producer or forgets it.
+    fn make_room(&mut self) {
+        while self.shares.bytes() > self.most_bytes {
+            let Some(oldest) = self.shares.oldest_of_largest() else { break };
+            let Some(known) = self.list.get_mut(&oldest) else { break };
+            if known.window.halve() {
+                known.account(&mut self.shares);
+            } else {
+                self.forget(oldest);
+            }
+        }
+    }
+
+    fn forget(&mut self, id: u64) {
+        let Some(known) = self.list.remove(&id) else { return };
+        self.by_name.remove(known.name.parts(), id);
+        self.due.remove(&(known.due, id));
+        self.shares.remove(known.place, id, known.bytes);
+    }
+}
+
+impl Producer {
+    /// After its window has changed.
+    fn account(&mut self, shares: &mut Shares) {
+        let bytes = self.name.cost() + self.window.bytes();
+        shares.change(self.place, self.bytes, bytes);
+        self.bytes = bytes;
+    }
+}
+
+impl Name {
+    fn parts(&self) -> (Option<&str>, &str) {
+        (self.scope.as_deref(), &self.producer)
+    }
+
+    /// What it takes to remember it without its numbers, in bytes.
+    fn cost(&self) -> usize {
+        self.producer.len() + COST
+    }
+}
+
+/// Of a producer besides its name and its numbers: its places in the map, the list, the order of looking over and its
+/// publisher's share, which mostly is a share for it alone.
+const COST: usize = 512;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hubcast_protocol::ErrorCode;
+    use hubcast_protocol::{ClientId, request::PRODUCER_WINDOW};
+    use std::time::Duration;
+
+    fn client(number: u8) -> Publisher {
+        Publisher::Client(ClientId::from_random([number; 16]))
+    }
+
+    fn publish(producers: &mut Producers, by: u8, numbered: (&str, u64), until: Instant) {
+        let outcome = Outcome { position: None, receivers: 1 };
+        producers.remember(&client(by), &"t".into(), numbered, outcome, until);
+    }
+
+    #[test]
+    fn a_producer_is_forgotten_when_its_last_number_is_over() {
+        let (mut producers, now, second) = (Producers::new(usize::MAX), Instant::now(), Duration::from_secs(1));
+        publish(&mut producers, 1, ("one", 1), now + second);
+        publish(&mut producers, 1, ("one", 2), now + 3 * second);
+        publish(&mut producers, 1, ("two", 1), now + 2 * second);
+        producers.expire(now + 2 * second, 9);
+        assert_eq!((producers.list.len(), producers.next()), (1, Some(now + 3 * second)));
+        producers.expire(now + 3 * second, 9);
+        assert!(producers.by_name.is_empty() && producers.due.is_empty() && producers.shares.bytes() == 0);
+    }
+
+    #[test]
+    fn where_there_is_no_room_low_numbers_are_refused_before_a_producer_is_forgotten() {
+        let (now, topic) = (Instant::now(), Topic::from("t"));
+        let until = now + Duration::from_secs(1);
+        let mut producers = Producers::new(100_000);
+        publish(&mut producers, 1, ("quiet", 1), until);
+        for sequence in 1..=PRODUCER_WINDOW as u64 {
+            for name in 0..20 {
+                publish(&mut producers, 2, (&format!("loud {name}"), sequence), until);
+            }
+        }
+        assert!(producers.shares.bytes() <= 100_000);
+        let mut find = |by, numbered| producers.find(now, &client(by), &topic, numbered);
+        assert!(find(1, ("quiet", 1)).unwrap().is_some());
+        assert!(find(2, ("loud 19", 256)).unwrap().is_some());
+        assert_eq!(find(2, ("loud 0", 1)).unwrap_err().code, ErrorCode::SequenceTooOld);
+    }
+}

@@ -1,0 +1,132 @@
+//! What is written is read again, and what is not is told apart.
+
+use super::*;
+
+fn saved() -> Saved {
+    let json = |text: &str| Payload::from_json(serde_json::from_str(text).unwrap()).unwrap();
+    let entries = vec![
+        (Duration::from_millis(90_000), "with \"quotes\",\n lines, é and \u{1F642}".into()),
+        (Duration::from_millis(1), json("{\"a\" :\r\n [1.000000000000000000001]}")),
+        (Duration::ZERO, json("null")),
+    ];
+    let histories = vec![
+        SavedHistory { topic: "prices.tea".into(), epoch: "k3Jx9a".parse().unwrap(), last: 45, entries },
+        SavedHistory { topic: "".into(), epoch: "p0Wq2z".parse().unwrap(), last: u64::MAX, entries: Vec::new() },
+    ];
+    let client = Publisher::Client(ClientId::from_random([7; 16]));
+    let key = |by: &Publisher, topic: &str, key: &str, offset: Option<u64>, age| {
+        let position = offset.map(|offset| Position { epoch: "k3Jx9a".parse().unwrap(), offset });
+        let outcome = Outcome { position, receivers: 3 };
+        let (by, age) = (by.clone(), Duration::from_millis(age));
+        SavedKey { by, topic: topic.into(), key: key.into(), outcome, age }
+    };
+    let keys = vec![
+        key(
+            &Publisher::User("ada \"quotes\"".into()),
+            "prices.tea",
+            "with \"quotes\",\n lines and é",
+            Some(45),
+            90_000,
+        ),
+        key(&client, "", "", None, 0),
+    ];
+    let numbers = keys.iter().zip(1..).map(|(key, sequence)| {
+        let left = Duration::from_secs(100);
+        SavedNumber { sequence, topic: 17, outcome: key.outcome, left }
+    });
+    let numbers = numbers.collect();
+    let producers = vec![SavedProducer { by: client, producer: "with \"quotes\"".into(), floor: 0, numbers }];
+    Saved { histories, keys, producers }
+}
+
+fn saved_at() -> SystemTime {
+    UNIX_EPOCH + Duration::from_millis(1_790_000_000_123)
+}
+
+fn written() -> Vec<u8> {
+    let mut text = Vec::new();
+    write(&mut text, saved_at(), &saved()).unwrap();
+    text
+}
+
+/// What is said of a file.
+fn damage(text: &[u8]) -> String {
+    read(text, saved_at()).unwrap_err().to_string()
+}
+
+#[test]
+fn what_was_written_is_read_again_to_the_byte() {
+    assert_eq!(read(&written(), saved_at()).unwrap(), saved());
+    let mut nothing = Vec::new();
+    write(&mut nothing, saved_at(), &Saved::default()).unwrap();
+    assert_eq!(read(&nothing, saved_at()).unwrap(), Saved::default());
+}
+
+#[test]
+fn there_is_a_line_for_each_topic_each_key_and_each_producer_and_two_around_them() {
+    assert_eq!(written().split_inclusive(|byte| *byte == b'\n').count(), 7);
+}
+
+#[test]
+fn the_time_without_a_server_counts_and_a_clock_set_back_does_not() {
+    let hour = Duration::from_secs(3600);
+    let ages = |now| {
+        let saved = read(&written(), now).unwrap();
+        ([saved.histories[0].entries[1].0, saved.keys[0].age], saved.producers[0].numbers[0].left)
+    };
+    let (before, left) = ([1, 90_000].map(Duration::from_millis), Duration::from_secs(100));
+    assert_eq!(ages(saved_at() + hour), (before.map(|age| age + hour), Duration::ZERO));
+    assert_eq!(ages(saved_at() + left / 4).1, left * 3 / 4);
+    assert_eq!(ages(saved_at() - hour), (before, left));
+}
+
+#[test]
+fn a_file_that_ends_early_is_noticed_wherever_it_ends() {
+    let text = written();
+    for length in 0..text.len() {
+        assert!(read(&text[..length], saved_at()).is_err(), "{length} of {} bytes were taken up", text.len());
+    }
+    let line_ends = text.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1);
+    let said: Vec<_> = line_ends.map(|end| read(&text[..end], saved_at()).map_err(|why| why.to_string())).collect();
+    assert_eq!(said[..6], vec![Err("its end is missing".to_owned()); 6]);
+    assert_eq!(said[6], Ok(saved()));
+}
+
+#[test]
+fn a_changed_byte_is_noticed_wherever_it_is() {
+    let text = written();
+    for place in 0..text.len() {
+        let mut changed = text.clone();
+        changed[place] ^= 1;
+        assert!(read(&changed, saved_at()).is_err(), "byte {place} was changed");
+    }
+}
+
+#[test]
+fn what_is_no_file_of_histories_is_told_apart() {
+    for text in ["", "\n", "garbage", "{}\n", "{\"saved_at\":1}\n", "\0\0\0\0"] {
+        assert_eq!(damage(text.as_bytes()), "it does not begin as a file of histories does", "{text:?}");
+    }
+    for (version, rest) in [(1, "saved_at\":1}"), (4, "written\":\"in a way that is not invented yet\"}")] {
+        let said = damage(format!("{{\"histories\":{version},\"{rest}\n").as_bytes());
+        assert_eq!(said, format!("it has version {version}, and this server reads versions 2 to 3"));
+    }
+}
+
+#[test]
+fn a_key_of_version_2_is_nobodys_in_particular() {
+    let mut text = br#"{"histories":2,"saved_at":1}"#.to_vec();
+    text.extend(b"\n{\"key\":{\"topic\":\"t\",\"key\":\"k\",\"at\":null,\"receivers\":3,\"age\":9}}\n");
+    let end = End { checksum: sum(EMPTY_SUM, &text) };
+    write_line(&mut text, &end).unwrap();
+    let keys = read(&text, UNIX_EPOCH).unwrap().keys;
+    assert!(matches!(&keys[..], [SavedKey { by: Publisher::Client(_), .. }]), "{keys:?}");
+}
+
+#[test]
+fn a_line_that_makes_no_sense_is_named() {
+    let mut text = b"{\"histories\":3,\"saved_at\":1}\n{\"history\":{\"topic\":7}}\n".to_vec();
+    let end = End { checksum: sum(EMPTY_SUM, &text) };
+    write_line(&mut text, &end).unwrap();
+    assert!(damage(&text).starts_with("line 2 makes no sense: invalid type: integer `7`"), "{}", damage(&text));
+}
