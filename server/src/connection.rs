@@ -182,10 +182,10 @@ impl Connection {
         }
     }
 
-    /// Bytes that wait to be written.
-    pub(crate) fn waiting(&self) -> usize {
+    /// Bytes that wait to be written, and those of a message that is not complete.
+    pub(crate) fn waiting(&self) -> (usize, usize) {
         let state = self.state.borrow();
-        state.outbox.len() + state.outbox.uncounted()
+        (state.outbox.len() + state.outbox.uncounted(), state.decoder.bytes())
     }
 
     /// Leaves out all that may be left out of what waits; says whether there was anything.
@@ -212,6 +212,9 @@ impl Connection {
             return self.cut();
         }
         self.tally(&mut state.outbox, |outbox| outbox.push_uncounted(frame::write_close(code, reason)));
+        if deaf {
+            self.queued.set(self.queued.get() - std::mem::take(&mut state.decoder).bytes());
+        }
         state.phase = Phase::Closing { since: now, deaf };
         true
     }
@@ -291,6 +294,7 @@ impl Connection {
                 Phase::Closing { deaf: true, .. } | Phase::Agreed { .. } | Phase::Cut => return Fed::Fine,
             }
         };
+        let before_bytes = decoder.bytes();
         let (mut closed, mut message_ended) = (None, false);
         let fed = decoder.feed(bytes, &config.messages, |incoming| match incoming {
             _ if closed.is_some() => {}
@@ -303,8 +307,12 @@ impl Connection {
             }
         });
         let mut state = self.state.borrow_mut();
+        self.queued.set(self.queued.get() + decoder.bytes() - before_bytes);
         match fed {
-            Err(violation) => return closed.unwrap_or(Fed::Broken(violation)),
+            Err(violation) => {
+                self.queued.set(self.queued.get() - decoder.bytes());
+                return closed.unwrap_or(Fed::Broken(violation));
+            }
             Ok(0) => {}
             Ok(_) => (state.heard, state.pinged) = (now, None),
         }
@@ -379,7 +387,8 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.queued.set(self.queued.get() - self.state.get_mut().outbox.own_bytes());
+        let state = self.state.get_mut();
+        self.queued.set(self.queued.get() - state.outbox.own_bytes() - state.decoder.bytes());
     }
 }
 

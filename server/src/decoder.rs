@@ -81,6 +81,11 @@ impl Decoder {
         Ok(frames)
     }
 
+    /// Bytes of memory that what has begun takes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.partial.as_ref().map_or(0, |partial| partial.message.capacity() + size_of::<Partial>())
+    }
+
     /// Whether a message or a frame has begun that is not complete.
     pub(crate) fn is_mid_frame(&self) -> bool {
         self.partial.is_some()

@@ -169,6 +169,9 @@ impl<S: Service> Worker<S> {
         }
         drop(service);
         self.note_fed(len);
+        if connection.is_mid_frame() {
+            self.core.look_at_account();
+        }
         if !connection.is_open() || connection.is_mid_frame() {
             self.core.arm(connection, now);
         }

@@ -12,6 +12,7 @@
 //! - `bounds`: who is slow, greedy or silent, and what becomes of him
 //! - `patience`: who is slow and may be, and stays
 //! - `crowd`: what many do at once, or one does to many, and that others are served meanwhile
+//! - `whole`: what holds for all connections together
 //! - `leaving`: who goes, and that nothing of him stays
 //! - `drain`: how the server sends everyone away
 //! - `workers`: that nobody can tell how many threads there are
@@ -31,4 +32,5 @@ mod plain;
 mod private;
 mod sdk;
 mod typed;
+mod whole;
 mod workers;

@@ -1,0 +1,118 @@
+//! What holds for all connections together, however many they are and however little each of them does.
+
+use hubcast_hub::{HistoryRule, Keep, Keeps, Rule};
+use hubcast_tests::{Frame, Heard, Server, Typed};
+use serde_json::json;
+use std::time::Duration;
+
+/// Longer than any test.
+const NEVER: Duration = Duration::from_secs(600);
+
+const MIB: usize = 1024 * 1024;
+
+/// A server on which a mebibyte may wait in all, and as much as there is for one reader.
+fn server_of_a_mebibyte() -> Server {
+    Server::with(|config| {
+        (config.max_waiting, config.outbox) = (MIB, 1 << 30);
+        (config.timeouts.write, config.timeouts.publisher_pause) = (NEVER, Duration::ZERO);
+    })
+}
+
+/// A reader that reads nothing.
+fn unread(server: &Server, topic: &str, slow: &str) -> Typed {
+    let mut reader = Typed::open(server.narrow_socket());
+    reader.asks(json!({"id": 1, "action": "subscribe", "topic": topic, "slow": slow}));
+    reader
+}
+
+/// How many publications of 20 KB a reader is handed before it is closed.
+fn handed(publisher: &mut Typed, topic: &str, most: usize) -> usize {
+    let publish = json!({"id": 1, "action": "publish", "topic": topic, "message": "x".repeat(20_000)});
+    (0..most).take_while(|_| publisher.asks(&publish)["receivers"] == 1).count()
+}
+
+#[test]
+fn where_too_much_waits_in_all_the_one_is_closed_for_whom_most_waits() {
+    let server = server_of_a_mebibyte();
+    let (mut publisher, mut most) = (server.typed(), unread(&server, "most", "disconnect"));
+    let mut little = unread(&server, "little", "disconnect");
+    assert_eq!(handed(&mut publisher, "little", 5), 5);
+    assert!(handed(&mut publisher, "most", 10_000) < 10_000, "it is closed");
+    assert_eq!(handed(&mut publisher, "little", 5), 5, "the other one is not");
+    most.socket.hears_close_at_last(4002);
+    little.says(json!({"id": 2, "action": "ping"}));
+    while little.next_event()["event"] != "pong" {}
+}
+
+#[test]
+fn where_too_much_waits_in_all_who_may_miss_something_misses_it_and_is_told() {
+    let server = server_of_a_mebibyte();
+    let (mut publisher, mut reader) = (server.typed(), unread(&server, "t", "drop"));
+    assert_eq!(handed(&mut publisher, "t", 500), 500, "it is never closed");
+    reader.says(json!({"id": 2, "action": "ping"}));
+    let events = std::iter::from_fn(|| Some(reader.next_event()["event"].clone())).take_while(|event| event != "pong");
+    let gaps = events.filter(|event| event == "gap").count();
+    assert!(gaps > 0, "it is told");
+}
+
+#[test]
+fn where_too_much_is_held_of_unfinished_messages_the_largest_goes() {
+    let server = server_of_a_mebibyte();
+    let begun = Frame::text("x".repeat(60_000)).unfinished().bytes();
+    let mut senders: Vec<Typed> = (0..40).map(|_| server.typed()).collect();
+    // Who is closed may be reset before all is written.
+    senders.iter_mut().for_each(|sender| _ = sender.socket.try_writes(&begun));
+    let mut bystander = server.typed();
+    assert_eq!(bystander.asks(json!({"id": 1, "action": "ping"}))["event"], "pong");
+    let closed = senders.iter_mut().filter_map(|sender| {
+        // Who is still there ends its message, which is no JSON.
+        _ = sender.socket.try_writes(&Frame::continuation("x").bytes());
+        match sender.socket.next_frame() {
+            Heard::Text(error) => assert!(error.contains("invalid_json"), "{error}"),
+            Heard::Close(code, _) => return Some(code),
+            other => panic!("{other:?}"),
+        }
+        None
+    });
+    let closed = closed.inspect(|code| assert_eq!(*code, 1013)).count();
+    assert!((10..40).contains(&closed), "{closed} of 40");
+}
+
+#[test]
+fn a_history_that_nobody_reads_takes_no_memory_of_its_own() {
+    let server = Server::with(|config| {
+        (config.max_waiting, config.timeouts.write) = (4 * MIB, NEVER);
+        let history = Some(HistoryRule { size: 100, ttl: NEVER, keep: Keep::Always });
+        let keeps = Keeps { history, ..Keeps::default() };
+        config.rules.list.insert(0, Rule { matches: "past".parse().expect("a pattern"), keeps });
+    });
+    let mut publisher = server.typed();
+    let publish = json!({"id": 1, "action": "publish", "topic": "past", "message": "x".repeat(60_000)});
+    (0..100).for_each(|_| _ = publisher.asks(&publish));
+    let mut readers: Vec<Typed> = (0..10).map(|_| Typed::open(server.narrow_socket())).collect();
+    for reader in &mut readers {
+        reader.says(json!({"id": 1, "action": "history", "topic": "past"}));
+        reader.says(json!({"id": 2, "action": "ping"}));
+    }
+    // Six megabytes each, and four may wait in all.
+    for mut reader in readers {
+        let answer = reader.next_event();
+        assert_eq!(answer["messages"].as_array().map(Vec::len), Some(100));
+        assert_eq!(reader.next_event()["event"], "pong");
+    }
+}
+
+#[test]
+fn who_asks_for_more_than_a_turn_does_and_ends_is_answered_to_the_end() {
+    let server = Server::start();
+    let mut readers: Vec<Typed> = (0..50).map(|_| server.typed()).collect();
+    readers.iter_mut().for_each(|reader| reader.subscribes("t"));
+    let mut asker = server.typed();
+    let request = |id: usize| Frame::text(json!({"id": id, "action": "publish", "topic": "t"}).to_string()).bytes();
+    asker.socket.writes(&(0..5000).flat_map(request).collect::<Vec<u8>>());
+    asker.socket.ends_writing();
+    for id in 0..5000 {
+        let answer = asker.next_event();
+        assert_eq!((&answer["id"], &answer["receivers"]), (&json!(id), &json!(50)));
+    }
+}
