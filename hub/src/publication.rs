@@ -68,7 +68,7 @@ impl Eq for Publication {}
 
 impl Content {
     fn bytes(&self) -> usize {
-        self.payload.as_plain().len() + 128
+        self.payload.as_plain().len() + 160
     }
 }
 
@@ -96,9 +96,9 @@ mod tests {
         let live = LiveBytes::default();
         let publication = Publication::counted("t".into(), "x".repeat(1000).as_str().into(), None, &live);
         let clones = vec![publication.clone(); 10];
-        assert_eq!(live.get(), 1128);
+        assert_eq!(live.get(), 1160);
         drop(publication);
-        assert_eq!(live.get(), 1128);
+        assert_eq!(live.get(), 1160);
         drop(clones);
         assert_eq!(live.get(), 0);
     }

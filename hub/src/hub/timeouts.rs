@@ -159,7 +159,7 @@ mod tests {
             let publish = Publish { topic: "world".into(), payload: "".into(), echo: true, key: None };
             scene.ask(1, publish);
         }
-        let publications = |scene: &Scene| scene.hub.engine().history_bytes() / 128;
+        let publications = |scene: &Scene| scene.hub.engine().history_bytes() / 160;
         scene.now += Duration::from_secs(2);
         let slices = scene.slices(|scene| {
             let before = publications(scene);

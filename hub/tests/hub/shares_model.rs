@@ -148,8 +148,8 @@ impl Shares {
 
 impl History {
     fn measure(&mut self, moment: u64) {
-        let itself = if self.in_use { 0 } else { 256 + self.topic.len() };
-        let bytes = self.sizes.iter().map(|size| size + 128).sum::<usize>() + itself;
+        let itself = if self.in_use { 0 } else { 448 + self.topic.len() };
+        let bytes = self.sizes.iter().map(|size| size + 160).sum::<usize>() + itself;
         if bytes != self.bytes {
             (self.bytes, self.sized) = (bytes, moment);
         }

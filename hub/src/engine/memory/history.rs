@@ -192,4 +192,4 @@ impl History {
 }
 
 /// What a history costs by itself, with its place in the index.
-const HISTORY_COST: usize = 256;
+const HISTORY_COST: usize = 448;
