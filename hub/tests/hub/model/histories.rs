@@ -171,8 +171,8 @@ impl Histories {
             }
             if is_heard {
                 history.heard_at = now;
-                // A pattern that comes after its time finds it by chance, and knows no position of it.
-                if now - waited < history.used_at + rule.ttl {
+                // A pattern that comes when nobody was there finds it by chance, and knows no position of it.
+                if now - waited <= history.used_at {
                     history.used_at = now;
                 }
             }
