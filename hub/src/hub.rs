@@ -56,7 +56,7 @@ impl Hub {
     /// A hub with the embedded engine.
     pub fn new(settings: Settings) -> Self {
         let engine = Memory::new(settings.rules.clone(), settings.history_max_bytes, settings.seed)
-            .counting(settings.live_bytes.clone());
+            .counted_by(settings.live_bytes.clone());
         Self::with_engine(settings, engine)
     }
 

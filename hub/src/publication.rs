@@ -1,8 +1,8 @@
 //! A message with its place.
 
 use hubcast_protocol::{Payload, Position, Topic};
+use std::fmt::Debug;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// What was published: topic, payload and, on a topic with history, its place there. Cloning shares it.
 #[derive(Clone, Debug)]
@@ -13,26 +13,38 @@ struct Content {
     topic: Topic,
     payload: Payload,
     position: Option<Position>,
-    counted_in: Option<LiveBytes>,
+    counted_by: Option<Arc<dyn LiveBytes>>,
 }
 
-/// Bytes of all publications that somebody still holds: a history, or whoever has not written them yet. Cloning shares it.
+/// Counts the bytes of all publications that somebody still holds: a history, or whoever has not written them yet.
 ///
 /// Each publication counts once, however many hold it, with the bytes of its text and some more for what is around it. It
-/// only tells: nothing that the hub does depends on it.
-#[derive(Clone, Debug, Default)]
-pub struct LiveBytes(Arc<AtomicUsize>);
+/// is only told: nothing that the hub does depends on it. Publications are let go of by whoever holds them last, on any thread.
+pub trait LiveBytes: Debug + Send + Sync {
+    /// A publication of so many bytes was made.
+    fn add(&self, bytes: usize);
+
+    /// Nobody holds a publication of so many bytes any more.
+    fn remove(&self, bytes: usize);
+}
 
 impl Publication {
     /// Joins a message with its place in the history, when the topic keeps one.
     pub fn new(topic: Topic, payload: Payload, position: Option<Position>) -> Self {
-        Self(Arc::new(Content { topic, payload, position, counted_in: None }))
+        Self(Arc::new(Content { topic, payload, position, counted_by: None }))
     }
 
     /// The same, counted as long as somebody holds it.
-    pub(crate) fn counted(topic: Topic, payload: Payload, position: Option<Position>, live: &LiveBytes) -> Self {
-        let content = Content { topic, payload, position, counted_in: Some(live.clone()) };
-        live.0.fetch_add(content.bytes(), Ordering::Relaxed);
+    pub(crate) fn counted(
+        topic: Topic,
+        payload: Payload,
+        position: Option<Position>,
+        live: Option<&Arc<dyn LiveBytes>>,
+    ) -> Self {
+        let content = Content { topic, payload, position, counted_by: live.cloned() };
+        if let Some(live) = live {
+            live.add(content.bytes());
+        }
         Self(Arc::new(content))
     }
 
@@ -74,32 +86,40 @@ impl Content {
 
 impl Drop for Content {
     fn drop(&mut self) {
-        if let Some(live) = &self.counted_in {
-            live.0.fetch_sub(self.bytes(), Ordering::Relaxed);
+        if let Some(live) = &self.counted_by {
+            live.remove(self.bytes());
         }
-    }
-}
-
-impl LiveBytes {
-    /// How many there are now.
-    pub fn get(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    #[derive(Debug, Default)]
+    struct Sum(AtomicUsize);
+
+    impl LiveBytes for Sum {
+        fn add(&self, bytes: usize) {
+            self.0.fetch_add(bytes, Ordering::Relaxed);
+        }
+
+        fn remove(&self, bytes: usize) {
+            self.0.fetch_sub(bytes, Ordering::Relaxed);
+        }
+    }
 
     #[test]
     fn a_publication_counts_once_until_nobody_holds_it() {
-        let live = LiveBytes::default();
-        let publication = Publication::counted("t".into(), "x".repeat(1000).as_str().into(), None, &live);
+        let sum = Arc::new(Sum::default());
+        let (live, bytes): (Arc<dyn LiveBytes>, _) = (sum.clone(), || sum.0.load(Ordering::Relaxed));
+        let publication = Publication::counted("t".into(), "x".repeat(1000).as_str().into(), None, Some(&live));
         let clones = vec![publication.clone(); 10];
-        assert_eq!(live.get(), 1160);
+        assert_eq!(bytes(), 1160);
         drop(publication);
-        assert_eq!(live.get(), 1160);
+        assert_eq!(bytes(), 1160);
         drop(clones);
-        assert_eq!(live.get(), 0);
+        assert_eq!(bytes(), 0);
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::{LiveBytes, Rules};
 use std::borrow::Cow;
+use std::sync::Arc;
 
 /// What a hub needs to know to greet and to refuse.
 #[derive(Clone, Debug)]
@@ -20,8 +21,8 @@ pub struct Settings {
     /// by name. A topic's share is this divided by the number of histories, at least 64 KiB: the one furthest above its
     /// share loses its oldest first, and where none is above it, what has gone unused longest goes.
     pub history_max_bytes: usize,
-    /// Where all publications are counted that somebody holds.
-    pub live_bytes: LiveBytes,
+    /// Who counts all publications that somebody holds, if anybody.
+    pub live_bytes: Option<Arc<dyn LiveBytes>>,
     /// Makes the epochs of this hub's histories its own: random, and new for every hub. With that of another hub a client
     /// of the one would be told by the other that it has missed nothing.
     pub seed: u64,
@@ -49,7 +50,7 @@ impl Settings {
             limits: Limits::default(),
             rules: Rules::default(),
             history_max_bytes: 64 * 1024 * 1024,
-            live_bytes: LiveBytes::default(),
+            live_bytes: None,
             seed,
         }
     }

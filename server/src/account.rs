@@ -16,7 +16,7 @@ pub(crate) struct Account {
     /// Frames that several connections share.
     shared: AtomicUsize,
     /// All publications that somebody holds, and those of them that histories hold.
-    live: LiveBytes,
+    live: AtomicUsize,
     kept: AtomicUsize,
     workers: Vec<Share>,
     /// What wakes each worker.
@@ -34,9 +34,10 @@ struct Share {
 
 impl Account {
     /// An account of as many workers as there are wakes.
-    pub(crate) fn new(max_bytes: usize, live: LiveBytes, wakes: Vec<Arc<Notify>>) -> Arc<Self> {
+    pub(crate) fn new(max_bytes: usize, wakes: Vec<Arc<Notify>>) -> Arc<Self> {
         let workers = wakes.iter().map(|_| Share::default()).collect();
-        Arc::new(Self { max_bytes, shared: AtomicUsize::new(0), live, kept: AtomicUsize::new(0), workers, wakes })
+        let [shared, live, kept] = [0; 3].map(AtomicUsize::new);
+        Arc::new(Self { max_bytes, shared, live, kept, workers, wakes })
     }
 
     /// Makes frames that are counted once for as long as anybody holds them.
@@ -73,7 +74,7 @@ impl Account {
     pub(crate) fn bytes(&self) -> usize {
         let queued: usize = self.workers.iter().map(|worker| worker.queued.load(Relaxed)).sum();
         // Read at different times: a publication may be counted as kept that is not counted as live any more.
-        self.shared.load(Relaxed) + self.live.get().saturating_sub(self.kept.load(Relaxed)) + queued
+        self.shared.load(Relaxed) + self.live.load(Relaxed).saturating_sub(self.kept.load(Relaxed)) + queued
     }
 
     /// Whether so much waits that those who cause it are slowed down.
@@ -84,6 +85,16 @@ impl Account {
     /// Whether more waits than may.
     pub(crate) fn is_over(&self) -> bool {
         self.bytes() > self.max_bytes
+    }
+}
+
+impl LiveBytes for Account {
+    fn add(&self, bytes: usize) {
+        self.live.fetch_add(bytes, Relaxed);
+    }
+
+    fn remove(&self, bytes: usize) {
+        self.live.fetch_sub(bytes, Relaxed);
     }
 }
 
@@ -114,7 +125,7 @@ mod tests {
 
     #[test]
     fn shared_frames_count_once_until_nobody_holds_them() {
-        let account = Account::new(1000, LiveBytes::default(), vec![Arc::default()]);
+        let account = Account::new(1000, vec![Arc::default()]);
         let frames = account.share(vec![0; 900]);
         let clones = vec![frames.clone(); 100];
         assert_eq!((account.bytes(), account.is_near(), account.is_over()), (900, true, false));
@@ -127,7 +138,7 @@ mod tests {
     #[test]
     fn only_the_worker_with_the_largest_acts_and_the_others_wake_it() {
         let wakes: Vec<Arc<Notify>> = (0..3).map(|_| Arc::default()).collect();
-        let account = Account::new(1000, LiveBytes::default(), wakes.clone());
+        let account = Account::new(1000, wakes.clone());
         let is_woken = |worker: usize| {
             let mut woken = pin!(wakes[worker].notified());
             woken.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready()

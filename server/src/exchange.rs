@@ -175,7 +175,7 @@ pub(crate) const MAX_WORKERS: usize = 256;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hubcast_hub::{LiveBytes, Settings};
+    use hubcast_hub::Settings;
     use hubcast_protocol::{ClientId, typed};
 
     /// Two workers without threads.
@@ -217,7 +217,7 @@ mod tests {
     }
 
     fn account(workers: usize) -> Arc<Account> {
-        Account::new(usize::MAX, LiveBytes::default(), (0..workers).map(|_| Arc::default()).collect())
+        Account::new(usize::MAX, (0..workers).map(|_| Arc::default()).collect())
     }
 
     fn request(worker: usize, slot: u32, text: &str) -> Input {

@@ -60,9 +60,10 @@ impl Server {
     /// When a worker cannot be started, or ends by a fault of the server, and when the state folder does not take what is
     /// to be left in it.
     pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
-        let (settings, wakes) = (self.settings(), self.wakes());
-        let account = Account::new(self.config.max_waiting, settings.live_bytes.clone(), wakes.clone());
-        let mut hub = Hub::new(settings);
+        let wakes = self.wakes();
+        let account = Account::new(self.config.max_waiting, wakes.clone());
+        let live_bytes: Arc<dyn LiveBytes> = Arc::<Account>::clone(&account);
+        let mut hub = Hub::new(Settings { live_bytes: Some(live_bytes), ..self.settings() });
         let state = self.state.take();
         if let Some(state) = &state {
             let now = Instant::now();
@@ -96,7 +97,7 @@ impl Server {
     ) -> io::Result<()> {
         let wakes = self.wakes();
         let services = wakes.iter().map(|_| service()).collect();
-        let account = Account::new(self.config.max_waiting, LiveBytes::default(), wakes.clone());
+        let account = Account::new(self.config.max_waiting, wakes.clone());
         self.run_workers(wakes, account, services, shutdown).await
     }
 

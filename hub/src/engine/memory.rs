@@ -18,6 +18,7 @@ use hubcast_protocol::{Epoch, ErrorCode, Fault, Payload, Target, Topic};
 use keys::Keys;
 use shelf::Shelf;
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Answers at once from this process's memory: histories and keys, all of them bounded.
@@ -35,7 +36,7 @@ pub struct Memory {
     /// Until when more is kept than the rules say, for those who are on their way back.
     awaits_until: Option<Instant>,
     evicted: Evicted,
-    live: LiveBytes,
+    live: Option<Arc<dyn LiveBytes>>,
 }
 
 /// Epochs of histories: no two of a process, and none of two processes but by chance, are the same.
@@ -57,12 +58,12 @@ impl Memory {
             epochs: EpochSource { state: seed },
             awaits_until: None,
             evicted: Evicted::default(),
-            live: LiveBytes::default(),
+            live: None,
         }
     }
 
-    /// Counts all publications in `live` from now on.
-    pub fn counting(self, live: LiveBytes) -> Self {
+    /// Has `live` count all publications from now on.
+    pub fn counted_by(self, live: Option<Arc<dyn LiveBytes>>) -> Self {
         Self { live, ..self }
     }
 
@@ -106,7 +107,7 @@ impl Memory {
             Some(&id) => id,
             None => match &self.rules.of(&topic).history {
                 Some(rule) if heard || rule.keep == Keep::Always => self.create(now, &topic, rule.clone()),
-                _ => return Answer::Published(Publication::counted(topic, payload, None, &self.live)),
+                _ => return Answer::Published(Publication::counted(topic, payload, None, self.live.as_ref())),
             },
         };
         let size = self.size(now);
@@ -114,7 +115,7 @@ impl Memory {
         history.touch(now, heard);
         // The history's own topic: its publications share one text.
         let position = Some(history.next_position());
-        let publication = Publication::counted(history.topic().clone(), payload, position, &self.live);
+        let publication = Publication::counted(history.topic().clone(), payload, position, self.live.as_ref());
         history.push(now, publication.clone(), size);
         self.account(now, id);
         Answer::Published(publication)

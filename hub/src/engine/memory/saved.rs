@@ -106,7 +106,7 @@ impl Memory {
         let size = self.size(now);
         for (age, payload) in entries {
             let position = Some(history.next_position());
-            let publication = Publication::counted(topic.clone(), payload, position, &self.live);
+            let publication = Publication::counted(topic.clone(), payload, position, self.live.as_ref());
             history.push(now.checked_sub(age).unwrap_or(now), publication, size);
         }
         let id = self.histories.insert(history);
