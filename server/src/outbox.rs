@@ -196,7 +196,7 @@ impl Outbox {
             self.advance(taken);
             written += taken;
             if self.frames.is_empty() {
-                if self.lag.is_some() && written >= ENOUGH {
+                if self.lag.is_some() && written >= WRITTEN_AT_ONCE {
                     return Err(io::ErrorKind::WouldBlock.into());
                 }
                 self.catch_up(dialect);
@@ -285,7 +285,7 @@ pub(crate) fn cost(frames: &Bytes) -> usize {
 const FRAME: usize = 64;
 
 /// Bytes that one connection is given before it is the turn of others, if it takes them all and has more to catch up.
-const ENOUGH: usize = 1024 * 1024;
+pub(crate) const WRITTEN_AT_ONCE: usize = 128 * 1024;
 
 /// Bytes that are taken at once from what waits behind the frames: enough for a large write, and the rest may still be
 /// left out.
@@ -384,7 +384,7 @@ mod tests {
         outbox.push_missed(vec![large; 30]);
         let fault = outbox.write_to(&sink, Dialect::Plain).unwrap_err();
         assert_eq!(fault.kind(), io::ErrorKind::WouldBlock);
-        assert!((ENOUGH..ENOUGH + 200_000).contains(&sink.1.borrow().len()));
+        assert!((WRITTEN_AT_ONCE..WRITTEN_AT_ONCE + 200_000).contains(&sink.1.borrow().len()));
         outbox.write_to(&sink, Dialect::Plain).unwrap();
         assert!(outbox.is_empty());
     }

@@ -84,6 +84,7 @@ async fn serve<S: Service>(number: usize, seat: Seat, service: S) -> io::Result<
     tasks.spawn_local(take_dealt(http, dealt));
     tasks.spawn_local(Rc::clone(&worker).watch_deadlines());
     tasks.spawn_local(worker.turnstile().go_round());
+    tasks.spawn_local(worker.catching_up().go_round());
     tasks.spawn_local(Rc::clone(&worker).turns());
     let drained = async {
         // The sender lives as long as the server runs.

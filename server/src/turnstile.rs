@@ -1,4 +1,4 @@
-//! Lets newcomers in a few at a time.
+//! Lets newcomers in a few at a time, and has those catch up a few at a time who have much to read.
 //!
 //! After a restart or a cut cable a crowd comes back at once. A handshake costs as much as twenty deliveries, and so
 //! does what a newcomer has missed: the crowd comes in by and by, and between its members everything else that is ready
@@ -11,11 +11,13 @@ use tokio::sync::Notify;
 use tokio::task::yield_now;
 
 /// One worker's entrance. Shared rather than borrowed, because hyper wants sockets that may change threads.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Turnstile(Arc<Inner>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Inner {
+    /// How many pass in a round.
+    a_round: usize,
     queue: Mutex<Queue>,
     /// Told when the first newcomer of a round passes.
     used: Notify,
@@ -29,10 +31,15 @@ struct Queue {
 }
 
 impl Turnstile {
+    /// One that lets so many pass in a round.
+    pub(crate) fn new(a_round: usize) -> Self {
+        Self(Arc::new(Inner { a_round, queue: Mutex::default(), used: Notify::new() }))
+    }
+
     /// Passes a newcomer who has something to be served, or lets it wait for the next round.
     pub(crate) fn poll_pass(&self, context: &mut Context<'_>) -> Poll<()> {
         let mut queue = self.0.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        if queue.passed == A_ROUND {
+        if queue.passed == self.0.a_round {
             queue.waiting.push_back(context.waker().clone());
             return Poll::Pending;
         }
@@ -59,7 +66,7 @@ impl Turnstile {
     fn begin_round(&self) -> bool {
         let mut queue = self.0.queue.lock().unwrap_or_else(PoisonError::into_inner);
         queue.passed = 0;
-        let few = queue.waiting.len().min(A_ROUND);
+        let few = queue.waiting.len().min(self.0.a_round);
         queue.waiting.drain(..few).for_each(Waker::wake);
         if queue.waiting.is_empty() {
             // Room for a crowd is needed once in a long while.
@@ -68,9 +75,6 @@ impl Turnstile {
         !queue.waiting.is_empty()
     }
 }
-
-/// Newcomers in a round: what they cost together delays a delivery by less than a millisecond.
-const A_ROUND: usize = 8;
 
 #[cfg(test)]
 mod tests {
@@ -81,6 +85,8 @@ mod tests {
     use tokio::runtime::Builder;
     use tokio::task::{LocalSet, spawn_local};
 
+    const A_ROUND: usize = 8;
+
     #[test]
     fn a_crowd_passes_in_the_order_of_its_coming_with_others_in_between() {
         let runtime = Builder::new_current_thread().build().unwrap();
@@ -89,7 +95,7 @@ mod tests {
         let all = tasks.run_until({
             let served = Rc::clone(&served);
             async move {
-                let turnstile = Turnstile::default();
+                let turnstile = Turnstile::new(A_ROUND);
                 spawn_local(turnstile.clone().go_round());
                 let mut crowd = Vec::new();
                 for newcomer in 0..3 * A_ROUND {
@@ -124,7 +130,7 @@ mod tests {
         let runtime = Builder::new_current_thread().build().unwrap();
         let tasks = LocalSet::new();
         let all = tasks.run_until(async {
-            let turnstile = Turnstile::default();
+            let turnstile = Turnstile::new(A_ROUND);
             let (enough, mut gone) = (3 * A_ROUND, Vec::new());
             for _ in 0..enough {
                 let turnstile = turnstile.clone();

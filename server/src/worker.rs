@@ -46,7 +46,12 @@ pub(crate) struct Early<'a> {
 impl<S: Service> Worker<S> {
     pub(crate) fn new(core: Core, service: S) -> Rc<Self> {
         let scratch = RefCell::new(vec![0; SCRATCH].into_boxed_slice());
-        Rc::new(Self { service: RefCell::new(service), core: Rc::new(core), scratch, turnstile: Turnstile::default() })
+        Rc::new(Self {
+            service: RefCell::new(service),
+            core: Rc::new(core),
+            scratch,
+            turnstile: Turnstile::new(NEWCOMERS_A_ROUND),
+        })
     }
 
     pub(crate) fn config(&self) -> &Config {
@@ -56,6 +61,11 @@ impl<S: Service> Worker<S> {
     /// Passes newcomers a few at a time while [`Turnstile::go_round`] runs.
     pub(crate) fn turnstile(&self) -> Turnstile {
         self.turnstile.clone()
+    }
+
+    /// Passes those a few at a time who catch up, while [`Turnstile::go_round`] runs.
+    pub(crate) fn catching_up(&self) -> Turnstile {
+        self.core.catching_up.clone()
     }
 
     pub(crate) fn accepts(&self, path: &str) -> bool {
@@ -241,6 +251,9 @@ impl<S: Service> Worker<S> {
 fn key(slot: usize) -> u32 {
     u32::try_from(slot).unwrap_or(u32::MAX)
 }
+
+/// Newcomers in a round of the runtime: what they cost together delays a delivery by less than a millisecond.
+const NEWCOMERS_A_ROUND: usize = 8;
 
 /// Sockets of which the runtime hears from the system at once that they can be read.
 const EVENTS: usize = 1024;

@@ -3,7 +3,8 @@
 use super::Parcel;
 use crate::account::Account;
 use crate::frames::{self, Frames, SharedEvent};
-use crate::schedule::{Cost, Growing};
+use crate::outbox::WRITTEN_AT_ONCE;
+use crate::schedule::{BYTES_A_NANOSECOND, Cost, Growing, VISIT};
 use crate::service::Ending;
 use bytes::Bytes;
 use hubcast_hub::{Effect, Effects, HistoryAnswer, Publication, Receiver, SessionId};
@@ -171,8 +172,12 @@ fn end_growth(deliveries: &mut [Delivery], effects: &Effects, session: SessionId
 fn cost_for_one(effect: &Effect) -> u64 {
     let bytes = |publications: &[Publication]| publications.iter().map(frames::size).sum::<usize>();
     match effect {
-        Effect::Replay { missed, .. } => VISIT + bytes(missed).min(REPLAYED_AT_ONCE) as u64,
-        Effect::History { answer, .. } => VISIT + bytes(&answer.publications) as u64,
+        // A byte takes a nanosecond to be encoded, and of an answer to be counted before; the rest comes as it is taken.
+        Effect::Replay { missed, .. } => VISIT + bytes(missed).min(WRITTEN_AT_ONCE) as u64,
+        Effect::History { answer, .. } => {
+            let bytes = bytes(&answer.publications);
+            VISIT + (bytes + bytes.min(WRITTEN_AT_ONCE)) as u64
+        }
         _ => ANSWER,
     }
 }
@@ -243,14 +248,5 @@ pub(crate) enum Piece<'a> {
     },
 }
 
-/// Nanoseconds that it takes to write to one receiver, about: most of it is the system's.
-const VISIT: u64 = 9_000;
-
-/// Bytes that are written to a receiver in a nanosecond, about.
-const BYTES_A_NANOSECOND: u64 = 4;
-
 /// Nanoseconds of an answer that is written with others, about.
 const ANSWER: u64 = 500;
-
-/// Bytes of a replay that are encoded in the turn that begins it; each takes about a nanosecond.
-const REPLAYED_AT_ONCE: usize = 64 * 1024;

@@ -81,3 +81,9 @@ const DELIVERY: u64 = 20_000_000;
 
 /// Nanoseconds of work that may join what goes out anyway.
 const JOINED: u64 = 10_000_000;
+
+/// Nanoseconds that it takes to write to one receiver, about: most of it is the system's.
+pub(crate) const VISIT: u64 = 9_000;
+
+/// Bytes that are written to a receiver in a nanosecond, about.
+pub(crate) const BYTES_A_NANOSECOND: u64 = 4;

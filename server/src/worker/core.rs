@@ -7,9 +7,11 @@ use crate::connection::{Connection, Due, Pushed, Room};
 use crate::deadlines::Deadlines;
 use crate::frames::Frames;
 use crate::history_frame::HistoryFrame;
-use crate::outbox::{Outbox, Through};
+use crate::outbox::{Outbox, Through, WRITTEN_AT_ONCE};
 use crate::paced::Paced;
+use crate::schedule::{BYTES_A_NANOSECOND, VISIT};
 use crate::service::{Ending, Parting, Peer};
+use crate::turnstile::Turnstile;
 use bytes::Bytes;
 use hubcast_hub::{HistoryAnswer, Publication};
 use hubcast_protocol::{CloseCode, Slow};
@@ -18,6 +20,7 @@ use std::array;
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
 use std::collections::{HashMap, VecDeque};
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
@@ -38,8 +41,10 @@ pub(crate) struct Core {
     pub(super) dirty: RefCell<VecDeque<Rc<Connection>>>,
     /// How many of them, from the first on, the last turn has left over.
     left_over: Cell<usize>,
-    /// Connections that may still be written to in this turn.
-    pub(super) visits: Cell<usize>,
+    /// Nanoseconds for which connections may still be written to in this turn, counted and not measured.
+    writing: Cell<u64>,
+    /// Where those wait whose sockets take more of what waits for them.
+    pub(super) catching_up: Turnstile,
     /// Those that are held and wait to be read again.
     pub(super) held: RefCell<HashMap<u32, Waker>>,
     /// Bytes to be read at once from one connection.
@@ -82,7 +87,8 @@ impl Core {
             connections: RefCell::default(),
             dirty: RefCell::default(),
             left_over: Cell::new(0),
-            visits: Cell::new(VISITS),
+            writing: Cell::new(WRITING),
+            catching_up: Turnstile::new(CATCHING_UP_A_ROUND),
             held: RefCell::default(),
             read_limit: Cell::new(usize::MAX),
             leaving: RefCell::default(),
@@ -173,7 +179,7 @@ impl Core {
             // Connections lie far apart in memory: to wait for a few of them takes no longer than to wait for one.
             let few: [_; LOOKED_AT_ONCE] = array::from_fn(|_| {
                 let (connection, to) = to.next()?;
-                let may_pass = to.is_last && self.visits.get() > 0 && connection.is_idle();
+                let may_pass = to.is_last && self.writing.get() > 0 && connection.is_idle();
                 Some((connection, to, may_pass))
             });
             for (connection, to, may_pass) in few.iter().flatten() {
@@ -188,8 +194,14 @@ impl Core {
         }
     }
 
+    /// Notes that a connection is written to.
+    fn spend(&self, bytes: usize) {
+        let cost = VISIT + bytes as u64 / BYTES_A_NANOSECOND;
+        self.writing.set(self.writing.get().saturating_sub(cost));
+    }
+
     fn write_through(&self, connection: &Connection, frames: &Frames) -> Through {
-        self.visits.set(self.visits.get().saturating_sub(1));
+        self.spend(frames.len());
         connection.write_through(frames)
     }
 
@@ -208,9 +220,9 @@ impl Core {
                 outbox.push_publications(frames, to.slow, dialect, blocked, self.config.outbox)
             });
         }
-        let may_visit = to.is_last && self.visits.get() > 0 && connection.may_flush();
+        let may_visit = to.is_last && self.writing.get() > 0 && connection.may_flush();
         if may_visit || written == Through::Part {
-            self.visits.set(self.visits.get().saturating_sub(1));
+            self.spend(frames.len());
             self.flush(connection, now);
         }
         // Only who must not be left out is worth waiting for.
@@ -377,21 +389,21 @@ impl Core {
         self.turn_wanted.set(false);
         self.turns.set(self.turns.get() + 1);
         self.fed.set(0);
-        self.visits.set(VISITS);
+        self.writing.set(WRITING);
     }
 
-    /// Whether more connections wait to be written to than a turn may visit.
+    /// Whether more connections wait to be written to than a turn may write to.
     pub(super) fn is_behind(&self) -> bool {
-        self.visits.get() == 0 || self.left_over.get() > 0
+        self.writing.get() == 0 || self.left_over.get() > 0
     }
 
-    /// Writes to those whom the last turn has left over, as many as this turn may visit. Who got something since is written
+    /// Writes to those whom the last turn has left over, as many as this turn may write to. Who got something since is written
     /// to when this turn has said all that it has for them.
     pub(super) fn flush_left_over(self: &Rc<Self>, now: Instant) {
         self.flush_first(self.left_over.get(), now);
     }
 
-    /// Writes to those that got something, as many as this turn may visit; the others are the first in the next one.
+    /// Writes to those that got something, as many as this turn may write to; the others are the first in the next one.
     pub(super) fn flush_dirty(self: &Rc<Self>, now: Instant) {
         self.flush_first(usize::MAX, now);
         let mut dirty = self.dirty.borrow_mut();
@@ -405,13 +417,13 @@ impl Core {
 
     fn flush_first(self: &Rc<Self>, count: usize, now: Instant) {
         for _ in 0..count {
-            if self.visits.get() == 0 {
+            if self.writing.get() == 0 {
                 return;
             }
             let Some(connection) = self.dirty.borrow_mut().pop_front() else { return };
             self.left_over.set(self.left_over.get().saturating_sub(1));
             if connection.may_flush() {
-                self.visits.set(self.visits.get() - 1);
+                self.spend(connection.waiting().0.min(WRITTEN_AT_ONCE));
                 self.flush(&connection, now);
             }
         }
@@ -458,7 +470,12 @@ impl Core {
 
 /// Goes on writing to a connection whose socket took no more, until it has taken all.
 async fn flush_when_writable(core: Rc<Core>, connection: Rc<Connection>) {
-    while connection.writable().await.is_ok() && connection.flush(Instant::now()) {
+    while connection.writable().await.is_ok() {
+        // Those who have much to read are written to a few in a round, so that a crowd of them keeps nobody waiting.
+        poll_fn(|context| core.catching_up.poll_pass(context)).await;
+        if !connection.flush(Instant::now()) {
+            break;
+        }
         tokio::task::yield_now().await;
     }
     core.arm(&connection, Instant::now());
@@ -473,8 +490,11 @@ const STALL: Duration = Duration::from_millis(250);
 /// Connections that are handled in one turn because too much waits.
 const SHED_AT_ONCE: usize = 64;
 
-/// Connections that are written to in one turn: some forty milliseconds of the system's work.
-const VISITS: usize = 4096;
+/// Connections in a round of the runtime that are written to because their sockets take more.
+const CATCHING_UP_A_ROUND: usize = 32;
+
+/// Nanoseconds for which connections are written to in one turn: some four thousand of them, if each gets little.
+const WRITING: u64 = 37_000_000;
 
 /// Room that is kept for those that are to be written to.
 const KEPT: usize = 16 * 1024;
