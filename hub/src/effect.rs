@@ -108,10 +108,13 @@ pub struct Effects {
 }
 
 /// What a list of receivers was made from: as long as this is the same, the list is.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ListKey {
-    /// The version of each roster, in order.
-    pub(crate) versions: Vec<u64>,
+    /// The version of the topic's own roster; 0 where it has none.
+    pub(crate) topic: u64,
+    /// The number of the look-up that found the patterns that match, and the last change of the rosters of any pattern;
+    /// 0 where none matches.
+    pub(crate) patterns: (u64, u64),
     /// Who is left out.
     pub(crate) except: Option<u32>,
 }
@@ -184,16 +187,14 @@ impl Effects {
     pub(crate) fn deliver(
         &mut self,
         publication: &Publication,
-        key: &ListKey,
+        key: ListKey,
         fill: impl FnOnce(&mut Vec<Receiver>) -> usize,
     ) -> usize {
         let receivers = match &self.last_list {
-            Some(receivers) if self.last_key == *key => receivers.clone(),
+            Some(receivers) if self.last_key == key => receivers.clone(),
             _ => {
                 let receivers = self.list_receivers(fill);
-                self.last_list = Some(receivers.clone());
-                self.last_key.versions.clone_from(&key.versions);
-                self.last_key.except = key.except;
+                (self.last_list, self.last_key) = (Some(receivers.clone()), key);
                 receivers
             }
         };

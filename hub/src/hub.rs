@@ -7,7 +7,6 @@ mod requests;
 mod subscribing;
 mod timeouts;
 
-use crate::effect::ListKey;
 use crate::engine::{Ask, Engine, Memory, Question, Reply, Saved, Ticket};
 use crate::patterns::Patterns;
 use crate::rate::{Bucket, Verdict};
@@ -48,8 +47,6 @@ pub struct Hub<E = Memory> {
     reached: Vec<u32>,
     /// What patterns the last topic matched.
     matched: Matched,
-    /// Room for what a list of receivers is made from.
-    list_key: ListKey,
 }
 
 impl Hub {
@@ -95,7 +92,6 @@ impl<E: Engine> Hub<E> {
             last_ticket: 0,
             reached: Vec::new(),
             matched: Matched::default(),
-            list_key: ListKey::default(),
         }
     }
 

@@ -18,6 +18,8 @@ pub(crate) struct Rosters {
     deliveries: u64,
     /// Counts every change of any roster.
     changes: u64,
+    /// The last one of a pattern's roster.
+    pattern_change: u64,
 }
 
 /// Who listens to one topic or pattern.
@@ -52,14 +54,20 @@ struct Member {
 impl Rosters {
     /// Opens a roster without members; it is the caller's to close it when the last one leaves.
     pub(crate) fn open(&mut self, of: Place) -> u32 {
-        self.changes += 1;
-        index(self.rosters.insert(Box::new(Roster { of, members: Vec::new(), version: self.changes })))
+        let roster = index(self.rosters.insert(Box::new(Roster { of, members: Vec::new(), version: 0 })));
+        self.note_change(roster);
+        roster
     }
 
     /// A number that stays the same as long as the roster has the same members with the same wishes in the same order, and
     /// that no other roster ever has.
     pub(crate) fn version(&self, roster: u32) -> u64 {
         self.rosters[roster as usize].version
+    }
+
+    /// A number that stays the same as long as this is so of the rosters of all patterns.
+    pub(crate) fn pattern_version(&self) -> u64 {
+        self.pattern_change
     }
 
     /// Whether the session is in the roster, by looking through the shorter of their lists.
@@ -156,7 +164,11 @@ impl Rosters {
 
     fn note_change(&mut self, roster: u32) {
         self.changes += 1;
-        self.rosters[roster as usize].version = self.changes;
+        let roster = &mut self.rosters[roster as usize];
+        roster.version = self.changes;
+        if matches!(roster.of, Place::Pattern(_)) {
+            self.pattern_change = self.changes;
+        }
     }
 
     fn seat(&self, roster: u32, session: u32) -> Option<usize> {

@@ -1,6 +1,7 @@
 //! Where a publication goes.
 
 use super::Hub;
+use crate::effect::ListKey;
 use crate::{Effects, Publication, Receiver, engine::Engine};
 use hubcast_protocol::{Owner, Topic};
 
@@ -20,12 +21,18 @@ impl<E: Engine> Hub<E> {
             }
             Some(Owner::User(_) | Owner::Nobody) => 0,
             None => {
-                self.reach(topic, effects);
-                let Self { rosters, reached, list_key, .. } = self;
-                list_key.versions.clear();
-                list_key.versions.extend(reached.iter().map(|roster| rosters.version(*roster)));
-                list_key.except = except;
-                effects.deliver(publication, list_key, |receivers| rosters.list(reached, except, receivers))
+                let own = self.reach(topic, effects);
+                let Self { rosters, matched, reached, .. } = self;
+                let any_pattern = !matched.rosters.is_empty();
+                let patterns = if any_pattern { (matched.number, rosters.pattern_version()) } else { (0, 0) };
+                let topic = own.map_or(0, |own| rosters.version(own));
+                effects.deliver(publication, ListKey { topic, patterns, except }, |receivers| {
+                    reached.clear();
+                    // The topic's own roster first: whoever is in several is listed as he is in the first.
+                    reached.extend(own);
+                    reached.extend(&matched.rosters);
+                    rosters.list(reached, except, receivers)
+                })
             }
         }
     }
@@ -35,27 +42,26 @@ impl<E: Engine> Hub<E> {
         if topic.owner().is_some() {
             return false;
         }
-        self.reach(topic, effects);
-        !self.reached.is_empty()
+        self.reach(topic, effects).is_some() || !self.matched.rosters.is_empty()
     }
 
-    /// Finds the rosters that a publication to an open topic reaches. What patterns match is looked up once for
-    /// publication after publication to one topic, while the patterns stay the same.
-    fn reach(&mut self, topic: &Topic, effects: &mut Effects) {
-        let Self { topics, patterns, reached, matched, .. } = self;
-        reached.clear();
-        // The topic's own roster first: whoever is in several is listed as he is in the first.
-        reached.extend(topics.get(topic));
+    /// Finds the rosters that a publication to an open topic reaches: gives the topic's own one; those of the patterns that
+    /// match are in `matched` then. They are looked up once for publication after publication to one topic, while the
+    /// patterns stay the same.
+    fn reach(&mut self, topic: &Topic, effects: &mut Effects) -> Option<u32> {
+        let Self { topics, patterns, matched, .. } = self;
+        let is_known = matched.version == patterns.version() && matched.topic.as_ref() == Some(topic);
         if patterns.is_empty() {
-            return;
-        }
-        if matched.version != patterns.version() || matched.topic.as_ref() != Some(topic) {
+            matched.rosters.clear();
+            matched.topic = None;
+        } else if !is_known {
             matched.rosters.clear();
             let looked_at = patterns.matching(topic, &mut matched.rosters);
             effects.add_work(LOOKED_AT * looked_at as u64);
             (matched.version, matched.topic) = (patterns.version(), Some(topic.clone()));
+            matched.number += 1;
         }
-        reached.extend(&matched.rosters);
+        topics.get(topic).copied()
     }
 }
 
@@ -65,6 +71,8 @@ pub(super) struct Matched {
     topic: Option<Topic>,
     /// The patterns' version for which this is so.
     version: u64,
+    /// Which look-up this is.
+    number: u64,
     rosters: Vec<u32>,
 }
 

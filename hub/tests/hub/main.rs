@@ -6,6 +6,7 @@
 //! - [`driver`]: plays a script of the alphabet on the shipped hub, with either kind of engine.
 //! - [`seen`]: what comes out, in a form that the two can be compared by.
 //! - [`properties`], [`keeping`], [`continuity`]: what holds whatever happens.
+//! - [`lists`]: that receivers are listed anew whenever they are others.
 //! - [`shares`], [`shares_model`]: how all histories share their bytes.
 //! - [`stage`], [`frames`]: where sessions speak and hear frames, and frames about positions.
 //! - [`scenes`], [`resume_scenes`], [`history_scenes`], [`key_scenes`], [`presence_scenes`]: what happens in particular,
@@ -19,6 +20,7 @@ mod frames;
 mod history_scenes;
 mod keeping;
 mod key_scenes;
+mod lists;
 mod model;
 mod positions;
 mod presence_scenes;
