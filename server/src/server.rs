@@ -60,7 +60,7 @@ impl Server {
     /// When a worker cannot be started, or ends by a fault of the server, and when the state folder does not take what is
     /// to be left in it.
     pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
-        let (settings, wakes) = (self.settings(), self.wakes());
+        let (settings, wakes) = (settings(&self.config, Uuid::new_v4().as_u64_pair().0), self.wakes());
         let account = Account::new(self.config.max_waiting, settings.live_bytes.clone(), wakes.clone());
         let mut hub = Hub::new(settings);
         let state = self.state.take();
@@ -98,18 +98,6 @@ impl Server {
         let services = wakes.iter().map(|_| service()).collect();
         let account = Account::new(self.config.max_waiting, LiveBytes::default(), wakes.clone());
         self.run_workers(wakes, account, services, shutdown).await
-    }
-
-    fn settings(&self) -> Settings {
-        let config = &self.config;
-        Settings {
-            ping_ms: u64::try_from(config.timeouts.ping.as_millis()).unwrap_or(u64::MAX),
-            message: config.messages.message,
-            limits: config.limits.clone(),
-            rules: config.rules.clone(),
-            history_max_bytes: config.history_max_bytes,
-            ..Settings::with_seed(Uuid::new_v4().as_u64_pair().0)
-        }
     }
 
     /// What wakes each worker.
@@ -154,8 +142,20 @@ impl Server {
     }
 }
 
+/// What a hub is told of the configuration.
+pub(crate) fn settings(config: &Config, seed: u64) -> Settings {
+    Settings {
+        ping_ms: u64::try_from(config.timeouts.ping.as_millis()).unwrap_or(u64::MAX),
+        message: config.messages.message,
+        limits: config.limits.clone(),
+        rules: config.rules.clone(),
+        history_max_bytes: config.history_max_bytes,
+        ..Settings::with_seed(seed)
+    }
+}
+
 /// How long after they were sent away, and after the next start, everyone should be back.
-const RETURN: Duration = Duration::from_secs(60);
+pub(crate) const RETURN: Duration = Duration::from_secs(60);
 
 /// Bytes that a socket takes beyond what is on its way, after which what waits stays here.
 const UNSENT: u32 = 512 * 1024;

@@ -1,0 +1,10 @@
+//! The turn of the shipped workers, one poll of a task at a time: whose request is next, and what waits for whom.
+//!
+//! The server is the real one but for its sockets, threads and clock, so that a test decides which worker does something
+//! next, how much room a socket has, and what time it is.
+//!
+//! - `stage`: a server with its clients, and how to move them
+//! - `waiting`: who has to wait for his own requests, for his readers, and for another worker
+
+mod stage;
+mod waiting;
