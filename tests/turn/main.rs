@@ -5,6 +5,8 @@
 //!
 //! - `stage`: a server with its clients, and how to move them
 //! - `waiting`: who has to wait for his own requests, for his readers, and for another worker
+//! - `memory`: what waits in the whole server, and what is kept for those who come back
 
+mod memory;
 mod stage;
 mod waiting;

@@ -332,7 +332,7 @@ impl Core {
     pub(super) fn shed(&self, now: Instant) {
         self.account.note_queued(self.number, self.queued.get());
         if !self.account.is_over() {
-            return;
+            return self.account.forget_largest(self.number);
         }
         let connections = self.connections.borrow();
         let mut largest: Vec<_> =
