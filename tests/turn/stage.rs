@@ -117,6 +117,12 @@ impl Stage {
         self.events(client).iter().filter(|event| matches!(event, Event::Message(_))).count()
     }
 
+    /// Whether a client has an answer to what it asked as "small".
+    pub(crate) fn is_answered(&mut self, client: usize) -> bool {
+        let is_answer = |heard: &Heard| matches!(heard, Heard::Text(text) if text.contains("\"small\""));
+        self.heard(client).iter().any(is_answer)
+    }
+
     /// The code with which a client was closed.
     pub(crate) fn closed_with(&mut self, client: usize) -> Option<u16> {
         self.heard(client).iter().find_map(|heard| match heard {
@@ -126,7 +132,6 @@ impl Stage {
     }
 
     /// Says what is left anywhere after everybody has gone.
-    #[cfg(any())]
     pub(crate) fn check_nothing_is_left(&self) {
         for worker in 0..self.workers {
             assert_eq!(self.server.load(worker), Load::default(), "of worker {worker}");
