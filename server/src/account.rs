@@ -24,18 +24,19 @@ pub(crate) struct Account {
 }
 
 /// What one worker has to tell.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Share {
     /// What each of its connections has for itself, all together.
     queued: AtomicUsize,
-    /// What waits for the connection for which most waits, where it was looked for.
+    /// What waits for the connection for which most waits, or [`UNKNOWN`] where it was not looked for.
     largest: AtomicUsize,
 }
 
 impl Account {
     /// An account of as many workers as there are wakes.
     pub(crate) fn new(max_bytes: usize, wakes: Vec<Arc<Notify>>) -> Arc<Self> {
-        let workers = wakes.iter().map(|_| Share::default()).collect();
+        let share = || Share { queued: AtomicUsize::new(0), largest: AtomicUsize::new(UNKNOWN) };
+        let workers = wakes.iter().map(|_| share()).collect();
         let [shared, live, kept] = [0; 3].map(AtomicUsize::new);
         Arc::new(Self { max_bytes, shared, live, kept, workers, wakes })
     }
@@ -57,7 +58,7 @@ impl Account {
     }
 
     /// Says what waits for the connection of a worker for which most waits, and whether none of another worker has more. If
-    /// one has, its worker looks itself.
+    /// one has, or its worker has not looked since too much waited, that worker looks itself.
     pub(crate) fn is_largest(&self, worker: usize, bytes: usize) -> bool {
         self.workers[worker].largest.store(bytes, Relaxed);
         let largest = |worker: &usize| self.workers[*worker].largest.load(Relaxed);
@@ -68,6 +69,11 @@ impl Account {
             }
             None => true,
         }
+    }
+
+    /// Too much does not wait any more: what waits for the connections of a worker is not looked at.
+    pub(crate) fn forget_largest(&self, worker: usize) {
+        self.workers[worker].largest.store(UNKNOWN, Relaxed);
     }
 
     /// Bytes of all that waits.
@@ -117,6 +123,9 @@ impl Drop for Shared {
     }
 }
 
+/// More than anything that is known.
+const UNKNOWN: usize = usize::MAX;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,9 +152,13 @@ mod tests {
             let mut woken = pin!(wakes[worker].notified());
             woken.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready()
         };
-        assert!(account.is_largest(0, 10) && account.is_largest(1, 30));
+        assert!(!account.is_largest(0, 10) && is_woken(2), "the others have not looked");
+        assert!(!account.is_largest(2, 20) && is_woken(1) && !is_woken(0));
+        assert!(account.is_largest(1, 30));
         assert!(!account.is_largest(2, 20) && is_woken(1) && !is_woken(0));
         assert!(!account.is_largest(1, 0) && is_woken(2), "it has nothing any more");
         assert!(account.is_largest(2, 20));
+        account.forget_largest(0);
+        assert!(!account.is_largest(2, 20) && is_woken(0), "too much waits again");
     }
 }

@@ -1,9 +1,11 @@
 //! One WebSocket: its socket, its outbox, and how far it is on its way from open to gone.
 
 mod deadline;
+mod socket;
 mod writing;
 
 pub(crate) use deadline::Due;
+pub(crate) use socket::Socket;
 
 use crate::config::Config;
 use crate::decoder::{Decoder, Incoming};
@@ -12,21 +14,18 @@ use crate::limit::Permit;
 use crate::outbox::Outbox;
 use crate::service::Peer;
 use hubcast_protocol::{CloseCode, Dialect};
-use socket2::SockRef;
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::Shutdown;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Instant;
-use tokio::io::Interest;
-use tokio::net::TcpStream;
 
 /// An open or closing WebSocket. One task reads it; its worker writes to it.
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) peer: Peer,
-    socket: TcpStream,
+    socket: Socket,
     state: RefCell<State>,
     /// What all connections of the worker have waiting for themselves.
     queued: Rc<Cell<usize>>,
@@ -107,13 +106,7 @@ pub(crate) enum Fed {
 }
 
 impl Connection {
-    pub(crate) fn new(
-        peer: Peer,
-        socket: TcpStream,
-        permit: Rc<Permit>,
-        queued: Rc<Cell<usize>>,
-        now: Instant,
-    ) -> Self {
+    pub(crate) fn new(peer: Peer, socket: Socket, permit: Rc<Permit>, queued: Rc<Cell<usize>>, now: Instant) -> Self {
         let state = State {
             phase: Phase::Open,
             outbox: Outbox::default(),
@@ -221,29 +214,12 @@ impl Connection {
 
     /// Waits until there is something to read, or the end.
     pub(crate) fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.socket.poll_read_ready(context)
+        self.socket.poll_readable(context)
     }
 
     /// Reads what has come, at most once, and waits if nothing has; 0 is the end.
-    ///
-    /// A read that does not fill the buffer has taken all there is, so that the next one waits without asking the
-    /// system first.
     pub(crate) fn poll_read(&self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        loop {
-            ready!(self.socket.poll_read_ready(context))?;
-            let mut taken = None;
-            let read = self.socket.try_io(Interest::READABLE, || {
-                let count = self.socket.try_read(buffer)?;
-                taken = Some(count);
-                // Said for its effect alone: the socket is not tried again before more has come.
-                if count < buffer.len() { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
-            });
-            match (taken, read) {
-                (Some(count), _) => return Poll::Ready(Ok(count)),
-                (None, Err(fault)) if fault.kind() != io::ErrorKind::WouldBlock => return Poll::Ready(Err(fault)),
-                (None, _) => {}
-            }
-        }
+        self.socket.poll_read(context, buffer)
     }
 
     /// Whether all is over. What a peer goes on sending to a socket that is shut could still be read, without end.
@@ -256,7 +232,7 @@ impl Connection {
         let mut state = self.state.borrow_mut();
         if state.blocked.is_some() {
             // No deadline looks after it any more, and its peer may never take what waits.
-            let _ = SockRef::from(&self.socket).shutdown(Shutdown::Both);
+            self.socket.shutdown(Shutdown::Both);
         }
         std::mem::replace(&mut state.phase, Phase::Cut) == Phase::Open
     }
@@ -266,8 +242,7 @@ impl Connection {
         let mut state = self.state.borrow_mut();
         let was = std::mem::replace(&mut state.phase, Phase::Cut);
         if was != Phase::Cut {
-            // Fails only where the peer has shut it already.
-            let _ = SockRef::from(&self.socket).shutdown(Shutdown::Both);
+            self.socket.shutdown(Shutdown::Both);
         }
         was == Phase::Open
     }

@@ -1,5 +1,6 @@
 //! HTTP on the same port: the routes, and the way from a request to a WebSocket.
 
+use crate::connection::Socket;
 use crate::handshake;
 use crate::held::{HeldSocket, Hold};
 use crate::limit::Permit;
@@ -115,7 +116,7 @@ async fn open<S: Service>(worker: Rc<Worker<S>>, websocket: HyperWebsocket, dial
     match websocket.into_inner().into_inner().downcast::<HeldSocket>() {
         Ok(parts) => {
             let (socket, answer) = parts.io.into_parts();
-            worker.open(socket, Early { answer, frames: &parts.read_buf }, dialect, permit);
+            worker.open(Socket::Tcp(socket), Early { answer, frames: &parts.read_buf }, dialect, permit);
         }
         Err(_) => tracing::error!("an upgraded connection is not the socket that was served"),
     }

@@ -34,9 +34,13 @@ mod outbox;
 mod paced;
 mod pubsub;
 mod replays;
+mod runtime;
 mod schedule;
 mod server;
 mod service;
+#[cfg(feature = "simulation")]
+#[doc(hidden)]
+pub mod simulated;
 mod state;
 mod thread;
 mod turnstile;

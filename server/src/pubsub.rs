@@ -11,6 +11,8 @@ use crate::frames::Frames;
 use crate::replays::Replays;
 use crate::schedule::{Item, Schedule};
 use crate::service::{Ending, Farewell, Message, Parting, Peer, Service};
+#[cfg(feature = "simulation")]
+use crate::simulated::Load;
 use crate::worker::{Delivery, Outbound};
 use held_back::HeldBack;
 use hubcast_hub::{Input, SessionId};
@@ -186,6 +188,19 @@ impl PubSub {
             Delivery { slot, slow, is_last }
         });
         out.deliver(frames, to)
+    }
+}
+
+#[cfg(feature = "simulation")]
+impl PubSub {
+    /// What waits here.
+    pub(crate) fn load(&self) -> Load {
+        Load {
+            unserved: self.schedule.bytes(),
+            holds_back: !self.held_back.is_empty(),
+            replays: self.replays.bytes(),
+            ..Load::default()
+        }
     }
 }
 

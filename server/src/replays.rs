@@ -46,6 +46,12 @@ impl Replays {
         (Bytes::from(piece), left)
     }
 
+    /// Bytes of frames that are kept.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn bytes(&self) -> usize {
+        self.encoded.values().map(Vec::len).sum()
+    }
+
     /// Forgets everything when nobody asked since the last time.
     pub(crate) fn end_turn(&mut self) {
         if !std::mem::take(&mut self.used) && self.bytes > 0 {

@@ -125,6 +125,12 @@ impl Schedule {
         self.lanes.get(&slot).is_some_and(|lane| !lane.is_empty())
     }
 
+    /// Bytes of memory that all items take, about.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Whether nothing waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.arrived.is_empty() && self.order.is_empty()

@@ -60,10 +60,10 @@ impl Server {
     /// When a worker cannot be started, or ends by a fault of the server, and when the state folder does not take what is
     /// to be left in it.
     pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
-        let wakes = self.wakes();
+        let (settings, wakes) = (settings(&self.config, Uuid::new_v4().as_u64_pair().0), self.wakes());
         let account = Account::new(self.config.max_waiting, wakes.clone());
         let live_bytes: Arc<dyn LiveBytes> = Arc::<Account>::clone(&account);
-        let mut hub = Hub::new(Settings { live_bytes: Some(live_bytes), ..self.settings() });
+        let mut hub = Hub::new(Settings { live_bytes: Some(live_bytes), ..settings });
         let state = self.state.take();
         if let Some(state) = &state {
             let now = Instant::now();
@@ -99,18 +99,6 @@ impl Server {
         let services = wakes.iter().map(|_| service()).collect();
         let account = Account::new(self.config.max_waiting, wakes.clone());
         self.run_workers(wakes, account, services, shutdown).await
-    }
-
-    fn settings(&self) -> Settings {
-        let config = &self.config;
-        Settings {
-            ping_ms: u64::try_from(config.timeouts.ping.as_millis()).unwrap_or(u64::MAX),
-            message: config.messages.message,
-            limits: config.limits.clone(),
-            rules: config.rules.clone(),
-            history_max_bytes: config.history_max_bytes,
-            ..Settings::with_seed(Uuid::new_v4().as_u64_pair().0)
-        }
     }
 
     /// What wakes each worker.
@@ -155,8 +143,20 @@ impl Server {
     }
 }
 
+/// What a hub is told of the configuration.
+pub(crate) fn settings(config: &Config, seed: u64) -> Settings {
+    Settings {
+        ping_ms: u64::try_from(config.timeouts.ping.as_millis()).unwrap_or(u64::MAX),
+        message: config.messages.message,
+        limits: config.limits.clone(),
+        rules: config.rules.clone(),
+        history_max_bytes: config.history_max_bytes,
+        ..Settings::with_seed(seed)
+    }
+}
+
 /// How long after they were sent away, and after the next start, everyone should be back.
-const RETURN: Duration = Duration::from_secs(60);
+pub(crate) const RETURN: Duration = Duration::from_secs(60);
 
 /// Bytes that a socket takes beyond what is on its way, after which what waits stays here.
 const UNSENT: u32 = 512 * 1024;

@@ -5,6 +5,7 @@ use crate::accept::accept_all;
 use crate::account::Account;
 use crate::http::Http;
 use crate::limit::{ConnectionLimit, Permit};
+use crate::runtime::Runtime;
 use crate::service::Service;
 use crate::worker::{Core, Worker};
 use std::future::pending;
@@ -64,7 +65,7 @@ pub(crate) fn start<S: Service + Send>(
 
 async fn serve<S: Service>(number: usize, seat: Seat, service: S) -> io::Result<()> {
     let Seat { config, account, wake, mut draining, dealt, drained: all, gate } = seat;
-    let worker = Worker::new(Core::new(number, Arc::clone(&config), account, wake), service);
+    let worker = Worker::new(Core::new(number, Runtime::Tokio, Arc::clone(&config), account, wake), service);
     let http = Http::new(Rc::clone(&worker), draining.clone());
     let mut tasks = JoinSet::new();
     if let Some(gate) = gate {

@@ -4,6 +4,8 @@
 //! connection that got something is written to once. Delivering to a connection wakes no task.
 
 mod core;
+#[cfg(feature = "simulation")]
+mod inspect;
 mod outbound;
 mod reading;
 
@@ -12,7 +14,7 @@ pub(crate) use outbound::Delivery;
 pub use outbound::Outbound;
 
 use crate::config::Config;
-use crate::connection::Connection;
+use crate::connection::{Connection, Socket};
 use crate::limit::Permit;
 use crate::service::{Farewell, Peer, Service};
 use crate::turnstile::Turnstile;
@@ -22,7 +24,6 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
-use tokio::net::TcpStream;
 use tokio::task::yield_now;
 
 /// The connections of one thread, and the service that they talk to.
@@ -73,13 +74,13 @@ impl<S: Service> Worker<S> {
     }
 
     /// Takes a WebSocket whose handshake is done.
-    pub(crate) fn open(self: &Rc<Self>, stream: TcpStream, early: Early<'_>, dialect: Dialect, permit: Rc<Permit>) {
-        let now = Instant::now();
+    pub(crate) fn open(self: &Rc<Self>, socket: Socket, early: Early<'_>, dialect: Dialect, permit: Rc<Permit>) {
+        let now = self.core.runtime.now();
         let connection = {
             let mut connections = self.core.connections.borrow_mut();
             let entry = connections.vacant_entry();
             let slot = u32::try_from(entry.key()).expect("a process has fewer than 2^32 sockets");
-            let connection = Rc::new(Connection::new(Peer { slot, dialect }, stream, permit, self.core.queued(), now));
+            let connection = Rc::new(Connection::new(Peer { slot, dialect }, socket, permit, self.core.queued(), now));
             entry.insert(Rc::clone(&connection));
             connection
         };
@@ -91,7 +92,7 @@ impl<S: Service> Worker<S> {
         }
         let next = self.read_early(&connection, early.frames);
         self.core.want_turn();
-        tokio::task::spawn_local(reading::read_all(Rc::clone(self), connection, next));
+        self.core.runtime.spawn(reading::read_all(Rc::clone(self), connection, next));
     }
 
     /// Serves turn after turn.
@@ -122,11 +123,11 @@ impl<S: Service> Worker<S> {
     /// written only some of them when the first is read, and the rest would pay for a write to each receiver again.
     async fn gather(&self) {
         let Some(last_turn) = self.core.streaming.get() else { return };
-        let begun = Instant::now();
+        let begun = self.core.runtime.now();
         let (mut changed, mut fed) = (begun, self.core.fed.get());
         loop {
             yield_now().await;
-            let now = Instant::now();
+            let now = self.core.runtime.now();
             if fed != self.core.fed.get() {
                 (changed, fed) = (now, self.core.fed.get());
             }
@@ -144,8 +145,10 @@ impl<S: Service> Worker<S> {
             let changed = self.core.earlier_deadline.notified();
             match next {
                 Some(at) => tokio::select! {
-                    () = tokio::time::sleep_until(at.into()) => {
-                        self.core.note_delay(at.elapsed());
+                    // In this order, and not in one by chance: a run of the simulation is made again by its seed.
+                    biased;
+                    () = self.core.runtime.sleep_until(at) => {
+                        self.core.note_delay(self.core.runtime.now().saturating_duration_since(at));
                         self.read_what_has_come().await;
                         self.core.meet_deadlines(|peer| self.service.borrow().may_lag(peer));
                         if turn.is_some_and(|turn| turn <= at) {
@@ -174,11 +177,11 @@ impl<S: Service> Worker<S> {
         self.core.draining.set(true);
         let slots: Vec<u32> = self.core.connections.borrow().iter().map(|(slot, _)| key(slot)).collect();
         let spread = self.core.config.drain.spread;
-        let start = tokio::time::Instant::now();
+        let start = self.core.runtime.now();
         let count = u32::try_from(slots.len()).unwrap_or(u32::MAX).max(1);
         for (place, slot) in (0_u32..).zip(slots) {
             let wait = spread * place / count;
-            tokio::time::sleep_until(start + wait).await;
+            self.core.runtime.sleep_until(start + wait).await;
             if let Some(connection) = self.core.connection(slot) {
                 // They return in the order in which they went, over the same time again.
                 self.send_away(connection.peer, spread + wait);
@@ -189,7 +192,7 @@ impl<S: Service> Worker<S> {
     fn send_away(&self, peer: Peer, back_in: Duration) {
         let reconnect_in_ms = u64::try_from(back_in.as_millis()).ok();
         let why = Farewell { code: CloseCode::RESTARTING, reason: "restarting".into(), reconnect_in_ms };
-        let mut out = self.core.outbound(Instant::now());
+        let mut out = self.core.outbound(self.core.runtime.now());
         self.service.borrow_mut().send_away(peer, why, &mut out);
         self.core.want_turn();
     }
@@ -203,7 +206,7 @@ impl<S: Service> Worker<S> {
 
     /// Remembers the turn that ends now if it was a long one of a stream.
     fn note_turn(&self, began: Instant) {
-        let took = began.elapsed();
+        let took = self.core.runtime.now().saturating_duration_since(began);
         self.core.note_delay(took);
         self.core.streaming.set((self.core.joined.take() && took >= LONG_TURN).then_some(took));
     }
@@ -218,7 +221,7 @@ impl<S: Service> Worker<S> {
 
     /// Lets the service say what follows from what has come, and writes it.
     fn turn(&self) {
-        let began = Instant::now();
+        let began = self.core.runtime.now();
         self.core.begin_turn();
         self.core.flush_left_over(began);
         let mut service = self.service.borrow_mut();

@@ -1,15 +1,12 @@
 //! How what there is for a connection gets to its socket.
 
-use super::{Connection, Phase, State};
+use super::{Connection, Phase, Socket, State};
 use crate::frames::Frames;
 use crate::outbox::{Sink, Through};
-use rustix::net::SendFlags;
-use socket2::SockRef;
 use std::cell::Cell;
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
 use std::time::Instant;
-use tokio::net::TcpStream;
 
 impl Connection {
     /// Whether nothing waits to be written, and more may be.
@@ -27,7 +24,7 @@ impl Connection {
             return Through::Nothing;
         }
         let mut state = self.state.borrow_mut();
-        let write = |bytes: &[u8]| Ok(rustix::net::send(&self.socket, bytes, SendFlags::NOSIGNAL)?);
+        let write = |bytes: &[u8]| self.socket.send(bytes);
         let frames = frames.get(self.peer.dialect);
         self.tally(&mut state.outbox, |outbox| outbox.write_through(frames, write))
     }
@@ -38,7 +35,7 @@ impl Connection {
         let state = &mut *state;
         state.is_dirty = false;
         let is_catching_up = state.blocked.is_some() && state.outbox.uncounted() > 0;
-        let socket = Socket { stream: &self.socket, took: Cell::new(false) };
+        let socket = Watched { socket: &self.socket, took: Cell::new(false) };
         let written = self.tally(&mut state.outbox, |outbox| outbox.write_to(&socket, self.peer.dialect));
         if is_catching_up && socket.took.get() {
             // A ping behind what was missed is on its way only when that is.
@@ -57,7 +54,7 @@ impl Connection {
                 true
             }
             Err(_) => {
-                let _ = SockRef::from(&self.socket).shutdown(Shutdown::Both);
+                self.socket.shutdown(Shutdown::Both);
                 false
             }
         }
@@ -71,7 +68,7 @@ impl Connection {
             // The task that read the peer's close frame looks after every turn whether it is over.
             Phase::Agreed { .. } if !was_blocked => state.phase = Phase::Cut,
             Phase::Agreed { .. } | Phase::Closing { deaf: true, .. } => {
-                let _ = SockRef::from(&self.socket).shutdown(Shutdown::Write);
+                self.socket.shutdown(Shutdown::Write);
                 state.phase = Phase::Lingering { since: now, dropped: 0 };
             }
             _ => {}
@@ -79,25 +76,25 @@ impl Connection {
     }
 }
 
-struct Socket<'a> {
-    stream: &'a TcpStream,
+struct Watched<'a> {
+    socket: &'a Socket,
     /// Whether it took anything.
     took: Cell<bool>,
 }
 
-impl Socket<'_> {
+impl Watched<'_> {
     fn note(&self, written: io::Result<usize>) -> io::Result<usize> {
         self.took.set(self.took.get() || written.as_ref().is_ok_and(|written| *written > 0));
         written
     }
 }
 
-impl Sink for Socket<'_> {
+impl Sink for Watched<'_> {
     fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.note(self.stream.try_write(bytes))
+        self.note(self.socket.write(bytes))
     }
 
     fn write_vectored(&self, bytes: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.note(self.stream.try_write_vectored(bytes))
+        self.note(self.socket.write_vectored(bytes))
     }
 }

@@ -6,13 +6,13 @@
 use crate::schedule::Item;
 use hubcast_hub::Input;
 use hubcast_protocol::request::{Action, Start};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 /// By slot, all that came behind the first request that has to wait. No more is read meanwhile, so that this is never
 /// more than one read brought.
 #[derive(Debug, Default)]
 pub(super) struct HeldBack {
-    by_slot: HashMap<u32, VecDeque<Item>>,
+    by_slot: BTreeMap<u32, VecDeque<Item>>,
     /// What a connection has asked for since the last turn that is large.
     asked: HashMap<u32, usize>,
 }

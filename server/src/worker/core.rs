@@ -9,6 +9,7 @@ use crate::frames::Frames;
 use crate::history_frame::HistoryFrame;
 use crate::outbox::{Outbox, Through, WRITTEN_AT_ONCE};
 use crate::paced::Paced;
+use crate::runtime::Runtime;
 use crate::schedule::{BYTES_A_NANOSECOND, VISIT};
 use crate::service::{Ending, Parting, Peer};
 use crate::turnstile::Turnstile;
@@ -30,6 +31,7 @@ use tokio::sync::Notify;
 /// The connections of one worker, and what there is to do for them; knows no service.
 pub(crate) struct Core {
     number: usize,
+    pub(super) runtime: Runtime,
     pub(crate) config: Arc<Config>,
     account: Arc<Account>,
     /// What all connections have waiting for themselves.
@@ -77,9 +79,17 @@ pub(crate) struct Core {
 
 impl Core {
     /// The connections of the worker with this number, none yet.
-    pub(crate) fn new(number: usize, config: Arc<Config>, account: Arc<Account>, wake: Arc<Notify>) -> Self {
+    pub(crate) fn new(
+        number: usize,
+        runtime: Runtime,
+        config: Arc<Config>,
+        account: Arc<Account>,
+        wake: Arc<Notify>,
+    ) -> Self {
+        let now = runtime.now();
         Self {
             number,
+            runtime,
             config,
             account,
             queued: Rc::default(),
@@ -93,8 +103,8 @@ impl Core {
             read_limit: Cell::new(usize::MAX),
             leaving: RefCell::default(),
             ended: RefCell::default(),
-            deadlines: RefCell::new(Deadlines::new(Instant::now())),
-            resumed: Cell::new(Instant::now()),
+            deadlines: RefCell::new(Deadlines::new(now)),
+            resumed: Cell::new(now),
             earlier_deadline: Notify::new(),
             service_due: Cell::new(None),
             turn_wanted: Cell::new(false),
@@ -258,7 +268,7 @@ impl Core {
     /// Writes what waits, now and, if the socket does not take all of it, when it takes more.
     pub(super) fn flush(self: &Rc<Self>, connection: &Rc<Connection>, now: Instant) {
         if connection.flush(now) {
-            tokio::task::spawn_local(flush_when_writable(Rc::clone(self), Rc::clone(connection)));
+            self.runtime.spawn(flush_when_writable(Rc::clone(self), Rc::clone(connection)));
         }
         if !connection.is_open() || connection.is_blocked() {
             self.arm(connection, now);
@@ -337,7 +347,7 @@ impl Core {
     pub(super) fn shed(&self, now: Instant) {
         self.account.note_queued(self.number, self.queued.get());
         if !self.account.is_over() {
-            return;
+            return self.account.forget_largest(self.number);
         }
         for (bytes, connection) in self.largest() {
             if !self.account.is_over() || !self.account.is_largest(self.number, bytes) {
@@ -442,13 +452,13 @@ impl Core {
     /// meanwhile.
     pub(super) fn note_delay(&self, delay: Duration) {
         if delay >= STALL {
-            self.resumed.set(Instant::now());
+            self.resumed.set(self.runtime.now());
         }
     }
 
     /// Does what is due. `may_lag` says of one that takes nothing whether all that it hears may be left out.
     pub(super) fn meet_deadlines(self: &Rc<Self>, may_lag: impl Fn(Peer) -> bool) {
-        let now = Instant::now();
+        let now = self.runtime.now();
         while let Some((tick, slots)) = { self.deadlines.borrow_mut().pop(now) } {
             for connection in slots.into_iter().filter_map(|slot| self.connection(slot)) {
                 match connection.due(tick, now, self.resumed.get(), &self.config) {
@@ -473,12 +483,12 @@ async fn flush_when_writable(core: Rc<Core>, connection: Rc<Connection>) {
     while connection.writable().await.is_ok() {
         // Those who have much to read are written to a few in a round, so that a crowd of them keeps nobody waiting.
         poll_fn(|context| core.catching_up.poll_pass(context)).await;
-        if !connection.flush(Instant::now()) {
+        if !connection.flush(core.runtime.now()) {
             break;
         }
         tokio::task::yield_now().await;
     }
-    core.arm(&connection, Instant::now());
+    core.arm(&connection, core.runtime.now());
 }
 
 /// Connections that a fan-out looks at before it writes to the first of them.

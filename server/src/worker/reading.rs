@@ -10,7 +10,6 @@ use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
 use tokio::task::yield_now;
 
 /// Reads until the peer, an error or a deadline ends it, beginning with what follows from what came with the handshake.
@@ -24,7 +23,9 @@ pub(super) async fn read_all<S: Service>(worker: Rc<Worker<S>>, connection: Rc<C
             Next::Yield => yield_now().await,
             // Boxed, because every connection would pay for a timer in its state that few ever need.
             Next::Pause => {
-                Box::pin(tokio::time::sleep(reading.worker.core.config.timeouts.publisher_pause)).await;
+                let core = &reading.worker.core;
+                let over = core.runtime.now() + core.config.timeouts.publisher_pause;
+                Box::pin(core.runtime.sleep_until(over)).await;
             }
             Next::Goodbye => {
                 // The turn writes our close frame. A peer that has closed sends nothing that a reset could be an answer
@@ -139,7 +140,7 @@ impl<S: Service> Worker<S> {
 
     /// Decodes what was read; says whether the peer has closed by it.
     fn feed(&self, connection: &Rc<Connection>, chunk: &mut [u8]) -> bool {
-        let (now, len) = (Instant::now(), chunk.len());
+        let (now, len) = (self.core.runtime.now(), chunk.len());
         let mut service = self.service.borrow_mut();
         let mut out = self.core.outbound(now);
         let fed = connection.feed(chunk, &self.core.config, now, |incoming| {

@@ -1,0 +1,47 @@
+//! The clock, the timers and the tasks of a worker.
+
+#[cfg(feature = "simulation")]
+use crate::simulated::ByHand;
+#[cfg(feature = "simulation")]
+use std::rc::Rc;
+use std::time::Instant;
+
+/// Where a worker gets its time from, and where its tasks run. Without the feature `simulation` there is only one, and
+/// asking it costs nothing.
+#[derive(Clone, Debug)]
+pub(crate) enum Runtime {
+    /// The runtime of the worker's thread.
+    Tokio,
+    /// Tasks that a test polls one by one, in virtual time.
+    #[cfg(feature = "simulation")]
+    ByHand(Rc<ByHand>),
+}
+
+impl Runtime {
+    /// What time it is.
+    pub(crate) fn now(&self) -> Instant {
+        match self {
+            Self::Tokio => Instant::now(),
+            #[cfg(feature = "simulation")]
+            Self::ByHand(tasks) => tasks.now(),
+        }
+    }
+
+    /// Begins a task on the worker's own thread.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        match self {
+            Self::Tokio => _ = tokio::task::spawn_local(task),
+            #[cfg(feature = "simulation")]
+            Self::ByHand(tasks) => tasks.spawn(task),
+        }
+    }
+
+    /// Waits until then.
+    pub(crate) async fn sleep_until(&self, at: Instant) {
+        match self {
+            Self::Tokio => tokio::time::sleep_until(at.into()).await,
+            #[cfg(feature = "simulation")]
+            Self::ByHand(tasks) => tasks.sleep_until(at).await,
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! A whole server without threads, sockets and clock, for tests that decide what happens next.
+//!
+//! Everything else is what is shipped: the tasks that read, take turns, look at deadlines and write when there is room,
+//! the hub behind its lock, and the mail between workers. A test polls these tasks one by one, of whichever worker it
+//! likes, and says what time it is.
+
+mod by_hand;
+mod pipe;
+
+pub(crate) use by_hand::ByHand;
+pub use pipe::ClientEnd;
+pub(crate) use pipe::Pipe;
+
+use crate::Config;
+use crate::account::Account;
+use crate::connection::Socket;
+use crate::exchange::Exchange;
+use crate::limit::ConnectionLimit;
+use crate::pubsub::PubSub;
+use crate::runtime::Runtime;
+use crate::server::{RETURN, settings};
+use crate::worker::{Core, Early, Worker};
+use hubcast_hub::{Hub, LiveBytes, Saved, Settings};
+use hubcast_protocol::Dialect;
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::Notify;
+
+/// The server. Make one, [`connect`](Self::connect) to it, and have it do something with [`poll`](Self::poll) and
+/// [`advance`](Self::advance). One that is dropped has crashed.
+pub struct Simulated {
+    exchange: Arc<Exchange>,
+    account: Arc<Account>,
+    limit: Arc<ConnectionLimit>,
+    workers: Vec<(Rc<Worker<PubSub>>, Rc<ByHand>)>,
+}
+
+/// What one worker has to do, and what it keeps for that.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Connections, those included of which something is left to be done.
+    pub connections: usize,
+    /// Of these, those that are not read until what they asked for is done or taken.
+    pub held: usize,
+    /// Bytes of requests that were read and not served, about.
+    pub unserved: usize,
+    /// Whether requests wait until their connection has taken what it asked for before.
+    pub holds_back: bool,
+    /// Bytes that wait to be written.
+    pub queued: usize,
+    /// Bytes of frames that are kept for the next who missed the same.
+    pub replays: usize,
+}
+
+impl Simulated {
+    /// A server with as many workers as the configuration says, or one, which goes on with what another one kept. Its
+    /// hub is made from `seed`.
+    pub fn new(config: Config, seed: u64, saved: Saved, now: Instant) -> Self {
+        let wakes: Vec<Arc<Notify>> = (0..config.workers.unwrap_or(1)).map(|_| Arc::default()).collect();
+        let account = Account::new(config.max_waiting, wakes.clone());
+        let live_bytes: Arc<dyn LiveBytes> = Arc::<Account>::clone(&account);
+        let mut hub = Hub::new(Settings { live_bytes: Some(live_bytes), ..settings(&config, seed) });
+        hub.restore(now, saved);
+        let exchange = Exchange::new(hub, wakes.clone(), config.outbox, Arc::clone(&account));
+        let (limit, config) = (ConnectionLimit::new(config.max_connections), Arc::new(config));
+        let workers = wakes.into_iter().enumerate().map(|(number, wake)| {
+            let tasks = Rc::new(ByHand::new(now));
+            let runtime = Runtime::ByHand(Rc::clone(&tasks));
+            let core = Core::new(number, runtime, Arc::clone(&config), Arc::clone(&account), wake);
+            let worker = Worker::new(core, PubSub::new(Arc::clone(&exchange), number));
+            tasks.spawn(Rc::clone(&worker).watch_deadlines());
+            tasks.spawn(worker.turnstile().go_round());
+            tasks.spawn(worker.catching_up().go_round());
+            tasks.spawn(Rc::clone(&worker).turns());
+            (worker, tasks)
+        });
+        let workers = workers.collect();
+        Self { exchange, account, limit, workers }
+    }
+
+    /// Opens a WebSocket on a worker, as if its handshake had just been answered.
+    pub fn connect(&mut self, worker: usize, dialect: Dialect) -> ClientEnd {
+        let (pipe, client) = pipe::pipe(ANSWER);
+        let permit = self.limit.admit().expect("a test opens fewer connections");
+        let early = Early { answer: ANSWER.to_vec(), frames: &[] };
+        self.workers[worker].0.open(Socket::Pipe(pipe), early, dialect, Rc::new(permit));
+        client
+    }
+
+    /// Polls the task of a worker that was woken first; says whether there was one.
+    pub fn poll(&mut self, worker: usize) -> bool {
+        self.workers[worker].1.poll_one()
+    }
+
+    /// When something happens by itself.
+    pub fn next_timer(&self) -> Option<Instant> {
+        self.workers.iter().filter_map(|(_, tasks)| tasks.next_timer()).min()
+    }
+
+    /// Lets it be `now`.
+    pub fn advance(&mut self, now: Instant) {
+        self.workers.iter().for_each(|(_, tasks)| tasks.advance(now));
+    }
+
+    /// Begins to send everybody away.
+    pub fn drain(&mut self) {
+        for (worker, tasks) in &self.workers {
+            self.exchange.await_return(tasks.now() + RETURN);
+            tasks.spawn(Rc::clone(worker).drain());
+        }
+    }
+
+    /// What the next server is to go on with.
+    pub fn save(&self, now: Instant) -> Saved {
+        self.exchange.save(now)
+    }
+
+    /// How many turns a worker has taken.
+    pub fn turns(&self, worker: usize) -> u64 {
+        self.workers[worker].0.turns_taken()
+    }
+
+    /// What a worker has to do.
+    pub fn load(&self, worker: usize) -> Load {
+        self.workers[worker].0.load()
+    }
+
+    /// Bytes of memory for all that waits to be written.
+    pub fn waiting(&self) -> usize {
+        self.account.bytes()
+    }
+}
+
+/// The answer to a handshake, as far as anybody has to know it.
+const ANSWER: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\n\r\n";
+
+impl Drop for Simulated {
+    fn drop(&mut self) {
+        self.workers.iter().for_each(|(_, tasks)| tasks.abort());
+    }
+}
+
+impl fmt::Debug for Simulated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Simulated").field("exchange", &self.exchange).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,168 @@
+//! A connection without a socket: two queues of bytes, of which the one to the client has only so much room.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::net::Shutdown;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+/// The server's end.
+#[derive(Debug)]
+pub(crate) struct Pipe(Rc<RefCell<State>>);
+
+/// The client's end of a connection to a [`Simulated`](super::Simulated) server.
+#[derive(Clone, Debug)]
+pub struct ClientEnd(Rc<RefCell<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    to_server: VecDeque<u8>,
+    to_client: Vec<u8>,
+    /// Bytes that the server may still write.
+    room: usize,
+    /// Bytes of the handshake that the server has still to write.
+    unseen: usize,
+    /// Whether nothing more comes from the client.
+    has_ended: bool,
+    /// Whether the server writes no more, and reads no more.
+    is_shut: bool,
+    is_gone: bool,
+    reader: Option<Waker>,
+    writer: Option<Waker>,
+}
+
+/// Makes both ends; before it is given room the server may write `answer` and nothing else, which the client does not get
+/// to see.
+pub(super) fn pipe(answer: &[u8]) -> (Pipe, ClientEnd) {
+    let state = Rc::new(RefCell::new(State { room: answer.len(), unseen: answer.len(), ..State::default() }));
+    (Pipe(Rc::clone(&state)), ClientEnd(state))
+}
+
+impl Pipe {
+    pub(crate) fn poll_readable(&self, context: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.0.borrow_mut();
+        if state.to_server.is_empty() && !state.has_ended && !state.is_gone {
+            state.reader = Some(context.waker().clone());
+            return Poll::Pending;
+        }
+        Poll::Ready(())
+    }
+
+    pub(crate) fn poll_read(&self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<usize> {
+        self.poll_readable(context).map(|()| {
+            let mut state = self.0.borrow_mut();
+            let count = state.to_server.len().min(buffer.len());
+            buffer.iter_mut().zip(state.to_server.drain(..count)).for_each(|(to, from)| *to = from);
+            count
+        })
+    }
+
+    pub(crate) async fn writable(&self) -> io::Result<()> {
+        poll_fn(|context| {
+            let mut state = self.0.borrow_mut();
+            if state.room == 0 && !state.is_shut {
+                state.writer = Some(context.waker().clone());
+                return Poll::Pending;
+            }
+            Poll::Ready(Ok(()))
+        })
+        .await
+    }
+
+    pub(crate) fn write(&self, bytes: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut state = self.0.borrow_mut();
+        if state.is_shut {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        let (room, before) = (state.room, state.to_client.len());
+        if room == 0 {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        for slice in bytes {
+            let room = room - (state.to_client.len() - before);
+            state.to_client.extend_from_slice(&slice[..slice.len().min(room)]);
+        }
+        let written = state.to_client.len() - before;
+        state.room -= written;
+        Ok(written)
+    }
+
+    pub(crate) fn shutdown(&self, how: Shutdown) {
+        let mut state = self.0.borrow_mut();
+        state.is_shut = true;
+        state.is_gone |= how == Shutdown::Both;
+        state.wake();
+    }
+}
+
+impl Drop for Pipe {
+    fn drop(&mut self) {
+        self.shutdown(Shutdown::Both);
+    }
+}
+
+impl ClientEnd {
+    /// Sends bytes, which the server reads when it likes.
+    pub fn send(&self, bytes: &[u8]) {
+        let mut state = self.0.borrow_mut();
+        state.to_server.extend(bytes);
+        state.wake();
+    }
+
+    /// Sends nothing more.
+    pub fn end(&self) {
+        let mut state = self.0.borrow_mut();
+        state.has_ended = true;
+        state.wake();
+    }
+
+    /// Breaks the connection: nothing is read any more, in either direction.
+    pub fn reset(&self) {
+        let mut state = self.0.borrow_mut();
+        state.to_server.clear();
+        (state.has_ended, state.is_shut) = (true, true);
+        state.wake();
+    }
+
+    /// Lets the server write so many more bytes.
+    pub fn give_room(&self, bytes: usize) {
+        let mut state = self.0.borrow_mut();
+        state.room = state.room.saturating_add(bytes);
+        if state.room > 0 {
+            state.wake();
+        }
+    }
+
+    /// Takes all room that is left.
+    pub fn fill(&self) {
+        self.0.borrow_mut().room = 0;
+    }
+
+    /// Takes what the server has written.
+    pub fn take_written(&self) -> Vec<u8> {
+        let mut state = self.0.borrow_mut();
+        let mut written = std::mem::take(&mut state.to_client);
+        let unseen = state.unseen.min(written.len());
+        state.unseen -= unseen;
+        written.drain(..unseen);
+        written
+    }
+
+    /// Bytes sent that the server has not read.
+    pub fn unread(&self) -> usize {
+        self.0.borrow().to_server.len()
+    }
+
+    /// Whether the server writes nothing more.
+    pub fn is_shut(&self) -> bool {
+        self.0.borrow().is_shut
+    }
+}
+
+impl State {
+    fn wake(&mut self) {
+        self.reader.take().into_iter().chain(self.writer.take()).for_each(Waker::wake);
+    }
+}

@@ -1,0 +1,106 @@
+//! Who has to wait for his own requests, for his readers, and for another worker.
+
+use crate::stage::Stage;
+use hubcast_server::Config;
+use std::time::Duration;
+
+#[test]
+fn who_floods_is_not_read_while_something_of_it_waits_and_what_was_read_is_bounded() {
+    let mut stage = Stage::new(1, Config::default());
+    (0..200).for_each(|_| _ = stage.listen(0, "t"));
+    let flooders: Vec<usize> = (0..4).map(|_| stage.connect(0, usize::MAX)).collect();
+    stage.settle();
+    for _ in 0..400 {
+        for &flooder in &flooders {
+            (0..10).for_each(|_| stage.say(flooder, r#"{"action":"ping"}"#));
+            (0..10).for_each(|number| stage.publish(flooder, &format!("other {number}"), 1000));
+            stage.publish(flooder, "t", 1000);
+        }
+    }
+    let (mut turns, mut most) = (stage.server.turns(0), 0);
+    let first_turn = turns;
+    while stage.server.poll(0) {
+        let load = stage.server.load(0);
+        most = most.max(load.unserved);
+        if stage.server.turns(0) == turns {
+            continue;
+        }
+        turns = stage.server.turns(0);
+        let unread: Vec<usize> = flooders.iter().map(|flooder| stage.end(*flooder).unread()).collect();
+        assert!(load.unserved == 0 || load.held > 0, "{load:?}, {unread:?}");
+        if load.held == flooders.len() {
+            // Whatever is polled until the next turn, nothing is read.
+            stage.take_turn(0);
+            turns = stage.server.turns(0);
+            assert_eq!(unread, flooders.iter().map(|flooder| stage.end(*flooder).unread()).collect::<Vec<_>>());
+        }
+    }
+    assert!((64 * 1024..2 * 1024 * 1024).contains(&most), "{most} bytes were read and not served");
+    assert!(turns > first_turn + 50, "{} turns are too few to tell", turns - first_turn);
+    assert!(flooders.iter().all(|flooder| stage.end(*flooder).unread() == 0));
+}
+
+#[test]
+fn who_sends_more_than_another_worker_takes_is_not_read_until_that_has_taken_it() {
+    let mut stage = Stage::new(2, Config::default());
+    let reader = stage.listen(1, "t");
+    let (publisher, bystander) = (stage.connect(0, usize::MAX), stage.connect(0, usize::MAX));
+    stage.settle();
+    let sent = 1000;
+    (0..sent).for_each(|_| stage.publish(publisher, "t", 60_000));
+    let all = stage.end(publisher).unread();
+
+    stage.settle_worker(0);
+    let read = all - stage.end(publisher).unread();
+    assert!((15_500_000..17_500_000).contains(&read), "{read} bytes were read while the other worker stood still");
+    assert_eq!(stage.server.load(0).held, 1);
+    stage.say(bystander, r#"{"id":1,"action":"ping"}"#);
+    stage.settle_worker(0);
+    assert_eq!(stage.events(bystander).len(), 2, "a welcome and a pong: another one is not in its way");
+
+    stage.take_turn(1);
+    assert_eq!(stage.end(publisher).unread(), all - read, "it does not know yet");
+    stage.settle_worker(0);
+    assert_eq!(stage.server.load(0).held, 0, "it may go on");
+    // So much at once fills the reader's outbox more than once within one turn, for which its publisher is paused.
+    stage.pass(Duration::from_secs(2));
+    assert_eq!((stage.messages(reader), stage.end(publisher).unread()), (sent, 0));
+    assert_eq!(stage.server.load(0).held, 0);
+}
+
+#[test]
+fn who_sends_to_a_reader_that_is_far_behind_is_paused_for_half_a_second_in_five_at_most() {
+    let mut stage = Stage::new(1, Config::default());
+    let reader = stage.listen(0, "t");
+    let publisher = stage.connect(0, usize::MAX);
+    stage.settle();
+    // From here on the reader has no room but what it is given.
+    stage.end(reader).fill();
+    (0..13).for_each(|_| stage.publish(publisher, "t", 60_000));
+    stage.publish(publisher, "t", 10_000);
+    stage.settle();
+    assert_eq!(stage.end(publisher).unread(), 0, "until the reader is far behind nobody waits");
+
+    let (pause, mut pauses, mut bytes) = (Duration::from_millis(10), 0, 16_000_000);
+    (0..bytes / 60_000).for_each(|_| stage.publish(publisher, "t", 60_000));
+    bytes = stage.end(publisher).unread();
+    while stage.end(publisher).unread() > 0 {
+        loop {
+            // It takes as much as comes: so it stays as far behind as it is.
+            let read = bytes - stage.end(publisher).unread();
+            bytes -= read;
+            if read > 0 {
+                stage.end(reader).give_room(read);
+            }
+            if !stage.server.poll(0) {
+                break;
+            }
+        }
+        if stage.end(publisher).unread() > 0 {
+            pauses += 1;
+            stage.pass(pause);
+        }
+        assert_eq!(stage.closed_with(reader), None);
+    }
+    assert!((45..=60).contains(&pauses), "{pauses} pauses");
+}
