@@ -4,10 +4,13 @@
 //! connection that got something is written to once. Delivering to a connection wakes no task.
 
 mod core;
+mod delivery;
 #[cfg(feature = "simulation")]
 mod inspect;
 mod outbound;
 mod reading;
+mod shedding;
+mod writing;
 
 pub(crate) use self::core::Core;
 pub(crate) use outbound::Delivery;

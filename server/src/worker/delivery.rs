@@ -1,0 +1,132 @@
+//! What is put into outboxes, or written past them.
+
+use super::core::Core;
+use super::outbound::Delivery;
+use crate::connection::{Connection, Pushed, Room};
+use crate::frames::Frames;
+use crate::history_frame::HistoryFrame;
+use crate::outbox::{Outbox, Through};
+use bytes::Bytes;
+use hubcast_hub::{HistoryAnswer, Publication};
+use hubcast_protocol::{CloseCode, Slow};
+use std::array;
+use std::rc::Rc;
+use std::time::Instant;
+
+impl Core {
+    /// Queues what must go out.
+    pub(super) fn push(self: &Rc<Self>, connection: &Rc<Connection>, frames: &Bytes, now: Instant) {
+        self.put(connection, now, |outbox, _| outbox.push(frames.clone(), self.config.outbox));
+    }
+
+    /// Queues what must go out whatever waits already.
+    pub(super) fn push_uncounted(self: &Rc<Self>, connection: &Rc<Connection>, frames: &Bytes, now: Instant) {
+        self.put(connection, now, |outbox, _| {
+            outbox.push_uncounted(frames.clone());
+            true
+        });
+    }
+
+    /// Queues the answer to a `history` request, however long it is.
+    pub(super) fn push_history(self: &Rc<Self>, connection: &Rc<Connection>, answer: &HistoryAnswer, now: Instant) {
+        self.put(connection, now, |outbox, _| {
+            outbox.push_history(HistoryFrame::new(answer));
+            true
+        });
+        if !connection.is_blocked() {
+            self.flush(connection, now);
+        }
+    }
+
+    /// Queues publications that a connection missed, however many they are.
+    pub(super) fn push_missed(self: &Rc<Self>, connection: &Rc<Connection>, missed: &[Publication], now: Instant) {
+        self.put(connection, now, |outbox, _| {
+            outbox.push_missed(missed.to_vec());
+            true
+        });
+        // Before anything comes behind it that may be left out: only a socket that takes no more is a reason for that.
+        if !connection.is_blocked() {
+            self.flush(connection, now);
+        }
+    }
+
+    /// Hands publications to connections as their subscriptions want it. Says whether whoever publishes should slow
+    /// down.
+    pub(super) fn deliver(self: &Rc<Self>, frames: &Frames, to: impl Iterator<Item = Delivery>, now: Instant) -> bool {
+        self.joined.set(self.joined.get() || frames.publications().len() > 1);
+        let is_near = self.account.is_near();
+        let connections = self.connections.borrow();
+        let mut to = to.filter_map(|to| Some((connections.get(to.slot as usize)?, to)));
+        let mut pressed = false;
+        loop {
+            // Connections lie far apart in memory: to wait for a few of them takes no longer than to wait for one.
+            let few: [_; LOOKED_AT_ONCE] = array::from_fn(|_| {
+                let (connection, to) = to.next()?;
+                let may_pass = to.is_last && self.writing.get() > 0 && connection.is_idle();
+                Some((connection, to, may_pass))
+            });
+            for (connection, to, may_pass) in few.iter().flatten() {
+                let written = if *may_pass { self.write_through(connection, frames) } else { Through::Nothing };
+                if written != Through::All {
+                    pressed |= self.deliver_rest(connection, frames, to, written, now) || is_near;
+                }
+            }
+            if few.last().is_some_and(Option::is_none) {
+                return pressed;
+            }
+        }
+    }
+
+    /// Queues what was not written past the outbox. Says whether whoever publishes should slow down: nothing may be
+    /// left out, and the outbox is over three quarters full.
+    fn deliver_rest(
+        self: &Rc<Self>,
+        connection: &Rc<Connection>,
+        frames: &Frames,
+        to: &Delivery,
+        written: Through,
+        now: Instant,
+    ) -> bool {
+        if written == Through::Nothing {
+            self.put(connection, now, |outbox, Room { dialect, blocked }| {
+                outbox.push_publications(frames, to.slow, dialect, blocked, self.config.outbox)
+            });
+        }
+        let may_visit = to.is_last && self.writing.get() > 0 && connection.may_flush();
+        if may_visit || written == Through::Part {
+            self.spend(frames.len());
+            self.flush(connection, now);
+        }
+        // Only who must not be left out is worth waiting for.
+        to.slow == Slow::Disconnect && connection.is_pressed(&self.config)
+    }
+
+    /// Has something put into an outbox, and closes the connection if there is no room even after writing.
+    pub(super) fn put(
+        self: &Rc<Self>,
+        connection: &Rc<Connection>,
+        now: Instant,
+        put: impl Fn(&mut Outbox, Room) -> bool,
+    ) {
+        let mut pushed = connection.push(&put);
+        if pushed == (Pushed::Refused { full: true }) && !connection.is_blocked() {
+            // Much came in one turn. That alone makes nobody slow.
+            self.flush(connection, now);
+            pushed = connection.push(&put);
+        }
+        match pushed {
+            Pushed::Waits { first } => {
+                if first && !connection.is_blocked() {
+                    self.dirty.borrow_mut().push_back(Rc::clone(connection));
+                }
+            }
+            Pushed::Refused { full: true } => {
+                self.close(connection, CloseCode::SLOW_CONSUMER, "too slow for what it subscribed to", now);
+            }
+            Pushed::Refused { full: false } => {}
+        }
+    }
+}
+
+/// Connections that a fan-out looks at before it writes to the first of them.
+const LOOKED_AT_ONCE: usize = 8;

@@ -1,0 +1,65 @@
+//! What happens when more waits in the whole process than may.
+
+use super::core::Core;
+use crate::connection::Connection;
+use hubcast_protocol::CloseCode;
+use std::cmp::Reverse;
+use std::rc::Rc;
+use std::time::Instant;
+
+impl Core {
+    /// While more waits in the whole process than may: handles those connections for which most waits, each as its
+    /// subscriptions want it.
+    pub(super) fn shed(&self, now: Instant) {
+        self.account.note_queued(self.number, self.queued.get());
+        if !self.account.is_over() {
+            return self.account.forget_largest(self.number);
+        }
+        for (bytes, connection) in self.largest() {
+            if !self.account.is_over() || !self.account.is_largest(self.number, bytes) {
+                return;
+            }
+            let (to_write, unfinished) = connection.waiting();
+            if unfinished > to_write {
+                let reason = "too much waits in the server, and most of it are unfinished messages like yours";
+                self.close(&connection, CloseCode::TRY_AGAIN_LATER, reason, now);
+            } else if !connection.leave_out_all() {
+                let reason = "too much waits in the server, and most of it for readers like you";
+                self.close(&connection, CloseCode::SLOW_CONSUMER, reason, now);
+            }
+            self.account.note_queued(self.number, self.queued.get());
+            if let Some(times) = self.shed.borrow_mut().note(now) {
+                tracing::warn!(
+                    times,
+                    bytes,
+                    "`max_waiting` is reached: the slowest readers are closed or miss something"
+                );
+            }
+        }
+        self.account.is_largest(self.number, 0);
+    }
+
+    /// Asks for a turn if more waits in the whole process than may: a message that is not complete asks for none.
+    pub(super) fn look_at_account(&self) {
+        self.account.note_queued(self.number, self.queued.get());
+        if self.account.is_over() {
+            self.want_turn();
+        }
+    }
+
+    /// The connections for which most waits, each with its bytes, from the largest on.
+    fn largest(&self) -> Vec<(usize, Rc<Connection>)> {
+        let connections = self.connections.borrow();
+        let waiting = |connection: &Connection| {
+            let (to_write, unfinished) = connection.waiting();
+            to_write + unfinished
+        };
+        let mut all: Vec<_> = connections.iter().map(|(slot, connection)| (waiting(connection), slot)).collect();
+        all.sort_unstable_by_key(|(bytes, _)| Reverse(*bytes));
+        let largest = all.into_iter().take(SHED_AT_ONCE).filter(|(bytes, _)| *bytes > 0);
+        largest.map(|(bytes, slot)| (bytes, Rc::clone(&connections[slot]))).collect()
+    }
+}
+
+/// Connections that are handled in one turn because too much waits.
+const SHED_AT_ONCE: usize = 64;
