@@ -67,7 +67,7 @@ impl Stage {
 
     /// Polls tasks until nothing is ready anywhere.
     pub(crate) fn settle(&mut self) {
-        while (0..self.workers).fold(false, |polled, worker| self.server.poll(worker) || polled) {}
+        while (0..self.workers).filter(|worker| self.server.poll(*worker)).count() > 0 {}
     }
 
     /// Lets a worker take one turn, if it wants one.
