@@ -34,7 +34,6 @@ mod frame;
 mod frames;
 #[path = "../../server/src/history_frame.rs"]
 mod history_frame;
-#[expect(dead_code, reason = "the server's own file, of which a run needs a part")]
 #[path = "../../server/src/lag.rs"]
 mod lag;
 #[expect(dead_code, reason = "the server's own file, of which a run needs a part")]
