@@ -66,8 +66,8 @@ fn who_sends_more_than_another_worker_takes_is_not_read_until_that_has_taken_it(
     stage.take_turn(1);
     assert_eq!(stage.end(publisher).unread(), all - read, "it does not know yet");
     stage.settle_worker(0);
-    assert_eq!(stage.server.load(0).held, 0, "it may go on");
-    // So much at once fills the reader's outbox more than once within one turn, for which its publisher is paused.
+    assert!(stage.end(publisher).unread() < all - read, "it goes on, and fills the mailbox again");
+    assert_eq!(stage.server.load(0).held, 1);
     stage.pass(Duration::from_secs(2));
     assert_eq!((stage.messages(reader), stage.end(publisher).unread()), (sent, 0));
     assert_eq!(stage.server.load(0).held, 0);

@@ -97,8 +97,8 @@ impl Core {
             self.spend(frames.len());
             self.flush(connection, now);
         }
-        // Only who must not be left out is worth waiting for.
-        to.slow == Slow::Disconnect && connection.is_pressed(&self.config)
+        // Only who must not be left out is worth waiting for, and nobody is judged before its socket was asked.
+        to.slow == Slow::Disconnect && connection.is_blocked() && connection.is_pressed(&self.config)
     }
 
     /// Has something put into an outbox, and closes the connection if there is no room even after writing.
