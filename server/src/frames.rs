@@ -122,6 +122,19 @@ pub(crate) fn of_event(event: &Event, dialect: Dialect) -> Option<Bytes> {
     }
 }
 
+/// Room for the first of these publications as frames, of which there are to be some more than `enough` bytes: as much as
+/// they take, for it may be kept for long.
+pub(crate) fn room_for(publications: &[Publication], enough: usize) -> Vec<u8> {
+    let mut room = 0;
+    for publication in publications {
+        if room >= enough {
+            break;
+        }
+        room += size(publication);
+    }
+    Vec::with_capacity(room)
+}
+
 /// Writes the frame of a publication behind others.
 pub(crate) fn append(frames: &mut Vec<u8>, publication: &Publication, dialect: Dialect) {
     let (topic, payload) = (publication.topic(), publication.payload());

@@ -50,7 +50,8 @@ impl HistoryFrame {
 
     /// The next bytes, some more than `enough` unless they are the last, and whether they are.
     pub(crate) fn next(&mut self, enough: usize) -> (Bytes, bool) {
-        let mut bytes = std::mem::take(&mut self.begin);
+        let mut bytes = frames::room_for(self.publications.as_slice(), enough);
+        bytes.append(&mut self.begin);
         while bytes.len() < enough
             && let Some(publication) = self.publications.next()
         {

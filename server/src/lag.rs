@@ -279,7 +279,7 @@ impl Lag {
                 Some(Popped { bytes, counted: false, ends_frame })
             }
             Frame::Missed(mut missed) => {
-                let mut piece = Vec::new();
+                let mut piece = frames::room_for(missed.as_slice(), PIECE);
                 while piece.len() < PIECE
                     && let Some(publication) = missed.next()
                 {

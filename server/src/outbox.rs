@@ -289,7 +289,7 @@ pub(crate) const WRITTEN_AT_ONCE: usize = 128 * 1024;
 
 /// Bytes that are taken at once from what waits behind the frames: enough for a large write, and the rest may still be
 /// left out.
-const CATCH_UP_BYTES: usize = 64 * 1024;
+const CATCH_UP_BYTES: usize = 32 * 1024;
 
 /// Frames in one vectored write.
 const AT_ONCE: usize = 64;

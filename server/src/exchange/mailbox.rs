@@ -175,5 +175,5 @@ const MOST: usize = 16 * 1024 * 1024;
 /// What an event counts for each who is told.
 const EVENT: usize = 256;
 
-/// What it counts to visit a receiver: four thousand of them fill a mailbox, however little each gets.
-const VISIT: usize = 4096;
+/// What it counts to visit a receiver: two thousand of them fill a mailbox, however little each gets.
+const VISIT: usize = 8192;
