@@ -85,19 +85,43 @@ impl PubSub {
         }
     }
 
+    /// Carries out those answers whose connections have nothing else to wait for, before all mail and fan-outs.
+    fn answer(&self, first_piece: u32, haul: &Haul, out: &mut Outbound<'_>) {
+        for (number, piece) in (first_piece..).zip(haul.pieces()) {
+            if self.last_pieces.is_answer(number) {
+                self.carry_out_answer(number, &piece, out);
+            }
+        }
+    }
+
+    /// Puts an answer where it goes, and writes it unless the turn has more for its connection: it does not wait for a long
+    /// fan-out behind it.
+    fn carry_out_answer(&self, number: u32, piece: &Piece<'_>, out: &mut Outbound<'_>) {
+        let slot = match piece {
+            Piece::Send { session, event } => {
+                out.push_event(slot_of(*session), event);
+                slot_of(*session)
+            }
+            Piece::Pong { slot, pong } => {
+                out.push(*slot, pong);
+                *slot
+            }
+            _ => return,
+        };
+        if self.last_pieces.is_last(slot, number) {
+            out.flush(slot);
+        }
+    }
+
     fn carry_out(&mut self, first_piece: u32, haul: &Haul, now: Instant, out: &mut Outbound<'_>) {
         let worker = self.worker;
         let here = |session: SessionId| worker_of(session) == worker;
         for (number, piece) in (first_piece..).zip(haul.pieces()) {
             match piece {
-                Piece::Send { session, event } if here(session) => {
-                    out.push_event(slot_of(session), event);
-                    self.write_answers(slot_of(session), number, out);
-                }
-                Piece::Pong { slot, pong } => {
-                    out.push(slot, pong);
-                    self.write_answers(slot, number, out);
-                }
+                // What is carried out already.
+                Piece::Send { .. } | Piece::Pong { .. } if self.last_pieces.is_answer(number) => {}
+                Piece::Pong { .. } => self.carry_out_answer(number, &piece, out),
+                Piece::Send { session, .. } if here(session) => self.carry_out_answer(number, &piece, out),
                 Piece::Ending { slot, ending } => out.end(slot, ending),
                 Piece::History { session, answer } if here(session) => out.push_history(slot_of(session), answer),
                 Piece::Close { session, code, reason } if here(session) => out.close(slot_of(session), code, reason),
@@ -133,14 +157,6 @@ impl PubSub {
         for wait in &haul.waits {
             self.waits.add(*wait);
             out.hold(wait.slot, true);
-        }
-    }
-
-    /// Writes what answers a connection, unless the turn has more for it: an answer does not wait for a long fan-out
-    /// behind it.
-    fn write_answers(&self, slot: u32, piece: u32, out: &mut Outbound<'_>) {
-        if self.last_pieces.is_last(slot, piece) {
-            out.flush(slot);
         }
     }
 
@@ -277,6 +293,7 @@ impl Service for PubSub {
         let mut haul = std::mem::take(&mut self.haul);
         self.exchange.turn(self.worker, now, &mut self.schedule, &mut haul, out.is_behind());
         self.last_pieces.note(self.worker, &haul);
+        self.answer(u32::try_from(haul.mail.len()).unwrap_or(u32::MAX), &haul, out);
         let mut piece = 0;
         for parcel in haul.mail.drain(..) {
             self.open_mail(piece, parcel, now, out);

@@ -253,8 +253,8 @@ const STALL: Duration = Duration::from_millis(250);
 /// Connections in a round of the runtime that are written to because their sockets take more.
 const CATCHING_UP_A_ROUND: usize = 32;
 
-/// Nanoseconds for which connections are written to in one turn: some four thousand of them, if each gets little.
-const WRITING: u64 = 37_000_000;
+/// Nanoseconds for which connections are written to in one turn: some two thousand of them, if each gets little.
+const WRITING: u64 = 20_000_000;
 
 /// A ping without payload.
 const PING: &[u8] = &[0x89, 0];
