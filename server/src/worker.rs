@@ -226,7 +226,6 @@ impl<S: Service> Worker<S> {
     fn turn(&self) {
         let began = self.core.runtime.now();
         self.core.begin_turn();
-        self.core.flush_left_over(began);
         let mut service = self.service.borrow_mut();
         for (peer, parting) in self.core.leaving.take() {
             service.closed(peer, parting);

@@ -33,8 +33,8 @@ pub(crate) struct Core {
     pub(super) connections: RefCell<Slab<Rc<Connection>>>,
     /// Those that got something and are to be written to, in this turn or, where they are too many, in the next ones.
     pub(super) dirty: RefCell<VecDeque<Rc<Connection>>>,
-    /// How many of them, from the first on, the last turn has left over.
-    pub(super) left_over: Cell<usize>,
+    /// Whether the last turn has left some of them over.
+    pub(super) is_behind: Cell<bool>,
     /// Nanoseconds for which connections may still be written to in this turn, counted and not measured.
     pub(super) writing: Cell<u64>,
     /// Where those wait whose sockets take more of what waits for them.
@@ -88,7 +88,7 @@ impl Core {
             shed: RefCell::default(),
             connections: RefCell::default(),
             dirty: RefCell::default(),
-            left_over: Cell::new(0),
+            is_behind: Cell::new(false),
             writing: Cell::new(WRITING),
             catching_up: Turnstile::new(CATCHING_UP_A_ROUND),
             held: RefCell::default(),
@@ -205,7 +205,7 @@ impl Core {
         self.turn_wanted.set(false);
         self.turns.set(self.turns.get() + 1);
         self.fed.set(0);
-        self.writing.set(WRITING);
+        self.writing.set(if self.is_behind.get() { 0 } else { WRITING });
     }
 
     pub(super) fn arm(&self, connection: &Connection, now: Instant) {
@@ -254,7 +254,7 @@ const STALL: Duration = Duration::from_millis(250);
 const CATCHING_UP_A_ROUND: usize = 32;
 
 /// Nanoseconds for which connections are written to in one turn: some two thousand of them, if each gets little.
-const WRITING: u64 = 20_000_000;
+pub(super) const WRITING: u64 = 20_000_000;
 
 /// A ping without payload.
 const PING: &[u8] = &[0x89, 0];

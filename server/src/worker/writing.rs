@@ -1,6 +1,6 @@
 //! Which connections are written to in a turn, and which wait for the next one.
 
-use super::core::Core;
+use super::core::{Core, WRITING};
 use crate::connection::Connection;
 use crate::frames::Frames;
 use crate::outbox::{Through, WRITTEN_AT_ONCE};
@@ -31,40 +31,31 @@ impl Core {
         }
     }
 
-    /// Whether more connections wait to be written to than a turn may write to.
+    /// Whether the last turn has left connections over that are to be written to: they come first, so that nobody is
+    /// written to past its outbox.
     pub(super) fn is_behind(&self) -> bool {
-        self.writing.get() == 0 || self.left_over.get() > 0
+        self.is_behind.get()
     }
 
-    /// Writes to those whom the last turn has left over, as many as this turn may write to. Who got something since is written
-    /// to when this turn has said all that it has for them.
-    pub(super) fn flush_left_over(self: &Rc<Self>, now: Instant) {
-        self.flush_first(self.left_over.get(), now);
-    }
-
-    /// Writes to those that got something, as many as this turn may write to; the others are the first in the next one.
+    /// Writes to those that got something, in the order in which they did, as many as this turn may write to; the others are
+    /// the first in the next one.
     pub(super) fn flush_dirty(self: &Rc<Self>, now: Instant) {
-        self.flush_first(usize::MAX, now);
-        let mut dirty = self.dirty.borrow_mut();
-        self.left_over.set(dirty.len());
-        if dirty.is_empty() {
-            dirty.shrink_to(KEPT);
-        } else {
-            self.want_turn();
+        if self.is_behind.get() {
+            self.writing.set(WRITING);
         }
-    }
-
-    fn flush_first(self: &Rc<Self>, count: usize, now: Instant) {
-        for _ in 0..count {
-            if self.writing.get() == 0 {
-                return;
-            }
-            let Some(connection) = self.dirty.borrow_mut().pop_front() else { return };
-            self.left_over.set(self.left_over.get().saturating_sub(1));
+        while self.writing.get() > 0 {
+            let Some(connection) = self.dirty.borrow_mut().pop_front() else { break };
             if connection.may_flush() {
                 self.spend(connection.waiting().0.min(WRITTEN_AT_ONCE));
                 self.flush(&connection, now);
             }
+        }
+        let mut dirty = self.dirty.borrow_mut();
+        self.is_behind.set(!dirty.is_empty());
+        if dirty.is_empty() {
+            dirty.shrink_to(KEPT);
+        } else {
+            self.want_turn();
         }
     }
 }
