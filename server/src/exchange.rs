@@ -7,6 +7,8 @@
 mod evictions;
 mod haul;
 mod mailbox;
+#[cfg(feature = "simulation")]
+mod observer;
 
 pub(crate) use haul::{Haul, Piece, Wait};
 pub(crate) use mailbox::Parcel;
@@ -29,6 +31,8 @@ pub(crate) struct Exchange {
     /// Bytes that may wait for one connection: what is joined to one piece has to fit.
     outbox: usize,
     account: Arc<Account>,
+    #[cfg(feature = "simulation")]
+    observer: observer::Observer,
 }
 
 #[derive(Debug)]
@@ -45,7 +49,14 @@ impl Exchange {
     pub(crate) fn new(hub: Hub, wakes: Vec<Arc<Notify>>, outbox: usize, account: Arc<Account>) -> Arc<Self> {
         let mail = wakes.iter().map(|_| Mailbox::default()).collect();
         let shared = Shared { hub, mail, rests_until: None, evictions: Evictions::default() };
-        Arc::new(Self { shared: Mutex::new(shared), wakes, outbox, account })
+        Arc::new(Self {
+            shared: Mutex::new(shared),
+            wakes,
+            outbox,
+            account,
+            #[cfg(feature = "simulation")]
+            observer: observer::Observer::default(),
+        })
     }
 
     /// Hands a slice of what is scheduled to the hub and collects what follows for the connections of `worker`. One that
@@ -87,7 +98,11 @@ impl Exchange {
     /// Hands one input to the hub; says what it has cost and what it costs to carry out what follows.
     fn hand_over(&self, hub: &mut Hub, now: Instant, input: Input, haul: &mut Haul) -> Cost {
         let (author, before, worked) = (author(&input), haul.effects.len(), haul.effects.work());
+        #[cfg(feature = "simulation")]
+        let asked = self.observer.before(&input, hub);
         hub.handle(now, input, &mut haul.effects);
+        #[cfg(feature = "simulation")]
+        self.observer.after(asked, hub, &haul.effects, before);
         Cost { hub: haul.effects.work() - worked, ..haul.take_in(before, author, self.outbox, &self.account) }
     }
 

@@ -355,5 +355,4 @@ const PUBLICATION_BYTES: usize = 96;
 const PIECE: usize = 32 * 1024;
 
 #[cfg(test)]
-#[path = "lag/tests.rs"] // said, because the simulation has this file under another folder
 mod tests;

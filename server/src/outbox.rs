@@ -298,5 +298,4 @@ const AT_ONCE: usize = 64;
 const KEPT: usize = 64;
 
 #[cfg(test)]
-#[path = "outbox/tests.rs"] // said, because the simulation has this file under another folder
 mod tests;

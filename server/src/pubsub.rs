@@ -22,7 +22,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use throttle::Throttle;
-use uuid::Uuid;
 use waits::Waits;
 
 /// One worker's end of the [`Exchange`].
@@ -226,7 +225,7 @@ impl Service for PubSub {
     }
 
     fn opened(&mut self, peer: Peer, out: &mut Outbound<'_>) {
-        let client = ClientId::from_random(Uuid::new_v4().into_bytes());
+        let client = ClientId::from_random(out.random());
         self.schedule.push(peer.slot, Item::Input(Input::connect(self.session(peer), client)));
         out.want_turn();
     }

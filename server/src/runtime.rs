@@ -1,12 +1,13 @@
-//! The clock, the timers and the tasks of a worker.
+//! The clock, the timers, the tasks and the chance of a worker.
 
 #[cfg(feature = "simulation")]
 use crate::simulated::ByHand;
 #[cfg(feature = "simulation")]
 use std::rc::Rc;
 use std::time::Instant;
+use uuid::Uuid;
 
-/// Where a worker gets its time from, and where its tasks run. Without the feature `simulation` there is only one, and
+/// Where a worker gets its time and its random numbers from, and where its tasks run. Without the feature `simulation` there is only one, and
 /// asking it costs nothing.
 #[derive(Clone, Debug)]
 pub(crate) enum Runtime {
@@ -24,6 +25,15 @@ impl Runtime {
             Self::Tokio => Instant::now(),
             #[cfg(feature = "simulation")]
             Self::ByHand(tasks) => tasks.now(),
+        }
+    }
+
+    /// A number that nobody can guess.
+    pub(crate) fn random(&self) -> [u8; 16] {
+        match self {
+            Self::Tokio => Uuid::new_v4().into_bytes(),
+            #[cfg(feature = "simulation")]
+            Self::ByHand(tasks) => tasks.random(),
         }
     }
 

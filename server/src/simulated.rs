@@ -19,9 +19,12 @@ use crate::limit::ConnectionLimit;
 use crate::pubsub::PubSub;
 use crate::runtime::Runtime;
 use crate::server::{RETURN, settings};
+use crate::service::Farewell;
 use crate::worker::{Core, Early, Worker};
 use hubcast_hub::{Hub, LiveBytes, Saved, Settings};
-use hubcast_protocol::Dialect;
+use hubcast_protocol::event::Subscribed;
+use hubcast_protocol::request::Publish;
+use hubcast_protocol::{Dialect, Position};
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -35,6 +38,8 @@ pub struct Simulated {
     account: Arc<Account>,
     limit: Arc<ConnectionLimit>,
     workers: Vec<(Rc<Worker<PubSub>>, Rc<ByHand>)>,
+    connections: u64,
+    news: pipe::News,
 }
 
 /// What one worker has to do, and what it keeps for that.
@@ -54,6 +59,31 @@ pub struct Load {
     pub replays: usize,
 }
 
+/// One thing that the hub did for a connection: the one that has this slot of this worker now, or had it last.
+#[derive(Clone, Debug)]
+pub enum Observed {
+    /// A publication took effect.
+    Published {
+        /// The publisher's worker.
+        worker: usize,
+        /// The publisher's slot there.
+        slot: u32,
+        /// What was asked for.
+        publish: Publish,
+        /// Its place in its topic's history, if the topic has one.
+        position: Option<Position>,
+    },
+    /// A subscription was confirmed.
+    Subscribed {
+        /// The subscriber's worker.
+        worker: usize,
+        /// The subscriber's slot there.
+        slot: u32,
+        /// What the subscriber is told.
+        reply: Subscribed,
+    },
+}
+
 impl Simulated {
     /// A server with as many workers as the configuration says, or one, which goes on with what another one kept. Its
     /// hub is made from `seed`.
@@ -65,11 +95,11 @@ impl Simulated {
         hub.restore(now, saved);
         let exchange = Exchange::new(hub, wakes.clone(), config.outbox, Arc::clone(&account));
         let (limit, config) = (ConnectionLimit::new(config.max_connections), Arc::new(config));
-        let workers = wakes.into_iter().enumerate().map(|(number, wake)| {
-            let tasks = Rc::new(ByHand::new(now));
+        let workers = (0..).zip(wakes).map(|(number, wake)| {
+            let tasks = Rc::new(ByHand::new((seed, number), now));
             let runtime = Runtime::ByHand(Rc::clone(&tasks));
-            let core = Core::new(number, runtime, Arc::clone(&config), Arc::clone(&account), wake);
-            let worker = Worker::new(core, PubSub::new(Arc::clone(&exchange), number));
+            let core = Core::new(number as usize, runtime, Arc::clone(&config), Arc::clone(&account), wake);
+            let worker = Worker::new(core, PubSub::new(Arc::clone(&exchange), number as usize));
             tasks.spawn(Rc::clone(&worker).watch_deadlines());
             tasks.spawn(worker.turnstile().go_round());
             tasks.spawn(worker.catching_up().go_round());
@@ -77,16 +107,17 @@ impl Simulated {
             (worker, tasks)
         });
         let workers = workers.collect();
-        Self { exchange, account, limit, workers }
+        Self { exchange, account, limit, workers, connections: 0, news: pipe::News::default() }
     }
 
     /// Opens a WebSocket on a worker, as if its handshake had just been answered.
     pub fn connect(&mut self, worker: usize, dialect: Dialect) -> ClientEnd {
-        let (pipe, client) = pipe::pipe(ANSWER);
+        let (pipe, client) = pipe::pipe(ANSWER, self.connections, Rc::clone(&self.news));
+        self.connections += 1;
         let permit = self.limit.admit().expect("a test opens fewer connections");
         let early = Early { answer: ANSWER.to_vec(), frames: &[] };
-        self.workers[worker].0.open(Socket::Pipe(pipe), early, dialect, Rc::new(permit));
-        client
+        let slot = self.workers[worker].0.open(Socket::Pipe(pipe), early, dialect, Rc::new(permit));
+        client.in_slot(slot)
     }
 
     /// Polls the task of a worker that was woken first; says whether there was one.
@@ -104,6 +135,12 @@ impl Simulated {
         self.workers.iter().for_each(|(_, tasks)| tasks.advance(now));
     }
 
+    /// The numbers of connections to which something was written, or which were shut, since the last call. One of which
+    /// nothing was taken since is not named again.
+    pub fn take_news(&self) -> Vec<u64> {
+        self.news.take()
+    }
+
     /// Begins to send everybody away.
     pub fn drain(&mut self) {
         for (worker, tasks) in &self.workers {
@@ -112,9 +149,29 @@ impl Simulated {
         }
     }
 
+    /// Sends one connection away.
+    pub fn send_away(&mut self, worker: usize, slot: u32, why: Farewell) {
+        self.workers[worker].0.send_away_from(slot, why);
+    }
+
     /// What the next server is to go on with.
     pub fn save(&self, now: Instant) -> Saved {
         self.exchange.save(now)
+    }
+
+    /// What the hub did since the last call, in its order; before the first one nothing is written down.
+    pub fn take_observed(&self) -> Vec<Observed> {
+        self.exchange.take_observed()
+    }
+
+    /// Whether the hub has no session, no subscription and nothing to be answered.
+    pub fn is_empty(&self) -> bool {
+        self.exchange.is_empty()
+    }
+
+    /// How many histories there are.
+    pub fn histories(&self) -> usize {
+        self.exchange.histories()
     }
 
     /// How many turns a worker has taken.

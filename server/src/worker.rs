@@ -76,8 +76,8 @@ impl<S: Service> Worker<S> {
         self.service.borrow().accepts(path)
     }
 
-    /// Takes a WebSocket whose handshake is done.
-    pub(crate) fn open(self: &Rc<Self>, socket: Socket, early: Early<'_>, dialect: Dialect, permit: Rc<Permit>) {
+    /// Takes a WebSocket whose handshake is done; says which slot it has.
+    pub(crate) fn open(self: &Rc<Self>, socket: Socket, early: Early<'_>, dialect: Dialect, permit: Rc<Permit>) -> u32 {
         let now = self.core.runtime.now();
         let connection = {
             let mut connections = self.core.connections.borrow_mut();
@@ -93,9 +93,10 @@ impl<S: Service> Worker<S> {
         if self.core.draining.get() {
             self.send_away(connection.peer, self.core.config.drain.spread);
         }
-        let next = self.read_early(&connection, early.frames);
+        let (next, slot) = (self.read_early(&connection, early.frames), connection.peer.slot);
         self.core.want_turn();
         self.core.runtime.spawn(reading::read_all(Rc::clone(self), connection, next));
+        slot
     }
 
     /// Serves turn after turn.

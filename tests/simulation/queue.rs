@@ -12,24 +12,18 @@ pub(crate) enum Event {
     Act(usize),
     /// A client's machine may have something to do.
     WakeClient(usize),
-    /// The hub may have something to do.
-    WakeHub,
+    /// The server may have something to do.
+    WakeServer,
     /// Something reaches the server.
     Up(u32, Up),
     /// Something reaches the client.
     Down(u32, Down),
-    /// The server looks after a quiet connection.
-    Ping(u32),
-    /// The server no longer waits for the end of a connection that it closed.
-    Abandon(u32),
     /// Something breaks.
     Fault,
-    /// A draining server sends a connection away.
-    SendAway(u32),
     /// A draining server stops, and keeps its state for the next one.
     Stop,
     /// A server begins where one stopped or crashed.
-    Start(Saved),
+    Start(Box<Saved>),
     /// The server takes connections again.
     Accept,
 }

@@ -3,8 +3,9 @@
 use crate::random::Random;
 use crate::wire::Pace;
 use hubcast_client::machine::{Backoff, Config};
-use hubcast_hub::{HistoryRule, Keep, Keeps, PresenceRule, Rule, Rules, Settings};
+use hubcast_hub::{HistoryRule, Keep, Keeps, PresenceRule, Rule, Rules};
 use hubcast_protocol::{Slow, Topic};
+use hubcast_server::{Config as ServerConfig, Drain};
 use std::time::Duration;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +16,7 @@ pub(crate) enum Size {
 
 #[derive(Debug)]
 pub(crate) struct Scenario {
+    pub(crate) workers: usize,
     pub(crate) clients: usize,
     pub(crate) topics: Vec<Topic>,
     pub(crate) patterns: Vec<&'static str>,
@@ -48,6 +50,7 @@ impl Scenario {
             Size::Large => (150 + random.below(150), 30_000, random.pick(&[100, 400, 2000])),
         };
         Self {
+            workers: 1 + random.below(3),
             clients,
             topics: topics.collect(),
             patterns: vec!["a.*", ">", "*.0"],
@@ -61,9 +64,10 @@ impl Scenario {
         }
     }
 
-    /// The hub of the server's `life`: another life, another seed.
-    pub(crate) fn hub(&self, life: u64, random: &mut Random) -> Settings {
-        Settings { rules: self.rules.clone(), seed: random.next() ^ life, ..Settings::with_seed(1) }
+    pub(crate) fn server(&self) -> ServerConfig {
+        let drain = Drain { spread: DRAIN_SPREAD, ..ServerConfig::default().drain };
+        let (workers, rules) = (Some(self.workers), self.rules.clone());
+        ServerConfig { workers, rules, outbox: self.outbox, drain, ..ServerConfig::default() }
     }
 
     pub(crate) fn client(&self, random: &mut Random) -> Config {
@@ -112,6 +116,9 @@ fn rules(is_lossless: bool, is_fleeting: bool, random: &mut Random) -> Rules {
     list.push(Rule { matches: "n.*".parse().expect("it is a pattern"), keeps: nothing });
     Rules { list }
 }
+
+/// Over which time a server that stops sends its connections away.
+const DRAIN_SPREAD: Duration = Duration::from_secs(2);
 
 /// A connection that nothing is wrong with.
 pub(crate) const HEALTHY: Pace = Pace { latency: 20, byte: Duration::ZERO, room: 64 * 1024 };

@@ -1,13 +1,11 @@
 //! One connection between a client and the server: two directions, each in order, until it breaks.
 //!
-//! What the server sends goes through the shipped outbox into a socket of limited room, as the bytes of WebSocket
-//! frames; a slow reader empties that room slowly, and the outbox does what its policy says.
+//! What the server writes goes through the shipped connection into a socket of limited room, as the bytes of WebSocket
+//! frames; a slow reader empties that room slowly, and the server does what its policy says.
 
-use crate::outbox::{Outbox, Sink};
-use hubcast_protocol::CloseCode;
-use std::cell::{Cell, RefCell};
+use hubcast_server::simulated::ClientEnd;
+use hubcast_tests::Heard;
 use std::collections::BTreeMap;
-use std::io::{self, IoSlice};
 use std::time::Duration;
 
 #[derive(Debug)]
@@ -19,10 +17,6 @@ pub(crate) struct Wire {
     pub(crate) client_open: bool,
     /// Whether nothing arrives any more, in either direction.
     pub(crate) broken: bool,
-    pub(crate) outbox: Outbox,
-    /// Bytes that the socket still takes.
-    pub(crate) room: usize,
-    pub(crate) blocked: bool,
     /// When the last thing arrives that was sent in each direction.
     pub(crate) up: Duration,
     pub(crate) down: Duration,
@@ -44,19 +38,21 @@ pub(crate) struct Pace {
 }
 
 /// The server's end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum End {
     Opening,
-    Open,
-    /// The close frame is on its way; the hub knows that the session is gone.
-    Closing,
+    /// A worker of the server has it, which may be closing it.
+    Open {
+        worker: usize,
+        socket: ClientEnd,
+    },
     Gone,
 }
 
 #[derive(Debug)]
 pub(crate) enum Up {
     Open,
-    Text(String),
+    Bytes(Vec<u8>),
     /// `lost`: without a goodbye.
     Closed {
         lost: bool,
@@ -71,14 +67,6 @@ pub(crate) enum Down {
     Lost,
 }
 
-/// A whole frame of the server.
-#[derive(Debug)]
-pub(crate) enum Frame {
-    Text(String),
-    Ping,
-    Close(CloseCode, String),
-}
-
 impl Wire {
     pub(crate) fn new(client: usize, pace: Pace) -> Self {
         Self {
@@ -87,9 +75,6 @@ impl Wire {
             server: End::Opening,
             client_open: true,
             broken: false,
-            outbox: Outbox::default(),
-            room: pace.room,
-            blocked: false,
             up: Duration::ZERO,
             down: Duration::ZERO,
             inbound: Vec::new(),
@@ -97,68 +82,18 @@ impl Wire {
         }
     }
 
-    /// Takes the next whole frame out of what has arrived.
-    pub(crate) fn next_frame(&mut self) -> Option<Frame> {
-        let (&[first, short], rest) = self.inbound.split_first_chunk()?;
-        let (length, rest) = match short {
-            126 => {
-                let (length, rest) = rest.split_first_chunk()?;
-                (usize::from(u16::from_be_bytes(*length)), rest)
-            }
-            127 => {
-                let (length, rest) = rest.split_first_chunk()?;
-                (usize::try_from(u64::from_be_bytes(*length)).expect("a frame fits into memory"), rest)
-            }
-            short => (usize::from(short), rest),
-        };
-        let payload = rest.get(..length)?;
-        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("the server writes UTF-8");
-        let frame = match first & 0xF {
-            1 => Frame::Text(text(payload)),
-            8 => {
-                let (code, reason) = payload.split_first_chunk().expect("the server closes with a code");
-                Frame::Close(CloseCode(u16::from_be_bytes(*code)), text(reason))
-            }
-            9 => Frame::Ping,
-            other => panic!("a frame with opcode {other}"),
-        };
-        let taken = self.inbound.len() - (rest.len() - length);
-        self.inbound.drain(..taken);
-        Some(frame)
-    }
-}
-
-/// The room in a socket, as the outbox sees it.
-pub(crate) struct Socket {
-    room: Cell<usize>,
-    taken: RefCell<Vec<u8>>,
-}
-
-impl Socket {
-    pub(crate) fn with_room(room: usize) -> Self {
-        Self { room: Cell::new(room), taken: RefCell::default() }
-    }
-
-    /// What was written.
-    pub(crate) fn into_bytes(self) -> Vec<u8> {
-        self.taken.into_inner()
-    }
-}
-
-impl Sink for Socket {
-    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.write_vectored(&[IoSlice::new(bytes)])
-    }
-
-    fn write_vectored(&self, bytes: &[IoSlice<'_>]) -> io::Result<usize> {
-        let (room, mut taken) = (self.room.get(), self.taken.borrow_mut());
-        if room == 0 {
-            return Err(io::ErrorKind::WouldBlock.into());
+    /// The server's socket, while the server has it.
+    pub(crate) fn socket(&self) -> Option<&ClientEnd> {
+        match &self.server {
+            End::Open { socket, .. } => Some(socket),
+            End::Opening | End::Gone => None,
         }
-        let before = taken.len();
-        taken.extend(bytes.iter().flat_map(|slice| slice.iter()).take(room));
-        let written = taken.len() - before;
-        self.room.set(room - written);
-        Ok(written)
+    }
+
+    /// Takes the next whole frame out of what has arrived.
+    pub(crate) fn next_frame(&mut self) -> Option<Heard> {
+        let (frame, length) = Heard::read(&self.inbound)?;
+        self.inbound.drain(..length);
+        Some(frame)
     }
 }

@@ -12,10 +12,11 @@ use crate::scenario::{HEALTHY, Scenario, Size};
 use crate::trace::Trace;
 use crate::wire::Wire;
 use hubcast_client::machine::Machine;
-use hubcast_hub::{Effects, Hub, Saved};
+use hubcast_hub::Saved;
 use hubcast_protocol::Topic;
 use hubcast_protocol::request::{Key, Publish};
-use std::collections::{BTreeMap, BTreeSet};
+use hubcast_server::simulated::{Load, Simulated};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// What went wrong, and with whom.
@@ -62,14 +63,14 @@ pub(crate) struct World {
     clients: Vec<Client>,
     wires: BTreeMap<u32, Wire>,
     last_wire: u32,
-    hub: Option<Hub>,
-    effects: Effects,
-    hub_wake: Option<Duration>,
+    server: Option<Simulated>,
+    /// When the world will look at the server's timers.
+    server_wake: Option<Duration>,
     is_accepting: bool,
-    life: u64,
-    /// Those that got something in this turn, and those of whose end the hub does not know yet.
-    dirty: BTreeSet<u32>,
-    leaving: Vec<u32>,
+    /// The wire and the client that have a slot of a worker, or had it last.
+    sessions: BTreeMap<(usize, u32), (u32, usize)>,
+    /// The wires by the server's numbers of connections.
+    by_socket: BTreeMap<u64, u32>,
     is_healed: bool,
     tally: Tally,
     trace: Trace,
@@ -108,13 +109,11 @@ impl World {
             scenario,
             wires: BTreeMap::new(),
             last_wire: 0,
-            hub: None,
-            effects: Effects::default(),
-            hub_wake: None,
+            server: None,
+            server_wake: None,
             is_accepting: false,
-            life: 0,
-            dirty: BTreeSet::new(),
-            leaving: Vec::new(),
+            sessions: BTreeMap::new(),
+            by_socket: BTreeMap::new(),
             is_healed: false,
             tally: Tally::default(),
             failure: None,
@@ -157,16 +156,13 @@ impl World {
         match event {
             Event::Act(client) => self.act(client),
             Event::WakeClient(client) => self.wake_client(client),
-            Event::WakeHub => self.wake_hub(),
+            Event::WakeServer => self.wake_server(),
             Event::Up(wire, up) => self.arrive_up(wire, up),
             Event::Down(wire, down) => self.arrive_down(wire, down),
-            Event::Ping(wire) => self.ping(wire),
-            Event::Abandon(wire) => self.abandon(wire),
             Event::Fault => self.fault(),
-            Event::SendAway(wire) => self.send_away(wire),
             Event::Stop => self.stop(),
-            Event::Start(saved) => self.start(saved),
-            Event::Accept => self.is_accepting = self.hub.is_some(),
+            Event::Start(saved) => self.start(*saved),
+            Event::Accept => self.is_accepting = self.server.is_some(),
         }
     }
 
@@ -205,14 +201,13 @@ impl World {
     /// From now on nothing breaks any more, and everyone reads.
     fn heal(&mut self) {
         self.is_healed = true;
-        let numbers: Vec<u32> = self.wires.keys().copied().collect();
-        for number in numbers {
-            if let Some(wire) = self.wires.get_mut(&number) {
-                wire.pace = HEALTHY;
-                wire.room += HEALTHY.room;
+        for wire in self.wires.values_mut() {
+            wire.pace = HEALTHY;
+            if let Some(socket) = wire.socket() {
+                socket.give_room(HEALTHY.room);
             }
-            self.flush(number);
         }
+        self.serve();
     }
 
     fn publish_last(&mut self) {
@@ -250,10 +245,12 @@ impl World {
     }
 
     fn check_nothing_is_left(&mut self) {
-        let Some(hub) = &self.hub else { return self.fail(None, "there is no server".to_owned()) };
-        if !hub.is_empty() || hub.engine().histories() > 0 {
-            let left = format!("{hub:?}");
-            self.fail(None, format!("the hub is not empty: {left}"));
+        let Some(server) = &self.server else { return self.fail(None, "there is no server".to_owned()) };
+        let loads: Vec<Load> = (0..self.scenario.workers).map(|worker| server.load(worker)).collect();
+        let is_empty = server.is_empty() && server.histories() == 0 && server.waiting() == 0;
+        if !is_empty || loads.iter().any(|load| *load != Load::default()) {
+            let left = format!("{loads:?}, {} bytes wait, {server:?}", server.waiting());
+            self.fail(None, format!("the server is not empty: {left}"));
         }
         if !self.wires.is_empty() {
             let left = format!("connections are left: {:?}", self.wires);

@@ -14,7 +14,7 @@ use crate::rules::{HistoryRule, Keep, Rules};
 use crate::{LiveBytes, Publication};
 use history::{History, Size};
 use hubcast_protocol::request::{ReadHistory, Start};
-use hubcast_protocol::{Epoch, ErrorCode, Fault, Payload, Target, Topic};
+use hubcast_protocol::{Epoch, ErrorCode, Fault, Payload, Position, Target, Topic};
 use keys::Keys;
 use shelf::Shelf;
 use std::collections::{BTreeSet, HashMap};
@@ -86,6 +86,11 @@ impl Memory {
     /// How many histories there are.
     pub fn histories(&self) -> usize {
         self.histories.len()
+    }
+
+    /// Where the history of a topic ends, if there is one now.
+    pub fn position(&self, topic: &Topic) -> Option<Position> {
+        self.by_topic.get(topic).map(|&id| self.histories.get(id).position())
     }
 
     /// What was dropped so far because all histories together took more than they may.

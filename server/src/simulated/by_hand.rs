@@ -18,6 +18,9 @@ pub(crate) struct ByHand {
     ready: Arc<Ready>,
     timers: RefCell<BTreeMap<(Instant, u64), Waker>>,
     timers_made: Cell<u64>,
+    /// What the server was made from, the worker's number, and how many random numbers it has given.
+    seed: (u64, u32),
+    random_made: Cell<u32>,
 }
 
 struct Task {
@@ -36,18 +39,27 @@ struct Woken {
 }
 
 impl ByHand {
-    pub(crate) fn new(now: Instant) -> Self {
+    pub(crate) fn new(seed: (u64, u32), now: Instant) -> Self {
         Self {
             now: Cell::new(now),
             tasks: RefCell::default(),
             ready: Arc::default(),
             timers: RefCell::default(),
             timers_made: Cell::new(0),
+            seed,
+            random_made: Cell::new(0),
         }
     }
 
     pub(crate) fn now(&self) -> Instant {
         self.now.get()
+    }
+
+    /// A number that no other one is like, of this worker or of another: the same in each run from the same seed.
+    pub(crate) fn random(&self) -> [u8; 16] {
+        let ((seed, worker), made) = (self.seed, self.random_made.get());
+        self.random_made.set(made + 1);
+        (u128::from(seed) << 64 | u128::from(worker) << 32 | u128::from(made)).to_be_bytes()
     }
 
     pub(crate) fn spawn(&self, future: impl Future<Output = ()> + 'static) {

@@ -26,6 +26,12 @@ struct State {
     unseen: usize,
     /// Whether nothing more comes from the client.
     has_ended: bool,
+    /// The connection's number on its worker.
+    slot: u32,
+    /// Its number among all, and where it says once that something was written or that it was shut.
+    number: u64,
+    news: News,
+    is_told: bool,
     /// Whether the server writes no more, and reads no more.
     is_shut: bool,
     is_gone: bool,
@@ -33,10 +39,14 @@ struct State {
     writer: Option<Waker>,
 }
 
-/// Makes both ends; before it is given room the server may write `answer` and nothing else, which the client does not get
+/// The numbers of connections to which something was written, or which were shut, since somebody looked.
+pub(super) type News = Rc<RefCell<Vec<u64>>>;
+
+/// Makes both ends of the connection with this number; before it is given room the server may write `answer` and nothing else, which the client does not get
 /// to see.
-pub(super) fn pipe(answer: &[u8]) -> (Pipe, ClientEnd) {
-    let state = Rc::new(RefCell::new(State { room: answer.len(), unseen: answer.len(), ..State::default() }));
+pub(super) fn pipe(answer: &[u8], number: u64, news: News) -> (Pipe, ClientEnd) {
+    let state = State { room: answer.len(), unseen: answer.len(), number, news, ..State::default() };
+    let state = Rc::new(RefCell::new(state));
     (Pipe(Rc::clone(&state)), ClientEnd(state))
 }
 
@@ -86,6 +96,7 @@ impl Pipe {
         }
         let written = state.to_client.len() - before;
         state.room -= written;
+        state.tell();
         Ok(written)
     }
 
@@ -93,6 +104,7 @@ impl Pipe {
         let mut state = self.0.borrow_mut();
         state.is_shut = true;
         state.is_gone |= how == Shutdown::Both;
+        state.tell();
         state.wake();
     }
 }
@@ -104,6 +116,21 @@ impl Drop for Pipe {
 }
 
 impl ClientEnd {
+    pub(super) fn in_slot(self, slot: u32) -> Self {
+        self.0.borrow_mut().slot = slot;
+        self
+    }
+
+    /// The connection's number among all that this server had.
+    pub fn number(&self) -> u64 {
+        self.0.borrow().number
+    }
+
+    /// The connection's number on its worker; given again after the connection is gone.
+    pub fn slot(&self) -> u32 {
+        self.0.borrow().slot
+    }
+
     /// Sends bytes, which the server reads when it likes.
     pub fn send(&self, bytes: &[u8]) {
         let mut state = self.0.borrow_mut();
@@ -143,6 +170,7 @@ impl ClientEnd {
     /// Takes what the server has written.
     pub fn take_written(&self) -> Vec<u8> {
         let mut state = self.0.borrow_mut();
+        state.is_told = false;
         let mut written = std::mem::take(&mut state.to_client);
         let unseen = state.unseen.min(written.len());
         state.unseen -= unseen;
@@ -162,6 +190,12 @@ impl ClientEnd {
 }
 
 impl State {
+    fn tell(&mut self) {
+        if !std::mem::replace(&mut self.is_told, true) {
+            self.news.borrow_mut().push(self.number);
+        }
+    }
+
     fn wake(&mut self) {
         self.reader.take().into_iter().chain(self.writer.take()).for_each(Waker::wake);
     }

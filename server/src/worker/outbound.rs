@@ -140,6 +140,11 @@ impl Outbound<'_> {
         self.core.config.timeouts.publisher_pause
     }
 
+    /// A number that nobody can guess.
+    pub(crate) fn random(&self) -> [u8; 16] {
+        self.core.runtime.random()
+    }
+
     /// Asks for a [`turn`](crate::Service::turn) after everything that is ready to be read has been read.
     pub fn want_turn(&self) {
         self.core.want_turn();

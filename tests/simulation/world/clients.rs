@@ -3,9 +3,10 @@
 use super::World;
 use crate::queue::Event;
 use crate::stream::Cause;
-use crate::wire::{Down, Frame, Up, Wire};
+use crate::wire::{Down, Up, Wire};
 use hubcast_client::machine::{Delivery, Disconnection, Effect, Effects, Input};
-use hubcast_protocol::{Event as Said, RequestId, typed};
+use hubcast_protocol::{CloseCode, Event as Said, RequestId, typed};
+use hubcast_tests::{Frame, Heard};
 
 impl World {
     /// Gives a machine something; `frame`: what the server said, if that is it.
@@ -37,7 +38,7 @@ impl World {
             match effect {
                 Effect::Connect => self.open_wire(client),
                 Effect::Send(text) => match self.clients[client].wire {
-                    Some(wire) => self.send_up(wire, Up::Text(text)),
+                    Some(wire) => self.send_up(wire, Up::Bytes(Frame::text(text).bytes())),
                     None => self.fail(Some(client), format!("{text} is sent without a connection")),
                 },
                 Effect::Close(_) => {
@@ -130,10 +131,12 @@ impl World {
             _ if wire.broken => {}
             Down::Accepted => self.tell_client(client, Input::Connected, None),
             Down::Bytes(bytes) => {
-                wire.room += bytes.len();
+                if let Some(socket) = wire.socket() {
+                    socket.give_room(bytes.len());
+                }
                 wire.inbound.extend(bytes);
                 self.read_frames(number, client);
-                self.flush(number);
+                self.serve();
             }
         }
     }
@@ -143,9 +146,17 @@ impl World {
             && let Some(frame) = wire.next_frame()
         {
             match frame {
-                Frame::Text(text) => self.tell_client(client, Input::Frame(text.clone()), Some(&text)),
-                Frame::Ping => self.tell_client(client, Input::Heard, None),
-                Frame::Close(code, reason) => self.lose(number, client, Disconnection::Closed { code, reason }),
+                Heard::Text(text) => self.tell_client(client, Input::Frame(text.clone()), Some(&text)),
+                Heard::Ping(payload) => {
+                    self.send_up(number, Up::Bytes(Frame::pong(payload).bytes()));
+                    self.tell_client(client, Input::Heard, None);
+                }
+                Heard::Close(code, reason) => {
+                    let code = CloseCode(code);
+                    self.tally.too_slow += usize::from(code == CloseCode::SLOW_CONSUMER);
+                    self.lose(number, client, Disconnection::Closed { code, reason });
+                }
+                other => self.fail(Some(client), format!("the server sent {other:?}")),
             }
         }
     }

@@ -2,9 +2,9 @@
 
 use super::World;
 use crate::queue::Event;
-use crate::wire::{Down, End, Up};
-use hubcast_hub::{Input, Saved, SessionId};
+use crate::wire::{Down, End, Up, Wire};
 use hubcast_protocol::CloseCode;
+use hubcast_server::Farewell;
 use std::time::Duration;
 
 impl World {
@@ -54,22 +54,15 @@ impl World {
         true
     }
 
-    /// The server waited long enough for the end of a connection that it closed.
-    pub(super) fn abandon(&mut self, number: u32) {
-        let Some(wire) = self.wires.get_mut(&number).filter(|wire| wire.server == End::Closing) else { return };
-        wire.server = End::Gone;
-        self.send_down(number, Down::Lost);
-        self.forget_wire(number);
-    }
-
-    /// The server's operator moves a client away, or the server does so because it will stop.
-    pub(super) fn send_away(&mut self, number: u32) {
-        let (code, reason) = match self.is_accepting {
-            true => (CloseCode::MOVED, "moved".into()),
-            false => (CloseCode::RESTARTING, "restarting".into()),
-        };
+    /// The server's operator moves a client away.
+    fn send_away(&mut self, number: u32) {
         let reconnect_in_ms = self.random.chance(80).then(|| self.random.next() % 3000);
-        self.tell_hub(Input::SendAway { session: SessionId(number), code, reason, reconnect_in_ms });
+        let why = Farewell { code: CloseCode::MOVED, reason: "moved".into(), reconnect_in_ms };
+        let Some(End::Open { worker, socket }) = self.wires.get(&number).map(|wire| &wire.server) else { return };
+        if let Some(server) = &mut self.server {
+            server.send_away(*worker, socket.slot(), why);
+        }
+        self.serve();
     }
 
     /// For a while the server takes no new connections.
@@ -87,32 +80,30 @@ impl World {
             return;
         }
         self.is_accepting = false;
-        let numbers: Vec<u32> = self.wires.keys().copied().collect();
-        for number in numbers {
-            let at = self.now + self.random.millis(0, 2000);
-            self.queue.plan(at, Event::SendAway(number));
+        if let Some(server) = &mut self.server {
+            server.drain();
         }
+        self.serve();
         self.queue.plan(self.now + Duration::from_secs(3), Event::Stop);
     }
 
     pub(super) fn stop(&mut self) {
-        let now = self.time();
-        let Some(hub) = self.hub.take() else { return };
-        let saved = hub.save(now);
+        let Some(server) = self.server.take() else { return };
+        let saved = server.save(self.time());
         self.end_server(false);
         let again = self.now + self.random.millis(0, 5000);
-        self.queue.plan(again, Event::Start(saved));
+        self.queue.plan(again, Event::Start(Box::new(saved)));
     }
 
     /// The server dies where it stands.
     fn crash(&mut self) {
-        if self.hub.take().is_none() {
+        if self.server.take().is_none() {
             return;
         }
         self.end_server(true);
         self.record.forget_keys();
         let again = self.now + self.random.millis(0, 3000);
-        self.queue.plan(again, Event::Start(Saved::default()));
+        self.queue.plan(again, Event::Start(Box::default()));
     }
 
     fn end_server(&mut self, breaks_wires: bool) {
@@ -120,13 +111,12 @@ impl World {
         self.is_accepting = false;
         let numbers: Vec<u32> = self.wires.keys().copied().collect();
         for number in numbers {
-            let Some(wire) = self.wires.get_mut(&number).filter(|wire| wire.server != End::Opening) else { continue };
-            wire.server = End::Gone;
+            let taken = |wire: &&mut Wire| !matches!(wire.server, End::Opening);
+            let Some(wire) = self.wires.get_mut(&number).filter(taken) else { continue };
             wire.broken |= breaks_wires && self.random.chance(50);
             let client = wire.client;
             self.trace.note(client, self.now, || "-- the server is gone".to_owned());
-            self.send_down(number, Down::Lost);
-            self.forget_wire(number);
+            self.lose_server_side(number);
         }
     }
 }

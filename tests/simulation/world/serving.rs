@@ -1,30 +1,30 @@
-//! The server's side: the shipped hub, the shipped outboxes, and between them what a worker does.
+//! The server's side: the shipped server, polled one task at a time, and what it did.
 
 use super::World;
-use crate::frame::{Opcode, write, write_close};
-use crate::frames::{Frames, SharedEvent, append, of_event};
-use crate::history_frame::HistoryFrame;
-use crate::outbox::{Outbox, Sink, Through};
 use crate::queue::Event;
 use crate::record::Entry;
-use crate::wire::{Down, End, Socket, Up, Wire};
-use bytes::Bytes;
-use hubcast_hub::{Effect, Input, Publication, Saved, SessionId};
-use hubcast_protocol::request::{Action, Publish, ReadHistory};
-use hubcast_protocol::{ClientId, CloseCode, Dialect, Event as Said, Position, Request, RequestId, Topic, typed};
-use std::sync::Arc;
+use crate::wire::{Down, End, Up};
+use hubcast_hub::Saved;
+use hubcast_protocol::event::{About, Subscribed};
+use hubcast_protocol::request::Publish;
+use hubcast_protocol::{Dialect, Position, RequestId};
+use hubcast_server::simulated::{Observed, Simulated};
+use hubcast_tests::Frame;
 use std::time::Duration;
 
 impl World {
     /// A server begins, with what the one before kept.
     pub(super) fn start(&mut self, saved: Saved) {
-        self.life += 1;
-        let mut hub = hubcast_hub::Hub::new(self.scenario.hub(self.life, &mut self.random));
-        hub.restore(self.time(), saved);
-        self.hub = Some(hub);
-        self.hub_wake = None;
+        let (config, seed) = (self.scenario.server(), self.random.next());
+        let server = Simulated::new(config, seed, saved, self.time());
+        // From now on it writes down what it does.
+        server.take_observed();
+        self.server = Some(server);
+        self.server_wake = None;
         self.is_accepting = true;
-        self.plan_hub_wake();
+        self.sessions.clear();
+        self.by_socket.clear();
+        self.serve();
     }
 
     /// Something reaches the server.
@@ -33,155 +33,112 @@ impl World {
         if wire.broken && !matches!(up, Up::Closed { .. }) {
             return;
         }
-        match (up, wire.server) {
-            (Up::Open, _) if !self.is_accepting => {
+        match up {
+            Up::Open if !self.is_accepting => {
                 wire.server = End::Gone;
                 self.send_down(number, Down::Refused);
             }
-            (Up::Open, _) => {
-                wire.server = End::Open;
+            Up::Open => {
+                self.open(number);
                 self.send_down(number, Down::Accepted);
-                self.queue.plan(self.now + PING, Event::Ping(number));
-                let client = ClientId::from_random(u128::from(self.random.next()).to_be_bytes());
-                self.tell_hub(Input::connect(SessionId(number), client));
             }
-            (Up::Text(text), End::Open) => {
-                let request = typed::decode(&text);
-                self.tell_hub(Input::Request { session: SessionId(number), request });
+            Up::Bytes(bytes) => _ = wire.socket().map(|socket| socket.send(&bytes)),
+            Up::Closed { lost: false } if !wire.broken => {
+                if let Some(socket) = wire.socket() {
+                    socket.send(&Frame::close(1000, "").bytes());
+                    socket.end();
+                }
             }
-            (Up::Text(_), _) => {}
-            (Up::Closed { lost }, end) => {
+            Up::Closed { .. } => {
+                if let Some(socket) = wire.socket() {
+                    socket.reset();
+                }
                 wire.server = End::Gone;
                 self.forget_wire(number);
-                if end == End::Open {
-                    self.tell_hub(Input::Disconnect { session: SessionId(number), lost });
-                }
             }
+        }
+        self.serve();
+    }
+
+    /// One of the workers gets a connection.
+    fn open(&mut self, number: u32) {
+        let worker = self.random.below(self.scenario.workers);
+        let (Some(server), Some(wire)) = (&mut self.server, self.wires.get_mut(&number)) else { return };
+        let socket = server.connect(worker, Dialect::Typed);
+        socket.give_room(wire.pace.room);
+        self.sessions.insert((worker, socket.slot()), (number, wire.client));
+        self.by_socket.insert(socket.number(), number);
+        wire.server = End::Open { worker, socket };
+    }
+
+    pub(super) fn wake_server(&mut self) {
+        // One that was planned before an earlier one has nothing to do.
+        if self.server_wake == Some(self.now) {
+            self.server_wake = None;
+            self.serve();
         }
     }
 
-    pub(super) fn wake_hub(&mut self) {
-        self.hub_wake = None;
+    /// Lets the server do what there is to do, or only some of it for now, and sends what it writes on its way.
+    pub(super) fn serve(&mut self) {
+        let most = if self.is_healed { POLLS } else { self.random.pick(&[2, 20, POLLS, POLLS]) };
         let now = self.time();
-        if let Some(hub) = self.hub.as_mut().filter(|hub| hub.poll_timeout().is_some_and(|at| at <= now)) {
-            hub.handle_timeout(now, &mut self.effects);
-            self.end_turn();
-        }
-        self.plan_hub_wake();
-    }
-
-    /// One turn of the server.
-    pub(super) fn tell_hub(&mut self, input: Input) {
-        let published = match &input {
-            Input::Request { session, request: Ok(Request { action: Action::Publish(publish), .. }) } => {
-                Some((*session, publish.clone()))
-            }
-            _ => None,
+        let Some(server) = &mut self.server else { return };
+        server.advance(now);
+        let rests = self.poll_server(most);
+        self.look_at_what_was_done();
+        self.send_what_was_written();
+        let next = match rests {
+            true => self.server.as_ref().and_then(Simulated::next_timer).map(|at| at - self.origin),
+            false => Some(self.now + self.random.millis(0, 3)),
         };
-        let now = self.time();
-        let Some(hub) = &mut self.hub else { return };
-        hub.handle(now, input, &mut self.effects);
-        if let Some((session, publish)) = published {
-            self.write_down(session, &publish);
+        if let Some(at) = next {
+            self.plan_server_wake(at);
         }
-        self.end_turn();
-        self.plan_hub_wake();
+        if !rests && most == POLLS {
+            self.fail(None, "the server does not come to rest".to_owned());
+        }
     }
 
-    fn end_turn(&mut self) {
-        loop {
-            self.pass_on();
-            let Some(gone) = self.leaving.pop() else { break };
-            let now = self.time();
-            if let Some(hub) = &mut self.hub {
-                hub.handle(now, Input::Disconnect { session: SessionId(gone), lost: true }, &mut self.effects);
+    /// Polls so many tasks, of whichever worker; says whether there is none left that wants to be.
+    fn poll_server(&mut self, most: usize) -> bool {
+        let Some(server) = &mut self.server else { return true };
+        let mut busy: Vec<usize> = (0..self.scenario.workers).collect();
+        for _ in 0..most {
+            if busy.is_empty() {
+                return true;
+            }
+            let place = self.random.below(busy.len());
+            if server.poll(busy[place]) {
+                // It may have woken another one.
+                busy.clear();
+                busy.extend(0..self.scenario.workers);
+            } else {
+                busy.swap_remove(place);
             }
         }
-        while let Some(number) = self.dirty.pop_first() {
-            self.flush(number);
-        }
+        busy.is_empty()
     }
 
-    /// Carries out what the hub wants, in order.
-    fn pass_on(&mut self) {
-        let (mut effects, most) = (std::mem::take(&mut self.effects), self.scenario.outbox);
-        for effect in effects.iter() {
-            match effect {
-                Effect::Send { session, event } => {
-                    self.mark(session.0, event);
-                    let frame = of_event(event, Dialect::Typed).expect("the typed dialect has a word for everything");
-                    self.put(session.0, |outbox, _| outbox.push(frame.clone(), most));
+    fn look_at_what_was_done(&mut self) {
+        let observed = self.server.as_ref().map(Simulated::take_observed);
+        for observed in observed.into_iter().flatten() {
+            match observed {
+                Observed::Published { worker, slot, publish, position } => {
+                    let client = self.sessions.get(&(worker, slot)).map(|(_, client)| *client);
+                    self.write_down(client, &publish, position);
                 }
-                Effect::Tell { event, receivers } => {
-                    let event = SharedEvent::new(Arc::clone(event));
-                    let frame = event.get(Dialect::Typed).expect("the typed dialect has a word for everything");
-                    for receiver in effects.receivers(receivers) {
-                        self.put(receiver.session.0, |outbox, _| outbox.push(frame.clone(), most));
+                Observed::Subscribed { worker, slot, reply } => {
+                    if let Some((wire, _)) = self.sessions.get(&(worker, slot)) {
+                        self.mark(*wire, &reply);
                     }
                 }
-                Effect::Deliver { publication, receivers } => {
-                    let frames = Frames::new(publication.clone());
-                    for receiver in effects.receivers(receivers) {
-                        // What comes first in a turn may be the last of it too, and then goes past the queue.
-                        if self.random.chance(50) && self.write_through(receiver.session.0, &frames) {
-                            continue;
-                        }
-                        self.put(receiver.session.0, |outbox, blocked| {
-                            outbox.push_publications(&frames, receiver.slow, Dialect::Typed, blocked, most)
-                        });
-                    }
-                }
-                Effect::Replay { session, missed } => {
-                    self.replay(session.0, missed);
-                }
-                Effect::History { session, answer } => {
-                    self.put(session.0, |outbox, _| {
-                        outbox.push_history(HistoryFrame::new(answer));
-                        true
-                    });
-                }
-                Effect::Close { session, code, reason } => self.close(session.0, *code, reason),
-                Effect::Ask(ask) => panic!("the embedded engine passed on {ask:?}"),
             }
-        }
-        effects.clear();
-        self.effects = effects;
-    }
-
-    /// Queues what a session missed: some of it as frames, the rest to be encoded by and by.
-    fn replay(&mut self, number: u32, missed: &[Publication]) {
-        let (begin, rest) = missed.split_at(self.random.below(missed.len() + 1));
-        let mut frames = Vec::new();
-        begin.iter().for_each(|publication| append(&mut frames, publication, Dialect::Typed));
-        let frames = Bytes::from(frames);
-        self.put(number, |outbox, _| {
-            if !frames.is_empty() {
-                outbox.push_uncounted(frames.clone());
-            }
-            if !rest.is_empty() {
-                outbox.push_missed(rest.to_vec());
-            }
-            true
-        });
-        if !rest.is_empty() {
-            self.flush(number);
         }
     }
 
     /// Writes down what the hub made of a publish.
-    fn write_down(&mut self, session: SessionId, publish: &Publish) {
-        let delivered = self.effects.iter().find_map(|effect| match effect {
-            Effect::Deliver { publication, .. } => Some(publication.position()),
-            _ => None,
-        });
-        let position = match delivered {
-            Some(position) => position,
-            None => match self.unheard(&publish.topic) {
-                Some(position) => Some(position),
-                None => return,
-            },
-        };
-        let client = self.wires.get(&session.0).map(|wire| wire.client);
+    fn write_down(&mut self, client: Option<usize>, publish: &Publish, position: Option<Position>) {
         let silent_for = client.filter(|_| !publish.echo);
         let entry = Entry { text: publish.payload.as_plain().to_owned(), position, silent_for };
         self.tally.published += 1;
@@ -190,31 +147,13 @@ impl World {
         }
     }
 
-    /// The last of a topic's history, if it is one that was given to nobody when it was published.
-    fn unheard(&mut self, topic: &Topic) -> Option<Position> {
-        let (mut effects, now) = (hubcast_hub::Effects::default(), self.time());
-        let hub = self.hub.as_mut()?;
-        hub.handle(now, Input::connect(OBSERVER, ClientId::from_random([0; 16])), &mut effects);
-        let read = Action::History(ReadHistory { topic: topic.clone(), since: None, limit: Some(1) });
-        let request = Ok(Request::new(RequestId::Number(0), read));
-        hub.handle(now, Input::Request { session: OBSERVER, request }, &mut effects);
-        hub.handle(now, Input::Disconnect { session: OBSERVER, lost: false }, &mut effects);
-        let last = effects.iter().find_map(|effect| match effect {
-            Effect::History { answer, .. } => Some(answer.position),
-            _ => None,
-        })?;
-        let is_new = last.offset > 0 && self.record.find(self.record.index(topic), last).is_none();
-        is_new.then_some(last)
-    }
-
     /// Remembers where a subscription begins, and that the reply says so.
-    fn mark(&mut self, number: u32, event: &Said) {
-        let Said::Subscribed(reply) = event else { return };
+    fn mark(&mut self, number: u32, reply: &Subscribed) {
         let Some(wire) = self.wires.get_mut(&number) else { return };
         if let Some(RequestId::Number(id)) = &reply.id {
             wire.marks.insert(*id, self.record.mark());
         }
-        if let (hubcast_protocol::event::About::Topic(topic), Some(epoch)) = (&reply.about, reply.epoch) {
+        if let (About::Topic(topic), Some(epoch)) = (&reply.about, reply.epoch) {
             let last = self.record.last_offset(self.record.index(topic), epoch);
             if reply.offset != Some(last) {
                 let client = wire.client;
@@ -223,67 +162,32 @@ impl World {
         }
     }
 
-    /// Writes publications without queueing them where nothing waits; says whether none of them is left to be queued.
-    fn write_through(&mut self, number: u32, frames: &Frames) -> bool {
-        let open = |wire: &&mut Wire| wire.server == End::Open && !wire.blocked;
-        let Some(wire) = self.wires.get_mut(&number).filter(open) else { return false };
-        let socket = Socket::with_room(wire.room);
-        let written = wire.outbox.write_through(frames.get(Dialect::Typed), |bytes| socket.write(bytes));
-        self.sent(number, socket);
-        if written == Through::Part {
-            self.flush(number);
-        }
-        written != Through::Nothing
-    }
-
-    /// Puts something into an outbox, and closes the connection if there is no room even after writing.
-    fn put(&mut self, number: u32, put: impl Fn(&mut Outbox, bool) -> bool) {
-        let Some(wire) = self.wires.get_mut(&number).filter(|wire| wire.server == End::Open) else { return };
-        let mut fits = put(&mut wire.outbox, wire.blocked);
-        if !fits && !wire.blocked {
-            self.flush(number);
-            fits = self.wires.get_mut(&number).is_some_and(|wire| put(&mut wire.outbox, wire.blocked));
-        }
-        if fits {
-            self.dirty.insert(number);
-        } else {
-            self.tally.too_slow += 1;
-            self.close(number, CloseCode::SLOW_CONSUMER, "too slow for what it subscribed to");
+    /// Sends what the sockets have taken on its way, and after it the end of those that the server has shut.
+    fn send_what_was_written(&mut self) {
+        let news = self.server.as_ref().map(Simulated::take_news).unwrap_or_default();
+        for socket in news {
+            let Some(&number) = self.by_socket.get(&socket) else { continue };
+            let Some((wire, socket)) = self.wires.get(&number).and_then(|wire| Some((wire, wire.socket()?))) else {
+                self.by_socket.remove(&socket);
+                continue;
+            };
+            let (bytes, is_shut, piece) = (socket.take_written(), socket.is_shut(), (wire.pace.room / 4).max(1));
+            for piece in bytes.chunks(piece) {
+                self.send_down(number, Down::Bytes(piece.to_vec()));
+            }
+            if is_shut {
+                self.lose_server_side(number);
+            }
         }
     }
 
-    fn close(&mut self, number: u32, code: CloseCode, reason: &str) {
-        let Some(wire) = self.wires.get_mut(&number).filter(|wire| wire.server == End::Open) else { return };
-        if code == CloseCode::SLOW_CONSUMER {
-            let _ = wire.outbox.discard_unsent();
+    /// The server's end of a connection is gone.
+    pub(super) fn lose_server_side(&mut self, number: u32) {
+        if let Some(wire) = self.wires.get_mut(&number) {
+            wire.server = End::Gone;
         }
-        wire.outbox.push_uncounted(write_close(code, reason));
-        wire.server = End::Closing;
-        self.leaving.push(number);
-        self.dirty.insert(number);
-        self.queue.plan(self.now + CLOSE_TIMEOUT, Event::Abandon(number));
-    }
-
-    /// Writes what waits, as much as the socket takes.
-    pub(super) fn flush(&mut self, number: u32) {
-        let Some(wire) = self.wires.get_mut(&number) else { return };
-        if !matches!(wire.server, End::Open | End::Closing) {
-            return;
-        }
-        let socket = Socket::with_room(wire.room);
-        wire.blocked = wire.outbox.write_to(&socket, Dialect::Typed).is_err();
-        self.sent(number, socket);
-    }
-
-    /// Sends what the socket has taken on its way.
-    fn sent(&mut self, number: u32, socket: Socket) {
-        let Some(wire) = self.wires.get_mut(&number) else { return };
-        let bytes = socket.into_bytes();
-        wire.room -= bytes.len();
-        let piece = (wire.pace.room / 4).max(1);
-        for piece in bytes.chunks(piece) {
-            self.send_down(number, Down::Bytes(piece.to_vec()));
-        }
+        self.send_down(number, Down::Lost);
+        self.forget_wire(number);
     }
 
     pub(super) fn send_down(&mut self, number: u32, down: Down) {
@@ -297,35 +201,20 @@ impl World {
         self.queue.plan(wire.down, Event::Down(number, down));
     }
 
-    pub(super) fn ping(&mut self, number: u32) {
-        let most = self.scenario.outbox;
-        if self.wires.get(&number).is_some_and(|wire| wire.server == End::Open) {
-            self.put(number, |outbox, _| outbox.push(write(Opcode::Ping, b""), most));
-            self.end_turn();
-            self.queue.plan(self.now + PING, Event::Ping(number));
-        }
-    }
-
     pub(super) fn forget_wire(&mut self, number: u32) {
-        if self.wires.get(&number).is_some_and(|wire| wire.server == End::Gone && !wire.client_open) {
+        if self.wires.get(&number).is_some_and(|wire| matches!(wire.server, End::Gone) && !wire.client_open) {
             self.wires.remove(&number);
         }
     }
 
-    pub(super) fn plan_hub_wake(&mut self) {
-        let Some(at) = self.hub.as_ref().and_then(|hub| hub.poll_timeout()) else { return };
-        let at = (at - self.origin).max(self.now);
-        if self.hub_wake.is_none_or(|planned| at < planned) {
-            self.hub_wake = Some(at);
-            self.queue.plan(at, Event::WakeHub);
+    fn plan_server_wake(&mut self, at: Duration) {
+        let at = at.max(self.now);
+        if self.server_wake.is_none_or(|planned| at < planned) {
+            self.server_wake = Some(at);
+            self.queue.plan(at, Event::WakeServer);
         }
     }
 }
 
-const PING: Duration = Duration::from_secs(25);
-
-/// How long the server waits until a close frame is written and answered.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// A session that looks and goes.
-const OBSERVER: SessionId = SessionId(0);
+/// Polls of tasks after which a server that is left alone has come to rest.
+const POLLS: usize = 1_000_000;
