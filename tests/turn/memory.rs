@@ -8,9 +8,9 @@ use hubcast_server::Config;
 use std::time::Duration;
 
 /// Three readers with a topic each, on two workers: 400 KB wait for the first, 300 KB for the second and 200 KB for the
-/// third; there may be a megabyte.
+/// third; there may be a megabyte, and the eighth of it that an allocator needs.
 fn three_readers(slow: &str) -> (Stage, usize, [usize; 3]) {
-    let mut stage = Stage::new(2, Config { max_waiting: 1_000_000, rules: without_history(), ..Config::default() });
+    let mut stage = Stage::new(2, Config { max_waiting: 1_125_000, rules: without_history(), ..Config::default() });
     let publisher = stage.connect(0, usize::MAX);
     let readers = [(1, 8), (0, 6), (1, 4)].map(|(worker, count)| {
         let reader = stage.connect(worker, usize::MAX);
