@@ -25,6 +25,8 @@ pub(crate) struct Scenario {
     /// The longest pause between two acts of one program, and between two faults, in milliseconds.
     pub(crate) act_within: u64,
     pub(crate) fault_within: u64,
+    /// How many acts of a program come at once at most.
+    pub(crate) burst: usize,
     /// Bytes that wait for one connection at most.
     pub(crate) outbox: usize,
     pub(crate) slow_readers: u64,
@@ -57,6 +59,7 @@ impl Scenario {
             span: random.millis(15_000, 45_000),
             act_within,
             fault_within,
+            burst: random.pick(&[2, 30, 100]),
             outbox: random.pick(&[2000, 8000, 1 << 20]),
             slow_readers: random.pick(&[0, 20, 60]),
             is_lossless,

@@ -174,8 +174,12 @@ impl World {
         if self.random.chance(5) {
             self.publish_twice(client);
         } else {
-            let input = self.clients[client].act(&self.scenario, &self.record, &mut self.random);
-            self.tell_client(client, input, None);
+            // Many at once are more than a worker serves in one turn.
+            let times = if self.random.chance(4) { self.random.below(self.scenario.burst) } else { 1 };
+            for _ in 0..times {
+                let input = self.clients[client].act(&self.scenario, &self.record, &mut self.random);
+                self.tell_client(client, input, None);
+            }
         }
         let next = self.now + self.random.millis(1, self.scenario.act_within);
         self.queue.plan(next, Event::Act(client));

@@ -81,7 +81,7 @@ impl World {
 
     /// Lets the server do what there is to do, or only some of it for now, and sends what it writes on its way.
     pub(super) fn serve(&mut self) {
-        let most = if self.is_healed { POLLS } else { self.random.pick(&[2, 20, POLLS, POLLS]) };
+        let most = if self.is_healed { POLLS } else { self.random.pick(&[0, 2, 20, POLLS, POLLS]) };
         let now = self.time();
         let Some(server) = &mut self.server else { return };
         server.advance(now);
