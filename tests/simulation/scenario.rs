@@ -59,7 +59,7 @@ impl Scenario {
             span: random.millis(15_000, 45_000),
             act_within,
             fault_within,
-            burst: random.pick(&[2, 30, 100]),
+            burst: random.pick(&[2, 30, 200]),
             outbox: random.pick(&[2000, 8000, 1 << 20]),
             slow_readers: random.pick(&[0, 20, 60]),
             is_lossless,

@@ -66,6 +66,8 @@ pub(crate) struct World {
     server: Option<Simulated>,
     /// When the world will look at the server's timers.
     server_wake: Option<Duration>,
+    /// Until when the server's process gets no time.
+    stalled_until: Duration,
     is_accepting: bool,
     /// The wire and the client that have a slot of a worker, or had it last.
     sessions: BTreeMap<(usize, u32), (u32, usize)>,
@@ -111,6 +113,7 @@ impl World {
             last_wire: 0,
             server: None,
             server_wake: None,
+            stalled_until: Duration::ZERO,
             is_accepting: false,
             sessions: BTreeMap::new(),
             by_socket: BTreeMap::new(),

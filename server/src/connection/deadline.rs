@@ -59,10 +59,10 @@ impl Connection {
 impl State {
     fn due(&self, now: Instant, resumed: Instant, config: &Config) -> Due {
         let times = &config.timeouts;
-        // Who is not read cannot be heard: its time stands still.
-        let resumed = if self.is_held { now } else { resumed };
         let if_stalled = if self.phase == Phase::Open { Due::Stalled } else { Due::Cut };
         let stalled = self.blocked.map(|since| (since.max(resumed) + times.write, if_stalled));
+        // Who is not read cannot be heard: its time to say something stands still, but not the time to take something.
+        let resumed = if self.is_held { now } else { resumed };
         let phase = match self.phase {
             Phase::Open => match self.pinged {
                 Some(at) => (at.max(resumed) + times.pong, Due::Close(CloseCode::PING_TIMEOUT, "no answer to a ping")),

@@ -237,7 +237,8 @@ impl Core {
                         self.want_turn();
                     }
                     Due::Close(code, reason) => self.close(&connection, code, reason, now),
-                    Due::Stalled if may_lag(connection.peer) => connection.spare(now),
+                    // Of one that is not read nobody knows whether it would answer a ping.
+                    Due::Stalled if !connection.is_held() && may_lag(connection.peer) => connection.spare(now),
                     Due::Stalled | Due::Cut => self.cut(&connection),
                     Due::At(_) | Due::Never => {}
                 }

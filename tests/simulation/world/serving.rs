@@ -21,6 +21,7 @@ impl World {
         server.take_observed();
         self.server = Some(server);
         self.server_wake = None;
+        self.stalled_until = self.now;
         self.is_accepting = true;
         self.sessions.clear();
         self.by_socket.clear();
@@ -81,7 +82,14 @@ impl World {
 
     /// Lets the server do what there is to do, or only some of it for now, and sends what it writes on its way.
     pub(super) fn serve(&mut self) {
-        let most = if self.is_healed { POLLS } else { self.random.pick(&[0, 2, 20, POLLS, POLLS]) };
+        if self.now < self.stalled_until {
+            return self.plan_server_wake(self.stalled_until);
+        }
+        if !self.is_healed && self.random.chance(10) {
+            self.stalled_until = self.now + self.random.millis(1, 20);
+            return self.plan_server_wake(self.stalled_until);
+        }
+        let most = if self.is_healed { POLLS } else { self.random.pick(&[2, 20, POLLS, POLLS]) };
         let now = self.time();
         let Some(server) = &mut self.server else { return };
         server.advance(now);
