@@ -62,7 +62,7 @@ impl State {
         let if_stalled = if self.phase == Phase::Open { Due::Stalled } else { Due::Cut };
         let stalled = self.blocked.map(|since| (since.max(resumed) + times.write, if_stalled));
         // Who is not read cannot be heard: its time to say something stands still, but not the time to take something.
-        let resumed = if self.is_held { now } else { resumed };
+        let resumed = if self.is_held && self.phase == Phase::Open { now } else { resumed };
         let phase = match self.phase {
             Phase::Open => match self.pinged {
                 Some(at) => (at.max(resumed) + times.pong, Due::Close(CloseCode::PING_TIMEOUT, "no answer to a ping")),

@@ -3,7 +3,7 @@
 use hubcast_hub::{HistoryRule, Keep, Keeps, Rule};
 use hubcast_tests::{Frame, Heard, Server, Typed};
 use serde_json::json;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Longer than any test.
 const NEVER: Duration = Duration::from_secs(600);
@@ -114,5 +114,24 @@ fn who_asks_for_more_than_a_turn_does_and_ends_is_answered_to_the_end() {
     for id in 0..5000 {
         let answer = asker.next_event();
         assert_eq!((&answer["id"], &answer["receivers"]), (&json!(id), &json!(50)));
+    }
+}
+
+#[test]
+fn who_takes_nothing_of_what_it_asked_for_is_cut_also_while_it_is_not_read() {
+    let server = Server::with(|config| {
+        config.timeouts.write = Duration::from_millis(300);
+        let history = Some(HistoryRule { size: 100, ttl: NEVER, keep: Keep::Always });
+        let keeps = Keeps { history, ..Keeps::default() };
+        config.rules.list.insert(0, Rule { matches: "past".parse().expect("a pattern"), keeps });
+    });
+    let mut publisher = server.typed();
+    let publish = json!({"id": 1, "action": "publish", "topic": "past", "message": "x".repeat(60_000)});
+    (0..100).for_each(|_| _ = publisher.asks(&publish));
+    let mut reader = unread(&server, "t", "latest");
+    (1..4).for_each(|id| reader.says(json!({"id": id, "action": "history", "topic": "past"})));
+    let begun = Instant::now();
+    while publisher.asks(json!({"id": 2, "action": "publish", "topic": "t"}))["receivers"] != 0 {
+        assert!(begun.elapsed() < Duration::from_secs(15), "it is still there");
     }
 }
