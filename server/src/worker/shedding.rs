@@ -47,7 +47,8 @@ impl Core {
         }
     }
 
-    /// The connections for which most waits, each with its bytes, from the largest on.
+    /// The connections for which most waits, each with its bytes, from the largest on: those that have a quarter of an even
+    /// share or more.
     fn largest(&self) -> Vec<(usize, Rc<Connection>)> {
         let connections = self.connections.borrow();
         let waiting = |connection: &Connection| {
@@ -56,7 +57,10 @@ impl Core {
         };
         let mut all: Vec<_> = connections.iter().map(|(slot, connection)| (waiting(connection), slot)).collect();
         all.sort_unstable_by_key(|(bytes, _)| Reverse(*bytes));
-        let largest = all.into_iter().take(SHED_AT_ONCE).filter(|(bytes, _)| *bytes > 0);
+        // Whoever has little of all that waits is not to blame, even if nobody here has more.
+        let waiting = all.iter().filter(|(bytes, _)| *bytes > 0).count();
+        let least = self.account.bytes() / (4 * waiting.max(1));
+        let largest = all.into_iter().take(SHED_AT_ONCE).filter(|(bytes, _)| *bytes > 0 && *bytes >= least);
         largest.map(|(bytes, slot)| (bytes, Rc::clone(&connections[slot]))).collect()
     }
 }
