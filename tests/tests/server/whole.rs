@@ -1,6 +1,7 @@
 //! What holds for all connections together, however many they are and however little each of them does.
 
 use hubcast_hub::{HistoryRule, Keep, Keeps, Rule};
+use hubcast_server::Config;
 use hubcast_tests::{Frame, Heard, Server, Typed};
 use serde_json::json;
 use std::time::{Duration, Instant};
@@ -16,6 +17,20 @@ fn server_of_a_mebibyte() -> Server {
         (config.max_waiting, config.outbox) = (MIB, 1 << 30);
         (config.timeouts.write, config.timeouts.publisher_pause) = (NEVER, Duration::ZERO);
     })
+}
+
+/// A server, changed, whose topic `past` keeps a hundred publications of 60 KB, and who published them.
+fn server_with_a_past(change: impl FnOnce(&mut Config)) -> (Server, Typed) {
+    let server = Server::with(|config| {
+        change(config);
+        let history = Some(HistoryRule { size: 100, ttl: NEVER, keep: Keep::Always });
+        let keeps = Keeps { history, ..Keeps::default() };
+        config.rules.list.insert(0, Rule { matches: "past".parse().expect("a pattern"), keeps });
+    });
+    let mut publisher = server.typed();
+    let publish = json!({"id": 1, "action": "publish", "topic": "past", "message": "x".repeat(60_000)});
+    (0..100).for_each(|_| _ = publisher.asks(&publish));
+    (server, publisher)
 }
 
 /// A reader that reads nothing.
@@ -80,15 +95,7 @@ fn where_too_much_is_held_of_unfinished_messages_the_largest_goes() {
 
 #[test]
 fn a_history_that_nobody_reads_takes_no_memory_of_its_own() {
-    let server = Server::with(|config| {
-        (config.max_waiting, config.timeouts.write) = (4 * MIB, NEVER);
-        let history = Some(HistoryRule { size: 100, ttl: NEVER, keep: Keep::Always });
-        let keeps = Keeps { history, ..Keeps::default() };
-        config.rules.list.insert(0, Rule { matches: "past".parse().expect("a pattern"), keeps });
-    });
-    let mut publisher = server.typed();
-    let publish = json!({"id": 1, "action": "publish", "topic": "past", "message": "x".repeat(60_000)});
-    (0..100).for_each(|_| _ = publisher.asks(&publish));
+    let (server, _) = server_with_a_past(|config| (config.max_waiting, config.timeouts.write) = (4 * MIB, NEVER));
     let mut readers: Vec<Typed> = (0..10).map(|_| Typed::open(server.narrow_socket())).collect();
     for reader in &mut readers {
         reader.says(json!({"id": 1, "action": "history", "topic": "past"}));
@@ -119,15 +126,7 @@ fn who_asks_for_more_than_a_turn_does_and_ends_is_answered_to_the_end() {
 
 #[test]
 fn who_takes_nothing_of_what_it_asked_for_is_cut_also_while_it_is_not_read() {
-    let server = Server::with(|config| {
-        config.timeouts.write = Duration::from_millis(300);
-        let history = Some(HistoryRule { size: 100, ttl: NEVER, keep: Keep::Always });
-        let keeps = Keeps { history, ..Keeps::default() };
-        config.rules.list.insert(0, Rule { matches: "past".parse().expect("a pattern"), keeps });
-    });
-    let mut publisher = server.typed();
-    let publish = json!({"id": 1, "action": "publish", "topic": "past", "message": "x".repeat(60_000)});
-    (0..100).for_each(|_| _ = publisher.asks(&publish));
+    let (server, mut publisher) = server_with_a_past(|config| config.timeouts.write = Duration::from_millis(300));
     let mut reader = unread(&server, "t", "latest");
     (1..4).for_each(|id| reader.says(json!({"id": id, "action": "history", "topic": "past"})));
     let begun = Instant::now();
