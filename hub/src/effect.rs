@@ -34,7 +34,7 @@ pub enum Effect {
         /// Who gets it.
         session: SessionId,
         /// What.
-        missed: Vec<Publication>,
+        missed: Arc<Vec<Publication>>,
     },
     /// Answer one session's `history` request. Like a replay it does not count against what may wait for a slow reader.
     History {
@@ -201,6 +201,20 @@ impl Effects {
         self.push_delivery(publication, receivers)
     }
 
+    /// Whether the receivers are listed that are made from `key`.
+    pub(crate) fn has_list(&self, key: ListKey) -> bool {
+        self.last_list.is_some() && self.last_key == key
+    }
+
+    /// Takes up a list of receivers that was made from `key`.
+    pub(crate) fn keep_list(&mut self, key: ListKey, list: Vec<Receiver>) {
+        let receivers = self.list_receivers(|receivers| {
+            receivers.extend(list);
+            0
+        });
+        (self.last_list, self.last_key) = (Some(receivers), key);
+    }
+
     fn push_delivery(&mut self, publication: &Publication, receivers: Range<usize>) -> usize {
         let count = receivers.len();
         if count > 0 {
@@ -215,8 +229,7 @@ impl Effects {
     }
 
     pub(crate) fn replay(&mut self, session: SessionId, missed: Vec<Publication>) {
-        self.add_work(COLLECTED * missed.len() as u64);
-        self.list.push(Effect::Replay { session, missed });
+        self.list.push(Effect::Replay { session, missed: Arc::new(missed) });
     }
 
     /// Lists the receivers that `fill` pushes, having looked at as many members as it says, and tells them.
@@ -237,10 +250,10 @@ impl Effects {
 }
 
 /// Nanoseconds that it takes to look at one member and list it, about.
-const LISTED: u64 = 10;
+pub(crate) const LISTED: u64 = 10;
 
 /// Nanoseconds that it takes to collect one publication of a history, about.
-const COLLECTED: u64 = 20;
+pub(crate) const COLLECTED: u64 = 40;
 
 /// Effects and receivers whose room is kept.
 const KEPT: usize = 32 * 1024;

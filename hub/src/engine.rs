@@ -19,6 +19,7 @@ pub use memory::{Evicted, Memory, Saved, SavedHistory, SavedKey, SavedNumber, Sa
 use crate::Publication;
 use hubcast_protocol::request::{Key, ReadHistory, Start};
 use hubcast_protocol::{ClientId, Fault, Payload, Position, Target, Topic};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -111,6 +112,9 @@ pub enum Answer {
     Repeated(Outcome),
     /// To [`Question::Open`].
     Opened(Opened),
+    /// To [`Question::Open`], if there is too much for one call: what comes first of all that was missed, and what is left
+    /// to be asked. It may be asked at any time, and says then also what has been missed since.
+    OpenedPart(Opened, Question),
     /// To [`Question::Read`].
     Excerpt(Excerpt),
     /// To any question: it cannot be done.
@@ -137,6 +141,21 @@ pub struct Opened {
     pub missed: Vec<Publication>,
     /// Of a pattern: topics that could not be resumed, with the position from which they go on, if they have one.
     pub lost: Vec<(Topic, Option<Position>)>,
+}
+
+impl Opened {
+    /// Adds the answer to what was left to be asked of a pattern.
+    pub(crate) fn add(&mut self, next: Self) {
+        // A history that is lost between two answers begins anew: what it had before would come behind the gap.
+        if !next.lost.is_empty() {
+            let is_lost: HashSet<_> = next.lost.iter().map(|(topic, _)| topic).collect();
+            self.missed.retain(|publication| !is_lost.contains(publication.topic()));
+        }
+        self.position = next.position;
+        self.missed.extend(next.missed);
+        self.lost.extend(next.lost);
+        self.recovered = self.recovered.and(next.recovered).map(|_| self.lost.is_empty());
+    }
 }
 
 /// A part of a history.

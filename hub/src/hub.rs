@@ -6,7 +6,9 @@ mod presence;
 mod requests;
 mod subscribing;
 mod timeouts;
+mod work;
 
+use crate::effect::COLLECTED;
 use crate::engine::{Ask, Engine, Memory, Question, Reply, Saved, Ticket};
 use crate::patterns::Patterns;
 use crate::rate::{Bucket, Verdict};
@@ -22,7 +24,9 @@ use hubcast_protocol::{ClientId, CloseCode, ErrorCode, Event, Fault, Refused, Re
 use requests::Pending;
 use std::collections::HashMap;
 use std::mem;
+use std::num::NonZeroUsize;
 use std::time::Instant;
+use work::Begun;
 
 /// Everything subscribers share: feed it with [`Hub::handle`], carry out the [`Effects`].
 ///
@@ -47,13 +51,19 @@ pub struct Hub<E = Memory> {
     reached: Vec<u32>,
     /// What patterns the last topic matched.
     matched: Matched,
+    /// The input that is unfinished, if one is.
+    begun: Option<Begun>,
+    /// Whether what is done now is done to its end.
+    is_at_once: bool,
 }
 
 impl Hub {
     /// A hub with the embedded engine.
     pub fn new(settings: Settings) -> Self {
+        let missed = usize::try_from(settings.work_at_once / COLLECTED).unwrap_or(usize::MAX);
         let engine = Memory::new(settings.rules.clone(), settings.history_max_bytes, settings.seed)
-            .counted_by(settings.live_bytes.clone());
+            .counted_by(settings.live_bytes.clone())
+            .answering_in_parts(NonZeroUsize::new(missed).unwrap_or(NonZeroUsize::MIN));
         Self::with_engine(settings, engine)
     }
 
@@ -92,6 +102,8 @@ impl<E: Engine> Hub<E> {
             last_ticket: 0,
             reached: Vec::new(),
             matched: Matched::default(),
+            begun: None,
+            is_at_once: false,
         }
     }
 
@@ -101,7 +113,11 @@ impl<E: Engine> Hub<E> {
     /// When a session connects under a name or a client id that is connected, and when an engine gives an answer of
     /// another kind than it was asked for.
     pub fn handle(&mut self, now: Instant, input: Input, effects: &mut Effects) {
-        effects.add_work(HANDLED);
+        self.finish(now, input, effects);
+    }
+
+    /// Takes one input, to which something may be left over.
+    fn take(&mut self, now: Instant, input: Input, effects: &mut Effects) {
         match input {
             Input::Connect { session, client, identity } => {
                 let session = Session::new(session, client, identity, self.bucket(now));
@@ -121,6 +137,8 @@ impl<E: Engine> Hub<E> {
             }
             Input::Disconnect { session, lost } => self.disconnect(now, session, lost, effects),
             Input::Reply(reply) => self.take_reply(now, reply, effects),
+            // Nothing is left.
+            Input::GoOn { .. } => {}
         }
     }
 
@@ -129,7 +147,7 @@ impl<E: Engine> Hub<E> {
         &self.engine
     }
 
-    /// Whether nothing is left: no session, no topic, no pattern, no open question.
+    /// Whether nothing is left: no session, no topic, no pattern, no open question, nothing to be done.
     pub fn is_empty(&self) -> bool {
         self.by_id.is_empty()
             && self.by_client.is_empty()
@@ -140,6 +158,7 @@ impl<E: Engine> Hub<E> {
             && self.departures.is_empty()
             && self.patterns.is_empty()
             && self.pending.is_empty()
+            && self.begun.is_none()
     }
 
     /// Whether a session has subscriptions, and all of them are `drop` or `latest`.
@@ -179,7 +198,8 @@ impl<E: Engine> Hub<E> {
     fn disconnect(&mut self, now: Instant, id: SessionId, lost: bool, effects: &mut Effects) {
         let Some(session) = self.by_id.remove(&id) else { return };
         effects.add_work(LEFT * self.rosters.sessions[session as usize].subscriptions.len() as u64);
-        let present = self.present_in(session);
+        let mut present = self.present_in(session);
+        present.reverse();
         while let Some(emptied) = self.rosters.leave_any(session) {
             self.forget(now, emptied);
         }
@@ -188,9 +208,6 @@ impl<E: Engine> Hub<E> {
         release_map(&mut self.by_id);
         release_map(&mut self.by_client);
         release_slab(&mut self.rosters.sessions);
-        for topic in present {
-            self.tell_gone(now, topic, &session, lost, effects);
-        }
         if let Some(waiting) = session.waiting.take()
             && let Some(pending) = self.pending.get_mut(&waiting.ticket)
         {
@@ -198,6 +215,7 @@ impl<E: Engine> Hub<E> {
             let left = waiting.requests.into_iter().filter_map(publication);
             pending.left_behind = left.map(|publish| (session.publisher(), publish)).collect();
         }
+        self.tell_gone(now, id, session, present, lost, effects);
     }
 
     /// Drops what led to a roster that has no members any more.

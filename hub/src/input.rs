@@ -50,6 +50,20 @@ pub enum Input {
     },
     /// An engine that does not answer at once has answered.
     Reply(Reply),
+    /// Time for what is [`Unfinished`] of a session's input.
+    GoOn {
+        /// Whose input.
+        session: SessionId,
+    },
+}
+
+/// Not everything is done that an input asks for: the next piece is, when [`Hub::begin`](crate::Hub::begin) is called again.
+#[derive(Debug)]
+pub struct Unfinished {
+    /// With what: [`Input::GoOn`], or the same again if it has to wait for another input that is unfinished.
+    pub next: Box<Input>,
+    /// Whose input the piece was of that is done now.
+    pub worked_for: SessionId,
 }
 
 /// Whom a session is for, as its token says.

@@ -38,7 +38,7 @@ mod sparse;
 pub use effect::{Effect, Effects, HistoryAnswer, Receiver};
 pub use engine::{Engine, Evicted, Memory, Publisher, Saved, SavedHistory, SavedKey, SavedNumber, SavedProducer};
 pub use hub::Hub;
-pub use input::{Identity, Input, SessionId};
+pub use input::{Identity, Input, SessionId, Unfinished};
 pub use publication::{LiveBytes, Publication};
 pub use rules::{HistoryRule, Keep, Keeps, PresenceRule, Rule, Rules};
 pub use settings::{Limits, Settings};

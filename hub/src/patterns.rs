@@ -1,6 +1,9 @@
 //! The patterns in use, as a trie of their tokens.
 
 mod needs;
+mod walk;
+
+pub(crate) use walk::Walk;
 
 use crate::roster::index;
 use crate::sparse::release_map;
@@ -8,7 +11,6 @@ use hubcast_protocol::{Pattern, Token, Topic};
 use needs::{Need, Needs};
 use slab::Slab;
 use std::collections::HashMap;
-use std::mem;
 use std::str::Split;
 
 /// Finds the rosters of all patterns that match a topic. What it costs depends on the topic's tokens and on the
@@ -19,9 +21,6 @@ pub(crate) struct Patterns {
     /// Boxed, because a slab stays as large as it ever was.
     nodes: Slab<Box<Node>>,
     version: u64,
-    /// Room for the nodes that a topic's tokens so far reach, and for those that the next one reaches.
-    reached: Vec<u32>,
-    next: Vec<u32>,
 }
 
 #[derive(Debug, Default)]
@@ -44,7 +43,7 @@ impl Patterns {
     pub(crate) fn new() -> Self {
         let mut nodes = Slab::new();
         nodes.insert(Box::default());
-        Self { nodes, version: 0, reached: Vec::new(), next: Vec::new() }
+        Self { nodes, version: 0 }
     }
 
     /// Another number whenever a topic may match other patterns, or other rosters, than before.
@@ -97,31 +96,6 @@ impl Patterns {
         if self.is_empty() {
             *self = Self { version: self.version, ..Self::new() };
         }
-    }
-
-    /// Pushes the rosters of all patterns that match a public topic; says how many nodes were looked at.
-    pub(crate) fn matching(&mut self, topic: &Topic, rosters: &mut Vec<u32>) -> usize {
-        let Self { nodes, reached, next, .. } = self;
-        let (mut looked_at, mut left) = (1, tokens(topic));
-        reached.clear();
-        reached.extend(nodes[ROOT as usize].needs.can_match(left).then_some(ROOT));
-        for token in topic.as_str().split('.') {
-            left -= 1;
-            for node in reached.drain(..).map(|at| &nodes[at as usize]) {
-                rosters.extend(node.rest.and_then(|rest| nodes[rest as usize].roster));
-                for child in node.one.into_iter().chain(node.literals.get(token).copied()) {
-                    next.extend(nodes[child as usize].needs.can_match(left).then_some(child));
-                    looked_at += 1;
-                }
-                looked_at += usize::from(node.rest.is_some());
-            }
-            mem::swap(reached, next);
-            if reached.is_empty() {
-                break;
-            }
-        }
-        rosters.extend(reached.drain(..).filter_map(|at| nodes[at as usize].roster));
-        looked_at
     }
 
     /// Whether some pattern matches a topic; a private one is matched by none. Counts the nodes that it looks at.

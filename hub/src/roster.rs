@@ -3,6 +3,10 @@
 //! A roster and a session point at each other by index, so that joining, leaving and disconnecting cost what the
 //! session itself has and never a walk over others.
 
+mod listing;
+
+pub(crate) use listing::Listing;
+
 use crate::session::{Seat, Session};
 use crate::sparse::{release_list, release_slab};
 use crate::{Receiver, SessionId};
@@ -75,6 +79,12 @@ impl Rosters {
         self.seat(roster, session).is_some()
     }
 
+    /// How many entries are looked through to find a session in a roster.
+    pub(crate) fn cost_to_find(&self, roster: u32, session: u32) -> usize {
+        let seats = &self.sessions[session as usize].subscriptions;
+        seats.len().min(self.count(roster))
+    }
+
     /// Puts a session, which is not in it yet, into the roster.
     pub(crate) fn join(&mut self, roster: u32, session: u32, slow: Slow) {
         let theirs = &mut self.sessions[session as usize];
@@ -118,7 +128,21 @@ impl Rosters {
                 }
             }
         }
-        rosters.iter().map(|roster| self.count(*roster) + OPENED).sum()
+        rosters.iter().map(|roster| self.cost_of(*roster)).sum()
+    }
+
+    /// Whether to list the members of these rosters, of which there are several, takes a look at more than `most` members.
+    pub(crate) fn are_more_than(&self, most: usize, rosters: impl Iterator<Item = u32>) -> bool {
+        let costs = rosters.scan(0, |sum, roster| {
+            *sum += self.cost_of(roster);
+            Some(*sum)
+        });
+        costs.skip(1).any(|sum| sum > most)
+    }
+
+    /// Members that it costs as much to look at as at those of this roster.
+    fn cost_of(&self, roster: u32) -> usize {
+        self.count(roster) + OPENED
     }
 
     /// Changes what a member wants when it cannot keep up; says whether the session is a member.

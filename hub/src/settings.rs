@@ -23,6 +23,9 @@ pub struct Settings {
     pub history_max_bytes: usize,
     /// Who counts all publications that somebody holds, if anybody.
     pub live_bytes: Option<Arc<dyn LiveBytes>>,
+    /// Nanoseconds of work, as [`Effects::work`](crate::Effects::work) counts it, after which a request is left
+    /// [`Unfinished`](crate::Unfinished): some more than that is done at once.
+    pub work_at_once: u64,
     /// Makes the epochs of this hub's histories its own: random, and new for every hub. With that of another hub a client
     /// of the one would be told by the other that it has missed nothing.
     pub seed: u64,
@@ -51,6 +54,7 @@ impl Settings {
             rules: Rules::default(),
             history_max_bytes: 64 * 1024 * 1024,
             live_bytes: None,
+            work_at_once: 250_000,
             seed,
         }
     }

@@ -68,7 +68,13 @@ impl Exchange {
         let mut posted = take(worker, mail, &mut haul.mail, is_behind);
         while let Some((slot, item)) = schedule.next(haul.growing(self.outbox)) {
             let cost = match item {
-                Item::Input(input) => self.hand_over(hub, now, input, haul),
+                Item::Input(input) => {
+                    let (cost, left) = self.hand_over(hub, now, worker, input, haul);
+                    if let Some(left) = left {
+                        schedule.put_back(slot, Item::Input(left));
+                    }
+                    cost
+                }
                 Item::Pong(pong) => haul.push_pong(session(worker, slot), slot, pong),
                 Item::Ending(ending) => haul.push_ending(session(worker, slot), slot, ending),
             };
@@ -95,15 +101,28 @@ impl Exchange {
         }
     }
 
-    /// Hands one input to the hub; says what it has cost and what it costs to carry out what follows.
-    fn hand_over(&self, hub: &mut Hub, now: Instant, input: Input, haul: &mut Haul) -> Cost {
-        let (author, before, worked) = (author(&input), haul.effects.len(), haul.effects.work());
+    /// Hands one input to the hub; says what it has cost and what it costs to carry out what follows, and what is to be
+    /// handed over when others have had their turn.
+    fn hand_over(
+        &self,
+        hub: &mut Hub,
+        now: Instant,
+        worker: usize,
+        input: Input,
+        haul: &mut Haul,
+    ) -> (Cost, Option<Input>) {
+        let (before, worked) = (haul.effects.len(), haul.effects.work());
+        let session = author(&input);
         #[cfg(feature = "simulation")]
-        let asked = self.observer.before(&input, hub);
-        hub.handle(now, input, &mut haul.effects);
+        self.observer.before(&input, hub);
+        let left = hub.begin(now, input, &mut haul.effects).err();
         #[cfg(feature = "simulation")]
-        self.observer.after(asked, hub, &haul.effects, before);
-        Cost { hub: haul.effects.work() - worked, ..haul.take_in(before, author, self.outbox, &self.account) }
+        self.observer.after(session, left.as_ref(), hub, &haul.effects, before);
+        let author = left.as_ref().map_or(session, |left| left.worked_for);
+        // Who is of another worker is held back by none of this one.
+        let author = if worker_of(author) == worker { author } else { NOBODY };
+        let cost = haul.take_in(before, author, self.outbox, &self.account);
+        (Cost { hub: haul.effects.work() - worked, ..cost }, left.map(|left| *left.next))
     }
 
     /// Slows down publishers of other workers.
@@ -159,7 +178,8 @@ fn author(input: &Input) -> SessionId {
         Input::Request { session, .. }
         | Input::Connect { session, .. }
         | Input::SendAway { session, .. }
-        | Input::Disconnect { session, .. } => *session,
+        | Input::Disconnect { session, .. }
+        | Input::GoOn { session } => *session,
         Input::Reply(_) => NOBODY,
     }
 }

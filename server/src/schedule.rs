@@ -51,6 +51,16 @@ impl Schedule {
         }
     }
 
+    /// Gives back the item that was handed out last, or what is left of it: its connection's next turn goes on with it.
+    pub(crate) fn put_back(&mut self, slot: u32, item: Item) {
+        self.bytes += item.bytes();
+        self.served = Some((slot, Kind::Rest));
+        match self.is_calm() {
+            true => self.arrived.push_front((slot, item)),
+            false => self.lane(slot).push_front(item),
+        }
+    }
+
     /// Begins a slice; one that `is_behind` hands out only what is quickly done.
     pub(crate) fn begin_slice(&mut self, is_behind: bool) {
         self.slice = Slice::new(is_behind);
@@ -158,11 +168,18 @@ impl Schedule {
     }
 
     fn push_to_lane(&mut self, slot: u32, item: Item) {
-        let Self { lanes, spent, virtual_time, order, typical, touched, .. } = self;
-        let lane = lanes.entry(slot).or_insert_with(|| Lane::new(*virtual_time, spent.get(&slot).copied()));
-        lane.push(item);
-        order.insert(slot, lane, typical, *virtual_time);
+        self.lane(slot).push(item);
+        let Self { lanes, order, typical, virtual_time, .. } = self;
+        if let Some(lane) = lanes.get_mut(&slot) {
+            order.insert(slot, lane, typical, *virtual_time);
+        }
+    }
+
+    /// The lane of a connection, which is about to change.
+    fn lane(&mut self, slot: u32) -> &mut Lane {
+        let Self { lanes, spent, virtual_time, touched, .. } = self;
         touched.push(slot);
+        lanes.entry(slot).or_insert_with(|| Lane::new(*virtual_time, spent.get(&slot).copied()))
     }
 
     fn next_lane(&mut self, growing: Option<Growing<'_>>) -> Option<u32> {

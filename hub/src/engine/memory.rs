@@ -14,10 +14,11 @@ use crate::rules::{HistoryRule, Keep, Rules};
 use crate::{LiveBytes, Publication};
 use history::{History, Size};
 use hubcast_protocol::request::{ReadHistory, Start};
-use hubcast_protocol::{Epoch, ErrorCode, Fault, Payload, Position, Target, Topic};
+use hubcast_protocol::{Epoch, ErrorCode, Fault, Pattern, Payload, Position, Target, Topic};
 use keys::Keys;
 use shelf::Shelf;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -37,6 +38,8 @@ pub struct Memory {
     awaits_until: Option<Instant>,
     evicted: Evicted,
     live: Option<Arc<dyn LiveBytes>>,
+    /// How many publications one answer to a pattern's [`Question::Open`] collects, at least: of no other topic then.
+    most_missed: usize,
 }
 
 /// Epochs of histories: no two of a process, and none of two processes but by chance, are the same.
@@ -59,12 +62,18 @@ impl Memory {
             awaits_until: None,
             evicted: Evicted::default(),
             live: None,
+            most_missed: usize::MAX,
         }
     }
 
     /// Has `live` count all publications from now on.
     pub fn counted_by(self, live: Option<Arc<dyn LiveBytes>>) -> Self {
         Self { live, ..self }
+    }
+
+    /// Answers what a pattern has missed in parts, once that is so many publications.
+    pub fn answering_in_parts(self, most_missed: NonZeroUsize) -> Self {
+        Self { most_missed: most_missed.get(), ..self }
     }
 
     /// Keeps publications beyond the size of their history until then, as far as all of them are within their bound:
@@ -130,30 +139,53 @@ impl Memory {
         self.by_topic.get(topic).is_some_and(|&id| self.histories.get(id).position().epoch == epoch)
     }
 
-    fn open(&mut self, now: Instant, target: &Target, start: Start) -> Opened {
+    fn open(&mut self, now: Instant, target: Target, start: Start) -> Answer {
         match target {
-            Target::Topic(topic) => self.open_topic(now, topic, &start),
-            Target::Pattern(pattern) => {
-                let Start::AfterEach(positions) = start else { return Opened::default() };
-                let mut opened = Opened { recovered: Some(true), ..Opened::default() };
-                for (topic, after) in positions.into_iter().filter(|(topic, _)| pattern.matches(topic)) {
-                    let found = self.by_topic.get(&topic).copied().map(|id| {
-                        let history = self.trimmed(now, id);
-                        // Whoever is told a position may have to resume from it soon.
-                        history.touch(now, true);
-                        let found = (history.since(after), history.position());
-                        self.account(now, id);
-                        found
-                    });
-                    match found {
-                        Some((Some(missed), _)) => opened.missed.extend(missed),
-                        other => opened.lost.push((topic, other.map(|(_, position)| position))),
-                    }
-                }
-                opened.recovered = Some(opened.lost.is_empty());
-                opened
-            }
+            Target::Topic(topic) => Answer::Opened(self.open_topic(now, &topic, &start)),
+            Target::Pattern(pattern) => match start {
+                Start::AfterEach(positions) => self.open_pattern(now, pattern, positions),
+                _ => Answer::Opened(Opened::default()),
+            },
         }
+    }
+
+    fn open_pattern(&mut self, now: Instant, pattern: Pattern, mut positions: BTreeMap<Topic, Position>) -> Answer {
+        let mut opened = Opened::default();
+        positions.retain(|topic, after| {
+            if opened.missed.len() >= self.most_missed {
+                return true;
+            }
+            if !pattern.matches(topic) {
+                return false;
+            }
+            match self.by_topic.get(topic).copied().map(|id| self.missed_since(now, id, *after)) {
+                Some((Some(missed), position)) => {
+                    opened.missed.extend(missed);
+                    *after = position;
+                    true
+                }
+                other => {
+                    opened.lost.push((topic.clone(), other.map(|(_, position)| position)));
+                    false
+                }
+            }
+        });
+        opened.recovered = Some(opened.lost.is_empty());
+        if opened.missed.len() < self.most_missed {
+            return Answer::Opened(opened);
+        }
+        let rest = Question::Open { target: pattern.into(), start: Start::AfterEach(positions) };
+        Answer::OpenedPart(opened, rest)
+    }
+
+    /// What a history has after a position, if nothing of it is missing, and where it ends.
+    fn missed_since(&mut self, now: Instant, id: u32, after: Position) -> (Option<Vec<Publication>>, Position) {
+        let history = self.trimmed(now, id);
+        // Whoever is told a position may have to resume from it soon.
+        history.touch(now, true);
+        let found = (history.since(after), history.position());
+        self.account(now, id);
+        found
     }
 
     fn open_topic(&mut self, now: Instant, topic: &Topic, start: &Start) -> Opened {
@@ -223,7 +255,7 @@ impl Engine for Memory {
     fn ask(&mut self, now: Instant, ask: Ask) -> Result<Answer, Ask> {
         Ok(match ask.question {
             Question::Publish { topic, payload, key, heard } => self.publish(now, topic, payload, key.as_ref(), heard),
-            Question::Open { target, start } => Answer::Opened(self.open(now, &target, start)),
+            Question::Open { target, start } => self.open(now, target, start),
             Question::Read(read) => self.read(now, &read),
         })
     }

@@ -2,8 +2,21 @@
 
 use super::Hub;
 use crate::effect::ListKey;
+use crate::patterns::Walk;
+use crate::roster::Listing;
 use crate::{Effects, Publication, Receiver, engine::Engine};
 use hubcast_protocol::{Owner, Topic};
+
+/// The patterns that match one topic.
+#[derive(Debug, Default)]
+pub(super) struct Matched {
+    pub(super) topic: Option<Topic>,
+    pub(super) walk: Walk,
+    /// The patterns' version for which this is so.
+    pub(super) version: u64,
+    /// Which look-up this is.
+    pub(super) number: u64,
+}
 
 impl<E: Engine> Hub<E> {
     /// Delivers a publication to everyone who listens, once each, except one session; says how many they are.
@@ -21,60 +34,72 @@ impl<E: Engine> Hub<E> {
             }
             Some(Owner::User(_) | Owner::Nobody) => 0,
             None => {
-                let own = self.reach(topic, effects);
-                let Self { rosters, matched, reached, .. } = self;
-                let any_pattern = !matched.rosters.is_empty();
-                let patterns = if any_pattern { (matched.number, rosters.pattern_version()) } else { (0, 0) };
-                let topic = own.map_or(0, |own| rosters.version(own));
-                effects.deliver(publication, ListKey { topic, patterns, except }, |receivers| {
+                self.find(topic, usize::MAX, effects);
+                let key = self.list_key(topic, except);
+                let Self { topics, rosters, matched, reached, .. } = self;
+                effects.deliver(publication, key, |receivers| {
                     reached.clear();
-                    // The topic's own roster first: whoever is in several is listed as he is in the first.
-                    reached.extend(own);
-                    reached.extend(&matched.rosters);
+                    reached.extend(in_order(topics.get(topic), &matched.walk));
                     rosters.list(reached, except, receivers)
                 })
             }
         }
     }
 
-    /// Whether somebody would hear a publication to this topic.
-    pub(super) fn is_heard(&mut self, topic: &Topic, effects: &mut Effects) -> bool {
-        if topic.owner().is_some() {
-            return false;
-        }
-        self.reach(topic, effects).is_some() || !self.matched.rosters.is_empty()
+    /// Whether somebody would hear a publication to this topic, of which all patterns are found that match.
+    pub(super) fn is_heard(&self, topic: &Topic) -> bool {
+        topic.owner().is_none() && (self.topics.contains_key(topic) || !self.matched.walk.rosters().is_empty())
     }
 
-    /// Finds the rosters that a publication to an open topic reaches: gives the topic's own one; those of the patterns that
-    /// match are in `matched` then. They are looked up once for publication after publication to one topic, while the
-    /// patterns stay the same.
-    fn reach(&mut self, topic: &Topic, effects: &mut Effects) -> Option<u32> {
-        let Self { topics, patterns, matched, .. } = self;
-        let is_known = matched.version == patterns.version() && matched.topic.as_ref() == Some(topic);
-        if patterns.is_empty() {
-            matched.rosters.clear();
+    /// Finds the patterns that match a topic, unless that takes a look at more than `most` nodes; says whether it has found
+    /// all. They are looked up once for publication after publication to one topic, while the patterns stay the same.
+    pub(super) fn find(&mut self, topic: &Topic, most: usize, effects: &mut Effects) -> bool {
+        let Self { patterns, matched, .. } = self;
+        if patterns.is_empty() || topic.owner().is_some() {
+            matched.walk.clear();
             matched.topic = None;
-        } else if !is_known {
-            matched.rosters.clear();
-            let looked_at = patterns.matching(topic, &mut matched.rosters);
-            effects.add_work(LOOKED_AT * looked_at as u64);
+            return true;
+        }
+        let is_known = matched.version == patterns.version() && matched.topic.as_ref() == Some(topic);
+        if !is_known {
+            matched.walk.restart();
             (matched.version, matched.topic) = (patterns.version(), Some(topic.clone()));
             matched.number += 1;
         }
-        topics.get(topic).copied()
+        if !matched.walk.is_over() {
+            let looked_at = matched.walk.go_on(patterns, topic, most);
+            effects.add_work(LOOKED_AT * looked_at as u64);
+        }
+        matched.walk.is_over()
+    }
+
+    /// Whether to list the receivers of a publication takes a look at more than `most` members.
+    pub(super) fn are_many(&self, topic: &Topic, except: Option<u32>, most: usize, effects: &Effects) -> bool {
+        let any_pattern = !self.matched.walk.rosters().is_empty();
+        any_pattern && !effects.has_list(self.list_key(topic, except)) && {
+            let rosters = in_order(self.topics.get(topic), &self.matched.walk);
+            self.rosters.are_more_than(most, rosters)
+        }
+    }
+
+    /// What the list of a topic's receivers is made from, when all patterns are found that match.
+    pub(super) fn list_key(&self, topic: &Topic, except: Option<u32>) -> ListKey {
+        let any_pattern = !self.matched.walk.rosters().is_empty();
+        let patterns = if any_pattern { (self.matched.number, self.rosters.pattern_version()) } else { (0, 0) };
+        let topic = self.topics.get(topic).map_or(0, |own| self.rosters.version(*own));
+        ListKey { topic, patterns, except }
+    }
+
+    /// Begins a list of the receivers of a publication.
+    pub(super) fn listing(&self, topic: &Topic, walk: &Walk, except: Option<u32>) -> Listing {
+        Listing::new(in_order(self.topics.get(topic), walk).collect(), except)
     }
 }
 
-/// The rosters of the patterns that match one topic.
-#[derive(Debug, Default)]
-pub(super) struct Matched {
-    topic: Option<Topic>,
-    /// The patterns' version for which this is so.
-    version: u64,
-    /// Which look-up this is.
-    number: u64,
-    rosters: Vec<u32>,
+/// The topic's own roster first: whoever is in several is listed as he is in the first.
+fn in_order<'a>(own: Option<&u32>, walk: &'a Walk) -> impl Iterator<Item = u32> + 'a {
+    own.copied().into_iter().chain(walk.rosters().iter().copied())
 }
 
 /// Nanoseconds that it takes to look at a node of the patterns, about.
-const LOOKED_AT: u64 = 60;
+pub(super) const LOOKED_AT: u64 = 150;

@@ -5,10 +5,11 @@
 
 use super::Hub;
 use super::departures::Departure;
+use super::work::Work;
 use crate::engine::Engine;
 use crate::roster::Place;
 use crate::session::Session;
-use crate::{Effects, Identity, PresenceRule};
+use crate::{Effects, Identity, PresenceRule, SessionId};
 use hubcast_protocol::event::{Member, Presence, Present};
 use hubcast_protocol::{ClientId, ErrorCode, Event, Fault, RequestId, Slow, Topic};
 use std::time::Instant;
@@ -89,8 +90,31 @@ impl<E: Engine> Hub<E> {
         }
     }
 
+    /// A session is no longer a member of topics: tells the others, from the last topic on, and leaves over what is too
+    /// much for now.
+    pub(super) fn tell_gone(
+        &mut self,
+        now: Instant,
+        id: SessionId,
+        gone: Session,
+        mut topics: Vec<Topic>,
+        lost: bool,
+        effects: &mut Effects,
+    ) {
+        let (most, mut told) = (self.most_told(), 0);
+        while told < most
+            && let Some(topic) = topics.pop()
+        {
+            told += self.watchers(&topic);
+            self.tell_gone_from(now, topic, &gone, lost, effects);
+        }
+        if !topics.is_empty() {
+            self.leave_over(now, id, Work::Leave { gone, topics, lost }, effects);
+        }
+    }
+
     /// A session is no longer a member of a topic: tells the others now or, when it was lost, after the grace time.
-    pub(super) fn tell_gone(&mut self, now: Instant, topic: Topic, gone: &Session, lost: bool, effects: &mut Effects) {
+    fn tell_gone_from(&mut self, now: Instant, topic: Topic, gone: &Session, lost: bool, effects: &mut Effects) {
         let grace = self.presence_rule(&topic).map(|rule| rule.grace).filter(|grace| lost && !grace.is_zero());
         match grace {
             Some(grace) => {
@@ -107,7 +131,12 @@ impl<E: Engine> Hub<E> {
     pub(super) fn tell_departure(&mut self, now: Instant, effects: &mut Effects) -> Option<usize> {
         let (topic, departure) = self.departures.take_overdue(now)?;
         self.tell_leave(&topic, departure.client, departure.identity.as_deref(), effects);
-        Some(self.watched.get(&topic).map_or(0, |roster| self.rosters.count(*roster)))
+        Some(self.watchers(&topic))
+    }
+
+    /// How many are told who comes to a topic and goes.
+    pub(super) fn watchers(&self, topic: &Topic) -> usize {
+        self.watched.get(topic).map_or(0, |roster| self.rosters.count(*roster))
     }
 
     fn tell_leave(&mut self, topic: &Topic, client: ClientId, identity: Option<&Identity>, effects: &mut Effects) {

@@ -2,6 +2,8 @@
 
 use super::Hub;
 use super::subscribing::Wish;
+use super::work::Work;
+use crate::effect::COLLECTED;
 use crate::engine::{Answer, Engine, Excerpt, Keyed, Notice, Outcome, Publisher, Question, Ticket};
 use crate::{Effects, HistoryAnswer, SessionId};
 use hubcast_protocol::event::{Pong, Published};
@@ -56,10 +58,7 @@ impl<E: Engine> Hub<E> {
         };
         let fault = match action {
             Action::Publish(publish) => match self.may_publish(&publish) {
-                Ok(()) => {
-                    let by = publish.key.as_ref().map(|_| self.rosters.sessions[session as usize].publisher());
-                    return self.publish(now, (Some(session), by), id, publish, effects);
-                }
+                Ok(()) => return self.publish(now, session, id, publish, effects),
                 Err(fault) => fault,
             },
             Action::Subscribe(subscribe) => match self.may_subscribe(session, &subscribe.target) {
@@ -104,8 +103,20 @@ impl<E: Engine> Hub<E> {
             (Then::Deliver { topic, .. }, Answer::Repeated(outcome)) => {
                 self.tell_published(session, id, topic, outcome, effects);
             }
-            (Then::Subscribe(wish), Answer::Opened(opened)) => match session {
-                Some(session) => self.go_live(now, session, id, wish, opened, effects),
+            (Then::Subscribe(mut wish), Answer::Opened(opened)) => match session {
+                Some(session) => {
+                    effects.add_work(COLLECTED * opened.missed.len() as u64);
+                    wish.add(opened);
+                    self.go_live(now, session, id, wish, effects);
+                }
+                None => self.give_up(now, &wish),
+            },
+            (Then::Subscribe(mut wish), Answer::OpenedPart(opened, rest)) => match session {
+                Some(session) => {
+                    effects.add_work(COLLECTED * opened.missed.len() as u64);
+                    wish.add(opened);
+                    self.leave_over(now, self.id(session), Work::Open { id, wish, rest }, effects);
+                }
                 None => self.give_up(now, &wish),
             },
             (Then::TellHistory(topic), Answer::Excerpt(excerpt)) => {
@@ -130,8 +141,30 @@ impl<E: Engine> Hub<E> {
         self.check_topic(&publish.topic)
     }
 
-    /// Asks for its place; `by` is there where it has a key.
-    fn publish(
+    /// Publishes now, unless it takes long to find those who are to hear it.
+    fn publish(&mut self, now: Instant, session: u32, id: Option<RequestId>, publish: Publish, effects: &mut Effects) {
+        let except = (!publish.echo).then_some(session);
+        match self.search(&publish.topic, except, effects) {
+            Some(search) => self.leave_over(now, self.id(session), Work::Publish { id, publish, search }, effects),
+            None => self.publish_now(now, session, id, publish, effects),
+        }
+    }
+
+    /// Publishes, now that all patterns are found that match.
+    pub(super) fn publish_now(
+        &mut self,
+        now: Instant,
+        session: u32,
+        id: Option<RequestId>,
+        publish: Publish,
+        effects: &mut Effects,
+    ) {
+        let by = publish.key.as_ref().map(|_| self.rosters.sessions[session as usize].publisher());
+        self.ask_for_place(now, (Some(session), by), id, publish, effects);
+    }
+
+    /// Asks for the place of a publication; `by` is there where it has a key.
+    fn ask_for_place(
         &mut self,
         now: Instant,
         (session, by): (Option<u32>, Option<Publisher>),
@@ -141,7 +174,7 @@ impl<E: Engine> Hub<E> {
     ) {
         let Publish { topic, payload, echo, key } = publish;
         let key = by.zip(key).map(|(by, key)| Keyed { by, key });
-        let heard = self.is_heard(&topic, effects);
+        let heard = self.is_heard(&topic);
         let then = Then::Deliver { topic: topic.clone(), key: key.clone(), echo };
         let pending = Pending::new(session, id, then);
         self.consult(now, pending, Question::Publish { topic, payload, key, heard }, effects);
@@ -156,7 +189,8 @@ impl<E: Engine> Hub<E> {
     ) {
         while let Some((by, publish)) = left.pop_front() {
             if self.may_publish(&publish).is_ok() {
-                self.publish(now, (None, Some(by)), None, publish, effects);
+                self.find(&publish.topic, usize::MAX, effects);
+                self.ask_for_place(now, (None, Some(by)), None, publish, effects);
                 if let Some(pending) = self.pending.get_mut(&Ticket(self.last_ticket)) {
                     pending.left_behind = left;
                     return;

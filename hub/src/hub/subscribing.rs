@@ -18,12 +18,22 @@ pub(super) struct Wish {
     presence: bool,
     /// Whether the answer says how much of the past follows.
     wants_past: bool,
+    /// What the engine has said so far.
+    opened: Option<Opened>,
 }
 
 impl Wish {
     /// Whether it is for this topic.
     pub(super) fn is_for(&self, topic: &Topic) -> bool {
         matches!(&self.target, Target::Topic(wanted) if wanted == topic)
+    }
+
+    /// Adds what the engine says next.
+    pub(super) fn add(&mut self, next: Opened) {
+        match &mut self.opened {
+            None => self.opened = Some(next),
+            Some(opened) => opened.add(next),
+        }
     }
 }
 
@@ -62,7 +72,7 @@ impl<E: Engine> Hub<E> {
         effects: &mut Effects,
     ) {
         let Subscribe { target, start, presence, slow } = subscribe;
-        let wish = Wish { target: target.clone(), slow, presence, wants_past: start != Start::Live };
+        let wish = Wish { target: target.clone(), slow, presence, wants_past: start != Start::Live, opened: None };
         let pending = Pending::new(Some(session), id, Then::Subscribe(wish));
         self.consult(now, pending, Question::Open { target, start }, effects);
     }
@@ -74,11 +84,13 @@ impl<E: Engine> Hub<E> {
         session: u32,
         id: Option<RequestId>,
         wish: Wish,
-        opened: Opened,
         effects: &mut Effects,
     ) {
-        let Wish { target, slow, presence, wants_past } = wish;
-        let joined = match self.open_roster(session, &target, slow) {
+        let Wish { target, slow, presence, wants_past, opened } = wish;
+        let opened = opened.unwrap_or_default();
+        let roster = self.open_roster(session, &target, slow);
+        self.count_search(roster, session, effects);
+        let joined = match roster {
             Some(roster) if !self.rosters.update(roster, session, slow) => {
                 self.rosters.join(roster, session, slow);
                 true
@@ -172,13 +184,21 @@ impl<E: Engine> Hub<E> {
     }
 
     fn leave(&mut self, now: Instant, session: u32, target: &Target, effects: &mut Effects) {
-        let Some(roster) = self.roster_of(target).filter(|&roster| self.rosters.has(roster, session)) else { return };
+        let roster = self.roster_of(target);
+        self.count_search(roster, session, effects);
+        let Some(roster) = roster.filter(|&roster| self.rosters.has(roster, session)) else { return };
         let emptied = self.rosters.leave(roster, session);
         self.forget(now, emptied);
         if let Target::Topic(topic) = target {
             self.unwatch(now, session, topic);
             self.tell_left(topic, session, effects);
         }
+    }
+
+    /// Notes what it takes to find out whether a session is in a roster, and to change that.
+    fn count_search(&self, roster: Option<u32>, session: u32, effects: &mut Effects) {
+        let entries = roster.map_or(0, |roster| self.rosters.cost_to_find(roster, session));
+        effects.add_work(CHANGED + LOOKED_THROUGH * entries as u64);
     }
 
     fn is_subscribed(&self, session: u32, target: &Target) -> bool {
@@ -192,3 +212,7 @@ impl<E: Engine> Hub<E> {
         }
     }
 }
+
+/// Nanoseconds that it takes to come to a topic or pattern, or to leave it, and to look at one entry on the way, about.
+const CHANGED: u64 = 3_000;
+const LOOKED_THROUGH: u64 = 4;

@@ -1,6 +1,7 @@
 //! What the hub does because time has passed, a slice at a time.
 
 use super::Hub;
+use super::work::MAX_TOLD;
 use crate::{Effects, engine::Engine};
 use std::time::Instant;
 
@@ -47,9 +48,6 @@ impl<E: Engine> Hub<E> {
 /// Nodes of the pattern trie after which one call asks for no other topic whether a pattern matches it. The topic before
 /// that may go beyond it, by as many nodes as a publication to it would look at.
 const MAX_NODES: usize = 8192;
-
-/// Receivers of `leave` events after which one call tells of nobody else. A single one may have more receivers.
-const MAX_TOLD: usize = 4096;
 
 /// How many receivers one who has left costs as much as.
 const DEPARTURE: usize = 16;

@@ -21,8 +21,9 @@ pub(crate) struct Script {
 /// One line for a line, without the rules, which are always the same.
 impl fmt::Debug for Script {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Settings { limits, history_max_bytes, seed, .. } = &self.settings;
-        writeln!(f, "{:?}, {limits:?}, {history_max_bytes} bytes, seed {seed}", self.engine)?;
+        let Settings { limits, history_max_bytes, work_at_once, seed, .. } = &self.settings;
+        let engine = self.engine;
+        writeln!(f, "{engine:?}, {limits:?}, {history_max_bytes} bytes, {work_at_once} ns at once, seed {seed}")?;
         self.lines.iter().try_for_each(|line| writeln!(f, "  {line:?}"))
     }
 }
@@ -83,10 +84,14 @@ fn settings() -> impl Strategy<Value = Settings> {
     let subscriptions = prop_oneof![3 => 3..6usize, 1 => 0..3usize];
     let rate = prop_oneof![4 => Just(None), 1 => (1..6u32).prop_map(Some)];
     let budget = prop_oneof![2 => Just(Settings::with_seed(1).history_max_bytes), 1 => Just(TIGHT)];
-    (subscriptions, rate, budget, any::<u64>()).prop_map(|(subscriptions, rate, history_max_bytes, seed)| Settings {
+    // Done at once, or all that can be done in pieces in as many as there are.
+    let work_at_once = prop_oneof![Just(250_000), Just(1)];
+    let all = (subscriptions, rate, budget, work_at_once, any::<u64>());
+    all.prop_map(|(subscriptions, rate, history_max_bytes, work_at_once, seed)| Settings {
         limits: Limits { topic: TOPIC_LIMIT, subscriptions, requests_per_second: rate },
         rules: rules(),
         history_max_bytes,
+        work_at_once,
         seed,
         ..Settings::with_seed(1)
     })

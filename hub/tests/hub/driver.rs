@@ -8,6 +8,7 @@ use hubcast_hub::{Effect, Effects, Engine, Hub, Input, Memory, Settings};
 use hubcast_protocol::Topic;
 use std::cell::{Ref, RefCell};
 use std::collections::VecDeque;
+use std::num::NonZeroUsize;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -166,6 +167,12 @@ pub(crate) struct Switch {
 impl Switch {
     fn new(settings: &Settings, place: Place) -> Self {
         let memory = Memory::new(settings.rules.clone(), settings.history_max_bytes, settings.seed);
+        // The model has one answer for each question that is open.
+        let most_missed = match place {
+            Place::Embedded => usize::try_from(settings.work_at_once).expect("it is small"),
+            Place::Elsewhere => usize::MAX,
+        };
+        let memory = memory.answering_in_parts(NonZeroUsize::new(most_missed).expect("something is done at once"));
         Self { place, memory: Rc::new(RefCell::new(memory)) }
     }
 }

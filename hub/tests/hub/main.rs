@@ -6,6 +6,8 @@
 //! - [`driver`]: plays a script of the alphabet on the shipped hub, with either kind of engine.
 //! - [`seen`]: what comes out, in a form that the two can be compared by.
 //! - [`properties`], [`keeping`], [`continuity`]: what holds whatever happens.
+//! - [`pieces`], [`bounds`]: that nobody can tell what is done in pieces from what is done at once, and that no piece is
+//!   large.
 //! - [`lists`]: that receivers are listed anew whenever they are others.
 //! - [`shares`], [`shares_model`]: how all histories share their bytes.
 //! - [`stage`], [`frames`]: where sessions speak and hear frames, and frames about positions.
@@ -13,6 +15,7 @@
 //!   as transcripts of frames. A failing script of a property is shrunk and committed here under a name that says what went wrong.
 
 mod alphabet;
+mod bounds;
 mod cast;
 mod continuity;
 mod driver;
@@ -22,6 +25,7 @@ mod keeping;
 mod key_scenes;
 mod lists;
 mod model;
+mod pieces;
 mod positions;
 mod presence_scenes;
 mod properties;

@@ -116,6 +116,7 @@ impl Model {
                 None => Vec::new(),
             },
             Input::Reply(_) => unreachable!("a script says `Answer`"),
+            Input::GoOn { .. } => unreachable!("a script tells all at once"),
         }
     }
 

@@ -111,7 +111,7 @@ impl Seen {
                 let by = effects.receivers(receivers).iter().map(|receiver| receiver.session);
                 Self::heard(publication.clone(), by.collect())
             }
-            Effect::Replay { session, missed } => Self::Replayed { session: *session, missed: missed.clone() },
+            Effect::Replay { session, missed } => Self::Replayed { session: *session, missed: missed.to_vec() },
             Effect::History { session, answer } => Self::told(*session, answer.to_event()),
             Effect::Close { session, code, .. } => Self::Closed { session: *session, code: *code },
             Effect::Ask(_) => Self::Asked,

@@ -184,7 +184,7 @@ impl Stage {
                     }
                 }
                 Effect::Replay { session, missed } => {
-                    for publication in missed {
+                    for publication in missed.iter() {
                         write(*session, frame(publication));
                     }
                 }

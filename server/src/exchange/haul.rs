@@ -173,7 +173,15 @@ fn cost_for_one(effect: &Effect) -> u64 {
     let bytes = |publications: &[Publication]| publications.iter().map(frames::size).sum::<usize>();
     match effect {
         // A byte takes a nanosecond to be encoded, and of an answer to be counted before; the rest comes as it is taken.
-        Effect::Replay { missed, .. } => VISIT + bytes(missed).min(WRITTEN_AT_ONCE) as u64,
+        // What was missed may be more publications than there is time to look at.
+        Effect::Replay { missed, .. } => {
+            let sizes = missed.iter().scan(0, |sum, publication| {
+                let before = *sum;
+                *sum += frames::size(publication);
+                (before < WRITTEN_AT_ONCE).then_some(*sum)
+            });
+            VISIT + sizes.last().unwrap_or_default().min(WRITTEN_AT_ONCE) as u64
+        }
         Effect::History { answer, .. } => {
             let bytes = bytes(&answer.publications);
             VISIT + (bytes + bytes.min(WRITTEN_AT_ONCE)) as u64
@@ -225,7 +233,7 @@ pub(crate) enum Piece<'a> {
     },
     Replay {
         session: SessionId,
-        missed: &'a [Publication],
+        missed: &'a Arc<Vec<Publication>>,
     },
     History {
         session: SessionId,

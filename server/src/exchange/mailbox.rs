@@ -46,7 +46,7 @@ pub(crate) enum Parcel {
     },
     Replay {
         slot: u32,
-        missed: Vec<Publication>,
+        missed: Arc<Vec<Publication>>,
     },
     History {
         slot: u32,
@@ -119,7 +119,7 @@ pub(super) fn post(worker: usize, haul: &mut Haul, mail: &mut [Mailbox]) -> bool
                 posted = true;
             }
             Piece::Replay { session, missed } if worker_of(session) != worker => {
-                let parcel = Parcel::Replay { slot: slot_of(session), missed: missed.to_vec() };
+                let parcel = Parcel::Replay { slot: slot_of(session), missed: Arc::clone(missed) };
                 mail[worker_of(session)].put(parcel, EVENT * missed.len());
                 posted = true;
             }

@@ -2,46 +2,74 @@
 
 use super::{Exchange, slot_of, worker_of};
 use crate::simulated::Observed;
-use hubcast_hub::{Effect, Effects, Hub, Input, SessionId};
+use hubcast_hub::{Effect, Effects, Hub, Input, SessionId, Unfinished};
 use hubcast_protocol::request::{Action, Publish};
 use hubcast_protocol::{Event, Position, Request};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Writes down what the hub did, in its order, once somebody has begun to read it.
 #[derive(Debug, Default)]
-pub(super) struct Observer(Mutex<Option<Vec<Observed>>>);
+pub(super) struct Observer(Mutex<Option<Notes>>);
 
-/// A publish that is handed to the hub now, by whom, and where its topic's history ended before.
-pub(super) type Asked = Option<(SessionId, Publish, Option<Position>)>;
+#[derive(Debug, Default)]
+struct Notes {
+    observed: Vec<Observed>,
+    /// Publishes that the hub was handed and that have not taken effect.
+    asked: Vec<Asked>,
+}
+
+#[derive(Debug)]
+struct Asked {
+    session: SessionId,
+    publish: Publish,
+    /// Where the topic's history ended before.
+    end: Option<Position>,
+}
 
 impl Observer {
     /// Looks at an input before the hub takes it.
-    pub(super) fn before(&self, input: &Input, hub: &Hub) -> Asked {
-        self.observed().as_ref()?;
-        match input {
-            Input::Request { session, request: Ok(Request { action: Action::Publish(publish), .. }) } => {
-                Some((*session, publish.clone(), hub.engine().position(&publish.topic)))
-            }
-            _ => None,
+    pub(super) fn before(&self, input: &Input, hub: &Hub) {
+        let mut notes = self.notes();
+        let Some(Notes { asked, .. }) = notes.as_mut() else { return };
+        if let Input::Request { session, request: Ok(Request { action: Action::Publish(publish), .. }) } = input {
+            asked.push(Asked { session: *session, publish: publish.clone(), end: None });
+        }
+        for Asked { publish, end, .. } in asked {
+            *end = hub.engine().position(&publish.topic);
         }
     }
 
-    /// Looks at what the hub made of it: the effects from the `newest` on.
-    pub(super) fn after(&self, asked: Asked, hub: &Hub, effects: &Effects, newest: usize) {
-        let mut observed = self.observed();
-        let Some(observed) = observed.as_mut() else { return };
-        if let Some((session, publish, before)) = asked {
+    /// Looks at what the hub made of it, for whose session it was: the effects from the `newest` on, and what is left.
+    pub(super) fn after(
+        &self,
+        session: SessionId,
+        left: Option<&Unfinished>,
+        hub: &Hub,
+        effects: &Effects,
+        newest: usize,
+    ) {
+        let mut notes = self.notes();
+        let Some(Notes { observed, asked }) = notes.as_mut() else { return };
+        asked.retain(|asked| {
+            let Asked { publish, end: before, .. } = asked;
             let delivered = effects.iter().skip(newest).find_map(|effect| match effect {
-                Effect::Deliver { publication, .. } => Some(publication.position()),
+                Effect::Deliver { publication, .. }
+                    if *publication.topic() == publish.topic && *publication.payload() == publish.payload =>
+                {
+                    Some(publication.position())
+                }
                 _ => None,
             });
             // Also what nobody hears may be kept: then the history ends where it did not end before.
             let end = hub.engine().position(&publish.topic);
-            if let Some(position) = delivered.or((end != before).then_some(end)) {
-                let (worker, slot) = (worker_of(session), slot_of(session));
-                observed.push(Observed::Published { worker, slot, publish, position });
-            }
-        }
+            let Some(position) = delivered.or((end != *before).then_some(end)) else {
+                let is_left = left.is_some_and(|left| matches!(*left.next, Input::GoOn { .. }));
+                return asked.session != session || is_left;
+            };
+            let (worker, slot) = (worker_of(asked.session), slot_of(asked.session));
+            observed.push(Observed::Published { worker, slot, publish: publish.clone(), position });
+            false
+        });
         observed.extend(effects.iter().skip(newest).filter_map(|effect| {
             let Effect::Send { session, event } = effect else { return None };
             let Event::Subscribed(reply) = event.as_ref() else { return None };
@@ -50,7 +78,7 @@ impl Observer {
         }));
     }
 
-    fn observed(&self) -> MutexGuard<'_, Option<Vec<Observed>>> {
+    fn notes(&self) -> MutexGuard<'_, Option<Notes>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -58,7 +86,7 @@ impl Observer {
 impl Exchange {
     /// What the hub did since the last call; before the first one nothing is written down.
     pub(crate) fn take_observed(&self) -> Vec<Observed> {
-        self.observer.observed().replace(Vec::new()).unwrap_or_default()
+        std::mem::take(&mut self.observer.notes().get_or_insert_default().observed)
     }
 
     /// Whether the hub has no session, no subscription and nothing to be answered.

@@ -29,11 +29,13 @@ pub(super) enum Kind {
     Departure,
     /// Asks for what was, or for who is there.
     Past,
+    /// What is left of an item, or one that works for another before it is done.
+    Rest,
 }
 
 /// What an item of each kind costs these days, in nanoseconds.
 #[derive(Debug)]
-pub(super) struct Typical([u64; 5]);
+pub(super) struct Typical([u64; 6]);
 
 impl Item {
     /// Bytes that it takes while it waits, about.
@@ -51,6 +53,7 @@ impl Item {
         let request = match input {
             Input::Request { request, .. } => request,
             Input::Disconnect { .. } => return Kind::Departure,
+            Input::GoOn { .. } => return Kind::Rest,
             _ => return Kind::Membership,
         };
         match request.as_ref().map(|request| &request.action) {
@@ -77,7 +80,7 @@ impl Typical {
 
 impl Default for Typical {
     fn default() -> Self {
-        Self([1_000, 10_000_000, 5_000, 5_000, 100_000])
+        Self([1_000, 10_000_000, 5_000, 5_000, 100_000, 250_000])
     }
 }
 

@@ -49,6 +49,10 @@ impl Lane {
         self.items.push_back(item);
     }
 
+    pub(super) fn push_front(&mut self, item: Item) {
+        self.items.push_front(item);
+    }
+
     pub(super) fn pop(&mut self) -> Option<Item> {
         let item = self.items.pop_front();
         if self.items.is_empty() {

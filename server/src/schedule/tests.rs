@@ -59,6 +59,34 @@ fn a_ping_goes_before_crowds_of_costly_publications() {
 }
 
 #[test]
+fn what_is_left_of_an_item_goes_on_before_the_next_of_its_connection_and_after_others() {
+    let mut schedule = Schedule::default();
+    (0..2).for_each(|_| schedule.push(1, publication(1)));
+    schedule.push(2, ping(2));
+    // Each publication takes three pieces.
+    let (mut served, mut pieces) = (Vec::new(), 0);
+    for _ in 0..10 {
+        schedule.begin_slice(false);
+        while let Some((slot, item)) = schedule.next(None) {
+            served.push((slot, item.kind() == Kind::Rest));
+            let is_piece = slot == 1 && {
+                pieces += 1;
+                pieces % 3 != 0
+            };
+            if is_piece {
+                schedule.put_back(slot, Item::Input(Input::GoOn { session: SessionId(slot) }));
+            }
+            schedule.charge(Cost { hub: if slot == 1 { 1_000_000 } else { 1_000 }, ..Cost::default() });
+        }
+        schedule.end_slice(|_| {}, |_| {});
+    }
+    let publication = [(1, false), (1, true), (1, true)];
+    let expected = [&publication[..1], &[(2, false)], &publication[1..], &publication].concat();
+    assert_eq!(served, expected);
+    assert!(schedule.is_empty() && schedule.bytes == 0);
+}
+
+#[test]
 fn who_causes_much_work_waits_for_itself() {
     let mut schedule = Schedule::default();
     for _ in 0..1000 {

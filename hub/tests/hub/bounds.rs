@@ -1,0 +1,164 @@
+//! However much an input asks for, one call does a bounded part of it, and in the end all of it is done.
+
+use hubcast_hub::{
+    Effect, Effects, HistoryRule, Hub, Input, Keep, Keeps, PresenceRule, Rule, Rules, SessionId, Settings,
+};
+use hubcast_protocol::request::{Action, Publish, Start, Subscribe};
+use hubcast_protocol::{ClientId, Event, Pattern, Position, Request, Target, Topic};
+use std::time::{Duration, Instant};
+
+/// What may be done at once, and what one call does at most: that of its own, that for another one, and what every input
+/// takes.
+const AT_ONCE: u64 = 20_000;
+const MOST: u64 = 2 * AT_ONCE + 1_000;
+
+struct Scene {
+    hub: Hub,
+    now: Instant,
+    effects: Effects,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let history = Some(HistoryRule { size: 100, ttl: Duration::from_secs(60), keep: Keep::InUse });
+        let presence = Some(PresenceRule { events: true, grace: Duration::ZERO });
+        let keeps = Keeps { history, presence, ..Keeps::default() };
+        let list = vec![Rule { matches: ">".parse().expect("`>` is a pattern"), keeps }];
+        let settings = Settings { rules: Rules { list }, work_at_once: AT_ONCE, ..Settings::with_seed(1) };
+        let mut scene = Self { hub: Hub::new(settings), now: Instant::now(), effects: Effects::default() };
+        (0..150).for_each(|session| scene.tell(connect(session)));
+        scene
+    }
+
+    fn tell(&mut self, input: Input) {
+        self.effects.clear();
+        self.hub.handle(self.now, input, &mut self.effects);
+    }
+
+    fn ask(&mut self, session: u32, action: impl Into<Action>) {
+        self.tell(request(session, action));
+    }
+
+    /// Hands in pieces, one of each at a time, until all are done; says how many pieces there were.
+    fn pieces(&mut self, inputs: impl IntoIterator<Item = Input>) -> usize {
+        let (mut left, mut pieces) = (inputs.into_iter().collect::<Vec<_>>(), 0);
+        self.effects.clear();
+        while !left.is_empty() {
+            for input in std::mem::take(&mut left) {
+                let before = self.effects.work();
+                left.extend(
+                    self.hub.begin(self.now, input, &mut self.effects).err().map(|unfinished| *unfinished.next),
+                );
+                let work = self.effects.work() - before;
+                assert!(work <= MOST, "{work} ns in one piece");
+                pieces += 1;
+            }
+            assert!(pieces < 10_000, "it ends");
+        }
+        pieces
+    }
+
+    /// How many heard each publication that was delivered.
+    fn heard(&self) -> Vec<usize> {
+        let heard = self.effects.iter().filter_map(|effect| match effect {
+            Effect::Deliver { receivers, .. } => Some(receivers.len()),
+            _ => None,
+        });
+        heard.collect()
+    }
+}
+
+fn connect(session: u32) -> Input {
+    Input::connect(SessionId(session), ClientId::from_random(u128::from(session).to_be_bytes()))
+}
+
+fn request(session: u32, action: impl Into<Action>) -> Input {
+    Input::Request { session: SessionId(session), request: Ok(Request::from(action.into())) }
+}
+
+fn publish(session: u32, topic: &str) -> Input {
+    request(session, Publish { topic: topic.into(), payload: "".into(), echo: true, key: None })
+}
+
+/// Of `*` and `a` one of the combinations of ten.
+fn wide(number: u32) -> Target {
+    let tokens = (0..10).map(|bit| if number >> bit & 1 == 1 { "*" } else { "a" });
+    tokens.collect::<Vec<_>>().join(".").parse::<Pattern>().expect("a test knows what a pattern is").into()
+}
+
+const NARROW: &str = "a.a.a.a.a.a.a.a.a.a";
+
+#[test]
+fn a_publication_under_many_patterns_is_matched_in_pieces_also_beside_others() {
+    let mut scene = Scene::new();
+    (0..1000).for_each(|number| scene.ask(number / 100, Subscribe::live(wide(number))));
+    let nodes = 2 * 1000 * 150;
+    assert!(scene.pieces([publish(100, NARROW)]) as u64 >= nodes / AT_ONCE);
+    assert_eq!(scene.heard(), [10]);
+    let others = ["a.a.a.a.a.a.a.a.a.b", "a.b.a.a.a.a.a.a.a.a", "none"].into_iter().zip(101..);
+    let mut all: Vec<_> = others.map(|(topic, session)| publish(session, topic)).collect();
+    all.push(request(102, Subscribe::live(wide(1))));
+    all.push(Input::Disconnect { session: SessionId(9), lost: false });
+    scene.pieces(all);
+    assert_eq!(scene.heard().len(), 2);
+}
+
+#[test]
+fn a_publication_to_those_who_listen_in_many_ways_lists_them_in_pieces() {
+    let mut scene = Scene::new();
+    for session in 0..100 {
+        (0..100).for_each(|number| scene.ask(session, Subscribe::live(wide(number))));
+    }
+    let members = 100 * 100 * 10;
+    assert!(scene.pieces([publish(100, NARROW)]) as u64 >= members / AT_ONCE);
+    assert_eq!(scene.heard(), [100]);
+    assert!(scene.pieces([publish(100, NARROW), publish(101, NARROW)]) as u64 >= members / AT_ONCE);
+    assert_eq!(scene.heard(), [100, 100]);
+}
+
+#[test]
+fn what_a_pattern_has_missed_is_collected_in_pieces_one_after_another() {
+    let mut scene = Scene::new();
+    let topics: Vec<_> = (0..300).map(|number| format!("t.{number}")).collect();
+    scene.ask(0, Subscribe::live("t.*".parse::<Pattern>().expect("a test knows what a pattern is").into()));
+    for _ in 0..20 {
+        topics.iter().for_each(|topic| scene.tell(publish(0, topic)));
+    }
+    let positions = topics.iter().map(|topic| {
+        let topic = Topic::from(topic.as_str());
+        let end = scene.hub.engine().position(&topic).expect("it has a history");
+        (topic, Position { offset: 0, ..end })
+    });
+    let start = Start::AfterEach(positions.collect());
+    let resume = |session| {
+        let target = "t.*".parse::<Pattern>().expect("a test knows what a pattern is").into();
+        request(session, Subscribe { start: start.clone(), ..Subscribe::live(target) })
+    };
+    let publications = 300 * 20 * 40;
+    assert!(scene.pieces([resume(1), resume(2), publish(3, "t.1")]) as u64 >= 2 * publications / AT_ONCE);
+    let replayed = scene.effects.iter().filter_map(|effect| match effect {
+        Effect::Replay { missed, .. } => Some(missed.len()),
+        _ => None,
+    });
+    assert_eq!(replayed.collect::<Vec<_>>(), [300 * 20 + 1, 300 * 20 + 1]);
+}
+
+#[test]
+fn who_leaves_many_rooms_is_told_of_in_pieces() {
+    let mut scene = Scene::new();
+    let room = |number: u32| Target::from(Topic::new(format!("room.{number}")));
+    for session in 0..100 {
+        (0..30).for_each(|number| scene.ask(session, Subscribe { presence: true, ..Subscribe::live(room(number)) }));
+    }
+    let gone = [1, 2].map(|session| Input::Disconnect { session: SessionId(session), lost: false });
+    let told = 2 * 30 * 98 * 10;
+    assert!(scene.pieces(gone) as u64 >= told / AT_ONCE);
+    let of = |session: u32| ClientId::from_random(u128::from(session).to_be_bytes());
+    for session in [1, 2] {
+        let leaves = scene.effects.iter().filter(|effect| {
+            matches!(effect, Effect::Tell { event, .. }
+                if matches!(&**event, Event::Leave(member) if member.client == of(session)))
+        });
+        assert_eq!(leaves.count(), 30);
+    }
+}

@@ -1,0 +1,253 @@
+//! What takes long is done in pieces, and others have their turn in between: what they are told fits together as if each
+//! request had been carried out at once.
+
+use crate::properties::Verdict;
+use hubcast_hub::{
+    Effect, Effects, HistoryRule, Hub, Input, Keep, Keeps, PresenceRule, Rule, Rules, SessionId, Settings, Unfinished,
+};
+use hubcast_protocol::request::{Action, Publish, Start, Subscribe};
+use hubcast_protocol::{ClientId, Event, Pattern, Position, Request, Target, Topic};
+use proptest::{collection::vec, prelude::*, sample::select};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+const SESSIONS: u32 = 5;
+const TOPICS: &[&str] = &["a.a", "a.b", "b.b"];
+const TARGETS: &[&str] = &["a.a", "a.b", "b.b", "a.*", "*.b", "*.*", "a.>", ">"];
+
+/// What a session does.
+#[derive(Clone, Copy, Debug)]
+enum Deed {
+    Publish(&'static str, bool),
+    Subscribe(&'static str),
+    /// Resumes all that a target matches, so many publications before the end.
+    Resume(&'static str, u64),
+    Unsubscribe(&'static str),
+    Reconnect,
+}
+
+fn deed() -> impl Strategy<Value = Deed> {
+    prop_oneof![
+        4 => (select(TOPICS), any::<bool>()).prop_map(|(topic, echo)| Deed::Publish(topic, echo)),
+        2 => select(TARGETS).prop_map(Deed::Subscribe),
+        2 => (select(TARGETS), 0..4_u64).prop_map(|(target, before)| Deed::Resume(target, before)),
+        1 => select(TARGETS).prop_map(Deed::Unsubscribe),
+        1 => Just(Deed::Reconnect),
+    ]
+}
+
+fn target(text: &str) -> Target {
+    if text.contains(['*', '>']) {
+        text.parse::<Pattern>().expect("a test knows what a pattern is").into()
+    } else {
+        Topic::from(text).into()
+    }
+}
+
+/// A hub of which every input is handed in piece by piece, and what its sessions were told.
+struct Scene {
+    hub: Hub,
+    now: Instant,
+    effects: Effects,
+    clients: u128,
+    /// What each session is told it is subscribed to.
+    told: Vec<(SessionId, Target)>,
+    /// How far each has come in a topic, if it hears all of that.
+    at: HashMap<(SessionId, Topic), Position>,
+    /// The resume of each that is not answered yet.
+    asked: HashMap<SessionId, BTreeMap<Topic, Position>>,
+    /// Those whose last publication is one that they do not hear themselves, by what it says.
+    silent: HashMap<String, SessionId>,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let history = Some(HistoryRule { size: 1000, ttl: Duration::from_secs(60), keep: Keep::Always });
+        let presence = Some(PresenceRule { events: true, grace: Duration::ZERO });
+        let list = vec![Rule {
+            matches: ">".parse().expect("`>` is a pattern"),
+            keeps: Keeps { history, presence, ..Keeps::default() },
+        }];
+        let settings = Settings { rules: Rules { list }, work_at_once: 1, ..Settings::with_seed(1) };
+        Self {
+            hub: Hub::new(settings),
+            now: Instant::now(),
+            effects: Effects::default(),
+            clients: 0,
+            told: Vec::new(),
+            at: HashMap::new(),
+            asked: HashMap::new(),
+            silent: HashMap::new(),
+        }
+    }
+
+    fn connect(&mut self, session: SessionId) -> Input {
+        self.clients += 1;
+        Input::connect(session, ClientId::from_random(self.clients.to_be_bytes()))
+    }
+
+    /// The inputs of one deed.
+    fn inputs(&mut self, session: SessionId, deed: Deed) -> Vec<Input> {
+        let ask = |action: Action| vec![Input::Request { session, request: Ok(Request::from(action)) }];
+        match deed {
+            Deed::Publish(topic, echo) => {
+                self.clients += 1;
+                let text = self.clients.to_string();
+                if !echo {
+                    self.silent.insert(text.clone(), session);
+                    self.at.remove(&(session, topic.into()));
+                }
+                ask(Publish { topic: topic.into(), payload: text.as_str().into(), echo, key: None }.into())
+            }
+            Deed::Subscribe(text) => ask(Subscribe { presence: true, ..Subscribe::live(target(text)) }.into()),
+            Deed::Unsubscribe(text) => ask(Action::Unsubscribe(target(text))),
+            Deed::Resume(text, before) => {
+                let positions = TOPICS.iter().filter_map(|topic| {
+                    let topic = Topic::from(*topic);
+                    let end = self.hub.engine().position(&topic)?;
+                    Some((topic, Position { offset: end.offset.saturating_sub(before), ..end }))
+                });
+                let positions: BTreeMap<_, _> = positions.collect();
+                let target = target(text);
+                let start = match &target {
+                    Target::Topic(topic) => positions.get(topic).map_or(Start::Live, |after| Start::After(*after)),
+                    Target::Pattern(_) => Start::AfterEach(positions),
+                };
+                ask(Subscribe { start, presence: true, ..Subscribe::live(target) }.into())
+            }
+            Deed::Reconnect => vec![Input::Disconnect { session, lost: false }, self.connect(session)],
+        }
+    }
+
+    /// Hands in one piece; gives what is to be handed in next.
+    fn begin(&mut self, input: Input) -> Result<Option<Input>, TestCaseError> {
+        let (session, is_gone) = match &input {
+            Input::Disconnect { session, .. } => (*session, true),
+            Input::Request { session, request } => {
+                if let Ok(Request { action: Action::Subscribe(subscribe), .. }) = request {
+                    let positions = match (&subscribe.start, &subscribe.target) {
+                        (Start::AfterEach(positions), Target::Pattern(pattern)) => {
+                            let matching = positions.iter().filter(|(topic, _)| pattern.matches(topic));
+                            matching.map(|(topic, position)| (topic.clone(), *position)).collect()
+                        }
+                        (Start::After(after), Target::Topic(topic)) => [(topic.clone(), *after)].into(),
+                        _ => BTreeMap::new(),
+                    };
+                    self.asked.insert(*session, positions);
+                }
+                (*session, false)
+            }
+            Input::Connect { session, .. } | Input::GoOn { session } => (*session, false),
+            other => panic!("{other:?}"),
+        };
+        self.effects.clear();
+        let next = self.hub.begin(self.now, input, &mut self.effects).err().map(|Unfinished { next, .. }| *next);
+        if is_gone && !matches!(next, Some(Input::Disconnect { .. })) {
+            self.told.retain(|(whose, _)| *whose != session);
+            self.at.retain(|(whose, _), _| *whose != session);
+        }
+        self.check()?;
+        Ok(next)
+    }
+
+    /// Follows what the sessions are told.
+    fn check(&mut self) -> Verdict {
+        let Self { effects, told, at, asked, silent, .. } = self;
+        for effect in effects.iter() {
+            match effect {
+                Effect::Send { session, event } => match &**event {
+                    Event::Subscribed(subscribed) => {
+                        prop_assert_ne!(subscribed.recovered, Some(false));
+                        told.push((*session, subscribed.about.clone().into()));
+                        let asked = asked.remove(session).unwrap_or_default();
+                        at.extend(asked.into_iter().map(|(topic, position)| ((*session, topic), position)));
+                    }
+                    Event::Unsubscribed(unsubscribed) => {
+                        let target = unsubscribed.about.clone().into();
+                        told.retain(|(whose, what)| whose != session || *what != target);
+                        let hears =
+                            |topic: &Topic| told.iter().any(|(whose, what)| whose == session && matches(what, topic));
+                        at.retain(|(whose, topic), _| whose != session || hears(topic));
+                    }
+                    Event::Error(refusal) => prop_assert!(false, "{:?}", refusal),
+                    _ => {}
+                },
+                Effect::Replay { session, missed } => {
+                    for publication in missed.iter() {
+                        let position = publication.position().expect("every topic has a history");
+                        let before = at.insert((*session, publication.topic().clone()), position);
+                        let next = before.map(|before| before.offset + 1);
+                        prop_assert_eq!(next, Some(position.offset), "replayed to {:?}", session);
+                    }
+                }
+                Effect::Deliver { publication, receivers } => {
+                    let mut heard: Vec<_> = effects.receivers(receivers).iter().map(|to| to.session).collect();
+                    heard.sort();
+                    let but = silent.get(publication.payload().as_plain());
+                    let listening = told.iter().filter(|(_, target)| matches(target, publication.topic()));
+                    let mut expected: Vec<_> =
+                        listening.map(|(session, _)| *session).filter(|session| Some(session) != but).collect();
+                    expected.sort();
+                    expected.dedup();
+                    prop_assert_eq!(&heard, &expected, "hear {:?}", publication);
+                    let position = publication.position().expect("every topic has a history");
+                    for session in heard {
+                        if let Some(at) = at.get_mut(&(session, publication.topic().clone())) {
+                            prop_assert_eq!(at.offset + 1, position.offset, "comes to {:?}", session);
+                            *at = position;
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+fn matches(target: &Target, topic: &Topic) -> bool {
+    match target {
+        Target::Topic(only) => only == topic,
+        Target::Pattern(pattern) => pattern.matches(topic),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn with_others_in_between_everyone_hears_what_he_is_told_he_hears_once_and_in_order(
+        deeds in vec((0..SESSIONS, deed()), 1..60),
+        turns in vec(0..SESSIONS, 0..200),
+    ) {
+        let mut scene = Scene::new();
+        let mut left: Vec<VecDeque<Input>> = (0..SESSIONS).map(|_| VecDeque::new()).collect();
+        let mut deeds_left: Vec<VecDeque<Deed>> = left.iter().map(|_| VecDeque::new()).collect();
+        for session in 0..SESSIONS {
+            let connect = scene.connect(SessionId(session));
+            left[session as usize].push_back(connect);
+        }
+        deeds.into_iter().for_each(|(session, deed)| deeds_left[session as usize].push_back(deed));
+        let mut rounds = 0;
+        let mut turns = turns.into_iter().chain((0..SESSIONS).cycle());
+        while left.iter().any(|inputs| !inputs.is_empty()) || deeds_left.iter().any(|deeds| !deeds.is_empty()) {
+            let session = turns.next().expect("it goes round and round");
+            let inputs = &mut left[session as usize];
+            if inputs.is_empty() && let Some(deed) = deeds_left[session as usize].pop_front() {
+                inputs.extend(scene.inputs(SessionId(session), deed));
+            }
+            if let Some(input) = inputs.pop_front() && let Some(next) = scene.begin(input)? {
+                inputs.push_front(next);
+            }
+            rounds += 1;
+            prop_assert!(rounds < 100_000, "it ends");
+        }
+        for session in 0..SESSIONS {
+            let mut next = Some(Input::Disconnect { session: SessionId(session), lost: false });
+            while let Some(input) = next {
+                next = scene.begin(input)?;
+            }
+        }
+        prop_assert!(scene.hub.is_empty(), "{:?}", scene.hub);
+    }
+}
