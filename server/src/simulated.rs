@@ -4,27 +4,22 @@
 //! the hub behind its lock, and the mail between workers. A test polls these tasks one by one, of whichever worker it
 //! likes, and says what time it is.
 
-mod by_hand;
-mod pipe;
-
-pub(crate) use by_hand::ByHand;
-pub use pipe::ClientEnd;
-pub(crate) use pipe::Pipe;
+pub use crate::connection::ClientEnd;
+pub use crate::exchange::Observed;
+pub use crate::worker::Load;
 
 use crate::Config;
 use crate::account::Account;
-use crate::connection::Socket;
+use crate::connection::{News, Socket, pipe};
 use crate::exchange::Exchange;
 use crate::limit::ConnectionLimit;
 use crate::pubsub::PubSub;
-use crate::runtime::Runtime;
+use crate::runtime::{ByHand, Runtime};
 use crate::server::{RETURN, settings};
 use crate::service::Farewell;
 use crate::worker::{Core, Early, Worker};
 use hubcast_hub::{Hub, LiveBytes, Saved, Settings};
-use hubcast_protocol::event::Subscribed;
-use hubcast_protocol::request::Publish;
-use hubcast_protocol::{Dialect, Position};
+use hubcast_protocol::Dialect;
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -39,49 +34,7 @@ pub struct Simulated {
     limit: Arc<ConnectionLimit>,
     workers: Vec<(Rc<Worker<PubSub>>, Rc<ByHand>)>,
     connections: u64,
-    news: pipe::News,
-}
-
-/// What one worker has to do, and what it keeps for that.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Load {
-    /// Connections, those included of which something is left to be done.
-    pub connections: usize,
-    /// Of these, those that are not read until what they asked for is done or taken.
-    pub held: usize,
-    /// Bytes of requests that were read and not served, about.
-    pub unserved: usize,
-    /// Whether requests wait until their connection has taken what it asked for before.
-    pub holds_back: bool,
-    /// Bytes that wait to be written.
-    pub queued: usize,
-    /// Bytes of frames that are kept for the next who missed the same.
-    pub replays: usize,
-}
-
-/// One thing that the hub did for a connection: the one that has this slot of this worker now, or had it last.
-#[derive(Clone, Debug)]
-pub enum Observed {
-    /// A publication took effect.
-    Published {
-        /// The publisher's worker.
-        worker: usize,
-        /// The publisher's slot there.
-        slot: u32,
-        /// What was asked for.
-        publish: Publish,
-        /// Its place in its topic's history, if the topic has one.
-        position: Option<Position>,
-    },
-    /// A subscription was confirmed.
-    Subscribed {
-        /// The subscriber's worker.
-        worker: usize,
-        /// The subscriber's slot there.
-        slot: u32,
-        /// What the subscriber is told.
-        reply: Subscribed,
-    },
+    news: News,
 }
 
 impl Simulated {
@@ -107,12 +60,12 @@ impl Simulated {
             (worker, tasks)
         });
         let workers = workers.collect();
-        Self { exchange, account, limit, workers, connections: 0, news: pipe::News::default() }
+        Self { exchange, account, limit, workers, connections: 0, news: News::default() }
     }
 
     /// Opens a WebSocket on a worker, as if its handshake had just been answered.
     pub fn connect(&mut self, worker: usize, dialect: Dialect) -> ClientEnd {
-        let (pipe, client) = pipe::pipe(ANSWER, self.connections, Rc::clone(&self.news));
+        let (pipe, client) = pipe(ANSWER, self.connections, Rc::clone(&self.news));
         self.connections += 1;
         let permit = self.limit.admit().expect("a test opens fewer connections");
         let early = Early { answer: ANSWER.to_vec(), frames: &[] };
