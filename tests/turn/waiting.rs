@@ -89,6 +89,27 @@ fn who_gets_the_number_of_one_that_waited_for_another_worker_does_not_wait_for_i
     check_next_owner(&mut stage, publisher);
 }
 
+#[test]
+fn who_gets_the_number_of_one_whose_last_requests_filled_a_mailbox_does_not_wait_for_it() {
+    let mut stage = Stage::new(2, Config { outbox: 500, ..Config::default() });
+    for number in 0..200 {
+        let reader = stage.connect(number % 2, usize::MAX);
+        stage.say(reader, r#"{"action":"subscribe","pattern":"t.*"}"#);
+    }
+    let publisher = stage.connect(0, usize::MAX);
+    stage.say(publisher, r#"{"action":"subscribe","topic":"t.0"}"#);
+    stage.settle();
+    stage.end(publisher).fill();
+    // To other receivers in turn, so that nothing can be joined: a turn serves a third of it.
+    (0..30).for_each(|number| stage.publish(publisher, &format!("t.{}", number % 2), 100));
+    stage.take_turn(0);
+    let load = stage.server.load(0);
+    assert!(load.held == 0 && load.unserved > 0, "it is closed, with requests that are not served: {load:?}");
+    stage.end(publisher).reset();
+    stage.settle_worker(0);
+    check_next_owner(&mut stage, publisher);
+}
+
 /// Checks that whoever gets the number of one that is gone, of worker 0, is only held until its own requests are served.
 fn check_next_owner(stage: &mut Stage, gone: usize) {
     let newcomer = stage.connect(0, usize::MAX);
