@@ -33,19 +33,25 @@ pub struct Simulated {
     account: Arc<Account>,
     limit: Arc<ConnectionLimit>,
     workers: Vec<(Rc<Worker<PubSub>>, Rc<ByHand>)>,
+    /// Whether there is a state folder.
+    keeps_state: bool,
     connections: u64,
     news: News,
 }
 
 impl Simulated {
-    /// A server with as many workers as the configuration says, or one, which goes on with what another one kept. Its
-    /// hub is made from `seed`.
-    pub fn new(config: Config, seed: u64, saved: Saved, now: Instant) -> Self {
+    /// A server with as many workers as the configuration says, or one. It goes on with what its state folder holds, if
+    /// it has one. Its hub is made from `seed`.
+    pub fn new(config: Config, seed: u64, state: Option<Saved>, now: Instant) -> Self {
         let wakes: Vec<Arc<Notify>> = (0..config.workers.unwrap_or(1)).map(|_| Arc::default()).collect();
         let account = Account::new(config.max_waiting, wakes.clone());
         let live_bytes: Arc<dyn LiveBytes> = Arc::<Account>::clone(&account);
         let mut hub = Hub::new(Settings { live_bytes: Some(live_bytes), ..settings(&config, seed) });
-        hub.restore(now, saved);
+        let keeps_state = state.is_some();
+        if let Some(saved) = state {
+            hub.await_return(now + RETURN);
+            hub.restore(now, saved);
+        }
         let exchange = Exchange::new(hub, wakes.clone(), config.outbox, Arc::clone(&account));
         let (limit, config) = (ConnectionLimit::new(config.max_connections), Arc::new(config));
         let workers = (0..).zip(wakes).map(|(number, wake)| {
@@ -60,7 +66,7 @@ impl Simulated {
             (worker, tasks)
         });
         let workers = workers.collect();
-        Self { exchange, account, limit, workers, connections: 0, news: News::default() }
+        Self { exchange, account, limit, workers, keeps_state, connections: 0, news: News::default() }
     }
 
     /// Opens a WebSocket on a worker, as if its handshake had just been answered.
@@ -97,7 +103,9 @@ impl Simulated {
     /// Begins to send everybody away.
     pub fn drain(&mut self) {
         for (worker, tasks) in &self.workers {
-            self.exchange.await_return(tasks.now() + RETURN);
+            if self.keeps_state {
+                self.exchange.await_return(tasks.now() + RETURN);
+            }
             tasks.spawn(Rc::clone(worker).drain());
         }
     }
@@ -107,7 +115,7 @@ impl Simulated {
         self.workers[worker].0.send_away_from(slot, why);
     }
 
-    /// What the next server is to go on with.
+    /// What is left in the state folder for the next server.
     pub fn save(&self, now: Instant) -> Saved {
         self.exchange.save(now)
     }
