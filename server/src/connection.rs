@@ -1,10 +1,16 @@
 //! One WebSocket: its socket, its outbox, and how far it is on its way from open to gone.
 
 mod deadline;
+#[cfg(feature = "simulation")]
+mod pipe;
 mod socket;
 mod writing;
 
 pub(crate) use deadline::Due;
+#[cfg(feature = "simulation")]
+pub use pipe::ClientEnd;
+#[cfg(feature = "simulation")]
+pub(crate) use pipe::{News, pipe};
 pub(crate) use socket::Socket;
 
 use crate::config::Config;

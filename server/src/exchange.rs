@@ -12,6 +12,8 @@ mod observer;
 
 pub(crate) use haul::{Haul, Piece, Wait};
 pub(crate) use mailbox::Parcel;
+#[cfg(feature = "simulation")]
+pub use observer::Observed;
 
 use crate::account::Account;
 use crate::schedule::{Cost, Item, Schedule};

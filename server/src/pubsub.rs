@@ -11,8 +11,6 @@ use crate::frames::Frames;
 use crate::replays::Replays;
 use crate::schedule::{Item, Schedule};
 use crate::service::{Ending, Farewell, Message, Parting, Peer, Service};
-#[cfg(feature = "simulation")]
-use crate::simulated::Load;
 use crate::worker::{Delivery, Outbound};
 use held_back::HeldBack;
 use hubcast_hub::{Input, SessionId};
@@ -208,14 +206,19 @@ impl PubSub {
 
 #[cfg(feature = "simulation")]
 impl PubSub {
-    /// What waits here.
-    pub(crate) fn load(&self) -> Load {
-        Load {
-            unserved: self.schedule.bytes(),
-            holds_back: !self.held_back.is_empty(),
-            replays: self.replays.bytes(),
-            ..Load::default()
-        }
+    /// Bytes of requests that were read and not served, about.
+    pub(crate) fn unserved(&self) -> usize {
+        self.schedule.bytes()
+    }
+
+    /// Whether requests wait until their connection has taken what it asked for before.
+    pub(crate) fn holds_back(&self) -> bool {
+        !self.held_back.is_empty()
+    }
+
+    /// Bytes of frames that are kept for the next who missed the same.
+    pub(crate) fn replays(&self) -> usize {
+        self.replays.bytes()
     }
 }
 
@@ -225,6 +228,8 @@ impl Service for PubSub {
     }
 
     fn opened(&mut self, peer: Peer, out: &mut Outbound<'_>) {
+        // Here and not in `closed`: requests of the one before can be served after its close, and fill a mailbox then.
+        self.waits.forget(peer.slot);
         let client = ClientId::from_random(out.random());
         self.schedule.push(peer.slot, Item::Input(Input::connect(self.session(peer), client)));
         out.want_turn();
@@ -272,7 +277,6 @@ impl Service for PubSub {
     fn closed(&mut self, peer: Peer, parting: Parting) {
         let lost = parting == Parting::Lost;
         self.held_back.close(peer.slot, |item| self.schedule.push(peer.slot, item));
-        self.waits.close(peer.slot);
         self.throttle.close(peer.slot);
         self.schedule.push(peer.slot, Item::Input(Input::Disconnect { session: self.session(peer), lost }));
     }

@@ -1,7 +1,11 @@
 //! The clock, the timers, the tasks and the chance of a worker.
 
 #[cfg(feature = "simulation")]
-use crate::simulated::ByHand;
+mod by_hand;
+
+#[cfg(feature = "simulation")]
+pub(crate) use by_hand::ByHand;
+
 #[cfg(feature = "simulation")]
 use std::rc::Rc;
 use std::time::Instant;

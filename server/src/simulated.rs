@@ -4,27 +4,22 @@
 //! the hub behind its lock, and the mail between workers. A test polls these tasks one by one, of whichever worker it
 //! likes, and says what time it is.
 
-mod by_hand;
-mod pipe;
-
-pub(crate) use by_hand::ByHand;
-pub use pipe::ClientEnd;
-pub(crate) use pipe::Pipe;
+pub use crate::connection::ClientEnd;
+pub use crate::exchange::Observed;
+pub use crate::worker::Load;
 
 use crate::Config;
 use crate::account::Account;
-use crate::connection::Socket;
+use crate::connection::{News, Socket, pipe};
 use crate::exchange::Exchange;
 use crate::limit::ConnectionLimit;
 use crate::pubsub::PubSub;
-use crate::runtime::Runtime;
+use crate::runtime::{ByHand, Runtime};
 use crate::server::{RETURN, settings};
 use crate::service::Farewell;
 use crate::worker::{Core, Early, Worker};
 use hubcast_hub::{Hub, LiveBytes, Saved, Settings};
-use hubcast_protocol::event::Subscribed;
-use hubcast_protocol::request::Publish;
-use hubcast_protocol::{Dialect, Position};
+use hubcast_protocol::Dialect;
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -38,63 +33,27 @@ pub struct Simulated {
     account: Arc<Account>,
     limit: Arc<ConnectionLimit>,
     workers: Vec<(Rc<Worker<PubSub>>, Rc<ByHand>)>,
+    /// Whether there is a state folder.
+    keeps_state: bool,
     connections: u64,
-    news: pipe::News,
-}
-
-/// What one worker has to do, and what it keeps for that.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Load {
-    /// Connections, those included of which something is left to be done.
-    pub connections: usize,
-    /// Of these, those that are not read until what they asked for is done or taken.
-    pub held: usize,
-    /// Bytes of requests that were read and not served, about.
-    pub unserved: usize,
-    /// Whether requests wait until their connection has taken what it asked for before.
-    pub holds_back: bool,
-    /// Bytes that wait to be written.
-    pub queued: usize,
-    /// Bytes of frames that are kept for the next who missed the same.
-    pub replays: usize,
-}
-
-/// One thing that the hub did for a connection: the one that has this slot of this worker now, or had it last.
-#[derive(Clone, Debug)]
-pub enum Observed {
-    /// A publication took effect.
-    Published {
-        /// The publisher's worker.
-        worker: usize,
-        /// The publisher's slot there.
-        slot: u32,
-        /// What was asked for.
-        publish: Publish,
-        /// Its place in its topic's history, if the topic has one.
-        position: Option<Position>,
-    },
-    /// A subscription was confirmed.
-    Subscribed {
-        /// The subscriber's worker.
-        worker: usize,
-        /// The subscriber's slot there.
-        slot: u32,
-        /// What the subscriber is told.
-        reply: Subscribed,
-    },
+    news: News,
 }
 
 impl Simulated {
-    /// A server with as many workers as the configuration says, or one, which goes on with what another one kept. Its
-    /// hub is made from `seed`; every other one does in many pieces what may be done in pieces.
-    pub fn new(config: Config, seed: u64, saved: Saved, now: Instant) -> Self {
+    /// A server with as many workers as the configuration says, or one. It goes on with what its state folder holds, if
+    /// it has one. Its hub is made from `seed`; every other one does in many pieces what may be done in pieces.
+    pub fn new(config: Config, seed: u64, state: Option<Saved>, now: Instant) -> Self {
         let wakes: Vec<Arc<Notify>> = (0..config.workers.unwrap_or(1)).map(|_| Arc::default()).collect();
         let account = Account::new(config.max_waiting, wakes.clone());
         let live_bytes: Arc<dyn LiveBytes> = Arc::<Account>::clone(&account);
         let settings = settings(&config, seed);
         let work_at_once = if seed.is_multiple_of(2) { 1 } else { settings.work_at_once };
         let mut hub = Hub::new(Settings { live_bytes: Some(live_bytes), work_at_once, ..settings });
-        hub.restore(now, saved);
+        let keeps_state = state.is_some();
+        if let Some(saved) = state {
+            hub.await_return(now + RETURN);
+            hub.restore(now, saved);
+        }
         let exchange = Exchange::new(hub, wakes.clone(), config.outbox, Arc::clone(&account));
         let (limit, config) = (ConnectionLimit::new(config.max_connections), Arc::new(config));
         let workers = (0..).zip(wakes).map(|(number, wake)| {
@@ -109,12 +68,12 @@ impl Simulated {
             (worker, tasks)
         });
         let workers = workers.collect();
-        Self { exchange, account, limit, workers, connections: 0, news: pipe::News::default() }
+        Self { exchange, account, limit, workers, keeps_state, connections: 0, news: News::default() }
     }
 
     /// Opens a WebSocket on a worker, as if its handshake had just been answered.
     pub fn connect(&mut self, worker: usize, dialect: Dialect) -> ClientEnd {
-        let (pipe, client) = pipe::pipe(ANSWER, self.connections, Rc::clone(&self.news));
+        let (pipe, client) = pipe(ANSWER, self.connections, Rc::clone(&self.news));
         self.connections += 1;
         let permit = self.limit.admit().expect("a test opens fewer connections");
         let early = Early { answer: ANSWER.to_vec(), frames: &[] };
@@ -146,7 +105,9 @@ impl Simulated {
     /// Begins to send everybody away.
     pub fn drain(&mut self) {
         for (worker, tasks) in &self.workers {
-            self.exchange.await_return(tasks.now() + RETURN);
+            if self.keeps_state {
+                self.exchange.await_return(tasks.now() + RETURN);
+            }
             tasks.spawn(Rc::clone(worker).drain());
         }
     }
@@ -156,7 +117,7 @@ impl Simulated {
         self.workers[worker].0.send_away_from(slot, why);
     }
 
-    /// What the next server is to go on with.
+    /// What is left in the state folder for the next server.
     pub fn save(&self, now: Instant) -> Saved {
         self.exchange.save(now)
     }

@@ -13,6 +13,8 @@ mod shedding;
 mod writing;
 
 pub(crate) use self::core::Core;
+#[cfg(feature = "simulation")]
+pub use inspect::Load;
 pub(crate) use outbound::Delivery;
 pub use outbound::Outbound;
 

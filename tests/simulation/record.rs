@@ -59,7 +59,7 @@ impl Record {
         Ok(())
     }
 
-    /// The server that knew which keys were used has crashed: from now on they may take effect once more.
+    /// The server that knew which keys were used is gone and has left nothing: from now on they may take effect once more.
     pub(crate) fn forget_keys(&mut self) {
         self.life += 1;
     }

@@ -33,6 +33,8 @@ pub(crate) struct Scenario {
     /// Every history is long enough, no state is lost, and no subscription allows that something is left out: then
     /// nothing may be missing, told or not.
     pub(crate) is_lossless: bool,
+    /// Whether servers have a state folder. One that has begun with it keeps more than its rules say for a while.
+    pub(crate) keeps_state: bool,
     pub(crate) rules: Rules,
 }
 
@@ -63,6 +65,7 @@ impl Scenario {
             outbox: random.pick(&[2000, 8000, 1 << 20]),
             slow_readers: random.pick(&[0, 20, 60]),
             is_lossless,
+            keeps_state: is_lossless || random.chance(70),
             rules: rules(is_lossless, is_fleeting, random),
         }
     }

@@ -125,15 +125,16 @@ impl World {
 
     fn live(&mut self) {
         self.start(Saved::default());
+        self.run_until(TO_RETURN);
         for client in 0..self.clients.len() {
             let connect = self.clients[client].connect();
             self.tell_client(client, connect, None);
-            let at = self.random.millis(0, self.scenario.act_within);
+            let at = self.now + self.random.millis(0, self.scenario.act_within);
             self.queue.plan(at, Event::Act(client));
         }
-        let first = self.random.millis(1, self.scenario.fault_within);
+        let first = self.now + self.random.millis(1, self.scenario.fault_within);
         self.queue.plan(first, Event::Fault);
-        self.run_until(self.scenario.span);
+        self.run_until(self.now + self.scenario.span);
         let phases: [fn(&mut Self); 4] =
             [Self::heal, Self::publish_last, Self::check_settled_and_close, Self::check_closed];
         for phase in phases {
@@ -279,6 +280,10 @@ impl World {
 fn publication(topic: &Topic, text: &str) -> Publish {
     Publish { topic: topic.clone(), payload: text.into(), echo: true, key: None }
 }
+
+/// How long a server that has begun with a state folder keeps all that those may have missed who were away. Without this
+/// no history would be full before the first restart.
+const TO_RETURN: Duration = Duration::from_secs(60);
 
 /// Longer than a dead connection takes to be noticed and a request to time out, with all pauses in between.
 const TO_SETTLE: Duration = Duration::from_secs(150);

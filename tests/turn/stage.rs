@@ -1,6 +1,5 @@
 //! A server with its clients.
 
-use hubcast_hub::Saved;
 use hubcast_protocol::{Dialect, Event, typed};
 use hubcast_server::Config;
 use hubcast_server::simulated::{ClientEnd, Load, Simulated};
@@ -24,7 +23,7 @@ impl Stage {
     /// A server with so many workers.
     pub(crate) fn new(workers: usize, config: Config) -> Self {
         let (now, config) = (Instant::now(), Config { workers: Some(workers), ..config });
-        Self { server: Simulated::new(config, 7, Saved::default(), now), workers, now, clients: Vec::new() }
+        Self { server: Simulated::new(config, 7, None, now), workers, now, clients: Vec::new() }
     }
 
     /// Opens a connection on a worker, to which it may write so many bytes.

@@ -1,7 +1,8 @@
 //! Who has to wait for his own requests, for his readers, and for another worker.
 
 use crate::stage::Stage;
-use hubcast_server::Config;
+use hubcast_protocol::CloseCode;
+use hubcast_server::{Config, Farewell};
 use std::time::Duration;
 
 #[test]
@@ -71,6 +72,55 @@ fn who_sends_more_than_another_worker_takes_is_not_read_until_that_has_taken_it(
     stage.pass(Duration::from_secs(2));
     assert_eq!((stage.messages(reader), stage.end(publisher).unread()), (sent, 0));
     assert_eq!(stage.server.load(0).held, 0);
+}
+
+#[test]
+fn who_gets_the_number_of_one_that_waited_for_another_worker_does_not_wait_for_it() {
+    let mut stage = Stage::new(2, Config::default());
+    stage.listen(1, "t");
+    let publisher = stage.connect(0, usize::MAX);
+    (0..300).for_each(|_| stage.publish(publisher, "t", 60_000));
+    stage.settle_worker(0);
+    assert_eq!(stage.server.load(0).held, 1, "worker 1 has not taken what it sent");
+    let why = Farewell { code: CloseCode::MOVED, reason: "moved".into(), reconnect_in_ms: None };
+    stage.server.send_away(0, stage.end(publisher).slot(), why);
+    stage.end(publisher).reset();
+    stage.settle_worker(0);
+    check_next_owner(&mut stage, publisher);
+}
+
+#[test]
+fn who_gets_the_number_of_one_whose_last_requests_filled_a_mailbox_does_not_wait_for_it() {
+    let mut stage = Stage::new(2, Config { outbox: 500, ..Config::default() });
+    for number in 0..200 {
+        let reader = stage.connect(number % 2, usize::MAX);
+        stage.say(reader, r#"{"action":"subscribe","pattern":"t.*"}"#);
+    }
+    let publisher = stage.connect(0, usize::MAX);
+    stage.say(publisher, r#"{"action":"subscribe","topic":"t.0"}"#);
+    stage.settle();
+    stage.end(publisher).fill();
+    // To other receivers in turn, so that nothing can be joined: a turn serves a third of it.
+    (0..30).for_each(|number| stage.publish(publisher, &format!("t.{}", number % 2), 100));
+    stage.take_turn(0);
+    let load = stage.server.load(0);
+    assert!(load.held == 0 && load.unserved > 0, "it is closed, with requests that are not served: {load:?}");
+    stage.end(publisher).reset();
+    stage.settle_worker(0);
+    check_next_owner(&mut stage, publisher);
+}
+
+/// Checks that whoever gets the number of one that is gone, of worker 0, is only held until its own requests are served.
+fn check_next_owner(stage: &mut Stage, gone: usize) {
+    let newcomer = stage.connect(0, usize::MAX);
+    assert_eq!(stage.end(newcomer).slot(), stage.end(gone).slot());
+    (0..10_000).for_each(|_| stage.say(newcomer, r#"{"id":1,"action":"ping"}"#));
+    let mut was_held = false;
+    while stage.server.poll(0) {
+        was_held |= stage.server.load(0).held > 0;
+    }
+    assert!(was_held, "it asks for more than a turn serves");
+    assert_eq!((stage.end(newcomer).unread(), stage.server.load(0).held), (0, 0));
 }
 
 #[test]

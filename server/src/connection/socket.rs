@@ -1,7 +1,7 @@
 //! The socket of a connection.
 
 #[cfg(feature = "simulation")]
-use crate::simulated::Pipe;
+use super::pipe::Pipe;
 use rustix::net::SendFlags;
 use socket2::SockRef;
 use std::io::{self, IoSlice};

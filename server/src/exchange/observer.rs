@@ -1,8 +1,8 @@
 //! What the hub made of its inputs, for a simulation to hold against it what clients are told.
 
 use super::{Exchange, slot_of, worker_of};
-use crate::simulated::Observed;
 use hubcast_hub::{Effect, Effects, Hub, Input, SessionId, Unfinished};
+use hubcast_protocol::event::Subscribed;
 use hubcast_protocol::request::{Action, Publish};
 use hubcast_protocol::{Event, Position, Request};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -24,6 +24,31 @@ struct Asked {
     publish: Publish,
     /// Where the topic's history ended before.
     end: Option<Position>,
+}
+
+/// One thing that the hub did for a connection: the one that has this slot of this worker now, or had it last.
+#[derive(Clone, Debug)]
+pub enum Observed {
+    /// A publication took effect.
+    Published {
+        /// The publisher's worker.
+        worker: usize,
+        /// The publisher's slot there.
+        slot: u32,
+        /// What was asked for.
+        publish: Publish,
+        /// Its place in its topic's history, if the topic has one.
+        position: Option<Position>,
+    },
+    /// A subscription was confirmed.
+    Subscribed {
+        /// The subscriber's worker.
+        worker: usize,
+        /// The subscriber's slot there.
+        slot: u32,
+        /// What the subscriber is told.
+        reply: Subscribed,
+    },
 }
 
 impl Observer {

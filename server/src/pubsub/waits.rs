@@ -3,7 +3,7 @@
 use crate::exchange::Wait;
 use std::collections::BTreeSet;
 
-/// Every connection of this worker that waits, with each mailbox for which it does.
+/// Every connection of this worker that waits, with each mailbox for which it does; some of them may be gone.
 #[derive(Debug, Default)]
 pub(super) struct Waits {
     by_slot: BTreeSet<(u32, usize)>,
@@ -18,8 +18,8 @@ impl Waits {
         self.by_slot.remove(&(wait.slot, wait.mailbox));
     }
 
-    /// A connection is gone.
-    pub(super) fn close(&mut self, slot: u32) {
+    /// Forgets for what the connection waits that had this number before.
+    pub(super) fn forget(&mut self, slot: u32) {
         while let Some(&of_slot) = self.by_slot.range((slot, 0)..=(slot, usize::MAX)).next() {
             self.by_slot.remove(&of_slot);
         }
@@ -45,7 +45,7 @@ mod tests {
         waits.remove(first);
         assert!(!waits.has(7));
         waits.add(first);
-        waits.close(7);
+        waits.forget(7);
         assert!(waits.by_slot.is_empty());
     }
 }

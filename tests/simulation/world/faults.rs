@@ -91,6 +91,9 @@ impl World {
         let Some(server) = self.server.take() else { return };
         let saved = server.save(self.time());
         self.end_server(false);
+        if !self.scenario.keeps_state {
+            self.record.forget_keys();
+        }
         let again = self.now + self.random.millis(0, 5000);
         self.queue.plan(again, Event::Start(Box::new(saved)));
     }

@@ -13,10 +13,11 @@ use hubcast_tests::Frame;
 use std::time::Duration;
 
 impl World {
-    /// A server begins, with what the one before kept.
+    /// A server begins, with what the one before kept if there is a state folder.
     pub(super) fn start(&mut self, saved: Saved) {
         let (config, seed) = (self.scenario.server(), self.random.next());
-        let server = Simulated::new(config, seed, saved, self.time());
+        let state = self.scenario.keeps_state.then_some(saved);
+        let server = Simulated::new(config, seed, state, self.time());
         // From now on it writes down what it does.
         server.take_observed();
         self.server = Some(server);

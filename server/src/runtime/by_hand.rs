@@ -77,7 +77,7 @@ impl ByHand {
     }
 
     /// Polls the task that was woken first; says whether there was one.
-    pub(super) fn poll_one(&self) -> bool {
+    pub(crate) fn poll_one(&self) -> bool {
         let Some(number) = self.ready.lock().unwrap_or_else(PoisonError::into_inner).pop_front() else { return false };
         let task = self.tasks.borrow_mut().get_mut(number).and_then(Option::take);
         // Who wakes a task that has ended wakes nobody.
@@ -93,12 +93,12 @@ impl ByHand {
     }
 
     /// When the next timer is due.
-    pub(super) fn next_timer(&self) -> Option<Instant> {
+    pub(crate) fn next_timer(&self) -> Option<Instant> {
         self.timers.borrow().keys().next().map(|(at, _)| *at)
     }
 
     /// Lets it be `now`.
-    pub(super) fn advance(&self, now: Instant) {
+    pub(crate) fn advance(&self, now: Instant) {
         self.now.set(now);
         while let Some(timer) = self.timers.borrow_mut().first_entry().filter(|timer| timer.key().0 <= now) {
             timer.remove().wake();
@@ -106,7 +106,7 @@ impl ByHand {
     }
 
     /// Ends all tasks where they stand.
-    pub(super) fn abort(&self) {
+    pub(crate) fn abort(&self) {
         let tasks = std::mem::take(&mut *self.tasks.borrow_mut());
         drop(tasks);
         self.tasks.borrow_mut().clear();

@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Waker};
 #[derive(Debug)]
 pub(crate) struct Pipe(Rc<RefCell<State>>);
 
-/// The client's end of a connection to a [`Simulated`](super::Simulated) server.
+/// The client's end of a connection to a [`Simulated`](crate::simulated::Simulated) server.
 #[derive(Clone, Debug)]
 pub struct ClientEnd(Rc<RefCell<State>>);
 
@@ -40,11 +40,11 @@ struct State {
 }
 
 /// The numbers of connections to which something was written, or which were shut, since somebody looked.
-pub(super) type News = Rc<RefCell<Vec<u64>>>;
+pub(crate) type News = Rc<RefCell<Vec<u64>>>;
 
-/// Makes both ends of the connection with this number; before it is given room the server may write `answer` and nothing else, which the client does not get
-/// to see.
-pub(super) fn pipe(answer: &[u8], number: u64, news: News) -> (Pipe, ClientEnd) {
+/// Makes both ends of the connection with this number; before it is given room the server may write `answer` and nothing
+/// else, which the client does not get to see.
+pub(crate) fn pipe(answer: &[u8], number: u64, news: News) -> (Pipe, ClientEnd) {
     let state = State { room: answer.len(), unseen: answer.len(), number, news, ..State::default() };
     let state = Rc::new(RefCell::new(state));
     (Pipe(Rc::clone(&state)), ClientEnd(state))
@@ -116,7 +116,7 @@ impl Drop for Pipe {
 }
 
 impl ClientEnd {
-    pub(super) fn in_slot(self, slot: u32) -> Self {
+    pub(crate) fn in_slot(self, slot: u32) -> Self {
         self.0.borrow_mut().slot = slot;
         self
     }
