@@ -230,6 +230,7 @@ impl Service for PubSub {
     fn opened(&mut self, peer: Peer, out: &mut Outbound<'_>) {
         // Here and not in `closed`: requests of the one before can be served after its close, and fill a mailbox then.
         self.waits.forget(peer.slot);
+        self.throttle.forget(peer.slot);
         let client = ClientId::from_random(out.random());
         self.schedule.push(peer.slot, Item::Input(Input::connect(self.session(peer), client)));
         out.want_turn();
@@ -277,7 +278,6 @@ impl Service for PubSub {
     fn closed(&mut self, peer: Peer, parting: Parting) {
         let lost = parting == Parting::Lost;
         self.held_back.close(peer.slot, |item| self.schedule.push(peer.slot, item));
-        self.throttle.close(peer.slot);
         self.schedule.push(peer.slot, Item::Input(Input::Disconnect { session: self.session(peer), lost }));
     }
 

@@ -36,8 +36,8 @@ impl Throttle {
         is_paused
     }
 
-    /// A connection is gone.
-    pub(super) fn close(&mut self, slot: u32) {
+    /// The number is given to another connection.
+    pub(super) fn forget(&mut self, slot: u32) {
         self.by_slot.remove(&slot);
     }
 
