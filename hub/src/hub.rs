@@ -116,7 +116,8 @@ impl<E: Engine> Hub<E> {
         self.finish(now, input, effects);
     }
 
-    /// Takes one input, to which something may be left over.
+    /// Takes one input, of which something may be left over.
+    #[inline]
     fn take(&mut self, now: Instant, input: Input, effects: &mut Effects) {
         match input {
             Input::Connect { session, client, identity } => {

@@ -56,18 +56,33 @@ impl<E: Engine> Hub<E> {
     /// As [`handle`](Hub::handle) does.
     pub fn begin(&mut self, now: Instant, input: Input, effects: &mut Effects) -> Result<(), Unfinished> {
         effects.add_work(HANDLED);
-        let Some(session) = session_of(&input) else {
-            self.at_once(now, effects, |hub, effects| hub.take(now, input, effects));
-            return Ok(());
-        };
-        let Some(worked_for) = self.begun.as_ref().map(|begun| begun.session) else {
-            self.take(now, input, effects);
-            return self.is_finished(session);
-        };
+        match session_of(&input) {
+            Some(session) if self.begun.is_none() => {
+                self.take(now, input, effects);
+                self.is_finished(session)
+            }
+            Some(session) => self.begin_beside(now, session, input, effects),
+            None => {
+                self.at_once(now, effects, |hub, effects| hub.take(now, input, effects));
+                Ok(())
+            }
+        }
+    }
+
+    /// The same while another input is unfinished, or what goes on with that.
+    #[cold]
+    fn begin_beside(
+        &mut self,
+        now: Instant,
+        session: SessionId,
+        input: Input,
+        effects: &mut Effects,
+    ) -> Result<(), Unfinished> {
         if !self.has_to_wait(&input, session, effects) {
             self.take(now, input, effects);
             return Ok(());
         }
+        let worked_for = self.begun.as_ref().map_or(session, |begun| begun.session);
         self.go_on(now, effects);
         match input {
             Input::GoOn { .. } => self.is_finished(session),
