@@ -55,7 +55,10 @@ impl<E: Engine> Hub<E> {
     /// all. They are looked up once for publication after publication to one topic, while the patterns stay the same.
     pub(super) fn find(&mut self, topic: &Topic, most: usize, effects: &mut Effects) -> bool {
         let Self { patterns, matched, .. } = self;
-        if patterns.is_empty() || topic.owner().is_some() {
+        if topic.owner().is_some() {
+            return true;
+        }
+        if patterns.is_empty() {
             matched.walk.clear();
             matched.topic = None;
             return true;

@@ -7,6 +7,7 @@ mod keys;
 mod look_over;
 mod patterns;
 mod pongs;
+mod resume;
 mod slow_reader;
 mod unread;
 
@@ -38,6 +39,7 @@ pub(crate) fn all() -> Vec<Row> {
         unread::rows(),
         slow_reader::rows(),
         histories::rows(),
+        resume::rows(),
         keys::rows(),
         pongs::rows(),
         crowds::rows(),

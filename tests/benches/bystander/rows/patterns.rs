@@ -18,21 +18,27 @@ pub(super) fn rows() -> Vec<Row> {
                     as fast as it can",
             play: |stage| {
                 let (block, _) = block(&json!({"action": "publish", "topic": matched_by_all("a")}), BLOCK_BYTES);
-                play(stage, always(block))
+                play(stage, (CHOSEN_TOKENS, HOLDERS), always(block))
             },
             ..USUAL
         },
         Row {
             name: "patterns-new",
             about: "the same, each publication to a topic of its own that all patterns match",
-            play: |stage| play(stage, new_topics()),
+            play: |stage| play(stage, (CHOSEN_TOKENS, HOLDERS), new_topics(NEW_TOPICS)),
+            ..USUAL
+        },
+        Row {
+            name: "patterns-many",
+            about: "the same with 32,768 patterns of 35 connections",
+            play: |stage| play(stage, (15, 35), new_topics(20)),
             ..USUAL
         },
     ]
 }
 
-fn play(stage: &mut Stage, blocks: Blocks) -> Result<String> {
-    let crowd = hold(stage, CHOSEN_TOKENS, HOLDERS)?;
+fn play(stage: &mut Stage, (chosen, holders): (usize, usize), blocks: Blocks) -> Result<String> {
+    let crowd = hold(stage, chosen, holders)?;
     let publisher = stage.client()?;
     let before = crowd.messages();
     stage.begin()?;
@@ -67,10 +73,10 @@ pub(super) fn matched_by_all(last: &str) -> String {
     format!("{}{last}", "a.".repeat(TOKENS - 1))
 }
 
-/// Blocks of publications that never name a topic twice.
-fn new_topics() -> Blocks {
-    Box::new(|number| {
-        let topics = number * NEW_TOPICS..(number + 1) * NEW_TOPICS;
+/// Blocks of so many publications, which never name a topic twice.
+fn new_topics(in_a_block: u64) -> Blocks {
+    Box::new(move |number| {
+        let topics = number * in_a_block..(number + 1) * in_a_block;
         let publications =
             topics.map(|topic| frame(&json!({"action": "publish", "topic": matched_by_all(&topic.to_string())})));
         Some(Arc::from(publications.flatten().collect::<Vec<u8>>()))
