@@ -84,6 +84,11 @@ impl State {
             .flatten()
             .min_by_key(|(at, _)| *at)
             .expect("the phase always has a deadline");
-        if at <= now { due } else { Due::At(at) }
+        if at <= now {
+            return due;
+        }
+        // Whatever comes meanwhile moves the next ping to `ping` after it, which may be before the answer is due.
+        let next_ping = self.pinged.filter(|_| self.phase == Phase::Open).map(|_| now + times.ping);
+        Due::At(next_ping.map_or(at, |next_ping| next_ping.min(at)))
     }
 }
