@@ -1,6 +1,7 @@
 //! When a quiet connection is pinged, and what does not count against whom.
 
 use crate::stage::Stage;
+use hubcast_hub::{HistoryRule, Keep, Keeps, Rule, Rules};
 use hubcast_server::{Config, Timeouts};
 use hubcast_tests::{Frame, Heard};
 use std::time::Duration;
@@ -44,4 +45,86 @@ fn the_next_ping_comes_as_long_after_the_last_sign_of_life_as_the_first_one() {
         stage.pass(4 * TICK);
         assert_eq!(stage.closed_with(client), Some(4000));
     }
+}
+
+/// Longer than any test.
+const NEVER: Duration = Duration::from_secs(100_000);
+
+/// A client who has asked for more than it takes, and is therefore not read. Behind that it has begun a message.
+fn held_within_a_message(timeouts: Timeouts) -> (Stage, usize) {
+    let history = HistoryRule { size: 100, ttl: NEVER, keep: Keep::Always };
+    let keeps = Keeps { history: Some(history), ..Keeps::default() };
+    let rules = Rules { list: vec![Rule { matches: ">".parse().expect("a pattern"), keeps }] };
+    let config = Config { workers: Some(1), outbox: 128 * 1024, rules, timeouts, ..Config::default() };
+    let mut stage = Stage::new(1, config);
+    let (publisher, client) = (stage.connect(0, usize::MAX), stage.connect(0, usize::MAX));
+    (0..5).for_each(|_| stage.publish(publisher, "t", 60_000));
+    stage.end(publisher).end();
+    stage.settle();
+    stage.end(client).fill();
+    (1..=2).for_each(|id| stage.say(client, &format!(r#"{{"id":{id},"action":"history","topic":"t"}}"#)));
+    stage.send(client, &Frame::text(r#"{"id":3,"#).unfinished());
+    stage.settle();
+    assert_eq!(stage.server.load(0).held, 1);
+    (stage, client)
+}
+
+/// Checks that a client is closed with this code after so long, and not before.
+#[track_caller]
+fn check_close(stage: &mut Stage, client: usize, code: u16, after: Duration) {
+    stage.pass(after - TICK);
+    assert_eq!(stage.closed_with(client), None, "before its time");
+    stage.pass(2 * TICK);
+    assert_eq!(stage.closed_with(client), Some(code));
+}
+
+#[test]
+fn the_time_in_which_a_client_is_held_counts_for_no_message_and_for_no_pong() {
+    let quiet = Timeouts { ping: NEVER, write: NEVER, ..Timeouts::default() };
+    let (mut stage, client) = held_within_a_message(Timeouts { message: SECOND * 10, ..quiet });
+    stage.pass(SECOND * 100);
+    stage.end(client).give_room(usize::MAX);
+    check_close(&mut stage, client, 1008, SECOND * 10);
+
+    let (mut stage, client) = held_within_a_message(Timeouts { ping: SECOND * 5, pong: SECOND * 10, ..quiet });
+    stage.pass(SECOND * 50);
+    stage.end(client).give_room(usize::MAX);
+    check_close(&mut stage, client, 4000, SECOND * 10);
+}
+
+#[test]
+fn what_a_client_sends_while_it_is_held_is_in_time() {
+    let timeouts =
+        Timeouts { ping: SECOND * 5, pong: SECOND * 10, message: SECOND * 10, write: NEVER, ..Timeouts::default() };
+    let (mut stage, client) = held_within_a_message(timeouts);
+    stage.pass(SECOND * 6);
+    stage.send(client, &Frame::pong(""));
+    stage.send(client, &Frame::continuation(r#""action":"ping"}"#));
+    stage.pass(SECOND * 100);
+    stage.end(client).give_room(usize::MAX);
+    stage.pass(SECOND);
+    let answer = stage.heard(client).iter().find(|heard| **heard == Heard::Text(r#"{"event":"pong","id":3}"#.into()));
+    assert!(answer.is_some());
+}
+
+#[test]
+fn the_time_in_which_a_publisher_is_paused_counts_for_no_message_and_for_no_pong() {
+    let pause = Duration::from_millis(500);
+    let short = pause / 5;
+    let timeouts = Timeouts { ping: short, pong: short, message: short, publisher_pause: pause, ..Timeouts::default() };
+    let mut stage = with(Timeouts { write: NEVER, ..timeouts });
+    let (reader, publisher) = (stage.listen(0, "t"), stage.connect(0, usize::MAX));
+    stage.end(reader).fill();
+    (0..14).for_each(|_| stage.publish(publisher, "t", 60_000));
+    stage.send(publisher, &Frame::text(r#"{"id":1,"#).unfinished());
+    stage.settle();
+    stage.send(publisher, &Frame::pong(""));
+    stage.send(publisher, &Frame::continuation(r#""action":"ping"}"#));
+    stage.settle();
+    assert!(stage.end(publisher).unread() > 0, "it is paused");
+    stage.pass(pause - Duration::from_millis(1));
+    assert!(stage.end(publisher).unread() > 0, "it is still paused");
+    stage.pass(Duration::from_millis(50));
+    assert_eq!((stage.end(publisher).unread(), stage.closed_with(publisher)), (0, None));
+    assert!(stage.heard(publisher).contains(&Heard::Text(r#"{"event":"pong","id":1}"#.into())));
 }
