@@ -71,14 +71,17 @@ struct State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Open,
-    /// Our close frame is on its way. `deaf`: what the peer sends can no longer be understood.
+    /// Our close frame is on its way, behind all that waits. `took`: when the socket last took some of it. `deaf`: what
+    /// the peer sends can no longer be understood.
     Closing {
         since: Instant,
+        took: Instant,
         deaf: bool,
     },
     /// Both close frames were seen; ours may still have to be written.
     Agreed {
         since: Instant,
+        took: Instant,
     },
     /// Everything is written and our direction is shut. What still comes is read and dropped, so that the peer
     /// gets to read our last bytes before a reset could destroy them.
@@ -181,7 +184,7 @@ impl Connection {
         if deaf {
             self.queued.set(self.queued.get() - std::mem::take(&mut state.decoder).bytes());
         }
-        state.phase = Phase::Closing { since: now, deaf };
+        state.phase = Phase::Closing { since: now, took: now, deaf };
         true
     }
 
@@ -210,12 +213,13 @@ impl Connection {
         std::mem::replace(&mut state.phase, Phase::Cut) == Phase::Open
     }
 
-    /// Shuts the socket; the reading task ends by it. Says whether the connection was open.
+    /// Shuts the socket, and drops what waits; the reading task ends by it. Says whether the connection was open.
     pub(crate) fn cut(&self) -> bool {
         let mut state = self.state.borrow_mut();
         let was = std::mem::replace(&mut state.phase, Phase::Cut);
         if was != Phase::Cut {
             self.socket.shutdown(Shutdown::Both);
+            self.tally(&mut state.outbox, |outbox| *outbox = Outbox::default());
         }
         was == Phase::Open
     }
@@ -287,7 +291,13 @@ impl Connection {
     /// whether the connection was open.
     pub(crate) fn answer_close(&self, code: Option<CloseCode>, now: Instant) -> bool {
         let mut state = self.state.borrow_mut();
-        let was_open = std::mem::replace(&mut state.phase, Phase::Agreed { since: now }) == Phase::Open;
+        let was_open = state.phase == Phase::Open;
+        state.phase = match state.phase {
+            Phase::Open => Phase::Agreed { since: now, took: now },
+            // The answer to ours makes what still waits no later.
+            Phase::Closing { since, took, .. } => Phase::Agreed { since, took },
+            further => further,
+        };
         if was_open {
             let close = code.map_or_else(|| frame::write(Opcode::Close, &[]), |code| frame::write_close(code, ""));
             self.tally(&mut state.outbox, |outbox| outbox.push_uncounted(close));

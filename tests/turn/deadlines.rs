@@ -2,7 +2,8 @@
 
 use crate::stage::Stage;
 use hubcast_hub::{HistoryRule, Keep, Keeps, Rule, Rules};
-use hubcast_server::{Config, Timeouts};
+use hubcast_protocol::CloseCode;
+use hubcast_server::{Config, Farewell, Timeouts};
 use hubcast_tests::{Frame, Heard};
 use std::time::Duration;
 
@@ -127,4 +128,71 @@ fn the_time_in_which_a_publisher_is_paused_counts_for_no_message_and_for_no_pong
     stage.pass(Duration::from_millis(50));
     assert_eq!((stage.end(publisher).unread(), stage.closed_with(publisher)), (0, None));
     assert!(stage.heard(publisher).contains(&Heard::Text(r#"{"event":"pong","id":1}"#.into())));
+}
+
+/// A client for which 720 KB wait, and then the close frame. It may take three seconds for a part of that.
+fn closing_behind_much() -> (Stage, usize) {
+    let mut stage = with(Timeouts { close: SECOND * 3, ping: NEVER, ..Timeouts::default() });
+    let (reader, publisher) = (stage.listen(0, "t"), stage.connect(0, usize::MAX));
+    stage.end(reader).fill();
+    (0..12).for_each(|_| stage.publish(publisher, "t", 60_000));
+    stage.settle();
+    let why = Farewell { code: CloseCode::MOVED, reason: "moved".into(), reconnect_in_ms: None };
+    stage.server.send_away(0, stage.end(reader).slot(), why);
+    stage.settle();
+    (stage, reader)
+}
+
+/// Gives a client so much room every two seconds; says after how many seconds its connection was cut.
+fn seconds_to_cut(stage: &mut Stage, client: usize, room: usize) -> u64 {
+    let mut seconds = 0;
+    while !stage.end(client).is_shut() {
+        if seconds % 2 == 0 {
+            stage.end(client).give_room(room);
+        }
+        stage.pass(SECOND);
+        seconds += 1;
+    }
+    seconds
+}
+
+#[test]
+fn who_goes_on_taking_what_waits_for_it_gets_all_of_it_before_the_close() {
+    let (mut stage, reader) = closing_behind_much();
+    let seconds = seconds_to_cut(&mut stage, reader, 100_000);
+    assert_eq!((stage.messages(reader), stage.closed_with(reader)), (12, Some(4004)));
+    assert!((17..=18).contains(&seconds), "{seconds} seconds: it has time for its answer after the last part");
+}
+
+#[test]
+fn who_takes_nothing_or_too_little_of_what_waits_before_the_close_is_cut() {
+    for (room, longest) in [(0, 4), (1, 31)] {
+        let (mut stage, reader) = closing_behind_much();
+        assert_eq!(seconds_to_cut(&mut stage, reader, room), longest, "{room} bytes every two seconds");
+        stage.settle();
+        assert_eq!((stage.server.waiting(), stage.closed_with(reader)), (0, None));
+    }
+}
+
+#[test]
+fn who_is_closing_with_most_waiting_for_it_is_cut_when_it_is_too_much() {
+    let mut stage = Stage::new(1, Config { max_waiting: 1_125_000, ..Config::default() });
+    let publisher = stage.connect(0, usize::MAX);
+    let [closing, other] = [12, 3].map(|count| {
+        let topic = format!("t.{count}");
+        let reader = stage.listen(0, &topic);
+        stage.end(reader).fill();
+        (0..count).for_each(|_| stage.publish(publisher, &topic, 60_000));
+        stage.pass(SECOND);
+        reader
+    });
+    stage.send(closing, &Frame::close(1000, ""));
+    stage.settle();
+    assert!(!stage.end(closing).is_shut() && stage.server.waiting() > 850_000);
+    (0..4).for_each(|_| stage.publish(publisher, "t.3", 60_000));
+    stage.pass(SECOND);
+    assert!(stage.end(closing).is_shut() && stage.server.waiting() < 600_000, "{}", stage.server.waiting());
+    stage.end(other).give_room(usize::MAX);
+    stage.settle();
+    assert_eq!((stage.messages(other), stage.closed_with(other)), (7, None));
 }

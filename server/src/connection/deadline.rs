@@ -71,7 +71,10 @@ impl State {
                 }
                 None => (self.heard + times.ping, Due::Ping),
             },
-            Phase::Closing { since, .. } | Phase::Agreed { since } => (since.max(resumed) + times.close, Due::Cut),
+            Phase::Closing { since, took, .. } | Phase::Agreed { since, took } => {
+                let in_all = since.max(resumed) + times.close * CLOSE_TIMES;
+                (in_all.min(took.max(resumed) + times.close), Due::Cut)
+            }
             Phase::Lingering { dropped, .. } if dropped > config.linger_bytes => (now, Due::Cut),
             Phase::Lingering { since, .. } => (since + times.linger, Due::Cut),
             Phase::Cut => return Due::Never,
@@ -107,6 +110,9 @@ impl State {
         }
     }
 }
+
+/// How many times the time for a close it may take in all, where the peer takes what waits for it little by little.
+const CLOSE_TIMES: u32 = 10;
 
 /// When to look again at a peer that is not read and has no time left.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
