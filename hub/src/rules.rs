@@ -69,6 +69,12 @@ impl Rules {
             None => self.list.iter().find(|rule| rule.matches.matches(topic)).map_or(&DEFAULT, |rule| &rule.keeps),
         }
     }
+
+    /// How long a key is remembered at most, whatever its topic.
+    pub(crate) fn longest_key_window(&self) -> Duration {
+        let all = self.list.iter().map(|rule| &rule.keeps).chain([&DEFAULT, &NOTHING]);
+        all.map(|keeps| keeps.key_window).max().unwrap_or_default()
+    }
 }
 
 impl Default for Keeps {

@@ -41,14 +41,12 @@ const NAMES: [&str; 15] = [
 impl<'a> Fields<'a> {
     /// Reads one JSON object. `null` in its place is an object without fields, as it was to the original.
     pub(crate) fn read(text: &'a str) -> Result<Self, NotAnObject> {
-        let fault = match serde_json::from_str::<Option<Self>>(text) {
-            Ok(fields) => return Ok(fields.unwrap_or_default()),
-            Err(fault) => fault,
-        };
+        if let Ok(fields) = serde_json::from_str::<Option<Self>>(text) {
+            return Ok(fields.unwrap_or_default());
+        }
         // The reader stops at the first byte that cannot begin an object; only the whole tells whether it is JSON.
         match serde_json::from_str::<de::IgnoredAny>(text) {
-            Ok(_) if fault.is_data() => Err(NotAnObject::OtherJson),
-            Ok(_) => Err(NotAnObject::NotJson(fault)),
+            Ok(_) => Err(NotAnObject::OtherJson),
             Err(fault) => Err(NotAnObject::NotJson(fault)),
         }
     }
@@ -97,10 +95,11 @@ impl<'de> Visitor<'de> for FieldsVisitor {
 
     fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Fields<'de>, M::Error> {
         let mut fields = Fields::default();
-        while let Some(FieldName(place)) = map.next_key()? {
-            let value: &RawValue = map.next_value()?;
-            if let Some(place) = place
-                && value.get() != "null"
+        // Names are taken as they stand: read as bytes, which also takes half a surrogate pair, they might hold control
+        // characters, and read as text no half of a pair.
+        while let Some((name, value)) = map.next_entry::<&RawValue, &RawValue>()? {
+            if value.get() != "null"
+                && let Some(place) = place(name)
             {
                 fields.values[place] = Some(value);
             }
@@ -109,35 +108,15 @@ impl<'de> Visitor<'de> for FieldsVisitor {
     }
 }
 
-/// A key as its place in [`NAMES`]. Keys are read as bytes, which also takes one with half a surrogate pair.
-struct FieldName(Option<usize>);
-
-impl<'de> de::Deserialize<'de> for FieldName {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct KeyVisitor;
-        impl Visitor<'_> for KeyVisitor {
-            type Value = FieldName;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a field name")
-            }
-
-            fn visit_bytes<E>(self, key: &[u8]) -> Result<FieldName, E> {
-                Ok(FieldName(place(key)))
-            }
-        }
-        deserializer.deserialize_bytes(KeyVisitor)
+/// Finds the field that a name as it stands in the JSON means. It is compared without regard to case. Two letters outside
+/// ASCII fold into it (Unicode's simple case folding): the long s and the Kelvin sign.
+fn place(name: &RawValue) -> Option<usize> {
+    let name = lossy_string(name.get())?;
+    if name.is_ascii() {
+        return NAMES.iter().position(|known| known.eq_ignore_ascii_case(&name));
     }
-}
-
-/// Finds a name without regard to case. Two letters outside ASCII fold into it (Unicode's simple case folding):
-/// the long s and the Kelvin sign.
-fn place(key: &[u8]) -> Option<usize> {
-    if key.is_ascii() {
-        return NAMES.iter().position(|name| name.as_bytes().eq_ignore_ascii_case(key));
-    }
-    let folded = std::str::from_utf8(key).ok()?.replace('ſ', "s").replace('\u{212a}', "k");
-    NAMES.iter().position(|name| name.eq_ignore_ascii_case(&folded))
+    let folded = name.replace('ſ', "s").replace('\u{212a}', "k");
+    NAMES.iter().position(|known| known.eq_ignore_ascii_case(&folded))
 }
 
 /// Unescapes a JSON string, with U+FFFD for each escaped half of a surrogate pair; `None` for any other value.
@@ -204,7 +183,7 @@ mod tests {
 
     #[test]
     fn other_json_is_told_from_no_json() {
-        for json in ["[]", "1", "true", r#""text""#] {
+        for json in ["[]", "1", "true", "1e999", r#""text""#, r#""\ud800""#] {
             assert!(matches!(Fields::read(json), Err(NotAnObject::OtherJson)), "{json}");
         }
         for garbage in ["", "{", "nul", "{} {}", r#"{"a":}"#, "{'a':1}", "\u{feff}{}"] {

@@ -12,6 +12,11 @@ pub struct Position {
     pub offset: u64,
 }
 
+impl Position {
+    /// The highest offset that there can be, 2^53: up to it every reader of JSON tells each number from the next.
+    pub const MAX_OFFSET: u64 = 1 << 53;
+}
+
 /// The identity of one topic's history: a short text, opaque to clients.
 ///
 /// It changes whenever the server cannot prove that the history is continuous. It holds up to

@@ -67,6 +67,25 @@ fn a_refusal_carries_the_id_of_the_frame_where_it_has_one() {
 }
 
 #[test]
+fn what_is_no_json_is_refused_wherever_it_stands() {
+    for place in ["topic", "to\\u0070ic", "x", "x\\ud800"] {
+        for control in ["\0", "\n", "\t", "\u{1f}"] {
+            for text in [
+                format!(r#"{{"action":"ping","{place}{control}":1}}"#),
+                format!(r#"{{"action":"ping","{place}":"{control}"}}"#),
+                format!(r#"{{"action":"ping","{place}":{{"{control}":1}}}}"#),
+            ] {
+                let code = |refused: Refused| refused.fault.code;
+                assert_eq!(typed::decode(&text).map_err(code), Err(ErrorCode::InvalidJson), "{text:?}");
+                assert_eq!(plain::decode(&text).map_err(code), Err(ErrorCode::InvalidJson), "{text:?}");
+            }
+        }
+    }
+    // Escaped, and outside of texts where white space may stand, they are JSON.
+    assert!(typed::decode("\t{\"x\\u0000\":\"\\n\",\n\"action\":\"ping\"}\r\n").is_ok());
+}
+
+#[test]
 fn a_producer_and_its_sequence_come_together_and_within_their_bounds() {
     let publish = |fields: &str| format!(r#"{{"action":"publish","topic":"t",{fields}}}"#);
     let (name, long, short) = ("p".repeat(16), "p".repeat(65), "p".repeat(15));
@@ -218,7 +237,78 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
+/// Text that is nearly JSON: what somebody could send, with pieces of JSON and of what is none put into it or for a part of it.
+fn nearly_json() -> impl Strategy<Value = String> {
+    let whole = prop_oneof![
+        request().prop_map(|request| typed::encode_request(&request)),
+        Just(r#"{"x":[{"y":-1.5e3},"\ud83d\ude00",null],"act\u0069on":"publish","message":{"a":["b"]}}"#.to_owned()),
+        Just(r#" [null, "é\n", {"": 0}] "#.to_owned()),
+        Just(r#""action""#.to_owned()),
+    ];
+    let edits = prop::collection::vec((any::<prop::sample::Index>(), 0..3_usize, prop::sample::select(PIECES)), 0..4);
+    (whole, edits).prop_map(|(whole, edits)| {
+        let mut text: Vec<char> = whole.chars().collect();
+        for (at, removed, piece) in edits {
+            let at = at.index(text.len() + 1);
+            text.splice(at..(at + removed).min(text.len()), piece.chars());
+        }
+        text.into_iter().collect()
+    })
+}
+
+const PIECES: &[&str] = &[
+    "",
+    "{",
+    "}",
+    "[",
+    "]",
+    ":",
+    ",",
+    "\"",
+    "\\",
+    "\\u",
+    "\\u000",
+    "\\ud800",
+    "\\udc00",
+    "\\n",
+    "\\x",
+    "\0",
+    "\u{1}",
+    "\t",
+    "\n",
+    "\u{1f}",
+    "\u{7f}",
+    "\u{feff}",
+    " ",
+    "0",
+    "01",
+    "-",
+    ".",
+    "1e",
+    "1e999",
+    "+1",
+    "nul",
+    "null",
+    "true",
+    "NaN",
+    "'",
+    "//",
+    "é",
+    "\"a\":1,",
+    ",\"a\\ud800\":\"\\udfff\"",
+    "{}",
+];
+
 proptest! {
+    #[test]
+    fn what_is_no_json_is_told_from_all_that_is(text in nearly_json()) {
+        let is_json = serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok();
+        for refused in [typed::decode(&text).err(), plain::decode(&text).err()] {
+            let is_taken_for_none = refused.is_some_and(|refused| refused.fault.code == ErrorCode::InvalidJson);
+            prop_assert_eq!(is_taken_for_none, !is_json, "{:?}", text);
+        }
+    }
+
     #[test]
     fn a_request_reads_back_as_it_was_written(request in request()) {
         prop_assert_eq!(typed::decode(&typed::encode_request(&request)), Ok(request));

@@ -81,7 +81,8 @@ pub struct Timeouts {
     pub pong: Duration,
     /// One write may wait for the peer to read; over it the connection is cut.
     pub write: Duration,
-    /// From our close frame to the peer's.
+    /// From the close to the peer's close frame. It begins anew whenever the peer takes some of what waits to be written before
+    /// ours, and is ten times as long in all at most; over it the connection is cut.
     pub close: Duration,
     /// Reading on after the close handshake, so that the peer gets to read our last bytes.
     pub linger: Duration,

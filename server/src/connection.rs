@@ -4,6 +4,7 @@ mod deadline;
 #[cfg(feature = "simulation")]
 mod pipe;
 mod socket;
+mod unread;
 mod writing;
 
 pub(crate) use deadline::Due;
@@ -54,8 +55,12 @@ struct State {
     is_dirty: bool,
     /// Whether the next read has to wait a little, because those who hear this peer are far behind.
     is_paused: bool,
+    /// Whether its reading task waits out such a pause.
+    is_pausing: bool,
     /// Whether nothing is read until what it asked for is done and taken.
     is_held: bool,
+    /// Since when nothing is read, for either reason.
+    unread_since: Option<Instant>,
     /// Whether the peer has said its last, and what it said before is not answered yet.
     is_ending: bool,
     /// The tick for which a deadline is set.
@@ -66,14 +71,17 @@ struct State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Open,
-    /// Our close frame is on its way. `deaf`: what the peer sends can no longer be understood.
+    /// Our close frame is on its way, behind all that waits. `took`: when the socket last took some of it. `deaf`: what
+    /// the peer sends can no longer be understood.
     Closing {
         since: Instant,
+        took: Instant,
         deaf: bool,
     },
     /// Both close frames were seen; ours may still have to be written.
     Agreed {
         since: Instant,
+        took: Instant,
     },
     /// Everything is written and our direction is shut. What still comes is read and dropped, so that the peer
     /// gets to read our last bytes before a reset could destroy them.
@@ -113,21 +121,7 @@ pub(crate) enum Fed {
 
 impl Connection {
     pub(crate) fn new(peer: Peer, socket: Socket, permit: Rc<Permit>, queued: Rc<Cell<usize>>, now: Instant) -> Self {
-        let state = State {
-            phase: Phase::Open,
-            outbox: Outbox::default(),
-            decoder: Decoder::default(),
-            heard: now,
-            pinged: None,
-            unfinished_since: None,
-            blocked: None,
-            is_dirty: false,
-            is_paused: false,
-            is_held: false,
-            is_ending: false,
-            armed: None,
-        };
-        Self { peer, socket, state: RefCell::new(state), queued, _permit: permit }
+        Self { peer, socket, state: RefCell::new(State::new(now)), queued, _permit: permit }
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -155,30 +149,6 @@ impl Connection {
     /// Whether more than three quarters of the outbox wait.
     pub(crate) fn is_pressed(&self, config: &Config) -> bool {
         self.state.borrow().outbox.len() > config.outbox / 4 * 3
-    }
-
-    pub(crate) fn pause(&self) {
-        self.state.borrow_mut().is_paused = true;
-    }
-
-    /// Says whether reading has to wait a little now.
-    pub(crate) fn take_pause(&self) -> bool {
-        std::mem::take(&mut self.state.borrow_mut().is_paused)
-    }
-
-    /// Whether reading has to wait until somebody says that it may go on.
-    pub(crate) fn is_held(&self) -> bool {
-        let state = self.state.borrow();
-        state.is_held && state.phase == Phase::Open
-    }
-
-    /// Stops reading, or goes on with it: then what the peer has begun has its time anew.
-    pub(crate) fn hold(&self, is_held: bool, now: Instant) {
-        let mut state = self.state.borrow_mut();
-        if std::mem::replace(&mut state.is_held, is_held) && !is_held {
-            state.pinged = state.pinged.map(|_| now);
-            state.unfinished_since = state.unfinished_since.map(|_| now);
-        }
     }
 
     /// Bytes that wait to be written, and those of a message that is not complete.
@@ -214,7 +184,7 @@ impl Connection {
         if deaf {
             self.queued.set(self.queued.get() - std::mem::take(&mut state.decoder).bytes());
         }
-        state.phase = Phase::Closing { since: now, deaf };
+        state.phase = Phase::Closing { since: now, took: now, deaf };
         true
     }
 
@@ -243,12 +213,13 @@ impl Connection {
         std::mem::replace(&mut state.phase, Phase::Cut) == Phase::Open
     }
 
-    /// Shuts the socket; the reading task ends by it. Says whether the connection was open.
+    /// Shuts the socket, and drops what waits; the reading task ends by it. Says whether the connection was open.
     pub(crate) fn cut(&self) -> bool {
         let mut state = self.state.borrow_mut();
         let was = std::mem::replace(&mut state.phase, Phase::Cut);
         if was != Phase::Cut {
             self.socket.shutdown(Shutdown::Both);
+            self.tally(&mut state.outbox, |outbox| *outbox = Outbox::default());
         }
         was == Phase::Open
     }
@@ -320,7 +291,13 @@ impl Connection {
     /// whether the connection was open.
     pub(crate) fn answer_close(&self, code: Option<CloseCode>, now: Instant) -> bool {
         let mut state = self.state.borrow_mut();
-        let was_open = std::mem::replace(&mut state.phase, Phase::Agreed { since: now }) == Phase::Open;
+        let was_open = state.phase == Phase::Open;
+        state.phase = match state.phase {
+            Phase::Open => Phase::Agreed { since: now, took: now },
+            // The answer to ours makes what still waits no later.
+            Phase::Closing { since, took, .. } => Phase::Agreed { since, took },
+            further => further,
+        };
         if was_open {
             let close = code.map_or_else(|| frame::write(Opcode::Close, &[]), |code| frame::write_close(code, ""));
             self.tally(&mut state.outbox, |outbox| outbox.push_uncounted(close));
@@ -374,6 +351,25 @@ impl Drop for Connection {
 }
 
 impl State {
+    fn new(now: Instant) -> Self {
+        Self {
+            phase: Phase::Open,
+            outbox: Outbox::default(),
+            decoder: Decoder::default(),
+            heard: now,
+            pinged: None,
+            unfinished_since: None,
+            blocked: None,
+            is_dirty: false,
+            is_paused: false,
+            is_held: false,
+            is_pausing: false,
+            unread_since: None,
+            is_ending: false,
+            armed: None,
+        }
+    }
+
     fn mark_dirty(&mut self) -> bool {
         !std::mem::replace(&mut self.is_dirty, true)
     }

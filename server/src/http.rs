@@ -11,7 +11,7 @@ use hubcast_protocol::{Dialect, SUBPROTOCOL};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, SEC_WEBSOCKET_PROTOCOL};
 use hyper::server::conn::http1;
-use hyper::{Method, Request, Response, StatusCode, service::service_fn};
+use hyper::{Method, Request, Response, StatusCode, Version, service::service_fn};
 use hyper_tungstenite::HyperWebsocket;
 use hyper_tungstenite::tungstenite::protocol::WebSocketConfig;
 use hyper_util::rt::TokioTimer;
@@ -39,7 +39,12 @@ impl<S: Service> Http<S> {
         let (permit, hold) = (Rc::new(permit), Hold::default());
         let socket = HeldSocket::new(stream, self.worker.turnstile(), hold.clone());
         let answer = service_fn(|request| {
-            let response = self.answer(request, &permit);
+            let version = request.version();
+            let mut response = self.answer(request, &permit);
+            if version == Version::HTTP_10 {
+                // hyper says in a newer answer that the connection stays, if that is asked for, beside our own word.
+                *response.version_mut() = version;
+            }
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                 hold.hold();
             }

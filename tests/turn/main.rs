@@ -7,9 +7,11 @@
 //! - `order`: whatever many do, everybody hears everything in one order and is answered in the order of his requests,
 //!   and nothing is left in the end
 //! - `fairness`: whatever many do, who asks for little is answered within so many turns
+//! - `deadlines`: when a quiet connection is pinged, and what does not count against whom
 //! - `waiting`: who has to wait for his own requests, for his readers, and for another worker
 //! - `memory`: what waits in the whole server, and what is kept for those who come back
 
+mod deadlines;
 mod fairness;
 mod memory;
 mod order;

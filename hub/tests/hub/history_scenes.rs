@@ -5,8 +5,8 @@ use crate::frames::{json, message, recover, subscribed};
 use crate::stage::{Stage, keeping, small};
 use hubcast_hub::engine::Outcome;
 use hubcast_hub::{
-    Effects, HistoryRule, Hub, Input, Keep, Keeps, Publisher, Rule, Rules, Saved, SavedHistory, SavedKey, SessionId,
-    Settings,
+    Effects, HistoryRule, Hub, Input, Keep, Keeps, Publisher, Rule, Rules, Saved, SavedHistory, SavedKey, SavedNumber,
+    SavedProducer, SessionId, Settings,
 };
 use hubcast_protocol::{ClientId, Position, Topic, typed};
 use std::time::{Duration, Instant};
@@ -249,6 +249,39 @@ fn a_hub_takes_up_keys_whose_window_is_open_under_its_own_rules_and_keeps_the_ou
     hub.restore(now, only(vec![key("long", "b", 1, 2), key("short", "c", 9, 2), key("short", "d", u64::MAX, 2)]));
     assert_eq!(hub.save(now), only(vec![key("long", "b", 59, 1), key("short", "c", 9, 2)]));
     assert_eq!(hub.save(now + Duration::from_secs(1)), Saved::default());
+}
+
+#[test]
+fn what_no_hub_can_have_saved_is_left_out() {
+    let (mut hub, now) = (Hub::new(Settings::with_seed(1)), Instant::now());
+    let by = Publisher::Client(ClientId::from_random([1; 16]));
+    let history = |topic: &str, last, age| SavedHistory {
+        topic: topic.into(),
+        epoch: "e".parse().expect("an epoch"),
+        last,
+        entries: vec![(age, "".into())],
+    };
+    let number =
+        |sequence, left| SavedNumber { sequence, topic: 1, outcome: Outcome { position: None, receivers: 1 }, left };
+    let producer = |name: &str, floor, left| SavedProducer {
+        by: by.clone(),
+        producer: name.into(),
+        floor,
+        numbers: vec![number(1, left)],
+    };
+    let (second, minutes) = (Duration::from_secs(1), Duration::from_secs(120));
+    let last = Position::MAX_OFFSET;
+    hub.restore(
+        now,
+        Saved {
+            histories: vec![history("t", u64::MAX, second), history("u", last, Duration::MAX), history("v", 0, second)],
+            keys: Vec::new(),
+            producers: vec![producer("p", u64::MAX, second), producer("q", 0, Duration::MAX)],
+        },
+    );
+    // An age or a time that is longer than any rule says is as long as the rule says.
+    let (histories, producers) = (vec![history("u", last, minutes)], vec![producer("q", 0, minutes)]);
+    assert_eq!(hub.save(now), Saved { histories, keys: Vec::new(), producers });
 }
 
 #[test]

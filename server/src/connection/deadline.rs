@@ -1,9 +1,10 @@
 //! When a connection wants to be looked at, and what is due then.
 
+use super::unread::later_by_overlap;
 use super::{Connection, Phase, State};
 use crate::config::Config;
 use hubcast_protocol::CloseCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What a deadline asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,22 +61,28 @@ impl State {
     fn due(&self, now: Instant, resumed: Instant, config: &Config) -> Due {
         let times = &config.timeouts;
         let if_stalled = if self.phase == Phase::Open { Due::Stalled } else { Due::Cut };
+        // While a peer is not read its time to say something stands still, but not its time to take something.
         let stalled = self.blocked.map(|since| (since.max(resumed) + times.write, if_stalled));
-        // Who is not read cannot be heard: its time to say something stands still, but not the time to take something.
-        let resumed = if self.is_held && self.phase == Phase::Open { now } else { resumed };
         let phase = match self.phase {
             Phase::Open => match self.pinged {
-                Some(at) => (at.max(resumed) + times.pong, Due::Close(CloseCode::PING_TIMEOUT, "no answer to a ping")),
+                Some(since) => {
+                    let end = self.end_of_patience(since, times.pong, now, resumed);
+                    (end, Due::Close(CloseCode::PING_TIMEOUT, "no answer to a ping"))
+                }
                 None => (self.heard + times.ping, Due::Ping),
             },
-            Phase::Closing { since, .. } | Phase::Agreed { since } => (since.max(resumed) + times.close, Due::Cut),
+            Phase::Closing { since, took, .. } | Phase::Agreed { since, took } => {
+                let in_all = since.max(resumed) + times.close * CLOSE_TIMES;
+                (in_all.min(took.max(resumed) + times.close), Due::Cut)
+            }
             Phase::Lingering { dropped, .. } if dropped > config.linger_bytes => (now, Due::Cut),
             Phase::Lingering { since, .. } => (since + times.linger, Due::Cut),
             Phase::Cut => return Due::Never,
         };
         let message = match (self.phase, self.unfinished_since) {
             (Phase::Open, Some(since)) => {
-                Some((since.max(resumed) + times.message, Due::Close(CloseCode::POLICY, "a message took too long")))
+                let end = self.end_of_patience(since, times.message, now, resumed);
+                Some((end, Due::Close(CloseCode::POLICY, "a message took too long")))
             }
             _ => None,
         };
@@ -84,6 +91,55 @@ impl State {
             .flatten()
             .min_by_key(|(at, _)| *at)
             .expect("the phase always has a deadline");
-        if at <= now { due } else { Due::At(at) }
+        if at <= now {
+            return due;
+        }
+        // Whatever comes meanwhile moves the next ping to `ping` after it, which may be before the answer is due.
+        let next_ping = self.pinged.filter(|_| self.phase == Phase::Open).map(|_| now + times.ping);
+        Due::At(next_ping.map_or(at, |next_ping| next_ping.min(at)))
+    }
+    /// When a peer has had so long to say something that it owes `since`, not counting the time in which it is not read.
+    fn end_of_patience(&self, since: Instant, time: Duration, now: Instant, resumed: Instant) -> Instant {
+        match self.unread_since {
+            // Nobody is judged before all that it has sent is read; how soon that can be is the time that it has left.
+            Some(unread_since) => {
+                let since = later_by_overlap(since, unread_since, now);
+                (since.max(resumed) + time).max(now + LOOK_AGAIN)
+            }
+            None => since.max(resumed) + time,
+        }
+    }
+}
+
+/// How many times the time for a close it may take in all, where the peer takes what waits for it little by little.
+const CLOSE_TIMES: u32 = 10;
+
+/// When to look again at a peer that is not read and has no time left.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn the_time_of_a_message_goes_on_where_it_stood_still() {
+        let start = Instant::now();
+        let mut config = Config::default();
+        (config.timeouts.message, config.timeouts.ping) = (SECOND * 10, SECOND * 1000);
+        let mut state = State::new(start);
+        state.unfinished_since = Some(start);
+        let due = |state: &State, seconds| state.due(start + SECOND * seconds, start, &config);
+        for (is_held, is_pausing, seconds) in [(false, true, 4), (true, true, 6), (true, false, 7), (false, false, 9)] {
+            (state.is_held, state.is_pausing) = (is_held, is_pausing);
+            state.note_whether_read(start + SECOND * seconds);
+            assert!(matches!(due(&state, seconds), Due::At(_)));
+        }
+        assert_eq!(due(&state, 14), Due::At(start + SECOND * 15), "from the fourth to the ninth it was not read");
+        assert!(matches!(due(&state, 15), Due::Close(CloseCode::POLICY, _)));
+        state.is_held = true;
+        state.note_whether_read(start + SECOND * 15);
+        assert!(matches!(due(&state, 100), Due::At(_)), "nobody is judged while it is not read");
     }
 }

@@ -41,6 +41,10 @@ impl Connection {
             // A ping behind what was missed is on its way only when that is.
             state.pinged = state.pinged.map(|_| now);
         }
+        if let (true, Phase::Closing { took, .. } | Phase::Agreed { took, .. }) = (socket.took.get(), &mut state.phase)
+        {
+            *took = now;
+        }
         match written {
             Ok(()) => {
                 let was_blocked = state.blocked.take().is_some();

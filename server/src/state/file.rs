@@ -180,11 +180,15 @@ impl<'a> Line<'a> {
             Self::History { topic, epoch, last, entries } => {
                 let entries = entries.into_iter().map(|(age, message)| Ok((age_now(age), message.payload()?)));
                 let entries = entries.collect::<serde_json::Result<_>>()?;
-                saved.histories.push(SavedHistory { topic, epoch, last, entries });
+                let history = SavedHistory { topic, epoch, last, entries };
+                possible(history.fault())?;
+                saved.histories.push(history);
             }
             Self::Key { by, topic, key, at, receivers, age } => {
                 let outcome = Outcome { position: at, receivers };
-                saved.keys.push(SavedKey { by: by.into(), topic, key: key.into(), outcome, age: age_now(age) });
+                let key = SavedKey { by: by.into(), topic, key: key.into(), outcome, age: age_now(age) };
+                possible(key.fault())?;
+                saved.keys.push(key);
             }
             Self::Producer { by, producer, floor, numbers } => {
                 let numbers = numbers.into_iter().map(|number| {
@@ -194,7 +198,9 @@ impl<'a> Line<'a> {
                     SavedNumber { sequence, topic, outcome, left }
                 });
                 let (by, producer, numbers) = (by.into(), producer.into(), numbers.collect());
-                saved.producers.push(SavedProducer { by, producer, floor, numbers });
+                let producer = SavedProducer { by, producer, floor, numbers };
+                possible(producer.fault())?;
+                saved.producers.push(producer);
             }
         }
         Ok(())
@@ -237,6 +243,11 @@ impl<'a> Message<'a> {
             }
         }
     }
+}
+
+/// Refuses what no server writes, though it is complete.
+fn possible(fault: Option<&'static str>) -> serde_json::Result<()> {
+    fault.map_or(Ok(()), |fault| Err(serde::de::Error::custom(fault)))
 }
 
 /// Adds up what goes by.

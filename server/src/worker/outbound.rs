@@ -121,7 +121,7 @@ impl Outbound<'_> {
         }
     }
 
-    /// Closes a connection after what waits for it has been written.
+    /// Closes a connection after what waits for it has been written, as far as its peer takes that in time.
     pub fn close(&mut self, slot: u32, code: CloseCode, reason: &str) {
         if let Some(connection) = self.core.connection(slot) {
             self.core.close(&connection, code, reason, self.now);

@@ -24,8 +24,10 @@ pub(super) async fn read_all<S: Service>(worker: Rc<Worker<S>>, connection: Rc<C
             // Boxed, because every connection would pay for a timer in its state that few ever need.
             Next::Pause => {
                 let core = &reading.worker.core;
-                let over = core.runtime.now() + core.config.timeouts.publisher_pause;
-                Box::pin(core.runtime.sleep_until(over)).await;
+                let begun = core.runtime.now();
+                reading.connection.note_pausing(true, begun);
+                Box::pin(core.runtime.sleep_until(begun + core.config.timeouts.publisher_pause)).await;
+                reading.connection.note_pausing(false, core.runtime.now());
             }
             Next::Goodbye => {
                 // The turn writes our close frame. A peer that has closed sends nothing that a reset could be an answer

@@ -20,7 +20,10 @@ impl Core {
                 return;
             }
             let (to_write, unfinished) = connection.waiting();
-            if unfinished > to_write {
+            if !connection.is_open() {
+                // It has been told that it is to go, and takes what waits before that too slowly for now.
+                self.cut(&connection);
+            } else if unfinished > to_write {
                 let reason = "too much waits in the server, and most of it are unfinished messages like yours";
                 self.close(&connection, CloseCode::TRY_AGAIN_LATER, reason, now);
             } else if !connection.leave_out_all() {

@@ -150,6 +150,23 @@ fn only_http_1_1_is_spoken() {
 }
 
 #[test]
+fn an_answer_says_once_that_the_connection_closes_whatever_was_asked_for() {
+    let server = Server::start();
+    for (path, status) in [("/healthz", 200), ("/elsewhere", 404), ("/socket", 426)] {
+        for version in ["HTTP/1.0", "HTTP/1.1"] {
+            for wish in ["", "Connection: keep-alive\r\n", "Connection: Keep-Alive, x\r\nKeep-Alive: timeout=5\r\n"] {
+                let mut socket = server.socket();
+                socket.writes(format!("GET {path} {version}\r\nHost: x\r\n{wish}\r\n").as_bytes());
+                let answer = socket.answer();
+                let said = (answer.status, answer.header("Connection"), answer.header("Keep-Alive"));
+                assert_eq!(said, (status, Some("close"), None), "{path} {version} {wish:?}");
+                socket.rest();
+            }
+        }
+    }
+}
+
+#[test]
 fn a_head_that_is_not_well_formed_is_refused() {
     each_gets(400, [good().with("X y: 1"), good().with("X: a\0b"), good().with("no colon"), good().with(": empty")]);
 }

@@ -91,12 +91,12 @@ impl Keys {
         }
     }
 
-    /// Takes up a producer, unless it published here.
-    pub(super) fn restore_producer(&mut self, now: Instant, saved: SavedProducer) {
+    /// Takes up a producer, unless it published here. None of its numbers is remembered for longer than `longest`.
+    pub(super) fn restore_producer(&mut self, now: Instant, saved: SavedProducer, longest: Duration) {
         let SavedProducer { by, producer, floor, numbers } = saved;
         let numbers = numbers.into_iter().filter(|number| !number.left.is_zero());
         let numbers = numbers.map(|SavedNumber { sequence, topic, outcome, left }| {
-            let until = now + left;
+            let until = now + left.min(longest);
             Number { sequence, topic, outcome, until }
         });
         self.producers.restore(&by, &producer, floor, numbers.collect());

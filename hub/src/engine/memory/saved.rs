@@ -3,6 +3,7 @@
 use super::{History, Memory};
 use crate::Publication;
 use crate::engine::{Outcome, Publisher};
+use hubcast_protocol::request::MAX_SEQUENCE;
 use hubcast_protocol::{Epoch, Payload, Position, Topic};
 use std::time::{Duration, Instant};
 
@@ -73,6 +74,53 @@ pub struct SavedNumber {
     pub left: Duration,
 }
 
+impl SavedHistory {
+    /// Why no process can have saved this, if none can.
+    pub fn fault(&self) -> Option<&'static str> {
+        let Self { epoch, last, entries, .. } = self;
+        fault_of_position(Position { epoch: *epoch, offset: *last })
+            .or((*last < entries.len() as u64).then_some("there are more publications than offsets for them"))
+    }
+}
+
+impl SavedKey {
+    /// Why no process can have saved this, if none can.
+    pub fn fault(&self) -> Option<&'static str> {
+        fault_of_outcome(&self.outcome)
+    }
+}
+
+impl SavedProducer {
+    /// Why no process can have saved this, if none can.
+    pub fn fault(&self) -> Option<&'static str> {
+        let is_number = |number: &SavedNumber| (1..=MAX_SEQUENCE).contains(&number.sequence);
+        if self.floor > MAX_SEQUENCE || !self.numbers.iter().all(is_number) {
+            return Some("a sequence is from 1 to 2^53");
+        }
+        if !self.numbers.is_sorted_by(|one, next| one.sequence < next.sequence) {
+            return Some("the numbers of a producer rise");
+        }
+        self.numbers.iter().find_map(|number| fault_of_outcome(&number.outcome))
+    }
+}
+
+fn fault_of_outcome(outcome: &Outcome) -> Option<&'static str> {
+    if outcome.receivers > u64::from(u32::MAX) {
+        return Some("no publication has so many receivers");
+    }
+    outcome.position.and_then(fault_of_position)
+}
+
+fn fault_of_position(position: Position) -> Option<&'static str> {
+    if position.offset > Position::MAX_OFFSET {
+        Some("no history has an offset above 2^53")
+    } else if position.epoch.as_str().is_empty() {
+        Some("an epoch is not empty")
+    } else {
+        None
+    }
+}
+
 impl Memory {
     /// Every history, and every key and number whose window is open, as they are now.
     pub fn save(&self, now: Instant) -> Saved {
@@ -88,26 +136,34 @@ impl Memory {
     }
 
     /// Takes up what another process saved, as far as the rules here still keep it. A topic that has a history keeps its
-    /// own, a key that was used here its outcome, and a producer that published here its numbers.
+    /// own, a key that was used here its outcome, and a producer that published here its numbers. What no process can
+    /// have saved is left out.
     pub fn restore(&mut self, now: Instant, saved: Saved) {
-        saved.histories.into_iter().for_each(|history| self.restore_history(now, history));
-        saved.keys.into_iter().for_each(|key| self.restore_key(now, key));
-        saved.producers.into_iter().for_each(|producer| self.keys.restore_producer(now, producer));
+        let Saved { histories, keys, producers } = saved;
+        let histories = histories.into_iter().filter(|history| history.fault().is_none());
+        histories.for_each(|history| self.restore_history(now, history));
+        keys.into_iter().filter(|key| key.fault().is_none()).for_each(|key| self.restore_key(now, key));
+        let longest = self.rules.longest_key_window();
+        let producers = producers.into_iter().filter(|producer| producer.fault().is_none());
+        producers.for_each(|producer| self.keys.restore_producer(now, producer, longest));
     }
 
     fn restore_history(&mut self, now: Instant, saved: SavedHistory) {
         let SavedHistory { topic, epoch, last, entries } = saved;
-        let Some(before_first) = last.checked_sub(entries.len() as u64) else { return };
+        let before_first = last.saturating_sub(entries.len() as u64);
         let Some(rule) = self.rules.of(&topic).history.clone() else { return };
         if self.by_topic.contains_key(&topic) {
             return;
         }
+        let ttl = rule.ttl;
         let mut history = History::new(now, topic.clone(), rule, epoch, before_first);
         let size = self.size(now);
         for (age, payload) in entries {
             let position = Some(history.next_position());
             let publication = Publication::counted(topic.clone(), payload, position, self.live.as_ref());
-            history.push(now.checked_sub(age).unwrap_or(now), publication, size);
+            // What is older than the clock can tell is over all the same.
+            let at = now.checked_sub(age).or_else(|| now.checked_sub(ttl));
+            history.push(at.unwrap_or(now), publication, size);
         }
         let id = self.histories.insert(history);
         self.by_topic.insert(topic, id);

@@ -134,7 +134,8 @@ pub(crate) struct Options {
     #[arg(default_value_t = Self::default().write_timeout, help_heading = TIMEOUTS)]
     pub(crate) write_timeout: Period,
 
-    /// From our close frame to the peer's; over it the connection is cut
+    /// For the close; begins anew whenever the reader takes some of what waits, ten times as long in all at most; over
+    /// it the connection is cut
     #[arg(long, env = "HUBCAST_CLOSE_TIMEOUT", value_name = "DURATION")]
     #[arg(default_value_t = Self::default().close_timeout, help_heading = TIMEOUTS)]
     pub(crate) close_timeout: Period,

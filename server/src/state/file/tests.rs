@@ -11,7 +11,12 @@ fn saved() -> Saved {
     ];
     let histories = vec![
         SavedHistory { topic: "prices.tea".into(), epoch: "k3Jx9a".parse().unwrap(), last: 45, entries },
-        SavedHistory { topic: "".into(), epoch: "p0Wq2z".parse().unwrap(), last: u64::MAX, entries: Vec::new() },
+        SavedHistory {
+            topic: "".into(),
+            epoch: "p0Wq2z".parse().unwrap(),
+            last: Position::MAX_OFFSET,
+            entries: Vec::new(),
+        },
     ];
     let client = Publisher::Client(ClientId::from_random([7; 16]));
     let key = |by: &Publisher, topic: &str, key: &str, offset: Option<u64>, age| {
@@ -129,4 +134,45 @@ fn a_line_that_makes_no_sense_is_named() {
     let end = End { checksum: sum(EMPTY_SUM, &text) };
     write_line(&mut text, &end).unwrap();
     assert!(damage(&text).starts_with("line 2 makes no sense: invalid type: integer `7`"), "{}", damage(&text));
+}
+
+#[test]
+fn a_line_that_no_server_writes_is_named() {
+    let history = |last: u64, epoch: &str| {
+        format!(r#"{{"history":{{"topic":"t","epoch":"{epoch}","last":{last},"entries":[[0,{{"text":""}}]]}}}}"#)
+    };
+    let key = |offset: u64, receivers: u64| {
+        let at = format!(r#"{{"epoch":"e","offset":{offset}}}"#);
+        format!(r#"{{"key":{{"topic":"t","key":"k","at":{at},"receivers":{receivers},"age":{}}}}}"#, u64::MAX)
+    };
+    let producer = |floor: u64, sequences: [u64; 2]| {
+        let numbers = sequences.map(|sequence| {
+            format!(r#"{{"sequence":{sequence},"topic":1,"at":null,"receivers":1,"left":{}}}"#, u64::MAX)
+        });
+        format!(r#"{{"producer":{{"producer":"p","floor":{floor},"numbers":[{}]}}}}"#, numbers.join(","))
+    };
+    let read_line = |line: &str| {
+        let mut text = format!("{{\"histories\":3,\"saved_at\":1}}\n{line}\n").into_bytes();
+        let end = End { checksum: sum(EMPTY_SUM, &text) };
+        write_line(&mut text, &end).unwrap();
+        read(&text, saved_at()).map(|_| ()).map_err(|damage| damage.to_string())
+    };
+    let (most, above) = (1 << 53, (1 << 53) + 1);
+    for line in [history(most, "e"), key(most, 1), producer(most, [1, most])] {
+        assert_eq!(read_line(&line), Ok(()), "{line}");
+    }
+    for (line, fault) in [
+        (history(u64::MAX, "e"), "no history has an offset above 2^53"),
+        (history(above, "e"), "no history has an offset above 2^53"),
+        (history(0, "e"), "there are more publications than offsets for them"),
+        (history(1, ""), "an epoch is not empty"),
+        (key(u64::MAX, 1), "no history has an offset above 2^53"),
+        (key(1, u64::MAX), "no publication has so many receivers"),
+        (producer(above, [1, 2]), "a sequence is from 1 to 2^53"),
+        (producer(0, [0, 1]), "a sequence is from 1 to 2^53"),
+        (producer(0, [1, above]), "a sequence is from 1 to 2^53"),
+        (producer(0, [2, 1]), "the numbers of a producer rise"),
+    ] {
+        assert_eq!(read_line(&line), Err(format!("line 2 makes no sense: {fault}")), "{line}");
+    }
 }
