@@ -4,6 +4,7 @@ use crate::Config;
 use crate::account::Account;
 use crate::exchange::{Exchange, MAX_WORKERS};
 use crate::limit::ConnectionLimit;
+use crate::paced::Warnings;
 use crate::pubsub::PubSub;
 use crate::service::Service;
 use crate::state::StateFolder;
@@ -121,11 +122,12 @@ impl Server {
         let limit = ConnectionLimit::new(self.config.max_connections);
         let mut gate = Some(Gate { listener: self.listener, limit, entrances });
         let mut running = wakes.len();
-        let drained = Arc::new(Barrier::new(running));
+        let (drained, warnings) = (Arc::new(Barrier::new(running)), Arc::<Warnings>::default());
         for (number, ((wake, service), dealt)) in wakes.into_iter().zip(services).zip(dealt).enumerate() {
             let (config, draining, gate) = (Arc::clone(&self.config), draining.subscribe(), gate.take());
-            let (drained, account) = (Arc::clone(&drained), Arc::clone(&account));
-            start(number, Seat { config, account, wake, draining, dealt, drained, gate }, service, exit.clone())?;
+            let (drained, account, warnings) = (Arc::clone(&drained), Arc::clone(&account), Arc::clone(&warnings));
+            let seat = Seat { config, account, warnings, wake, draining, dealt, drained, gate };
+            start(number, seat, service, exit.clone())?;
         }
         tokio::select! {
             () = shutdown => {}

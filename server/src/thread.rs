@@ -5,14 +5,17 @@ use crate::accept::accept_all;
 use crate::account::Account;
 use crate::http::Http;
 use crate::limit::{ConnectionLimit, Permit};
+use crate::paced::{Paced, Warnings};
 use crate::runtime::Runtime;
 use crate::service::Service;
 use crate::worker::{Core, Worker};
 use std::future::pending;
 use std::io;
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
@@ -20,13 +23,14 @@ use tokio::sync::{Barrier, Notify, watch};
 use tokio::task::{JoinError, JoinSet, spawn_local};
 use tokio::time::timeout;
 
-/// A connection that another worker accepted.
-type Dealt = (std::net::TcpStream, Permit);
+/// A connection that another worker accepted, and whence it comes.
+type Dealt = (std::net::TcpStream, SocketAddr, Permit);
 
 /// What one worker is given.
 pub(crate) struct Seat {
     pub(crate) config: Arc<Config>,
     pub(crate) account: Arc<Account>,
+    pub(crate) warnings: Arc<Warnings>,
     pub(crate) wake: Arc<Notify>,
     pub(crate) draining: watch::Receiver<bool>,
     pub(crate) dealt: UnboundedReceiver<Dealt>,
@@ -64,21 +68,23 @@ pub(crate) fn start<S: Service + Send>(
 }
 
 async fn serve<S: Service>(number: usize, seat: Seat, service: S) -> io::Result<()> {
-    let Seat { config, account, wake, mut draining, dealt, drained: all, gate } = seat;
-    let worker = Worker::new(Core::new(number, Runtime::Tokio, Arc::clone(&config), account, wake), service);
-    let http = Http::new(Rc::clone(&worker), draining.clone());
+    let Seat { config, account, warnings, wake, mut draining, dealt, drained: all, gate } = seat;
+    let core = Core::new(number, Runtime::Tokio, Arc::clone(&config), account, Arc::clone(&warnings), wake);
+    let worker = Worker::new(core, service);
+    let http = Http::new(Rc::clone(&worker), draining.clone(), Arc::clone(&warnings));
     let mut tasks = JoinSet::new();
     if let Some(gate) = gate {
         let listener = TcpListener::from_std(gate.listener)?;
         let (http, entrances, mut turn) = (Rc::clone(&http), gate.entrances, 0);
-        let accept = async move || listener.accept().await.map(|(stream, _)| stream);
-        tasks.spawn_local(accept_all(accept, gate.limit, move |stream, permit| {
+        let accept = async move || listener.accept().await;
+        tasks.spawn_local(async move { warnings.tell_by_the_minute().await });
+        tasks.spawn_local(accept_all(accept, gate.limit, move |(stream, address), permit| {
             turn = (turn + 1) % entrances.len();
             if turn == 0 {
-                spawn_local(Rc::clone(&http).serve(stream, permit));
+                spawn_local(Rc::clone(&http).serve(stream, address, permit));
             } else if let Ok(stream) = stream.into_std() {
                 // A worker that has ended takes its connections with it.
-                let _ = entrances[turn].send((stream, permit));
+                let _ = entrances[turn].send((stream, address, permit));
             }
         }));
     }
@@ -92,7 +98,11 @@ async fn serve<S: Service>(number: usize, seat: Seat, service: S) -> io::Result<
         let _ = draining.wait_for(|draining| *draining).await;
         spawn_local(Rc::clone(&worker).drain());
         if timeout(config.drain.deadline, worker.idle()).await.is_err() {
-            tracing::warn!("some connections did not go in time and were cut");
+            tracing::warn!(
+                worker = number,
+                connections = worker.len(),
+                "some connections did not go in time and were cut"
+            );
         }
         // A worker that has ended by a fault does not come.
         let _ = timeout(config.drain.deadline, all.wait()).await;
@@ -115,10 +125,15 @@ async fn fault_of(mut tasks: JoinSet<()>) -> JoinError {
 }
 
 async fn take_dealt<S: Service>(http: Rc<Http<S>>, mut dealt: UnboundedReceiver<Dealt>) {
-    while let Some((stream, permit)) = dealt.recv().await {
+    let mut faults = Paced::default();
+    while let Some((stream, address, permit)) = dealt.recv().await {
         match TcpStream::from_std(stream) {
-            Ok(stream) => _ = spawn_local(Rc::clone(&http).serve(stream, permit)),
-            Err(fault) => tracing::warn!(%fault, "cannot serve a connection"),
+            Ok(stream) => _ = spawn_local(Rc::clone(&http).serve(stream, address, permit)),
+            Err(fault) => {
+                if let Some(times) = faults.note(Instant::now()) {
+                    tracing::warn!(%fault, times, "cannot serve a connection");
+                }
+            }
         }
     }
 }

@@ -203,6 +203,11 @@ impl<S: Service> Worker<S> {
         self.core.want_turn();
     }
 
+    /// How many connections there are.
+    pub(crate) fn len(&self) -> usize {
+        self.core.connections.borrow().len()
+    }
+
     /// Waits until every connection is gone.
     pub(crate) async fn idle(&self) {
         while !self.core.connections.borrow().is_empty() {

@@ -164,7 +164,7 @@ pub(crate) struct Options {
     #[arg(default_value_t = Self::default().drain_deadline, help_heading = STOPPING)]
     pub(crate) drain_deadline: Period,
 
-    /// The least important events that are logged
+    /// The least important events that are logged; off still says why a server ends by a fault
     #[arg(long, env = "HUBCAST_LOG_LEVEL", value_name = "LEVEL")]
     #[arg(default_value_t = Self::default().log_level, help_heading = LOGGING)]
     pub(crate) log_level: Level,

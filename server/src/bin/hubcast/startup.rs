@@ -4,7 +4,6 @@ use crate::allocator;
 use crate::descriptors;
 use crate::effective::Effective;
 use crate::endpoints::{Endpoint, reachable};
-use crate::logging;
 use anyhow::{Context, anyhow};
 use hubcast_server::{Config, Server};
 use std::io::{self, ErrorKind, Write};
@@ -20,7 +19,6 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub(crate) fn serve(effective: &Effective) -> anyhow::Result<()> {
     let options = &effective.options;
     let config = effective.config()?;
-    logging::start(options.log_level, options.log_format);
     descriptors::make_room(config.max_connections);
     let runtime = runtime::Builder::new_current_thread().enable_all().build().context("cannot start a runtime")?;
     runtime.block_on(run(config, &options.listen))

@@ -1,0 +1,11 @@
+//! The program as those who operate it meet it: what it logs, which signals it obeys, and where it listens.
+//!
+//! - `log.rs`: every line of the log is JSON where that is asked for, and says what an operator must hear, once
+//!
+//! `run.rs` starts the program and listens to it, `client.rs` connects to it.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
+mod client;
+mod log;
+mod run;
