@@ -4,6 +4,7 @@ use crate::Config;
 use crate::accept::accept_all;
 use crate::account::Account;
 use crate::http::Http;
+use crate::hurry::Hurried;
 use crate::limit::{ConnectionLimit, Permit};
 use crate::paced::{Paced, Warnings};
 use crate::runtime::Runtime;
@@ -15,7 +16,7 @@ use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
@@ -33,6 +34,7 @@ pub(crate) struct Seat {
     pub(crate) warnings: Arc<Warnings>,
     pub(crate) wake: Arc<Notify>,
     pub(crate) draining: watch::Receiver<bool>,
+    pub(crate) hurried: Hurried,
     pub(crate) dealt: UnboundedReceiver<Dealt>,
     /// Where workers that are drained wait for the others: the first one still answers that the server is not ready.
     pub(crate) drained: Arc<Barrier>,
@@ -68,7 +70,7 @@ pub(crate) fn start<S: Service + Send>(
 }
 
 async fn serve<S: Service>(number: usize, seat: Seat, service: S) -> io::Result<()> {
-    let Seat { config, account, warnings, wake, mut draining, dealt, drained: all, gate } = seat;
+    let Seat { config, account, warnings, wake, mut draining, mut hurried, dealt, drained: all, gate } = seat;
     let core = Core::new(number, Runtime::Tokio, Arc::clone(&config), account, Arc::clone(&warnings), wake);
     let worker = Worker::new(core, service);
     let http = Http::new(Rc::clone(&worker), draining.clone(), Arc::clone(&warnings));
@@ -96,16 +98,24 @@ async fn serve<S: Service>(number: usize, seat: Seat, service: S) -> io::Result<
     let drained = async {
         // The sender lives as long as the server runs.
         let _ = draining.wait_for(|draining| *draining).await;
-        spawn_local(Rc::clone(&worker).drain());
-        if timeout(config.drain.deadline, worker.idle()).await.is_err() {
-            tracing::warn!(
-                worker = number,
-                connections = worker.len(),
-                "some connections did not go in time and were cut"
-            );
+        let sending_away = spawn_local(Rc::clone(&worker).drain());
+        tokio::select! {
+            gone = timeout(config.drain.deadline, worker.idle()) => {
+                if gone.is_err() {
+                    tracing::warn!(worker = number, connections = worker.len(), "some connections did not go in time and were cut");
+                }
+            }
+            () = hurried.told() => {
+                sending_away.abort();
+                worker.send_all_away();
+                let _ = timeout(LAST_WORDS, worker.idle()).await;
+            }
         }
         // A worker that has ended by a fault does not come.
-        let _ = timeout(config.drain.deadline, all.wait()).await;
+        tokio::select! {
+            _ = timeout(config.drain.deadline, all.wait()) => {}
+            () = hurried.told() => {}
+        }
     };
     tokio::select! {
         fault = fault_of(tasks) => Err(io::Error::other(fault)),
@@ -137,3 +147,6 @@ async fn take_dealt<S: Service>(http: Rc<Http<S>>, mut dealt: UnboundedReceiver<
         }
     }
 }
+
+/// How long connections have to be told that they are sent away by a server that hurries.
+const LAST_WORDS: Duration = Duration::from_millis(200);

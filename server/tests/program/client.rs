@@ -11,6 +11,11 @@ use std::time::Duration;
 pub(crate) struct Client(WebSocket<TcpStream>);
 
 impl Client {
+    #[track_caller]
+    pub(crate) fn open(server: SocketAddr) -> Self {
+        Self::over(connect(server), server).expect("there is room for one more")
+    }
+
     /// One whose system keeps little of what it does not read.
     #[track_caller]
     pub(crate) fn narrow(server: SocketAddr) -> Self {

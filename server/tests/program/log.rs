@@ -113,6 +113,17 @@ fn a_start_that_fails_is_one_event_also_where_the_log_is_off() {
 }
 
 #[test]
+fn a_log_that_nobody_reads_does_not_end_the_server() {
+    let mut server = Run::start(&["--log-level", "debug"]);
+    server.closes_log();
+    for _ in 0..3 {
+        assert_eq!(request(&mut connect(server.address()), "/nowhere", ""), 404);
+    }
+    server.signal("TERM");
+    assert_eq!(server.exit_code(), Some(0));
+}
+
+#[test]
 fn every_refusal_is_told_at_debug_with_its_reason_and_its_peer() {
     let mut server = Run::start(
         &[

@@ -5,6 +5,9 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 /// The program with these words and none of the environment.
 pub(crate) fn hubcast(words: &[&str]) -> Command {
@@ -23,7 +26,8 @@ pub(crate) fn folder(name: &str) -> PathBuf {
 /// A server that is killed when its test is over, whatever came of it.
 pub(crate) struct Run {
     child: Child,
-    log: BufReader<ChildStderr>,
+    /// Taken when the rest is read.
+    log: Option<BufReader<ChildStderr>>,
     address: SocketAddr,
 }
 
@@ -37,7 +41,7 @@ impl Run {
     #[track_caller]
     pub(crate) fn of(command: &mut Command) -> Self {
         let mut child = command.spawn().unwrap();
-        let log = BufReader::new(child.stderr.take().unwrap());
+        let log = child.stderr.take().map(BufReader::new);
         let mut first_line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut first_line).unwrap();
         let address = first_line.split("ws://").nth(1).and_then(|rest| rest.strip_suffix("/socket\n"));
@@ -58,20 +62,36 @@ impl Run {
     /// Waits for a line of the log with this in it, and returns the log up to there.
     #[track_caller]
     pub(crate) fn logs(&mut self, part: &str) -> String {
-        let mut read = String::new();
-        let mut begin = 0;
+        let log = self.log.as_mut().unwrap();
+        let (mut read, mut begin) = (String::new(), 0);
         while !read[begin..].contains(part) {
             begin = read.len();
-            assert_ne!(self.log.read_line(&mut read).unwrap(), 0, "the log ended without {part}: {read}");
+            assert_ne!(log.read_line(&mut read).unwrap(), 0, "the log ended without {part}: {read}");
         }
         read
     }
 
+    /// Reads no more of the log; what is written to it is an error from now on.
+    pub(crate) fn closes_log(&mut self) {
+        self.log = None;
+    }
+
+    pub(crate) fn exit_code(mut self) -> Option<i32> {
+        self.child.wait().unwrap().code()
+    }
+
     /// Waits for the end, and returns the exit code and the rest of the log.
+    #[track_caller]
     pub(crate) fn end(mut self) -> (Option<i32>, String) {
-        let mut log = String::new();
-        self.log.read_to_string(&mut log).unwrap();
-        (self.child.wait().unwrap().code(), log)
+        let (mut log, (read, told)) = (self.log.take().unwrap(), mpsc::channel());
+        thread::spawn(move || {
+            let mut rest = String::new();
+            log.read_to_string(&mut rest).unwrap();
+            // Nobody waits for it after the test has failed.
+            let _ = read.send(rest);
+        });
+        let rest = told.recv_timeout(DEADLINE).expect("the server ends when it is told to");
+        (self.child.wait().unwrap().code(), rest)
     }
 }
 
@@ -81,3 +101,6 @@ impl Drop for Run {
         let _ = self.child.wait();
     }
 }
+
+/// A server that does not end fails its test; it must not stop it.
+const DEADLINE: Duration = Duration::from_secs(30);

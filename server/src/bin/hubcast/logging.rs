@@ -68,6 +68,8 @@ impl Log {
         W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
     {
         let log = tracing_subscriber::fmt().with_writer(writer).with_max_level(self.level.filter());
+        // Told on standard error, a fault of standard error would end the server by a panic.
+        let log = log.log_internal_errors(false);
         match self.format {
             Format::Text => {
                 let colours = io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none();

@@ -10,6 +10,7 @@ mod endpoints;
 mod file;
 mod logging;
 mod options;
+mod signals;
 mod startup;
 mod state_dir;
 mod topics;
@@ -65,7 +66,8 @@ fn exit_code(outcome: anyhow::Result<()>, failure: u8) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            // Whoever closes standard error still gets the exit code.
+            let _ = writeln!(io::stderr(), "error: {error:#}");
             ExitCode::from(failure)
         }
     }

@@ -154,7 +154,7 @@ pub(crate) struct Options {
     #[arg(default_value_t = Self::default().publisher_pause, help_heading = TIMEOUTS)]
     pub(crate) publisher_pause: Period,
 
-    /// On SIGTERM or SIGINT, connections are sent away one by one over this time
+    /// On SIGTERM or SIGINT, connections are sent away one by one over this time; a second signal hurries it
     #[arg(long, env = "HUBCAST_DRAIN_SPREAD", value_name = "DURATION")]
     #[arg(default_value_t = Self::default().drain_spread, help_heading = STOPPING)]
     pub(crate) drain_spread: Period,
