@@ -1,9 +1,10 @@
 //! Taking connections from the listener and dealing them out to the workers in turn.
 
 use crate::limit::{ConnectionLimit, Permit};
+use crate::paced::Paced;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Has connections accepted until dropped. When the process has no more descriptors, or too many are being refused at once, waits
 /// a little longer each time; what is not accepted waits in the listener's queue.
@@ -12,7 +13,7 @@ pub(crate) async fn accept_all<S>(
     limit: Arc<ConnectionLimit>,
     mut deal: impl FnMut(S, Permit),
 ) {
-    let mut wait = SHORTEST;
+    let (mut wait, mut faults) = (SHORTEST, Paced::default());
     let mut in_a_row = 0;
     loop {
         match accept().await.map(|stream| (stream, limit.admit())) {
@@ -27,9 +28,16 @@ pub(crate) async fn accept_all<S>(
                 }
                 continue;
             }
-            Ok((stream, None)) => drop(stream),
+            Ok((stream, None)) => {
+                tracing::debug!("dropped a connection without an answer: too many are being refused already");
+                drop(stream);
+            }
             Err(fault) if concerns_one_peer(&fault) => continue,
-            Err(fault) => tracing::warn!(%fault, retry_in_ms = wait.as_millis(), "cannot accept connections"),
+            Err(fault) => {
+                if let Some(times) = faults.note(Instant::now()) {
+                    tracing::warn!(%fault, times, "cannot accept connections");
+                }
+            }
         }
         tokio::time::sleep(wait).await;
         wait = (wait * 2).min(LONGEST);

@@ -23,7 +23,7 @@ use crate::service::Peer;
 use hubcast_protocol::{CloseCode, Dialect};
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::net::Shutdown;
+use std::net::{Shutdown, SocketAddr};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -126,6 +126,11 @@ impl Connection {
 
     pub(crate) fn is_open(&self) -> bool {
         self.state.borrow().phase == Phase::Open
+    }
+
+    /// Where its client is, as far as the system still knows. For the log, and asked only for it.
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        self.socket.peer_addr().ok()
     }
 
     /// Has `put` put something into the outbox, which says whether there was room.

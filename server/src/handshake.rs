@@ -1,33 +1,25 @@
 //! The opening handshake (RFC 6455 section 4.2.1): which requests may become a WebSocket, and in which dialect.
 
-use http_body_util::Full;
+use crate::http::{Headers, Rejection};
 use hubcast_protocol::{Dialect, SUBPROTOCOL};
-use hyper::body::Bytes;
 use hyper::header::{
-    ALLOW, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
-    SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING, UPGRADE,
+    CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
+    SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING,
 };
-use hyper::{Method, Request, Response, StatusCode, Version};
-
-/// Why a request does not become a WebSocket.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Rejection {
-    status: StatusCode,
-    reason: &'static str,
-}
+use hyper::{Method, Request, StatusCode, Version};
 
 /// Checks everything the upgrade library leaves unchecked, and chooses the dialect.
 pub(crate) fn check<B>(request: &Request<B>, origins: &[String]) -> Result<Dialect, Rejection> {
     let headers = request.headers();
     if request.method() != Method::GET {
-        return Err(reject(StatusCode::METHOD_NOT_ALLOWED, "a WebSocket is opened by GET"));
+        return Err(reject(StatusCode::METHOD_NOT_ALLOWED, "a WebSocket is opened by GET", ONLY_GET));
     }
     if only(headers, &HOST).is_none() {
         return Err(bad("a request has exactly one Host"));
     }
     if !hyper_tungstenite::is_upgrade_request(request) {
         let reason = "this is a WebSocket endpoint: connect with a WebSocket client, such as ws://HOST/socket";
-        return Err(reject(StatusCode::UPGRADE_REQUIRED, reason));
+        return Err(reject(StatusCode::UPGRADE_REQUIRED, reason, WEBSOCKET));
     }
     if request.version() != Version::HTTP_11 {
         return Err(bad("a WebSocket is opened over HTTP/1.1"));
@@ -37,7 +29,7 @@ pub(crate) fn check<B>(request: &Request<B>, origins: &[String]) -> Result<Diale
         return Err(bad("a handshake has no body"));
     }
     if only(headers, &SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
-        return Err(reject(StatusCode::UPGRADE_REQUIRED, "the WebSocket version must be 13"));
+        return Err(reject(StatusCode::UPGRADE_REQUIRED, "the WebSocket version must be 13", WEBSOCKET));
     }
     if !only(headers, &SEC_WEBSOCKET_KEY).is_some_and(is_key) {
         return Err(bad("Sec-WebSocket-Key must be one base64 text of 16 bytes"));
@@ -45,7 +37,7 @@ pub(crate) fn check<B>(request: &Request<B>, origins: &[String]) -> Result<Diale
     if !origins.is_empty() {
         let origin = only(headers, &ORIGIN).map(HeaderValue::as_bytes);
         if !origin.is_some_and(|origin| origins.iter().any(|listed| listed.as_bytes() == origin)) {
-            return Err(reject(StatusCode::FORBIDDEN, "this Origin is not let in"));
+            return Err(reject(StatusCode::FORBIDDEN, "this Origin is not let in", &[]));
         }
     }
     Ok(dialect(headers))
@@ -74,31 +66,15 @@ fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue
 }
 
 fn bad(reason: &'static str) -> Rejection {
-    reject(StatusCode::BAD_REQUEST, reason)
+    reject(StatusCode::BAD_REQUEST, reason, &[])
 }
 
-fn reject(status: StatusCode, reason: &'static str) -> Rejection {
-    Rejection { status, reason }
+fn reject(status: StatusCode, reason: &'static str, headers: Headers) -> Rejection {
+    Rejection { status, reason, headers }
 }
 
-impl Rejection {
-    /// The answer that says what to do instead.
-    pub(crate) fn into_response(self) -> Response<Full<Bytes>> {
-        let mut response = crate::http::text(self.status, self.reason);
-        let headers = response.headers_mut();
-        match self.status {
-            StatusCode::METHOD_NOT_ALLOWED => {
-                headers.insert(ALLOW, HeaderValue::from_static("GET"));
-            }
-            StatusCode::UPGRADE_REQUIRED => {
-                headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-                headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-            }
-            _ => {}
-        }
-        response
-    }
-}
+const ONLY_GET: Headers = &[("allow", "GET")];
+const WEBSOCKET: Headers = &[("upgrade", "websocket"), ("sec-websocket-version", "13")];
 
 #[cfg(test)]
 mod tests {

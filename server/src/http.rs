@@ -4,19 +4,23 @@ use crate::connection::Socket;
 use crate::handshake;
 use crate::held::{HeldSocket, Hold};
 use crate::limit::Permit;
+use crate::paced::{Warning, Warnings};
 use crate::service::Service;
 use crate::worker::{Early, Worker};
 use http_body_util::Full;
 use hubcast_protocol::{Dialect, SUBPROTOCOL};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER, SEC_WEBSOCKET_PROTOCOL};
+use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, ORIGIN, SEC_WEBSOCKET_PROTOCOL};
 use hyper::server::conn::http1;
 use hyper::{Method, Request, Response, StatusCode, Version, service::service_fn};
 use hyper_tungstenite::HyperWebsocket;
 use hyper_tungstenite::tungstenite::protocol::WebSocketConfig;
 use hyper_util::rt::TokioTimer;
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -25,22 +29,34 @@ use tokio::time::timeout;
 pub(crate) struct Http<S> {
     worker: Rc<Worker<S>>,
     draining: watch::Receiver<bool>,
+    warnings: Arc<Warnings>,
 }
 
+/// An answer that says why a request is refused, and what to do instead.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Rejection {
+    pub(crate) status: StatusCode,
+    pub(crate) reason: &'static str,
+    pub(crate) headers: Headers,
+}
+
+/// Names, in lower case, and values.
+pub(crate) type Headers = &'static [(&'static str, &'static str)];
+
 impl<S: Service> Http<S> {
-    pub(crate) fn new(worker: Rc<Worker<S>>, draining: watch::Receiver<bool>) -> Rc<Self> {
-        Rc::new(Self { worker, draining })
+    pub(crate) fn new(worker: Rc<Worker<S>>, draining: watch::Receiver<bool>, warnings: Arc<Warnings>) -> Rc<Self> {
+        Rc::new(Self { worker, draining, warnings })
     }
 
-    /// Answers one request, which may make the connection a WebSocket.
-    pub(crate) async fn serve(self: Rc<Self>, stream: TcpStream, permit: Permit) {
+    /// Answers one request of a client at `peer`, which may make the connection a WebSocket.
+    pub(crate) async fn serve(self: Rc<Self>, stream: TcpStream, peer: SocketAddr, permit: Permit) {
         let config = self.worker.config();
         let (limits, times) = (config.http.clone(), config.timeouts.clone());
         let (permit, hold) = (Rc::new(permit), Hold::default());
         let socket = HeldSocket::new(stream, self.worker.turnstile(), hold.clone());
         let answer = service_fn(|request| {
             let version = request.version();
-            let mut response = self.answer(request, &permit);
+            let mut response = self.answer(request, peer, &permit);
             if version == Version::HTTP_10 {
                 // hyper says in a newer answer that the connection stays, if that is asked for, beside our own word.
                 *response.version_mut() = version;
@@ -61,34 +77,45 @@ impl<S: Service> Http<S> {
         // hyper ends a head that does not come; this ends an answer that is not read.
         match timeout(times.head + times.upgrade, exchange).await {
             Ok(Ok(())) => {}
-            Ok(Err(fault)) => tracing::debug!(%fault, "an HTTP connection ended"),
-            Err(_) => tracing::debug!("an HTTP connection took too long"),
+            Ok(Err(fault)) => tracing::debug!(%peer, %fault, "an HTTP connection ended"),
+            Err(_) => tracing::debug!(%peer, "an HTTP connection took too long"),
         }
     }
 
-    fn answer(&self, mut request: Request<Incoming>, permit: &Rc<Permit>) -> Response<Full<Bytes>> {
+    fn answer(&self, mut request: Request<Incoming>, peer: SocketAddr, permit: &Rc<Permit>) -> Response<Full<Bytes>> {
+        self.route(&mut request, permit).unwrap_or_else(|rejection| {
+            self.note(&rejection, &request, peer);
+            rejection.into_response()
+        })
+    }
+
+    /// Says in the log who is refused and why; what an operator must hear is a warning besides.
+    fn note(&self, rejection: &Rejection, request: &Request<Incoming>, peer: SocketAddr) {
+        let (status, origin) = (rejection.status.as_u16(), request.headers().get(ORIGIN));
+        tracing::debug!(%peer, status, reason = rejection.reason, ?origin, "refused a request");
+        match *rejection {
+            FULL => self.warnings.note(Warning::Full, Instant::now()),
+            Rejection { status: StatusCode::FORBIDDEN, .. } => self.warnings.note(Warning::Origin, Instant::now()),
+            _ => {}
+        }
+    }
+
+    fn route(&self, request: &mut Request<Incoming>, permit: &Rc<Permit>) -> Result<Response<Full<Bytes>>, Rejection> {
         let path = request.uri().path();
         // Whoever asks only whether the server lives would restart one that is full.
         if permit.is_over && path != "/healthz" {
-            return try_later("the server is full");
+            return Err(FULL);
         }
         if self.worker.accepts(path) {
-            return match handshake::check(&request, &self.worker.config().origins) {
-                Ok(_) if self.is_draining() => try_later("the server is shutting down"),
-                Ok(dialect) => self.upgrade(&mut request, dialect, permit),
-                Err(rejection) => rejection.into_response(),
-            };
+            let dialect = handshake::check(request, &self.worker.config().origins)?;
+            return if self.is_draining() { Err(SHUTTING_DOWN) } else { Ok(self.upgrade(request, dialect, permit)) };
         }
         match (path, request.method()) {
-            ("/healthz" | "/readyz", method) if !matches!(*method, Method::GET | Method::HEAD) => {
-                let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "this is read by GET");
-                response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-                response
-            }
-            ("/healthz", _) => text(StatusCode::OK, "alive"),
-            ("/readyz", _) if self.is_draining() => try_later("draining"),
-            ("/readyz", _) => text(StatusCode::OK, "ready"),
-            _ => text(StatusCode::NOT_FOUND, "nothing here; the WebSocket endpoint is /socket"),
+            ("/healthz" | "/readyz", method) if !matches!(*method, Method::GET | Method::HEAD) => Err(NOT_READ),
+            ("/healthz", _) => Ok(text(StatusCode::OK, "alive")),
+            ("/readyz", _) if self.is_draining() => Err(DRAINING),
+            ("/readyz", _) => Ok(text(StatusCode::OK, "ready")),
+            _ => Err(NOTHING_HERE),
         }
     }
 
@@ -138,8 +165,30 @@ pub(crate) fn text(status: StatusCode, words: &str) -> Response<Full<Bytes>> {
     response
 }
 
-fn try_later(words: &str) -> Response<Full<Bytes>> {
-    let mut response = text(StatusCode::SERVICE_UNAVAILABLE, words);
-    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
-    response
+impl Rejection {
+    fn into_response(self) -> Response<Full<Bytes>> {
+        let mut response = text(self.status, self.reason);
+        let headers = self.headers.iter();
+        let headers = headers.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+        response.headers_mut().extend(headers);
+        response
+    }
+}
+
+const FULL: Rejection = try_later("the server is full");
+const SHUTTING_DOWN: Rejection = try_later("the server is shutting down");
+const DRAINING: Rejection = try_later("draining");
+const NOT_READ: Rejection = Rejection {
+    status: StatusCode::METHOD_NOT_ALLOWED,
+    reason: "this is read by GET",
+    headers: &[("allow", "GET, HEAD")],
+};
+const NOTHING_HERE: Rejection = Rejection {
+    status: StatusCode::NOT_FOUND,
+    reason: "nothing here; the WebSocket endpoint is /socket",
+    headers: &[],
+};
+
+const fn try_later(reason: &'static str) -> Rejection {
+    Rejection { status: StatusCode::SERVICE_UNAVAILABLE, reason, headers: &[("retry-after", "5")] }
 }

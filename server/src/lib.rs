@@ -28,6 +28,7 @@ mod handshake;
 mod held;
 mod history_frame;
 mod http;
+mod hurry;
 mod lag;
 mod limit;
 mod outbox;
@@ -47,6 +48,7 @@ mod turnstile;
 mod worker;
 
 pub use config::{Config, Drain, HttpLimits, MessageLimits, Timeouts};
+pub use hurry::Hurry;
 pub use server::Server;
 pub use service::{Ending, Farewell, Message, Parting, Peer, Service};
 pub use worker::Outbound;

@@ -1,28 +1,141 @@
-//! Warnings that may come often.
+//! Warnings of what may happen a thousand times a second: one at once, and then a count a minute.
 
+use std::mem;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::sync::Notify;
 
-/// Lets a warning through at once, and after that one a minute, which says how often there was reason for one.
+/// The warnings that all workers share, so that each comes once however many workers have a reason for it.
+#[derive(Debug, Default)]
+pub(crate) struct Warnings {
+    counts: Mutex<[Paced; 4]>,
+    /// Told when something is counted that was not warned of yet.
+    untold: Notify,
+}
+
+/// What happened that an operator must hear of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Warning {
+    /// A connection was answered 503, because there are as many as may be.
+    Full,
+    /// A connection was answered 403 for its `Origin`.
+    Origin,
+    /// A connection was closed or cut because its client does not read.
+    SlowConsumer,
+    /// A connection was closed, or misses something, because too much waits in the whole process.
+    TooMuchWaits,
+}
+
+/// Counts reasons for a warning, and says when it is time for one.
 #[derive(Debug, Default)]
 pub(crate) struct Paced {
     untold: u64,
+    pace: Pace,
+}
+
+/// Lets something through at once, and after that once a minute.
+#[derive(Debug, Default)]
+pub(crate) struct Pace {
     not_before: Option<Instant>,
+}
+
+impl Warnings {
+    /// Notes a reason for a warning, and writes the warning to the log if it is time for one.
+    pub(crate) fn note(&self, warning: Warning, now: Instant) {
+        let told = self.counts.lock().unwrap_or_else(PoisonError::into_inner)[warning as usize].note(now);
+        match told {
+            Some(times) => warning.write(times),
+            None => self.untold.notify_one(),
+        }
+    }
+
+    /// Writes what was counted since the last warning when a minute is over, also where nothing happens any more.
+    pub(crate) async fn tell_by_the_minute(&self) {
+        loop {
+            self.untold.notified().await;
+            tokio::time::sleep(MINUTE).await;
+            self.tell_rest(Instant::now());
+        }
+    }
+
+    fn tell_rest(&self, now: Instant) {
+        let told = {
+            let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+            EACH.map(|warning| (warning, counts[warning as usize].rest(now)))
+        };
+        for (warning, times) in told {
+            match times {
+                Rest::Told(times) => warning.write(times),
+                // It was warned of less than a minute ago.
+                Rest::Waits => self.untold.notify_one(),
+                Rest::Nothing => {}
+            }
+        }
+    }
+}
+
+impl Warning {
+    fn write(self, times: u64) {
+        tracing::warn!(times, "{}", self.text());
+    }
+
+    /// What it means, and which setting is concerned.
+    fn text(self) -> &'static str {
+        match self {
+            Self::Full => "the server is full (`max_connections`): newcomers are answered 503",
+            Self::Origin => {
+                "connections are answered 403, because `origins` does not list their Origin; log level debug shows each"
+            }
+            Self::SlowConsumer => {
+                "slow consumers are closed with 4002 or cut: more than `max_outbox` waits for them, or they read nothing \
+                 for `write_timeout`"
+            }
+            Self::TooMuchWaits => "`max_waiting` is reached: the slowest readers are closed or miss something",
+        }
+    }
+}
+
+/// What is left of a count.
+#[derive(Debug, PartialEq, Eq)]
+enum Rest {
+    Nothing,
+    Waits,
+    Told(u64),
 }
 
 impl Paced {
     /// Notes a reason for a warning. Says for how many reasons to warn now, if at all.
     pub(crate) fn note(&mut self, now: Instant) -> Option<u64> {
         self.untold += 1;
-        if self.not_before.is_some_and(|at| now < at) {
-            return None;
+        self.pace.is_due(now).then(|| mem::take(&mut self.untold))
+    }
+
+    /// What was noted and not warned of.
+    fn rest(&mut self, now: Instant) -> Rest {
+        match self.untold {
+            0 => Rest::Nothing,
+            _ if self.pace.is_due(now) => Rest::Told(mem::take(&mut self.untold)),
+            _ => Rest::Waits,
         }
-        self.not_before = Some(now + PAUSE);
-        Some(std::mem::take(&mut self.untold))
     }
 }
 
-/// Time between two warnings.
-const PAUSE: Duration = Duration::from_secs(60);
+impl Pace {
+    /// Whether it is time; then the next time is in a minute.
+    pub(crate) fn is_due(&mut self, now: Instant) -> bool {
+        let is_due = self.not_before.is_none_or(|at| now >= at);
+        if is_due {
+            self.not_before = Some(now + MINUTE);
+        }
+        is_due
+    }
+}
+
+/// All warnings, in their order.
+const EACH: [Warning; 4] = [Warning::Full, Warning::Origin, Warning::SlowConsumer, Warning::TooMuchWaits];
+
+/// Time between two warnings of one kind.
+const MINUTE: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
@@ -33,5 +146,27 @@ mod tests {
         let (mut paced, start) = (Paced::default(), Instant::now());
         let told: Vec<_> = (0..=120).map(|second| paced.note(start + Duration::from_secs(second))).collect();
         assert_eq!(told.iter().flatten().collect::<Vec<_>>(), [&1, &60, &60]);
+    }
+
+    #[test]
+    fn what_is_left_is_told_after_a_minute_though_nothing_happens_any_more() {
+        let (mut paced, start) = (Paced::default(), Instant::now());
+        let after = |seconds| start + Duration::from_secs(seconds);
+        assert_eq!(paced.note(start), Some(1));
+        assert_eq!(paced.rest(after(60)), Rest::Nothing);
+        assert_eq!((paced.note(after(1)), paced.note(after(2))), (None, None));
+        assert_eq!(paced.rest(after(59)), Rest::Waits);
+        assert_eq!(paced.rest(after(60)), Rest::Told(2));
+        assert_eq!(paced.rest(after(61)), Rest::Nothing);
+        assert_eq!(paced.note(after(62)), None, "the count was a warning too");
+    }
+
+    #[test]
+    fn each_warning_has_a_count_of_its_own() {
+        let (warnings, now) = (Warnings::default(), Instant::now());
+        EACH.iter().for_each(|warning| warnings.note(*warning, now));
+        warnings.note(Warning::Origin, now);
+        let untold = warnings.counts.lock().unwrap().each_ref().map(|count| count.untold);
+        assert_eq!(untold, [0, 1, 0, 0]);
     }
 }

@@ -3,7 +3,9 @@
 use crate::Config;
 use crate::account::Account;
 use crate::exchange::{Exchange, MAX_WORKERS};
+use crate::hurry::Hurry;
 use crate::limit::ConnectionLimit;
+use crate::paced::Warnings;
 use crate::pubsub::PubSub;
 use crate::service::Service;
 use crate::state::StateFolder;
@@ -15,6 +17,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::{Barrier, Notify, mpsc, watch};
+use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
 /// A server that is bound and not yet running: [`bind`](Server::bind) it, ask for its
@@ -24,6 +27,7 @@ pub struct Server {
     config: Arc<Config>,
     listener: TcpListener,
     state: Option<StateFolder>,
+    hurry: Hurry,
 }
 
 impl Server {
@@ -42,7 +46,7 @@ impl Server {
         // megabytes: whoever reads all the time at his own pace would look as if he did not read at all.
         socket.set_tcp_notsent_lowat(UNSENT)?;
         let state = config.state_dir.as_deref().map(StateFolder::open).transpose()?;
-        Ok(Self { config: Arc::new(config), listener, state })
+        Ok(Self { config: Arc::new(config), listener, state, hurry: Hurry::default() })
     }
 
     /// Where it listens.
@@ -51,6 +55,12 @@ impl Server {
     /// When the system does not say.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
+    }
+
+    /// What hurries the drain of this server, for those who do not want to wait for it any longer: it can take as long as
+    /// [`Drain::deadline`](crate::Drain::deadline).
+    pub fn hurry(&self) -> Hurry {
+        self.hurry.clone()
     }
 
     /// Serves publish/subscribe until `shutdown` completes and every connection has been sent away. With a state folder,
@@ -80,7 +90,11 @@ impl Server {
         };
         self.run_workers(wakes, account, services, shutdown).await?;
         match state {
-            Some(state) => state.store(SystemTime::now(), &exchange.save(Instant::now())),
+            // A disk can take its time, and who has become impatient is still heard meanwhile.
+            Some(state) => {
+                let store = move || state.store(SystemTime::now(), &exchange.save(Instant::now()));
+                spawn_blocking(store).await.map_err(io::Error::other)?
+            }
             None => Ok(()),
         }
     }
@@ -121,11 +135,13 @@ impl Server {
         let limit = ConnectionLimit::new(self.config.max_connections);
         let mut gate = Some(Gate { listener: self.listener, limit, entrances });
         let mut running = wakes.len();
-        let drained = Arc::new(Barrier::new(running));
+        let (drained, warnings) = (Arc::new(Barrier::new(running)), Arc::<Warnings>::default());
         for (number, ((wake, service), dealt)) in wakes.into_iter().zip(services).zip(dealt).enumerate() {
             let (config, draining, gate) = (Arc::clone(&self.config), draining.subscribe(), gate.take());
-            let (drained, account) = (Arc::clone(&drained), Arc::clone(&account));
-            start(number, Seat { config, account, wake, draining, dealt, drained, gate }, service, exit.clone())?;
+            let (drained, account, warnings) = (Arc::clone(&drained), Arc::clone(&account), Arc::clone(&warnings));
+            let hurried = self.hurry.subscribe();
+            let seat = Seat { config, account, warnings, wake, draining, hurried, dealt, drained, gate };
+            start(number, seat, service, exit.clone())?;
         }
         tokio::select! {
             () = shutdown => {}

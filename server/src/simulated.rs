@@ -13,6 +13,7 @@ use crate::account::Account;
 use crate::connection::{News, Socket, pipe};
 use crate::exchange::Exchange;
 use crate::limit::ConnectionLimit;
+use crate::paced::Warnings;
 use crate::pubsub::PubSub;
 use crate::runtime::{ByHand, Runtime};
 use crate::server::{RETURN, settings};
@@ -56,10 +57,12 @@ impl Simulated {
         }
         let exchange = Exchange::new(hub, wakes.clone(), config.outbox, Arc::clone(&account));
         let (limit, config) = (ConnectionLimit::new(config.max_connections), Arc::new(config));
+        let warnings = Arc::<Warnings>::default();
         let workers = (0..).zip(wakes).map(|(number, wake)| {
             let tasks = Rc::new(ByHand::new((seed, number), now));
             let runtime = Runtime::ByHand(Rc::clone(&tasks));
-            let core = Core::new(number as usize, runtime, Arc::clone(&config), Arc::clone(&account), wake);
+            let (config, account) = (Arc::clone(&config), Arc::clone(&account));
+            let core = Core::new(number as usize, runtime, config, account, Arc::clone(&warnings), wake);
             let worker = Worker::new(core, PubSub::new(Arc::clone(&exchange), number as usize));
             tasks.spawn(Rc::clone(&worker).watch_deadlines());
             tasks.spawn(worker.turnstile().go_round());

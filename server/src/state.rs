@@ -10,7 +10,7 @@ use hubcast_hub::Saved;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, BufWriter};
 use std::iter;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -19,7 +19,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 #[derive(Debug)]
 pub(crate) struct StateFolder {
     path: PathBuf,
-    _lock: File,
+    lock: File,
 }
 
 impl StateFolder {
@@ -29,16 +29,9 @@ impl StateFolder {
         if path.is_file() {
             return Err(unusable(io::Error::new(io::ErrorKind::NotADirectory, "this is a file; name a folder")));
         }
-        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(unusable)?;
-        let lock = private(&path.join(LOCK)).map_err(unusable)?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
-            Err(TryLockError::Error(error)) => Err(unusable(error)),
-            Err(TryLockError::WouldBlock) => {
-                let reason = "another server uses it; give each one a folder of its own";
-                Err(unusable(io::Error::new(io::ErrorKind::ResourceBusy, reason)))
-            }
-        }
+        let lock = hold(path).map_err(unusable)?;
+        remove_unfinished(&path.join(UNFINISHED)).map_err(unusable)?;
+        Ok(Self { path: path.to_owned(), lock })
     }
 
     /// What the last run left, which is nothing after a crash. A file that cannot be read is set aside.
@@ -69,6 +62,9 @@ impl StateFolder {
     /// Leaves histories and keys to the next run: all of them, or the file is not there.
     pub(crate) fn store(&self, now: SystemTime, saved: &Saved) -> io::Result<()> {
         let (path, unfinished) = (self.path.join(HISTORIES), self.path.join(UNFINISHED));
+        // A folder that was removed meanwhile, with its lock, may be another server's by now.
+        let gone = |error| fault("the state folder is gone and cannot be made again", &self.path, &error);
+        let _held = if self.is_held() { None } else { Some(hold(&self.path).map_err(gone)?) };
         let write = || {
             let mut out = BufWriter::new(private(&unfinished)?);
             file::write(&mut out, now, saved)?;
@@ -84,6 +80,13 @@ impl StateFolder {
         let (topics, keys, producers) = (saved.histories.len(), saved.keys.len(), saved.producers.len());
         tracing::info!(topics, keys, producers, "left the histories and keys to the next run");
         Ok(())
+    }
+
+    /// Whether the lock that this server has is still the one of the folder.
+    fn is_held(&self) -> bool {
+        let place = |file: fs::Metadata| (file.dev(), file.ino());
+        let (ours, there) = (self.lock.metadata().map(place), fs::metadata(self.path.join(LOCK)).map(place));
+        ours.is_ok_and(|ours| there.is_ok_and(|there| ours == there))
     }
 
     fn set_aside(&self, path: &Path, now: SystemTime, damage: &Damage) -> io::Result<()> {
@@ -106,6 +109,32 @@ impl StateFolder {
     fn sync(&self) -> io::Result<()> {
         let synced = File::open(&self.path).and_then(|folder| folder.sync_all());
         synced.map_err(|error| fault("cannot write to the state folder", &self.path, &error))
+    }
+}
+
+/// Makes the folder if it is missing, and locks it.
+fn hold(path: &Path) -> io::Result<File> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    let lock = private(&path.join(LOCK))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::Error(error)) => Err(error),
+        Err(TryLockError::WouldBlock) => {
+            let reason = "another server uses it; give each one a folder of its own";
+            Err(io::Error::new(io::ErrorKind::ResourceBusy, reason))
+        }
+    }
+}
+
+/// Removes what a run has left that was killed while it stored.
+fn remove_unfinished(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+        Ok(()) => {
+            tracing::info!(file = %path.display(), "removed what a run has left that was killed while it stored");
+            Ok(())
+        }
     }
 }
 
@@ -213,6 +242,30 @@ mod tests {
         let fault = state.store(NOW, &saved()).unwrap_err().to_string();
         assert!(fault.starts_with(&format!("cannot write the state file ({}): ", path.display())), "{fault}");
         assert_eq!(folder.names(), [HISTORIES, LOCK]);
+    }
+
+    #[test]
+    fn what_a_run_left_unfinished_is_removed_by_the_next() {
+        let folder = Folder::new();
+        drop(StateFolder::open(&folder.0).unwrap());
+        fs::write(folder.0.join(UNFINISHED), "half").unwrap();
+        let _next = StateFolder::open(&folder.0).unwrap();
+        assert_eq!(folder.names(), [LOCK]);
+    }
+
+    #[test]
+    fn a_folder_that_is_gone_is_made_again_unless_another_server_has_it() {
+        let folder = Folder::new();
+        let state = StateFolder::open(&folder.0).unwrap();
+        fs::remove_dir_all(&folder.0).unwrap();
+        state.store(NOW, &saved()).unwrap();
+        assert_eq!(folder.names(), [HISTORIES, LOCK]);
+        assert_eq!(fs::metadata(&folder.0).unwrap().permissions().mode() & 0o777, 0o700);
+        fs::remove_dir_all(&folder.0).unwrap();
+        let _other = StateFolder::open(&folder.0).unwrap();
+        let refused = state.store(NOW, &saved()).unwrap_err().to_string();
+        assert!(refused.ends_with(": another server uses it; give each one a folder of its own"), "{refused}");
+        assert_eq!(folder.names(), [LOCK], "nothing is written there");
     }
 
     #[test]

@@ -4,15 +4,19 @@ use crate::Config;
 use crate::accept::accept_all;
 use crate::account::Account;
 use crate::http::Http;
+use crate::hurry::Hurried;
 use crate::limit::{ConnectionLimit, Permit};
+use crate::paced::{Paced, Warnings};
 use crate::runtime::Runtime;
 use crate::service::Service;
 use crate::worker::{Core, Worker};
 use std::future::pending;
 use std::io;
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
@@ -20,15 +24,17 @@ use tokio::sync::{Barrier, Notify, watch};
 use tokio::task::{JoinError, JoinSet, spawn_local};
 use tokio::time::timeout;
 
-/// A connection that another worker accepted.
-type Dealt = (std::net::TcpStream, Permit);
+/// A connection that another worker accepted, and whence it comes.
+type Dealt = (std::net::TcpStream, SocketAddr, Permit);
 
 /// What one worker is given.
 pub(crate) struct Seat {
     pub(crate) config: Arc<Config>,
     pub(crate) account: Arc<Account>,
+    pub(crate) warnings: Arc<Warnings>,
     pub(crate) wake: Arc<Notify>,
     pub(crate) draining: watch::Receiver<bool>,
+    pub(crate) hurried: Hurried,
     pub(crate) dealt: UnboundedReceiver<Dealt>,
     /// Where workers that are drained wait for the others: the first one still answers that the server is not ready.
     pub(crate) drained: Arc<Barrier>,
@@ -64,21 +70,23 @@ pub(crate) fn start<S: Service + Send>(
 }
 
 async fn serve<S: Service>(number: usize, seat: Seat, service: S) -> io::Result<()> {
-    let Seat { config, account, wake, mut draining, dealt, drained: all, gate } = seat;
-    let worker = Worker::new(Core::new(number, Runtime::Tokio, Arc::clone(&config), account, wake), service);
-    let http = Http::new(Rc::clone(&worker), draining.clone());
+    let Seat { config, account, warnings, wake, mut draining, mut hurried, dealt, drained: all, gate } = seat;
+    let core = Core::new(number, Runtime::Tokio, Arc::clone(&config), account, Arc::clone(&warnings), wake);
+    let worker = Worker::new(core, service);
+    let http = Http::new(Rc::clone(&worker), draining.clone(), Arc::clone(&warnings));
     let mut tasks = JoinSet::new();
     if let Some(gate) = gate {
         let listener = TcpListener::from_std(gate.listener)?;
         let (http, entrances, mut turn) = (Rc::clone(&http), gate.entrances, 0);
-        let accept = async move || listener.accept().await.map(|(stream, _)| stream);
-        tasks.spawn_local(accept_all(accept, gate.limit, move |stream, permit| {
+        let accept = async move || listener.accept().await;
+        tasks.spawn_local(async move { warnings.tell_by_the_minute().await });
+        tasks.spawn_local(accept_all(accept, gate.limit, move |(stream, address), permit| {
             turn = (turn + 1) % entrances.len();
             if turn == 0 {
-                spawn_local(Rc::clone(&http).serve(stream, permit));
+                spawn_local(Rc::clone(&http).serve(stream, address, permit));
             } else if let Ok(stream) = stream.into_std() {
                 // A worker that has ended takes its connections with it.
-                let _ = entrances[turn].send((stream, permit));
+                let _ = entrances[turn].send((stream, address, permit));
             }
         }));
     }
@@ -90,12 +98,24 @@ async fn serve<S: Service>(number: usize, seat: Seat, service: S) -> io::Result<
     let drained = async {
         // The sender lives as long as the server runs.
         let _ = draining.wait_for(|draining| *draining).await;
-        spawn_local(Rc::clone(&worker).drain());
-        if timeout(config.drain.deadline, worker.idle()).await.is_err() {
-            tracing::warn!("some connections did not go in time and were cut");
+        let sending_away = spawn_local(Rc::clone(&worker).drain());
+        tokio::select! {
+            gone = timeout(config.drain.deadline, worker.idle()) => {
+                if gone.is_err() {
+                    tracing::warn!(worker = number, connections = worker.len(), "some connections did not go in time and were cut");
+                }
+            }
+            () = hurried.told() => {
+                sending_away.abort();
+                worker.send_all_away();
+                let _ = timeout(LAST_WORDS, worker.idle()).await;
+            }
         }
         // A worker that has ended by a fault does not come.
-        let _ = timeout(config.drain.deadline, all.wait()).await;
+        tokio::select! {
+            _ = timeout(config.drain.deadline, all.wait()) => {}
+            () = hurried.told() => {}
+        }
     };
     tokio::select! {
         fault = fault_of(tasks) => Err(io::Error::other(fault)),
@@ -115,10 +135,18 @@ async fn fault_of(mut tasks: JoinSet<()>) -> JoinError {
 }
 
 async fn take_dealt<S: Service>(http: Rc<Http<S>>, mut dealt: UnboundedReceiver<Dealt>) {
-    while let Some((stream, permit)) = dealt.recv().await {
+    let mut faults = Paced::default();
+    while let Some((stream, address, permit)) = dealt.recv().await {
         match TcpStream::from_std(stream) {
-            Ok(stream) => _ = spawn_local(Rc::clone(&http).serve(stream, permit)),
-            Err(fault) => tracing::warn!(%fault, "cannot serve a connection"),
+            Ok(stream) => _ = spawn_local(Rc::clone(&http).serve(stream, address, permit)),
+            Err(fault) => {
+                if let Some(times) = faults.note(Instant::now()) {
+                    tracing::warn!(%fault, times, "cannot serve a connection");
+                }
+            }
         }
     }
 }
+
+/// How long connections have to be told that they are sent away by a server that hurries.
+const LAST_WORDS: Duration = Duration::from_millis(200);

@@ -195,12 +195,28 @@ impl<S: Service> Worker<S> {
         }
     }
 
+    /// Sends all connections away that are still open, and nobody waits for the next.
+    pub(crate) fn send_all_away(&self) {
+        self.core.draining.set(true);
+        let connections = self.core.connections.borrow();
+        let peers: Vec<Peer> = connections.iter().map(|(_, c)| c).filter(|c| c.is_open()).map(|c| c.peer).collect();
+        drop(connections);
+        for peer in peers {
+            self.send_away(peer, self.core.config.drain.spread);
+        }
+    }
+
     fn send_away(&self, peer: Peer, back_in: Duration) {
         let reconnect_in_ms = u64::try_from(back_in.as_millis()).ok();
         let why = Farewell { code: CloseCode::RESTARTING, reason: "restarting".into(), reconnect_in_ms };
         let mut out = self.core.outbound(self.core.runtime.now());
         self.service.borrow_mut().send_away(peer, why, &mut out);
         self.core.want_turn();
+    }
+
+    /// How many connections there are.
+    pub(crate) fn len(&self) -> usize {
+        self.core.connections.borrow().len()
     }
 
     /// Waits until every connection is gone.

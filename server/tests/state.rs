@@ -235,8 +235,9 @@ fn a_folder_that_cannot_be_used_is_said_before_anybody_is_served() {
     let refused = hubcast(&["--log-level", "off", "--state-dir", below.to_str().unwrap()]).output().unwrap();
     assert_eq!((refused.status.code(), refused.stdout.as_slice()), (Some(1), b"".as_slice()));
     let fault = String::from_utf8(refused.stderr).unwrap();
-    let expected = format!("error: cannot start the server: the state folder cannot be used ({}): ", below.display());
-    assert!(fault.starts_with(&expected), "{fault}");
+    let expected =
+        format!("ERROR hubcast: cannot start the server: the state folder cannot be used ({}): ", below.display());
+    assert!(fault.contains(&expected), "{fault}");
 }
 
 #[test]

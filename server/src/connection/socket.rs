@@ -5,7 +5,7 @@ use super::pipe::Pipe;
 use rustix::net::SendFlags;
 use socket2::SockRef;
 use std::io::{self, IoSlice};
-use std::net::Shutdown;
+use std::net::{Shutdown, SocketAddr};
 use std::task::{Context, Poll, ready};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
@@ -71,6 +71,14 @@ impl Socket {
             Self::Tcp(stream) => Ok(rustix::net::send(stream, bytes, SendFlags::NOSIGNAL)?),
             #[cfg(feature = "simulation")]
             Self::Pipe(pipe) => pipe.write(&[IoSlice::new(bytes)]),
+        }
+    }
+
+    pub(super) fn peer_addr(&self) -> io::Result<SocketAddr> {
+        match self {
+            Self::Tcp(stream) => stream.peer_addr(),
+            #[cfg(feature = "simulation")]
+            Self::Pipe(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 

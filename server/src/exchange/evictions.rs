@@ -1,23 +1,23 @@
 //! Warns when histories lose publications because all of them together take what they may.
 
+use crate::paced::Pace;
 use hubcast_hub::Evicted;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Decides when to warn: at once, and then once a minute while it goes on.
 #[derive(Debug, Default)]
 pub(super) struct Evictions {
     /// What was warned of.
     told: Evicted,
-    not_before: Option<Instant>,
+    pace: Pace,
 }
 
 impl Evictions {
     /// What there is to warn of now, given all that was evicted so far.
     pub(super) fn unreported(&mut self, now: Instant, evicted: Evicted) -> Option<Evicted> {
-        if evicted == self.told || self.not_before.is_some_and(|at| now < at) {
+        if evicted == self.told || !self.pace.is_due(now) {
             return None;
         }
-        self.not_before = Some(now + PAUSE);
         let told = std::mem::replace(&mut self.told, evicted);
         let publications = evicted.publications - told.publications;
         Some(Evicted { publications, histories: evicted.histories - told.histories })
@@ -35,12 +35,10 @@ pub(super) fn warn(evicted: Evicted) {
     );
 }
 
-/// Time between two warnings.
-const PAUSE: Duration = Duration::from_secs(60);
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     fn evicted(publications: u64, histories: u64) -> Evicted {
         Evicted { publications, histories }

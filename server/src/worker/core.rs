@@ -5,7 +5,7 @@ use crate::account::Account;
 use crate::config::Config;
 use crate::connection::{Connection, Due};
 use crate::deadlines::Deadlines;
-use crate::paced::Paced;
+use crate::paced::{Warning, Warnings};
 use crate::runtime::Runtime;
 use crate::service::{Ending, Parting, Peer};
 use crate::turnstile::Turnstile;
@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
+use tracing::field;
 
 /// The connections of one worker, and what there is to do for them; knows no service.
 pub(crate) struct Core {
@@ -28,8 +29,7 @@ pub(crate) struct Core {
     pub(super) account: Arc<Account>,
     /// What all connections have waiting for themselves.
     pub(super) queued: Rc<Cell<usize>>,
-    /// Warnings that connections were handled because too much waits in the whole process.
-    pub(super) shed: RefCell<Paced>,
+    pub(super) warnings: Arc<Warnings>,
     pub(super) connections: RefCell<Slab<Rc<Connection>>>,
     /// Those that got something and are to be written to, in this turn or, where they are too many, in the next ones.
     pub(super) dirty: RefCell<VecDeque<Rc<Connection>>>,
@@ -76,6 +76,7 @@ impl Core {
         runtime: Runtime,
         config: Arc<Config>,
         account: Arc<Account>,
+        warnings: Arc<Warnings>,
         wake: Arc<Notify>,
     ) -> Self {
         let now = runtime.now();
@@ -85,7 +86,7 @@ impl Core {
             config,
             account,
             queued: Rc::default(),
-            shed: RefCell::default(),
+            warnings,
             connections: RefCell::default(),
             dirty: RefCell::default(),
             is_behind: Cell::new(false),
@@ -135,6 +136,15 @@ impl Core {
 
     pub(super) fn close(&self, connection: &Rc<Connection>, code: CloseCode, reason: &str, now: Instant) {
         if connection.close(code, reason, now) {
+            let (worker, slot) = (self.number, connection.peer.slot);
+            tracing::debug!(
+                worker,
+                slot,
+                peer = connection.address().map(field::display),
+                code = code.0,
+                reason,
+                "closing a connection"
+            );
             self.leave(connection, Parting::Lost, now);
         }
     }
@@ -183,6 +193,13 @@ impl Core {
             self.leaving.borrow_mut().push((connection.peer, Parting::Lost));
             self.want_turn();
         }
+    }
+
+    /// Cuts a connection that had its time.
+    fn cut_late(&self, connection: &Connection, reason: &str) {
+        let (worker, slot) = (self.number, connection.peer.slot);
+        tracing::debug!(worker, slot, peer = connection.address().map(field::display), reason, "cutting a connection");
+        self.cut(connection);
     }
 
     /// Notes that a connection's reading has ended; its slot is free after the turn that tells the service.
@@ -239,7 +256,11 @@ impl Core {
                     Due::Close(code, reason) => self.close(&connection, code, reason, now),
                     // Of one that is not read nobody knows whether it would answer a ping.
                     Due::Stalled if !connection.is_held() && may_lag(connection.peer) => connection.spare(now),
-                    Due::Stalled | Due::Cut => self.cut(&connection),
+                    Due::Stalled => {
+                        self.warnings.note(Warning::SlowConsumer, now);
+                        self.cut_late(&connection, "it reads nothing of what it is sent");
+                    }
+                    Due::Cut => self.cut_late(&connection, "its close took too long"),
                     Due::At(_) | Due::Never => {}
                 }
                 self.arm(&connection, now);

@@ -6,6 +6,7 @@ use crate::connection::{Connection, Pushed, Room};
 use crate::frames::Frames;
 use crate::history_frame::HistoryFrame;
 use crate::outbox::{Outbox, Through};
+use crate::paced::Warning;
 use bytes::Bytes;
 use hubcast_hub::{HistoryAnswer, Publication};
 use hubcast_protocol::{CloseCode, Slow};
@@ -121,6 +122,7 @@ impl Core {
                 }
             }
             Pushed::Refused { full: true } => {
+                self.warnings.note(Warning::SlowConsumer, now);
                 self.close(connection, CloseCode::SLOW_CONSUMER, "too slow for what it subscribed to", now);
             }
             Pushed::Refused { full: false } => {}

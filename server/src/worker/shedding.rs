@@ -2,6 +2,7 @@
 
 use super::core::Core;
 use crate::connection::Connection;
+use crate::paced::Warning;
 use hubcast_protocol::CloseCode;
 use std::cmp::Reverse;
 use std::rc::Rc;
@@ -31,13 +32,7 @@ impl Core {
                 self.close(&connection, CloseCode::SLOW_CONSUMER, reason, now);
             }
             self.account.note_queued(self.number, self.queued.get());
-            if let Some(times) = self.shed.borrow_mut().note(now) {
-                tracing::warn!(
-                    times,
-                    bytes,
-                    "`max_waiting` is reached: the slowest readers are closed or miss something"
-                );
-            }
+            self.warnings.note(Warning::TooMuchWaits, now);
         }
         self.account.is_largest(self.number, 0);
     }

@@ -120,7 +120,13 @@ const AFTER_HELP: &str = "\
   hubcast check-config --config hubcast.toml     see what would be in force, and why
 
 \x1b[1;4mExit codes:\x1b[0m
-  0 stopped as asked; 1 failed; 2 wrong usage or configuration; 130, 143 by a second signal";
+  0 stopped as asked, also in a hurry; 1 failed; 2 wrong usage or configuration; 130, 143 by a third signal
+
+\x1b[1;4mSignals:\x1b[0m
+  SIGTERM, SIGINT  send the connections away one by one; a second one cuts who is left; a third ends the process
+                   at once, and only then is nothing left in the state folder
+  SIGHUP           the same as the first SIGTERM where standard input was a terminal at the start, which was closed;
+                   otherwise it is logged and ignored";
 
 #[cfg(test)]
 mod tests {

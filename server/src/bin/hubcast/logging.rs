@@ -2,10 +2,16 @@
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::env;
 use std::fmt;
 use std::io::{self, IsTerminal};
+use std::panic::{self, PanicHookInfo};
+use std::thread;
+use tracing::dispatcher::{self, Dispatch};
+use tracing::field;
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::fmt::MakeWriter;
 
 /// How important an event must be to be logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -27,13 +33,62 @@ pub(crate) enum Format {
     Json,
 }
 
-/// Logs from here on; called once.
-pub(crate) fn start(level: Level, format: Format) {
-    let log = tracing_subscriber::fmt().with_writer(io::stderr).with_max_level(level.filter());
-    match format {
-        Format::Text => log.with_ansi(io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none()).init(),
-        Format::Json => log.json().flatten_event(true).init(),
+/// The log of this process.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Log {
+    pub(crate) level: Level,
+    pub(crate) format: Format,
+}
+
+impl Log {
+    /// Logs from here on, panics too; called once.
+    pub(crate) fn start(self) {
+        // Fails only where there is a log already.
+        let _ = dispatcher::set_global_default(self.writing_to(io::stderr));
+        panic::set_hook(Box::new(move |panicked| self.whatever_the_level(|| tell(panicked))));
     }
+
+    /// Says why the program ends.
+    pub(crate) fn last_words(self, why: &str) {
+        self.whatever_the_level(|| tracing::error!(target: "hubcast", "{why}"));
+    }
+
+    /// A log that is off is silent about what happens, and not about the end of the program.
+    fn whatever_the_level(self, say: impl FnOnce()) {
+        if self.level == Level::Off {
+            let errors = Self { level: Level::Error, ..self };
+            dispatcher::with_default(&errors.writing_to(io::stderr), say);
+        } else {
+            say();
+        }
+    }
+
+    fn writing_to<W>(self, writer: W) -> Dispatch
+    where
+        W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+    {
+        let log = tracing_subscriber::fmt().with_writer(writer).with_max_level(self.level.filter());
+        // Told on standard error, a fault of standard error would end the server by a panic.
+        let log = log.log_internal_errors(false);
+        match self.format {
+            Format::Text => {
+                let colours = io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none();
+                Dispatch::new(log.with_ansi(colours).finish())
+            }
+            Format::Json => Dispatch::new(log.json().flatten_event(true).finish()),
+        }
+    }
+}
+
+/// Logs a panic in one event, which a line of its own to standard error would not be.
+fn tell(panicked: &PanicHookInfo<'_>) {
+    let thread = thread::current();
+    let thread = thread.name().unwrap_or("unnamed");
+    let location = panicked.location().map(field::display);
+    let backtrace = Backtrace::capture();
+    let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| field::display(backtrace));
+    let what = panicked.payload_as_str().unwrap_or("without a message");
+    tracing::error!(target: "hubcast", thread, location, backtrace, "a fault of the server (panic): {what}");
 }
 
 impl Level {
@@ -64,4 +119,42 @@ impl fmt::Display for Format {
 /// The name by which a value is also read.
 fn write_name(value: &impl ValueEnum, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     value.to_possible_value().map_or(Ok(()), |value| f.write_str(value.get_name()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+    use std::sync::{Arc, Mutex};
+
+    /// What was written to a log.
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_panic_is_one_event_of_the_log() {
+        let (log, written) = (Log { level: Level::Error, format: Format::Json }, Written::default());
+        let writer = written.clone();
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(tell));
+        let caught = dispatcher::with_default(&log.writing_to(move || writer.clone()), || {
+            panic::catch_unwind(|| panic!("two\nlines"))
+        });
+        panic::set_hook(before);
+        assert!(caught.is_err());
+        let event: Value = serde_json::from_slice(&written.0.lock().unwrap()).unwrap();
+        assert_eq!(event["message"], "a fault of the server (panic): two\nlines");
+        assert_eq!(event["level"], "ERROR");
+        assert!(event["location"].as_str().unwrap().contains("logging.rs:"), "{event}");
+    }
 }

@@ -10,6 +10,7 @@ mod endpoints;
 mod file;
 mod logging;
 mod options;
+mod signals;
 mod startup;
 mod state_dir;
 mod topics;
@@ -17,6 +18,7 @@ mod units;
 
 use cli::{Given, Task};
 use effective::Effective;
+use logging::Log;
 use std::env;
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -28,31 +30,44 @@ fn main() -> ExitCode {
         Err(usage) => usage.exit(),
         Ok(Task::Serve(given)) => {
             allocator::give_back_what_is_freed();
-            with_configuration(&given, startup::serve)
+            with_configuration(&given, serve)
         }
-        Ok(Task::CheckConfig(given)) => with_configuration(&given, print),
+        Ok(Task::CheckConfig(given)) => with_configuration(&given, check),
         Ok(Task::Bench(args)) => exit_code(bench::run(args), FAILED),
     }
 }
 
-fn with_configuration(given: &Given, task: fn(&Effective) -> anyhow::Result<()>) -> ExitCode {
+fn with_configuration(given: &Given, task: fn(&Effective) -> ExitCode) -> ExitCode {
     match Effective::of(given) {
-        Ok(effective) => exit_code(task(&effective), FAILED),
+        Ok(effective) => task(&effective),
         Err(wrong) => exit_code(Err(wrong), MISCONFIGURED),
     }
 }
 
-fn print(effective: &Effective) -> anyhow::Result<()> {
-    let listing = effective.listing(&effective.config()?);
-    io::stdout().write_all(listing.as_bytes())?;
-    Ok(())
+/// Once there is a configuration there is a log, and whoever reads it must find there why the server has ended.
+fn serve(effective: &Effective) -> ExitCode {
+    let log = Log { level: effective.options.log_level, format: effective.options.log_format };
+    log.start();
+    match startup::serve(effective) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            log.last_words(&format!("{error:#}"));
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+fn check(effective: &Effective) -> ExitCode {
+    let print = || Ok(io::stdout().write_all(effective.listing(&effective.config()?).as_bytes())?);
+    exit_code(print(), FAILED)
 }
 
 fn exit_code(outcome: anyhow::Result<()>, failure: u8) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            // Whoever closes standard error still gets the exit code.
+            let _ = writeln!(io::stderr(), "error: {error:#}");
             ExitCode::from(failure)
         }
     }

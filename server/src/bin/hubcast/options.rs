@@ -155,7 +155,7 @@ pub(crate) struct Options {
     #[arg(default_value_t = Self::default().publisher_pause, help_heading = TIMEOUTS)]
     pub(crate) publisher_pause: Period,
 
-    /// On SIGTERM or SIGINT, connections are sent away one by one over this time
+    /// On SIGTERM or SIGINT, connections are sent away one by one over this time; a second signal hurries it
     #[arg(long, env = "HUBCAST_DRAIN_SPREAD", value_name = "DURATION")]
     #[arg(default_value_t = Self::default().drain_spread, help_heading = STOPPING)]
     pub(crate) drain_spread: Period,
@@ -165,7 +165,7 @@ pub(crate) struct Options {
     #[arg(default_value_t = Self::default().drain_deadline, help_heading = STOPPING)]
     pub(crate) drain_deadline: Period,
 
-    /// The least important events that are logged
+    /// The least important events that are logged; off still says why a server ends by a fault
     #[arg(long, env = "HUBCAST_LOG_LEVEL", value_name = "LEVEL")]
     #[arg(default_value_t = Self::default().log_level, help_heading = LOGGING)]
     pub(crate) log_level: Level,

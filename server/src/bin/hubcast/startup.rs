@@ -4,14 +4,12 @@ use crate::allocator;
 use crate::descriptors;
 use crate::effective::Effective;
 use crate::endpoints::{Endpoint, reachable};
-use crate::logging;
+use crate::signals::Signals;
 use anyhow::{Context, anyhow};
 use hubcast_server::{Config, Server};
 use std::io::{self, ErrorKind, Write};
 use std::net::{SocketAddr, TcpListener};
-use std::process;
 use tokio::runtime;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Serves until a signal comes and the connections are drained.
 ///
@@ -20,7 +18,6 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 pub(crate) fn serve(effective: &Effective) -> anyhow::Result<()> {
     let options = &effective.options;
     let config = effective.config()?;
-    logging::start(options.log_level, options.log_format);
     descriptors::make_room(config.max_connections);
     let runtime = runtime::Builder::new_current_thread().enable_all().build().context("cannot start a runtime")?;
     runtime.block_on(run(config, &options.listen))
@@ -33,10 +30,11 @@ async fn run(config: Config, endpoint: &Endpoint) -> anyhow::Result<()> {
     let bound = listener.local_addr()?;
     let max_connections = config.max_connections;
     let server = Server::bind(config, listener).context("cannot start the server")?;
+    let hurry = server.hurry();
     tracing::info!(address = %bound, max_connections, "listening");
     announce(bound);
     tokio::select! {
-        ended = server.run(signals.stop()) => ended.context("the server failed")?,
+        ended = server.run(signals.stop(hurry)) => ended.context("the server failed")?,
         never = allocator::give_back_while_idle() => match never {},
     }
     tracing::info!("stopped");
@@ -67,35 +65,6 @@ fn announce(bound: SocketAddr) {
     );
     // A server does its work also when nobody reads its output.
     let _ = io::stdout().write_all(text.as_bytes());
-}
-
-/// The signals that stop the server.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl Signals {
-    fn new() -> io::Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
-    }
-
-    /// Resolves with the first signal; from then on another ends the process, for one who will not wait.
-    async fn stop(mut self) {
-        self.next().await;
-        tracing::info!("draining; another signal stops at once");
-        tokio::spawn(async move {
-            let signal = self.next().await;
-            process::exit(128 + signal.as_raw_value());
-        });
-    }
-
-    async fn next(&mut self) -> SignalKind {
-        tokio::select! {
-            _ = self.interrupt.recv() => SignalKind::interrupt(),
-            _ = self.terminate.recv() => SignalKind::terminate(),
-        }
-    }
 }
 
 const SUBSCRIBE: &str = r#"{"action": "subscribe", "topic": "world"}"#;

@@ -1,0 +1,81 @@
+//! Clients of the program: one in the typed dialect, and requests and frames by hand.
+
+use hyper_tungstenite::tungstenite::{ClientRequestBuilder, Message, WebSocket, client};
+use serde_json::{Value, json};
+use socket2::{Domain, Socket, Type};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+/// A client in the typed dialect, from the page `https://a.example`.
+pub(crate) struct Client(WebSocket<TcpStream>);
+
+impl Client {
+    #[track_caller]
+    pub(crate) fn open(server: SocketAddr) -> Self {
+        Self::over(connect(server), server).expect("there is room for one more")
+    }
+
+    /// One whose system keeps little of what it does not read.
+    #[track_caller]
+    pub(crate) fn narrow(server: SocketAddr) -> Self {
+        let socket = Socket::new(Domain::for_address(server), Type::STREAM, None).unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        socket.connect(&server.into()).unwrap();
+        Self::over(patient(socket.into()), server).expect("there is room for one more")
+    }
+
+    /// Opens one unless it is refused.
+    pub(crate) fn over(stream: TcpStream, server: SocketAddr) -> Option<Self> {
+        let request = ClientRequestBuilder::new(format!("ws://{server}/socket").parse().unwrap());
+        let request = request.with_sub_protocol("hubcast.v1").with_header("Origin", "https://a.example");
+        let mut client = Self(client(request, stream).ok()?.0);
+        assert_eq!(client.hear()["event"], "welcome");
+        Some(client)
+    }
+
+    #[track_caller]
+    pub(crate) fn hear(&mut self) -> Value {
+        serde_json::from_str(&self.0.read().unwrap().into_text().unwrap()).unwrap()
+    }
+
+    /// Asks, and returns what comes next.
+    #[track_caller]
+    pub(crate) fn ask(&mut self, request: &Value) -> Value {
+        self.0.send(Message::text(request.to_string())).unwrap();
+        self.hear()
+    }
+
+    #[track_caller]
+    pub(crate) fn subscribe(&mut self, topic: &str) -> Value {
+        self.ask(&json!({"id": 1, "action": "subscribe", "topic": topic}))
+    }
+
+    #[track_caller]
+    pub(crate) fn publish(&mut self, topic: &str, message: &str) -> Value {
+        self.ask(&json!({"id": 1, "action": "publish", "topic": topic, "message": message, "echo": false}))
+    }
+}
+
+pub(crate) fn connect(server: SocketAddr) -> TcpStream {
+    patient(TcpStream::connect(server).unwrap())
+}
+
+/// Sends a request for a path, a handshake with these headers besides, and returns the status of the answer.
+#[track_caller]
+pub(crate) fn request(stream: &mut TcpStream, path: &str, headers: &str) -> u16 {
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n"
+    );
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut status = [0; 12];
+    stream.read_exact(&mut status).unwrap();
+    std::str::from_utf8(&status[9..]).unwrap().parse().unwrap()
+}
+
+/// A server that says nothing fails its test; it must not stop it.
+fn patient(stream: TcpStream) -> TcpStream {
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    stream
+}

@@ -1,0 +1,177 @@
+//! What the log says, and that it is JSON to the last line where that is asked for.
+
+use crate::client::{Client, connect, request};
+use crate::run::{Run, folder, hubcast};
+use serde_json::Value;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+
+/// The events of a log in JSON; a line that is none fails the test.
+#[track_caller]
+fn events(log: &str) -> Vec<Value> {
+    let parse = |line: &str| {
+        let event: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line}"));
+        assert!(event["level"].is_string() && event["message"].is_string(), "{line}");
+        event
+    };
+    log.lines().map(parse).collect()
+}
+
+fn message(event: &Value) -> &str {
+    event["message"].as_str().unwrap()
+}
+
+/// The events whose message has this in it.
+fn with<'a>(events: &'a [Value], part: &str) -> Vec<&'a Value> {
+    events.iter().filter(|event| message(event).contains(part)).collect()
+}
+
+/// A run that ends before it serves: exit code 1, and one event in the log.
+#[track_caller]
+fn failed_start(words: &[&str]) -> String {
+    let ended = hubcast(&["--log-format", "json"]).args(words).output().unwrap();
+    assert_eq!((ended.status.code(), ended.stdout.as_slice()), (Some(1), b"".as_slice()));
+    let events = events(std::str::from_utf8(&ended.stderr).unwrap());
+    assert_eq!((events.len(), &events[0]["level"]), (1, &Value::from("ERROR")), "{events:?}");
+    message(&events[0]).to_owned()
+}
+
+#[test]
+fn what_an_operator_must_hear_comes_once_and_in_json_to_the_last_line() {
+    let state = folder("operator");
+    let mut server =
+        Run::start(
+            &[
+                &[
+                    "--log-format",
+                    "json",
+                    "--workers",
+                    "2",
+                    "--close-timeout",
+                    "200ms",
+                    "--origins",
+                    "https://a.example",
+                ][..],
+                &["--max-connections", "3", "--max-outbox", "64KiB", "--state-dir", state.to_str().unwrap()],
+            ]
+            .concat(),
+        );
+    let address = server.address();
+    for page in ["Origin: https://b.example\r\n", "Origin: null\r\n", ""] {
+        assert_eq!(request(&mut connect(address), "/socket", page), 403);
+    }
+    // Whoever was refused may count for a moment longer.
+    let mut publisher = loop {
+        if let Some(client) = Client::over(connect(address), address) {
+            break client;
+        }
+    };
+    let slow = [(); 2].map(|()| {
+        let mut client = Client::narrow(address);
+        client.subscribe("t");
+        client
+    });
+    for _ in 0..3 {
+        assert_eq!(request(&mut connect(address), "/socket", ""), 503);
+    }
+    let closed = (0..2000).find(|_| publisher.publish("t", &"x".repeat(60_000))["receivers"] == 0);
+    assert!(closed.is_some(), "slow consumers are not closed");
+    drop((slow, publisher));
+    // Where the histories should go is something else.
+    fs::create_dir(state.join("histories.json")).unwrap();
+    let before = server.logs("slow consumers");
+    server.signal("TERM");
+    let (code, after) = server.end();
+    assert_eq!(code, Some(1));
+    let events = events(&(before + &after));
+    for warning in ["the server is full", "`origins` does not list their Origin", "slow consumers are closed"] {
+        let told = with(&events, warning);
+        assert_eq!((told.len(), &told[0]["level"]), (1, &Value::from("WARN")), "{warning}: {after}");
+        assert_eq!(told[0]["times"], 1, "{warning}");
+    }
+    let last = events.last().unwrap();
+    assert_eq!(last["level"], "ERROR");
+    assert!(message(last).starts_with("the server failed: cannot write the state file"), "{last}");
+}
+
+#[test]
+fn a_start_that_fails_is_one_event_also_where_the_log_is_off() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for level in ["off", "info"] {
+        let fault = failed_start(&["--log-level", level, "--listen", &address]);
+        assert!(fault.contains("the port is taken by another program"), "{fault}");
+    }
+    let file = folder("file");
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    let _ = fs::remove_file(&file);
+    fs::write(&file, "").unwrap();
+    let fault = failed_start(&["--listen", "127.0.0.1:0", "--state-dir", file.to_str().unwrap()]);
+    assert!(fault.contains("the state folder cannot be used"), "{fault}");
+    assert!(failed_start(&["--max-connections", "4000000000"]).contains("raise the limit"));
+}
+
+#[test]
+fn a_log_that_nobody_reads_does_not_end_the_server() {
+    let mut server = Run::start(&["--log-level", "debug"]);
+    server.closes_log();
+    for _ in 0..3 {
+        assert_eq!(request(&mut connect(server.address()), "/nowhere", ""), 404);
+    }
+    server.signal("TERM");
+    assert_eq!(server.exit_code(), Some(0));
+}
+
+#[test]
+fn every_refusal_is_told_at_debug_with_its_reason_and_its_peer() {
+    let mut server = Run::start(
+        &[
+            &["--log-format", "json", "--log-level", "debug", "--max-message", "1KiB", "--max-frame", "1KiB"][..],
+            &["--max-fragments", "1", "--origins", "https://a.example", "--ping", "100ms", "--pong-timeout", "100ms"],
+            &["--requests-per-second", "1", "--close-timeout", "100ms"],
+        ]
+        .concat(),
+    );
+    let ours = "Origin: https://a.example\r\n";
+    let subscribe = text(b"{\"action\":\"subscribe\",\"topic\":\"t\"}");
+    for (path, headers, frames, told) in [
+        ("/nowhere", "", vec![], ("status", 404, "nothing here")),
+        ("/socket", "Origin: https://b.example\r\n", vec![], ("status", 403, "this Origin is not let in")),
+        ("/socket", "Content-Length: 5\r\n", vec![], ("status", 400, "a handshake has no body")),
+        ("/socket", ours, text(b"\xff"), ("code", 1007, "UTF-8")),
+        ("/socket", ours, text(&[b'x'; 1025]), ("code", 1009, "")),
+        ("/socket", ours, frame(0x83, b""), ("code", 1002, "")),
+        ("/socket", ours, [frame(1, b"a"), frame(0, b"b"), frame(0, b"c")].concat(), ("code", 1008, "")),
+        ("/socket", ours, subscribe.repeat(500), ("code", 4003, "")),
+        ("/socket", ours, vec![], ("code", 4000, "no answer to a ping")),
+    ] {
+        let mut stream = connect(server.address());
+        request(&mut stream, path, headers);
+        stream.write_all(&frames).unwrap();
+        let peer = format!("\"peer\":\"{}\"", stream.local_addr().unwrap());
+        let log = server.logs(&peer);
+        let events = events(&log);
+        let event = events.last().unwrap();
+        assert_eq!((&event[told.0], &event["level"]), (&Value::from(told.1), &Value::from("DEBUG")), "{event}");
+        assert!(event["reason"].as_str().unwrap().contains(told.2), "{event}");
+        let _ = stream.read_to_end(&mut Vec::new());
+    }
+    let mut stream = connect(server.address());
+    assert_eq!(request(&mut stream, "/socket", &"a: b\r\n".repeat(200)), 431);
+    let log = server.logs(&format!("\"peer\":\"{}\"", stream.local_addr().unwrap()));
+    assert!(events(&log).last().unwrap()["fault"].is_string(), "{log}");
+}
+
+fn text(payload: &[u8]) -> Vec<u8> {
+    frame(0x81, payload)
+}
+
+/// A client's frame, masked with zeros.
+fn frame(head: u8, payload: &[u8]) -> Vec<u8> {
+    let length = match u8::try_from(payload.len()) {
+        Ok(short) if short < 126 => vec![0x80 | short],
+        _ => [&[0xfe][..], &u16::try_from(payload.len()).unwrap().to_be_bytes()].concat(),
+    };
+    [&[head][..], &length, &[0; 4], payload].concat()
+}

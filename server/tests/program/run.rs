@@ -1,0 +1,106 @@
+//! One run of the program.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+/// The program with these words and none of the environment.
+pub(crate) fn hubcast(words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hubcast"));
+    command.env_clear().args(words).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// A folder, named for its test, that is not there yet.
+pub(crate) fn folder(name: &str) -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("program").join(name);
+    let _ = fs::remove_dir_all(&path);
+    path
+}
+
+/// A server that is killed when its test is over, whatever came of it.
+pub(crate) struct Run {
+    child: Child,
+    /// Taken when the rest is read.
+    log: Option<BufReader<ChildStderr>>,
+    address: SocketAddr,
+}
+
+impl Run {
+    /// Starts a server on a free port and waits until it listens.
+    pub(crate) fn start(words: &[&str]) -> Self {
+        Self::of(hubcast(&["--listen", "127.0.0.1:0", "--drain-spread", "0s"]).args(words))
+    }
+
+    /// Waits until the server of a command listens.
+    #[track_caller]
+    pub(crate) fn of(command: &mut Command) -> Self {
+        let mut child = command.spawn().unwrap();
+        let log = child.stderr.take().map(BufReader::new);
+        let mut first_line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut first_line).unwrap();
+        let address = first_line.split("ws://").nth(1).and_then(|rest| rest.strip_suffix("/socket\n"));
+        let address = address.unwrap_or_else(|| panic!("not a line that says where it listens: {first_line:?}"));
+        Self { child, log, address: address.parse().unwrap() }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Sends a signal, such as `TERM`.
+    pub(crate) fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Waits for a line of the log with this in it, and returns the log up to there.
+    #[track_caller]
+    pub(crate) fn logs(&mut self, part: &str) -> String {
+        let log = self.log.as_mut().unwrap();
+        let (mut read, mut begin) = (String::new(), 0);
+        while !read[begin..].contains(part) {
+            begin = read.len();
+            assert_ne!(log.read_line(&mut read).unwrap(), 0, "the log ended without {part}: {read}");
+        }
+        read
+    }
+
+    /// Reads no more of the log; what is written to it is an error from now on.
+    pub(crate) fn closes_log(&mut self) {
+        self.log = None;
+    }
+
+    pub(crate) fn exit_code(mut self) -> Option<i32> {
+        self.child.wait().unwrap().code()
+    }
+
+    /// Waits for the end, and returns the exit code and the rest of the log.
+    #[track_caller]
+    pub(crate) fn end(mut self) -> (Option<i32>, String) {
+        let (mut log, (read, told)) = (self.log.take().unwrap(), mpsc::channel());
+        thread::spawn(move || {
+            let mut rest = String::new();
+            log.read_to_string(&mut rest).unwrap();
+            // Nobody waits for it after the test has failed.
+            let _ = read.send(rest);
+        });
+        let rest = told.recv_timeout(DEADLINE).expect("the server ends when it is told to");
+        (self.child.wait().unwrap().code(), rest)
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A server that does not end fails its test; it must not stop it.
+const DEADLINE: Duration = Duration::from_secs(30);
