@@ -19,6 +19,7 @@ use std::convert::Infallible;
 use std::rc::Rc;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio::task::yield_now;
 use tokio::time::timeout;
 
 /// Serves connections that are not WebSockets yet.
@@ -54,7 +55,12 @@ impl<S: Service> Http<S> {
             .serve_connection(socket, answer)
             .with_upgrades();
         // hyper ends a head that does not come; this ends an answer that is not read.
-        match timeout(times.head + times.upgrade, exchange).await {
+        let ended = tokio::select! {
+            biased;
+            ended = timeout(times.head.saturating_add(times.upgrade), exchange) => ended,
+            () = make_room(&permit) => return tracing::debug!("an HTTP connection made room for another one"),
+        };
+        match ended {
             Ok(Ok(())) => {}
             Ok(Err(fault)) => tracing::debug!(%fault, "an HTTP connection ended"),
             Err(_) => tracing::debug!("an HTTP connection took too long"),
@@ -63,13 +69,10 @@ impl<S: Service> Http<S> {
 
     fn answer(&self, mut request: Request<Incoming>, permit: &Rc<Permit>) -> Response<Full<Bytes>> {
         let path = request.uri().path();
-        // Whoever asks only whether the server lives would restart one that is full.
-        if permit.is_over && path != "/healthz" {
-            return try_later("the server is full");
-        }
         if self.worker.accepts(path) {
             return match handshake::check(&request, &self.worker.config().origins) {
                 Ok(_) if self.is_draining() => try_later("the server is shutting down"),
+                Ok(_) if !permit.become_websocket() => try_later(FULL),
                 Ok(dialect) => self.upgrade(&mut request, dialect, permit),
                 Err(rejection) => rejection.into_response(),
             };
@@ -80,8 +83,10 @@ impl<S: Service> Http<S> {
                 response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
                 response
             }
+            // Also when it is full: whoever asks whether the server lives would restart it.
             ("/healthz", _) => text(StatusCode::OK, "alive"),
             ("/readyz", _) if self.is_draining() => try_later("draining"),
+            ("/readyz", _) if permit.is_full() => try_later(FULL),
             ("/readyz", _) => text(StatusCode::OK, "ready"),
             _ => text(StatusCode::NOT_FOUND, "nothing here; the WebSocket endpoint is /socket"),
         }
@@ -122,6 +127,14 @@ async fn open<S: Service>(worker: Rc<Worker<S>>, websocket: HyperWebsocket, dial
     }
 }
 
+/// Completes when a connection has to make room for another. What has come by then is still answered: under a flood of
+/// connections it may be there and not read yet.
+async fn make_room(permit: &Permit) {
+    permit.told_to_go().await;
+    // The runtime looks for what has come before it goes on here.
+    yield_now().await;
+}
+
 /// A short answer for people.
 pub(crate) fn text(status: StatusCode, words: &str) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::from(format!("{words}\n")));
@@ -138,3 +151,5 @@ fn try_later(words: &str) -> Response<Full<Bytes>> {
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
     response
 }
+
+const FULL: &str = "the server is full";
