@@ -2,45 +2,56 @@
 
 use crate::limit::{ConnectionLimit, Permit};
 use crate::paced::Paced;
+use rustix::io::Errno;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Has connections accepted until dropped. When the process has no more descriptors, or too many are being refused at once, waits
-/// a little longer each time; what is not accepted waits in the listener's queue.
+/// Has connections accepted until dropped. When the process has no more descriptors, closes the oldest connection that is no
+/// WebSocket, and waits a little longer each time; what is not accepted waits in the listener's queue.
 pub(crate) async fn accept_all<S>(
     mut accept: impl AsyncFnMut() -> io::Result<S>,
     limit: Arc<ConnectionLimit>,
     mut deal: impl FnMut(S, Permit),
 ) {
-    let (mut wait, mut faults) = (SHORTEST, Paced::default());
+    let (mut wait, mut warnings) = (SHORTEST, Paced::default());
     let mut in_a_row = 0;
     loop {
-        match accept().await.map(|stream| (stream, limit.admit())) {
-            Ok((stream, Some(permit))) => {
+        match accept().await {
+            Ok(stream) => {
                 wait = SHORTEST;
-                deal(stream, permit);
+                deal(stream, limit.admit().await);
                 in_a_row += 1;
                 if in_a_row == BURST {
                     // A crowd that comes at once is let in by and by: those who are there already are served between.
                     in_a_row = 0;
                     tokio::task::yield_now().await;
                 }
-                continue;
             }
-            Ok((stream, None)) => {
-                tracing::debug!("dropped a connection without an answer: too many are being refused already");
-                drop(stream);
-            }
-            Err(fault) if concerns_one_peer(&fault) => continue,
+            Err(fault) if concerns_one_peer(&fault) => {}
             Err(fault) => {
-                if let Some(times) = faults.note(Instant::now()) {
-                    tracing::warn!(%fault, times, "cannot accept connections");
+                if let Some(times) = warnings.note(Instant::now()) {
+                    tracing::warn!(times, %fault, advice = advice(&fault), "cannot accept connections; they wait");
                 }
+                limit.close_oldest();
+                tokio::time::sleep(wait).await;
+                wait = (wait * 2).min(LONGEST);
             }
         }
-        tokio::time::sleep(wait).await;
-        wait = (wait * 2).min(LONGEST);
+    }
+}
+
+/// What an operator can do about it.
+fn advice(fault: &io::Error) -> &'static str {
+    match Errno::from_io_error(fault) {
+        Some(Errno::MFILE) => {
+            "the process has as many files open as it may: raise its limit, or lower `max_connections`"
+        }
+        Some(Errno::NFILE) => {
+            "the system has as many files open as it can: raise its limit, or close what else is open"
+        }
+        Some(Errno::NOBUFS | Errno::NOMEM) => "the system is short of memory: give it more, or lower `max_connections`",
+        _ => "the server tries again, every second at the latest",
     }
 }
 

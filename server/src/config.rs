@@ -17,7 +17,8 @@ pub struct Config {
     pub workers: Option<usize>,
     /// Values of `Origin` that are let in, compared as bytes; empty lets every origin in.
     pub origins: Vec<String>,
-    /// Connections open at once, HTTP ones included; the next one is answered 503.
+    /// WebSockets open at once; the next one is answered 503. So many connections, and 32 more, may be open in all; then the
+    /// oldest that is no WebSocket is closed for a newcomer.
     pub max_connections: usize,
     /// What one HTTP head may take.
     pub http: HttpLimits,

@@ -23,6 +23,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio::task::yield_now;
 use tokio::time::timeout;
 
 /// Serves connections that are not WebSockets yet.
@@ -75,7 +76,12 @@ impl<S: Service> Http<S> {
             .serve_connection(socket, answer)
             .with_upgrades();
         // hyper ends a head that does not come; this ends an answer that is not read.
-        match timeout(times.head + times.upgrade, exchange).await {
+        let ended = tokio::select! {
+            biased;
+            ended = timeout(times.head.saturating_add(times.upgrade), exchange) => ended,
+            () = make_room(&permit) => return tracing::debug!("an HTTP connection made room for another one"),
+        };
+        match ended {
             Ok(Ok(())) => {}
             Ok(Err(fault)) => tracing::debug!(%peer, %fault, "an HTTP connection ended"),
             Err(_) => tracing::debug!(%peer, "an HTTP connection took too long"),
@@ -102,18 +108,22 @@ impl<S: Service> Http<S> {
 
     fn route(&self, request: &mut Request<Incoming>, permit: &Rc<Permit>) -> Result<Response<Full<Bytes>>, Rejection> {
         let path = request.uri().path();
-        // Whoever asks only whether the server lives would restart one that is full.
-        if permit.is_over && path != "/healthz" {
-            return Err(FULL);
-        }
         if self.worker.accepts(path) {
             let dialect = handshake::check(request, &self.worker.config().origins)?;
-            return if self.is_draining() { Err(SHUTTING_DOWN) } else { Ok(self.upgrade(request, dialect, permit)) };
+            return if self.is_draining() {
+                Err(SHUTTING_DOWN)
+            } else if !permit.become_websocket() {
+                Err(FULL)
+            } else {
+                Ok(self.upgrade(request, dialect, permit))
+            };
         }
         match (path, request.method()) {
             ("/healthz" | "/readyz", method) if !matches!(*method, Method::GET | Method::HEAD) => Err(NOT_READ),
+            // Also when it is full: whoever asks whether the server lives would restart it.
             ("/healthz", _) => Ok(text(StatusCode::OK, "alive")),
             ("/readyz", _) if self.is_draining() => Err(DRAINING),
+            ("/readyz", _) if permit.is_full() => Err(FULL),
             ("/readyz", _) => Ok(text(StatusCode::OK, "ready")),
             _ => Err(NOTHING_HERE),
         }
@@ -152,6 +162,14 @@ async fn open<S: Service>(worker: Rc<Worker<S>>, websocket: HyperWebsocket, dial
         }
         Err(_) => tracing::error!("an upgraded connection is not the socket that was served"),
     }
+}
+
+/// Completes when a connection has to make room for another. What has come by then is still answered: under a flood of
+/// connections it may be there and not read yet.
+async fn make_room(permit: &Permit) {
+    permit.told_to_go().await;
+    // The runtime looks for what has come before it goes on here.
+    yield_now().await;
 }
 
 /// A short answer for people.

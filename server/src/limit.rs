@@ -1,41 +1,178 @@
-//! How many connections there may be.
+//! How many connections there may be, and which one is closed when there is no room for a newcomer.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use tokio::sync::Notify;
 
-/// Counts the connections of all workers.
+/// Counts the connections of all workers: at most `most` WebSockets, and some more connections that are none, which are
+/// told so or ask whether the server lives.
 #[derive(Debug)]
 pub(crate) struct ConnectionLimit {
-    open: AtomicUsize,
     most: usize,
+    places: Mutex<Places>,
+    /// Told when a connection has gone.
+    vacated: Notify,
 }
 
-/// One connection that counts for as long as this lives.
+#[derive(Debug, Default)]
+struct Places {
+    websockets: usize,
+    /// Those that are no WebSockets, by their numbers: the oldest first. What is stored tells one of them to go.
+    others: BTreeMap<u64, Arc<Notify>>,
+    /// Those that were told to go and have not gone yet.
+    leaving: usize,
+    next_number: u64,
+}
+
+/// One connection, which counts for as long as this lives. It [becomes a WebSocket](Self::become_websocket), or it may be
+/// [told to go](Self::told_to_go).
 #[derive(Debug)]
 pub(crate) struct Permit {
     limit: Arc<ConnectionLimit>,
-    /// Whether it is one too many, which is to be told so and nothing else.
-    pub(crate) is_over: bool,
+    number: u64,
+    go: Arc<Notify>,
+    is_websocket: Cell<bool>,
 }
 
 impl ConnectionLimit {
     pub(crate) fn new(most: usize) -> Arc<Self> {
-        Arc::new(Self { open: AtomicUsize::new(0), most })
+        Arc::new(Self { most, places: Mutex::default(), vacated: Notify::new() })
     }
 
-    /// Counts one more; `None` when even those that are only told to come back are too many.
-    pub(crate) fn admit(self: &Arc<Self>) -> Option<Permit> {
-        let before = self.open.fetch_add(1, Ordering::Relaxed);
-        let permit = Permit { limit: Arc::clone(self), is_over: before >= self.most };
-        (before < self.most + REFUSED_AT_ONCE).then_some(permit)
+    /// Counts one more. When there are too many, the oldest that is no WebSocket has to go first: who only connects and says
+    /// nothing must not keep others out.
+    pub(crate) async fn admit(self: &Arc<Self>) -> Permit {
+        loop {
+            if let Some(permit) = self.try_admit() {
+                return permit;
+            }
+            // There is always one to wait for: WebSockets alone are never too many.
+            self.close_oldest();
+            self.vacated.notified().await;
+        }
+    }
+
+    /// Counts one more, if there is room.
+    pub(crate) fn try_admit(self: &Arc<Self>) -> Option<Permit> {
+        let mut places = self.places();
+        if places.taken() >= self.most.saturating_add(SPARE) {
+            return None;
+        }
+        let (number, go) = (places.next_number, Arc::<Notify>::default());
+        places.next_number += 1;
+        places.others.insert(number, Arc::clone(&go));
+        Some(Permit { limit: Arc::clone(self), number, go, is_websocket: Cell::new(false) })
+    }
+
+    /// Tells the oldest connection that is no WebSocket to go, unless one is on its way out already.
+    pub(crate) fn close_oldest(&self) {
+        let mut places = self.places();
+        if places.leaving == 0
+            && let Some((_, oldest)) = places.others.pop_first()
+        {
+            oldest.notify_one();
+            places.leaving += 1;
+        }
+    }
+
+    fn places(&self) -> MutexGuard<'_, Places> {
+        self.places.lock().expect("nothing panics that counts connections")
+    }
+}
+
+impl Places {
+    fn taken(&self) -> usize {
+        self.websockets + self.others.len() + self.leaving
+    }
+}
+
+impl Permit {
+    /// Takes one of the places for WebSockets; says whether there was one.
+    pub(crate) fn become_websocket(&self) -> bool {
+        let mut places = self.limit.places();
+        // One that was told to go is no longer among the others.
+        if places.websockets >= self.limit.most || places.others.remove(&self.number).is_none() {
+            return false;
+        }
+        places.websockets += 1;
+        self.is_websocket.set(true);
+        true
+    }
+
+    /// Whether all places for WebSockets are taken.
+    pub(crate) fn is_full(&self) -> bool {
+        self.limit.places().websockets >= self.limit.most
+    }
+
+    /// Completes when the connection has to make room for another.
+    pub(crate) async fn told_to_go(&self) {
+        self.go.notified().await;
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.limit.open.fetch_sub(1, Ordering::Relaxed);
+        let mut places = self.limit.places();
+        if self.is_websocket.get() {
+            places.websockets -= 1;
+        } else if places.others.remove(&self.number).is_none() {
+            places.leaving -= 1;
+        }
+        drop(places);
+        self.limit.vacated.notify_one();
     }
 }
 
-/// Connections over the limit that are answered at the same time.
-const REFUSED_AT_ONCE: usize = 32;
+/// Connections besides the WebSockets for which there is always room.
+const SPARE: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
+    /// Whether this is complete at once.
+    fn is_ready(future: impl Future) -> bool {
+        pin!(future).poll(&mut Context::from_waker(Waker::noop())).is_ready()
+    }
+
+    #[test]
+    fn the_oldest_that_is_no_websocket_makes_room_for_a_newcomer() {
+        let limit = ConnectionLimit::new(1);
+        let kept = limit.try_admit().unwrap();
+        assert!(kept.become_websocket());
+        let mut others: Vec<_> = (0..SPARE).map(|_| limit.try_admit().unwrap()).collect();
+        assert!(!is_ready(limit.admit()), "no room yet");
+        let told: Vec<_> = others.iter().map(|permit| is_ready(permit.told_to_go())).collect();
+        assert_eq!(told.iter().filter(|told| **told).count(), 1, "one is enough");
+        assert!(told[0] && !is_ready(kept.told_to_go()));
+        assert!(!is_ready(limit.admit()), "it has not gone yet");
+        assert!(!is_ready(others[1].told_to_go()), "nobody else has to go meanwhile");
+        others.remove(0);
+        assert!(is_ready(limit.admit()));
+    }
+
+    #[test]
+    fn who_was_told_to_go_becomes_no_websocket() {
+        let limit = ConnectionLimit::new(1);
+        let permit = limit.try_admit().unwrap();
+        limit.close_oldest();
+        assert!(!permit.become_websocket());
+    }
+
+    #[test]
+    fn a_place_is_free_when_its_websocket_has_gone() {
+        let limit = ConnectionLimit::new(1);
+        let (first, second) = (limit.try_admit().unwrap(), limit.try_admit().unwrap());
+        assert!(first.become_websocket() && second.is_full() && !second.become_websocket());
+        drop(first);
+        assert!(!second.is_full() && second.become_websocket());
+    }
+
+    #[test]
+    fn no_limit_is_too_large() {
+        assert!(ConnectionLimit::new(usize::MAX).try_admit().is_some());
+    }
+}

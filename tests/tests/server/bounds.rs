@@ -259,29 +259,6 @@ fn who_goes_on_sending_after_a_violation_is_not_read_for_ever() {
 }
 
 #[test]
-fn one_connection_too_many_is_told_to_come_back() {
-    let server = Server::with(|config| config.max_connections = 2);
-    let (kept, gone) = (server.plain(), server.plain());
-    for request in ["GET /socket HTTP/1.1", "GET /readyz HTTP/1.1"] {
-        let answer = server.socket().asks(&Handshake::default().request(request));
-        assert_eq!((answer.status, answer.header("Retry-After").is_some()), (503, true));
-    }
-    drop(gone);
-    // The place is free when the server has noticed.
-    while server.socket().asks(&Handshake::default()).status == 503 {}
-    drop(kept);
-}
-
-#[test]
-fn a_connection_that_only_waits_counts_as_one_too() {
-    let server = Server::with(|config| config.max_connections = 1);
-    let waiting = server.socket();
-    assert_eq!(server.socket().asks(&Handshake::default()).status, 503);
-    drop(waiting);
-    while server.socket().asks(&Handshake::default()).status == 503 {}
-}
-
-#[test]
 fn who_asks_too_often_is_refused_and_then_closed_with_4003() {
     let server = Server::with(|config| config.limits.requests_per_second = Some(10));
     let mut peer = server.typed();

@@ -10,6 +10,7 @@
 //! - `handshake`: every check of the upgrade with its status, and the other routes
 //! - `framing`: frames right and wrong, and the code that each wrong one is closed with
 //! - `bounds`: who is slow, greedy or silent, and what becomes of him
+//! - `full`: as many connections as there may be, and that the server is answering all the same
 //! - `patience`: who is slow and may be, and stays
 //! - `crowd`: what many do at once, or one does to many, and that others are served meanwhile
 //! - `whole`: what holds for all connections together
@@ -24,6 +25,7 @@ mod bounds;
 mod crowd;
 mod drain;
 mod framing;
+mod full;
 mod handshake;
 mod leaving;
 mod patience;

@@ -32,7 +32,7 @@ pub(crate) struct Options {
     #[arg(default_value_t = Self::default().origins, help_heading = SERVER)]
     pub(crate) origins: Origins,
 
-    /// Connections at once; the next is answered 503. auto is what the limit of open files allows (the soft limit is
+    /// WebSockets at once; the next is answered 503. auto is what the limit of open files allows (the soft limit is
     /// raised to the hard one), less 64 and 8 for each worker
     #[arg(long, env = "HUBCAST_MAX_CONNECTIONS", value_name = "N|auto")]
     #[arg(default_value_t = Self::default().max_connections, help_heading = LIMITS)]
