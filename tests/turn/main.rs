@@ -8,8 +8,10 @@
 //!   and nothing is left in the end
 //! - `fairness`: whatever many do, who asks for little is answered within so many turns
 //! - `waiting`: who has to wait for his own requests, for his readers, and for another worker
+//! - `due`: who wakes up for what the hub does by itself
 //! - `memory`: what waits in the whole server, and what is kept for those who come back
 
+mod due;
 mod fairness;
 mod memory;
 mod order;
