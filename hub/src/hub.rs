@@ -13,6 +13,7 @@ use crate::engine::{Ask, Engine, Memory, Question, Reply, Saved, Ticket};
 use crate::patterns::Patterns;
 use crate::rate::{Bucket, Verdict};
 use crate::roster::{Place, Rosters, index};
+use crate::rules::RuleIndex;
 use crate::session::{MOST_WAITING, Session};
 use crate::sparse::{release_map, release_slab};
 use crate::{Effect, Effects, Input, SessionId, Settings};
@@ -36,6 +37,7 @@ use work::Begun;
 #[derive(Debug)]
 pub struct Hub<E = Memory> {
     settings: Settings,
+    rules: RuleIndex,
     engine: E,
     by_id: HashMap<SessionId, u32>,
     by_client: HashMap<ClientId, u32>,
@@ -89,6 +91,7 @@ impl<E: Engine> Hub<E> {
     /// A hub that asks `engine`.
     pub fn with_engine(settings: Settings, engine: E) -> Self {
         Self {
+            rules: RuleIndex::new(settings.rules.clone()),
             settings,
             engine,
             by_id: HashMap::new(),

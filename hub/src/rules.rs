@@ -1,5 +1,9 @@
 //! What a topic keeps, by its name.
 
+mod index;
+
+pub(crate) use index::RuleIndex;
+
 use hubcast_protocol::{Owner, Pattern, Topic};
 use std::time::Duration;
 
@@ -60,20 +64,25 @@ pub struct PresenceRule {
 }
 
 impl Rules {
-    /// What this topic keeps.
+    /// What this topic keeps, by trying one rule after another. The hub has an index that says the same.
     pub fn of(&self, topic: &Topic) -> &Keeps {
-        match topic.owner() {
-            // A connection's own topic ends with it: nobody could resume.
-            Some(Owner::Client(_) | Owner::Nobody) => &NOTHING,
-            Some(Owner::User(_)) => &DEFAULT,
-            None => self.list.iter().find(|rule| rule.matches.matches(topic)).map_or(&DEFAULT, |rule| &rule.keeps),
-        }
+        decide(topic, || self.list.iter().find(|rule| rule.matches.matches(topic)))
     }
 
     /// How long a key is remembered at most, whatever its topic.
     pub(crate) fn longest_key_window(&self) -> Duration {
         let all = self.list.iter().map(|rule| &rule.keeps).chain([&DEFAULT, &NOTHING]);
         all.map(|keeps| keeps.key_window).max().unwrap_or_default()
+    }
+}
+
+/// What this topic keeps, given how to find the first rule that matches. Rules are not for private topics.
+fn decide<'a>(topic: &Topic, find: impl FnOnce() -> Option<&'a Rule>) -> &'a Keeps {
+    match topic.owner() {
+        // A connection's own topic ends with it: nobody could resume.
+        Some(Owner::Client(_) | Owner::Nobody) => &NOTHING,
+        Some(Owner::User(_)) => &DEFAULT,
+        None => find().map_or(&DEFAULT, |rule| &rule.keeps),
     }
 }
 

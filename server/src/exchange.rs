@@ -4,6 +4,7 @@
 //! workers' connections into their mail and takes its own mail out. So each connection sees effects in hub order:
 //! first the mail, which is older, then what this turn's inputs caused.
 
+mod alarm;
 mod evictions;
 mod haul;
 mod mailbox;
@@ -17,6 +18,7 @@ pub use observer::Observed;
 
 use crate::account::Account;
 use crate::schedule::{Cost, Item, Schedule};
+use alarm::{Alarm, Keeper};
 use evictions::Evictions;
 use hubcast_hub::{Hub, Input, Saved, SessionId};
 use mailbox::{Mailbox, post, take};
@@ -43,6 +45,7 @@ struct Shared {
     mail: Vec<Mailbox>,
     /// Before that the hub does nothing of its own, whatever is due.
     rests_until: Option<Instant>,
+    alarm: Alarm,
     evictions: Evictions,
 }
 
@@ -50,7 +53,8 @@ impl Exchange {
     /// A hub for as many workers as there are wakes, each connection of which has an outbox of so many bytes.
     pub(crate) fn new(hub: Hub, wakes: Vec<Arc<Notify>>, outbox: usize, account: Arc<Account>) -> Arc<Self> {
         let mail = wakes.iter().map(|_| Mailbox::default()).collect();
-        let shared = Shared { hub, mail, rests_until: None, evictions: Evictions::default() };
+        let (alarm, evictions) = (Alarm::new(wakes.len()), Evictions::default());
+        let shared = Shared { hub, mail, rests_until: None, alarm, evictions };
         Arc::new(Self {
             shared: Mutex::new(shared),
             wakes,
@@ -66,7 +70,7 @@ impl Exchange {
     pub(crate) fn turn(&self, worker: usize, now: Instant, schedule: &mut Schedule, haul: &mut Haul, is_behind: bool) {
         schedule.begin_slice(is_behind);
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        let Shared { hub, mail, rests_until, evictions } = &mut *shared;
+        let Shared { hub, mail, rests_until, alarm, evictions } = &mut *shared;
         let mut posted = take(worker, mail, &mut haul.mail, is_behind);
         while let Some((slot, item)) = schedule.next(haul.growing(self.outbox)) {
             let cost = match item {
@@ -88,7 +92,8 @@ impl Exchange {
             *rests_until = Some(now + REST);
             haul.take_in(before, NOBODY, self.outbox, &self.account);
         }
-        haul.next_timeout = next_timeout(hub, *rests_until);
+        let keeper = alarm.note_turn(worker, now, next_timeout(hub, *rests_until), is_behind);
+        haul.next_timeout = if let Keeper::This(due) = keeper { Some(due) } else { None };
         self.account.note_kept(hub.engine().publication_bytes());
         let evicted = evictions.unreported(now, hub.engine().evicted());
         if mail.len() > 1 {
@@ -97,6 +102,8 @@ impl Exchange {
         drop(shared);
         if posted {
             self.wake_others(worker);
+        } else if let Keeper::Woken(other) = keeper {
+            self.wakes[other].notify_one();
         }
         if let Some(evicted) = evicted {
             evictions::warn(evicted);
@@ -125,6 +132,14 @@ impl Exchange {
         let author = if worker_of(author) == worker { author } else { NOBODY };
         let cost = haul.take_in(before, author, self.outbox, &self.account);
         (Cost { hub: haul.effects.work() - worked, ..cost }, left.map(|left| *left.next))
+    }
+
+    /// Says that a worker takes no more turns. If it was to wake up for what is due, another one does.
+    pub(crate) fn note_end(&self, worker: usize) {
+        let woken = self.shared.lock().unwrap_or_else(PoisonError::into_inner).alarm.note_end(worker);
+        if let Some(woken) = woken {
+            self.wakes[woken].notify_one();
+        }
     }
 
     /// Slows down publishers of other workers.
@@ -306,9 +321,27 @@ mod tests {
         two.now += Duration::from_secs(122);
         let rested = two.now + REST;
         assert_eq!(two.turn(0, []).next_timeout, Some(rested), "some of it is still due");
-        assert_eq!(two.turn(1, []).next_timeout, Some(rested), "it rests, whichever worker has a turn");
+        assert_eq!(two.turn(1, []).next_timeout, None, "the first worker wakes up for it");
         two.now = rested;
         assert!(two.turn(1, []).next_timeout.is_some_and(|at| at > rested + REST), "nothing is due any more");
+    }
+
+    #[test]
+    fn what_is_due_is_done_in_whatever_turn_comes_and_another_worker_is_woken_for_one_that_ends() {
+        let mut two = Two::new();
+        for action in ["subscribe", "unsubscribe"] {
+            two.turn(1, [request(1, READER, &format!(r#"{{"action":"{action}","topic":"old"}}"#))]);
+        }
+        let due = two.turn(1, []).next_timeout.expect("the second worker wakes up for the history that it has left");
+        two.now = due;
+        let next = two.turn(0, []).next_timeout;
+        assert!(next.is_some_and(|at| at > due), "the first one has done it, and wakes up for what comes next");
+        assert_eq!(two.turn(1, []).next_timeout, None);
+        let woken = std::pin::pin!(two.exchange.wakes[1].notified()).enable();
+        assert!(!woken, "nobody was woken for that");
+        two.exchange.note_end(0);
+        assert!(std::pin::pin!(two.exchange.wakes[1].notified()).enable());
+        assert_eq!(two.turn(1, []).next_timeout, next);
     }
 
     #[test]

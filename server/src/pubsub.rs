@@ -326,5 +326,11 @@ impl Service for PubSub {
     }
 }
 
+impl Drop for PubSub {
+    fn drop(&mut self) {
+        self.exchange.note_end(self.worker);
+    }
+}
+
 /// How long those wait at least who have not taken what they asked for.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);

@@ -9,9 +9,11 @@
 //! - `fairness`: whatever many do, who asks for little is answered within so many turns
 //! - `deadlines`: when a quiet connection is pinged, and what does not count against whom
 //! - `waiting`: who has to wait for his own requests, for his readers, and for another worker
+//! - `due`: who wakes up for what the hub does by itself
 //! - `memory`: what waits in the whole server, and what is kept for those who come back
 
 mod deadlines;
+mod due;
 mod fairness;
 mod memory;
 mod order;

@@ -75,6 +75,11 @@ impl Stage {
         while self.server.turns(worker) == before && self.server.poll(worker) {}
     }
 
+    /// How many turns each worker has taken.
+    pub(crate) fn turns(&self) -> Vec<u64> {
+        (0..self.workers).map(|worker| self.server.turns(worker)).collect()
+    }
+
     /// Lets time pass, with all that happens meanwhile.
     pub(crate) fn pass(&mut self, time: Duration) {
         let until = self.now + time;

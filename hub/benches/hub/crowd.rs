@@ -16,8 +16,12 @@ pub(crate) struct Crowd {
 impl Crowd {
     /// Nobody yet, on a hub whose topics keep this.
     pub(crate) fn keeping(keeps: Keeps) -> Self {
-        let all = Rule { matches: ">".parse().expect("a pattern"), keeps };
-        let settings = Settings { rules: Rules { list: vec![all] }, ..Settings::with_seed(1) };
+        Self::under(vec![Rule { matches: ">".parse().expect("a pattern"), keeps }])
+    }
+
+    /// Nobody yet, on a hub with these rules.
+    pub(crate) fn under(list: Vec<Rule>) -> Self {
+        let settings = Settings { rules: Rules { list }, ..Settings::with_seed(1) };
         let (hub, effects) = (Hub::new(settings), Effects::default());
         Self { hub, effects, now: Instant::now(), sessions: 0 }
     }

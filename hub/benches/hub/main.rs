@@ -1,5 +1,5 @@
 //! What the hub costs: one publication to few and to many, with and without a history, and coming and going in a
-//! small and in a large crowd.
+//! small and in a large crowd, and under few rules and many.
 //!
 //! `cargo bench -p hubcast-hub` runs all of it; `cargo bench -p hubcast-hub -- subscribe` what has that in its name.
 
@@ -7,6 +7,7 @@ mod churn;
 mod crowd;
 mod fan_out;
 mod members;
+mod rules;
 
 use criterion::Criterion;
 use std::time::Duration;
@@ -20,5 +21,6 @@ fn main() {
     members::come_and_go(&mut criterion);
     members::come_and_go_watched(&mut criterion);
     churn::among_other_topics(&mut criterion);
+    rules::leave_under_rules(&mut criterion);
     criterion.final_summary();
 }

@@ -10,7 +10,7 @@ pub use saved::{Saved, SavedHistory, SavedKey, SavedNumber, SavedProducer};
 pub use upkeep::Evicted;
 
 use crate::engine::{Answer, Ask, Engine, Excerpt, Keyed, Notice, Opened, Outcome, Question};
-use crate::rules::{HistoryRule, Keep, Rules};
+use crate::rules::{HistoryRule, Keep, RuleIndex, Rules};
 use crate::{LiveBytes, Publication};
 use history::{History, Size};
 use hubcast_protocol::request::{ReadHistory, Start};
@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 /// Answers at once from this process's memory: histories and keys, all of them bounded.
 #[derive(Debug)]
 pub struct Memory {
-    rules: Rules,
+    rules: RuleIndex,
     /// Bytes that all histories may take together.
     most_bytes: usize,
     by_topic: HashMap<Topic, u32>,
@@ -52,7 +52,7 @@ impl Memory {
     /// Keeps what `rules` say within `most_bytes`; `seed` makes this process's epochs its own.
     pub fn new(rules: Rules, most_bytes: usize, seed: u64) -> Self {
         Self {
-            rules,
+            rules: RuleIndex::new(rules),
             most_bytes,
             by_topic: HashMap::new(),
             histories: Shelf::default(),

@@ -150,7 +150,7 @@ impl<E: Engine> Hub<E> {
     }
 
     fn presence_rule(&self, topic: &Topic) -> Option<&PresenceRule> {
-        self.settings.rules.of(topic).presence.as_ref()
+        self.rules.of(topic).presence.as_ref()
     }
 }
 

@@ -25,7 +25,7 @@ pub(crate) struct Haul {
     told: Vec<Told>,
     /// Who is not to be read any more, each until a mailbox has been taken that was too full for it.
     pub(crate) waits: Vec<Wait>,
-    /// When the hub has something to do by itself.
+    /// When this worker wakes up for what the hub does by itself.
     pub(crate) next_timeout: Option<Instant>,
 }
 

@@ -1,0 +1,157 @@
+//! The rules, as a trie of their patterns' tokens.
+
+use super::{Keeps, Rules, decide};
+use hubcast_protocol::{Token, Topic};
+use std::collections::HashMap;
+use std::str::Split;
+use std::time::Duration;
+
+/// Says what [`Rules::of`] says. What that costs depends on the topic's tokens and on the nodes that they reach, not on how
+/// many rules there are: the hub asks several times for a request, and for each subscription of one who leaves.
+#[derive(Debug)]
+pub(crate) struct RuleIndex {
+    rules: Rules,
+    nodes: Vec<Node>,
+}
+
+/// Where those patterns lead that begin with the same tokens. Rules are numbered as they stand in the list.
+#[derive(Debug)]
+struct Node {
+    literals: HashMap<Box<str>, usize>,
+    one: Option<usize>,
+    /// The first rule whose pattern ends here.
+    ends: usize,
+    /// The first rule whose pattern goes on with `>` here.
+    rest: usize,
+    /// The first rule here and below: nothing is to be looked for here by who has found an earlier one.
+    first: usize,
+}
+
+impl RuleIndex {
+    pub(crate) fn new(rules: Rules) -> Self {
+        let mut nodes = vec![Node::default()];
+        for (number, rule) in rules.list.iter().enumerate() {
+            insert(&mut nodes, number, rule.matches.tokens());
+        }
+        Self { rules, nodes }
+    }
+
+    /// What this topic keeps.
+    pub(crate) fn of(&self, topic: &Topic) -> &Keeps {
+        decide(topic, || {
+            let mut found = NO_RULE;
+            self.search(ROOT, topic.as_str().split('.'), &mut found);
+            self.rules.list.get(found)
+        })
+    }
+
+    /// How long a key is remembered at most, whatever its topic.
+    pub(crate) fn longest_key_window(&self) -> Duration {
+        self.rules.longest_key_window()
+    }
+
+    /// Looks from a node on for the first rule that matches the rest of a topic, among those before the one that is found.
+    fn search(&self, at: usize, mut rest: Split<'_, char>, found: &mut usize) {
+        let node = &self.nodes[at];
+        if node.first >= *found {
+            return;
+        }
+        let Some(token) = rest.next() else {
+            *found = node.ends.min(*found);
+            return;
+        };
+        *found = node.rest.min(*found);
+        for child in node.literals.get(token).copied().into_iter().chain(node.one) {
+            self.search(child, rest.clone(), found);
+        }
+    }
+}
+
+/// Adds a rule, which comes after all that are there.
+fn insert<'a>(nodes: &mut Vec<Node>, number: usize, tokens: impl Iterator<Item = Token<'a>>) {
+    let mut at = ROOT;
+    for token in tokens {
+        let next = nodes.len();
+        let node = &mut nodes[at];
+        node.first = node.first.min(number);
+        at = match token {
+            Token::Literal(text) => *node.literals.entry(text.into()).or_insert(next),
+            Token::One => *node.one.get_or_insert(next),
+            // Always the last token.
+            Token::Rest => return node.rest = node.rest.min(number),
+        };
+        if at == next {
+            nodes.push(Node::default());
+        }
+    }
+    let node = &mut nodes[at];
+    node.ends = node.ends.min(number);
+    node.first = node.first.min(number);
+}
+
+impl Default for Node {
+    fn default() -> Self {
+        Self { literals: HashMap::new(), one: None, ends: NO_RULE, rest: NO_RULE, first: NO_RULE }
+    }
+}
+
+const ROOT: usize = 0;
+
+/// In place of a rule's number: later than all of them.
+const NO_RULE: usize = usize::MAX;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Rule;
+    use hubcast_protocol::Pattern;
+    use proptest::{collection::vec, prelude::*, sample::select};
+    use std::time::Duration;
+
+    /// Rules that can be told apart.
+    fn rules(patterns: impl IntoIterator<Item = Pattern>) -> Rules {
+        let list = (1..).zip(patterns).map(|(number, matches)| {
+            let keeps = Keeps { key_window: Duration::from_secs(1000 + number), ..Keeps::default() };
+            Rule { matches, keeps }
+        });
+        Rules { list: list.collect() }
+    }
+
+    fn pattern() -> impl Strategy<Value = Pattern> {
+        (vec(select(vec!["a", "b", "*"]), 0..4), any::<bool>())
+            .prop_map(|(mut tokens, has_rest)| {
+                tokens.extend(has_rest.then_some(">"));
+                tokens.join(".")
+            })
+            .prop_filter_map("nothing is no pattern", |text| text.parse().ok())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn the_first_rule_that_matches_decides(
+            patterns in vec(pattern(), 0..12),
+            topics in vec(vec(select(vec!["a", "b", "c", "", "@a"]), 0..6), 1..20),
+        ) {
+            let rules = rules(patterns);
+            let index = RuleIndex::new(rules.clone());
+            for topic in topics {
+                let topic = Topic::new(topic.join("."));
+                prop_assert_eq!(index.of(&topic), rules.of(&topic), "of {:?}", topic);
+            }
+        }
+    }
+
+    #[test]
+    fn a_topic_costs_what_its_tokens_cost_however_many_rules_there_are() {
+        let patterns = (0..1000).map(|number| format!("area.{number}.*")).chain(["area.7.x".into(), ">".into()]);
+        let index = RuleIndex::new(rules(patterns.map(|text| text.parse().unwrap())));
+        let root = &index.nodes[ROOT];
+        assert_eq!((root.literals.len(), root.one, root.rest), (1, None, 1001));
+        let area = &index.nodes[root.literals["area"]];
+        assert_eq!((area.literals.len(), area.one, area.first), (1000, None, 0));
+        assert_eq!(index.of(&Topic::from("area.7.x")), &index.rules.list[7].keeps);
+        assert_eq!(index.of(&Topic::from("area.7")), &index.rules.list[1001].keeps);
+    }
+}
