@@ -78,7 +78,7 @@ impl<E: Engine> Hub<E> {
 
     /// Whether to list the receivers of a publication takes a look at more than `most` members.
     pub(super) fn are_many(&self, topic: &Topic, except: Option<u32>, most: usize, effects: &Effects) -> bool {
-        let any_pattern = !self.matched.walk.rosters().is_empty();
+        let any_pattern = topic.owner().is_none() && !self.matched.walk.rosters().is_empty();
         any_pattern && !effects.has_list(self.list_key(topic, except)) && {
             let rosters = in_order(self.topics.get(topic), &self.matched.walk);
             self.rosters.are_more_than(most, rosters)

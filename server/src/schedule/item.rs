@@ -80,7 +80,7 @@ impl Typical {
 
 impl Default for Typical {
     fn default() -> Self {
-        Self([1_000, 10_000_000, 5_000, 5_000, 100_000, 250_000])
+        Self([1_000, 1_000_000, 5_000, 5_000, 100_000, 250_000])
     }
 }
 
