@@ -12,6 +12,8 @@ use std::collections::BTreeMap;
 pub(crate) struct Directs {
     by_id: BTreeMap<Topic, Mail>,
     latest: BTreeMap<usize, Topic>,
+    /// By owner, the text of one that has to take effect.
+    last: BTreeMap<usize, String>,
 }
 
 /// What was published to one id.
@@ -41,6 +43,13 @@ impl Directs {
     pub(crate) fn welcome(&mut self, client: usize, id: &Topic) {
         self.by_id.entry(id.clone()).or_insert(Mail { owner: client, entries: Vec::new() }).owner = client;
         self.latest.insert(client, id.clone());
+    }
+
+    /// The id of a client that is connected and stays so, to which this text is published now.
+    pub(crate) fn publish_last(&mut self, owner: usize, text: &str) -> Option<Topic> {
+        let id = self.latest.get(&owner)?;
+        self.last.insert(owner, text.to_owned());
+        Some(id.clone())
     }
 
     /// The latest ids that clients were told.
@@ -100,6 +109,10 @@ impl Listener {
     /// When something did not.
     pub(crate) fn finish(&self, client: usize, directs: &Directs) -> Result<(), String> {
         let Some(id) = directs.latest.get(&client) else { return Ok(()) };
+        // What does not even take effect is nowhere written down.
+        if let Some(last) = directs.last.get(&client).filter(|last| !directs.has(id, last)) {
+            return Err(format!("direct {last:?} did not take effect"));
+        }
         let heard = if self.id.as_ref() == Some(id) { self.next } else { 0 };
         let mut missing = directs.by_id[id].entries.iter().skip(heard).filter(|entry| entry.silent_for != Some(client));
         missing.next().map_or(Ok(()), |entry| Err(format!("direct {entry:?} did not come")))

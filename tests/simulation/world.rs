@@ -230,6 +230,14 @@ impl World {
             let input = self.clients[0].publish(publication(&topic, &text));
             self.tell_client(0, input, None);
         }
+        // From the others, who may ask for one thing more whatever the limit is.
+        for client in 1..self.clients.len() {
+            let (text, owner) = (self.clients[client].text(&mut self.random), (client + 1) % self.clients.len());
+            if let Some(id) = self.record.directs.publish_last(owner, &text) {
+                let input = self.clients[client].publish(publication(&id, &text));
+                self.tell_client(client, input, None);
+            }
+        }
     }
 
     fn check_settled_and_close(&mut self) {
