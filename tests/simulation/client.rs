@@ -1,5 +1,6 @@
 //! A client: the shipped machine, and the program that uses it.
 
+use crate::direct::Listener;
 use crate::random::Random;
 use crate::record::Record;
 use crate::scenario::Scenario;
@@ -9,7 +10,7 @@ use hubcast_client::machine::{
 };
 use hubcast_protocol::event::History;
 use hubcast_protocol::request::{Publish, ReadHistory, Start};
-use hubcast_protocol::{Pattern, Position, Target, Topic};
+use hubcast_protocol::{ErrorCode, Pattern, Position, Target, Topic};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ pub(crate) struct Client {
     pub(crate) wake: Option<Duration>,
     pub(crate) state: Option<State>,
     streams: BTreeMap<SubscriptionId, Stream>,
+    direct: Listener,
     asked: BTreeMap<Ticket, Asked>,
     tickets: u64,
     subscriptions: u64,
@@ -49,9 +51,10 @@ impl Client {
             wake: None,
             state: None,
             streams: BTreeMap::new(),
+            direct: Listener::default(),
             asked: BTreeMap::new(),
             tickets: 0,
-            subscriptions: 0,
+            subscriptions: DIRECT.0 + 1,
             published: 0,
         }
     }
@@ -60,17 +63,26 @@ impl Client {
         self.ask(Command::Connect, Asked::Connect)
     }
 
+    /// Listens to what comes for the connection itself.
+    pub(crate) fn listen_to_direct(&mut self) -> Input {
+        self.ask(Command::Subscribe(DIRECT, Listen::live(Source::Direct)), Asked::Subscribe(DIRECT))
+    }
+
     pub(crate) fn close(&mut self) -> Input {
         self.ask(Command::Close, Asked::Close)
     }
 
     /// Something that a program might do now.
     pub(crate) fn act(&mut self, scenario: &Scenario, record: &Record, random: &mut Random) -> Input {
-        let topic = scenario.topics[random.below(scenario.topics.len())].clone();
+        let mut topic = scenario.topics[random.below(scenario.topics.len())].clone();
         match random.below(20) {
             0..12 => {
                 let (echo, key) = (random.chance(70), None);
                 let text = self.text(random);
+                let ids = record.directs.ids();
+                if !ids.is_empty() && random.chance(15) {
+                    topic = ids[random.below(ids.len())].clone();
+                }
                 self.publish(Publish { topic, payload: text.as_str().into(), echo, key })
             }
             12..16 if self.streams.len() < 6 => self.subscribe(&topic, scenario, record, random),
@@ -150,6 +162,14 @@ impl Client {
                 }
                 Ok(())
             }
+            (Asked::Publish { topic, text }, Ok(Answer::Published(published))) if topic.owner().is_some() => {
+                let reached = usize::from(record.directs.has(topic, text));
+                match (published.offset, published.receivers) {
+                    (None, 0) => Ok(()),
+                    (None, 1) if reached == 1 => Ok(()),
+                    _ => Err(format!("{published:?} of {text:?} to {topic} is not so")),
+                }
+            }
             (Asked::Publish { topic, text }, Ok(Answer::Published(published))) => {
                 let topic = record.index(topic);
                 // Without an offset its key was used in a history that is gone.
@@ -167,6 +187,11 @@ impl Client {
                 self.streams.remove(id);
                 Ok(())
             }
+            (Asked::Subscribe(id), Err(failure)) if is_limited(failure) => {
+                self.streams.remove(id);
+                Ok(())
+            }
+            (_, Err(failure)) if is_limited(failure) => Ok(()),
             // Of a history: nobody listens to the topic.
             (Asked::Connect, Ok(Answer::Connected))
             | (Asked::Ping, Ok(Answer::Pong))
@@ -188,6 +213,9 @@ impl Client {
         cause: Cause<'_>,
         record: &Record,
     ) -> Result<(), String> {
+        if id == DIRECT {
+            return self.direct.take(self.number, delivery, &record.directs);
+        }
         let stream = self.streams.get_mut(&id).ok_or_else(|| format!("{delivery:?} for {id:?}, which is over"))?;
         stream.take(delivery, cause, record).map_err(|what| format!("{id:?} to {:?}: {what}", stream.target))
     }
@@ -200,6 +228,7 @@ impl Client {
         if self.state != Some(State::Connected) || !self.asked.is_empty() {
             return Err(format!("it is {:?} and waits for {:?}", self.state, self.asked));
         }
+        self.direct.finish(self.number, &record.directs)?;
         self.streams.iter().try_for_each(|(id, stream)| {
             stream.finish(record).map_err(|what| format!("{id:?} to {:?}: {what}", stream.target))
         })
@@ -218,7 +247,19 @@ impl Client {
 
     /// The program listens no longer: what comes at the end of all is of no interest.
     pub(crate) fn forget_streams(&mut self) -> Vec<Input> {
-        std::mem::take(&mut self.streams).into_keys().map(Input::Unsubscribe).collect()
+        std::mem::take(&mut self.streams).into_keys().chain([DIRECT]).map(Input::Unsubscribe).collect()
+    }
+}
+
+/// The subscription to what comes for the connection itself.
+const DIRECT: SubscriptionId = SubscriptionId(0);
+
+/// Whether too much was asked, be it the first time or after a connection broke.
+fn is_limited(failure: &Failure) -> bool {
+    match failure {
+        Failure::Refused(refused) => refused.code == ErrorCode::RateLimited,
+        Failure::Uncertain { why, .. } => is_limited(why),
+        _ => false,
     }
 }
 

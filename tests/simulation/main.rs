@@ -4,16 +4,18 @@
 //! slow, and servers restart with their state or without it. There is no socket, no thread and no clock in a run, only
 //! a queue of events in virtual time. The server is the real one but for these three, with its workers, its turns and its
 //! deadlines; the seed decides which worker goes on, and the wire to a client carries the bytes of real frames. What every subscription was told is held against the record of what the hub made of each publication:
-//! everything once and in order, or told to be missing, and nothing left anywhere in the end.
+//! everything once and in order, or told to be missing, and nothing left anywhere in the end. Direct messages reach their
+//! owner and nobody else, and where requests are limited no more of them take effect.
 //!
 //! - `scenario`: what a seed decides before anything happens
 //! - `world`: a run, with the server's side, the clients' side and what breaks between them
 //! - `wire`, `client`: a connection; a machine and the program that uses it
-//! - `record`, `stream`: what really happened, and what a subscription was told
+//! - `record`, `stream`, `direct`: what really happened, and what a subscription and the owner of an id were told
 //!
 //! `HUBCAST_SEEDS=n` makes n small runs, `HUBCAST_SEED=k` makes one run again and shows its last events.
 
 mod client;
+mod direct;
 mod queue;
 mod random;
 mod record;
@@ -74,6 +76,8 @@ fn run_all(size: Size, usual: u64) {
         panic!("seed {seed} failed among others, but not alone: a run depends on more than its seed");
     }
     println!("{runs} runs: {sum:?}");
+    let is_whole = sum.directs > 0 && sum.limited > 0;
+    assert!(is_whole || runs < usual, "nobody got a direct message, or nobody asked too often");
 }
 
 /// Makes one run and says all there is to say if it fails.

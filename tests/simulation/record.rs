@@ -1,5 +1,6 @@
 //! What really happened: everything published, in the order in which the hub made it so.
 
+use crate::direct::Directs;
 use hubcast_protocol::{Epoch, Position, Topic};
 use std::collections::HashMap;
 
@@ -10,6 +11,7 @@ pub(crate) struct Record {
     logs: Vec<Log>,
     /// Counts the crashes: a server remembers the keys of those before it up to the last crash.
     life: u64,
+    pub(crate) directs: Directs,
 }
 
 #[derive(Debug, Default)]
@@ -33,7 +35,7 @@ pub(crate) struct Entry {
 impl Record {
     pub(crate) fn new(topics: Vec<Topic>) -> Self {
         let logs = topics.iter().map(|_| Log::default()).collect();
-        Self { topics, logs, life: 0 }
+        Self { topics, logs, life: 0, directs: Directs::default() }
     }
 
     /// Writes down a publication that took effect.

@@ -3,7 +3,7 @@
 use crate::random::Random;
 use crate::wire::Pace;
 use hubcast_client::machine::{Backoff, Config};
-use hubcast_hub::{HistoryRule, Keep, Keeps, PresenceRule, Rule, Rules};
+use hubcast_hub::{HistoryRule, Keep, Keeps, Limits, PresenceRule, Rule, Rules};
 use hubcast_protocol::{Slow, Topic};
 use hubcast_server::{Config as ServerConfig, Drain};
 use std::time::Duration;
@@ -36,6 +36,7 @@ pub(crate) struct Scenario {
     /// Whether servers have a state folder. One that has begun with it keeps more than its rules say for a while.
     pub(crate) keeps_state: bool,
     pub(crate) rules: Rules,
+    pub(crate) requests_per_second: Option<u32>,
 }
 
 impl Scenario {
@@ -67,13 +68,15 @@ impl Scenario {
             is_lossless,
             keeps_state: is_lossless || random.chance(70),
             rules: rules(is_lossless, is_fleeting, random),
+            requests_per_second: random.pick(&[None, None, None, Some(5), Some(20)]),
         }
     }
 
     pub(crate) fn server(&self) -> ServerConfig {
         let drain = Drain { spread: DRAIN_SPREAD, ..ServerConfig::default().drain };
         let (workers, rules) = (Some(self.workers), self.rules.clone());
-        ServerConfig { workers, rules, outbox: self.outbox, drain, ..ServerConfig::default() }
+        let limits = Limits { requests_per_second: self.requests_per_second, ..Limits::default() };
+        ServerConfig { workers, rules, limits, outbox: self.outbox, drain, ..ServerConfig::default() }
     }
 
     pub(crate) fn client(&self, random: &mut Random) -> Config {

@@ -5,7 +5,7 @@
 
 use hubcast_server::simulated::ClientEnd;
 use hubcast_tests::Heard;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 #[derive(Debug)]
@@ -24,6 +24,8 @@ pub(crate) struct Wire {
     pub(crate) inbound: Vec<u8>,
     /// How much had been published to each topic when the server confirmed a subscribe, by the id of its request.
     pub(crate) marks: BTreeMap<u64, Vec<usize>>,
+    /// When what it published in the last second took effect.
+    took_effect: VecDeque<Duration>,
 }
 
 /// How fast a connection is.
@@ -79,6 +81,7 @@ impl Wire {
             down: Duration::ZERO,
             inbound: Vec::new(),
             marks: BTreeMap::new(),
+            took_effect: VecDeque::new(),
         }
     }
 
@@ -88,6 +91,15 @@ impl Wire {
             End::Open { socket, .. } => Some(socket),
             End::Opening | End::Gone => None,
         }
+    }
+
+    /// Notes that something that it published takes effect; says how much did within a second.
+    pub(crate) fn note_published(&mut self, now: Duration) -> usize {
+        self.took_effect.push_back(now);
+        while self.took_effect.front().is_some_and(|first| now - *first > Duration::from_secs(1)) {
+            self.took_effect.pop_front();
+        }
+        self.took_effect.len()
     }
 
     /// Takes the next whole frame out of what has arrived.

@@ -38,6 +38,8 @@ pub(crate) struct Tally {
     pub(crate) cuts: usize,
     pub(crate) restarts: usize,
     pub(crate) too_slow: usize,
+    pub(crate) directs: usize,
+    pub(crate) limited: usize,
 }
 
 impl Tally {
@@ -49,6 +51,8 @@ impl Tally {
         self.cuts += other.cuts;
         self.restarts += other.restarts;
         self.too_slow += other.too_slow;
+        self.directs += other.directs;
+        self.limited += other.limited;
     }
 }
 
@@ -129,6 +133,8 @@ impl World {
         for client in 0..self.clients.len() {
             let connect = self.clients[client].connect();
             self.tell_client(client, connect, None);
+            let listen = self.clients[client].listen_to_direct();
+            self.tell_client(client, listen, None);
             let at = self.now + self.random.millis(0, self.scenario.act_within);
             self.queue.plan(at, Event::Act(client));
         }
@@ -223,6 +229,14 @@ impl World {
             let text = self.clients[0].text(&mut self.random);
             let input = self.clients[0].publish(publication(&topic, &text));
             self.tell_client(0, input, None);
+        }
+        // From the others, who may ask for one thing more whatever the limit is.
+        for client in 1..self.clients.len() {
+            let (text, owner) = (self.clients[client].text(&mut self.random), (client + 1) % self.clients.len());
+            if let Some(id) = self.record.directs.publish_last(owner, &text) {
+                let input = self.clients[client].publish(publication(&id, &text));
+                self.tell_client(client, input, None);
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use crate::queue::Event;
 use crate::stream::Cause;
 use crate::wire::{Down, Up, Wire};
 use hubcast_client::machine::{Delivery, Disconnection, Effect, Effects, Input};
-use hubcast_protocol::{CloseCode, Event as Said, RequestId, typed};
+use hubcast_protocol::{CloseCode, ErrorCode, Event as Said, RequestId, Topic, typed};
 use hubcast_tests::{Frame, Heard};
 
 impl World {
@@ -146,7 +146,10 @@ impl World {
             && let Some(frame) = wire.next_frame()
         {
             match frame {
-                Heard::Text(text) => self.tell_client(client, Input::Frame(text.clone()), Some(&text)),
+                Heard::Text(text) => {
+                    self.look_at_private(client, &text);
+                    self.tell_client(client, Input::Frame(text.clone()), Some(&text));
+                }
                 Heard::Ping(payload) => {
                     self.send_up(number, Up::Bytes(Frame::pong(payload).bytes()));
                     self.tell_client(client, Input::Heard, None);
@@ -154,10 +157,27 @@ impl World {
                 Heard::Close(code, reason) => {
                     let code = CloseCode(code);
                     self.tally.too_slow += usize::from(code == CloseCode::SLOW_CONSUMER);
+                    self.tally.limited += usize::from(code == CloseCode::RATE_LIMIT);
                     self.lose(number, client, Disconnection::Closed { code, reason });
                 }
                 other => self.fail(Some(client), format!("the server sent {other:?}")),
             }
+        }
+    }
+
+    /// Learns a client's id, and sees that nobody gets what is for another one.
+    fn look_at_private(&mut self, client: usize, frame: &str) {
+        match typed::decode_event(frame) {
+            Ok(Said::Welcome(welcome)) => {
+                self.record.directs.welcome(client, &Topic::new(welcome.client.to_string()));
+            }
+            Ok(Said::Message(message))
+                if message.topic.owner().is_some() && !self.record.directs.is_owner(client, &message.topic) =>
+            {
+                self.fail(Some(client), format!("{message:?} is for another client"));
+            }
+            Ok(Said::Error(refusal)) => self.tally.limited += usize::from(refusal.code == ErrorCode::RateLimited),
+            _ => {}
         }
     }
 

@@ -134,8 +134,9 @@ impl World {
         for observed in observed.into_iter().flatten() {
             match observed {
                 Observed::Published { worker, slot, publish, position } => {
-                    let client = self.sessions.get(&(worker, slot)).map(|(_, client)| *client);
-                    self.write_down(client, &publish, position);
+                    let from = self.sessions.get(&(worker, slot)).copied();
+                    self.write_down(from.map(|(_, client)| client), &publish, position);
+                    from.into_iter().for_each(|(wire, client)| self.check_rate(wire, client));
                 }
                 Observed::Subscribed { worker, slot, reply } => {
                     if let Some((wire, _)) = self.sessions.get(&(worker, slot)) {
@@ -149,10 +150,25 @@ impl World {
     /// Writes down what the hub made of a publish.
     fn write_down(&mut self, client: Option<usize>, publish: &Publish, position: Option<Position>) {
         let silent_for = client.filter(|_| !publish.echo);
-        let entry = Entry { text: publish.payload.as_plain().to_owned(), position, silent_for };
+        let text = publish.payload.as_plain();
         self.tally.published += 1;
+        if publish.topic.owner().is_some() {
+            self.tally.directs += 1;
+            return self.record.directs.publish(&publish.topic, text, silent_for);
+        }
+        let entry = Entry { text: text.to_owned(), position, silent_for };
         if let Err(what) = self.record.publish(&publish.topic, entry) {
             self.fail(client, format!("on {}: {what}", publish.topic));
+        }
+    }
+
+    /// A second's worth at once, and another one in the second after it, is what a limit lets through.
+    fn check_rate(&mut self, number: u32, client: usize) {
+        let (now, limit) = (self.now, self.scenario.requests_per_second);
+        let Some((wire, limit)) = self.wires.get_mut(&number).zip(limit) else { return };
+        let took_effect = wire.note_published(now);
+        if took_effect > 2 * limit as usize {
+            self.fail(Some(client), format!("{took_effect} requests took effect in a second, at {limit} a second"));
         }
     }
 
