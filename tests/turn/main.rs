@@ -9,11 +9,13 @@
 //! - `fairness`: whatever many do, who asks for little is answered within so many turns
 //! - `waiting`: who has to wait for his own requests, for his readers, and for another worker
 //! - `due`: who wakes up for what the hub does by itself
+//! - `presence`: what is told of those who come and go within one turn
 //! - `memory`: what waits in the whole server, and what is kept for those who come back
 
 mod due;
 mod fairness;
 mod memory;
 mod order;
+mod presence;
 mod stage;
 mod waiting;

@@ -11,6 +11,7 @@
 //! - `framing`: frames right and wrong, and the code that each wrong one is closed with
 //! - `bounds`: who is slow, greedy or silent, and what becomes of him
 //! - `patience`: who is slow and may be, and stays
+//! - `presence`: who watches where others come and go all the time
 //! - `crowd`: what many do at once, or one does to many, and that others are served meanwhile
 //! - `whole`: what holds for all connections together
 //! - `leaving`: who goes, and that nothing of him stays
@@ -29,6 +30,7 @@ mod leaving;
 mod patience;
 mod patterns;
 mod plain;
+mod presence;
 mod private;
 mod sdk;
 mod typed;
