@@ -16,10 +16,11 @@ pub enum Event<T> {
     Message(Message<T>),
     /// The subscription stands again after its connection was lost.
     Resumed(Resumed),
-    /// Publications that this subscription does not get.
+    /// Publications that this subscription does not get or, as its reason says, joins and leaves.
     Gap(Gap),
-    /// Somebody subscribed; only when presence was asked for. After a `Resumed` ask
-    /// [`Client::presence`](crate::Client::presence) who is there: joins and leaves in between were not heard.
+    /// Somebody subscribed; only when presence was asked for. After a `Resumed`, and after a `Gap` with the reason
+    /// [`MissedPresence`](crate::GapReason::MissedPresence) or [`SlowReader`](crate::GapReason::SlowReader), ask
+    /// [`Client::presence`](crate::Client::presence) who is there: joins and leaves were not heard.
     Joined(Member),
     /// Somebody is gone; only when presence was asked for.
     Left(Member),

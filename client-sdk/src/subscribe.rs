@@ -48,6 +48,8 @@ impl<S> Subscribe<S> {
     ///
     /// Nobody hears of those who come and go while the connection is lost, and nothing replays them: ask
     /// [`Client::presence`](crate::Client::presence) at first and after every [`Event::Resumed`](crate::Event::Resumed).
+    /// With another [`slow`](Self::slow) than `Disconnect` ask too after a gap with the reason
+    /// [`MissedPresence`](crate::GapReason::MissedPresence).
     pub fn presence(self) -> Self {
         self.with(|listen| listen.presence = true)
     }

@@ -92,7 +92,7 @@ impl HistoryAnswer {
 pub struct Receiver {
     /// Who.
     pub session: SessionId,
-    /// What its subscription wants when its connection cannot keep up; an event is never left out.
+    /// What its subscription wants when its connection cannot keep up.
     pub slow: Slow,
 }
 

@@ -28,7 +28,7 @@ pub enum Event {
     Join(Member),
     /// Somebody is gone.
     Leave(Member),
-    /// Publications that this session does not get.
+    /// Publications that this session does not get, or joins and leaves.
     Gap(Gap),
     /// The answer to `ping`.
     Pong(Pong),
@@ -210,7 +210,7 @@ pub struct Member {
     pub user: Option<Box<str>>,
 }
 
-/// Publications that this session does not get.
+/// Publications that this session does not get, or joins and leaves, as the reason says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gap {
     /// Of which topic.
@@ -231,7 +231,7 @@ pub struct Gap {
     pub reason: GapReason,
 }
 
-/// Why a session does not get publications.
+/// Why a session does not get something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GapReason {
@@ -239,6 +239,8 @@ pub enum GapReason {
     SlowConsumer,
     /// Its position is not in the history.
     NotRecoverable,
+    /// Its connection did not keep up with joins and leaves. No publication is missing; `presence` says who is there.
+    MissedPresence,
     /// A reason that came after this version.
     #[serde(other)]
     Unknown,
@@ -282,6 +284,13 @@ impl Refusal {
     /// The event that tells of a fault.
     pub fn new(id: Option<RequestId>, fault: Fault) -> Self {
         Self { id, code: fault.code, reason: fault.reason, retry: fault.code.is_temporary() }
+    }
+}
+
+impl Gap {
+    /// Says that joins and leaves of a topic were left out.
+    pub fn of_presence(topic: Topic) -> Self {
+        Self { topic, from: None, to: None, epoch: None, offset: None, reason: GapReason::MissedPresence }
     }
 }
 

@@ -73,9 +73,11 @@ pub enum Slow {
     /// The connection is closed with 4002 and may come back.
     #[default]
     Disconnect,
-    /// The oldest waiting publications are left out, and a `gap` event says which.
+    /// The oldest waiting publications are left out, and a `gap` event says which. So are the oldest joins and leaves; a
+    /// `gap` event of their own says so.
     Drop,
-    /// Only the newest waiting publication of each topic is kept, and a `gap` event says what was left out.
+    /// Only the newest waiting publication of each topic is kept, and a `gap` event says what was left out. Joins
+    /// and leaves are left out as with `Drop`.
     Latest,
 }
 

@@ -10,6 +10,7 @@ mod haul;
 mod mailbox;
 #[cfg(feature = "simulation")]
 mod observer;
+mod outcomes;
 
 pub(crate) use haul::{Haul, Piece, Wait};
 pub(crate) use mailbox::Parcel;

@@ -85,6 +85,14 @@ impl SharedEvent {
         Self { event, encoded: PerDialect::default() }
     }
 
+    /// The topic whose members it is about, if it says who comes or goes.
+    pub(crate) fn topic(&self) -> Option<&Topic> {
+        match &*self.event {
+            Event::Join(member) | Event::Leave(member) => Some(&member.topic),
+            _ => None,
+        }
+    }
+
     /// The frame in one dialect, if it has words for the event.
     pub(crate) fn get(&self, dialect: Dialect) -> Option<&Bytes> {
         self.encoded.get(dialect, || of_event(&self.event, dialect)).as_ref()

@@ -3,12 +3,15 @@
 //! Nothing is left out without a word. A *run* is what waits of one topic in one epoch with nothing of the topic in
 //! between that must go out. It is left out from its beginning on, so that one hole is enough for it; the hole stands
 //! where the last one left out stood, and a `gap` event tells of it there: after all of the topic that goes out before,
-//! and before all that goes out later.
+//! and before all that goes out later. Joins and leaves (`events`) have no offsets and are told of by a `gap` of their own.
+
+mod events;
 
 use crate::frames::{self, Frames, of_event};
 use crate::history_frame::HistoryFrame;
 use crate::outbox;
 use bytes::Bytes;
+use events::{Events, Next};
 use hubcast_hub::Publication;
 use hubcast_protocol::event::{Gap, GapReason};
 use hubcast_protocol::{Dialect, Epoch, Event, Position, Slow, Topic};
@@ -27,6 +30,8 @@ pub(crate) struct Lag {
     holes: BTreeMap<u64, Hole>,
     newest: u64,
     topics: HashMap<Topic, Trail>,
+    /// Joins and leaves.
+    events: Events,
     /// The place of the newest replay: it may hold publications of any topic.
     replay: u64,
     /// Bytes that cannot be taken back: of frames that count, and of a hole for each run.
@@ -149,9 +154,23 @@ impl Lag {
         fits
     }
 
+    /// Queues a join or a leave, which may be left out, the oldest first; says whether there was room among `most` bytes
+    /// for what then has to be told.
+    pub(crate) fn push_event(&mut self, topic: &Topic, frame: Bytes, most: usize) -> bool {
+        let price = self.events.price(topic);
+        let fits = self.fixed + price <= most;
+        if fits {
+            self.fixed += price;
+            let place = self.next_place();
+            self.events.push(place, topic, frame);
+            self.shrink_to(most);
+        }
+        fits
+    }
+
     /// Bytes that count against what may wait.
     pub(crate) fn len(&self) -> usize {
-        self.fixed + self.loose
+        self.fixed + self.loose + self.events.bytes()
     }
 
     /// Bytes that do not count.
@@ -162,12 +181,12 @@ impl Lag {
     /// Bytes of memory that it takes, without the publications themselves.
     pub(crate) fn own_bytes(&self) -> usize {
         let waiting = self.publications.len() * PUBLICATION_BYTES + self.missed * size_of::<Publication>();
-        self.fixed + (self.uncounted - self.to_encode) + waiting
+        self.fixed + self.events.bytes() + (self.uncounted - self.to_encode) + waiting
     }
 
     /// Leaves out all that may be left out; says whether there was anything.
     pub(crate) fn leave_out_all(&mut self) -> bool {
-        let was = self.loose > 0;
+        let was = self.loose + self.events.bytes() > 0;
         self.shrink_to(0);
         was
     }
@@ -178,11 +197,15 @@ impl Lag {
             let frame = self.frames.front().map(|(place, _)| *place);
             let publication = self.publications.keys().next().copied();
             let hole = self.holes.keys().next().copied();
-            let first = [frame, publication, hole].into_iter().flatten().min();
+            let first = [frame, publication, hole, self.events.first()].into_iter().flatten().min();
             if first.is_none() || first == frame {
                 return self.pop_frame(dialect);
             }
-            let piece = if first == publication { self.pop_publication(dialect) } else { self.pop_hole(dialect) };
+            let piece = match first {
+                _ if first == publication => self.pop_publication(dialect),
+                _ if first == hole => self.pop_hole(dialect),
+                _ => self.pop_event(dialect),
+            };
             if let Some(bytes) = piece {
                 return Some(Popped { bytes, counted: true, ends_frame: true });
             }
@@ -235,12 +258,16 @@ impl Lag {
         firsts.filter(|first| !self.continues(first)).map(|first| price(first.topic())).sum()
     }
 
-    /// Leaves out the oldest publications until no more than `most` bytes wait, or none is left.
+    /// Leaves out what is oldest of what may be left out, until no more than `most` bytes wait, or none is left.
     fn shrink_to(&mut self, most: usize) {
-        while self.len() > most
-            && let Some(oldest) = self.publications.keys().next()
-        {
-            self.leave_out(*oldest);
+        while self.len() > most {
+            match (self.publications.keys().next().copied(), self.events.oldest()) {
+                (Some(publication), event) if event.is_none_or(|event| publication < event) => {
+                    self.leave_out(publication);
+                }
+                (_, Some(_)) => self.events.leave_out(),
+                (_, None) => return,
+            }
         }
     }
 
@@ -318,6 +345,16 @@ impl Lag {
         let (from, to) = (first.map(|first| first.offset), last.map(|last| last.offset));
         let epoch = first.map(|first| first.epoch);
         of_event(&Event::Gap(Gap { topic, from, to, epoch, offset: None, reason: GapReason::SlowConsumer }), dialect)
+    }
+
+    /// Takes a join or a leave out, or the hole of some.
+    fn pop_event(&mut self, dialect: Dialect) -> Option<Bytes> {
+        let (next, price) = self.events.pop()?;
+        self.fixed -= price;
+        match next {
+            Next::Event(frame) => Some(frame),
+            Next::Hole(topic) => of_event(&Event::Gap(Gap::of_presence(topic)), dialect),
+        }
     }
 
     /// The beginning of a topic's oldest run with publications has gone out: the next one is its beginning now.

@@ -5,7 +5,7 @@ use crate::history_frame::HistoryFrame;
 use crate::lag::{Lag, Popped};
 use bytes::Bytes;
 use hubcast_hub::Publication;
-use hubcast_protocol::{Dialect, Slow};
+use hubcast_protocol::{Dialect, Slow, Topic};
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 
@@ -112,6 +112,17 @@ impl Outbox {
         }
         let lag = self.lag.get_or_insert_default();
         lag.push_publications(frames.publications(), slow, most.saturating_sub(self.counted))
+    }
+
+    /// Queues a join or a leave of a topic, which may be left out when the socket is `blocked`; says whether there was room
+    /// in the end.
+    pub(crate) fn push_event(&mut self, topic: &Topic, frame: &Bytes, blocked: bool, most: usize) -> bool {
+        if !blocked {
+            // Much in one turn makes nobody slow: where it does not fit the socket is asked first.
+            return self.push(frame.clone(), most);
+        }
+        let lag = self.lag.get_or_insert_default();
+        lag.push_event(topic, frame.clone(), most.saturating_sub(self.counted))
     }
 
     /// Has frames written without queueing them, if nothing waits that must go first; what is not taken waits.

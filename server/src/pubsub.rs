@@ -64,7 +64,9 @@ impl PubSub {
     fn open_mail(&mut self, piece: u32, parcel: Parcel, now: Instant, out: &mut Outbound<'_>) {
         match parcel {
             Parcel::Send { slot, event } => out.push_event(slot, &event),
-            Parcel::Tell { event, slots } => slots.iter().for_each(|(slot, _)| out.push_shared(*slot, &event)),
+            Parcel::Tell { event, slots } => {
+                slots.iter().for_each(|(slot, slow)| out.push_shared(*slot, *slow, &event));
+            }
             Parcel::History { slot, answer } => out.push_history(slot, &answer),
             Parcel::Close { slot, code, reason } => out.close(slot, code, &reason),
             Parcel::Replay { slot, missed } => out.push_replay(slot, &missed, &mut self.replays),
@@ -135,7 +137,7 @@ impl PubSub {
                 }
                 Piece::Tell { told, receivers } => {
                     let receivers = receivers.iter().filter(|to| here(to.session));
-                    receivers.for_each(|to| out.push_shared(slot_of(to.session), &told.event));
+                    receivers.for_each(|to| out.push_shared(slot_of(to.session), to.slow, &told.event));
                 }
                 Piece::Send { .. } | Piece::Close { .. } | Piece::Replay { .. } | Piece::History { .. } => {}
             }

@@ -10,6 +10,7 @@
 //! - `deadlines`: when a quiet connection is pinged, and what does not count against whom
 //! - `waiting`: who has to wait for his own requests, for his readers, and for another worker
 //! - `due`: who wakes up for what the hub does by itself
+//! - `presence`: what is told of those who come and go within one turn
 //! - `memory`: what waits in the whole server, and what is kept for those who come back
 
 mod deadlines;
@@ -17,5 +18,6 @@ mod due;
 mod fairness;
 mod memory;
 mod order;
+mod presence;
 mod stage;
 mod waiting;

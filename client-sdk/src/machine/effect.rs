@@ -33,7 +33,7 @@ pub enum Delivery {
     Message(Arc<Message>),
     /// The subscription stands again after its connection was lost, or was resumed as it was asked for.
     Resumed(Resumed),
-    /// Publications that this subscription does not get.
+    /// Publications that this subscription does not get, or joins and leaves.
     Gap(Gap),
     /// Somebody subscribed.
     Joined(Member),
@@ -53,7 +53,7 @@ pub struct Resumed {
     pub replayed: u32,
 }
 
-/// Publications that a subscription does not get. What is `None` is not known.
+/// Publications that a subscription does not get, or joins and leaves: the reason says which. What is `None` is not known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gap {
     /// Of which topic; `None` under a pattern when it may be any.
@@ -68,13 +68,16 @@ pub struct Gap {
     pub reason: GapReason,
 }
 
-/// Why a subscription does not get publications.
+/// Why a subscription does not get something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum GapReason {
     /// The connection did not keep up, and the subscription had chosen to lose something then.
     SlowConnection,
-    /// The program did not read this subscription, and its queue was full.
+    /// The connection did not keep up with joins and leaves, and the subscription had chosen to lose something then. No
+    /// publication is missing. Ask [`Client::presence`](crate::Client::presence) who is there.
+    MissedPresence,
+    /// The program did not read this subscription, and its queue was full. Joins and leaves may be missing too.
     SlowReader,
     /// They went by without a connection, and the server does not have them, or cannot tell.
     NotRecoverable,

@@ -135,10 +135,21 @@ impl Listener {
     }
 
     pub(super) fn gap(&mut self, gap: &event::Gap, effects: &mut Effects) {
+        if gap.reason == event::GapReason::MissedPresence {
+            return self.missed_presence(gap.topic.clone(), effects);
+        }
         if self.is_live()
             && let Some(gap) = self.progress.leave_out(gap)
         {
             self.tell(Delivery::Gap(gap), effects);
+        }
+    }
+
+    /// Joins and leaves were left out; how far the publications are stays as it is.
+    fn missed_presence(&self, topic: Topic, effects: &mut Effects) {
+        if self.is_live() && self.presence {
+            let (topic, reason) = (Some(topic), GapReason::MissedPresence);
+            self.tell(Delivery::Gap(Gap { topic, epoch: None, from: None, to: None, reason }), effects);
         }
     }
 

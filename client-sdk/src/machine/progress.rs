@@ -128,6 +128,7 @@ impl Progress {
         let reason = match gap.reason {
             event::GapReason::SlowConsumer => GapReason::SlowConnection,
             event::GapReason::NotRecoverable => GapReason::NotRecoverable,
+            event::GapReason::MissedPresence => return None,
             event::GapReason::Unknown => GapReason::Missing,
         };
         let topic = Some(gap.topic.clone());

@@ -81,6 +81,21 @@ fn a_gap_of_the_server_is_passed_on_once_and_not_found_again() {
 }
 
 #[test]
+fn that_joins_and_leaves_were_left_out_is_told_to_who_asked_for_them_and_no_publication_is_missed() {
+    let mut script = Script::connected();
+    for (id, presence) in [(1, true), (2, false)] {
+        let listen = Listen { presence, slow: Slow::Drop, ..Listen::live(Source::Target(topic_of("a"))) };
+        script.command(Command::Subscribe(SubscriptionId(id), listen));
+        script.reply(json!({"epoch": "e", "offset": 5}), json!({"event": "subscribed", "topic": "a"}));
+    }
+    script.says(json!({"event": "gap", "topic": "a", "reason": "missed_presence"}));
+    script.message("a", "e", 6);
+    assert_eq!([1, 2].map(|id| script.heard(id)), [vec!["gap a ?..?", "a 6"], vec!["a 6"]]);
+    script.reconnect();
+    assert_eq!(script.sent()[0]["recover"], json!({"epoch": "e", "offset": 6}));
+}
+
+#[test]
 fn after_a_gap_a_subscription_is_resumed_from_where_the_gap_ends() {
     let mut script = Script::connected();
     script.subscribed(1, "a", json!({"epoch": "e", "offset": 5}));

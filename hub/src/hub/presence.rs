@@ -30,8 +30,8 @@ impl<E: Engine> Hub<E> {
         Ok(Event::Presence(Presence { id, topic, count: count as u64, clients }))
     }
 
-    /// Lets a session be told who comes to a topic and goes.
-    pub(super) fn watch(&mut self, session: u32, topic: &Topic) {
+    /// Lets a session be told who comes to a topic and goes, as its subscription wants it.
+    pub(super) fn watch(&mut self, session: u32, topic: &Topic, slow: Slow) {
         if self.presence_rule(topic).is_none_or(|rule| !rule.events) {
             return;
         }
@@ -43,8 +43,8 @@ impl<E: Engine> Hub<E> {
                 roster
             }
         };
-        if !self.rosters.has(roster, session) {
-            self.rosters.join(roster, session, Slow::Disconnect);
+        if !self.rosters.update(roster, session, slow) {
+            self.rosters.join(roster, session, slow);
             self.rosters.sessions[session as usize].watching += 1;
         }
     }

@@ -117,7 +117,7 @@ impl<E: Engine> Hub<E> {
         }
         if let Target::Topic(topic) = target {
             match presence {
-                true => self.watch(session, &topic),
+                true => self.watch(session, &topic, slow),
                 // A subscribe says anew all that the subscription is to be.
                 false => self.unwatch(now, session, &topic),
             }

@@ -1,6 +1,7 @@
 //! What a turn at the hub brings home.
 
 use super::Parcel;
+use super::outcomes::Outcomes;
 use crate::account::Account;
 use crate::frames::{self, Frames, SharedEvent};
 use crate::outbox::WRITTEN_AT_ONCE;
@@ -23,6 +24,7 @@ pub(crate) struct Haul {
     outputs: Vec<Output>,
     deliveries: Vec<Delivery>,
     told: Vec<Told>,
+    outcomes: Outcomes,
     /// Who is not to be read any more, each until a mailbox has been taken that was too full for it.
     pub(crate) waits: Vec<Wait>,
     /// When this worker wakes up for what the hub does by itself.
@@ -45,7 +47,7 @@ impl Haul {
     /// the one before where nobody can tell the difference. Says what it costs to carry them out.
     pub(super) fn take_in(&mut self, newest: usize, author: SessionId, outbox: usize, account: &Arc<Account>) -> Cost {
         let mut cost = Cost::default();
-        let Self { effects, outputs, deliveries, told, .. } = self;
+        let Self { effects, outputs, deliveries, told, outcomes, .. } = self;
         for (number, effect) in effects.iter().enumerate().skip(newest) {
             match effect {
                 Effect::Deliver { publication, receivers } => {
@@ -62,10 +64,17 @@ impl Haul {
                     deliveries.push(Delivery { receivers, frames, publishers, may_grow: true });
                 }
                 Effect::Tell { event, receivers } => {
+                    let telling = outcomes.note(event, told.len());
+                    if let Some(withdrawn) = telling.withdrawn {
+                        told[withdrawn].is_withdrawn = true;
+                    }
+                    if !telling.is_told {
+                        continue;
+                    }
                     cost.delivery += VISIT * receivers.len() as u64;
                     outputs.push(Output::Tell(told.len()));
                     let event = Arc::new(SharedEvent::new(Arc::clone(event)));
-                    told.push(Told { event, receivers: receivers.clone(), author });
+                    told.push(Told { event, receivers: receivers.clone(), author, is_withdrawn: false });
                     // Comparing who is told with who got the delivery would cost more than joining saves.
                     if let Some(last) = deliveries.last_mut() {
                         last.may_grow = false;
@@ -75,6 +84,9 @@ impl Haul {
                 | Effect::Close { session, .. }
                 | Effect::Replay { session, .. }
                 | Effect::History { session, .. } => {
+                    if matches!(effect, Effect::Send { event, .. } if matches!(**event, Event::Presence(_))) {
+                        outcomes.note_answer();
+                    }
                     cost.delivery += cost_for_one(effect);
                     outputs.push(Output::Effect(number));
                     end_growth(deliveries, effects, *session);
@@ -115,7 +127,7 @@ impl Haul {
                     Piece::Deliver { delivery, receivers: self.effects.receivers(&delivery.receivers) }
                 }
                 Output::Tell(number) => {
-                    let told = &self.told[*number];
+                    let told = Some(&self.told[*number]).filter(|told| !told.is_withdrawn)?;
                     Piece::Tell { told, receivers: self.effects.receivers(&told.receivers) }
                 }
                 Output::Pong(slot, pong) => Piece::Pong { slot: *slot, pong },
@@ -138,6 +150,7 @@ impl Haul {
         self.outputs.clear();
         self.deliveries.clear();
         self.told.clear();
+        self.outcomes.clear();
         self.waits.clear();
     }
 }
@@ -207,6 +220,8 @@ pub(crate) struct Told {
     pub(crate) event: Arc<SharedEvent>,
     receivers: Range<usize>,
     pub(super) author: SessionId,
+    /// Whether nobody is told, because it is not so any more.
+    is_withdrawn: bool,
 }
 
 /// A connection of this worker that waits until the mailbox of another one has been taken.

@@ -33,6 +33,7 @@ fn pop(lag: &mut Lag) -> Option<String> {
             Some(offset) => format!("{}:{offset}", of(&message.topic, message.epoch)),
             None => format!("{}:{}", message.topic, message.payload.as_plain()),
         },
+        Ok(Event::Gap(gap)) if gap.reason == GapReason::MissedPresence => format!("{}: who is there?", gap.topic),
         Ok(Event::Gap(gap)) => match gap.from.zip(gap.to).zip(gap.epoch) {
             Some(((from, to), epoch)) => format!("{}:{from}-{to}", of(&gap.topic, Some(epoch))),
             None => format!("{}:?", gap.topic),
@@ -45,6 +46,7 @@ fn pop(lag: &mut Lag) -> Option<String> {
 fn drain(lag: &mut Lag) -> Vec<String> {
     let seen = std::iter::from_fn(|| pop(lag)).collect();
     assert_eq!((lag.fixed, lag.loose, lag.uncounted), (0, 0, 0));
+    assert!(lag.events.is_empty());
     assert!(lag.topics.is_empty() && lag.publications.is_empty() && lag.holes.is_empty() && lag.frames.is_empty());
     seen
 }
@@ -59,6 +61,37 @@ fn the_oldest_are_left_out_first_and_the_hole_is_told_before_what_follows() {
     let one = cost(&publication("a", 1, 1));
     lag.shrink_to(lag.len() - 4 * one);
     assert_eq!(drain(&mut lag), ["a:1-2", "b:1-2", "a:3", "b:3", "a:4", "b:4", "a:5", "b:5"]);
+}
+
+#[test]
+fn joins_and_leaves_are_left_out_oldest_first_and_a_gap_of_their_own_stands_where_the_last_one_was() {
+    let mut lag = Lag::default();
+    let event =
+        |lag: &mut Lag, topic: &str, text: &str| assert!(lag.push_event(&topic.into(), frame(text), usize::MAX));
+    push(&mut lag, "a", [1], Slow::Drop);
+    event(&mut lag, "a", "x comes");
+    event(&mut lag, "b", "y comes");
+    lag.push_uncounted(frame("an answer"));
+    event(&mut lag, "a", "x leaves");
+    push(&mut lag, "a", [2], Slow::Drop);
+    event(&mut lag, "a", "z comes");
+    let newest = lag.len() - lag.fixed;
+    lag.shrink_to(lag.fixed + newest / 2);
+    let told = ["a:1-1", "b: who is there?", "an answer", "a: who is there?", "a:2", "z comes"];
+    assert_eq!(drain(&mut lag), told);
+    event(&mut lag, "a", "z leaves");
+    assert_eq!(drain(&mut lag), ["z leaves"], "nothing is said twice");
+}
+
+#[test]
+fn a_join_needs_room_for_the_gap_that_it_may_become() {
+    let (mut lag, topic) = (Lag::default(), Topic::from("a"));
+    let most = price(&topic);
+    assert!(!lag.push_event(&topic, frame("x comes"), most - 1));
+    assert!((0..1000).all(|_| lag.push_event(&topic, frame("x comes"), most)));
+    assert_eq!(lag.len(), most);
+    assert!(!lag.push_event(&"b".into(), frame("x comes"), most));
+    assert_eq!(drain(&mut lag), ["a: who is there?"]);
 }
 
 #[test]

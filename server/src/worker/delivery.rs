@@ -9,7 +9,7 @@ use crate::outbox::{Outbox, Through};
 use crate::paced::Warning;
 use bytes::Bytes;
 use hubcast_hub::{HistoryAnswer, Publication};
-use hubcast_protocol::{CloseCode, Slow};
+use hubcast_protocol::{CloseCode, Slow, Topic};
 use std::array;
 use std::rc::Rc;
 use std::time::Instant;
@@ -18,6 +18,11 @@ impl Core {
     /// Queues what must go out.
     pub(super) fn push(self: &Rc<Self>, connection: &Rc<Connection>, frames: &Bytes, now: Instant) {
         self.put(connection, now, |outbox, _| outbox.push(frames.clone(), self.config.outbox));
+    }
+
+    /// Queues a join or a leave of a topic, which may be left out.
+    pub(super) fn push_event(self: &Rc<Self>, connection: &Rc<Connection>, topic: &Topic, frame: &Bytes, now: Instant) {
+        self.put(connection, now, |outbox, room| outbox.push_event(topic, frame, room.blocked, self.config.outbox));
     }
 
     /// Queues what must go out whatever waits already.

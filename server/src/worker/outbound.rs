@@ -77,12 +77,15 @@ impl Outbound<'_> {
         }
     }
 
-    /// The same with an event that others are told too.
-    pub(crate) fn push_shared(&mut self, slot: u32, event: &SharedEvent) {
+    /// The same with an event that others are told too. A join or a leave may be left out as the subscription wants it.
+    pub(crate) fn push_shared(&mut self, slot: u32, slow: Slow, event: &SharedEvent) {
         if let Some(connection) = self.core.connections.borrow().get(slot as usize)
             && let Some(frame) = event.get(connection.peer.dialect)
         {
-            self.core.push(connection, frame, self.now);
+            match event.topic() {
+                Some(topic) if slow != Slow::Disconnect => self.core.push_event(connection, topic, frame, self.now),
+                _ => self.core.push(connection, frame, self.now),
+            }
         }
     }
 

@@ -12,6 +12,7 @@
 //! - `bounds`: who is slow, greedy or silent, and what becomes of him
 //! - `full`: as many connections as there may be, and that the server is answering all the same
 //! - `patience`: who is slow and may be, and stays
+//! - `presence`: who watches where others come and go all the time
 //! - `crowd`: what many do at once, or one does to many, and that others are served meanwhile
 //! - `whole`: what holds for all connections together
 //! - `leaving`: who goes, and that nothing of him stays
@@ -31,6 +32,7 @@ mod leaving;
 mod patience;
 mod patterns;
 mod plain;
+mod presence;
 mod private;
 mod sdk;
 mod typed;

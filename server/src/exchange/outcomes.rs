@@ -1,0 +1,122 @@
+//! What is told of one member of one topic in a turn: the outcome, once.
+
+use hubcast_protocol::{ClientId, Event, Topic};
+use std::collections::HashMap;
+
+/// Who came and who left in a turn. One who joined and left again, or left and came back, is where he was before: nobody
+/// is told of it, except where a `presence` in between was answered with what is not so any more.
+#[derive(Debug, Default)]
+pub(super) struct Outcomes {
+    by_member: HashMap<(Topic, ClientId), Outcome>,
+    /// How many joins and leaves there were, and how many before the last answer to `presence`.
+    noted: u64,
+    answered: u64,
+}
+
+/// What happened to one member.
+#[derive(Debug)]
+struct Outcome {
+    /// Whether the first was a join, so that the member was not there before.
+    was_join: bool,
+    /// The number of the first.
+    noted: u64,
+    /// The one that is to be told.
+    told: Option<usize>,
+}
+
+/// What is to be told now.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Telling {
+    /// This one no more, because something came after it.
+    pub(super) withdrawn: Option<usize>,
+    /// Whether the new one is.
+    pub(super) is_told: bool,
+}
+
+impl Outcomes {
+    /// Notes an event for many, which is told under this number if it is.
+    pub(super) fn note(&mut self, event: &Event, number: usize) -> Telling {
+        let (member, is_join) = match event {
+            Event::Join(member) => (member, true),
+            Event::Leave(member) => (member, false),
+            _ => return Telling { withdrawn: None, is_told: true },
+        };
+        self.noted += 1;
+        let first = Outcome { was_join: is_join, noted: self.noted, told: None };
+        let outcome = self.by_member.entry((member.topic.clone(), member.client)).or_insert(first);
+        let is_told = outcome.was_join == is_join || self.answered >= outcome.noted;
+        let withdrawn = std::mem::replace(&mut outcome.told, is_told.then_some(number));
+        Telling { withdrawn, is_told }
+    }
+
+    /// Notes that somebody is told who is there.
+    pub(super) fn note_answer(&mut self) {
+        self.answered = self.noted;
+    }
+
+    /// Forgets everything, at the end of the turn.
+    pub(super) fn clear(&mut self) {
+        if self.noted > 0 {
+            *self = Self::default();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hubcast_protocol::event::Member;
+    use proptest::{collection::vec, prelude::*};
+    use std::collections::BTreeSet;
+
+    fn event(client: u8, is_join: bool) -> Event {
+        let member = Member { topic: "room".into(), client: ClientId::from_random([client; 16]), user: None };
+        if is_join { Event::Join(member) } else { Event::Leave(member) }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// Members 0 to 3 come and go; with 4 somebody asks who is there.
+        #[test]
+        fn each_member_is_told_of_once_and_every_answer_and_what_follows_it_add_up(steps in vec(0..5u8, 0..40)) {
+            let (mut outcomes, mut there, mut told) = (Outcomes::default(), BTreeSet::from([0, 1]), Vec::new());
+            let before = there.clone();
+            // Each answer, with what was told until then.
+            let mut answers = vec![(0, before)];
+            for step in steps {
+                if step == 4 {
+                    outcomes.note_answer();
+                    answers.push((told.len(), there.clone()));
+                    continue;
+                }
+                let is_join = there.insert(step) || !there.remove(&step);
+                let Telling { withdrawn, is_told } = outcomes.note(&event(step, is_join), told.len());
+                if let Some(withdrawn) = withdrawn {
+                    told[withdrawn] = None;
+                }
+                if is_told {
+                    told.push(Some((step, is_join)));
+                }
+            }
+            let members: Vec<u8> = told.iter().flatten().map(|(member, _)| *member).collect();
+            prop_assert_eq!(members.len(), members.iter().collect::<BTreeSet<_>>().len(), "{:?}", told);
+            for (from, mut view) in answers {
+                for (member, is_join) in told[from..].iter().flatten() {
+                    if *is_join { view.insert(*member) } else { view.remove(member) };
+                }
+                prop_assert_eq!(&view, &there, "after {} of {:?}", from, told);
+            }
+        }
+    }
+
+    #[test]
+    fn one_who_is_where_he_was_is_not_told_of() {
+        let mut outcomes = Outcomes::default();
+        assert!(outcomes.note(&event(1, true), 0).is_told);
+        assert_eq!(outcomes.note(&event(1, false), 1), Telling { withdrawn: Some(0), is_told: false });
+        assert_eq!(outcomes.note(&event(1, true), 1), Telling { withdrawn: None, is_told: true });
+        outcomes.clear();
+        assert!(outcomes.note(&event(1, false), 0).is_told, "another turn");
+    }
+}

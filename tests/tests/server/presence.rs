@@ -1,0 +1,115 @@
+//! Who watches a room in which others come and go all the time.
+
+use hubcast_hub::PresenceRule;
+use hubcast_tests::{Server, Typed};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// A server whose rooms tell who comes and goes, and that lets little wait for a connection.
+fn server() -> Server {
+    Server::with(|config| {
+        config.rules.list[0].keeps.presence = Some(PresenceRule { events: true, grace: Duration::ZERO });
+        config.outbox = OUTBOX;
+        config.workers = Some(2);
+        (config.timeouts.write, config.timeouts.ping) = (NEVER, NEVER);
+    })
+}
+
+/// Somebody who keeps a list of those in a room, as any client would.
+struct Watcher {
+    peer: Typed,
+    there: BTreeSet<String>,
+    gaps: usize,
+}
+
+impl Watcher {
+    fn enter(mut peer: Typed, room: &str, slow: &str) -> Self {
+        peer.says(json!({"id": 0, "action": "subscribe", "topic": room, "presence": true, "slow": slow}));
+        assert_eq!(peer.next_event()["event"], "subscribed");
+        let mut watcher = Self { peer, there: BTreeSet::new(), gaps: 0 };
+        watcher.asks_who_is_there(room);
+        watcher.reads_until(|event| event["event"] == "presence");
+        watcher
+    }
+
+    fn asks_who_is_there(&mut self, room: &str) {
+        self.peer.says(json!({"id": self.gaps, "action": "presence", "topic": room}));
+    }
+
+    /// Takes in all that waits, and the answers to what it asks meanwhile.
+    fn reads_all(&mut self) {
+        for _ in 0..2 {
+            self.peer.says(json!({"id": "end", "action": "ping"}));
+            self.reads_until(|event| event["id"] == "end");
+        }
+    }
+
+    /// Takes in what comes, and asks again who is there whenever it is told to have missed something.
+    fn reads_until(&mut self, is_last: impl Fn(&Value) -> bool) {
+        loop {
+            let event = self.peer.next_event();
+            let client = || event["client"].as_str().expect("a member has an id").to_owned();
+            match event["event"].as_str() {
+                Some("join") => _ = self.there.insert(client()),
+                Some("leave") => _ = self.there.remove(&client()),
+                Some("presence") => {
+                    let clients = event["clients"].as_array().expect("a list").iter();
+                    self.there = clients.map(|client| client["client"].as_str().expect("an id").to_owned()).collect();
+                }
+                Some("gap") => {
+                    let room = event["topic"].as_str().expect("a gap has a topic");
+                    assert_eq!(event, json!({"event": "gap", "topic": room, "reason": "missed_presence"}));
+                    self.gaps += 1;
+                    self.asks_who_is_there(room);
+                }
+                _ => {}
+            }
+            if is_last(&event) {
+                return;
+            }
+        }
+    }
+}
+
+/// Has somebody enter a room, and one who watches it hear of that.
+fn comes(guest: &mut Typed, room: &str, watcher: &mut Watcher) {
+    assert_eq!(guest.asks(json!({"action": "subscribe", "topic": room}))["event"], "subscribed");
+    watcher.reads_until(|event| event["event"] == "join" && event["client"] == guest.id);
+}
+
+#[test]
+fn a_slow_watcher_that_allows_it_misses_joins_and_leaves_and_is_told_and_a_fast_one_misses_none() {
+    let server = server();
+    let room = "room".repeat(250);
+    let mut lossy = ["drop", "latest"].map(|slow| Watcher::enter(Typed::open(server.narrow_socket()), &room, slow));
+    let mut strict = Watcher::enter(Typed::open(server.narrow_socket()), &room, "disconnect");
+    let mut fast = Watcher::enter(server.typed(), &room, "drop");
+    let mut guest = server.typed();
+    // One after the other, so that all of them are outcomes of a turn.
+    for _ in 0..ROUNDS {
+        comes(&mut guest, &room, &mut fast);
+        assert_eq!(guest.asks(json!({"action": "unsubscribe", "topic": room}))["event"], "unsubscribed");
+        fast.reads_until(|event| event["event"] == "leave" && event["client"] == guest.id);
+    }
+    comes(&mut guest, &room, &mut fast);
+
+    strict.peer.socket.hears_close_at_last(4002);
+    let ids = lossy.iter().map(|watcher| &watcher.peer).chain([&fast.peer, &guest]).map(|peer| peer.id.clone());
+    let there: BTreeSet<String> = ids.collect();
+    for watcher in &mut lossy {
+        watcher.reads_all();
+        assert!(watcher.gaps > 0, "it was told that it missed something");
+        assert_eq!(watcher.there, there);
+    }
+    fast.reads_all();
+    assert_eq!((fast.there, fast.gaps), (there, 0));
+}
+
+const OUTBOX: usize = 64 * 1024;
+
+/// What these cause is much more than sockets and outboxes hold.
+const ROUNDS: usize = 3000;
+
+/// Longer than any test.
+const NEVER: Duration = Duration::from_secs(600);

@@ -1,0 +1,82 @@
+//! What watchers are told of those who come and go within one turn.
+
+use crate::stage::Stage;
+use hubcast_hub::{Keeps, PresenceRule, Rule, Rules};
+use hubcast_protocol::Event;
+use hubcast_server::Config;
+use std::time::Duration;
+
+/// Two workers, on each of which somebody watches "room", and one who is about to come.
+fn room() -> (Stage, [usize; 2], usize) {
+    let presence = Some(PresenceRule { events: true, grace: Duration::ZERO });
+    let keeps = Keeps { history: None, presence, ..Keeps::default() };
+    let rules = Rules { list: vec![Rule { matches: "room".parse().expect("it is a pattern"), keeps }] };
+    let mut stage = Stage::new(2, Config { rules, ..Config::default() });
+    let watchers = [0, 1].map(|worker| {
+        let watcher = stage.connect(worker, usize::MAX);
+        stage.say(watcher, r#"{"action":"subscribe","topic":"room","presence":true}"#);
+        stage.settle();
+        watcher
+    });
+    let guest = stage.connect(0, usize::MAX);
+    stage.settle();
+    (stage, watchers, guest)
+}
+
+fn come(stage: &mut Stage, guest: usize) {
+    stage.say(guest, r#"{"action":"subscribe","topic":"room"}"#);
+}
+
+fn go(stage: &mut Stage, guest: usize) {
+    stage.say(guest, r#"{"action":"unsubscribe","topic":"room"}"#);
+}
+
+/// What a watcher has heard since it came, in words.
+fn told(stage: &mut Stage, watcher: usize) -> Vec<&'static str> {
+    let events = stage.events(watcher).into_iter().filter_map(|event| match event {
+        Event::Join(_) => Some("join"),
+        Event::Leave(_) => Some("leave"),
+        Event::Presence(presence) => Some(if presence.count == 3 { "three" } else { "two" }),
+        _ => None,
+    });
+    let mut events: Vec<_> = events.collect();
+    if watcher == 0 {
+        // It saw the second watcher come.
+        assert_eq!(events.remove(0), "join");
+    }
+    events
+}
+
+#[test]
+fn of_one_who_comes_and_goes_within_a_turn_only_the_outcome_is_told() {
+    let (mut stage, watchers, guest) = room();
+    for _ in 0..50 {
+        come(&mut stage, guest);
+        go(&mut stage, guest);
+    }
+    stage.settle();
+    assert!(watchers.iter().all(|watcher| told(&mut stage, *watcher).is_empty()));
+    come(&mut stage, guest);
+    go(&mut stage, guest);
+    come(&mut stage, guest);
+    stage.settle();
+    assert_eq!(watchers.map(|watcher| told(&mut stage, watcher)), [vec!["join"], vec!["join"]]);
+    go(&mut stage, guest);
+    come(&mut stage, guest);
+    stage.settle();
+    go(&mut stage, guest);
+    stage.settle();
+    assert_eq!(watchers.map(|watcher| told(&mut stage, watcher)), [vec!["join", "leave"], vec!["join", "leave"]]);
+}
+
+#[test]
+fn who_asked_in_between_is_told_what_is_not_so_any_more() {
+    let (mut stage, [watcher, other], guest) = room();
+    // Its reader is polled first, and all of this is in the turn that follows.
+    come(&mut stage, guest);
+    stage.say(guest, r#"{"id":1,"action":"presence","topic":"room"}"#);
+    go(&mut stage, guest);
+    stage.settle();
+    assert_eq!(told(&mut stage, guest), ["three"]);
+    assert_eq!([watcher, other].map(|watcher| told(&mut stage, watcher)), [vec!["leave"], vec!["leave"]]);
+}
