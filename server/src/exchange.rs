@@ -17,11 +17,12 @@ pub use observer::Observed;
 
 use crate::account::Account;
 use crate::schedule::{Cost, Item, Schedule};
+use crate::tasks::end_for_another;
 use evictions::Evictions;
 use hubcast_hub::{Hub, Input, Saved, SessionId};
 use mailbox::{Mailbox, post, take};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
@@ -65,7 +66,7 @@ impl Exchange {
     /// `is_behind` has not written yet what it has: who fills its mailbox goes on waiting.
     pub(crate) fn turn(&self, worker: usize, now: Instant, schedule: &mut Schedule, haul: &mut Haul, is_behind: bool) {
         schedule.begin_slice(is_behind);
-        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shared = self.lock();
         let Shared { hub, mail, rests_until, evictions } = &mut *shared;
         let mut posted = take(worker, mail, &mut haul.mail, is_behind);
         while let Some((slot, item)) = schedule.next(haul.growing(self.outbox)) {
@@ -132,7 +133,7 @@ impl Exchange {
         if publishers.is_empty() {
             return;
         }
-        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shared = self.lock();
         for (publisher, bytes) in std::mem::take(publishers) {
             shared.mail[worker_of(publisher)].put(Parcel::Pause { publisher: slot_of(publisher), bytes }, 0);
         }
@@ -142,17 +143,25 @@ impl Exchange {
 
     /// Whether all that a session subscribed to may be left out.
     pub(crate) fn may_lag(&self, session: SessionId) -> bool {
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner).hub.may_lag(session)
+        self.lock().hub.may_lag(session)
     }
 
     /// Has the hub keep until then what those miss who are sent away.
     pub(crate) fn await_return(&self, until: Instant) {
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner).hub.await_return(until);
+        // After a panic there is nothing to return to.
+        if let Ok(mut shared) = self.shared.lock() {
+            shared.hub.await_return(until);
+        }
     }
 
-    /// What the next run is to go on with.
-    pub(crate) fn save(&self, now: Instant) -> Saved {
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner).hub.save(now)
+    /// What the next run is to go on with; nothing if a panic has left it half changed.
+    pub(crate) fn save(&self, now: Instant) -> Option<Saved> {
+        self.shared.lock().ok().map(|shared| shared.hub.save(now))
+    }
+
+    /// What all workers share, unless one of them has panicked with it in its hands: half changed it is of no use to anybody.
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(|_| end_for_another())
     }
 
     fn wake_others(&self, worker: usize) {
@@ -212,8 +221,11 @@ pub(crate) const MAX_WORKERS: usize = 256;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tasks::message;
     use hubcast_hub::Settings;
     use hubcast_protocol::{ClientId, typed};
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::thread;
 
     /// Two workers without threads.
     struct Two {
@@ -309,6 +321,23 @@ mod tests {
         assert_eq!(two.turn(1, []).next_timeout, Some(rested), "it rests, whichever worker has a turn");
         two.now = rested;
         assert!(two.turn(1, []).next_timeout.is_some_and(|at| at > rested + REST), "nothing is due any more");
+    }
+
+    #[test]
+    fn what_a_panic_has_left_half_changed_is_used_by_nobody() {
+        let two = Two::new();
+        let panic = thread::scope(|scope| {
+            let holder = scope.spawn(|| {
+                let _held = two.exchange.lock();
+                panic!("with the lock in hand");
+            });
+            holder.join().unwrap_err()
+        });
+        assert_eq!(message(&*panic).as_deref(), Some("with the lock in hand"));
+        let turn = || two.exchange.turn(0, two.now, &mut scheduled([publish()]), &mut Haul::default(), false);
+        let panic = catch_unwind(AssertUnwindSafe(turn)).unwrap_err();
+        assert_eq!(message(&*panic), None, "the fault is the other one's");
+        assert!(two.exchange.save(two.now).is_none());
     }
 
     #[test]

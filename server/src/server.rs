@@ -2,6 +2,7 @@
 
 use crate::Config;
 use crate::account::Account;
+use crate::error::RunError;
 use crate::exchange::{Exchange, MAX_WORKERS};
 use crate::limit::ConnectionLimit;
 use crate::pubsub::PubSub;
@@ -57,9 +58,9 @@ impl Server {
     /// histories and idempotency keys go on where the last run has left them, and are left to the next one.
     ///
     /// # Errors
-    /// When a worker cannot be started, or ends by a fault of the server, and when the state folder does not take what is
-    /// to be left in it.
-    pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+    /// When a worker cannot be started, when one panics, and when the state folder cannot be read, or does not take what is to be
+    /// left in it. After an error all connections are lost.
+    pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> Result<(), RunError> {
         let (settings, wakes) = (settings(&self.config, Uuid::new_v4().as_u64_pair().0), self.wakes());
         let account = Account::new(self.config.max_waiting, wakes.clone());
         let live_bytes: Arc<dyn LiveBytes> = Arc::<Account>::clone(&account);
@@ -68,7 +69,7 @@ impl Server {
         if let Some(state) = &state {
             let now = Instant::now();
             hub.await_return(now + RETURN);
-            hub.restore(now, state.take(SystemTime::now())?);
+            hub.restore(now, state.take(SystemTime::now()).map_err(RunError::Restore)?);
         }
         let exchange = Exchange::new(hub, wakes.clone(), self.config.outbox, Arc::clone(&account));
         let services = (0..wakes.len()).map(|worker| PubSub::new(Arc::clone(&exchange), worker)).collect();
@@ -79,9 +80,10 @@ impl Server {
             }
         };
         self.run_workers(wakes, account, services, shutdown).await?;
-        match state {
-            Some(state) => state.store(SystemTime::now(), &exchange.save(Instant::now())),
-            None => Ok(()),
+        // After a panic, which is an error above, nothing is saved: it may be half changed.
+        match (state, exchange.save(Instant::now())) {
+            (Some(state), Some(saved)) => state.store(SystemTime::now(), &saved).map_err(RunError::Save),
+            _ => Ok(()),
         }
     }
 
@@ -89,12 +91,12 @@ impl Server {
     /// service for each worker, made by `service`.
     ///
     /// # Errors
-    /// When a worker cannot be started, or ends by a fault of the server.
+    /// When a worker cannot be started, and when one panics. After an error all connections are lost.
     pub async fn run_service<S: Service + Send>(
         self,
         service: impl Fn() -> S,
         shutdown: impl Future<Output = ()>,
-    ) -> io::Result<()> {
+    ) -> Result<(), RunError> {
         let wakes = self.wakes();
         let services = wakes.iter().map(|_| service()).collect();
         let account = Account::new(self.config.max_waiting, wakes.clone());
@@ -114,7 +116,7 @@ impl Server {
         account: Arc<Account>,
         services: Vec<S>,
         shutdown: impl Future<Output = ()>,
-    ) -> io::Result<()> {
+    ) -> Result<(), RunError> {
         let draining = watch::Sender::new(false);
         let (exit, mut exits) = mpsc::unbounded_channel();
         let (entrances, dealt): (Vec<_>, Vec<_>) = wakes.iter().map(|_| mpsc::unbounded_channel()).unzip();
@@ -125,7 +127,8 @@ impl Server {
         for (number, ((wake, service), dealt)) in wakes.into_iter().zip(services).zip(dealt).enumerate() {
             let (config, draining, gate) = (Arc::clone(&self.config), draining.subscribe(), gate.take());
             let (drained, account) = (Arc::clone(&drained), Arc::clone(&account));
-            start(number, Seat { config, account, wake, draining, dealt, drained, gate }, service, exit.clone())?;
+            start(number, Seat { config, account, wake, draining, dealt, drained, gate }, service, exit.clone())
+                .map_err(|source| RunError::Start { worker: number, source })?;
         }
         tokio::select! {
             () = shutdown => {}

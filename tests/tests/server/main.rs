@@ -16,6 +16,7 @@
 //! - `whole`: what holds for all connections together
 //! - `leaving`: who goes, and that nothing of him stays
 //! - `drain`: how the server sends everyone away
+//! - `panics`: that a fault of the server ends all of it, and is told
 //! - `workers`: that nobody can tell how many threads there are
 //!
 //! What programs see of it:
@@ -28,6 +29,7 @@ mod framing;
 mod full;
 mod handshake;
 mod leaving;
+mod panics;
 mod patience;
 mod patterns;
 mod plain;
