@@ -1,6 +1,22 @@
 //! What can go wrong with a server as a whole, one type for each operation.
 
+use crate::config::ConfigError;
 use std::io;
+
+/// Why a server could not be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BindError {
+    /// The configuration cannot be run with.
+    #[error("the configuration does not hold")]
+    Config(#[from] ConfigError),
+    /// The listener could not be set up for the server's use.
+    #[error("cannot use the listener")]
+    Listener(#[source] io::Error),
+    /// The state folder could not be made, written to or had alone.
+    #[error(transparent)]
+    State(io::Error),
+}
 
 /// Why a server that ran has ended, other than by its shutdown.
 #[derive(Debug, thiserror::Error)]
@@ -24,9 +40,9 @@ pub enum RunError {
         message: String,
     },
     /// What the last run left in the state folder could not be taken.
-    #[error("cannot go on with what the last run left")]
-    Restore(#[source] io::Error),
+    #[error(transparent)]
+    Restore(io::Error),
     /// What is to be left in the state folder could not be written.
-    #[error("cannot leave anything to the next run")]
-    Save(#[source] io::Error),
+    #[error(transparent)]
+    Save(io::Error),
 }

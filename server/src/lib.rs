@@ -49,8 +49,8 @@ mod thread;
 mod turnstile;
 mod worker;
 
-pub use config::{Config, Drain, HttpLimits, MessageLimits, Timeouts};
-pub use error::RunError;
+pub use config::{Allowed, Config, ConfigError, Drain, Fault, HttpLimits, MessageLimits, Timeouts};
+pub use error::{BindError, RunError};
 pub use server::Server;
 pub use service::{Ending, Farewell, Message, Parting, Peer, Service};
 pub use worker::Outbound;

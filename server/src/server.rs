@@ -2,7 +2,7 @@
 
 use crate::Config;
 use crate::account::Account;
-use crate::error::RunError;
+use crate::error::{BindError, RunError};
 use crate::exchange::{Exchange, MAX_WORKERS};
 use crate::limit::ConnectionLimit;
 use crate::pubsub::PubSub;
@@ -31,18 +31,12 @@ impl Server {
     /// Takes a listener that the caller has bound, and hold of the state folder, if there is to be one.
     ///
     /// # Errors
-    /// When the listener cannot be set up for the server's use, and when the state folder cannot be made, written to or
-    /// had alone.
-    pub fn bind(config: Config, listener: TcpListener) -> io::Result<Self> {
-        listener.set_nonblocking(true)?;
-        let socket = SockRef::from(&listener);
-        socket.listen(BACKLOG)?;
-        // Accepted sockets inherit it. Frames that belong together are written together anyway.
-        socket.set_tcp_nodelay(true)?;
-        // The system says that a socket takes more when a third of its buffer is free, and the buffer grows to
-        // megabytes: whoever reads all the time at his own pace would look as if he did not read at all.
-        socket.set_tcp_notsent_lowat(UNSENT)?;
-        let state = config.state_dir.as_deref().map(StateFolder::open).transpose()?;
+    /// When the configuration does not hold, when the listener cannot be set up for the server's use, and when the state
+    /// folder cannot be made, written to or had alone.
+    pub fn bind(config: Config, listener: TcpListener) -> Result<Self, BindError> {
+        config.validate()?;
+        prepare(&listener).map_err(BindError::Listener)?;
+        let state = config.state_dir.as_deref().map(StateFolder::open).transpose().map_err(BindError::State)?;
         Ok(Self { config: Arc::new(config), listener, state })
     }
 
@@ -144,6 +138,18 @@ impl Server {
         }
         Ok(())
     }
+}
+
+/// Sets up a listener, whose options all accepted sockets inherit.
+fn prepare(listener: &TcpListener) -> io::Result<()> {
+    listener.set_nonblocking(true)?;
+    let socket = SockRef::from(&listener);
+    socket.listen(BACKLOG)?;
+    // Accepted sockets inherit it. Frames that belong together are written together anyway.
+    socket.set_tcp_nodelay(true)?;
+    // The system says that a socket takes more when a third of its buffer is free, and the buffer grows to
+    // megabytes: whoever reads all the time at his own pace would look as if he did not read at all.
+    socket.set_tcp_notsent_lowat(UNSENT)
 }
 
 /// What a hub is told of the configuration.

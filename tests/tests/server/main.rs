@@ -20,9 +20,11 @@
 //! - `workers`: that nobody can tell how many threads there are
 //!
 //! What programs see of it:
+//! - `configs`: that any configuration is refused by name or served
 //! - `sdk`: the Rust client in daily use, over restarts of the server, and on a network that breaks
 
 mod bounds;
+mod configs;
 mod crowd;
 mod drain;
 mod framing;
