@@ -4,11 +4,16 @@
 //! it by hand. What the rest of the server holds of its own are sizes of work: how much is done at once before it is
 //! others' turn.
 
+mod check;
+
+pub use check::{Allowed, ConfigError, Fault};
+
 use hubcast_hub::{Limits, Rules};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// What the server does when nobody says otherwise; every field can be changed before [`Server::bind`].
+/// What the server does when nobody says otherwise; every field can be changed before [`Server::bind`], which
+/// [validates](Config::validate) it.
 ///
 /// [`Server::bind`]: crate::Server::bind
 #[derive(Clone, Debug)]

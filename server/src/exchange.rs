@@ -19,12 +19,13 @@ pub use observer::Observed;
 
 use crate::account::Account;
 use crate::schedule::{Cost, Item, Schedule};
+use crate::tasks::end_for_another;
 use alarm::{Alarm, Keeper};
 use evictions::Evictions;
 use hubcast_hub::{Hub, Input, Saved, SessionId};
 use mailbox::{Mailbox, post, take};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
@@ -70,7 +71,7 @@ impl Exchange {
     /// `is_behind` has not written yet what it has: who fills its mailbox goes on waiting.
     pub(crate) fn turn(&self, worker: usize, now: Instant, schedule: &mut Schedule, haul: &mut Haul, is_behind: bool) {
         schedule.begin_slice(is_behind);
-        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shared = self.lock();
         let Shared { hub, mail, rests_until, alarm, evictions } = &mut *shared;
         let mut posted = take(worker, mail, &mut haul.mail, is_behind);
         while let Some((slot, item)) = schedule.next(haul.growing(self.outbox)) {
@@ -137,7 +138,7 @@ impl Exchange {
 
     /// Says that a worker takes no more turns. If it was to wake up for what is due, another one does.
     pub(crate) fn note_end(&self, worker: usize) {
-        let woken = self.shared.lock().unwrap_or_else(PoisonError::into_inner).alarm.note_end(worker);
+        let woken = self.shared.lock().ok().and_then(|mut shared| shared.alarm.note_end(worker));
         if let Some(woken) = woken {
             self.wakes[woken].notify_one();
         }
@@ -148,7 +149,7 @@ impl Exchange {
         if publishers.is_empty() {
             return;
         }
-        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shared = self.lock();
         for (publisher, bytes) in std::mem::take(publishers) {
             shared.mail[worker_of(publisher)].put(Parcel::Pause { publisher: slot_of(publisher), bytes }, 0);
         }
@@ -158,17 +159,25 @@ impl Exchange {
 
     /// Whether all that a session subscribed to may be left out.
     pub(crate) fn may_lag(&self, session: SessionId) -> bool {
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner).hub.may_lag(session)
+        self.lock().hub.may_lag(session)
     }
 
     /// Has the hub keep until then what those miss who are sent away.
     pub(crate) fn await_return(&self, until: Instant) {
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner).hub.await_return(until);
+        // After a panic there is nothing to return to.
+        if let Ok(mut shared) = self.shared.lock() {
+            shared.hub.await_return(until);
+        }
     }
 
-    /// What the next run is to go on with.
-    pub(crate) fn save(&self, now: Instant) -> Saved {
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner).hub.save(now)
+    /// What the next run is to go on with; nothing if a panic has left it half changed.
+    pub(crate) fn save(&self, now: Instant) -> Option<Saved> {
+        self.shared.lock().ok().map(|shared| shared.hub.save(now))
+    }
+
+    /// What all workers share, unless one of them has panicked with it in its hands: half changed it is of no use to anybody.
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(|_| end_for_another())
     }
 
     fn wake_others(&self, worker: usize) {
@@ -228,8 +237,11 @@ pub(crate) const MAX_WORKERS: usize = 256;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tasks::message;
     use hubcast_hub::Settings;
     use hubcast_protocol::{ClientId, typed};
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::thread;
 
     /// Two workers without threads.
     struct Two {
@@ -343,6 +355,23 @@ mod tests {
         two.exchange.note_end(0);
         assert!(std::pin::pin!(two.exchange.wakes[1].notified()).enable());
         assert_eq!(two.turn(1, []).next_timeout, next);
+    }
+
+    #[test]
+    fn what_a_panic_has_left_half_changed_is_used_by_nobody() {
+        let two = Two::new();
+        let panic = thread::scope(|scope| {
+            let holder = scope.spawn(|| {
+                let _held = two.exchange.lock();
+                panic!("with the lock in hand");
+            });
+            holder.join().unwrap_err()
+        });
+        assert_eq!(message(&*panic).as_deref(), Some("with the lock in hand"));
+        let turn = || two.exchange.turn(0, two.now, &mut scheduled([publish()]), &mut Haul::default(), false);
+        let panic = catch_unwind(AssertUnwindSafe(turn)).unwrap_err();
+        assert_eq!(message(&*panic), None, "the fault is the other one's");
+        assert!(two.exchange.save(two.now).is_none());
     }
 
     #[test]

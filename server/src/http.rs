@@ -140,7 +140,7 @@ impl<S: Service> Http<S> {
             response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
         }
         let opening = open(Rc::clone(&self.worker), websocket, dialect, Rc::clone(permit));
-        tokio::task::spawn_local(opening);
+        self.worker.spawn(opening);
         response.map(|_| Full::default())
     }
 

@@ -8,9 +8,10 @@
 //! use hubcast_server::{Config, Server};
 //! use std::net::TcpListener;
 //!
-//! # async fn serve() -> std::io::Result<()> {
+//! # async fn serve() -> Result<(), Box<dyn std::error::Error>> {
 //! let server = Server::bind(Config::default(), TcpListener::bind("127.0.0.1:8080")?)?;
-//! server.run(async { /* until this completes */ }).await
+//! server.run(async { /* until this completes */ }).await?;
+//! # Ok(())
 //! # }
 //! ```
 
@@ -22,6 +23,7 @@ mod config;
 mod connection;
 mod deadlines;
 mod decoder;
+mod error;
 mod exchange;
 mod frames;
 mod handshake;
@@ -43,11 +45,13 @@ mod service;
 #[doc(hidden)]
 pub mod simulated;
 mod state;
+mod tasks;
 mod thread;
 mod turnstile;
 mod worker;
 
-pub use config::{Config, Drain, HttpLimits, MessageLimits, Timeouts};
+pub use config::{Allowed, Config, ConfigError, Drain, Fault, HttpLimits, MessageLimits, Timeouts};
+pub use error::{BindError, RunError};
 pub use hurry::Hurry;
 pub use server::Server;
 pub use service::{Ending, Farewell, Message, Parting, Peer, Service};

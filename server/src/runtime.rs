@@ -6,6 +6,7 @@ mod by_hand;
 #[cfg(feature = "simulation")]
 pub(crate) use by_hand::ByHand;
 
+use crate::tasks::Tasks;
 #[cfg(feature = "simulation")]
 use std::rc::Rc;
 use std::time::Instant;
@@ -16,7 +17,7 @@ use uuid::Uuid;
 #[derive(Clone, Debug)]
 pub(crate) enum Runtime {
     /// The runtime of the worker's thread.
-    Tokio,
+    Tokio(Tasks),
     /// Tasks that a test polls one by one, in virtual time.
     #[cfg(feature = "simulation")]
     ByHand(Rc<ByHand>),
@@ -26,7 +27,7 @@ impl Runtime {
     /// What time it is.
     pub(crate) fn now(&self) -> Instant {
         match self {
-            Self::Tokio => Instant::now(),
+            Self::Tokio(_) => Instant::now(),
             #[cfg(feature = "simulation")]
             Self::ByHand(tasks) => tasks.now(),
         }
@@ -35,7 +36,7 @@ impl Runtime {
     /// A number that nobody can guess.
     pub(crate) fn random(&self) -> [u8; 16] {
         match self {
-            Self::Tokio => Uuid::new_v4().into_bytes(),
+            Self::Tokio(_) => Uuid::new_v4().into_bytes(),
             #[cfg(feature = "simulation")]
             Self::ByHand(tasks) => tasks.random(),
         }
@@ -44,7 +45,7 @@ impl Runtime {
     /// Begins a task on the worker's own thread.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + 'static) {
         match self {
-            Self::Tokio => _ = tokio::task::spawn_local(task),
+            Self::Tokio(tasks) => _ = tasks.spawn(task),
             #[cfg(feature = "simulation")]
             Self::ByHand(tasks) => tasks.spawn(task),
         }
@@ -53,7 +54,7 @@ impl Runtime {
     /// Waits until then.
     pub(crate) async fn sleep_until(&self, at: Instant) {
         match self {
-            Self::Tokio => tokio::time::sleep_until(at.into()).await,
+            Self::Tokio(_) => tokio::time::sleep_until(at.into()).await,
             #[cfg(feature = "simulation")]
             Self::ByHand(tasks) => tasks.sleep_until(at).await,
         }

@@ -2,6 +2,7 @@
 
 use crate::Config;
 use crate::account::Account;
+use crate::error::{BindError, RunError};
 use crate::exchange::{Exchange, MAX_WORKERS};
 use crate::hurry::Hurry;
 use crate::limit::ConnectionLimit;
@@ -34,18 +35,12 @@ impl Server {
     /// Takes a listener that the caller has bound, and hold of the state folder, if there is to be one.
     ///
     /// # Errors
-    /// When the listener cannot be set up for the server's use, and when the state folder cannot be made, written to or
-    /// had alone.
-    pub fn bind(config: Config, listener: TcpListener) -> io::Result<Self> {
-        listener.set_nonblocking(true)?;
-        let socket = SockRef::from(&listener);
-        socket.listen(BACKLOG)?;
-        // Accepted sockets inherit it. Frames that belong together are written together anyway.
-        socket.set_tcp_nodelay(true)?;
-        // The system says that a socket takes more when a third of its buffer is free, and the buffer grows to
-        // megabytes: whoever reads all the time at his own pace would look as if he did not read at all.
-        socket.set_tcp_notsent_lowat(UNSENT)?;
-        let state = config.state_dir.as_deref().map(StateFolder::open).transpose()?;
+    /// When the configuration does not hold, when the listener cannot be set up for the server's use, and when the state
+    /// folder cannot be made, written to or had alone.
+    pub fn bind(config: Config, listener: TcpListener) -> Result<Self, BindError> {
+        config.validate()?;
+        prepare(&listener).map_err(BindError::Listener)?;
+        let state = config.state_dir.as_deref().map(StateFolder::open).transpose().map_err(BindError::State)?;
         Ok(Self { config: Arc::new(config), listener, state, hurry: Hurry::default() })
     }
 
@@ -67,9 +62,9 @@ impl Server {
     /// histories and idempotency keys go on where the last run has left them, and are left to the next one.
     ///
     /// # Errors
-    /// When a worker cannot be started, or ends by a fault of the server, and when the state folder does not take what is
-    /// to be left in it.
-    pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+    /// When a worker cannot be started, when one panics, and when the state folder cannot be read, or does not take what is to be
+    /// left in it. After an error all connections are lost.
+    pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> Result<(), RunError> {
         let (settings, wakes) = (settings(&self.config, Uuid::new_v4().as_u64_pair().0), self.wakes());
         let account = Account::new(self.config.max_waiting, wakes.clone());
         let live_bytes: Arc<dyn LiveBytes> = Arc::<Account>::clone(&account);
@@ -78,7 +73,7 @@ impl Server {
         if let Some(state) = &state {
             let now = Instant::now();
             hub.await_return(now + RETURN);
-            hub.restore(now, state.take(SystemTime::now())?);
+            hub.restore(now, state.take(SystemTime::now()).map_err(RunError::Restore)?);
         }
         let exchange = Exchange::new(hub, wakes.clone(), self.config.outbox, Arc::clone(&account));
         let services = (0..wakes.len()).map(|worker| PubSub::new(Arc::clone(&exchange), worker)).collect();
@@ -89,13 +84,14 @@ impl Server {
             }
         };
         self.run_workers(wakes, account, services, shutdown).await?;
-        match state {
+        // After a panic, which is an error above, nothing is saved: it may be half changed.
+        match (state, exchange.save(Instant::now())) {
             // A disk can take its time, and who has become impatient is still heard meanwhile.
-            Some(state) => {
-                let store = move || state.store(SystemTime::now(), &exchange.save(Instant::now()));
-                spawn_blocking(store).await.map_err(io::Error::other)?
+            (Some(state), Some(saved)) => {
+                let stored = spawn_blocking(move || state.store(SystemTime::now(), &saved)).await;
+                stored.map_err(io::Error::other).flatten().map_err(RunError::Save)
             }
-            None => Ok(()),
+            _ => Ok(()),
         }
     }
 
@@ -103,12 +99,12 @@ impl Server {
     /// service for each worker, made by `service`.
     ///
     /// # Errors
-    /// When a worker cannot be started, or ends by a fault of the server.
+    /// When a worker cannot be started, and when one panics. After an error all connections are lost.
     pub async fn run_service<S: Service + Send>(
         self,
         service: impl Fn() -> S,
         shutdown: impl Future<Output = ()>,
-    ) -> io::Result<()> {
+    ) -> Result<(), RunError> {
         let wakes = self.wakes();
         let services = wakes.iter().map(|_| service()).collect();
         let account = Account::new(self.config.max_waiting, wakes.clone());
@@ -128,7 +124,7 @@ impl Server {
         account: Arc<Account>,
         services: Vec<S>,
         shutdown: impl Future<Output = ()>,
-    ) -> io::Result<()> {
+    ) -> Result<(), RunError> {
         let draining = watch::Sender::new(false);
         let (exit, mut exits) = mpsc::unbounded_channel();
         let (entrances, dealt): (Vec<_>, Vec<_>) = wakes.iter().map(|_| mpsc::unbounded_channel()).unzip();
@@ -141,7 +137,7 @@ impl Server {
             let (drained, account, warnings) = (Arc::clone(&drained), Arc::clone(&account), Arc::clone(&warnings));
             let hurried = self.hurry.subscribe();
             let seat = Seat { config, account, warnings, wake, draining, hurried, dealt, drained, gate };
-            start(number, seat, service, exit.clone())?;
+            start(number, seat, service, exit.clone()).map_err(|source| RunError::Start { worker: number, source })?;
         }
         tokio::select! {
             () = shutdown => {}
@@ -157,6 +153,18 @@ impl Server {
         }
         Ok(())
     }
+}
+
+/// Sets up a listener, whose options all accepted sockets inherit.
+fn prepare(listener: &TcpListener) -> io::Result<()> {
+    listener.set_nonblocking(true)?;
+    let socket = SockRef::from(&listener);
+    socket.listen(BACKLOG)?;
+    // Accepted sockets inherit it. Frames that belong together are written together anyway.
+    socket.set_tcp_nodelay(true)?;
+    // The system says that a socket takes more when a third of its buffer is free, and the buffer grows to
+    // megabytes: whoever reads all the time at his own pace would look as if he did not read at all.
+    socket.set_tcp_notsent_lowat(UNSENT)
 }
 
 /// What a hub is told of the configuration.

@@ -122,7 +122,7 @@ impl Simulated {
 
     /// What is left in the state folder for the next server.
     pub fn save(&self, now: Instant) -> Saved {
-        self.exchange.save(now)
+        self.exchange.save(now).expect("a test ends where the server panics")
     }
 
     /// What the hub did since the last call, in its order; before the first one nothing is written down.

@@ -3,14 +3,15 @@
 use crate::Config;
 use crate::accept::accept_all;
 use crate::account::Account;
+use crate::error::RunError;
 use crate::http::Http;
 use crate::hurry::Hurried;
 use crate::limit::{ConnectionLimit, Permit};
 use crate::paced::{Paced, Warnings};
 use crate::runtime::Runtime;
 use crate::service::Service;
+use crate::tasks::{self, Tasks};
 use crate::worker::{Core, Worker};
-use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -21,7 +22,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::sync::{Barrier, Notify, watch};
-use tokio::task::{JoinError, JoinSet, spawn_local};
 use tokio::time::timeout;
 
 /// A connection that another worker accepted, and whence it comes.
@@ -55,50 +55,52 @@ pub(crate) fn start<S: Service + Send>(
     number: usize,
     seat: Seat,
     service: S,
-    exit: UnboundedSender<io::Result<()>>,
+    exit: UnboundedSender<Result<(), RunError>>,
 ) -> io::Result<()> {
     std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
         let ended = catch_unwind(AssertUnwindSafe(|| {
-            let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
-            runtime.block_on(serve(number, seat, service))
+            let start = |source| RunError::Start { worker: number, source };
+            let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
+            runtime.map_err(start)?.block_on(serve(number, seat, service))
         }));
-        let ended = ended.unwrap_or_else(|_| Err(io::Error::other(format!("worker {number} ended by a fault"))));
+        let ended = match ended {
+            Ok(ended) => ended,
+            Err(panic) => match tasks::message(&*panic) {
+                Some(message) => Err(RunError::Panicked { worker: number, message }),
+                None => return,
+            },
+        };
         // Nobody listens any more when another worker has failed before.
         let _ = exit.send(ended);
     })?;
     Ok(())
 }
 
-async fn serve<S: Service>(number: usize, seat: Seat, service: S) -> io::Result<()> {
+async fn serve<S: Service>(number: usize, seat: Seat, service: S) -> Result<(), RunError> {
     let Seat { config, account, warnings, wake, mut draining, mut hurried, dealt, drained: all, gate } = seat;
-    let core = Core::new(number, Runtime::Tokio, Arc::clone(&config), account, Arc::clone(&warnings), wake);
+    let (tasks, server) = (Tasks::default(), draining.clone());
+    let runtime = Runtime::Tokio(tasks.clone());
+    let core = Core::new(number, runtime, Arc::clone(&config), account, Arc::clone(&warnings), wake);
     let worker = Worker::new(core, service);
     let http = Http::new(Rc::clone(&worker), draining.clone(), Arc::clone(&warnings));
-    let mut tasks = JoinSet::new();
-    if let Some(gate) = gate {
-        let listener = TcpListener::from_std(gate.listener)?;
-        let (http, entrances, mut turn) = (Rc::clone(&http), gate.entrances, 0);
+    if let Some(Gate { listener, limit, entrances }) = gate {
+        let listener = TcpListener::from_std(listener);
+        let listener = listener.map_err(|source| RunError::Start { worker: number, source })?;
         let accept = async move || listener.accept().await;
-        tasks.spawn_local(async move { warnings.tell_by_the_minute().await });
-        tasks.spawn_local(accept_all(accept, gate.limit, move |(stream, address), permit| {
-            turn = (turn + 1) % entrances.len();
-            if turn == 0 {
-                spawn_local(Rc::clone(&http).serve(stream, address, permit));
-            } else if let Ok(stream) = stream.into_std() {
-                // A worker that has ended takes its connections with it.
-                let _ = entrances[turn].send((stream, address, permit));
-            }
-        }));
+        tasks.spawn(async move { warnings.tell_by_the_minute().await });
+        tasks.spawn(accept_all(accept, limit, deal_out(Rc::clone(&http), tasks.clone(), entrances)));
     }
-    tasks.spawn_local(take_dealt(http, dealt));
-    tasks.spawn_local(Rc::clone(&worker).watch_deadlines());
-    tasks.spawn_local(worker.turnstile().go_round());
-    tasks.spawn_local(worker.catching_up().go_round());
-    tasks.spawn_local(Rc::clone(&worker).turns());
+    tasks.spawn(take_dealt(http, tasks.clone(), dealt));
+    tasks.spawn(Rc::clone(&worker).watch_deadlines());
+    tasks.spawn(worker.turnstile().go_round());
+    tasks.spawn(worker.catching_up().go_round());
+    tasks.spawn(Rc::clone(&worker).turns());
     let drained = async {
-        // The sender lives as long as the server runs.
-        let _ = draining.wait_for(|draining| *draining).await;
-        let sending_away = spawn_local(Rc::clone(&worker).drain());
+        if draining.wait_for(|draining| *draining).await.is_err() {
+            // Nothing to drain for: `has_ended` below completes too.
+            return;
+        }
+        let sending_away = tasks.spawn(Rc::clone(&worker).drain());
         tokio::select! {
             gone = timeout(config.drain.deadline, worker.idle()) => {
                 if gone.is_err() {
@@ -111,34 +113,48 @@ async fn serve<S: Service>(number: usize, seat: Seat, service: S) -> io::Result<
                 let _ = timeout(LAST_WORDS, worker.idle()).await;
             }
         }
-        // A worker that has ended by a fault does not come.
+        // A worker that has panicked does not come.
         tokio::select! {
             _ = timeout(config.drain.deadline, all.wait()) => {}
             () = hurried.told() => {}
         }
     };
     tokio::select! {
-        fault = fault_of(tasks) => Err(io::Error::other(fault)),
+        biased;
+        message = tasks.panicked() => Err(RunError::Panicked { worker: number, message }),
+        () = has_ended(server) => Ok(()),
         () = drained => Ok(()),
     }
 }
 
-/// Waits for a task to end by a fault. A worker that lacks one of them would live on and not work.
-async fn fault_of(mut tasks: JoinSet<()>) -> JoinError {
-    loop {
-        match tasks.join_next().await {
-            Some(Err(fault)) => return fault,
-            Some(Ok(())) => {}
-            None => pending().await,
+/// Completes when the server is no more: another worker has panicked, or nobody waits for the server to end.
+async fn has_ended(mut draining: watch::Receiver<bool>) {
+    while draining.changed().await.is_ok() {}
+}
+
+/// Deals connections out to all workers in turn, of which the first is served by `http`.
+fn deal_out<S: Service>(
+    http: Rc<Http<S>>,
+    tasks: Tasks,
+    entrances: Vec<UnboundedSender<Dealt>>,
+) -> impl FnMut((TcpStream, SocketAddr), Permit) {
+    let mut turn = 0;
+    move |(stream, address), permit| {
+        turn = (turn + 1) % entrances.len();
+        if turn == 0 {
+            tasks.spawn(Rc::clone(&http).serve(stream, address, permit));
+        } else if let Ok(stream) = stream.into_std() {
+            // A worker that has ended takes its connections with it.
+            let _ = entrances[turn].send((stream, address, permit));
         }
     }
 }
 
-async fn take_dealt<S: Service>(http: Rc<Http<S>>, mut dealt: UnboundedReceiver<Dealt>) {
+async fn take_dealt<S: Service>(http: Rc<Http<S>>, tasks: Tasks, mut dealt: UnboundedReceiver<Dealt>) {
     let mut faults = Paced::default();
     while let Some((stream, address, permit)) = dealt.recv().await {
         match TcpStream::from_std(stream) {
-            Ok(stream) => _ = spawn_local(Rc::clone(&http).serve(stream, address, permit)),
+            Ok(stream) => drop(tasks.spawn(Rc::clone(&http).serve(stream, address, permit))),
             Err(fault) => {
                 if let Some(times) = faults.note(Instant::now()) {
                     tracing::warn!(%fault, times, "cannot serve a connection");

@@ -74,6 +74,11 @@ impl<S: Service> Worker<S> {
         self.core.catching_up.clone()
     }
 
+    /// Begins a task of this worker.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        self.core.runtime.spawn(task);
+    }
+
     pub(crate) fn accepts(&self, path: &str) -> bool {
         self.service.borrow().accepts(path)
     }

@@ -3,7 +3,6 @@
 use crate::{DEADLINE, Handshake, Plain, Socket, Typed};
 use hubcast_hub::{Keeps, Rule};
 use hubcast_server::Config;
-use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -14,7 +13,7 @@ use tokio::sync::oneshot;
 pub struct Server {
     address: SocketAddr,
     shutdown: Option<oneshot::Sender<()>>,
-    ended: mpsc::Receiver<io::Result<()>>,
+    ended: mpsc::Receiver<Result<(), hubcast_server::RunError>>,
 }
 
 impl Server {

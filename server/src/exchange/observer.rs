@@ -116,11 +116,11 @@ impl Exchange {
 
     /// Whether the hub has no session, no subscription and nothing to be answered.
     pub(crate) fn is_empty(&self) -> bool {
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner).hub.is_empty()
+        self.lock().hub.is_empty()
     }
 
     /// How many histories there are.
     pub(crate) fn histories(&self) -> usize {
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner).hub.engine().histories()
+        self.lock().hub.engine().histories()
     }
 }

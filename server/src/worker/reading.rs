@@ -13,7 +13,6 @@ use std::task::{Context, Poll, ready};
 use tokio::task::yield_now;
 
 /// Reads until the peer, an error or a deadline ends it, beginning with what follows from what came with the handshake.
-/// Also after a panic the connection is cleaned up.
 pub(super) async fn read_all<S: Service>(worker: Rc<Worker<S>>, connection: Rc<Connection>, first: Next) {
     let reading = Reading { worker, connection, has_passed: Cell::new(false) };
     let mut next = first;
@@ -124,10 +123,10 @@ impl<S: Service> Reading<S> {
 
 impl<S: Service> Drop for Reading<S> {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            tracing::error!(slot = self.connection.peer.slot, "a connection ended by a fault of the server");
+        // After a panic nothing of this worker goes on, and what it holds may be half changed.
+        if !std::thread::panicking() {
+            self.worker.core.end(&self.connection);
         }
-        self.worker.core.end(&self.connection);
     }
 }
 

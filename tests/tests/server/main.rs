@@ -17,18 +17,22 @@
 //! - `whole`: what holds for all connections together
 //! - `leaving`: who goes, and that nothing of him stays
 //! - `drain`: how the server sends everyone away
+//! - `panics`: that a fault of the server ends all of it, and is told
 //! - `workers`: that nobody can tell how many threads there are
 //!
 //! What programs see of it:
+//! - `configs`: that any configuration is refused by name or served
 //! - `sdk`: the Rust client in daily use, over restarts of the server, and on a network that breaks
 
 mod bounds;
+mod configs;
 mod crowd;
 mod drain;
 mod framing;
 mod full;
 mod handshake;
 mod leaving;
+mod panics;
 mod patience;
 mod patterns;
 mod plain;

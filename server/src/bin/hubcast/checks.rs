@@ -1,84 +1,70 @@
-//! What a value must be, alone and beside the others; a fault is named as the value was written.
+//! Whether the configuration holds, by the rules of the library; a fault is named as the value was written.
 
 use crate::effective::Effective;
-use crate::units::{AutoCount, Period, Size};
+use crate::units::AutoCount;
 use anyhow::bail;
-use std::time::Duration;
-
-/// One demand on a setting.
-struct Rule {
-    key: &'static str,
-    holds: bool,
-    allowed: String,
-}
+use hubcast_server::{Allowed, Config, Fault};
 
 /// Checks all rules.
 ///
 /// # Errors
 /// Every rule that is broken, a line for each.
 pub(crate) fn check(effective: &Effective) -> anyhow::Result<()> {
-    let rules = [numbers(effective), durations(effective), beside_each_other(effective)];
-    let broken = rules.iter().flatten().filter(|rule| !rule.holds);
-    let faults: Vec<_> =
-        broken.map(|rule| format!("{}: must be {}", effective.written(rule.key), rule.allowed)).collect();
-    if faults.is_empty() { Ok(()) } else { bail!(faults.join("\n       ")) }
-}
-
-fn numbers(effective: &Effective) -> Vec<Rule> {
-    let options = &effective.options;
-    let workers = match options.workers {
-        AutoCount::Auto => true,
-        AutoCount::Exactly(workers) => (1..=256).contains(&workers),
+    // What `auto` comes to is settled later.
+    let max_connections = match effective.options.max_connections {
+        AutoCount::Auto => Config::default().max_connections,
+        AutoCount::Exactly(asked) => asked as usize,
     };
-    vec![
-        rule("workers", workers, "1 to 256, or auto"),
-        rule("max_connections", options.max_connections != AutoCount::Exactly(0), "at least 1, or auto"),
-        rule("max_head", options.max_head >= Size(8 * 1024), "at least 8KiB"),
-        rule("max_headers", options.max_headers.0 > 0, "at least 1"),
-        rule("max_frame", options.max_frame.0 > 0, "at least 1"),
-        rule("max_fragments", options.max_fragments.0 > 0, "at least 1"),
-        rule("max_topic", options.max_topic.0 >= UUID, "at least 36, the length of a connection's own topic"),
-        rule("max_subscriptions", options.max_subscriptions.0 > 0, "at least 1"),
-    ]
+    let config = effective.options.config(max_connections);
+    let Err(error) = config.validate() else { return Ok(()) };
+    let faults: Vec<_> = error.faults.iter().map(|fault| line(effective, fault)).collect();
+    bail!(faults.join("\n       "))
 }
 
-fn durations(effective: &Effective) -> Vec<Rule> {
-    let options = &effective.options;
-    let waits = [
-        ("head_timeout", options.head_timeout),
-        ("upgrade_timeout", options.upgrade_timeout),
-        ("message_timeout", options.message_timeout),
-        ("ping", options.ping),
-        ("pong_timeout", options.pong_timeout),
-        ("write_timeout", options.write_timeout),
-        ("close_timeout", options.close_timeout),
-    ];
-    waits.into_iter().map(|(key, wait)| rule(key, wait > Period(Duration::ZERO), "longer than nothing")).collect()
+fn line(effective: &Effective, fault: &Fault) -> String {
+    let key = key(fault.field);
+    let allowed = match fault.allowed {
+        Allowed::AtMost(field) => format!("at most {}", effective.written(self::key(field))),
+        Allowed::AtLeast(field) => format!("at least {}", effective.written(self::key(field))),
+        allowed => allowed.to_string(),
+    };
+    let or_auto = if ["workers", "max_connections"].contains(&key) { ", or auto" } else { "" };
+    format!("{}: must be {allowed}{or_auto}", effective.written(key))
 }
 
-fn beside_each_other(effective: &Effective) -> Vec<Rule> {
-    let options = &effective.options;
-    let at_most = |other| format!("at most {}", effective.written(other));
-    let at_least = |other| format!("at least {}", effective.written(other));
-    vec![
-        rule("max_frame", options.max_frame <= options.max_message, at_most("max_message")),
-        rule("max_topic", options.max_topic <= options.max_message, at_most("max_message")),
-        rule("max_outbox", options.max_outbox >= options.max_message, at_least("max_message")),
-        rule("max_waiting", options.max_waiting >= options.max_outbox, at_least("max_outbox")),
-        rule("drain_spread", options.drain_spread <= options.drain_deadline, at_most("drain_deadline")),
-    ]
+/// The setting that becomes this field of the library's configuration.
+fn key(field: &'static str) -> &'static str {
+    match field {
+        "http.head" => "max_head",
+        "http.headers" => "max_headers",
+        "messages.message" => "max_message",
+        "messages.frame" => "max_frame",
+        "messages.fragments" => "max_fragments",
+        "limits.topic" => "max_topic",
+        "limits.subscriptions" => "max_subscriptions",
+        "limits.requests_per_second" => "requests_per_second",
+        "outbox" => "max_outbox",
+        "timeouts.head" => "head_timeout",
+        "timeouts.upgrade" => "upgrade_timeout",
+        "timeouts.message" => "message_timeout",
+        "timeouts.ping" => "ping",
+        "timeouts.pong" => "pong_timeout",
+        "timeouts.write" => "write_timeout",
+        "timeouts.close" => "close_timeout",
+        "timeouts.linger" => "linger",
+        "timeouts.publisher_pause" => "publisher_pause",
+        "drain.spread" => "drain_spread",
+        "drain.deadline" => "drain_deadline",
+        rule if rule.starts_with("rules.") => "topics",
+        same => same,
+    }
 }
-
-fn rule(key: &'static str, holds: bool, allowed: impl Into<String>) -> Rule {
-    Rule { key, holds, allowed: allowed.into() }
-}
-
-/// Bytes of a UUID as text: what a private topic is called.
-const UUID: usize = 36;
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::effective::tests::of_file;
+    use std::time::Duration;
 
     fn fault(text: &str) -> String {
         of_file(text).unwrap_err().to_string()
@@ -130,5 +116,25 @@ mod tests {
     #[test]
     fn lingering_spreading_and_the_rate_may_be_nothing() {
         assert!(of_file("linger = \"0s\"\ndrain_spread = \"0s\"\nrequests_per_second = 0").is_ok());
+    }
+
+    #[test]
+    fn every_field_that_the_library_checks_is_a_setting() {
+        let (nothing, endless) = (Duration::ZERO, Duration::MAX);
+        let mut config = Config { workers: Some(0), max_connections: 0, outbox: 0, ..Config::default() };
+        (config.http.head, config.http.headers) = (0, 0);
+        (config.messages.message, config.messages.frame, config.messages.fragments) = (1, 0, 0);
+        (config.limits.topic, config.limits.subscriptions, config.limits.requests_per_second) = (0, 0, Some(0));
+        (config.max_waiting, config.linger_bytes, config.history_max_bytes) = (0, usize::MAX, usize::MAX);
+        let times = &mut config.timeouts;
+        (times.head, times.upgrade, times.message, times.ping) = (nothing, nothing, nothing, nothing);
+        (times.pong, times.write, times.close) = (nothing, nothing, nothing);
+        (times.linger, times.publisher_pause) = (endless, endless);
+        (config.drain.spread, config.drain.deadline) = (endless, endless);
+        let settings = of_file("").unwrap();
+        let faults = config.validate().unwrap_err().faults;
+        assert!(faults.len() > 20, "{faults:?}");
+        // A field without a setting of its name panics.
+        faults.iter().for_each(|fault| drop(line(&settings, fault)));
     }
 }

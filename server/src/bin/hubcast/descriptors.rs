@@ -4,6 +4,7 @@ use crate::effective::Effective;
 use crate::options::Options;
 use crate::units::AutoCount;
 use anyhow::{Context, bail};
+use hubcast_server::Config;
 use std::num::NonZero;
 use std::thread;
 
@@ -25,7 +26,7 @@ fn fitting(limit: usize, workers: usize, effective: &Effective) -> anyhow::Resul
             "this process may have {limit} files open, but the server needs {reserve} before the first connection; \
              raise the limit (ulimit -n, or LimitNOFILE= in a systemd unit)"
         ),
-        AutoCount::Auto => Ok(room),
+        AutoCount::Auto => Ok(room.min(Config::MOST_CONNECTIONS)),
         AutoCount::Exactly(asked) if asked as usize <= room => Ok(asked as usize),
         AutoCount::Exactly(asked) => bail!(
             "{}: this process may have {limit} files open, which is enough for {room} connections; \
