@@ -11,6 +11,8 @@ use std::{borrow::Cow, fmt};
 #[derive(Default)]
 pub(crate) struct Fields<'a> {
     values: [Option<&'a RawValue>; NAMES.len()],
+    /// Whether a name that means nothing may be none of JSON.
+    is_doubtful: bool,
 }
 
 /// The names that mean something; all others are ignored with whatever they hold.
@@ -41,14 +43,14 @@ const NAMES: [&str; 15] = [
 impl<'a> Fields<'a> {
     /// Reads one JSON object. `null` in its place is an object without fields, as it was to the original.
     pub(crate) fn read(text: &'a str) -> Result<Self, NotAnObject> {
-        if let Ok(fields) = serde_json::from_str::<Option<Self>>(text) {
-            return Ok(fields.unwrap_or_default());
+        let fields = serde_json::from_str::<Option<Self>>(text).map(Option::unwrap_or_default);
+        match fields {
+            Ok(fields) if !fields.is_doubtful => return Ok(fields),
+            _ => {}
         }
         // The reader stops at the first byte that cannot begin an object; only the whole tells whether it is JSON.
-        match serde_json::from_str::<de::IgnoredAny>(text) {
-            Ok(_) => Err(NotAnObject::OtherJson),
-            Err(fault) => Err(NotAnObject::NotJson(fault)),
-        }
+        serde_json::from_str::<de::IgnoredAny>(text).map_err(NotAnObject::NotJson)?;
+        fields.map_err(|_| NotAnObject::OtherJson)
     }
 
     pub(crate) fn get(&self, name: Name) -> Option<&'a RawValue> {
@@ -95,28 +97,56 @@ impl<'de> Visitor<'de> for FieldsVisitor {
 
     fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Fields<'de>, M::Error> {
         let mut fields = Fields::default();
-        // Names are taken as they stand: read as bytes, which also takes half a surrogate pair, they might hold control
-        // characters, and read as text no half of a pair.
-        while let Some((name, value)) = map.next_entry::<&RawValue, &RawValue>()? {
-            if value.get() != "null"
-                && let Some(place) = place(name)
-            {
-                fields.values[place] = Some(value);
+        while let Some(name) = map.next_key()? {
+            let value: &RawValue = map.next_value()?;
+            match name {
+                FieldName::Known(place) if value.get() != "null" => fields.values[place] = Some(value),
+                FieldName::Known(_) => {}
+                FieldName::Other { is_doubtful } => fields.is_doubtful |= is_doubtful,
             }
         }
         Ok(fields)
     }
 }
 
-/// Finds the field that a name as it stands in the JSON means. It is compared without regard to case. Two letters outside
-/// ASCII fold into it (Unicode's simple case folding): the long s and the Kelvin sign.
-fn place(name: &RawValue) -> Option<usize> {
-    let name = lossy_string(name.get())?;
-    if name.is_ascii() {
-        return NAMES.iter().position(|known| known.eq_ignore_ascii_case(&name));
+/// A key as its place in [`NAMES`]. Keys are read as bytes, which also takes one with half a surrogate pair.
+enum FieldName {
+    Known(usize),
+    Other {
+        /// Whether it holds control characters, which JSON has escaped only; the reader of bytes does not ask.
+        is_doubtful: bool,
+    },
+}
+
+impl<'de> de::Deserialize<'de> for FieldName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct KeyVisitor;
+        impl Visitor<'_> for KeyVisitor {
+            type Value = FieldName;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a field name")
+            }
+
+            fn visit_bytes<E>(self, key: &[u8]) -> Result<FieldName, E> {
+                Ok(match place(key) {
+                    Some(place) => FieldName::Known(place),
+                    None => FieldName::Other { is_doubtful: key.iter().any(u8::is_ascii_control) },
+                })
+            }
+        }
+        deserializer.deserialize_bytes(KeyVisitor)
     }
-    let folded = name.replace('ſ', "s").replace('\u{212a}', "k");
-    NAMES.iter().position(|known| known.eq_ignore_ascii_case(&folded))
+}
+
+/// Finds a name without regard to case. Two letters outside ASCII fold into it (Unicode's simple case folding):
+/// the long s and the Kelvin sign.
+fn place(key: &[u8]) -> Option<usize> {
+    if key.is_ascii() {
+        return NAMES.iter().position(|name| name.as_bytes().eq_ignore_ascii_case(key));
+    }
+    let folded = std::str::from_utf8(key).ok()?.replace('ſ', "s").replace('\u{212a}', "k");
+    NAMES.iter().position(|name| name.eq_ignore_ascii_case(&folded))
 }
 
 /// Unescapes a JSON string, with U+FFFD for each escaped half of a surrogate pair; `None` for any other value.
