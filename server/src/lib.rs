@@ -45,6 +45,7 @@ mod service;
 #[doc(hidden)]
 pub mod simulated;
 mod state;
+mod system;
 mod tasks;
 mod thread;
 mod turnstile;

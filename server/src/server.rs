@@ -10,6 +10,7 @@ use crate::paced::Warnings;
 use crate::pubsub::PubSub;
 use crate::service::Service;
 use crate::state::StateFolder;
+use crate::system;
 use crate::thread::{Gate, Seat, start};
 use hubcast_hub::{Hub, LiveBytes, Settings};
 use socket2::SockRef;
@@ -164,7 +165,7 @@ fn prepare(listener: &TcpListener) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
     // The system says that a socket takes more when a third of its buffer is free, and the buffer grows to
     // megabytes: whoever reads all the time at his own pace would look as if he did not read at all.
-    socket.set_tcp_notsent_lowat(UNSENT)
+    system::bound_unsent(&socket, UNSENT)
 }
 
 /// What a hub is told of the configuration.

@@ -2,7 +2,7 @@
 
 #[cfg(feature = "simulation")]
 use super::pipe::Pipe;
-use rustix::net::SendFlags;
+use crate::system;
 use socket2::SockRef;
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
@@ -68,7 +68,7 @@ impl Socket {
     /// Writes without asking the runtime first whether the socket takes more.
     pub(super) fn send(&self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Self::Tcp(stream) => Ok(rustix::net::send(stream, bytes, SendFlags::NOSIGNAL)?),
+            Self::Tcp(stream) => system::send(stream, bytes),
             #[cfg(feature = "simulation")]
             Self::Pipe(pipe) => pipe.write(&[IoSlice::new(bytes)]),
         }

@@ -60,7 +60,7 @@ impl Process {
     /// The time all its threads have spent on a CPU, in the kernel's too; exact to ten milliseconds.
     pub(super) fn cpu(&self) -> anyhow::Result<Duration> {
         let path = format!("{}/stat", self.folder);
-        let stat = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+        let stat = fs::read_to_string(&path).with_context(|| format!("cannot read {path}, which only Linux has"))?;
         ticks(&stat).map(|ticks| TICK * ticks).with_context(|| format!("{path} is not as proc(5) has it"))
     }
 
