@@ -25,36 +25,41 @@ use uuid::Uuid;
 #[derive(Debug)]
 pub struct Server {
     config: Arc<Config>,
-    listener: TcpListener,
+    listeners: Vec<TcpListener>,
     state: Option<StateFolder>,
     hurry: Hurry,
 }
 
 impl Server {
-    /// Takes a listener that the caller has bound, and hold of the state folder, if there is to be one.
+    /// Takes the listeners that the caller has bound, one or several, and hold of the state folder, if there is to be one.
     ///
     /// # Errors
-    /// When the listener cannot be set up for the server's use, and when the state folder cannot be made, written to or
-    /// had alone.
-    pub fn bind(config: Config, listener: TcpListener) -> io::Result<Self> {
-        listener.set_nonblocking(true)?;
-        let socket = SockRef::from(&listener);
-        socket.listen(BACKLOG)?;
-        // Accepted sockets inherit it. Frames that belong together are written together anyway.
-        socket.set_tcp_nodelay(true)?;
-        // The system says that a socket takes more when a third of its buffer is free, and the buffer grows to
-        // megabytes: whoever reads all the time at his own pace would look as if he did not read at all.
-        socket.set_tcp_notsent_lowat(UNSENT)?;
+    /// When there is no listener, when one cannot be set up for the server's use, and when the state folder cannot be made,
+    /// written to or had alone.
+    pub fn bind(config: Config, listeners: impl IntoIterator<Item = TcpListener>) -> io::Result<Self> {
+        let listeners: Vec<_> = listeners.into_iter().collect();
+        if listeners.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "a server needs at least one listener"));
+        }
+        listeners.iter().try_for_each(set_up)?;
         let state = config.state_dir.as_deref().map(StateFolder::open).transpose()?;
-        Ok(Self { config: Arc::new(config), listener, state, hurry: Hurry::default() })
+        Ok(Self { config: Arc::new(config), listeners, state, hurry: Hurry::default() })
     }
 
-    /// Where it listens.
+    /// Where its first listener listens.
     ///
     /// # Errors
     /// When the system does not say.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+        self.listeners[0].local_addr()
+    }
+
+    /// Where all of them do, in their order.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn local_addrs(&self) -> io::Result<Vec<SocketAddr>> {
+        self.listeners.iter().map(TcpListener::local_addr).collect()
     }
 
     /// What hurries the drain of this server, for those who do not want to wait for it any longer: it can take as long as
@@ -133,7 +138,7 @@ impl Server {
         let (exit, mut exits) = mpsc::unbounded_channel();
         let (entrances, dealt): (Vec<_>, Vec<_>) = wakes.iter().map(|_| mpsc::unbounded_channel()).unzip();
         let limit = ConnectionLimit::new(self.config.max_connections);
-        let mut gate = Some(Gate { listener: self.listener, limit, entrances });
+        let mut gate = Some(Gate { listeners: self.listeners, limit, entrances });
         let mut running = wakes.len();
         let (drained, warnings) = (Arc::new(Barrier::new(running)), Arc::<Warnings>::default());
         for (number, ((wake, service), dealt)) in wakes.into_iter().zip(services).zip(dealt).enumerate() {
@@ -157,6 +162,18 @@ impl Server {
         }
         Ok(())
     }
+}
+
+/// Sets a listener up for the server's use.
+fn set_up(listener: &TcpListener) -> io::Result<()> {
+    listener.set_nonblocking(true)?;
+    let socket = SockRef::from(listener);
+    socket.listen(BACKLOG)?;
+    // Accepted sockets inherit it. Frames that belong together are written together anyway.
+    socket.set_tcp_nodelay(true)?;
+    // The system says that a socket takes more when a third of its buffer is free, and the buffer grows to
+    // megabytes: whoever reads all the time at his own pace would look as if he did not read at all.
+    socket.set_tcp_notsent_lowat(UNSENT)
 }
 
 /// What a hub is told of the configuration.

@@ -10,6 +10,7 @@ use crate::paced::{Paced, Warnings};
 use crate::runtime::Runtime;
 use crate::service::Service;
 use crate::worker::{Core, Worker};
+use std::cell::Cell;
 use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
@@ -44,7 +45,7 @@ pub(crate) struct Seat {
 
 /// What the accepting worker is given.
 pub(crate) struct Gate {
-    pub(crate) listener: std::net::TcpListener,
+    pub(crate) listeners: Vec<std::net::TcpListener>,
     pub(crate) limit: Arc<ConnectionLimit>,
     /// Where to hand connections to each worker.
     pub(crate) entrances: Vec<UnboundedSender<Dealt>>,
@@ -76,19 +77,24 @@ async fn serve<S: Service>(number: usize, seat: Seat, service: S) -> io::Result<
     let http = Http::new(Rc::clone(&worker), draining.clone(), Arc::clone(&warnings));
     let mut tasks = JoinSet::new();
     if let Some(gate) = gate {
-        let listener = TcpListener::from_std(gate.listener)?;
-        let (http, entrances, mut turn) = (Rc::clone(&http), gate.entrances, 0);
-        let accept = async move || listener.accept().await;
         tasks.spawn_local(async move { warnings.tell_by_the_minute().await });
-        tasks.spawn_local(accept_all(accept, gate.limit, move |(stream, address), permit| {
-            turn = (turn + 1) % entrances.len();
-            if turn == 0 {
-                spawn_local(Rc::clone(&http).serve(stream, address, permit));
-            } else if let Ok(stream) = stream.into_std() {
-                // A worker that has ended takes its connections with it.
-                let _ = entrances[turn].send((stream, address, permit));
-            }
-        }));
+        // The listeners deal out as one: each worker has its turn, wherever the next connection comes.
+        let (entrances, next) = (Rc::new(gate.entrances), Rc::new(Cell::new(0)));
+        for listener in gate.listeners {
+            let listener = TcpListener::from_std(listener)?;
+            let (http, entrances, next) = (Rc::clone(&http), Rc::clone(&entrances), Rc::clone(&next));
+            let accept = async move || listener.accept().await;
+            tasks.spawn_local(accept_all(accept, Arc::clone(&gate.limit), move |(stream, address), permit| {
+                let turn = (next.get() + 1) % entrances.len();
+                next.set(turn);
+                if turn == 0 {
+                    spawn_local(Rc::clone(&http).serve(stream, address, permit));
+                } else if let Ok(stream) = stream.into_std() {
+                    // A worker that has ended takes its connections with it.
+                    let _ = entrances[turn].send((stream, address, permit));
+                }
+            }));
+        }
     }
     tasks.spawn_local(take_dealt(http, dealt));
     tasks.spawn_local(Rc::clone(&worker).watch_deadlines());
