@@ -46,7 +46,7 @@ async fn main() -> anyhow::Result<()> {
         outbox: 64 * mebibytes,
         ..Config::default()
     };
-    let server = Server::bind(config, listener)?;
+    let server = Server::bind(config, [listener])?;
     println!("echoing on ws://{}/", server.local_addr()?);
     server.run_service(|| Echo, std::future::pending()).await?;
     Ok(())

@@ -9,7 +9,7 @@
 //! use std::net::TcpListener;
 //!
 //! # async fn serve() -> Result<(), Box<dyn std::error::Error>> {
-//! let server = Server::bind(Config::default(), TcpListener::bind("127.0.0.1:8080")?)?;
+//! let server = Server::bind(Config::default(), [TcpListener::bind("127.0.0.1:8080")?])?;
 //! server.run(async { /* until this completes */ }).await?;
 //! # Ok(())
 //! # }

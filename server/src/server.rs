@@ -27,30 +27,43 @@ use uuid::Uuid;
 #[derive(Debug)]
 pub struct Server {
     config: Arc<Config>,
-    listener: TcpListener,
+    listeners: Vec<TcpListener>,
     state: Option<StateFolder>,
     hurry: Hurry,
 }
 
 impl Server {
-    /// Takes a listener that the caller has bound, and hold of the state folder, if there is to be one.
+    /// Takes the listeners that the caller has bound, one or several, and hold of the state folder, if there is to be one.
     ///
     /// # Errors
-    /// When the configuration does not hold, when the listener cannot be set up for the server's use, and when the state
-    /// folder cannot be made, written to or had alone.
-    pub fn bind(config: Config, listener: TcpListener) -> Result<Self, BindError> {
+    /// When the configuration does not hold, when there is no listener or one cannot be set up for the server's use, and when
+    /// the state folder cannot be made, written to or had alone.
+    pub fn bind(config: Config, listeners: impl IntoIterator<Item = TcpListener>) -> Result<Self, BindError> {
         config.validate()?;
-        prepare(&listener).map_err(BindError::Listener)?;
+        let listeners: Vec<_> = listeners.into_iter().collect();
+        if listeners.is_empty() {
+            let none = io::Error::new(io::ErrorKind::InvalidInput, "a server needs at least one");
+            return Err(BindError::Listener(none));
+        }
+        listeners.iter().try_for_each(set_up).map_err(BindError::Listener)?;
         let state = config.state_dir.as_deref().map(StateFolder::open).transpose().map_err(BindError::State)?;
-        Ok(Self { config: Arc::new(config), listener, state, hurry: Hurry::default() })
+        Ok(Self { config: Arc::new(config), listeners, state, hurry: Hurry::default() })
     }
 
-    /// Where it listens.
+    /// Where its first listener listens.
     ///
     /// # Errors
     /// When the system does not say.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+        self.listeners[0].local_addr()
+    }
+
+    /// Where all of them do, in their order.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn local_addrs(&self) -> io::Result<Vec<SocketAddr>> {
+        self.listeners.iter().map(TcpListener::local_addr).collect()
     }
 
     /// What hurries the drain of this server, for those who do not want to wait for it any longer: it can take as long as
@@ -130,7 +143,7 @@ impl Server {
         let (exit, mut exits) = mpsc::unbounded_channel();
         let (entrances, dealt): (Vec<_>, Vec<_>) = wakes.iter().map(|_| mpsc::unbounded_channel()).unzip();
         let limit = ConnectionLimit::new(self.config.max_connections);
-        let mut gate = Some(Gate { listener: self.listener, limit, entrances });
+        let mut gate = Some(Gate { listeners: self.listeners, limit, entrances });
         let mut running = wakes.len();
         let (drained, warnings) = (Arc::new(Barrier::new(running)), Arc::<Warnings>::default());
         for (number, ((wake, service), dealt)) in wakes.into_iter().zip(services).zip(dealt).enumerate() {
@@ -156,10 +169,10 @@ impl Server {
     }
 }
 
-/// Sets up a listener, whose options all accepted sockets inherit.
-fn prepare(listener: &TcpListener) -> io::Result<()> {
+/// Sets a listener up, whose options all accepted sockets inherit.
+fn set_up(listener: &TcpListener) -> io::Result<()> {
     listener.set_nonblocking(true)?;
-    let socket = SockRef::from(&listener);
+    let socket = SockRef::from(listener);
     socket.listen(BACKLOG)?;
     // Accepted sockets inherit it. Frames that belong together are written together anyway.
     socket.set_tcp_nodelay(true)?;

@@ -12,6 +12,7 @@ use crate::runtime::Runtime;
 use crate::service::Service;
 use crate::tasks::{self, Tasks};
 use crate::worker::{Core, Worker};
+use std::cell::Cell;
 use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -44,10 +45,17 @@ pub(crate) struct Seat {
 
 /// What the accepting worker is given.
 pub(crate) struct Gate {
-    pub(crate) listener: std::net::TcpListener,
+    pub(crate) listeners: Vec<std::net::TcpListener>,
     pub(crate) limit: Arc<ConnectionLimit>,
     /// Where to hand connections to each worker.
     pub(crate) entrances: Vec<UnboundedSender<Dealt>>,
+}
+
+/// Where to hand connections to each worker, and which one had the last.
+#[derive(Clone)]
+struct Entrances {
+    of: Rc<[UnboundedSender<Dealt>]>,
+    turn: Rc<Cell<usize>>,
 }
 
 /// Starts the thread of a worker; how it ended is told to `exit`.
@@ -83,12 +91,17 @@ async fn serve<S: Service>(number: usize, seat: Seat, service: S) -> Result<(), 
     let core = Core::new(number, runtime, Arc::clone(&config), account, Arc::clone(&warnings), wake);
     let worker = Worker::new(core, service);
     let http = Http::new(Rc::clone(&worker), draining.clone(), Arc::clone(&warnings));
-    if let Some(Gate { listener, limit, entrances }) = gate {
-        let listener = TcpListener::from_std(listener);
-        let listener = listener.map_err(|source| RunError::Start { worker: number, source })?;
-        let accept = async move || listener.accept().await;
+    if let Some(Gate { listeners, limit, entrances }) = gate {
         tasks.spawn(async move { warnings.tell_by_the_minute().await });
-        tasks.spawn(accept_all(accept, limit, deal_out(Rc::clone(&http), tasks.clone(), entrances)));
+        // The listeners deal out as one: each worker has its turn, wherever the next connection comes.
+        let entrances = Entrances { of: entrances.into(), turn: Rc::default() };
+        for listener in listeners {
+            let listener = TcpListener::from_std(listener);
+            let listener = listener.map_err(|source| RunError::Start { worker: number, source })?;
+            let accept = async move || listener.accept().await;
+            let deal = deal_out(Rc::clone(&http), tasks.clone(), entrances.clone());
+            tasks.spawn(accept_all(accept, Arc::clone(&limit), deal));
+        }
     }
     tasks.spawn(take_dealt(http, tasks.clone(), dealt));
     tasks.spawn(Rc::clone(&worker).watch_deadlines());
@@ -136,16 +149,16 @@ async fn has_ended(mut draining: watch::Receiver<bool>) {
 fn deal_out<S: Service>(
     http: Rc<Http<S>>,
     tasks: Tasks,
-    entrances: Vec<UnboundedSender<Dealt>>,
+    entrances: Entrances,
 ) -> impl FnMut((TcpStream, SocketAddr), Permit) {
-    let mut turn = 0;
     move |(stream, address), permit| {
-        turn = (turn + 1) % entrances.len();
+        let turn = (entrances.turn.get() + 1) % entrances.of.len();
+        entrances.turn.set(turn);
         if turn == 0 {
             tasks.spawn(Rc::clone(&http).serve(stream, address, permit));
         } else if let Ok(stream) = stream.into_std() {
             // A worker that has ended takes its connections with it.
-            let _ = entrances[turn].send((stream, address, permit));
+            let _ = entrances.of[turn].send((stream, address, permit));
         }
     }
 }

@@ -176,6 +176,39 @@ fn an_unknown_key_is_named_with_the_nearest_one() {
 }
 
 #[test]
+fn a_key_with_dashes_is_named_with_underscores() {
+    let path = file("dashes.toml", "max-outbox = \"1MiB\"\n");
+    let fault = failure(hubcast(&["--config"]).arg(&path), 2);
+    assert_eq!(
+        fault,
+        format!("error: {}: max-outbox: there is no such key; did you mean max_outbox?\n", path.display())
+    );
+}
+
+#[test]
+fn a_misspelt_variable_is_named_with_the_nearest_one() {
+    for words in [&["check-config"][..], &["--listen", "127.0.0.1:0", "--config", "nowhere.toml"]] {
+        let fault = failure(hubcast(words).env("HUBCAST_MAX_OUTBX", "1MiB"), 2);
+        assert_eq!(fault, "error: HUBCAST_MAX_OUTBX: there is no such variable; did you mean HUBCAST_MAX_OUTBOX?\n");
+    }
+}
+
+#[test]
+fn variables_of_others_are_ignored_with_a_warning_and_those_of_kubernetes_without_one() {
+    let kubernetes = [
+        ("HUBCAST_SERVICE_HOST", "10.0.0.1"),
+        ("HUBCAST_SERVICE_PORT", "8080"),
+        ("HUBCAST_PORT", "tcp://10.0.0.1:8080"),
+        ("HUBCAST_PORT_8080_TCP", "tcp://10.0.0.1:8080"),
+    ];
+    let (code, _, stderr) = outcome(hubcast(&["check-config"]).envs(kubernetes));
+    assert_eq!((code, stderr.as_str()), (Some(0), ""));
+    let (code, _, stderr) = outcome(hubcast(&["check-config"]).envs(kubernetes).env("HUBCAST_IMAGE", "hubcast:1"));
+    let expected = "warning: there are no settings of these names, they are ignored: HUBCAST_IMAGE\n";
+    assert_eq!((code, stderr.as_str()), (Some(0), expected));
+}
+
+#[test]
 fn values_that_do_not_go_together_are_named_both() {
     let fault = failure(hubcast(&["--max-message", "32KiB"]).env("HUBCAST_MAX_FRAME", "48KiB"), 2);
     assert!(fault.contains("HUBCAST_MAX_FRAME=48KiB: must be at most --max-message 32KiB"), "{fault}");

@@ -28,13 +28,20 @@ impl Server {
     /// # Panics
     /// When the server cannot start.
     pub fn with(change: impl FnOnce(&mut Config)) -> Self {
+        Self::on([TcpListener::bind("127.0.0.1:0").expect("a free port")], change)
+    }
+
+    /// Runs what [`Server::with`] runs, on these listeners; its address is that of the first.
+    ///
+    /// # Panics
+    /// When the server cannot start.
+    pub fn on(listeners: impl IntoIterator<Item = TcpListener>, change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config { workers: Some(1), ..Config::default() };
         let keeps = Keeps { history: None, ..Keeps::default() };
         config.rules.list.push(Rule { matches: EVERYTHING.parse().expect("a pattern"), keeps });
         config.drain.spread = Duration::ZERO;
         change(&mut config);
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let server = hubcast_server::Server::bind(config, listener).expect("a listener fit for serving");
+        let server = hubcast_server::Server::bind(config, listeners).expect("listeners fit for serving");
         let address = server.local_addr().expect("a bound listener");
         let (shutdown, stop) = oneshot::channel();
         let (end, ended) = mpsc::channel();

@@ -113,6 +113,16 @@ fn a_start_that_fails_is_one_event_also_where_the_log_is_off() {
 }
 
 #[test]
+fn variables_that_are_ignored_are_named_in_the_log() {
+    let mut command = hubcast(&["--listen", "127.0.0.1:0"]);
+    let server = Run::of(command.env("HUBCAST_IMAGE", "hubcast:1").env("HUBCAST_PORT_8080_TCP_PROTO", "tcp"));
+    server.signal("TERM");
+    let (code, log) = server.end();
+    assert_eq!(code, Some(0));
+    assert_eq!(log.matches("variables=\"HUBCAST_IMAGE\"").count(), 1, "{log}");
+}
+
+#[test]
 fn a_log_that_nobody_reads_does_not_end_the_server() {
     let mut server = Run::start(&["--log-level", "debug"]);
     server.closes_log();

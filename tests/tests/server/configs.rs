@@ -55,7 +55,7 @@ fn is_refused_or_serves(mut config: Config) {
     config.workers = config.workers.or(Some(1));
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let (is_valid, shown) = (config.validate().is_ok(), format!("{config:?}"));
-    let server = match hubcast_server::Server::bind(config, listener) {
+    let server = match hubcast_server::Server::bind(config, [listener]) {
         Ok(server) => server,
         Err(BindError::Config(error)) => return assert!(!is_valid && !error.faults.is_empty(), "{error}"),
         Err(error) => panic!("{error}: {shown}"),

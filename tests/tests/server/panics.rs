@@ -46,7 +46,7 @@ impl Service for Fragile {
 /// A server of two workers that nobody stops, and what its run comes to.
 fn start() -> (SocketAddr, Receiver<Result<(), RunError>>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let server = Server::bind(Config { workers: Some(2), ..Config::default() }, listener).expect("a fit listener");
+    let server = Server::bind(Config { workers: Some(2), ..Config::default() }, [listener]).expect("a fit listener");
     let (address, (end, ended)) = (server.local_addr().expect("a bound listener"), mpsc::channel());
     thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");

@@ -2,8 +2,9 @@
 
 use hubcast_hub::{Keeps, PresenceRule};
 use hubcast_server::Config;
-use hubcast_tests::{Frame, Plain, Server, Typed};
+use hubcast_tests::{Frame, Handshake, Plain, Server, Socket, Typed};
 use serde_json::json;
+use std::net::TcpListener;
 use std::time::Duration;
 
 /// Runs a scene with two and with three workers.
@@ -192,4 +193,29 @@ fn all_workers_send_their_connections_away() {
         drop(peers);
         server.has_ended();
     });
+}
+
+#[test]
+fn several_listeners_are_one_server() {
+    let listeners = ["127.0.0.1:0", "127.0.0.1:0"].map(|address| TcpListener::bind(address).unwrap());
+    let other = listeners[1].local_addr().unwrap();
+    let server = Server::on(listeners, |config| {
+        config.workers = Some(2);
+        config.max_connections = 4;
+    });
+    let mut peers: Vec<_> =
+        [server.address(), other, server.address(), other].map(|address| Plain::open(Socket::connect(address))).into();
+    for peer in &mut peers {
+        peer.subscribes("t");
+        peer.hears_nothing();
+    }
+    peers[1].publishes("t", "to everybody");
+    for peer in &mut peers {
+        assert_eq!(peer.socket.hears_text(), "to everybody");
+    }
+    for address in [server.address(), other] {
+        let answer = Socket::connect(address).asks(&Handshake::default().request("GET /socket HTTP/1.1"));
+        assert_eq!(answer.status, 503, "they have one limit of connections");
+    }
+    drop(peers);
 }

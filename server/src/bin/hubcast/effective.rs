@@ -2,11 +2,12 @@
 
 use crate::cli::Given;
 use crate::options::Options;
-use crate::{checks, descriptors, file};
+use crate::{checks, descriptors, environment, file};
 use clap::parser::ValueSource;
 use clap::{Args, Command};
 use hubcast_server::Config;
 use std::collections::BTreeMap;
+use std::env;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
@@ -16,6 +17,8 @@ use toml::{Table, Value};
 pub(crate) struct Effective {
     /// The settings; each holds by itself and with the others.
     pub(crate) options: Options,
+    /// Variables that begin like ours and name no setting.
+    pub(crate) ignored: Vec<String>,
     values: Table,
     sources: BTreeMap<String, Source>,
     file: Option<PathBuf>,
@@ -41,8 +44,10 @@ impl Effective {
             Some(ValueSource::EnvVariable) => Source::Environment,
             _ => Source::Default,
         };
+        let ignored = environment::check(env::vars_os())?;
         let file = given.config.as_deref().map(file::read).transpose()?;
-        Self::layered(&given.options, source, file.unwrap_or_default(), given.config.as_deref())
+        let layered = Self::layered(&given.options, source, file.unwrap_or_default(), given.config.as_deref())?;
+        Ok(Self { ignored, ..layered })
     }
 
     fn layered(
@@ -60,7 +65,7 @@ impl Effective {
             }
         }
         let options = values.clone().try_into()?;
-        let effective = Self { options, values, sources, file: path.map(Path::to_owned) };
+        let effective = Self { options, ignored: Vec::new(), values, sources, file: path.map(Path::to_owned) };
         checks::check(&effective)?;
         Ok(effective)
     }

@@ -20,7 +20,7 @@ fn parse(text: &str) -> anyhow::Result<Table> {
     let known = Table::try_from(Options::default())?;
     for (key, value) in &table {
         if !known.contains_key(key) {
-            bail!("{key}: there is no such key{}", suggestion(key));
+            bail!("{key}: there is no such key{}", suggestion(key, &known));
         }
         check(key, value)?;
     }
@@ -38,8 +38,13 @@ fn check(key: &str, value: &Value) -> anyhow::Result<()> {
     }
 }
 
-/// The nearest key, by the rule that finds the nearest flag on the command line.
-fn suggestion(key: &str) -> String {
+/// The key that is meant: the same words in another way of writing them, or else the nearest by the rule that finds the
+/// nearest flag on the command line.
+fn suggestion(key: &str, known: &Table) -> String {
+    let key = snake_case(key);
+    if known.contains_key(&key) {
+        return format!("; did you mean {key}?");
+    }
     let command = Options::augment_args(Command::new("hubcast"));
     let flag = format!("--{}", key.replace('_', "-"));
     let Err(error) = command.try_get_matches_from(["hubcast", &flag]) else { return String::new() };
@@ -47,6 +52,20 @@ fn suggestion(key: &str) -> String {
         Some(ContextValue::String(flag)) => format!("; did you mean {}?", flag.trim_matches('-').replace('-', "_")),
         _ => String::new(),
     }
+}
+
+/// `max-outbox`, `maxOutbox` and `MAX_OUTBOX` as we write them.
+fn snake_case(key: &str) -> String {
+    let mut words = String::new();
+    let mut before = '_';
+    for c in key.chars() {
+        if c.is_ascii_uppercase() && before.is_ascii_lowercase() {
+            words.push('_');
+        }
+        words.push(if c == '-' { '_' } else { c.to_ascii_lowercase() });
+        before = c;
+    }
+    words
 }
 
 fn reason(error: &io::Error) -> String {
@@ -108,6 +127,14 @@ mod tests {
         assert_eq!(fault("zzz = 1"), "zzz: there is no such key");
         assert_eq!(fault("[limits]\nping = 1"), "limits: there is no such key");
         assert_eq!(fault("config = \"other.toml\""), "config: there is no such key");
+    }
+
+    #[test]
+    fn a_key_in_another_way_of_writing_is_named_in_ours() {
+        for key in ["max-outbox", "maxOutbox", "MaxOutbox", "MAX_OUTBOX", "max-outbx"] {
+            let expected = format!("{key}: there is no such key; did you mean max_outbox?");
+            assert_eq!(fault(&format!("{key} = \"1MiB\"")), expected);
+        }
     }
 
     #[test]

@@ -7,7 +7,9 @@ mod cli;
 mod descriptors;
 mod effective;
 mod endpoints;
+mod environment;
 mod file;
+mod listening;
 mod logging;
 mod options;
 mod signals;
@@ -58,6 +60,10 @@ fn serve(effective: &Effective) -> ExitCode {
 }
 
 fn check(effective: &Effective) -> ExitCode {
+    if !effective.ignored.is_empty() {
+        let variables = effective.ignored.join(", ");
+        let _ = writeln!(io::stderr(), "warning: there are no settings of these names, they are ignored: {variables}");
+    }
     let print = || Ok(io::stdout().write_all(effective.listing(&effective.config()?).as_bytes())?);
     exit_code(print(), FAILED)
 }

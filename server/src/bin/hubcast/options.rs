@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Args, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Options {
-    /// Where to listen; port 0 takes a free one
+    /// Where to listen; a name stands for all of its addresses, port 0 takes a free one
     #[arg(long, env = "HUBCAST_LISTEN", value_name = "HOST:PORT")]
     #[arg(default_value_t = Self::default().listen, help_heading = SERVER)]
     pub(crate) listen: Endpoint,

@@ -1,0 +1,135 @@
+//! Variables of the environment that look like settings and are none.
+//!
+//! A name that is nearly one of ours is an error: whoever wrote it believes that it is in force. Any other name may have
+//! been set for another program, or by the machine, and must not keep the server from starting.
+
+use crate::options::Options;
+use anyhow::bail;
+use clap::{Args, Command};
+use std::ffi::OsString;
+
+/// Looks through the environment. Returns the names that begin like ours and are unknown, except for those that
+/// Kubernetes sets.
+///
+/// # Errors
+/// Every name that is nearly that of a setting, a line for each.
+pub(crate) fn check(variables: impl Iterator<Item = (OsString, OsString)>) -> anyhow::Result<Vec<String>> {
+    let known = known();
+    let (mut faults, mut unknown) = (Vec::new(), Vec::new());
+    for (name, value) in variables {
+        let Some(name) = name.to_str().filter(|name| name.to_ascii_uppercase().starts_with(PREFIX)) else { continue };
+        if known.iter().any(|known| known == name) || is_of_kubernetes(name, &value.to_string_lossy()) {
+            continue;
+        }
+        match known.iter().find(|known| is_near(name, known)) {
+            Some(near) => faults.push(format!("{name}: there is no such variable; did you mean {near}?")),
+            None => unknown.push(name.to_owned()),
+        }
+    }
+    if faults.is_empty() {
+        unknown.sort();
+        return Ok(unknown);
+    }
+    faults.sort();
+    bail!(faults.join("\n       "))
+}
+
+/// The variables of all settings.
+fn known() -> Vec<String> {
+    let command = Options::augment_args(Command::new("hubcast"));
+    let variables = command.get_arguments().filter_map(|arg| arg.get_env());
+    variables.map(|name| name.to_string_lossy().into_owned()).chain(["HUBCAST_CONFIG".to_owned()]).collect()
+}
+
+/// Whether Kubernetes sets the variable in every pod because there is a Service named `hubcast`, or `hubcast-` and more:
+/// `HUBCAST_SERVICE_HOST`, `HUBCAST_PORT=tcp://10.0.0.1:8080`, `HUBCAST_PORT_8080_TCP_ADDR`. Links of Docker do the same.
+fn is_of_kubernetes(name: &str, value: &str) -> bool {
+    let is_port = |rest: &str| {
+        let mut parts = rest.split('_');
+        parts.next().is_some_and(|port| port.parse::<u16>().is_ok())
+            && parts.next().is_some_and(|protocol| ["TCP", "UDP", "SCTP"].contains(&protocol))
+    };
+    name.ends_with("_SERVICE_HOST")
+        || name.contains("_SERVICE_PORT")
+        || name.ends_with("_PORT") && value.contains("://")
+        || name.match_indices("_PORT_").any(|(at, found)| is_port(&name[at + found.len()..]))
+}
+
+/// Whether a name is that of a setting with a slip or two: one letter in four.
+fn is_near(name: &str, known: &str) -> bool {
+    let (name, known) = (name.to_ascii_uppercase(), known.trim_start_matches(PREFIX));
+    let name = name.trim_start_matches(PREFIX);
+    slips(name.as_bytes(), known.as_bytes()) <= (known.len() / 4).max(1)
+}
+
+/// How many letters have to be put in, left out, changed or swapped with the next to make one word of the other (the
+/// distance of Damerau and Levenshtein, in which no letter is touched twice).
+fn slips(one: &[u8], other: &[u8]) -> usize {
+    let mut rows = vec![(0..=other.len()).collect::<Vec<_>>()];
+    for i in 1..=one.len() {
+        let mut row = vec![i];
+        for j in 1..=other.len() {
+            let changed = rows[i - 1][j - 1] + usize::from(one[i - 1] != other[j - 1]);
+            let mut least = changed.min(rows[i - 1][j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && one[i - 1] == other[j - 2] && one[i - 2] == other[j - 1] {
+                least = least.min(rows[i - 2][j - 2] + 1);
+            }
+            row.push(least);
+        }
+        rows.push(row);
+    }
+    rows[one.len()][other.len()]
+}
+
+const PREFIX: &str = "HUBCAST_";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checked(variables: &[(&str, &str)]) -> Result<Vec<String>, String> {
+        let variables = variables.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        check(variables).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_name_that_is_nearly_a_setting_is_a_fault() {
+        for (name, meant) in [
+            ("HUBCAST_MAX_OUTBX", "HUBCAST_MAX_OUTBOX"),
+            ("HUBCAST_MAXOUTBOX", "HUBCAST_MAX_OUTBOX"),
+            ("HUBCAST_PINGS", "HUBCAST_PING"),
+            ("HUBCAST_PNIG", "HUBCAST_PING"),
+            ("HUBCAST_LOG_LVL", "HUBCAST_LOG_LEVEL"),
+            ("HUBCAST_CONFG", "HUBCAST_CONFIG"),
+            ("hubcast_ping", "HUBCAST_PING"),
+        ] {
+            let expected = format!("{name}: there is no such variable; did you mean {meant}?");
+            assert_eq!(checked(&[(name, "1")]), Err(expected));
+        }
+        assert_eq!(checked(&[("HUBCAST_PNIG", ""), ("HUBCAST_WORKER", "")]).unwrap_err().lines().count(), 2);
+    }
+
+    #[test]
+    fn settings_and_what_others_set_are_no_fault() {
+        assert_eq!(checked(&[("HUBCAST_PING", "1s"), ("HUBCAST_CONFIG", ""), ("PATH", "/bin")]), Ok(vec![]));
+        let others = ["HUBCAST_BIN", "HUBCAST_IMAGE", "HUBCAST_PORT", "HUBCAST_SEED", "HUBCAST_SEEDS", "HUBCAST_URL"];
+        assert_eq!(checked(&others.map(|name| (name, "7"))), Ok(others.map(str::to_owned).to_vec()));
+    }
+
+    #[test]
+    fn what_kubernetes_sets_is_not_even_named() {
+        let variables = [
+            ("HUBCAST_SERVICE_HOST", "10.0.0.1"),
+            ("HUBCAST_SERVICE_PORT", "8080"),
+            ("HUBCAST_SERVICE_PORT_HTTP", "8080"),
+            ("HUBCAST_PORT", "tcp://10.0.0.1:8080"),
+            ("HUBCAST_PORT_8080_TCP", "tcp://10.0.0.1:8080"),
+            ("HUBCAST_PORT_8080_TCP_PROTO", "tcp"),
+            ("HUBCAST_PORT_8080_TCP_PORT", "8080"),
+            ("HUBCAST_PORT_8080_TCP_ADDR", "10.0.0.1"),
+            ("HUBCAST_PINGS_SERVICE_HOST", "10.0.0.1"),
+            ("HUBCAST_PINGS_PORT", "tcp://10.0.0.1:8080"),
+        ];
+        assert_eq!(checked(&variables), Ok(vec![]));
+    }
+}

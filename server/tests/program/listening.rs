@@ -1,0 +1,17 @@
+//! Where the program listens.
+
+use crate::client::{connect, request};
+use crate::run::{Run, hubcast};
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+
+#[test]
+fn a_name_listens_on_each_of_its_addresses_with_one_port() {
+    let server = Run::of(&mut hubcast(&["--listen", "localhost:0"]));
+    let port = server.address().port();
+    let has = |address: &SocketAddr| TcpListener::bind(SocketAddr::new(address.ip(), 0)).is_ok();
+    let addresses: Vec<_> = ("localhost", port).to_socket_addrs().unwrap().filter(has).collect();
+    assert!(!addresses.is_empty());
+    for address in addresses {
+        assert_eq!(request(&mut connect(address), "/healthz", ""), 200, "{address}");
+    }
+}
