@@ -42,7 +42,7 @@ fn a_crowd_that_asks_at_once_is_served_a_few_at_a_time_and_others_in_between() {
 fn a_worker_that_others_keep_busy_reads_its_own_connections_too() {
     let server = Server::with(|config| {
         config.workers = Some(2);
-        config.outbox = 1 << 30;
+        (config.outbox, config.max_waiting) = (1 << 30, 1 << 30);
         config.timeouts.write = NEVER;
     });
     // The first of each pair goes to the second worker.

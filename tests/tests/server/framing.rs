@@ -113,6 +113,7 @@ fn a_message_of_exactly_the_limit_is_taken_whole_or_in_fragments() {
     let server = Server::with(|config| {
         config.messages.message = 1000;
         config.messages.frame = 600;
+        config.limits.topic = 100;
     });
     let whole = publish(&"x".repeat(1000 - publish("").len()));
     let mut peer = stage(&server);

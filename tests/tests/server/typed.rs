@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 #[test]
 fn the_welcome_says_who_one_is_and_what_one_may() {
     let server = Server::with(|config| {
-        config.messages.message = 5000;
+        (config.messages.message, config.messages.frame) = (5000, 5000);
         config.limits.topic = 77;
         config.limits.subscriptions = 5;
     });

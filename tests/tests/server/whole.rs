@@ -14,7 +14,7 @@ const MIB: usize = 1024 * 1024;
 /// A server on which a mebibyte may wait in all, and as much as there is for one reader.
 fn server_of_a_mebibyte() -> Server {
     Server::with(|config| {
-        (config.max_waiting, config.outbox) = (MIB, 1 << 30);
+        (config.max_waiting, config.outbox) = (MIB, MIB);
         (config.timeouts.write, config.timeouts.publisher_pause) = (NEVER, Duration::ZERO);
     })
 }

@@ -157,7 +157,7 @@ fn a_slow_reader_is_closed_whoever_publishes() {
     for workers in [2, 3] {
         let mut server = Server::with(|config| {
             config.workers = Some(workers);
-            config.drain.spread = Duration::from_secs(600);
+            (config.drain.spread, config.drain.deadline) = (Duration::from_secs(600), Duration::from_secs(600));
         });
         let mut publishers: Vec<Typed> = (0..workers).map(|_| server.typed()).collect();
         let publish = json!({"id": 1, "action": "publish", "topic": "t", "message": "x".repeat(60_000)});
