@@ -11,7 +11,7 @@ const NEVER: Duration = Duration::from_secs(600);
 
 const MIB: usize = 1024 * 1024;
 
-/// A server on which a mebibyte may wait in all, and as much as there is for one reader.
+/// A server on which a mebibyte of memory may wait in all, which is reached before the outbox of one reader is full.
 fn server_of_a_mebibyte() -> Server {
     Server::with(|config| {
         (config.max_waiting, config.outbox) = (MIB, MIB);
