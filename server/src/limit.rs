@@ -43,13 +43,19 @@ impl ConnectionLimit {
     /// Counts one more. When there are too many, the oldest that is no WebSocket has to go first: who only connects and says
     /// nothing must not keep others out.
     pub(crate) async fn admit(self: &Arc<Self>) -> Permit {
+        let mut has_waited = false;
         loop {
             if let Some(permit) = self.try_admit() {
+                if has_waited {
+                    // Whoever else waits sees to it that the next one goes.
+                    self.vacated.notify_one();
+                }
                 return permit;
             }
             // There is always one to wait for: WebSockets alone are never too many.
             self.close_oldest();
             self.vacated.notified().await;
+            has_waited = true;
         }
     }
 
@@ -152,6 +158,19 @@ mod tests {
         assert!(!is_ready(others[1].told_to_go()), "nobody else has to go meanwhile");
         others.remove(0);
         assert!(is_ready(limit.admit()));
+    }
+
+    #[test]
+    fn of_two_listeners_that_wait_each_gets_room() {
+        let limit = ConnectionLimit::new(1);
+        let mut others: Vec<_> = (0..=SPARE).map(|_| limit.try_admit().unwrap()).collect();
+        let (mut one, mut other) = (pin!(limit.admit()), pin!(limit.admit()));
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(one.as_mut().poll(&mut context).is_pending() && other.as_mut().poll(&mut context).is_pending());
+        assert!(is_ready(others.remove(0).told_to_go()));
+        let admitted = one.as_mut().poll(&mut context);
+        assert!(admitted.is_ready() && other.as_mut().poll(&mut context).is_pending());
+        assert!(is_ready(others[0].told_to_go()), "the second one sees to its own room");
     }
 
     #[test]
