@@ -45,6 +45,10 @@ impl Schedule {
     /// Adds what came from a connection last.
     pub(crate) fn push(&mut self, slot: u32, item: Item) {
         self.bytes += item.bytes();
+        if item.is_arrival() {
+            // Who had its number before may owe something; all that it asked for is served.
+            self.lanes.remove(&slot);
+        }
         match self.is_calm() {
             true => self.arrived.push_back((slot, item)),
             false => self.push_to_lane(slot, item),
@@ -98,8 +102,6 @@ impl Schedule {
             self.typical.note(kind, cost.total());
         }
         match self.lanes.get_mut(&slot) {
-            // The next one who gets its number owes nothing.
-            Some(lane) if kind == Kind::Departure && lane.is_empty() => _ = self.lanes.remove(&slot),
             Some(lane) => {
                 lane.charge(kind, cost);
                 self.order.insert(slot, lane, &self.typical, self.virtual_time);

@@ -48,6 +48,11 @@ impl Item {
         texts + ITEM_BYTES
     }
 
+    /// Whether it is the first of a connection.
+    pub(super) fn is_arrival(&self) -> bool {
+        matches!(self, Self::Input(Input::Connect { .. }))
+    }
+
     pub(super) fn kind(&self) -> Kind {
         let Self::Input(input) = self else { return Kind::Answer };
         let request = match input {

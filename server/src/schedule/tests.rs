@@ -1,7 +1,7 @@
 use super::*;
 use crate::schedule::item::Item;
 use hubcast_hub::{Input, SessionId};
-use hubcast_protocol::typed;
+use hubcast_protocol::{ClientId, typed};
 use proptest::{collection::vec, prelude::*};
 use std::collections::BTreeMap;
 
@@ -84,6 +84,23 @@ fn what_is_left_of_an_item_goes_on_before_the_next_of_its_connection_and_after_o
     let expected = [&publication[..1], &[(2, false)], &publication[1..], &publication].concat();
     assert_eq!(served, expected);
     assert!(schedule.is_empty() && schedule.bytes == 0);
+}
+
+#[test]
+fn a_newcomer_owes_nothing_for_who_had_its_number_before() {
+    let cost = |_: u32, item: &Item| costs(if item.kind() == Kind::Departure { 900_000_000 } else { 3_000_000 });
+    let mut schedule = Schedule::default();
+    (0..1000).for_each(|_| schedule.push(2, publication(2)));
+    slice(&mut schedule, false, cost);
+    schedule.push(1, Item::Input(Input::Disconnect { session: SessionId(1), lost: true }));
+    while schedule.has_lane(1) {
+        slice(&mut schedule, false, cost);
+    }
+    schedule.push(1, Item::Input(Input::connect(SessionId(1), ClientId::from_random([1; 16]))));
+    schedule.push(1, publication(1));
+    let served: Vec<_> = (0..3).flat_map(|_| slice(&mut schedule, false, cost)).collect();
+    assert_eq!(served.iter().filter(|slot| **slot == 1).count(), 2, "{served:?}");
+    assert!(schedule.has_lane(2));
 }
 
 #[test]
