@@ -58,27 +58,8 @@ fn is_of_kubernetes(name: &str, value: &str) -> bool {
 /// Whether a name is that of a setting with a slip or two: one letter in four.
 fn is_near(name: &str, known: &str) -> bool {
     let (name, known) = (name.to_ascii_uppercase(), known.trim_start_matches(PREFIX));
-    let name = name.trim_start_matches(PREFIX);
-    slips(name.as_bytes(), known.as_bytes()) <= (known.len() / 4).max(1)
-}
-
-/// How many letters have to be put in, left out, changed or swapped with the next to make one word of the other (the
-/// distance of Damerau and Levenshtein, in which no letter is touched twice).
-fn slips(one: &[u8], other: &[u8]) -> usize {
-    let mut rows = vec![(0..=other.len()).collect::<Vec<_>>()];
-    for i in 1..=one.len() {
-        let mut row = vec![i];
-        for j in 1..=other.len() {
-            let changed = rows[i - 1][j - 1] + usize::from(one[i - 1] != other[j - 1]);
-            let mut least = changed.min(rows[i - 1][j] + 1).min(row[j - 1] + 1);
-            if i > 1 && j > 1 && one[i - 1] == other[j - 2] && one[i - 2] == other[j - 1] {
-                least = least.min(rows[i - 2][j - 2] + 1);
-            }
-            row.push(least);
-        }
-        rows.push(row);
-    }
-    rows[one.len()][other.len()]
+    let slips = strsim::osa_distance(name.trim_start_matches(PREFIX), known);
+    slips <= (known.len() / 4).max(1)
 }
 
 const PREFIX: &str = "HUBCAST_";
