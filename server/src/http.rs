@@ -79,7 +79,7 @@ impl<S: Service> Http<S> {
         let ended = tokio::select! {
             biased;
             ended = timeout(times.head.saturating_add(times.upgrade), exchange) => ended,
-            () = make_room(&permit) => return tracing::debug!("an HTTP connection made room for another one"),
+            () = make_room(&permit) => return tracing::debug!(%peer, "an HTTP connection made room for another one"),
         };
         match ended {
             Ok(Ok(())) => {}

@@ -98,6 +98,7 @@ impl State {
         let next_ping = self.pinged.filter(|_| self.phase == Phase::Open).map(|_| now + times.ping);
         Due::At(next_ping.map_or(at, |next_ping| next_ping.min(at)))
     }
+
     /// When a peer has had so long to say something that it owes `since`, not counting the time in which it is not read.
     fn end_of_patience(&self, since: Instant, time: Duration, now: Instant, resumed: Instant) -> Instant {
         match self.unread_since {
