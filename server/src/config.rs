@@ -4,9 +4,9 @@
 //! it by hand. What the rest of the server holds of its own are sizes of work: how much is done at once before it is
 //! others' turn.
 
-mod check;
+mod validate;
 
-pub use check::{Allowed, ConfigError, Fault};
+pub use validate::{Allowed, ConfigError, Fault};
 
 use hubcast_hub::{Limits, Rules};
 use std::path::PathBuf;
@@ -141,3 +141,6 @@ impl Default for Timeouts {
         }
     }
 }
+
+/// The most workers that there may be: a session is named by its worker in 8 bits and its connection there in 24.
+pub(crate) const MAX_WORKERS: usize = 256;

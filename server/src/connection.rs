@@ -1,26 +1,27 @@
 //! One WebSocket: its socket, its outbox, and how far it is on its way from open to gone.
 
-mod deadline;
+pub(crate) mod peer;
 #[cfg(feature = "simulation")]
 mod pipe;
 mod socket;
+mod timeouts;
 mod unread;
-mod writing;
+mod write;
 
-pub(crate) use deadline::Due;
 #[cfg(feature = "simulation")]
 pub use pipe::ClientEnd;
 #[cfg(feature = "simulation")]
 pub(crate) use pipe::{News, pipe};
 pub(crate) use socket::Socket;
+pub(crate) use timeouts::Due;
 
 use crate::config::Config;
-use crate::decoder::{Decoder, Incoming};
-use crate::frame::{self, Opcode, Violation};
-use crate::limit::Permit;
+use crate::listener::limit::Permit;
 use crate::outbox::Outbox;
-use crate::service::Peer;
+use crate::websocket::decoder::{Decoder, Incoming};
+use crate::websocket::frame::{self, Opcode, Violation};
 use hubcast_protocol::{CloseCode, Dialect};
+use peer::Peer;
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::{Shutdown, SocketAddr};

@@ -1,21 +1,22 @@
 //! HTTP on the same port: the routes, and the way from a request to a WebSocket.
 
-use crate::connection::Socket;
-use crate::handshake;
-use crate::held::{HeldSocket, Hold};
-use crate::limit::Permit;
-use crate::paced::{Warning, Warnings};
-use crate::service::Service;
-use crate::worker::{Early, Worker};
+mod buffered_io;
+mod handshake;
+mod response;
+mod upgrade;
+
+use crate::listener::limit::Permit;
+use crate::log::warnings::{Warning, Warnings};
+use crate::worker::Worker;
+use crate::worker::service::Service;
+use buffered_io::{HeldSocket, Hold};
 use http_body_util::Full;
-use hubcast_protocol::{Dialect, SUBPROTOCOL};
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, ORIGIN, SEC_WEBSOCKET_PROTOCOL};
+use hyper::header::ORIGIN;
 use hyper::server::conn::http1;
 use hyper::{Method, Request, Response, StatusCode, Version, service::service_fn};
-use hyper_tungstenite::HyperWebsocket;
-use hyper_tungstenite::tungstenite::protocol::WebSocketConfig;
 use hyper_util::rt::TokioTimer;
+use response::{Rejection, text, try_later};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -25,6 +26,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::yield_now;
 use tokio::time::timeout;
+use upgrade::upgrade;
 
 /// Serves connections that are not WebSockets yet.
 pub(crate) struct Http<S> {
@@ -32,17 +34,6 @@ pub(crate) struct Http<S> {
     draining: watch::Receiver<bool>,
     warnings: Arc<Warnings>,
 }
-
-/// An answer that says why a request is refused, and what to do instead.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Rejection {
-    pub(crate) status: StatusCode,
-    pub(crate) reason: &'static str,
-    pub(crate) headers: Headers,
-}
-
-/// Names, in lower case, and values.
-pub(crate) type Headers = &'static [(&'static str, &'static str)];
 
 impl<S: Service> Http<S> {
     pub(crate) fn new(worker: Rc<Worker<S>>, draining: watch::Receiver<bool>, warnings: Arc<Warnings>) -> Rc<Self> {
@@ -115,7 +106,7 @@ impl<S: Service> Http<S> {
             } else if !permit.become_websocket() {
                 Err(FULL)
             } else {
-                Ok(self.upgrade(request, dialect, permit))
+                Ok(upgrade(&self.worker, request, dialect, permit))
             };
         }
         match (path, request.method()) {
@@ -129,38 +120,8 @@ impl<S: Service> Http<S> {
         }
     }
 
-    fn upgrade(&self, request: &mut Request<Incoming>, dialect: Dialect, permit: &Rc<Permit>) -> Response<Full<Bytes>> {
-        // The stream that is made on the way is taken apart at once, but would allocate 128 KiB by default.
-        let tiny = WebSocketConfig::default().read_buffer_size(0).write_buffer_size(0);
-        let (mut response, websocket) = match hyper_tungstenite::upgrade(request, Some(tiny)) {
-            Ok(upgrade) => upgrade,
-            Err(fault) => return text(StatusCode::BAD_REQUEST, &fault.to_string()),
-        };
-        if dialect == Dialect::Typed {
-            response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
-        }
-        let opening = open(Rc::clone(&self.worker), websocket, dialect, Rc::clone(permit));
-        self.worker.spawn(opening);
-        response.map(|_| Full::default())
-    }
-
     fn is_draining(&self) -> bool {
         *self.draining.borrow()
-    }
-}
-
-/// Takes the socket back from hyper when the handshake has been answered, which needs nothing from the peer.
-async fn open<S: Service>(worker: Rc<Worker<S>>, websocket: HyperWebsocket, dialect: Dialect, permit: Rc<Permit>) {
-    let websocket = match websocket.await {
-        Ok(websocket) => websocket,
-        Err(fault) => return tracing::debug!(%fault, "an upgrade failed"),
-    };
-    match websocket.into_inner().into_inner().downcast::<HeldSocket>() {
-        Ok(parts) => {
-            let (socket, answer) = parts.io.into_parts();
-            worker.open(Socket::Tcp(socket), Early { answer, frames: &parts.read_buf }, dialect, permit);
-        }
-        Err(_) => tracing::error!("an upgraded connection is not the socket that was served"),
     }
 }
 
@@ -170,27 +131,6 @@ async fn make_room(permit: &Permit) {
     permit.told_to_go().await;
     // The runtime looks for what has come before it goes on here.
     yield_now().await;
-}
-
-/// A short answer for people.
-pub(crate) fn text(status: StatusCode, words: &str) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::from(format!("{words}\n")));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    // Told here and not by hyper's builder, which would also write it into the answer to a handshake.
-    headers.insert(CONNECTION, HeaderValue::from_static("close"));
-    response
-}
-
-impl Rejection {
-    fn into_response(self) -> Response<Full<Bytes>> {
-        let mut response = text(self.status, self.reason);
-        let headers = self.headers.iter();
-        let headers = headers.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
-        response.headers_mut().extend(headers);
-        response
-    }
 }
 
 const FULL: Rejection = try_later("the server is full");
@@ -206,7 +146,3 @@ const NOTHING_HERE: Rejection = Rejection {
     reason: "nothing here; the WebSocket endpoint is /socket",
     headers: &[],
 };
-
-const fn try_later(reason: &'static str) -> Rejection {
-    Rejection { status: StatusCode::SERVICE_UNAVAILABLE, reason, headers: &[("retry-after", "5")] }
-}

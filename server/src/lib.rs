@@ -15,45 +15,27 @@
 //! # }
 //! ```
 
-pub mod frame;
-
-mod accept;
-mod account;
 mod config;
 mod connection;
-mod deadlines;
-mod decoder;
-mod error;
-mod exchange;
-mod frames;
-mod handshake;
-mod held;
-mod history_frame;
+mod encode;
 mod http;
-mod hurry;
-mod lag;
-mod limit;
+mod listener;
+mod log;
 mod outbox;
-mod paced;
 mod pubsub;
-mod replays;
 mod runtime;
 mod schedule;
 mod server;
-mod service;
-#[cfg(feature = "simulation")]
-#[doc(hidden)]
-pub mod simulated;
-mod state;
-mod system;
-mod tasks;
-mod thread;
-mod turnstile;
+mod snapshot;
+mod websocket;
 mod worker;
 
 pub use config::{Allowed, Config, ConfigError, Drain, Fault, HttpLimits, MessageLimits, Timeouts};
-pub use error::{BindError, RunError};
-pub use hurry::Hurry;
-pub use server::Server;
-pub use service::{Ending, Farewell, Message, Parting, Peer, Service};
-pub use worker::Outbound;
+pub use connection::peer::{Ending, Farewell, Message, Parting, Peer};
+#[cfg(feature = "simulation")]
+#[doc(hidden)]
+pub use server::simulated;
+pub use server::{BindError, Hurry, RunError, Server};
+pub use websocket::frame;
+pub use worker::outbound::Outbound;
+pub use worker::service::Service;

@@ -1,8 +1,10 @@
 //! What waits to be written to one connection.
 
-use crate::frames::Frames;
-use crate::history_frame::HistoryFrame;
-use crate::lag::{Lag, Popped};
+mod backlog;
+
+use crate::encode::batch::{FRAME_OVERHEAD_BYTES, Frames, frame_cost};
+use crate::encode::history_reply::HistoryFrame;
+use backlog::{Lag, Popped};
 use bytes::Bytes;
 use hubcast_hub::Publication;
 use hubcast_protocol::{Dialect, Slow, Topic};
@@ -65,7 +67,7 @@ impl Outbox {
         }
         let queued = self.queued();
         // What is larger by itself than all that may wait is still a single event: it need not wait for anything.
-        let fits = queued == 0 || queued + cost(&bytes) <= most;
+        let fits = queued == 0 || queued + frame_cost(&bytes) <= most;
         if fits {
             self.push_frames(Waiting { shared, ..Waiting::counted(bytes) });
         }
@@ -160,7 +162,7 @@ impl Outbox {
 
     /// Bytes of memory that it takes, without frames that other outboxes have too and without publications.
     pub(crate) fn own_bytes(&self) -> usize {
-        self.unshared + self.frames.len() * FRAME + self.lag.as_ref().map_or(0, |lag| lag.own_bytes())
+        self.unshared + self.frames.len() * FRAME_OVERHEAD_BYTES + self.lag.as_ref().map_or(0, |lag| lag.own_bytes())
     }
 
     /// Leaves out all that may be left out; says whether there was anything.
@@ -236,7 +238,7 @@ impl Outbox {
     }
 
     fn push_frames(&mut self, waiting: Waiting) {
-        *self.sum(waiting.counted) += cost(&waiting.bytes);
+        *self.sum(waiting.counted) += frame_cost(&waiting.bytes);
         self.unshared += waiting.unshared();
         self.frames.push_back(waiting);
     }
@@ -269,7 +271,7 @@ impl Outbox {
             self.is_mid_frame = !first.ends_frame;
             self.unshared -= first.unshared();
             self.written -= gone;
-            *self.sum(counted) -= gone + FRAME;
+            *self.sum(counted) -= gone + FRAME_OVERHEAD_BYTES;
             self.frames.pop_front();
         }
     }
@@ -286,14 +288,6 @@ impl Waiting {
         if self.shared { 0 } else { self.bytes.len() }
     }
 }
-
-/// What a frame costs while it waits: its bytes, and what it takes to keep them.
-pub(crate) fn cost(frames: &Bytes) -> usize {
-    frames.len() + FRAME
-}
-
-/// What a frame takes besides its bytes, about.
-const FRAME: usize = 64;
 
 /// Bytes that one connection is given before it is the turn of others, if it takes them all and has more to catch up.
 pub(crate) const WRITTEN_AT_ONCE: usize = 128 * 1024;

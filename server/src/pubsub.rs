@@ -1,26 +1,41 @@
 //! Publish/subscribe: the service that gives messages to the hub and carries out its effects.
 
-mod held_back;
-mod last_pieces;
+mod address;
+mod alarm;
+mod blocked_publishers;
+mod deferred;
+mod evictions;
+mod flush_plan;
+mod mail;
+mod mailbox;
+#[cfg(feature = "simulation")]
+pub(crate) mod observer;
+mod outcomes;
+pub(crate) mod shared_hub;
 mod throttle;
-mod waits;
+mod turn_output;
 
-use crate::exchange::{Exchange, Haul, Parcel, Piece, session, slot_of, worker_of};
-use crate::frame::{self, Opcode};
-use crate::frames::Frames;
-use crate::replays::Replays;
+use crate::connection::peer::{Ending, Farewell, Message, Parting, Peer};
+use crate::encode::batch::Frames;
+use crate::encode::replay_cache::Replays;
 use crate::schedule::{Item, Schedule};
-use crate::service::{Ending, Farewell, Message, Parting, Peer, Service};
-use crate::worker::{Delivery, Outbound};
-use held_back::HeldBack;
+use crate::websocket::frame::{self, Opcode};
+use crate::worker::delivery::Delivery;
+use crate::worker::outbound::Outbound;
+use crate::worker::service::Service;
+use address::{session, slot_of, worker_of};
+use blocked_publishers::Waits;
+use deferred::HeldBack;
+use flush_plan::LastPieces;
 use hubcast_hub::{Input, SessionId};
 use hubcast_protocol::{ClientId, CloseCode, Dialect, Slow, plain, typed};
-use last_pieces::LastPieces;
+use mail::Parcel;
+use shared_hub::Exchange;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use throttle::Throttle;
-use waits::Waits;
+use turn_output::{Haul, Piece};
 
 /// One worker's end of the [`Exchange`].
 #[derive(Debug)]

@@ -2,14 +2,16 @@
 
 #[cfg(feature = "simulation")]
 mod by_hand;
+pub(crate) mod system;
+pub(crate) mod tasks;
 
 #[cfg(feature = "simulation")]
 pub(crate) use by_hand::ByHand;
 
-use crate::tasks::Tasks;
 #[cfg(feature = "simulation")]
 use std::rc::Rc;
 use std::time::Instant;
+use tasks::Tasks;
 use uuid::Uuid;
 
 /// Where a worker gets its time and its random numbers from, and where its tasks run. Without the feature `simulation` there is only one, and

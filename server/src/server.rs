@@ -1,23 +1,30 @@
 //! The server as a whole: workers, and the way from start to drained.
 
-use crate::Config;
-use crate::account::Account;
-use crate::error::{BindError, RunError};
-use crate::exchange::{Exchange, MAX_WORKERS};
-use crate::hurry::Hurry;
-use crate::limit::ConnectionLimit;
-use crate::paced::Warnings;
+mod error;
+mod shutdown;
+#[cfg(feature = "simulation")]
+pub mod simulated;
+mod thread;
+
+pub use error::{BindError, RunError};
+pub use shutdown::Hurry;
+
+use crate::config::{Config, MAX_WORKERS};
+use crate::encode::account::Account;
+use crate::listener::limit::ConnectionLimit;
+use crate::log::warnings::Warnings;
 use crate::pubsub::PubSub;
-use crate::service::Service;
-use crate::state::StateFolder;
-use crate::system;
-use crate::thread::{Gate, Seat, start};
+use crate::pubsub::shared_hub::Exchange;
+use crate::runtime::system;
+use crate::snapshot::folder::StateFolder;
+use crate::worker::service::Service;
 use hubcast_hub::{Hub, LiveBytes, Settings};
 use socket2::SockRef;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
+use thread::{Gate, Seat, start};
 use tokio::sync::{Barrier, Notify, mpsc, watch};
 use tokio::task::spawn_blocking;
 use uuid::Uuid;

@@ -3,27 +3,25 @@
 //! All that arrives at once is decoded first; then comes the turn, in which the service says what follows and every
 //! connection that got something is written to once. Delivering to a connection wakes no task.
 
-mod core;
-mod delivery;
+pub(crate) mod admission;
+pub(crate) mod connections;
+pub(crate) mod delivery;
 #[cfg(feature = "simulation")]
-mod inspect;
-mod outbound;
-mod reading;
+pub(crate) mod inspect;
+pub(crate) mod outbound;
+pub(crate) mod reader;
+pub(crate) mod service;
 mod shedding;
+mod timers;
 mod writing;
 
-pub(crate) use self::core::Core;
-#[cfg(feature = "simulation")]
-pub use inspect::Load;
-pub(crate) use outbound::Delivery;
-pub use outbound::Outbound;
-
 use crate::config::Config;
-use crate::connection::{Connection, Socket};
-use crate::limit::Permit;
-use crate::service::{Farewell, Peer, Service};
-use crate::turnstile::Turnstile;
-use hubcast_protocol::{CloseCode, Dialect};
+use crate::connection::peer::{Farewell, Peer};
+use admission::Turnstile;
+use connections::Core;
+use hubcast_protocol::CloseCode;
+use outbound::Outbound;
+use service::Service;
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::pin::pin;
@@ -39,14 +37,6 @@ pub(crate) struct Worker<S> {
     scratch: RefCell<Box<[u8]>>,
     /// Where those wait who come in a crowd.
     turnstile: Turnstile,
-}
-
-/// What is left over from a handshake.
-pub(crate) struct Early<'a> {
-    /// The answer, which is written before anything else.
-    pub(crate) answer: Vec<u8>,
-    /// What the peer sent without waiting for it.
-    pub(crate) frames: &'a [u8],
 }
 
 impl<S: Service> Worker<S> {
@@ -81,29 +71,6 @@ impl<S: Service> Worker<S> {
 
     pub(crate) fn accepts(&self, path: &str) -> bool {
         self.service.borrow().accepts(path)
-    }
-
-    /// Takes a WebSocket whose handshake is done; says which slot it has.
-    pub(crate) fn open(self: &Rc<Self>, socket: Socket, early: Early<'_>, dialect: Dialect, permit: Rc<Permit>) -> u32 {
-        let now = self.core.runtime.now();
-        let connection = {
-            let mut connections = self.core.connections.borrow_mut();
-            let entry = connections.vacant_entry();
-            let slot = u32::try_from(entry.key()).expect("a process has fewer than 2^32 sockets");
-            let connection = Rc::new(Connection::new(Peer { slot, dialect }, socket, permit, self.core.queued(), now));
-            entry.insert(Rc::clone(&connection));
-            connection
-        };
-        self.core.push(&connection, &early.answer.into(), now);
-        self.service.borrow_mut().opened(connection.peer, &mut self.core.outbound(now));
-        self.core.arm(&connection, now);
-        if self.core.draining.get() {
-            self.send_away(connection.peer, self.core.config.drain.spread);
-        }
-        let (next, slot) = (self.read_early(&connection, early.frames), connection.peer.slot);
-        self.core.want_turn();
-        self.core.runtime.spawn(reading::read_all(Rc::clone(self), connection, next));
-        slot
     }
 
     /// Serves turn after turn.
@@ -211,10 +178,10 @@ impl<S: Service> Worker<S> {
         }
     }
 
-    fn send_away(&self, peer: Peer, back_in: Duration) {
+    pub(super) fn send_away(&self, peer: Peer, back_in: Duration) {
         let reconnect_in_ms = u64::try_from(back_in.as_millis()).ok();
         let why = Farewell { code: CloseCode::RESTARTING, reason: "restarting".into(), reconnect_in_ms };
-        let mut out = self.core.outbound(self.core.runtime.now());
+        let mut out = Outbound::new(&self.core, self.core.runtime.now());
         self.service.borrow_mut().send_away(peer, why, &mut out);
         self.core.want_turn();
     }
@@ -255,7 +222,7 @@ impl<S: Service> Worker<S> {
             service.closed(peer, parting);
         }
         let ended = self.core.ended.take();
-        service.turn(began, &mut self.core.outbound(began));
+        service.turn(began, &mut Outbound::new(&self.core, began));
         self.core.note_service_due(service.next_turn());
         self.core.flush_dirty(began);
         for slot in ended {

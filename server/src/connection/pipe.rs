@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Waker};
 #[derive(Debug)]
 pub(crate) struct Pipe(Rc<RefCell<State>>);
 
-/// The client's end of a connection to a [`Simulated`](crate::simulated::Simulated) server.
+/// The client's end of a connection to a [`Simulated`](crate::server::simulated::Simulated) server.
 #[derive(Clone, Debug)]
 pub struct ClientEnd(Rc<RefCell<State>>);
 

@@ -2,7 +2,7 @@
 
 #[cfg(feature = "simulation")]
 use super::pipe::Pipe;
-use crate::system;
+use crate::runtime::system;
 use socket2::SockRef;
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};

@@ -1,6 +1,6 @@
 //! What connections want, and what it may cost.
 
-use crate::service::Ending;
+use crate::connection::peer::Ending;
 use bytes::Bytes;
 use hubcast_hub::Input;
 use hubcast_protocol::Request;

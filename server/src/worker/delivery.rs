@@ -1,18 +1,26 @@
 //! What is put into outboxes, or written past them.
 
-use super::core::Core;
-use super::outbound::Delivery;
+use super::connections::Core;
 use crate::connection::{Connection, Pushed, Room};
-use crate::frames::Frames;
-use crate::history_frame::HistoryFrame;
+use crate::encode::batch::Frames;
+use crate::encode::history_reply::HistoryFrame;
+use crate::log::warnings::Warning;
 use crate::outbox::{Outbox, Through};
-use crate::paced::Warning;
 use bytes::Bytes;
 use hubcast_hub::{HistoryAnswer, Publication};
 use hubcast_protocol::{CloseCode, Slow, Topic};
 use std::array;
 use std::rc::Rc;
 use std::time::Instant;
+
+/// One connection that gets publications.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Delivery {
+    pub(crate) slot: u32,
+    pub(crate) slow: Slow,
+    /// Whether the turn has nothing more for it, so that they can be written at once.
+    pub(crate) is_last: bool,
+}
 
 impl Core {
     /// Queues what must go out.

@@ -1,48 +1,42 @@
 //! What a simulation asks of a worker.
 
 use super::Worker;
-use crate::pubsub::PubSub;
-use crate::service::{Farewell, Service};
+use super::outbound::Outbound;
+use super::service::Service;
+use crate::connection::peer::Farewell;
+use std::cell::Ref;
 
-/// What one worker has to do, and what it keeps for that.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Load {
-    /// Connections, those included of which something is left to be done.
-    pub connections: usize,
-    /// Of these, those that are not read until what they asked for is done or taken.
-    pub held: usize,
-    /// Bytes of requests that were read and not served, about.
-    pub unserved: usize,
-    /// Whether requests wait until their connection has taken what it asked for before.
-    pub holds_back: bool,
-    /// Bytes that wait to be written.
-    pub queued: usize,
-    /// Bytes of frames that are kept for the next who missed the same.
-    pub replays: usize,
+/// What the connections of one worker have to do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WorkerLoad {
+    pub(crate) connections: usize,
+    pub(crate) held: usize,
+    pub(crate) queued: usize,
 }
 
-impl Worker<PubSub> {
+impl<S: Service> Worker<S> {
     pub(crate) fn turns_taken(&self) -> u64 {
         self.core.turns.get()
+    }
+
+    pub(crate) fn service(&self) -> Ref<'_, S> {
+        self.service.borrow()
     }
 
     /// Sends one connection away.
     pub(crate) fn send_away_from(&self, slot: u32, why: Farewell) {
         let Some(connection) = self.core.connection(slot) else { return };
-        let mut out = self.core.outbound(self.core.runtime.now());
+        let mut out = Outbound::new(&self.core, self.core.runtime.now());
         self.service.borrow_mut().send_away(connection.peer, why, &mut out);
         self.core.want_turn();
     }
 
-    pub(crate) fn load(&self) -> Load {
-        let (connections, service) = (self.core.connections.borrow(), self.service.borrow());
-        Load {
+    pub(crate) fn load(&self) -> WorkerLoad {
+        let connections = self.core.connections.borrow();
+        WorkerLoad {
             connections: connections.len(),
             held: connections.iter().filter(|(_, connection)| connection.is_held()).count(),
-            unserved: service.unserved(),
-            holds_back: service.holds_back(),
             queued: self.core.queued().get(),
-            replays: service.replays(),
         }
     }
 }

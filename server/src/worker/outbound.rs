@@ -1,9 +1,10 @@
 //! What a service says to the connections of its worker.
 
-use super::core::Core;
-use crate::frames::{self, Frames, SharedEvent};
-use crate::replays::Replays;
-use crate::service::Ending;
+use super::connections::Core;
+use super::delivery::Delivery;
+use crate::connection::peer::Ending;
+use crate::encode::batch::{self, Frames, SharedEvent};
+use crate::encode::replay_cache::Replays;
 use bytes::Bytes;
 use hubcast_hub::{HistoryAnswer, Publication};
 use hubcast_protocol::{CloseCode, Dialect, Event, Slow};
@@ -13,12 +14,16 @@ use std::time::{Duration, Instant};
 
 /// Where a [`Service`](crate::Service) puts what it has to say to connections of its own worker.
 pub struct Outbound<'a> {
-    pub(super) core: &'a Rc<Core>,
-    pub(super) now: Instant,
+    core: &'a Rc<Core>,
+    now: Instant,
 }
 
-impl Outbound<'_> {
-    /// Queues a whole frame, made by [`frame::write`](crate::frame::write), for one connection. One whose outbox is
+impl<'a> Outbound<'a> {
+    pub(super) fn new(core: &'a Rc<Core>, now: Instant) -> Self {
+        Self { core, now }
+    }
+
+    /// Queues a whole frame, made by [`frame::write`](crate::websocket::frame::write), for one connection. One whose outbox is
     /// full is closed with 4002.
     pub fn push(&mut self, slot: u32, frame: &Bytes) {
         if let Some(connection) = self.core.connections.borrow().get(slot as usize) {
@@ -67,7 +72,7 @@ impl Outbound<'_> {
     /// Queues an event, in the words of the connection's dialect if it has any for it.
     pub(crate) fn push_event(&mut self, slot: u32, event: &Event) {
         if let Some(connection) = self.core.connections.borrow().get(slot as usize)
-            && let Some(frame) = frames::of_event(event, connection.peer.dialect)
+            && let Some(frame) = batch::of_event(event, connection.peer.dialect)
         {
             match event {
                 // As a replay: nobody is slow because of what he missed, or of a list that he asked for.
@@ -152,15 +157,6 @@ impl Outbound<'_> {
     pub fn want_turn(&self) {
         self.core.want_turn();
     }
-}
-
-/// One connection that gets publications.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Delivery {
-    pub(crate) slot: u32,
-    pub(crate) slow: Slow,
-    /// Whether the turn has nothing more for it, so that they can be written at once.
-    pub(crate) is_last: bool,
 }
 
 impl fmt::Debug for Outbound<'_> {

@@ -1,8 +1,8 @@
 //! What happens when more waits in the whole process than may.
 
-use super::core::Core;
+use super::connections::Core;
 use crate::connection::Connection;
-use crate::paced::Warning;
+use crate::log::warnings::Warning;
 use hubcast_protocol::CloseCode;
 use std::cmp::Reverse;
 use std::rc::Rc;

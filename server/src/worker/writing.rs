@@ -1,8 +1,8 @@
 //! Which connections are written to in a turn, and which wait for the next one.
 
-use super::core::{Core, WRITING};
+use super::connections::{Core, WRITING};
 use crate::connection::Connection;
-use crate::frames::Frames;
+use crate::encode::batch::Frames;
 use crate::outbox::{Through, WRITTEN_AT_ONCE};
 use crate::schedule::{BYTES_A_NANOSECOND, VISIT};
 use std::future::poll_fn;

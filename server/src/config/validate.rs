@@ -1,0 +1,196 @@
+//! What a [`Config`] must be for a server to run with it: said once, for programs that embed it and for the binary.
+
+use super::{Config, MAX_WORKERS};
+use std::fmt;
+use std::time::Duration;
+
+/// Every rule that a [`Config`] breaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    /// At least one, in the order of the fields.
+    pub faults: Vec<Fault>,
+}
+
+/// One field that is not as it has to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The field's path, such as `timeouts.ping`.
+    pub field: &'static str,
+    /// What it must be.
+    pub allowed: Allowed,
+}
+
+/// What a field of a [`Config`] must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Allowed {
+    /// In words that go on after "must be".
+    Words(&'static str),
+    /// No larger or longer than this other field.
+    AtMost(&'static str),
+    /// No smaller than this other field.
+    AtLeast(&'static str),
+}
+
+impl Config {
+    /// The largest number for [`max_connections`](Self::max_connections): as many as the hub can tell apart on one worker.
+    pub const MOST_CONNECTIONS: usize = 1 << 24;
+
+    /// Looks whether a server can run with this.
+    ///
+    /// # Errors
+    /// Every rule that is broken.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let rules = [numbers(self), sizes(self), waits(self), kept(self), beside_each_other(self)];
+        let faults: Vec<_> = rules.iter().flatten().filter(|(_, holds, _)| !holds).collect();
+        let faults: Vec<_> = faults.into_iter().map(|(field, _, allowed)| Fault { field, allowed: *allowed }).collect();
+        if faults.is_empty() { Ok(()) } else { Err(ConfigError { faults }) }
+    }
+}
+
+/// A field, whether it is as it has to be, and how that is.
+type Rule = (&'static str, bool, Allowed);
+
+fn numbers(config: &Config) -> Vec<Rule> {
+    let workers = config.workers.is_none_or(|workers| (1..=MAX_WORKERS).contains(&workers));
+    let connections = (1..=Config::MOST_CONNECTIONS).contains(&config.max_connections);
+    let rate = config.limits.requests_per_second != Some(0);
+    vec![
+        ("workers", workers, Allowed::Words("1 to 256")),
+        ("max_connections", connections, Allowed::Words("at least 1 and at most 16777216")),
+        (
+            "http.headers",
+            (1..=MOST_HEADERS).contains(&config.http.headers),
+            Allowed::Words("at least 1 and at most 10000"),
+        ),
+        ("messages.fragments", config.messages.fragments > 0, Allowed::Words("at least 1")),
+        ("limits.subscriptions", config.limits.subscriptions > 0, Allowed::Words("at least 1")),
+        ("limits.requests_per_second", rate, Allowed::Words("at least 1, or no limit")),
+    ]
+}
+
+fn sizes(config: &Config) -> Vec<Rule> {
+    let topic = Allowed::Words("at least 36, the length of a connection's own topic");
+    let mut rules = vec![
+        ("http.head", config.http.head >= LEAST_HEAD, Allowed::Words("at least 8KiB")),
+        ("messages.frame", config.messages.frame > 0, Allowed::Words("at least 1")),
+        ("limits.topic", config.limits.topic >= UUID, topic),
+    ];
+    let all = [
+        ("http.head", config.http.head),
+        ("messages.message", config.messages.message),
+        ("outbox", config.outbox),
+        ("max_waiting", config.max_waiting),
+        ("linger_bytes", config.linger_bytes),
+        ("history_max_bytes", config.history_max_bytes),
+    ];
+    rules.extend(all.map(|(field, bytes)| (field, bytes as u64 <= MOST_BYTES, Allowed::Words("at most 1024GiB"))));
+    rules
+}
+
+fn waits(config: &Config) -> Vec<Rule> {
+    let times = &config.timeouts;
+    let needed = [
+        ("timeouts.head", times.head),
+        ("timeouts.upgrade", times.upgrade),
+        ("timeouts.message", times.message),
+        ("timeouts.ping", times.ping),
+        ("timeouts.pong", times.pong),
+        ("timeouts.write", times.write),
+        ("timeouts.close", times.close),
+    ];
+    let optional = [
+        ("timeouts.linger", times.linger),
+        ("timeouts.publisher_pause", times.publisher_pause),
+        ("drain.spread", config.drain.spread),
+        ("drain.deadline", config.drain.deadline),
+    ];
+    let is_something = needed.map(|(field, wait)| (field, !wait.is_zero(), Allowed::Words("longer than nothing")));
+    let ends = needed.into_iter().chain(optional).map(|(field, wait)| (field, wait <= LONGEST, AN_END));
+    is_something.into_iter().chain(ends).collect()
+}
+
+fn kept(config: &Config) -> Vec<Rule> {
+    let keeps = config.rules.list.iter().map(|rule| &rule.keeps);
+    keeps
+        .flat_map(|keeps| {
+            let (size, ttl) = keeps.history.as_ref().map_or((1, Duration::ZERO), |history| (history.size, history.ttl));
+            let grace = keeps.presence.as_ref().map_or(Duration::ZERO, |presence| presence.grace);
+            [
+                ("rules.history.size", size > 0, Allowed::Words("at least 1")),
+                ("rules.history.ttl", ttl <= LONGEST, AN_END),
+                ("rules.presence.grace", grace <= LONGEST, AN_END),
+                ("rules.key_window", keeps.key_window <= LONGEST, AN_END),
+            ]
+        })
+        .collect()
+}
+
+fn beside_each_other(config: &Config) -> Vec<Rule> {
+    let message = config.messages.message;
+    vec![
+        ("messages.frame", config.messages.frame <= message, Allowed::AtMost("messages.message")),
+        ("limits.topic", config.limits.topic <= message, Allowed::AtMost("messages.message")),
+        ("outbox", config.outbox >= message, Allowed::AtLeast("messages.message")),
+        ("max_waiting", config.max_waiting >= config.outbox, Allowed::AtLeast("outbox")),
+        ("drain.spread", config.drain.spread <= config.drain.deadline, Allowed::AtMost("drain.deadline")),
+    ]
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, Fault { field, allowed }) in self.faults.iter().enumerate() {
+            let separator = if number == 0 { "" } else { "; " };
+            write!(f, "{separator}{field} must be {allowed}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Allowed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Words(words) => f.write_str(words),
+            Self::AtMost(other) => write!(f, "at most {other}"),
+            Self::AtLeast(other) => write!(f, "at least {other}"),
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// For each there is room in memory while a head is read.
+const MOST_HEADERS: usize = 10_000;
+
+/// The least that hyper can work with.
+const LEAST_HEAD: usize = 8 * 1024;
+
+/// Bytes of a UUID as text: what a private topic is called.
+const UUID: usize = 36;
+
+/// More than any machine has, and far below where sums of sizes wrap.
+const MOST_BYTES: u64 = 1 << 40;
+
+/// A longer wait is a mistake, and the end of one without end cannot be told as a time.
+const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
+const AN_END: Allowed = Allowed::Words("30 days at most");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_fault_is_named_at_once_with_what_is_allowed() {
+        let mut config = Config { max_connections: usize::MAX, outbox: 1, ..Config::default() };
+        (config.http.head, config.timeouts.ping, config.timeouts.pong) = (4096, Duration::MAX, Duration::ZERO);
+        let expected = "max_connections must be at least 1 and at most 16777216; http.head must be at least 8KiB; \
+                        timeouts.pong must be longer than nothing; timeouts.ping must be 30 days at most; \
+                        outbox must be at least messages.message";
+        assert_eq!(config.validate().unwrap_err().to_string(), expected);
+    }
+
+    #[test]
+    fn the_defaults_hold() {
+        assert_eq!(Config::default().validate(), Ok(()));
+    }
+}

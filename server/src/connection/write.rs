@@ -1,0 +1,104 @@
+//! How what there is for a connection gets to its socket.
+
+use super::{Connection, Phase, Socket, State};
+use crate::encode::batch::Frames;
+use crate::outbox::{Sink, Through};
+use std::cell::Cell;
+use std::io::{self, IoSlice};
+use std::net::Shutdown;
+use std::time::Instant;
+
+impl Connection {
+    /// Whether nothing waits to be written, and more may be.
+    pub(crate) fn is_idle(&self) -> bool {
+        let state = self.state.borrow();
+        state.phase == Phase::Open && state.blocked.is_none() && state.outbox.is_empty()
+    }
+
+    /// Writes publications without queueing them, if nothing waits that must go first, which is the rule.
+    ///
+    /// A fan-out is little more than this, so the system is called without asking the runtime first: a socket that
+    /// takes no more says so again to the flush that follows.
+    pub(crate) fn write_through(&self, frames: &Frames) -> Through {
+        if !self.is_idle() {
+            return Through::Nothing;
+        }
+        let mut state = self.state.borrow_mut();
+        let write = |bytes: &[u8]| self.socket.send(bytes);
+        let frames = frames.get(self.peer.dialect);
+        self.tally(&mut state.outbox, |outbox| outbox.write_through(frames, write))
+    }
+
+    /// Writes what waits. Says whether some is left because the socket takes no more.
+    pub(crate) fn flush(&self, now: Instant) -> bool {
+        let mut state = self.state.borrow_mut();
+        let state = &mut *state;
+        state.is_dirty = false;
+        let is_catching_up = state.blocked.is_some() && state.outbox.uncounted() > 0;
+        let socket = Watched { socket: &self.socket, took: Cell::new(false) };
+        let written = self.tally(&mut state.outbox, |outbox| outbox.write_to(&socket, self.peer.dialect));
+        if is_catching_up && socket.took.get() {
+            // A ping behind what was missed is on its way only when that is.
+            state.pinged = state.pinged.map(|_| now);
+        }
+        if let (true, Phase::Closing { took, .. } | Phase::Agreed { took, .. }) = (socket.took.get(), &mut state.phase)
+        {
+            *took = now;
+        }
+        match written {
+            Ok(()) => {
+                let was_blocked = state.blocked.take().is_some();
+                self.go_on_closing(state, was_blocked, now);
+                false
+            }
+            Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => {
+                if socket.took.get() || state.blocked.is_none() {
+                    state.blocked = Some(now);
+                }
+                true
+            }
+            Err(_) => {
+                self.socket.shutdown(Shutdown::Both);
+                false
+            }
+        }
+    }
+}
+
+impl Connection {
+    /// All is written: of a connection that closes, that was the close frame.
+    fn go_on_closing(&self, state: &mut State, was_blocked: bool, now: Instant) {
+        match state.phase {
+            // The task that read the peer's close frame looks after every turn whether it is over.
+            Phase::Agreed { .. } if !was_blocked => state.phase = Phase::Cut,
+            Phase::Agreed { .. } | Phase::Closing { deaf: true, .. } => {
+                self.socket.shutdown(Shutdown::Write);
+                state.phase = Phase::Lingering { since: now, dropped: 0 };
+            }
+            _ => {}
+        }
+    }
+}
+
+struct Watched<'a> {
+    socket: &'a Socket,
+    /// Whether it took anything.
+    took: Cell<bool>,
+}
+
+impl Watched<'_> {
+    fn note(&self, written: io::Result<usize>) -> io::Result<usize> {
+        self.took.set(self.took.get() || written.as_ref().is_ok_and(|written| *written > 0));
+        written
+    }
+}
+
+impl Sink for Watched<'_> {
+    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.note(self.socket.write(bytes))
+    }
+
+    fn write_vectored(&self, bytes: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.note(self.socket.write_vectored(bytes))
+    }
+}

@@ -1,0 +1,6 @@
+//! What the hub says, as bytes that many connections share.
+
+pub(crate) mod account;
+pub(crate) mod batch;
+pub(crate) mod history_reply;
+pub(crate) mod replay_cache;

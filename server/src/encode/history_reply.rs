@@ -1,0 +1,127 @@
+//! The answer to a `history` request as one frame, which is made as the socket takes it.
+//!
+//! An answer may be sixty megabytes long, and its reader may take nothing. So only the publications wait, which the
+//! history holds anyway. The length in the frame's header is found by encoding them once without keeping the text.
+
+use crate::encode::batch;
+use crate::websocket::frame::{self, Opcode};
+use bytes::Bytes;
+use hubcast_hub::{HistoryAnswer, Publication};
+use hubcast_protocol::typed;
+use std::io::{self, Write};
+use std::vec;
+
+/// A frame of which the rest is still to be written.
+#[derive(Debug)]
+pub(crate) struct HistoryFrame {
+    /// What comes before the publications: the header, and the beginning of the JSON object.
+    begin: Vec<u8>,
+    publications: vec::IntoIter<Publication>,
+    /// Whether a publication was written already.
+    has_begun: bool,
+    /// Bytes that are left, about.
+    left: usize,
+}
+
+impl HistoryFrame {
+    pub(crate) fn new(answer: &HistoryAnswer) -> Self {
+        let HistoryAnswer { id, topic, position, publications } = answer;
+        let text = typed::encode_history_begin(id, topic, *position);
+        let mut count = Count(text.len() + typed::HISTORY_END.len());
+        for (number, publication) in publications.iter().enumerate() {
+            write_entry(&mut count, publication, number == 0);
+        }
+        let mut begin = Vec::with_capacity(text.len() + 10);
+        frame::append_header(&mut begin, Opcode::Text, count.0);
+        begin.extend_from_slice(text.as_bytes());
+        let left = begin.len() + publications.iter().map(batch::size).sum::<usize>();
+        Self { begin, publications: publications.clone().into_iter(), has_begun: false, left }
+    }
+
+    /// Bytes that are left, about.
+    pub(crate) fn left(&self) -> usize {
+        self.left
+    }
+
+    /// How many publications are left.
+    pub(crate) fn publications(&self) -> usize {
+        self.publications.len()
+    }
+
+    /// The next bytes, some more than `enough` unless they are the last, and whether they are.
+    pub(crate) fn next(&mut self, enough: usize) -> (Bytes, bool) {
+        let mut bytes = batch::room_for(self.publications.as_slice(), enough);
+        bytes.append(&mut self.begin);
+        while bytes.len() < enough
+            && let Some(publication) = self.publications.next()
+        {
+            write_entry(&mut bytes, &publication, !self.has_begun);
+            self.has_begun = true;
+        }
+        let is_last = self.publications.as_slice().is_empty();
+        if is_last {
+            bytes.extend_from_slice(typed::HISTORY_END.as_bytes());
+        }
+        self.left = self.publications.as_slice().iter().map(batch::size).sum();
+        (Bytes::from(bytes), is_last)
+    }
+}
+
+/// Writes a publication as an element of the list; one that is not the first has a comma before it.
+fn write_entry(out: &mut impl Write, publication: &Publication, is_first: bool) {
+    let Some(position) = publication.position() else { return };
+    let comma: &[u8] = if is_first { b"" } else { b"," };
+    out.write_all(comma)
+        .and_then(|()| typed::write_history_entry(out, position.offset, publication.payload()))
+        .expect("memory takes everything");
+}
+
+/// Counts bytes.
+struct Count(usize);
+
+impl Write for Count {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::encode::batch::of_event;
+    use hubcast_protocol::{Dialect, Epoch, Position, RequestId, Topic};
+
+    fn answer(texts: impl IntoIterator<Item = String>) -> HistoryAnswer {
+        let (topic, epoch) = (Topic::from("a \"topic\""), Epoch::from_random(7));
+        let publications = (1..).zip(texts).map(|(offset, text)| {
+            let position = Some(Position { epoch, offset });
+            Publication::new(topic.clone(), text.as_str().into(), position)
+        });
+        let publications: Vec<_> = publications.collect();
+        let position = Position { epoch, offset: publications.len() as u64 };
+        HistoryAnswer { id: RequestId::Number(8), topic, position, publications }
+    }
+
+    #[test]
+    fn in_pieces_it_is_the_frame_that_it_is_as_a_whole() {
+        for lengths in [vec![], vec![0], vec![5, 70_000, 1, 200_000], vec![3000; 50]] {
+            let answer = answer(lengths.iter().map(|length| "\"ü\n".repeat(length / 4)));
+            let whole = of_event(&answer.to_event(), Dialect::Typed).unwrap();
+            for enough in [1, 1000, usize::MAX] {
+                let (mut frame, mut bytes) = (HistoryFrame::new(&answer), Vec::new());
+                while {
+                    let (piece, is_last) = frame.next(enough);
+                    bytes.extend_from_slice(&piece);
+                    !is_last
+                } {}
+                assert!(bytes == whole, "{lengths:?}, {enough} at once");
+                assert_eq!(frame.left(), 0);
+            }
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! Accepting TCP connections, and how many there may be.
+
+pub(crate) mod accept;
+pub(crate) mod limit;

@@ -1,0 +1,3 @@
+//! What an operator is told in the log.
+
+pub(crate) mod warnings;

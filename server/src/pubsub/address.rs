@@ -1,0 +1,23 @@
+//! Where the connection of a session is: its worker and its slot there, both in the number of the session.
+
+use hubcast_hub::SessionId;
+
+/// The hub's name for a connection: its worker in the upper 8 bits, its slot in the lower 24.
+pub(crate) fn session(worker: usize, slot: u32) -> SessionId {
+    let worker = u32::try_from(worker).unwrap_or(u32::MAX);
+    SessionId(worker << SLOT_BITS | slot)
+}
+
+pub(crate) fn worker_of(session: SessionId) -> usize {
+    (session.0 >> SLOT_BITS) as usize
+}
+
+pub(crate) fn slot_of(session: SessionId) -> u32 {
+    session.0 & SLOTS
+}
+
+const SLOT_BITS: u32 = 24;
+const SLOTS: u32 = (1 << SLOT_BITS) - 1;
+
+/// An author that is no connection here, and so never has to wait: of the last slot of the first worker.
+pub(super) const NOBODY: SessionId = SessionId(SLOTS);

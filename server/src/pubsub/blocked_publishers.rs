@@ -1,0 +1,51 @@
+//! Connections that are not read until other workers have taken what these connections caused.
+
+use super::mail::Wait;
+use std::collections::BTreeSet;
+
+/// Every connection of this worker that waits, with each mailbox for which it does; some of them may be gone.
+#[derive(Debug, Default)]
+pub(super) struct Waits {
+    by_slot: BTreeSet<(u32, usize)>,
+}
+
+impl Waits {
+    pub(super) fn add(&mut self, wait: Wait) {
+        self.by_slot.insert((wait.slot, wait.mailbox));
+    }
+
+    pub(super) fn remove(&mut self, wait: Wait) {
+        self.by_slot.remove(&(wait.slot, wait.mailbox));
+    }
+
+    /// Forgets for what the connection waits that had this number before.
+    pub(super) fn forget(&mut self, slot: u32) {
+        while let Some(&of_slot) = self.by_slot.range((slot, 0)..=(slot, usize::MAX)).next() {
+            self.by_slot.remove(&of_slot);
+        }
+    }
+
+    /// Whether a connection waits for any mailbox.
+    pub(super) fn has(&self, slot: u32) -> bool {
+        self.by_slot.range((slot, 0)..=(slot, usize::MAX)).next().is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_waits_until_the_last_of_its_mailboxes_is_taken() {
+        let mut waits = Waits::default();
+        let [first, second] = [1, 2].map(|mailbox| Wait { slot: 7, mailbox });
+        [first, second, second].into_iter().for_each(|wait| waits.add(wait));
+        waits.remove(second);
+        assert!(waits.has(7) && !waits.has(6) && !waits.has(8));
+        waits.remove(first);
+        assert!(!waits.has(7));
+        waits.add(first);
+        waits.forget(7);
+        assert!(waits.by_slot.is_empty());
+    }
+}

@@ -1,0 +1,377 @@
+//! The hub, shared by all workers.
+//!
+//! One lock orders everything: a worker takes it once a turn, hands its inputs to the hub, puts what concerns other
+//! workers' connections into their mail and takes its own mail out. So each connection sees effects in hub order:
+//! first the mail, which is older, then what this turn's inputs caused.
+
+use super::address::{NOBODY, session, slot_of, worker_of};
+use super::alarm::{Alarm, Keeper};
+use super::evictions::{self, Evictions};
+use super::mail::Parcel;
+use super::mailbox::{Mailbox, post, take};
+#[cfg(feature = "simulation")]
+use super::observer::{Observed, Observer};
+use super::turn_output::Haul;
+use crate::encode::account::Account;
+use crate::runtime::tasks::end_for_another;
+use crate::schedule::{Cost, Item, Schedule};
+use hubcast_hub::{Hub, Input, Saved, SessionId};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+use tokio::sync::Notify;
+
+/// The hub and the mail of each worker.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    shared: Mutex<Shared>,
+    wakes: Vec<Arc<Notify>>,
+    /// Bytes that may wait for one connection: what is joined to one piece has to fit.
+    outbox: usize,
+    account: Arc<Account>,
+    #[cfg(feature = "simulation")]
+    observer: Observer,
+}
+
+#[derive(Debug)]
+struct Shared {
+    hub: Hub,
+    mail: Vec<Mailbox>,
+    /// Before that the hub does nothing of its own, whatever is due.
+    rests_until: Option<Instant>,
+    alarm: Alarm,
+    evictions: Evictions,
+}
+
+impl Exchange {
+    /// A hub for as many workers as there are wakes, each connection of which has an outbox of so many bytes.
+    pub(crate) fn new(hub: Hub, wakes: Vec<Arc<Notify>>, outbox: usize, account: Arc<Account>) -> Arc<Self> {
+        let mail = wakes.iter().map(|_| Mailbox::default()).collect();
+        let (alarm, evictions) = (Alarm::new(wakes.len()), Evictions::default());
+        let shared = Shared { hub, mail, rests_until: None, alarm, evictions };
+        Arc::new(Self {
+            shared: Mutex::new(shared),
+            wakes,
+            outbox,
+            account,
+            #[cfg(feature = "simulation")]
+            observer: Observer::default(),
+        })
+    }
+
+    /// Hands a slice of what is scheduled to the hub and collects what follows for the connections of `worker`. One that
+    /// `is_behind` has not written yet what it has: who fills its mailbox goes on waiting.
+    pub(crate) fn turn(&self, worker: usize, now: Instant, schedule: &mut Schedule, haul: &mut Haul, is_behind: bool) {
+        schedule.begin_slice(is_behind);
+        let mut shared = self.lock();
+        let Shared { hub, mail, rests_until, alarm, evictions } = &mut *shared;
+        let mut posted = take(worker, mail, &mut haul.mail, is_behind);
+        while let Some((slot, item)) = schedule.next(haul.growing(self.outbox)) {
+            let cost = match item {
+                Item::Input(input) => {
+                    let (cost, left) = self.hand_over(hub, now, worker, input, haul);
+                    if let Some(left) = left {
+                        schedule.put_back(slot, Item::Input(left));
+                    }
+                    cost
+                }
+                Item::Pong(pong) => haul.push_pong(session(worker, slot), slot, pong),
+                Item::Ending(ending) => haul.push_ending(session(worker, slot), slot, ending),
+            };
+            schedule.charge(cost);
+        }
+        if next_timeout(hub, *rests_until).is_some_and(|at| at <= now) {
+            let before = haul.effects.len();
+            hub.handle_timeout(now, &mut haul.effects);
+            *rests_until = Some(now + REST);
+            haul.take_in(before, NOBODY, self.outbox, &self.account);
+        }
+        let keeper = alarm.note_turn(worker, now, next_timeout(hub, *rests_until), is_behind);
+        haul.next_timeout = if let Keeper::This(due) = keeper { Some(due) } else { None };
+        self.account.note_kept(hub.engine().publication_bytes());
+        let evicted = evictions.unreported(now, hub.engine().evicted());
+        if mail.len() > 1 {
+            posted |= post(worker, haul, mail);
+        }
+        drop(shared);
+        if posted {
+            self.wake_others(worker);
+        } else if let Keeper::Woken(other) = keeper {
+            self.wakes[other].notify_one();
+        }
+        if let Some(evicted) = evicted {
+            evictions::warn(evicted);
+        }
+    }
+
+    /// Hands one input to the hub; says what it has cost and what it costs to carry out what follows, and what is to be
+    /// handed over when others have had their turn.
+    fn hand_over(
+        &self,
+        hub: &mut Hub,
+        now: Instant,
+        worker: usize,
+        input: Input,
+        haul: &mut Haul,
+    ) -> (Cost, Option<Input>) {
+        let (before, worked) = (haul.effects.len(), haul.effects.work());
+        let session = author(&input);
+        #[cfg(feature = "simulation")]
+        self.observer.before(&input, hub);
+        let left = hub.begin(now, input, &mut haul.effects).err();
+        #[cfg(feature = "simulation")]
+        self.observer.after(session, left.as_ref(), hub, &haul.effects, before);
+        let author = left.as_ref().map_or(session, |left| left.worked_for);
+        // Who is of another worker is held back by none of this one.
+        let author = if worker_of(author) == worker { author } else { NOBODY };
+        let cost = haul.take_in(before, author, self.outbox, &self.account);
+        (Cost { hub: haul.effects.work() - worked, ..cost }, left.map(|left| *left.next))
+    }
+
+    /// Says that a worker takes no more turns. If it was to wake up for what is due, another one does.
+    pub(crate) fn note_end(&self, worker: usize) {
+        let woken = self.shared.lock().ok().and_then(|mut shared| shared.alarm.note_end(worker));
+        if let Some(woken) = woken {
+            self.wakes[woken].notify_one();
+        }
+    }
+
+    /// Slows down publishers of other workers.
+    pub(crate) fn pause(&self, worker: usize, publishers: &mut BTreeMap<SessionId, usize>) {
+        if publishers.is_empty() {
+            return;
+        }
+        let mut shared = self.lock();
+        for (publisher, bytes) in std::mem::take(publishers) {
+            shared.mail[worker_of(publisher)].put(Parcel::Pause { publisher: slot_of(publisher), bytes }, 0);
+        }
+        drop(shared);
+        self.wake_others(worker);
+    }
+
+    /// Whether all that a session subscribed to may be left out.
+    pub(crate) fn may_lag(&self, session: SessionId) -> bool {
+        self.lock().hub.may_lag(session)
+    }
+
+    /// Has the hub keep until then what those miss who are sent away.
+    pub(crate) fn await_return(&self, until: Instant) {
+        // After a panic there is nothing to return to.
+        if let Ok(mut shared) = self.shared.lock() {
+            shared.hub.await_return(until);
+        }
+    }
+
+    /// What the next run is to go on with; nothing if a panic has left it half changed.
+    pub(crate) fn save(&self, now: Instant) -> Option<Saved> {
+        self.shared.lock().ok().map(|shared| shared.hub.save(now))
+    }
+
+    /// What all workers share, unless one of them has panicked with it in its hands: half changed it is of no use to anybody.
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(|_| end_for_another())
+    }
+
+    fn wake_others(&self, worker: usize) {
+        // A wake without mail costs an empty turn; knowing who has mail would cost more in the lock.
+        for (other, wake) in self.wakes.iter().enumerate() {
+            if other != worker {
+                wake.notify_one();
+            }
+        }
+    }
+}
+
+#[cfg(feature = "simulation")]
+impl Exchange {
+    /// What the hub did since the last call; before the first one nothing is written down.
+    pub(crate) fn take_observed(&self) -> Vec<Observed> {
+        self.observer.take()
+    }
+
+    /// Whether the hub has no session, no subscription and nothing to be answered.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lock().hub.is_empty()
+    }
+
+    /// How many histories there are.
+    pub(crate) fn histories(&self) -> usize {
+        self.lock().hub.engine().histories()
+    }
+}
+
+/// When the hub is to do something by itself.
+fn next_timeout(hub: &Hub, rests_until: Option<Instant>) -> Option<Instant> {
+    hub.poll_timeout().map(|at| rests_until.map_or(at, |rests_until| at.max(rests_until)))
+}
+
+/// How long the hub does nothing of its own after it did: it takes half a millisecond at most, leaves the rest due, and
+/// in between workers read and write and take their turns.
+const REST: Duration = Duration::from_millis(1);
+
+/// The session behind an input that can cause something for others.
+fn author(input: &Input) -> SessionId {
+    match input {
+        Input::Request { session, .. }
+        | Input::Connect { session, .. }
+        | Input::SendAway { session, .. }
+        | Input::Disconnect { session, .. }
+        | Input::GoOn { session } => *session,
+        Input::Reply(_) => NOBODY,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::mail::Wait;
+    use super::*;
+    use crate::runtime::tasks::message;
+    use hubcast_hub::Settings;
+    use hubcast_protocol::{ClientId, typed};
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::thread;
+
+    /// Two workers without threads.
+    struct Two {
+        exchange: Arc<Exchange>,
+        hauls: [Haul; 2],
+        now: Instant,
+    }
+
+    impl Two {
+        /// A connection on each worker, of which the second hears "t".
+        fn new() -> Self {
+            let exchange = Exchange::new(
+                Hub::new(Settings::with_seed(1)),
+                vec![Arc::default(), Arc::default()],
+                1 << 20,
+                account(2),
+            );
+            let mut two = Self { exchange, hauls: Default::default(), now: Instant::now() };
+            two.turn(0, [Input::connect(session(0, PUBLISHER), ClientId::from_random([1; 16]))]);
+            two.turn(1, [Input::connect(session(1, READER), ClientId::from_random([2; 16]))]);
+            two.turn(1, [request(1, READER, r#"{"action":"subscribe","topic":"t"}"#)]);
+            two
+        }
+
+        fn turn(&mut self, worker: usize, inputs: impl IntoIterator<Item = Input>) -> &Haul {
+            self.hauls[worker].clear();
+            let mut schedule = scheduled(inputs);
+            self.exchange.turn(worker, self.now, &mut schedule, &mut self.hauls[worker], false);
+            &self.hauls[worker]
+        }
+    }
+
+    /// All of one connection.
+    fn scheduled(inputs: impl IntoIterator<Item = Input>) -> Schedule {
+        let mut schedule = Schedule::default();
+        inputs.into_iter().for_each(|input| schedule.push(PUBLISHER, Item::Input(input)));
+        schedule
+    }
+
+    fn account(workers: usize) -> Arc<Account> {
+        Account::new(usize::MAX, (0..workers).map(|_| Arc::default()).collect())
+    }
+
+    fn request(worker: usize, slot: u32, text: &str) -> Input {
+        Input::Request { session: session(worker, slot), request: typed::decode(text) }
+    }
+
+    fn publish() -> Input {
+        let message = "x".repeat(60_000);
+        request(0, PUBLISHER, &format!(r#"{{"action":"publish","topic":"t","message":"{message}"}}"#))
+    }
+
+    const PUBLISHER: u32 = 7;
+    const READER: u32 = 9;
+
+    #[test]
+    fn who_fills_a_mailbox_waits_until_it_is_taken_and_nothing_is_lost() {
+        let mut two = Two::new();
+        let mut published = 0;
+        let waits = loop {
+            published += 1;
+            let waits = two.turn(0, [publish()]).waits.clone();
+            if !waits.is_empty() {
+                break waits;
+            }
+        };
+        assert_eq!(waits, [Wait { slot: PUBLISHER, mailbox: 1 }]);
+        assert!((230..300).contains(&published), "{published} of 60 kB");
+        assert!(two.turn(0, []).mail.is_empty(), "nobody has taken it");
+
+        let heard = two.turn(1, []).mail.iter().map(|parcel| match parcel {
+            Parcel::Deliver { frames, .. } => frames.publications().len(),
+            _ => 0,
+        });
+        assert_eq!(heard.sum::<usize>(), published);
+        let told = two.turn(0, []).mail.iter().map(|parcel| format!("{parcel:?}")).collect::<Vec<_>>();
+        assert_eq!(told, [format!("{:?}", Parcel::GoOn(waits[0]))]);
+        assert!(two.turn(0, [publish()]).waits.is_empty(), "there is room again");
+    }
+
+    #[test]
+    fn what_the_hub_leaves_due_is_done_in_turns_after_it_has_rested() {
+        let mut two = Two::new();
+        for number in 0..100 {
+            for action in ["subscribe", "unsubscribe"] {
+                let text = format!(r#"{{"action":"{action}","topic":"{number}"}}"#);
+                two.turn(1, [request(1, READER, &text)]);
+            }
+        }
+        two.now += Duration::from_secs(122);
+        let rested = two.now + REST;
+        assert_eq!(two.turn(0, []).next_timeout, Some(rested), "some of it is still due");
+        assert_eq!(two.turn(1, []).next_timeout, None, "the first worker wakes up for it");
+        two.now = rested;
+        assert!(two.turn(1, []).next_timeout.is_some_and(|at| at > rested + REST), "nothing is due any more");
+    }
+
+    #[test]
+    fn what_is_due_is_done_in_whatever_turn_comes_and_another_worker_is_woken_for_one_that_ends() {
+        let mut two = Two::new();
+        for action in ["subscribe", "unsubscribe"] {
+            two.turn(1, [request(1, READER, &format!(r#"{{"action":"{action}","topic":"old"}}"#))]);
+        }
+        let due = two.turn(1, []).next_timeout.expect("the second worker wakes up for the history that it has left");
+        two.now = due;
+        let next = two.turn(0, []).next_timeout;
+        assert!(next.is_some_and(|at| at > due), "the first one has done it, and wakes up for what comes next");
+        assert_eq!(two.turn(1, []).next_timeout, None);
+        let woken = std::pin::pin!(two.exchange.wakes[1].notified()).enable();
+        assert!(!woken, "nobody was woken for that");
+        two.exchange.note_end(0);
+        assert!(std::pin::pin!(two.exchange.wakes[1].notified()).enable());
+        assert_eq!(two.turn(1, []).next_timeout, next);
+    }
+
+    #[test]
+    fn what_a_panic_has_left_half_changed_is_used_by_nobody() {
+        let two = Two::new();
+        let panic = thread::scope(|scope| {
+            let holder = scope.spawn(|| {
+                let _held = two.exchange.lock();
+                panic!("with the lock in hand");
+            });
+            holder.join().unwrap_err()
+        });
+        assert_eq!(message(&*panic).as_deref(), Some("with the lock in hand"));
+        let turn = || two.exchange.turn(0, two.now, &mut scheduled([publish()]), &mut Haul::default(), false);
+        let panic = catch_unwind(AssertUnwindSafe(turn)).unwrap_err();
+        assert_eq!(message(&*panic), None, "the fault is the other one's");
+        assert!(two.exchange.save(two.now).is_none());
+    }
+
+    #[test]
+    fn with_one_worker_nobody_waits_for_mail() {
+        let exchange = Exchange::new(Hub::new(Settings::with_seed(1)), vec![Arc::default()], 1 << 20, account(1));
+        let (mut haul, now) = (Haul::default(), Instant::now());
+        let mut inputs = vec![
+            Input::connect(session(0, PUBLISHER), ClientId::from_random([1; 16])),
+            request(0, PUBLISHER, r#"{"action":"subscribe","topic":"t"}"#),
+        ];
+        inputs.extend((0..100).map(|_| publish()));
+        exchange.turn(0, now, &mut scheduled(inputs), &mut haul, false);
+        assert!(haul.waits.is_empty());
+    }
+}

@@ -1,0 +1,182 @@
+//! The thread of a worker: its runtime, its tasks, and how it ends.
+
+use super::error::RunError;
+use super::shutdown::Hurried;
+use crate::config::Config;
+use crate::encode::account::Account;
+use crate::http::Http;
+use crate::listener::accept::accept_all;
+use crate::listener::limit::{ConnectionLimit, Permit};
+use crate::log::warnings::{Paced, Warnings};
+use crate::runtime::Runtime;
+use crate::runtime::tasks::{self, Tasks};
+use crate::worker::Worker;
+use crate::worker::connections::Core;
+use crate::worker::service::Service;
+use std::cell::Cell;
+use std::io;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+use tokio::sync::{Barrier, Notify, watch};
+use tokio::time::timeout;
+
+/// A connection that another worker accepted, and whence it comes.
+type Dealt = (std::net::TcpStream, SocketAddr, Permit);
+
+/// What one worker is given.
+pub(crate) struct Seat {
+    pub(crate) config: Arc<Config>,
+    pub(crate) account: Arc<Account>,
+    pub(crate) warnings: Arc<Warnings>,
+    pub(crate) wake: Arc<Notify>,
+    pub(crate) draining: watch::Receiver<bool>,
+    pub(crate) hurried: Hurried,
+    pub(crate) dealt: UnboundedReceiver<Dealt>,
+    /// Where workers that are drained wait for the others: the first one still answers that the server is not ready.
+    pub(crate) drained: Arc<Barrier>,
+    /// Only the first worker accepts: no thread of its own has to be woken for each connection.
+    pub(crate) gate: Option<Gate>,
+}
+
+/// What the accepting worker is given.
+pub(crate) struct Gate {
+    pub(crate) listeners: Vec<std::net::TcpListener>,
+    pub(crate) limit: Arc<ConnectionLimit>,
+    /// Where to hand connections to each worker.
+    pub(crate) entrances: Vec<UnboundedSender<Dealt>>,
+}
+
+/// Where to hand connections to each worker, and which one had the last.
+#[derive(Clone)]
+struct Entrances {
+    of: Rc<[UnboundedSender<Dealt>]>,
+    turn: Rc<Cell<usize>>,
+}
+
+/// Starts the thread of a worker; how it ended is told to `exit`.
+pub(crate) fn start<S: Service + Send>(
+    number: usize,
+    seat: Seat,
+    service: S,
+    exit: UnboundedSender<Result<(), RunError>>,
+) -> io::Result<()> {
+    std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
+        let ended = catch_unwind(AssertUnwindSafe(|| {
+            let start = |source| RunError::Start { worker: number, source };
+            let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
+            runtime.map_err(start)?.block_on(serve(number, seat, service))
+        }));
+        let ended = match ended {
+            Ok(ended) => ended,
+            Err(panic) => match tasks::message(&*panic) {
+                Some(message) => Err(RunError::Panicked { worker: number, message }),
+                None => return,
+            },
+        };
+        // Nobody listens any more when another worker has failed before.
+        let _ = exit.send(ended);
+    })?;
+    Ok(())
+}
+
+async fn serve<S: Service>(number: usize, seat: Seat, service: S) -> Result<(), RunError> {
+    let Seat { config, account, warnings, wake, mut draining, mut hurried, dealt, drained: all, gate } = seat;
+    let (tasks, server) = (Tasks::default(), draining.clone());
+    let runtime = Runtime::Tokio(tasks.clone());
+    let core = Core::new(number, runtime, Arc::clone(&config), account, Arc::clone(&warnings), wake);
+    let worker = Worker::new(core, service);
+    let http = Http::new(Rc::clone(&worker), draining.clone(), Arc::clone(&warnings));
+    if let Some(Gate { listeners, limit, entrances }) = gate {
+        tasks.spawn(async move { warnings.tell_by_the_minute().await });
+        // The listeners deal out as one: each worker has its turn, wherever the next connection comes.
+        let entrances = Entrances { of: entrances.into(), turn: Rc::default() };
+        for listener in listeners {
+            let listener = TcpListener::from_std(listener);
+            let listener = listener.map_err(|source| RunError::Start { worker: number, source })?;
+            let accept = async move || listener.accept().await;
+            let deal = deal_out(Rc::clone(&http), tasks.clone(), entrances.clone());
+            tasks.spawn(accept_all(accept, Arc::clone(&limit), deal));
+        }
+    }
+    tasks.spawn(take_dealt(http, tasks.clone(), dealt));
+    tasks.spawn(Rc::clone(&worker).watch_deadlines());
+    tasks.spawn(worker.turnstile().go_round());
+    tasks.spawn(worker.catching_up().go_round());
+    tasks.spawn(Rc::clone(&worker).turns());
+    let drained = async {
+        if draining.wait_for(|draining| *draining).await.is_err() {
+            // Nothing to drain for: `has_ended` below completes too.
+            return;
+        }
+        let sending_away = tasks.spawn(Rc::clone(&worker).drain());
+        tokio::select! {
+            gone = timeout(config.drain.deadline, worker.idle()) => {
+                if gone.is_err() {
+                    tracing::warn!(worker = number, connections = worker.len(), "some connections did not go in time and were cut");
+                }
+            }
+            () = hurried.told() => {
+                sending_away.abort();
+                worker.send_all_away();
+                let _ = timeout(LAST_WORDS, worker.idle()).await;
+            }
+        }
+        // A worker that has panicked does not come.
+        tokio::select! {
+            _ = timeout(config.drain.deadline, all.wait()) => {}
+            () = hurried.told() => {}
+        }
+    };
+    tokio::select! {
+        biased;
+        message = tasks.panicked() => Err(RunError::Panicked { worker: number, message }),
+        () = has_ended(server) => Ok(()),
+        () = drained => Ok(()),
+    }
+}
+
+/// Completes when the server is no more: another worker has panicked, or nobody waits for the server to end.
+async fn has_ended(mut draining: watch::Receiver<bool>) {
+    while draining.changed().await.is_ok() {}
+}
+
+/// Deals connections out to all workers in turn, of which the first is served by `http`.
+fn deal_out<S: Service>(
+    http: Rc<Http<S>>,
+    tasks: Tasks,
+    entrances: Entrances,
+) -> impl FnMut((TcpStream, SocketAddr), Permit) {
+    move |(stream, address), permit| {
+        let turn = (entrances.turn.get() + 1) % entrances.of.len();
+        entrances.turn.set(turn);
+        if turn == 0 {
+            tasks.spawn(Rc::clone(&http).serve(stream, address, permit));
+        } else if let Ok(stream) = stream.into_std() {
+            // A worker that has ended takes its connections with it.
+            let _ = entrances.of[turn].send((stream, address, permit));
+        }
+    }
+}
+
+async fn take_dealt<S: Service>(http: Rc<Http<S>>, tasks: Tasks, mut dealt: UnboundedReceiver<Dealt>) {
+    let mut faults = Paced::default();
+    while let Some((stream, address, permit)) = dealt.recv().await {
+        match TcpStream::from_std(stream) {
+            Ok(stream) => drop(tasks.spawn(Rc::clone(&http).serve(stream, address, permit))),
+            Err(fault) => {
+                if let Some(times) = faults.note(Instant::now()) {
+                    tracing::warn!(%fault, times, "cannot serve a connection");
+                }
+            }
+        }
+    }
+}
+
+/// How long connections have to be told that they are sent away by a server that hurries.
+const LAST_WORDS: Duration = Duration::from_millis(200);

@@ -1,0 +1,278 @@
+//! The state folder: where histories and idempotency keys stay between a clean shutdown and the next start.
+//!
+//! The file is there only while no server runs. Whoever takes it up removes it first, so that after a crash there is
+//! none: histories that have gone on without it must not come back under their old epochs.
+
+use super::format::{self, Damage};
+use hubcast_hub::Saved;
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, BufWriter};
+use std::iter;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// A folder that is this server's alone until it is dropped: [`take`](StateFolder::take) what the last run left,
+/// [`store`](StateFolder::store) what this one leaves.
+#[derive(Debug)]
+pub(crate) struct StateFolder {
+    path: PathBuf,
+    lock: File,
+}
+
+impl StateFolder {
+    /// Makes the folder if it is missing, and takes hold of it.
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        let unusable = |error| fault("the state folder cannot be used", path, &error);
+        if path.is_file() {
+            return Err(unusable(io::Error::new(io::ErrorKind::NotADirectory, "this is a file; name a folder")));
+        }
+        let lock = hold(path).map_err(unusable)?;
+        remove_unfinished(&path.join(UNFINISHED)).map_err(unusable)?;
+        Ok(Self { path: path.to_owned(), lock })
+    }
+
+    /// What the last run left, which is nothing after a crash. A file that cannot be read is set aside.
+    pub(crate) fn take(&self, now: SystemTime) -> io::Result<Saved> {
+        let path = self.path.join(HISTORIES);
+        let saved = match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Saved::default()),
+            Err(error) => Err(Damage::Unreadable(error)),
+            Ok(text) => format::read(&text, now),
+        };
+        let saved = match saved {
+            Ok(saved) => {
+                fs::remove_file(&path).map_err(|error| fault("cannot remove", &path, &error))?;
+                let (topics, keys, producers) = (saved.histories.len(), saved.keys.len(), saved.producers.len());
+                tracing::info!(topics, keys, producers, "took up the histories and keys of the last run");
+                saved
+            }
+            Err(damage) => {
+                self.set_aside(&path, now, &damage)?;
+                Saved::default()
+            }
+        };
+        // Also after a power cut the file must not be back.
+        self.sync()?;
+        Ok(saved)
+    }
+
+    /// Leaves histories and keys to the next run: all of them, or the file is not there.
+    pub(crate) fn store(&self, now: SystemTime, saved: &Saved) -> io::Result<()> {
+        let (path, unfinished) = (self.path.join(HISTORIES), self.path.join(UNFINISHED));
+        // A folder that was removed meanwhile, with its lock, may be another server's by now.
+        let gone = |error| fault("the state folder is gone and cannot be made again", &self.path, &error);
+        let _held = if self.is_held() { None } else { Some(hold(&self.path).map_err(gone)?) };
+        let write = || {
+            let mut out = BufWriter::new(private(&unfinished)?);
+            format::write(&mut out, now, saved)?;
+            out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+            fs::rename(&unfinished, &path)
+        };
+        write().map_err(|error| {
+            // It is of no use to anybody, and on a full disk its room is.
+            let _ = fs::remove_file(&unfinished);
+            fault("cannot write the state file", &path, &error)
+        })?;
+        self.sync()?;
+        let (topics, keys, producers) = (saved.histories.len(), saved.keys.len(), saved.producers.len());
+        tracing::info!(topics, keys, producers, "left the histories and keys to the next run");
+        Ok(())
+    }
+
+    /// Whether the lock that this server has is still the one of the folder.
+    fn is_held(&self) -> bool {
+        let place = |file: fs::Metadata| (file.dev(), file.ino());
+        let (ours, there) = (self.lock.metadata().map(place), fs::metadata(self.path.join(LOCK)).map(place));
+        ours.is_ok_and(|ours| there.is_ok_and(|there| ours == there))
+    }
+
+    fn set_aside(&self, path: &Path, now: SystemTime, damage: &Damage) -> io::Result<()> {
+        let seconds = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let names = iter::once(format!("{ASIDE}{seconds}"));
+        let names = names.chain((1..).map(|again: u32| format!("{ASIDE}{seconds}-{again}")));
+        let aside = names.map(|name| self.path.join(name)).find(|aside| !aside.exists());
+        let aside = aside.unwrap_or_else(|| self.path.join(ASIDE));
+        fs::rename(path, &aside).map_err(|error| fault("cannot set aside", path, &error))?;
+        tracing::warn!(
+            %damage,
+            file = %aside.display(),
+            "cannot take up the histories and keys of the last run, so clients that resume are told of a gap, and what is \
+             sent again takes effect again; the file was set aside: keep it to find out what happened to it, or delete it"
+        );
+        Ok(())
+    }
+
+    /// Makes sure that what was renamed and removed stays so.
+    fn sync(&self) -> io::Result<()> {
+        let synced = File::open(&self.path).and_then(|folder| folder.sync_all());
+        synced.map_err(|error| fault("cannot write to the state folder", &self.path, &error))
+    }
+}
+
+/// Makes the folder if it is missing, and locks it.
+fn hold(path: &Path) -> io::Result<File> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    let lock = private(&path.join(LOCK))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::Error(error)) => Err(error),
+        Err(TryLockError::WouldBlock) => {
+            let reason = "another server uses it; give each one a folder of its own";
+            Err(io::Error::new(io::ErrorKind::ResourceBusy, reason))
+        }
+    }
+}
+
+/// Removes what a run has left that was killed while it stored.
+fn remove_unfinished(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+        Ok(()) => {
+            tracing::info!(file = %path.display(), "removed what a run has left that was killed while it stored");
+            Ok(())
+        }
+    }
+}
+
+/// A file that only this user may read: in it is what people write to each other.
+fn private(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
+}
+
+fn fault(what: &str, path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{what} ({}): {error}", path.display()))
+}
+
+const HISTORIES: &str = "histories.json";
+const UNFINISHED: &str = "histories.unfinished";
+const ASIDE: &str = "histories.damaged-";
+const LOCK: &str = "lock";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hubcast_hub::engine::Outcome;
+    use hubcast_hub::{Publisher, SavedHistory, SavedKey};
+    use hubcast_protocol::{ClientId, Position};
+    use std::env;
+    use std::os::unix::fs::PermissionsExt;
+    use std::time::Duration;
+    use uuid::Uuid;
+
+    /// A folder that is gone after its test.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new() -> Self {
+            Self(env::temp_dir().join(format!("hubcast-{}", Uuid::new_v4())))
+        }
+
+        fn names(&self) -> Vec<String> {
+            let entries = fs::read_dir(&self.0).unwrap();
+            let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+            names.sort();
+            names
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn saved() -> Saved {
+        let age = Duration::from_secs(1);
+        let entries = vec![(age, "hi".into())];
+        let epoch = "k3Jx9a".parse().unwrap();
+        let outcome = Outcome { position: Some(Position { epoch, offset: 7 }), receivers: 1 };
+        let by = Publisher::Client(ClientId::from_random([1; 16]));
+        Saved {
+            histories: vec![SavedHistory { topic: "t".into(), epoch, last: 7, entries }],
+            keys: vec![SavedKey { by, topic: "t".into(), key: "k".into(), outcome, age }],
+            ..Saved::default()
+        }
+    }
+
+    const NOW: SystemTime = UNIX_EPOCH;
+
+    #[test]
+    fn what_one_run_leaves_the_next_one_takes_and_the_one_after_a_crash_does_not() {
+        let folder = Folder::new();
+        StateFolder::open(&folder.0).unwrap().store(NOW, &saved()).unwrap();
+        assert_eq!(folder.names(), [HISTORIES, LOCK]);
+        assert_eq!(fs::metadata(folder.0.join(HISTORIES)).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(StateFolder::open(&folder.0).unwrap().take(NOW).unwrap(), saved());
+        assert_eq!(StateFolder::open(&folder.0).unwrap().take(NOW).unwrap(), Saved::default());
+        assert_eq!(folder.names(), [LOCK]);
+    }
+
+    #[test]
+    fn a_damaged_file_is_set_aside_under_the_time() {
+        let folder = Folder::new();
+        let state = StateFolder::open(&folder.0).unwrap();
+        fs::write(folder.0.join(HISTORIES), "not what we wrote").unwrap();
+        assert_eq!(state.take(NOW + Duration::from_secs(1_790_000_000)).unwrap(), Saved::default());
+        assert_eq!(folder.names(), ["histories.damaged-1790000000", LOCK]);
+        fs::write(folder.0.join(HISTORIES), "nor this").unwrap();
+        assert_eq!(state.take(NOW + Duration::from_secs(1_790_000_000)).unwrap(), Saved::default());
+        let expected = ["histories.damaged-1790000000", "histories.damaged-1790000000-1", LOCK];
+        assert_eq!(folder.names(), expected, "the first one is still there");
+    }
+
+    #[test]
+    fn what_cannot_even_be_read_is_set_aside_too() {
+        let folder = Folder::new();
+        let state = StateFolder::open(&folder.0).unwrap();
+        fs::create_dir(folder.0.join(HISTORIES)).unwrap();
+        assert_eq!(state.take(NOW).unwrap(), Saved::default());
+        assert_eq!(folder.names(), ["histories.damaged-0", LOCK]);
+    }
+
+    #[test]
+    fn what_cannot_be_stored_leaves_nothing_unfinished_behind() {
+        let folder = Folder::new();
+        let state = StateFolder::open(&folder.0).unwrap();
+        let path = folder.0.join(HISTORIES);
+        fs::create_dir(&path).unwrap();
+        let fault = state.store(NOW, &saved()).unwrap_err().to_string();
+        assert!(fault.starts_with(&format!("cannot write the state file ({}): ", path.display())), "{fault}");
+        assert_eq!(folder.names(), [HISTORIES, LOCK]);
+    }
+
+    #[test]
+    fn what_a_run_left_unfinished_is_removed_by_the_next() {
+        let folder = Folder::new();
+        drop(StateFolder::open(&folder.0).unwrap());
+        fs::write(folder.0.join(UNFINISHED), "half").unwrap();
+        let _next = StateFolder::open(&folder.0).unwrap();
+        assert_eq!(folder.names(), [LOCK]);
+    }
+
+    #[test]
+    fn a_folder_that_is_gone_is_made_again_unless_another_server_has_it() {
+        let folder = Folder::new();
+        let state = StateFolder::open(&folder.0).unwrap();
+        fs::remove_dir_all(&folder.0).unwrap();
+        state.store(NOW, &saved()).unwrap();
+        assert_eq!(folder.names(), [HISTORIES, LOCK]);
+        assert_eq!(fs::metadata(&folder.0).unwrap().permissions().mode() & 0o777, 0o700);
+        fs::remove_dir_all(&folder.0).unwrap();
+        let _other = StateFolder::open(&folder.0).unwrap();
+        let refused = state.store(NOW, &saved()).unwrap_err().to_string();
+        assert!(refused.ends_with(": another server uses it; give each one a folder of its own"), "{refused}");
+        assert_eq!(folder.names(), [LOCK], "nothing is written there");
+    }
+
+    #[test]
+    fn a_folder_belongs_to_one_server_at_a_time() {
+        let folder = Folder::new();
+        let first = StateFolder::open(&folder.0).unwrap();
+        let refused = StateFolder::open(&folder.0).unwrap_err().to_string();
+        assert!(refused.ends_with(": another server uses it; give each one a folder of its own"), "{refused}");
+        drop(first);
+        assert!(StateFolder::open(&folder.0).is_ok());
+    }
+}

@@ -1,0 +1,277 @@
+//! The connections of a worker: what waits to be written, told, looked at and cleaned up.
+
+use super::admission::Turnstile;
+use super::timers::Deadlines;
+use crate::config::Config;
+use crate::connection::peer::{Ending, Parting, Peer};
+use crate::connection::{Connection, Due};
+use crate::encode::account::Account;
+use crate::log::warnings::{Warning, Warnings};
+use crate::runtime::Runtime;
+use bytes::Bytes;
+use hubcast_protocol::CloseCode;
+use slab::Slab;
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::{Duration, Instant};
+use tokio::sync::Notify;
+use tracing::field;
+
+/// The connections of one worker, and what there is to do for them; knows no service.
+pub(crate) struct Core {
+    pub(super) number: usize,
+    pub(super) runtime: Runtime,
+    pub(crate) config: Arc<Config>,
+    pub(super) account: Arc<Account>,
+    /// What all connections have waiting for themselves.
+    pub(super) queued: Rc<Cell<usize>>,
+    pub(super) warnings: Arc<Warnings>,
+    pub(super) connections: RefCell<Slab<Rc<Connection>>>,
+    /// Those that got something and are to be written to, in this turn or, where they are too many, in the next ones.
+    pub(super) dirty: RefCell<VecDeque<Rc<Connection>>>,
+    /// Whether the last turn has left some of them over.
+    pub(super) is_behind: Cell<bool>,
+    /// Nanoseconds for which connections may still be written to in this turn, counted and not measured.
+    pub(super) writing: Cell<u64>,
+    /// Where those wait whose sockets take more of what waits for them.
+    pub(super) catching_up: Turnstile,
+    /// Those that are held and wait to be read again.
+    pub(super) held: RefCell<HashMap<u32, Waker>>,
+    /// Bytes to be read at once from one connection.
+    pub(super) read_limit: Cell<usize>,
+    /// Those that take nothing more and whose service does not know it yet.
+    pub(super) leaving: RefCell<Vec<(Peer, Parting)>>,
+    /// Those whose reading has ended.
+    pub(super) ended: RefCell<Vec<u32>>,
+    pub(super) deadlines: RefCell<Deadlines>,
+    /// When the worker went on after it, or the whole process, had stood still.
+    pub(super) resumed: Cell<Instant>,
+    pub(super) earlier_deadline: Notify,
+    /// When the service wants a turn by itself.
+    pub(super) service_due: Cell<Option<Instant>>,
+    pub(super) turn_wanted: Cell<bool>,
+    /// How many turns there were.
+    pub(super) turns: Cell<u64>,
+    /// Whether every connection is on its way out.
+    pub(super) draining: Cell<bool>,
+    /// Bytes decoded since the last turn.
+    pub(super) fed: Cell<usize>,
+    /// Whether somebody got several publications at once in this turn.
+    pub(super) joined: Cell<bool>,
+    /// How long the last turn took, if it was long and somebody got several publications at once in it.
+    pub(super) streaming: Cell<Option<Duration>>,
+    pub(super) wake: Arc<Notify>,
+    /// Told whenever a connection is gone.
+    pub(super) vacated: Notify,
+}
+
+impl Core {
+    /// The connections of the worker with this number, none yet.
+    pub(crate) fn new(
+        number: usize,
+        runtime: Runtime,
+        config: Arc<Config>,
+        account: Arc<Account>,
+        warnings: Arc<Warnings>,
+        wake: Arc<Notify>,
+    ) -> Self {
+        let now = runtime.now();
+        Self {
+            number,
+            runtime,
+            config,
+            account,
+            queued: Rc::default(),
+            warnings,
+            connections: RefCell::default(),
+            dirty: RefCell::default(),
+            is_behind: Cell::new(false),
+            writing: Cell::new(WRITING),
+            catching_up: Turnstile::new(CATCHING_UP_A_ROUND),
+            held: RefCell::default(),
+            read_limit: Cell::new(usize::MAX),
+            leaving: RefCell::default(),
+            ended: RefCell::default(),
+            deadlines: RefCell::new(Deadlines::new(now)),
+            resumed: Cell::new(now),
+            earlier_deadline: Notify::new(),
+            service_due: Cell::new(None),
+            turn_wanted: Cell::new(false),
+            turns: Cell::new(0),
+            draining: Cell::new(false),
+            fed: Cell::new(0),
+            joined: Cell::new(false),
+            streaming: Cell::new(None),
+            wake,
+            vacated: Notify::new(),
+        }
+    }
+
+    pub(super) fn connection(&self, slot: u32) -> Option<Rc<Connection>> {
+        self.connections.borrow().get(slot as usize).cloned()
+    }
+
+    /// Sees to it that the service gets a turn when it wants one by itself.
+    pub(super) fn note_service_due(&self, at: Option<Instant>) {
+        let before = self.service_due.replace(at);
+        if at.is_some_and(|at| before.is_none_or(|before| at < before)) {
+            self.earlier_deadline.notify_one();
+        }
+    }
+
+    /// Asks for a turn after everything that is ready to be read has been read.
+    pub(super) fn want_turn(&self) {
+        if !self.turn_wanted.replace(true) {
+            self.wake.notify_one();
+        }
+    }
+
+    pub(super) fn close(&self, connection: &Rc<Connection>, code: CloseCode, reason: &str, now: Instant) {
+        if connection.close(code, reason, now) {
+            let (worker, slot) = (self.number, connection.peer.slot);
+            tracing::debug!(
+                worker,
+                slot,
+                peer = connection.address().map(field::display),
+                code = code.0,
+                reason,
+                "closing a connection"
+            );
+            self.leave(connection, Parting::Lost, now);
+        }
+    }
+
+    /// Has the close frame written and the service told.
+    pub(super) fn leave(&self, connection: &Rc<Connection>, parting: Parting, now: Instant) {
+        self.leaving.borrow_mut().push((connection.peer, parting));
+        self.finish(connection, now);
+    }
+
+    /// Has the close frame written.
+    pub(super) fn finish(&self, connection: &Rc<Connection>, now: Instant) {
+        if connection.mark_dirty() && !connection.is_blocked() {
+            // Before those that wait to be written to: whoever reads this one waits for its end.
+            self.dirty.borrow_mut().push_front(Rc::clone(connection));
+        }
+        self.arm(connection, now);
+        self.wake_reader(connection.peer.slot);
+        self.want_turn();
+    }
+
+    /// Answers what ended a peer's input, now that all before it is answered.
+    pub(super) fn answer_ending(&self, connection: &Rc<Connection>, ending: Ending, now: Instant) {
+        match ending {
+            Ending::Closing(code) => {
+                if connection.answer_close(code, now) {
+                    self.leave(connection, Parting::Goodbye, now);
+                } else {
+                    self.finish(connection, now);
+                }
+            }
+            Ending::Violation { code, reason } => self.close(connection, code, reason, now),
+        }
+    }
+
+    /// Has a connection's reader look again whether it may read.
+    pub(super) fn wake_reader(&self, slot: u32) {
+        if let Some(waker) = self.held.borrow_mut().remove(&slot) {
+            waker.wake();
+        }
+    }
+
+    pub(super) fn cut(&self, connection: &Connection) {
+        self.wake_reader(connection.peer.slot);
+        if connection.cut() {
+            self.leaving.borrow_mut().push((connection.peer, Parting::Lost));
+            self.want_turn();
+        }
+    }
+
+    /// Cuts a connection that had its time.
+    fn cut_late(&self, connection: &Connection, reason: &str) {
+        let (worker, slot) = (self.number, connection.peer.slot);
+        tracing::debug!(worker, slot, peer = connection.address().map(field::display), reason, "cutting a connection");
+        self.cut(connection);
+    }
+
+    /// Notes that a connection's reading has ended; its slot is free after the turn that tells the service.
+    pub(super) fn end(&self, connection: &Connection) {
+        if connection.end() {
+            self.leaving.borrow_mut().push((connection.peer, Parting::Lost));
+        }
+        self.held.borrow_mut().remove(&connection.peer.slot);
+        self.ended.borrow_mut().push(connection.peer.slot);
+        self.want_turn();
+    }
+
+    /// Where connections count what they have waiting for themselves.
+    pub(super) fn queued(&self) -> Rc<Cell<usize>> {
+        Rc::clone(&self.queued)
+    }
+
+    /// Begins a turn.
+    pub(super) fn begin_turn(&self) {
+        self.turn_wanted.set(false);
+        self.turns.set(self.turns.get() + 1);
+        self.fed.set(0);
+        self.writing.set(if self.is_behind.get() { 0 } else { WRITING });
+    }
+
+    pub(super) fn arm(&self, connection: &Connection, now: Instant) {
+        let Some(at) = connection.next_deadline(now, self.resumed.get(), &self.config) else { return };
+        let mut deadlines = self.deadlines.borrow_mut();
+        let tick = deadlines.tick(at);
+        if connection.arm(tick) && deadlines.insert(tick, connection.peer.slot) {
+            self.earlier_deadline.notify_one();
+        }
+    }
+
+    /// Notes that something came so much later than it should have, or took so long: nobody is to blame for what happened
+    /// meanwhile.
+    pub(super) fn note_delay(&self, delay: Duration) {
+        if delay >= STALL {
+            self.resumed.set(self.runtime.now());
+        }
+    }
+
+    /// Does what is due. `may_lag` says of one that takes nothing whether all that it hears may be left out.
+    pub(super) fn meet_deadlines(self: &Rc<Self>, may_lag: impl Fn(Peer) -> bool) {
+        let now = self.runtime.now();
+        while let Some((tick, slots)) = { self.deadlines.borrow_mut().pop(now) } {
+            for connection in slots.into_iter().filter_map(|slot| self.connection(slot)) {
+                match connection.due(tick, now, self.resumed.get(), &self.config) {
+                    Due::Ping => {
+                        connection.note_ping(now);
+                        self.push(&connection, &Bytes::from_static(PING), now);
+                        self.want_turn();
+                    }
+                    Due::Close(code, reason) => self.close(&connection, code, reason, now),
+                    // Of one that is not read nobody knows whether it would answer a ping.
+                    Due::Stalled if !connection.is_held() && may_lag(connection.peer) => connection.spare(now),
+                    Due::Stalled => {
+                        self.warnings.note(Warning::SlowConsumer, now);
+                        self.cut_late(&connection, "it reads nothing of what it is sent");
+                    }
+                    Due::Cut => self.cut_late(&connection, "its close took too long"),
+                    Due::At(_) | Due::Never => {}
+                }
+                self.arm(&connection, now);
+            }
+        }
+    }
+}
+
+/// Who stood still for so long gives everybody the time anew that they have for an answer.
+const STALL: Duration = Duration::from_millis(250);
+
+/// Connections in a round of the runtime that are written to because their sockets take more.
+const CATCHING_UP_A_ROUND: usize = 32;
+
+/// Nanoseconds for which connections are written to in one turn: some two thousand of them, if each gets little.
+pub(super) const WRITING: u64 = 20_000_000;
+
+/// A ping without payload.
+const PING: &[u8] = &[0x89, 0];

@@ -1,0 +1,217 @@
+//! The task that reads one connection.
+
+use super::Worker;
+use super::outbound::Outbound;
+use super::service::Service;
+use crate::connection::peer::{Ending, Message, Peer};
+use crate::connection::{Connection, Fed, Socket};
+use crate::listener::limit::Permit;
+use crate::websocket::decoder::Incoming;
+use crate::websocket::frame::Violation;
+use hubcast_protocol::Dialect;
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::io;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use tokio::task::yield_now;
+
+/// Reads until the peer, an error or a deadline ends it, beginning with what follows from what came with the handshake.
+async fn read_all<S: Service>(worker: Rc<Worker<S>>, connection: Rc<Connection>, first: Next) {
+    let reading = Reading { worker, connection, has_passed: Cell::new(false) };
+    let mut next = first;
+    loop {
+        match next {
+            Next::Read => {}
+            Next::Yield => yield_now().await,
+            // Boxed, because every connection would pay for a timer in its state that few ever need.
+            Next::Pause => {
+                let core = &reading.worker.core;
+                let begun = core.runtime.now();
+                reading.connection.note_pausing(true, begun);
+                Box::pin(core.runtime.sleep_until(begun + core.config.timeouts.publisher_pause)).await;
+                reading.connection.note_pausing(false, core.runtime.now());
+            }
+            Next::Goodbye => {
+                // The turn writes our close frame. A peer that has closed sends nothing that a reset could be an answer
+                // to, so that there is nothing to wait for once it is written.
+                reading.finish_turn().await;
+                if reading.connection.is_cut() {
+                    return;
+                }
+            }
+            Next::End => break,
+        }
+        next = poll_fn(|context| reading.poll_once(context)).await.unwrap_or(Next::End);
+    }
+    // Who ends his side after a question still hears the answer.
+    reading.finish_turn().await;
+    while reading.worker.service.borrow().is_waiting(reading.connection.peer.slot) && reading.connection.is_open() {
+        poll_fn(|context| reading.poll_released(context)).await;
+        reading.finish_turn().await;
+    }
+}
+
+/// What is left over from a handshake.
+pub(crate) struct Early<'a> {
+    /// The answer, which is written before anything else.
+    pub(crate) answer: Vec<u8>,
+    /// What the peer sent without waiting for it.
+    pub(crate) frames: &'a [u8],
+}
+
+/// Ends the connection when it is dropped, however that comes.
+struct Reading<S: Service> {
+    worker: Rc<Worker<S>>,
+    connection: Rc<Connection>,
+    /// Whether it is no newcomer any more.
+    has_passed: Cell<bool>,
+}
+
+/// What a reading task does next.
+enum Next {
+    Read,
+    Yield,
+    Pause,
+    /// The peer has closed, and all it sent is read.
+    Goodbye,
+    End,
+}
+
+impl<S: Service> Reading<S> {
+    /// Comes back when there has been a turn.
+    async fn finish_turn(&self) {
+        let core = &self.worker.core;
+        let before = core.turns.get();
+        core.want_turn();
+        yield_now().await;
+        // The worker may be waiting for more of a stream, which is nothing to wait for here.
+        if core.turns.get() == before {
+            self.worker.turn();
+        }
+    }
+
+    /// Reads what has come, once, into the worker's scratch, and decodes it there.
+    fn poll_once(&self, context: &mut Context<'_>) -> Poll<io::Result<Next>> {
+        if self.connection.take_pause() {
+            return Poll::Ready(Ok(Next::Pause));
+        }
+        ready!(self.poll_released(context));
+        if self.connection.is_cut() {
+            return Poll::Ready(Ok(Next::End));
+        }
+        if !self.has_passed.get() {
+            ready!(self.connection.poll_readable(context))?;
+            // The first that a newcomer asks for is often all that it has missed.
+            ready!(self.worker.turnstile.poll_pass(context));
+            self.has_passed.set(true);
+        }
+        let mut scratch = self.worker.scratch.borrow_mut();
+        let limit = self.worker.core.read_limit.get().min(scratch.len());
+        let count = ready!(self.connection.poll_read(context, &mut scratch[..limit]))?;
+        if count == 0 {
+            return Poll::Ready(Ok(Next::End));
+        }
+        let full = count == limit;
+        let closed = self.worker.feed(&self.connection, &mut scratch[..count]);
+        Poll::Ready(Ok(match (full, closed) {
+            (true, _) => Next::Yield,
+            (false, true) => Next::Goodbye,
+            (false, false) => Next::Read,
+        }))
+    }
+}
+
+impl<S: Service> Reading<S> {
+    /// Waits while the connection is held.
+    fn poll_released(&self, context: &mut Context<'_>) -> Poll<()> {
+        if self.connection.is_held() {
+            self.worker.core.held.borrow_mut().insert(self.connection.peer.slot, context.waker().clone());
+            return Poll::Pending;
+        }
+        Poll::Ready(())
+    }
+}
+
+impl<S: Service> Drop for Reading<S> {
+    fn drop(&mut self) {
+        // After a panic nothing of this worker goes on, and what it holds may be half changed.
+        if !std::thread::panicking() {
+            self.worker.core.end(&self.connection);
+        }
+    }
+}
+
+impl<S: Service> Worker<S> {
+    /// Takes a WebSocket whose handshake is done; says which slot it has.
+    pub(crate) fn open(self: &Rc<Self>, socket: Socket, early: Early<'_>, dialect: Dialect, permit: Rc<Permit>) -> u32 {
+        let now = self.core.runtime.now();
+        let connection = {
+            let mut connections = self.core.connections.borrow_mut();
+            let entry = connections.vacant_entry();
+            let slot = u32::try_from(entry.key()).expect("a process has fewer than 2^32 sockets");
+            let connection = Rc::new(Connection::new(Peer { slot, dialect }, socket, permit, self.core.queued(), now));
+            entry.insert(Rc::clone(&connection));
+            connection
+        };
+        self.core.push(&connection, &early.answer.into(), now);
+        self.service.borrow_mut().opened(connection.peer, &mut Outbound::new(&self.core, now));
+        self.core.arm(&connection, now);
+        if self.core.draining.get() {
+            self.send_away(connection.peer, self.core.config.drain.spread);
+        }
+        let (next, slot) = (self.read_early(&connection, early.frames), connection.peer.slot);
+        self.core.want_turn();
+        self.core.runtime.spawn(read_all(Rc::clone(self), connection, next));
+        slot
+    }
+
+    /// Decodes what came with the handshake.
+    fn read_early(&self, connection: &Rc<Connection>, early: &[u8]) -> Next {
+        match !early.is_empty() && self.feed(connection, &mut early.to_vec()) {
+            true => Next::Goodbye,
+            false => Next::Read,
+        }
+    }
+
+    /// Decodes what was read; says whether the peer has closed by it.
+    fn feed(&self, connection: &Rc<Connection>, chunk: &mut [u8]) -> bool {
+        let (now, len) = (self.core.runtime.now(), chunk.len());
+        let mut service = self.service.borrow_mut();
+        let mut out = Outbound::new(&self.core, now);
+        let fed = connection.feed(chunk, &self.core.config, now, |incoming| {
+            let message = match incoming {
+                Incoming::Text(text) => Message::Text(text),
+                Incoming::Binary(bytes) => Message::Binary(bytes),
+                Incoming::Ping(payload) => {
+                    return service.ping(connection.peer, payload, &mut out);
+                }
+                Incoming::Pong | Incoming::Close(_) => return,
+            };
+            service.message(connection.peer, message, &mut out);
+        });
+        let ending = match fed {
+            Fed::Fine => None,
+            Fed::PeerClosed(code) => Some(Ending::Closing(code)),
+            Fed::Broken(Violation { code, reason }) => Some(Ending::Violation { code, reason }),
+        };
+        if let Some(ending) = ending {
+            // What was asked before the end is answered before the close frame.
+            if connection.takes_input() {
+                connection.note_ending();
+                service.ending(connection.peer, ending, &mut out);
+            } else if !connection.is_open() {
+                self.core.answer_ending(connection, ending, now);
+            }
+        }
+        drop(service);
+        self.note_fed(len);
+        if connection.is_mid_frame() {
+            self.core.look_at_account();
+        }
+        if !connection.is_open() || connection.is_mid_frame() {
+            self.core.arm(connection, now);
+        }
+        matches!(fed, Fed::PeerClosed(_))
+    }
+}
