@@ -1,26 +1,15 @@
 //! The program `hubcast`: reads its configuration, then serves, explains the configuration, or loads a server.
 
 mod allocator;
-mod bench;
-mod checks;
-mod cli;
-mod descriptors;
-mod effective;
-mod endpoints;
-mod environment;
-mod file;
-mod listening;
+mod command_line;
+mod commands;
 mod logging;
-mod options;
-mod signals;
-mod startup;
-mod state_dir;
-mod topics;
-mod units;
+mod settings;
 
-use cli::{Given, Task};
-use effective::Effective;
+use command_line::Task;
+use commands::bench;
 use logging::Log;
+use settings::resolve::{Given, Resolved, resolve};
 use std::env;
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -28,29 +17,30 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let line: Vec<OsString> = env::args_os().collect();
-    match cli::read(&line) {
+    match command_line::read(&line) {
         Err(usage) => usage.exit(),
         Ok(Task::Serve(given)) => {
             allocator::give_back_what_is_freed();
-            with_configuration(&given, serve)
+            with_settings(&given, serve)
         }
-        Ok(Task::CheckConfig(given)) => with_configuration(&given, check),
+        Ok(Task::CheckConfig(given)) => with_settings(&given, check_config),
         Ok(Task::Bench(args)) => exit_code(bench::run(args), FAILED),
     }
 }
 
-fn with_configuration(given: &Given, task: fn(&Effective) -> ExitCode) -> ExitCode {
-    match Effective::of(given) {
-        Ok(effective) => task(&effective),
+fn with_settings(given: &Given, command: fn(&Resolved) -> ExitCode) -> ExitCode {
+    match resolve(given) {
+        Ok(resolved) => command(&resolved),
         Err(wrong) => exit_code(Err(wrong), MISCONFIGURED),
     }
 }
 
-/// Once there is a configuration there is a log, and whoever reads it must find there why the server has ended.
-fn serve(effective: &Effective) -> ExitCode {
-    let log = Log { level: effective.options.log_level, format: effective.options.log_format };
+/// Once there are settings there is a log, and whoever reads it must find there why the server has ended.
+fn serve(resolved: &Resolved) -> ExitCode {
+    let options = &resolved.effective.options;
+    let log = Log { level: options.log_level, format: options.log_format };
     log.start();
-    match startup::serve(effective) {
+    match commands::serve::run(resolved) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             log.last_words(&format!("{error:#}"));
@@ -59,13 +49,8 @@ fn serve(effective: &Effective) -> ExitCode {
     }
 }
 
-fn check(effective: &Effective) -> ExitCode {
-    if !effective.ignored.is_empty() {
-        let variables = effective.ignored.join(", ");
-        let _ = writeln!(io::stderr(), "warning: there are no settings of these names, they are ignored: {variables}");
-    }
-    let print = || Ok(io::stdout().write_all(effective.listing(&effective.config()?).as_bytes())?);
-    exit_code(print(), FAILED)
+fn check_config(resolved: &Resolved) -> ExitCode {
+    exit_code(commands::check_config::run(resolved), FAILED)
 }
 
 fn exit_code(outcome: anyhow::Result<()>, failure: u8) -> ExitCode {

@@ -1,12 +1,10 @@
 //! Every connection takes a file descriptor: how many there may be is settled before the first one comes.
 
-use crate::effective::Effective;
-use crate::options::Options;
-use crate::units::AutoCount;
+use super::effective::Effective;
+use super::threads::workers;
+use super::units::AutoCount;
 use anyhow::{Context, bail};
 use hubcast_server::Config;
-use std::num::NonZero;
-use std::thread;
 
 /// Raises the limit of open files as far as this user may, and says how many connections fit under it.
 ///
@@ -50,14 +48,6 @@ pub(crate) fn make_room(connections: usize) {
     }
 }
 
-/// Threads that will own connections.
-pub(crate) fn workers(options: &Options) -> usize {
-    match options.workers {
-        AutoCount::Auto => thread::available_parallelism().map_or(1, NonZero::get),
-        AutoCount::Exactly(workers) => workers as usize,
-    }
-}
-
 /// For what the process itself has open: streams, listener, signals, and connections that are being refused.
 const RESERVE: usize = 64;
 
@@ -69,8 +59,8 @@ const RESERVE_OF_WORKER: usize = 8;
 
 #[cfg(test)]
 mod tests {
+    use super::super::effective::tests::of_file;
     use super::*;
-    use crate::effective::tests::of_file;
 
     fn fit(limit: usize, text: &str) -> Result<usize, String> {
         fitting(limit, 2, &of_file(text).unwrap()).map_err(|error| error.to_string())

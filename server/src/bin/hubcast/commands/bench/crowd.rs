@@ -1,9 +1,10 @@
 //! The measurement of deliveries: subscribers, publishers and idle connections, from the first to the report.
 
-use super::BenchArgs;
+use super::args::BenchArgs;
 use super::connection::{Connection, Heard, Scratch, Target, scratch};
 use super::faults::Faults;
-use super::load::{Load, Pace};
+use super::load::Load;
+use super::pace::Pace;
 use super::progress;
 use super::publisher::Publisher;
 use super::report::Report;

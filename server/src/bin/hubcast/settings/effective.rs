@@ -1,13 +1,10 @@
 //! The configuration in force: flag before environment before file before default, each value with its source.
 
-use crate::cli::Given;
-use crate::options::Options;
-use crate::{checks, descriptors, environment, file};
-use clap::parser::ValueSource;
+use super::options::Options;
+use super::threads::workers;
 use clap::{Args, Command};
 use hubcast_server::Config;
 use std::collections::BTreeMap;
-use std::env;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
@@ -15,10 +12,7 @@ use toml::{Table, Value};
 /// Every setting, whence it came, and what it was written as.
 #[derive(Debug)]
 pub(crate) struct Effective {
-    /// The settings; each holds by itself and with the others.
     pub(crate) options: Options,
-    /// Variables that begin like ours and name no setting.
-    pub(crate) ignored: Vec<String>,
     values: Table,
     sources: BTreeMap<String, Source>,
     file: Option<PathBuf>,
@@ -26,7 +20,7 @@ pub(crate) struct Effective {
 
 /// Where a value comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Source {
+pub(super) enum Source {
     Flag,
     Environment,
     File,
@@ -35,22 +29,7 @@ enum Source {
 
 impl Effective {
     /// Lays the sources one over the other.
-    ///
-    /// # Errors
-    /// A file that cannot be read or does not fit, and values that do not go together.
-    pub(crate) fn of(given: &Given) -> anyhow::Result<Self> {
-        let source = |key: &str| match given.matches.value_source(key) {
-            Some(ValueSource::CommandLine) => Source::Flag,
-            Some(ValueSource::EnvVariable) => Source::Environment,
-            _ => Source::Default,
-        };
-        let ignored = environment::check(env::vars_os())?;
-        let file = given.config.as_deref().map(file::read).transpose()?;
-        let layered = Self::layered(&given.options, source, file.unwrap_or_default(), given.config.as_deref())?;
-        Ok(Self { ignored, ..layered })
-    }
-
-    fn layered(
+    pub(super) fn layered(
         options: &Options,
         source: impl Fn(&str) -> Source,
         file: Table,
@@ -65,18 +44,7 @@ impl Effective {
             }
         }
         let options = values.clone().try_into()?;
-        let effective = Self { options, ignored: Vec::new(), values, sources, file: path.map(Path::to_owned) };
-        checks::check(&effective)?;
-        Ok(effective)
-    }
-
-    /// What the library takes.
-    ///
-    /// # Errors
-    /// The process may not open enough files.
-    pub(crate) fn config(&self) -> anyhow::Result<Config> {
-        let connections = descriptors::connections(self)?;
-        Ok(self.options.config(connections))
+        Ok(Self { options, values, sources, file: path.map(Path::to_owned) })
     }
 
     /// A setting as it was written, to be found again: `--ping 0s`, `HUBCAST_PING=0s`, `hubcast.toml: ping = "0s"`.
@@ -135,7 +103,7 @@ impl Effective {
     fn meaning(&self, key: &str, config: &Config) -> String {
         let number = match key {
             _ if self.values[key] != Value::from("auto") => return String::new(),
-            "workers" => descriptors::workers(&self.options),
+            "workers" => workers(&self.options),
             _ => config.max_connections,
         };
         format!("; here {number}")

@@ -1,6 +1,6 @@
 //! The folder where histories and idempotency keys stay over a restart, as a setting.
 
-use crate::units::spoken;
+use super::units::spoken;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::path::PathBuf;

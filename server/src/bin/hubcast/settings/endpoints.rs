@@ -1,6 +1,6 @@
 //! Where the server listens, and which web pages may connect to it.
 
-use crate::units::spoken;
+use super::units::spoken;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

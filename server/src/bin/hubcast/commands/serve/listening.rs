@@ -1,6 +1,6 @@
 //! The listeners of the server: one for each address that its endpoint has.
 
-use crate::endpoints::Endpoint;
+use crate::settings::endpoints::Endpoint;
 use anyhow::anyhow;
 use rustix::io::Errno;
 use std::io::{self, ErrorKind};

@@ -1,7 +1,8 @@
 //! The command line: what can be asked of the program, and its help.
 
-use crate::bench::BenchArgs;
-use crate::options::Options;
+use crate::commands::bench::args::BenchArgs;
+use crate::settings::options::Options;
+use crate::settings::resolve::Given;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::ffi::OsString;
@@ -16,17 +17,6 @@ pub(crate) enum Task {
     CheckConfig(Given),
     /// Load a server.
     Bench(BenchArgs),
-}
-
-/// What flags and environment say about the configuration.
-#[derive(Debug)]
-pub(crate) struct Given {
-    /// The file to read, if any.
-    pub(crate) config: Option<PathBuf>,
-    /// Every setting, the default where neither flag nor variable sets it.
-    pub(crate) options: Options,
-    /// Knows for each setting whether flag, variable or default gave its value.
-    pub(crate) matches: ArgMatches,
 }
 
 /// Reads a command line and the environment.

@@ -1,7 +1,7 @@
 //! What one publisher has published and may publish next. Knows no sockets either.
 
 use super::connection;
-use super::load::Pace;
+use super::pace::Pace;
 use super::stamp::Stamp;
 use std::mem;
 use std::rc::Rc;

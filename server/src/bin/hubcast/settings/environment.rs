@@ -3,7 +3,7 @@
 //! A name that is nearly one of ours is an error: whoever wrote it believes that it is in force. Any other name may have
 //! been set for another program, or by the machine, and must not keep the server from starting.
 
-use crate::options::Options;
+use super::options::Options;
 use anyhow::bail;
 use clap::{Args, Command};
 use std::ffi::OsString;

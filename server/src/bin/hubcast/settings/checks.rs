@@ -1,7 +1,7 @@
 //! Whether the configuration holds, by the rules of the library; a fault is named as the value was written.
 
-use crate::effective::Effective;
-use crate::units::AutoCount;
+use super::effective::Effective;
+use super::units::AutoCount;
 use anyhow::bail;
 use hubcast_server::{Allowed, Config, Fault};
 
@@ -62,17 +62,17 @@ fn key(field: &'static str) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use super::super::effective::tests::of_file;
     use super::*;
-    use crate::effective::tests::of_file;
     use std::time::Duration;
 
     fn fault(text: &str) -> String {
-        of_file(text).unwrap_err().to_string()
+        check(&of_file(text).unwrap()).unwrap_err().to_string()
     }
 
     #[test]
     fn the_defaults_hold() {
-        assert!(of_file("").is_ok());
+        assert!(check(&of_file("").unwrap()).is_ok());
     }
 
     #[test]
@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn lingering_spreading_and_the_rate_may_be_nothing() {
-        assert!(of_file("linger = \"0s\"\ndrain_spread = \"0s\"\nrequests_per_second = 0").is_ok());
+        assert!(check(&of_file("linger = \"0s\"\ndrain_spread = \"0s\"\nrequests_per_second = 0").unwrap()).is_ok());
     }
 
     #[test]

@@ -1,13 +1,16 @@
-//! From a configuration to a running server, and from a signal to its end.
+//! `hubcast`: from its settings to a running server, and from a signal to its end.
+
+mod listening;
+mod signals;
 
 use crate::allocator;
-use crate::descriptors;
-use crate::effective::Effective;
-use crate::endpoints::{Endpoint, reachable};
-use crate::listening::listen;
-use crate::signals::Signals;
+use crate::settings::descriptors;
+use crate::settings::endpoints::{Endpoint, reachable};
+use crate::settings::resolve::{self, Resolved};
 use anyhow::Context;
 use hubcast_server::{Config, Server};
+use listening::listen;
+use signals::Signals;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use tokio::runtime;
@@ -16,19 +19,19 @@ use tokio::runtime;
 ///
 /// # Errors
 /// The server cannot start, or fails while it runs.
-pub(crate) fn serve(effective: &Effective) -> anyhow::Result<()> {
-    let options = &effective.options;
-    let config = effective.config()?;
-    if !effective.ignored.is_empty() {
-        let variables = effective.ignored.join(", ");
+pub(crate) fn run(resolved: &Resolved) -> anyhow::Result<()> {
+    let Resolved { effective, ignored } = resolved;
+    let config = resolve::config(effective)?;
+    if !ignored.is_empty() {
+        let variables = ignored.join(", ");
         tracing::warn!(variables, "ignored variables of the environment: there are no settings of these names");
     }
     descriptors::make_room(config.max_connections);
     let runtime = runtime::Builder::new_current_thread().enable_all().build().context("cannot start a runtime")?;
-    runtime.block_on(run(config, &options.listen))
+    runtime.block_on(serve(config, &effective.options.listen))
 }
 
-async fn run(config: Config, endpoint: &Endpoint) -> anyhow::Result<()> {
+async fn serve(config: Config, endpoint: &Endpoint) -> anyhow::Result<()> {
     // Before anyone is told that the server is there: a signal from now on drains.
     let signals = Signals::new().context("cannot listen for signals")?;
     let listeners = listen(endpoint)?;

@@ -1,6 +1,6 @@
 //! The TOML file: read, and every fault named with file, key and what is allowed.
 
-use crate::options::Options;
+use super::options::Options;
 use anyhow::{Context, anyhow, bail};
 use clap::error::{ContextKind, ContextValue};
 use clap::{Args, Command};

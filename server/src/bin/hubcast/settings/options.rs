@@ -3,11 +3,11 @@
 //! A field's name is the key in the file; its flag is the same in kebab-case, its variable the same in capitals after
 //! `HUBCAST_`. The defaults are the library's own.
 
-use crate::endpoints::{Endpoint, Origins};
+use super::endpoints::{Endpoint, Origins};
+use super::state_dir::StateDir;
+use super::topics::TopicRules;
+use super::units::{AutoCount, Count, Period, Size};
 use crate::logging::{Format, Level};
-use crate::state_dir::StateDir;
-use crate::topics::TopicRules;
-use crate::units::{AutoCount, Count, Period, Size};
 use clap::Args;
 use hubcast_hub::{Limits, Rules};
 use hubcast_server::{Config, Drain, HttpLimits, MessageLimits, Timeouts};
@@ -299,7 +299,7 @@ mod tests {
 
     #[test]
     fn the_example_file_lists_every_key_with_its_default() {
-        let example = include_str!("../../../../hubcast.example.toml");
+        let example = include_str!("../../../../../hubcast.example.toml");
         let is_setting = |line: &&str| line.split_once(" = ").is_some_and(|(key, _)| !key.contains(' '));
         let settings: Vec<_> = example.lines().filter_map(|line| line.strip_prefix("# ")).filter(is_setting).collect();
         let listed: Table = settings.join("\n").parse().unwrap();

@@ -1,6 +1,7 @@
 //! The bookkeeping of a load: what is published when, and what of it was heard. Knows no sockets.
 
 use super::connection::GREETING;
+use super::pace::Pace;
 use super::publisher::Publisher;
 use super::stamp::Stamp;
 use super::tally::{Arrival, Tally};
@@ -165,15 +166,6 @@ impl Load {
         self.publishers[publisher].publish(scheduled, self.subscribers);
         self.counts.published += 1;
     }
-}
-
-/// When publications go out.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Pace {
-    /// As soon as fewer than this many of a publisher's have not arrived everywhere.
-    Outstanding(u32),
-    /// One by one on a schedule, whatever has arrived.
-    Every(Duration),
 }
 
 /// What was counted since the load began.

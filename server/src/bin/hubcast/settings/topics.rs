@@ -2,7 +2,7 @@
 //!
 //! What a rule does not say is as in the hub's default. Every fault names the rule by its number, and the key.
 
-use crate::units::{Count, Period, spoken};
+use super::units::{Count, Period, spoken};
 use hubcast_hub::{HistoryRule, Keep, Keeps, PresenceRule, Rule};
 use hubcast_protocol::{Pattern, Topic};
 use serde::de::{DeserializeOwned, Error as _};
@@ -249,7 +249,7 @@ mod tests {
 
     #[test]
     fn the_example_file_explains_a_rule_and_tells_the_default() {
-        let example = include_str!("../../../../hubcast.example.toml");
+        let example = include_str!("../../../../../hubcast.example.toml");
         let lines: Vec<_> = example.lines().filter_map(|line| line.strip_prefix("#   ")).collect();
         let table: Table = lines.join("\n").parse().unwrap();
         let rules = TopicRules::of(table["topics"].clone()).unwrap().rules;

@@ -1,6 +1,6 @@
 //! What a load gave: as a table for people, as JSON for scripts.
 
-use super::BenchArgs;
+use super::args::BenchArgs;
 use super::faults::Faults;
 use super::usage::Usage;
 use anyhow::{bail, ensure};

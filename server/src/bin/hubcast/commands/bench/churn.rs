@@ -1,6 +1,6 @@
 //! The measurement of coming and going: connect, subscribe, receive one message, leave.
 
-use super::BenchArgs;
+use super::args::BenchArgs;
 use super::connection::{Connection, GREETING, Heard, PATIENCE, Scratch, Target, request, scratch};
 use super::faults::Faults;
 use super::frame::{self, CLOSE};

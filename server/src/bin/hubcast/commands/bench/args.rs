@@ -1,0 +1,91 @@
+//! The flags of `hubcast bench`.
+
+use crate::settings::units::Period;
+use clap::Args;
+use serde::Serialize;
+
+/// What to load the server with
+#[derive(Args, Clone, Debug, Serialize)]
+pub(crate) struct BenchArgs {
+    /// The server; it must speak the plain dialect
+    #[arg(default_value = "ws://127.0.0.1:8080/socket")]
+    pub(super) url: String,
+
+    /// Topics published to
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) topics: u32,
+
+    /// Connections subscribed to each topic; with 0 nothing is published
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub(super) subscribers: u32,
+
+    /// Connections publishing to each topic; they do not subscribe
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) publishers: u32,
+
+    /// Publications of one publisher that may be on their way to subscribers at once [default: 1]
+    #[arg(long, value_name = "N", conflicts_with = "rate", value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub(super) outstanding: Option<u32>,
+
+    /// Publications a second, of all publishers together, sent on schedule however the server keeps up; latency then
+    /// counts from the scheduled time
+    #[arg(long, value_name = "PER_SECOND", value_parser = rate)]
+    pub(super) rate: Option<f64>,
+
+    /// Bytes of a message
+    #[arg(long, value_name = "BYTES", default_value_t = 128, value_parser = clap::value_parser!(u32).range(25..=131_072))]
+    pub(super) payload: u32,
+
+    /// Further connections that subscribe and hear nothing; with --subscribers 0 and --pid the memory of one is told
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(super) idle: u32,
+
+    /// Instead of publishing, let N clients at once connect, subscribe, receive one message and leave, over and over
+    #[arg(long, value_name = "N", conflicts_with_all = ["topics", "subscribers", "publishers", "outstanding", "rate", "idle"],
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) churn: Option<u32>,
+
+    /// How long to measure
+    #[arg(long, value_name = "TIME", default_value = "10s")]
+    pub(super) duration: Period,
+
+    /// How long to run before measuring
+    #[arg(long, value_name = "TIME", default_value = "2s")]
+    pub(super) warmup: Period,
+
+    /// The server's process on this machine, to report its CPU and memory
+    #[arg(long)]
+    #[serde(skip)]
+    pub(super) pid: Option<u32>,
+
+    /// Print the report as JSON
+    #[arg(long)]
+    #[serde(skip)]
+    pub(super) json: bool,
+}
+
+impl BenchArgs {
+    pub(super) fn connections(&self) -> u64 {
+        let crowd = u64::from(self.topics) * (u64::from(self.subscribers) + u64::from(self.publishers));
+        self.churn.map_or(crowd + u64::from(self.idle), u64::from)
+    }
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(rate) if (0.001..=10_000_000.0).contains(&rate) => Ok(rate),
+        _ => Err("must be a number from 0.001 to 10000000".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_positive_and_finite() {
+        assert_eq!(rate("62.5"), Ok(62.5));
+        assert!(rate("0").is_err());
+        assert!(rate("NaN").is_err());
+    }
+}

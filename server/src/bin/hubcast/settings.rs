@@ -1,0 +1,14 @@
+//! Where a setting may be given, and what all of them together come to.
+
+mod checks;
+pub(crate) mod descriptors;
+pub(crate) mod effective;
+pub(crate) mod endpoints;
+mod environment;
+mod file;
+pub(crate) mod options;
+pub(crate) mod resolve;
+mod state_dir;
+mod threads;
+mod topics;
+pub(crate) mod units;

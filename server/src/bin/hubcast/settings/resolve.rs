@@ -1,0 +1,56 @@
+//! From what was given to the settings in force, and from these to what the library takes.
+
+use super::effective::{Effective, Source};
+use super::options::Options;
+use super::{checks, descriptors, environment, file};
+use clap::ArgMatches;
+use clap::parser::ValueSource;
+use hubcast_server::Config;
+use std::env;
+use std::path::PathBuf;
+
+/// What flags and environment say about the configuration.
+#[derive(Debug)]
+pub(crate) struct Given {
+    /// The file to read, if any.
+    pub(crate) config: Option<PathBuf>,
+    /// Every setting, the default where neither flag nor variable sets it.
+    pub(crate) options: Options,
+    /// Knows for each setting whether flag, variable or default gave its value.
+    pub(crate) matches: ArgMatches,
+}
+
+/// The settings in force.
+#[derive(Debug)]
+pub(crate) struct Resolved {
+    /// Each holds by itself and with the others.
+    pub(crate) effective: Effective,
+    /// Variables that begin like ours and name no setting.
+    pub(crate) ignored: Vec<String>,
+}
+
+/// Lays flags over variables over the file over the defaults, and checks what comes of it.
+///
+/// # Errors
+/// A file that cannot be read or does not fit, and values that do not go together.
+pub(crate) fn resolve(given: &Given) -> anyhow::Result<Resolved> {
+    let source = |key: &str| match given.matches.value_source(key) {
+        Some(ValueSource::CommandLine) => Source::Flag,
+        Some(ValueSource::EnvVariable) => Source::Environment,
+        _ => Source::Default,
+    };
+    let ignored = environment::check(env::vars_os())?;
+    let file = given.config.as_deref().map(file::read).transpose()?;
+    let effective = Effective::layered(&given.options, source, file.unwrap_or_default(), given.config.as_deref())?;
+    checks::check(&effective)?;
+    Ok(Resolved { effective, ignored })
+}
+
+/// What the library takes.
+///
+/// # Errors
+/// The process may not open enough files.
+pub(crate) fn config(effective: &Effective) -> anyhow::Result<Config> {
+    let connections = descriptors::connections(effective)?;
+    Ok(effective.options.config(connections))
+}

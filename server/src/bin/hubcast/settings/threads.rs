@@ -1,0 +1,14 @@
+//! How many threads there are.
+
+use super::options::Options;
+use super::units::AutoCount;
+use std::num::NonZero;
+use std::thread;
+
+/// Threads that will own connections.
+pub(crate) fn workers(options: &Options) -> usize {
+    match options.workers {
+        AutoCount::Auto => thread::available_parallelism().map_or(1, NonZero::get),
+        AutoCount::Exactly(workers) => workers as usize,
+    }
+}
