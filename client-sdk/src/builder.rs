@@ -3,11 +3,34 @@
 use crate::client::Client;
 use crate::driver::{Address, Driver, Endpoint};
 use crate::error::ConnectError;
+use crate::handle::Shared;
 use crate::headers::Headers;
 use crate::machine::{Backoff, Config};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
+
+impl Client {
+    /// Connects to a server, such as `ws://127.0.0.1:8080/socket` or `wss://example.org/socket`.
+    ///
+    /// Runs a task on the current tokio runtime for as long as the client lives.
+    ///
+    /// # Errors
+    /// When the address is not one, when the server says that it does not want this client, or when there is no
+    /// connection within ten seconds. Once there was a connection, only the server's close code ends the client: a
+    /// handshake that is refused later is tried again.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub async fn connect(url: &str) -> Result<Self, ConnectError> {
+        Self::builder(url).connect().await
+    }
+
+    /// A client with other timeouts, pauses and bounds than the usual.
+    pub fn builder(url: &str) -> ClientBuilder {
+        ClientBuilder::new(url)
+    }
+}
 
 /// What a client should be like, then [`ClientBuilder::connect`].
 #[derive(Clone, Debug)]
@@ -130,7 +153,7 @@ impl ClientBuilder {
             }
         };
         let (orders, status) = Driver::spawn(endpoint, self.config, seed);
-        let client = Client::new(orders, status, self.subscription_queue);
+        let client = Client::new(Shared::new(orders, status, self.subscription_queue));
         client.welcome().await?;
         Ok(client)
     }

@@ -1,12 +1,10 @@
 //! The handle that a program holds.
 
 use crate::TopicName;
-use crate::builder::ClientBuilder;
-use crate::driver::Order;
 use crate::error::{CloseError, ConnectError, RequestError};
 use crate::event::Message;
-use crate::inbox::Inbox;
-use crate::machine::{Answer, Closed, Command, Delivery, Ended, Failure, State, Status, SubscriptionId};
+use crate::handle::Shared;
+use crate::machine::{Answer, Command, Failure, Status};
 use crate::publish::Publish;
 use crate::subscribe::{self, Subscribe};
 use crate::subscription::{PatternSubscription, Subscription};
@@ -16,9 +14,8 @@ use hubcast_protocol::request::ReadHistory;
 use hubcast_protocol::{ClientId, Epoch, Position};
 use serde::{Serialize, de::DeserializeOwned};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::watch;
 
 /// A client of one server: connected, and connected again whenever the connection breaks.
 ///
@@ -27,15 +24,6 @@ use tokio::sync::{mpsc, oneshot, watch};
 #[derive(Clone, Debug)]
 pub struct Client {
     shared: Arc<Shared>,
-}
-
-/// What all clones and subscriptions of a client have in common.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    orders: mpsc::UnboundedSender<Order>,
-    status: watch::Receiver<Status>,
-    last_subscription: AtomicU64,
-    pub(crate) subscription_queue: usize,
 }
 
 /// A part of a topic's history, oldest first.
@@ -50,32 +38,8 @@ pub struct History<T> {
 }
 
 impl Client {
-    /// Connects to a server, such as `ws://127.0.0.1:8080/socket` or `wss://example.org/socket`.
-    ///
-    /// Runs a task on the current tokio runtime for as long as the client lives.
-    ///
-    /// # Errors
-    /// When the address is not one, when the server says that it does not want this client, or when there is no
-    /// connection within ten seconds. Once there was a connection, only the server's close code ends the client: a
-    /// handshake that is refused later is tried again.
-    ///
-    /// # Panics
-    /// Outside of a tokio runtime.
-    pub async fn connect(url: &str) -> Result<Self, ConnectError> {
-        Self::builder(url).connect().await
-    }
-
-    /// A client with other timeouts, pauses and bounds than the usual.
-    pub fn builder(url: &str) -> ClientBuilder {
-        ClientBuilder::new(url)
-    }
-
-    pub(crate) fn new(
-        orders: mpsc::UnboundedSender<Order>,
-        status: watch::Receiver<Status>,
-        subscription_queue: usize,
-    ) -> Self {
-        Self { shared: Arc::new(Shared { orders, status, last_subscription: AtomicU64::new(0), subscription_queue }) }
+    pub(crate) fn new(shared: Shared) -> Self {
+        Self { shared: Arc::new(shared) }
     }
 
     /// Waits for the first welcome.
@@ -188,7 +152,7 @@ impl Client {
     /// Waits until everything is answered that was asked, then closes for good. All streams end.
     ///
     /// Publications and questions are waited for, also for the connection that they may need, as long as
-    /// [`ClientBuilder::close_timeout`] says; subscriptions that do not stand yet are given up. What is asked after this
+    /// [`ClientBuilder::close_timeout`](crate::ClientBuilder::close_timeout) says; subscriptions that do not stand yet are given up. What is asked after this
     /// fails. A client that is closed already, by whomever, closes at once and without an error.
     ///
     /// # Errors
@@ -204,32 +168,5 @@ impl Client {
     /// An answer that belongs to another command, which the machine never gives.
     fn astray(&self) -> RequestError {
         RequestError::Closed(self.shared.closed())
-    }
-}
-
-impl Shared {
-    pub(crate) fn next_subscription(&self) -> SubscriptionId {
-        SubscriptionId(self.last_subscription.fetch_add(1, Ordering::Relaxed))
-    }
-
-    /// Gives a command and waits for its completion.
-    pub(crate) async fn call(&self, command: Command, inbox: Option<Arc<Inbox>>) -> Result<Answer, Failure> {
-        let (reply, answer) = oneshot::channel();
-        self.tell(Order::Command { command, inbox, reply });
-        // The driver is gone only when the client is closed.
-        answer.await.unwrap_or_else(|_| Err(Failure::Closed { why: self.closed(), key: None }))
-    }
-
-    pub(crate) fn tell(&self, order: Order) {
-        if let Err(mpsc::error::SendError(Order::Listen(_, inbox))) = self.orders.send(order) {
-            inbox.push(Delivery::Ended(Ended::Closed(self.closed())));
-        }
-    }
-
-    fn closed(&self) -> Closed {
-        match &self.status.borrow().state {
-            State::Closed(why) => why.clone(),
-            _ => Closed::ByUser,
-        }
     }
 }

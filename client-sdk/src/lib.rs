@@ -49,6 +49,7 @@ mod client;
 mod driver;
 mod error;
 mod event;
+mod handle;
 mod headers;
 mod idempotency;
 mod inbox;

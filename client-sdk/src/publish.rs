@@ -1,7 +1,7 @@
 //! Publishing, with wishes.
 
-use crate::client::Shared;
 use crate::error::{EncodeError, PublishError};
+use crate::handle::Shared;
 use crate::idempotency::IdempotencyKey;
 use crate::machine::{Answer, Closed, Command, Failure, Published};
 use hubcast_protocol::request;

@@ -1,8 +1,8 @@
 //! Making a subscription, with wishes.
 
-use crate::client::Shared;
 use crate::driver::Order;
 use crate::error::SubscribeError;
+use crate::handle::Shared;
 use crate::inbox::Inbox;
 use crate::machine::{Command, Listen, Source, SubscriptionId};
 use crate::subscription::{PatternSubscription, Reader, Subscription};

@@ -1,8 +1,8 @@
 //! Streams of what a subscription hears.
 
-use crate::client::Shared;
 use crate::driver::Order;
 use crate::event::{Event, ItemError, Message};
+use crate::handle::Shared;
 use crate::inbox::Inbox;
 use crate::machine::{Closed, Delivery, Ended, SubscriptionId};
 use futures_core::Stream;

@@ -2,6 +2,7 @@
 
 mod delivery;
 mod departures;
+mod pending;
 mod presence;
 mod requests;
 mod subscribing;
@@ -22,7 +23,7 @@ use departures::Departures;
 use hubcast_protocol::event::{Closing, Limits, Refusal, Welcome};
 use hubcast_protocol::request::{Action, Publish};
 use hubcast_protocol::{ClientId, CloseCode, ErrorCode, Event, Fault, Refused, Request, Topic};
-use requests::Pending;
+use pending::Pending;
 use std::collections::HashMap;
 use std::mem;
 use std::num::NonZeroUsize;

@@ -1,7 +1,7 @@
 //! What becomes of each request.
 
 use super::Hub;
-use super::subscribing::Wish;
+use super::pending::{Pending, Then, too_long};
 use super::work::Work;
 use crate::effect::COLLECTED;
 use crate::engine::{Answer, Engine, Excerpt, Keyed, Notice, Outcome, Publisher, Question, Ticket};
@@ -11,37 +11,6 @@ use hubcast_protocol::request::{Action, Publish, ReadHistory};
 use hubcast_protocol::{ErrorCode, Event, Fault, Owner, Refused, Request, RequestId, Topic};
 use std::collections::VecDeque;
 use std::time::Instant;
-
-/// What is left to do when the engine has answered.
-#[derive(Debug)]
-pub(super) struct Pending {
-    /// Whose request it was; `None` when the session is gone.
-    pub(super) session: Option<u32>,
-    pub(super) id: Option<RequestId>,
-    pub(super) then: Then,
-    /// What a session that is gone sent behind it and is still to be published.
-    pub(super) left_behind: VecDeque<(Publisher, Publish)>,
-}
-
-impl Pending {
-    pub(super) fn new(session: Option<u32>, id: Option<RequestId>, then: Then) -> Self {
-        Self { session, id, then, left_behind: VecDeque::new() }
-    }
-}
-
-#[derive(Debug)]
-pub(super) enum Then {
-    Deliver { topic: Topic, key: Option<Keyed>, echo: bool },
-    Subscribe(Wish),
-    TellHistory(Topic),
-}
-
-impl Then {
-    /// Whether somebody is to listen to this topic by its name.
-    pub(super) fn opens(&self, topic: &Topic) -> bool {
-        matches!(self, Self::Subscribe(wish) if wish.is_for(topic))
-    }
-}
 
 impl<E: Engine> Hub<E> {
     /// Carries out one request of a session that waits for nothing.
@@ -251,10 +220,6 @@ impl<E: Engine> Hub<E> {
     pub(super) fn id(&self, session: u32) -> SessionId {
         self.rosters.sessions[session as usize].id
     }
-}
-
-pub(super) fn too_long(code: ErrorCode, what: &str, most: usize) -> Fault {
-    Fault::new(code, format!("a {what} has at most {most} bytes"))
 }
 
 /// Publications that one answer to `history` holds.

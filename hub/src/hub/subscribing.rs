@@ -1,41 +1,14 @@
 //! How a session comes to listen and stops.
 
 use super::Hub;
-use super::requests::{Pending, Then, too_long};
+use super::pending::{Pending, Then, Wish, too_long};
 use crate::Effects;
-use crate::engine::{Engine, Notice, Opened, Question};
+use crate::engine::{Engine, Notice, Question};
 use crate::roster::Place;
 use hubcast_protocol::event::{Gap, GapReason, Subscribed, Unsubscribed};
 use hubcast_protocol::request::{Start, Subscribe, Target};
 use hubcast_protocol::{ErrorCode, Event, Fault, Owner, RequestId, Slow, Topic};
 use std::time::Instant;
-
-/// What a subscription is to be once the engine has said where it stands.
-#[derive(Debug)]
-pub(super) struct Wish {
-    target: Target,
-    slow: Slow,
-    presence: bool,
-    /// Whether the answer says how much of the past follows.
-    wants_past: bool,
-    /// What the engine has said so far.
-    opened: Option<Opened>,
-}
-
-impl Wish {
-    /// Whether it is for this topic.
-    pub(super) fn is_for(&self, topic: &Topic) -> bool {
-        matches!(&self.target, Target::Topic(wanted) if wanted == topic)
-    }
-
-    /// Adds what the engine says next.
-    pub(super) fn add(&mut self, next: Opened) {
-        match &mut self.opened {
-            None => self.opened = Some(next),
-            Some(opened) => opened.add(next),
-        }
-    }
-}
 
 impl<E: Engine> Hub<E> {
     pub(super) fn may_subscribe(&self, session: u32, target: &Target) -> Result<(), Fault> {

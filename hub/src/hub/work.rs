@@ -4,8 +4,7 @@
 //! what has to wait for it: who waits works for it, so that it ends however rarely its own session is served.
 
 use super::delivery::{LOOKED_AT, Matched};
-use super::requests::{Pending, Then};
-use super::subscribing::Wish;
+use super::pending::{Pending, Then, Wish};
 use super::{HANDLED, Hub};
 use crate::effect::LISTED;
 use crate::engine::{Engine, Question};
