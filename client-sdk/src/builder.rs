@@ -32,6 +32,22 @@ impl Client {
     }
 }
 
+#[cfg(feature = "testing")]
+impl crate::testing::TestServer {
+    /// A client that is connected to this server.
+    ///
+    /// # Errors
+    /// When the server is stopped for longer than a client waits.
+    pub async fn client(&self) -> Result<Client, ConnectError> {
+        self.builder().connect().await
+    }
+
+    /// A client of this server with other timeouts, pauses and bounds than the usual.
+    pub fn builder(&self) -> ClientBuilder {
+        ClientBuilder::local(self.clone())
+    }
+}
+
 /// What a client should be like, then [`ClientBuilder::connect`].
 #[derive(Clone, Debug)]
 #[must_use = "nothing is connected before `connect`"]

@@ -30,8 +30,8 @@ mod state;
 
 pub use hubcast_hub::{HistoryRule, Keep, Keeps, PresenceRule, Rule, Rules, Settings};
 
+use crate::CloseCode;
 use crate::machine::{Disconnection, Input};
-use crate::{Client, ClientBuilder, CloseCode, ConnectError};
 use hubcast_hub::SessionId;
 use state::State;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -78,19 +78,6 @@ impl TestServer {
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: changed.clone() });
         tokio::spawn(keep_time(Arc::downgrade(&shared), changed));
         Self { shared }
-    }
-
-    /// A client that is connected to this server.
-    ///
-    /// # Errors
-    /// When the server is stopped for longer than a client waits.
-    pub async fn client(&self) -> Result<Client, ConnectError> {
-        self.builder().connect().await
-    }
-
-    /// A client of this server with other timeouts, pauses and bounds than the usual.
-    pub fn builder(&self) -> ClientBuilder {
-        ClientBuilder::local(self.clone())
     }
 
     /// Breaks every connection. The clients come back.
