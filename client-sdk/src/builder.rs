@@ -52,7 +52,7 @@ impl crate::testing::TestServer {
 #[derive(Clone, Debug)]
 #[must_use = "nothing is connected before `connect`"]
 pub struct ClientBuilder {
-    server: Place,
+    server: ServerAddress,
     config: Config,
     subscription_queue: usize,
     tls: Option<Arc<rustls::ClientConfig>>,
@@ -60,7 +60,7 @@ pub struct ClientBuilder {
 }
 
 #[derive(Clone, Debug)]
-enum Place {
+enum ServerAddress {
     Url(String),
     #[cfg(feature = "testing")]
     Local(crate::testing::TestServer),
@@ -68,15 +68,15 @@ enum Place {
 
 impl ClientBuilder {
     pub(crate) fn new(url: &str) -> Self {
-        Self::of(Place::Url(url.to_owned()))
+        Self::of(ServerAddress::Url(url.to_owned()))
     }
 
     #[cfg(feature = "testing")]
     pub(crate) fn local(server: crate::testing::TestServer) -> Self {
-        Self::of(Place::Local(server))
+        Self::of(ServerAddress::Local(server))
     }
 
-    fn of(server: Place) -> Self {
+    fn of(server: ServerAddress) -> Self {
         Self { server, config: Config::default(), subscription_queue: 1024, tls: None, headers: Headers::default() }
     }
 
@@ -161,15 +161,17 @@ impl ClientBuilder {
     /// Outside of a tokio runtime.
     pub async fn connect(self) -> Result<Client, ConnectError> {
         let (endpoint, seed) = match self.server {
-            Place::Url(url) => (Endpoint::Address(Address::new(url, self.tls, self.headers.checked()?)?), seed()),
+            ServerAddress::Url(url) => {
+                (Endpoint::Address(Address::new(url, self.tls, self.headers.checked()?)?), seed())
+            }
             #[cfg(feature = "testing")]
-            Place::Local(server) => {
+            ServerAddress::Local(server) => {
                 let seed = u128::from(server.next_seed());
                 (Endpoint::Local(server), seed)
             }
         };
-        let (orders, status) = Driver::spawn(endpoint, self.config, seed);
-        let client = Client::new(Shared::new(orders, status, self.subscription_queue));
+        let (commands, status) = Driver::spawn(endpoint, self.config, seed);
+        let client = Client::new(Shared::new(commands, status, self.subscription_queue));
         client.welcome().await?;
         Ok(client)
     }

@@ -100,7 +100,9 @@ impl Client {
         limit: Option<u32>,
     ) -> Result<History<T>, RequestError> {
         let command = Command::History(ReadHistory { topic: topic.into().into_name(), since, limit });
-        let Answer::History(history) = self.shared.call(command, None).await? else { return Err(self.astray()) };
+        let Answer::History(history) = self.shared.call(command, None).await? else {
+            return Err(self.unexpected_answer());
+        };
         let event::History { topic, epoch, offset, messages, .. } = history;
         let messages = messages.into_iter().map(|entry| {
             let (topic, payload) = (topic.clone(), entry.payload);
@@ -116,7 +118,7 @@ impl Client {
     pub async fn presence(&self, topic: impl Into<TopicName>) -> Result<Presence, RequestError> {
         match self.shared.call(Command::Presence(topic.into()), None).await? {
             Answer::Presence(presence) => Ok(presence),
-            _ => Err(self.astray()),
+            _ => Err(self.unexpected_answer()),
         }
     }
 
@@ -166,7 +168,7 @@ impl Client {
     }
 
     /// An answer that belongs to another command, which the machine never gives.
-    fn astray(&self) -> RequestError {
+    fn unexpected_answer(&self) -> RequestError {
         RequestError::Closed(self.shared.closed())
     }
 }

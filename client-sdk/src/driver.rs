@@ -2,15 +2,15 @@
 
 mod connection;
 mod endpoint;
-mod line;
 mod socket;
+mod transport;
 
 pub(crate) use endpoint::{Address, Endpoint};
 
 use crate::inbox::Inbox;
 use crate::machine::{
-    Answer, Command, Config, Delivery, Effect, Effects, Failure, Input, Listen, Machine, Source, State, Status,
-    SubscriptionId, Ticket,
+    Answer, Command, Config, Delivery, Effect, Effects, Failure, Input, Machine, Source, State, Status,
+    SubscribeRequest, SubscriptionId, Ticket,
 };
 use connection::Connection;
 use std::collections::HashMap;
@@ -27,7 +27,7 @@ pub(crate) struct Driver {
     machine: Machine,
     effects: Effects,
     connection: Connection,
-    orders: mpsc::UnboundedReceiver<Order>,
+    commands: mpsc::UnboundedReceiver<DriverCommand>,
     /// Nobody is left who could give an order.
     is_orphaned: bool,
     last_ticket: u64,
@@ -38,17 +38,17 @@ pub(crate) struct Driver {
 
 /// What the program's handles tell their driver.
 #[derive(Debug)]
-pub(crate) enum Order {
+pub(crate) enum DriverCommand {
     /// Do this and say what came of it; of a subscribe, into this inbox.
     Command { command: Command, inbox: Option<Arc<Inbox>>, reply: oneshot::Sender<Result<Answer, Failure>> },
     /// Hear the private topics.
-    Listen(SubscriptionId, Arc<Inbox>),
+    Subscribe(SubscriptionId, Arc<Inbox>),
     /// Hear something no longer.
     Unsubscribe(SubscriptionId),
 }
 
 enum Happened {
-    Order(Option<Order>),
+    DriverCommand(Option<DriverCommand>),
     Socket(Input),
     Deadline,
 }
@@ -59,15 +59,15 @@ impl Driver {
         endpoint: Endpoint,
         config: Config,
         seed: u128,
-    ) -> (mpsc::UnboundedSender<Order>, watch::Receiver<Status>) {
+    ) -> (mpsc::UnboundedSender<DriverCommand>, watch::Receiver<Status>) {
         // Unbounded, because dropping a subscription cannot wait; the machine bounds what may be asked.
-        let (sender, orders) = mpsc::unbounded_channel();
+        let (sender, commands) = mpsc::unbounded_channel();
         let (status, watcher) = watch::channel(Status { state: State::Connecting, client: None, user: None });
         let driver = Self {
             machine: Machine::new(config, seed),
             effects: Effects::new(),
             connection: Connection::new(endpoint),
-            orders,
+            commands,
             is_orphaned: false,
             last_ticket: 0,
             replies: HashMap::new(),
@@ -81,8 +81,8 @@ impl Driver {
     async fn run(mut self) {
         while !self.machine.is_closed() {
             match self.next().await {
-                Happened::Order(Some(order)) => self.order(order),
-                Happened::Order(None) => {
+                Happened::DriverCommand(Some(order)) => self.order(order),
+                Happened::DriverCommand(None) => {
                     self.is_orphaned = true;
                     self.command(Command::Close, None);
                 }
@@ -92,8 +92,8 @@ impl Driver {
             self.carry_out().await;
         }
         // What is on its way is answered too, and what comes later finds nobody.
-        self.orders.close();
-        while let Some(order) = self.orders.recv().await {
+        self.commands.close();
+        while let Some(order) = self.commands.recv().await {
             self.order(order);
             self.carry_out().await;
         }
@@ -102,28 +102,28 @@ impl Driver {
     async fn next(&mut self) -> Happened {
         let deadline = self.machine.poll_timeout();
         tokio::select! {
-            order = self.orders.recv(), if !self.is_orphaned => Happened::Order(order),
+            order = self.commands.recv(), if !self.is_orphaned => Happened::DriverCommand(order),
             input = poll_fn(|context| self.connection.poll(context)) => Happened::Socket(input),
             () = sleep_until(deadline) => Happened::Deadline,
         }
     }
 
-    fn order(&mut self, order: Order) {
+    fn order(&mut self, order: DriverCommand) {
         match order {
-            Order::Command { command, inbox, reply } => {
+            DriverCommand::Command { command, inbox, reply } => {
                 if let (Command::Subscribe(id, _), Some(inbox)) = (&command, inbox) {
                     self.inboxes.insert(*id, inbox);
                 }
                 self.command(command, Some(reply));
             }
-            Order::Listen(id, inbox) => {
+            DriverCommand::Subscribe(id, inbox) => {
                 if self.machine.is_closed() {
                     return end(&inbox, &self.status);
                 }
                 self.inboxes.insert(id, inbox);
-                self.command(Command::Subscribe(id, Listen::live(Source::Direct)), None);
+                self.command(Command::Subscribe(id, SubscribeRequest::live(Source::Direct)), None);
             }
-            Order::Unsubscribe(id) => {
+            DriverCommand::Unsubscribe(id) => {
                 self.inboxes.remove(&id);
                 self.machine.handle(now(), Input::Unsubscribe(id), &mut self.effects);
             }

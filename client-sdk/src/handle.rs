@@ -1,6 +1,6 @@
 //! What all clones and subscriptions of a client have in common.
 
-use crate::driver::Order;
+use crate::driver::DriverCommand;
 use crate::inbox::Inbox;
 use crate::machine::{Answer, Closed, Command, Delivery, Ended, Failure, State, Status, SubscriptionId};
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 /// What all clones and subscriptions of a client have in common.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    orders: mpsc::UnboundedSender<Order>,
+    commands: mpsc::UnboundedSender<DriverCommand>,
     pub(crate) status: watch::Receiver<Status>,
     last_subscription: AtomicU64,
     pub(crate) subscription_queue: usize,
@@ -18,11 +18,11 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(
-        orders: mpsc::UnboundedSender<Order>,
+        commands: mpsc::UnboundedSender<DriverCommand>,
         status: watch::Receiver<Status>,
         subscription_queue: usize,
     ) -> Self {
-        Self { orders, status, last_subscription: AtomicU64::new(0), subscription_queue }
+        Self { commands, status, last_subscription: AtomicU64::new(0), subscription_queue }
     }
 
     pub(crate) fn next_subscription(&self) -> SubscriptionId {
@@ -32,13 +32,13 @@ impl Shared {
     /// Gives a command and waits for its completion.
     pub(crate) async fn call(&self, command: Command, inbox: Option<Arc<Inbox>>) -> Result<Answer, Failure> {
         let (reply, answer) = oneshot::channel();
-        self.tell(Order::Command { command, inbox, reply });
+        self.tell(DriverCommand::Command { command, inbox, reply });
         // The driver is gone only when the client is closed.
         answer.await.unwrap_or_else(|_| Err(Failure::Closed { why: self.closed(), key: None }))
     }
 
-    pub(crate) fn tell(&self, order: Order) {
-        if let Err(mpsc::error::SendError(Order::Listen(_, inbox))) = self.orders.send(order) {
+    pub(crate) fn tell(&self, order: DriverCommand) {
+        if let Err(mpsc::error::SendError(DriverCommand::Subscribe(_, inbox))) = self.commands.send(order) {
             inbox.push(Delivery::Ended(Ended::Closed(self.closed())));
         }
     }

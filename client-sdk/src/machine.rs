@@ -8,34 +8,34 @@
 mod calls;
 mod commands;
 mod config;
+mod connection_state;
 mod effect;
 mod input;
-mod link;
-mod listener;
-mod listeners;
 mod outgoing;
 mod progress;
 mod random;
 mod resumes;
 mod sending;
+mod server_view;
 mod session;
-mod told;
+mod subscription_state;
+mod subscriptions;
 
 pub use config::{Backoff, Config};
 pub use effect::{
     Answer, Closed, Delivery, Effect, Effects, Ended, Failure, Gap, GapReason, Published, Refused, Resumed, State,
     Status,
 };
-pub use input::{Command, Disconnection, Input, Listen, Source, SubscriptionId, Ticket};
+pub use input::{Command, Disconnection, Input, Source, SubscribeRequest, SubscriptionId, Ticket};
 
 use calls::Calls;
+use connection_state::{ConnectionState, Due, after};
 use hubcast_protocol::{ClientId, CloseCode};
-use link::{Due, Link, after};
-use listeners::Listeners;
 use outgoing::Outgoing;
 use resumes::Resumes;
+use server_view::ServerView;
 use std::time::Instant;
-use told::Told;
+use subscriptions::Subscriptions;
 
 /// One client: connects, subscribes, publishes, and does it again when the connection breaks.
 ///
@@ -44,12 +44,12 @@ use told::Told;
 #[derive(Debug)]
 pub struct Machine {
     config: Config,
-    link: Link,
+    link: ConnectionState,
     calls: Calls,
-    listeners: Listeners,
+    subscriptions: Subscriptions,
     outgoing: Outgoing,
     resumes: Resumes,
-    told: Told,
+    told: ServerView,
     /// What the session takes as one request, in bytes.
     message_limit: u64,
     last_id: u64,
@@ -84,12 +84,12 @@ impl Machine {
         let (producer, random) = random::split(seed);
         Self {
             producer,
-            link: Link::new(&config, random),
+            link: ConnectionState::new(&config, random),
             calls: Calls::new(&config),
-            listeners: Listeners::new(config.topics_per_pattern),
+            subscriptions: Subscriptions::new(config.topics_per_pattern),
             outgoing: Outgoing::new(config.queue),
             resumes: Resumes::default(),
-            told: Told::default(),
+            told: ServerView::default(),
             config,
             message_limit: u64::MAX,
             last_id: 0,
@@ -196,7 +196,7 @@ impl Machine {
                 effects.push(Effect::Complete(ticket, result));
             }
         }
-        self.listeners.cut();
+        self.subscriptions.cut();
         self.calls.cut();
         self.outgoing.cut(matches!(why, Disconnection::Closed { code: CloseCode::RATE_LIMIT, .. }));
         self.resumes.cut();
@@ -255,7 +255,7 @@ impl Machine {
         let unfinished = self.calls.len();
         for call in self.calls.take_all() {
             if let Some(subscription) = call.subscription {
-                self.listeners.remove(subscription);
+                self.subscriptions.remove(subscription);
             }
             let ticket = call.ticket;
             let failure = Failure::Closed { why: why.clone(), key: call.into_key() };
@@ -264,8 +264,8 @@ impl Machine {
         if let Some((ticket, _)) = self.connecting.take() {
             effects.push(Effect::Complete(ticket, Err(Failure::Closed { why: why.clone(), key: None })));
         }
-        let everyone = self.listeners.ids();
-        self.listeners.end(&everyone, &Ended::Closed(why), effects);
+        let everyone = self.subscriptions.ids();
+        self.subscriptions.end(&everyone, &Ended::Closed(why), effects);
         let closed = if unfinished == 0 { Ok(Answer::Closed) } else { Err(Failure::Unfinished(unfinished)) };
         for ticket in self.closing.take().into_iter().flat_map(|closing| closing.tickets) {
             effects.push(Effect::Complete(ticket, closed.clone()));

@@ -49,8 +49,8 @@ impl Publish {
     /// # async fn example(client: hubcast_client::Client) -> Result<(), hubcast_client::PublishError> {
     /// use hubcast_client::PublishError;
     ///
-    /// match client.publish("orders", "paid").await {
-    ///     Err(PublishError::Timeout { key: Some(key) }) => client.publish("orders", "paid").key(key).await?,
+    /// match client.publish("commands", "paid").await {
+    ///     Err(PublishError::Timeout { key: Some(key) }) => client.publish("commands", "paid").key(key).await?,
     ///     other => other?,
     /// };
     /// # Ok(())

@@ -1,10 +1,10 @@
 //! Making a subscription, with wishes.
 
-use crate::driver::Order;
+use crate::driver::DriverCommand;
 use crate::error::SubscribeError;
 use crate::handle::Shared;
 use crate::inbox::Inbox;
-use crate::machine::{Command, Listen, Source, SubscriptionId};
+use crate::machine::{Command, Source, SubscribeRequest, SubscriptionId};
 use crate::subscription::{PatternSubscription, Reader, Subscription};
 use hubcast_protocol::request::{Slow, Start};
 use hubcast_protocol::{InvalidPattern, Pattern, Position, Target, Topic};
@@ -24,22 +24,22 @@ use std::sync::Arc;
 #[must_use = "nothing is subscribed to before it is awaited"]
 pub struct Subscribe<S> {
     shared: Arc<Shared>,
-    listen: Result<Listen, InvalidPattern>,
+    listen: Result<SubscribeRequest, InvalidPattern>,
     queue: usize,
     of: PhantomData<fn() -> S>,
 }
 
 impl<S> Subscribe<S> {
     pub(crate) fn to_topic(shared: Arc<Shared>, topic: Topic) -> Self {
-        Self::new(shared, Ok(Listen::live(Source::Target(Target::Topic(topic)))))
+        Self::new(shared, Ok(SubscribeRequest::live(Source::Target(Target::Topic(topic)))))
     }
 
     pub(crate) fn to_pattern(shared: Arc<Shared>, pattern: &str) -> Self {
         let pattern = pattern.parse::<Pattern>();
-        Self::new(shared, pattern.map(|pattern| Listen::live(Source::Target(Target::Pattern(pattern)))))
+        Self::new(shared, pattern.map(|pattern| SubscribeRequest::live(Source::Target(Target::Pattern(pattern)))))
     }
 
-    fn new(shared: Arc<Shared>, listen: Result<Listen, InvalidPattern>) -> Self {
+    fn new(shared: Arc<Shared>, listen: Result<SubscribeRequest, InvalidPattern>) -> Self {
         let queue = shared.subscription_queue;
         Self { shared, listen, queue, of: PhantomData }
     }
@@ -65,7 +65,7 @@ impl<S> Subscribe<S> {
         Self { queue: items, ..self }
     }
 
-    fn with(mut self, wish: impl FnOnce(&mut Listen)) -> Self {
+    fn with(mut self, wish: impl FnOnce(&mut SubscribeRequest)) -> Self {
         if let Ok(listen) = &mut self.listen {
             wish(listen);
         }
@@ -130,6 +130,6 @@ pub(crate) fn direct<T>(shared: &Arc<Shared>) -> Subscription<T> {
     let (id, inbox): (SubscriptionId, _) =
         (shared.next_subscription(), Arc::new(Inbox::new(shared.subscription_queue)));
     let reader = Reader::new(id, inbox.clone(), shared.clone());
-    shared.tell(Order::Listen(id, inbox));
+    shared.tell(DriverCommand::Subscribe(id, inbox));
     reader.into()
 }

@@ -1,6 +1,6 @@
 //! Streams of what a subscription hears.
 
-use crate::driver::Order;
+use crate::driver::DriverCommand;
 use crate::event::{Event, ItemError, Message};
 use crate::handle::Shared;
 use crate::inbox::Inbox;
@@ -123,7 +123,7 @@ impl Reader {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        self.shared.tell(Order::Unsubscribe(self.id));
+        self.shared.tell(DriverCommand::Unsubscribe(self.id));
     }
 }
 

@@ -28,7 +28,7 @@
 
 mod state;
 
-pub use hubcast_hub::{HistoryRule, Keep, Keeps, PresenceRule, Rule, Rules, Settings};
+pub use hubcast_hub::{HistoryPolicy, PresencePolicy, Retention, Settings, TopicPolicy, TopicRule, TopicRules};
 
 use crate::CloseCode;
 use crate::machine::{Disconnection, Input};

@@ -1,6 +1,6 @@
 //! What the hub wants done.
 
-use crate::{Publication, SessionId, engine::Ask};
+use crate::{Publication, SessionId, engine::EngineCall};
 use hubcast_protocol::event::{Entry, History};
 use hubcast_protocol::{CloseCode, Event, Position, RequestId, Slow, Topic};
 use std::{borrow::Cow, ops::Range, sync::Arc};
@@ -16,7 +16,7 @@ pub enum Effect {
         event: Box<Event>,
     },
     /// Tell each of many sessions the same; [`Effects::receivers`] lists them.
-    Tell {
+    Notify {
         /// What, encoded once for a dialect.
         event: Arc<Event>,
         /// Where in the list they stand.
@@ -53,7 +53,7 @@ pub enum Effect {
         reason: Cow<'static, str>,
     },
     /// Pass a question on to an engine that lives elsewhere; the embedded one never causes this.
-    Ask(Ask),
+    Ask(EngineCall),
 }
 
 /// The answer to a `history` request, with the publications themselves: its text may be long, and is made as the socket
@@ -110,9 +110,9 @@ pub struct Effects {
 /// What a list of receivers was made from: as long as this is the same, the list is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ListKey {
-    /// The version of the topic's own roster; 0 where it has none.
+    /// The version of the topic's own channel; 0 where it has none.
     pub(crate) topic: u64,
-    /// The number of the look-up that found the patterns that match, and the last change of the rosters of any pattern;
+    /// The number of the look-up that found the patterns that match, and the last change of the subscriptions of any pattern;
     /// 0 where none matches.
     pub(crate) patterns: (u64, u64),
     /// Who is left out.
@@ -146,7 +146,7 @@ impl Effects {
         self.list.get(number)
     }
 
-    /// The sessions that an [`Effect::Deliver`] or [`Effect::Tell`] of this list names.
+    /// The sessions that an [`Effect::Deliver`] or [`Effect::Notify`] of this list names.
     pub fn receivers(&self, of: &Range<usize>) -> &[Receiver] {
         &self.receivers[of.clone()]
     }
@@ -224,7 +224,7 @@ impl Effects {
     }
 
     pub(crate) fn answer_history(&mut self, session: SessionId, answer: HistoryAnswer) {
-        self.add_work(COLLECTED * answer.publications.len() as u64);
+        self.add_work(COLLECT_NS * answer.publications.len() as u64);
         self.list.push(Effect::History { session, answer });
     }
 
@@ -236,7 +236,7 @@ impl Effects {
     pub(crate) fn tell(&mut self, event: Event, fill: impl FnOnce(&mut Vec<Receiver>) -> usize) {
         let receivers = self.list_receivers(fill);
         if !receivers.is_empty() {
-            self.list.push(Effect::Tell { event: Arc::new(event), receivers });
+            self.list.push(Effect::Notify { event: Arc::new(event), receivers });
         }
     }
 
@@ -244,16 +244,16 @@ impl Effects {
     fn list_receivers(&mut self, fill: impl FnOnce(&mut Vec<Receiver>) -> usize) -> Range<usize> {
         let start = self.receivers.len();
         let looked_at = fill(&mut self.receivers);
-        self.add_work(LISTED * looked_at as u64);
+        self.add_work(MEMBER_NS * looked_at as u64);
         start..self.receivers.len()
     }
 }
 
 /// Nanoseconds that it takes to look at one member and list it, about.
-pub(crate) const LISTED: u64 = 10;
+pub(crate) const MEMBER_NS: u64 = 10;
 
 /// Nanoseconds that it takes to collect one publication of a history, about.
-pub(crate) const COLLECTED: u64 = 40;
+pub(crate) const COLLECT_NS: u64 = 40;
 
 /// Effects and receivers whose room is kept.
 const KEPT: usize = 32 * 1024;

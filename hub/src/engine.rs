@@ -6,19 +6,19 @@
 //! on under a [`Ticket`], and until then it keeps the session's later requests waiting, so that a session's
 //! requests take effect in the order in which they were sent. At most 256 wait; more are refused as `unavailable`.
 //!
-//! An idempotency key is used from the first [`Question::Publish`] on that carries it and is not answered with
-//! [`Answer::Failed`]; what is answered to its repetitions comes later, with [`Notice::Delivered`]. So an engine
-//! elsewhere can be asked the key again before it knows the outcome. It must not answer [`Answer::Published`] to
+//! An idempotency key is used from the first [`EngineRequest::Publish`] on that carries it and is not answered with
+//! [`EngineResponse::Failed`]; what is answered to its repetitions comes later, with [`EngineNotice::Delivered`]. So an engine
+//! elsewhere can be asked the key again before it knows the outcome. It must not answer [`EngineResponse::Published`] to
 //! that: it keeps the question, and all that follow it, until the notice has come, and then answers
-//! [`Answer::Repeated`].
+//! [`EngineResponse::Repeated`].
 
 mod memory;
 
-pub use memory::{Evicted, Memory, Saved, SavedHistory, SavedKey, SavedNumber, SavedProducer};
+pub use memory::{Evicted, HistorySnapshot, KeySnapshot, Memory, NumberSnapshot, ProducerSnapshot, Snapshot};
 
 use crate::Publication;
 use hubcast_protocol::request::{Key, ReadHistory, Start};
-use hubcast_protocol::{ClientId, Fault, Payload, Position, Target, Topic};
+use hubcast_protocol::{ClientId, ErrorReply, Payload, Position, Target, Topic};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
@@ -29,10 +29,10 @@ pub trait Engine {
     ///
     /// # Errors
     /// When the answer will come later. Then it comes exactly once, and answers come in the order of the questions.
-    fn ask(&mut self, now: Instant, ask: Ask) -> Result<Answer, Ask>;
+    fn ask(&mut self, now: Instant, ask: EngineCall) -> Result<EngineResponse, EngineCall>;
 
     /// Hears what needs no answer.
-    fn tell(&mut self, _now: Instant, _notice: Notice<'_>) {}
+    fn tell(&mut self, _now: Instant, _notice: EngineNotice<'_>) {}
 
     /// When [`handle_timeout`](Engine::handle_timeout) wants to be called next; a time that is over where it left
     /// something due.
@@ -43,7 +43,7 @@ pub trait Engine {
     /// Lets go of what has run out, of so much that it takes no more than a fraction of a millisecond: others wait. The
     /// rest stays due, and the call comes again as long as [`poll_timeout`](Engine::poll_timeout) says so.
     ///
-    /// `is_heard` says whether somebody listens to a topic here, by its name or by a pattern: who comes and goes by a
+    /// `has_subscribers` says whether somebody listens to a topic here, by its name or by a pattern: who comes and goes by a
     /// pattern is not told topic by topic. Looking through the patterns is work too, so that it may answer `None`, no
     /// more now: then what the answer was for stays due, and nothing more is asked in this call. The first question of a
     /// call is always answered.
@@ -52,16 +52,16 @@ pub trait Engine {
 
 /// A question to an engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ask {
+pub struct EngineCall {
     /// Comes back with the answer.
     pub ticket: Ticket,
     /// What is asked.
-    pub question: Question,
+    pub question: EngineRequest,
 }
 
 /// What an engine can be asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Question {
+pub enum EngineRequest {
     /// Give this message its place.
     Publish {
         /// Where it goes.
@@ -71,7 +71,7 @@ pub enum Question {
         /// Its idempotency key, used from this question on if it was not used before.
         key: Option<Keyed>,
         /// Whether somebody listens here.
-        heard: bool,
+        has_subscribers: bool,
     },
     /// Where does a subscription that begins here stand, and what did it miss?
     Open {
@@ -105,20 +105,20 @@ pub enum Publisher {
 
 /// What an engine answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// To [`Question::Publish`]: deliver this.
+pub enum EngineResponse {
+    /// To [`EngineRequest::Publish`]: deliver this.
     Published(Publication),
-    /// To [`Question::Publish`]: the key was used before, with this outcome; deliver nothing.
+    /// To [`EngineRequest::Publish`]: the key was used before, with this outcome; deliver nothing.
     Repeated(Outcome),
-    /// To [`Question::Open`].
-    Opened(Opened),
-    /// To [`Question::Open`], if there is too much for one call: what comes first of all that was missed, and what is left
+    /// To [`EngineRequest::Open`].
+    Opened(SubscribeState),
+    /// To [`EngineRequest::Open`], if there is too much for one call: what comes first of all that was missed, and what is left
     /// to be asked. It may be asked at any time, and says then also what has been missed since.
-    OpenedPart(Opened, Question),
-    /// To [`Question::Read`].
-    Excerpt(Excerpt),
+    OpenedPart(SubscribeState, EngineRequest),
+    /// To [`EngineRequest::Read`].
+    HistoryPage(HistoryPage),
     /// To any question: it cannot be done.
-    Failed(Fault),
+    Failed(ErrorReply),
 }
 
 /// What became of a publication.
@@ -132,7 +132,7 @@ pub struct Outcome {
 
 /// Where a subscription stands.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct Opened {
+pub struct SubscribeState {
     /// The end of the topic's history, when it keeps one.
     pub position: Option<Position>,
     /// Whether everything since the position asked for could be found; `None` when none was asked for.
@@ -143,7 +143,7 @@ pub struct Opened {
     pub lost: Vec<(Topic, Option<Position>)>,
 }
 
-impl Opened {
+impl SubscribeState {
     /// Adds the answer to what was left to be asked of a pattern.
     pub(crate) fn add(&mut self, next: Self) {
         // A history that is lost between two answers begins anew: what it had before would come behind the gap.
@@ -160,7 +160,7 @@ impl Opened {
 
 /// A part of a history.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Excerpt {
+pub struct HistoryPage {
     /// The end of the history.
     pub position: Position,
     /// The publications asked for, oldest first.
@@ -169,7 +169,7 @@ pub struct Excerpt {
 
 /// What an engine is told.
 #[derive(Clone, Copy, Debug)]
-pub enum Notice<'a> {
+pub enum EngineNotice<'a> {
     /// The last one who subscribed to this topic by its name is gone.
     Unused(&'a Topic),
     /// What became of a publication with a key, after the answer that it is published.
@@ -185,11 +185,11 @@ pub enum Notice<'a> {
 
 /// An answer that comes later, with the ticket of its question.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reply {
+pub struct EngineReply {
     /// Of the question.
     pub ticket: Ticket,
     /// What the engine says.
-    pub answer: Answer,
+    pub answer: EngineResponse,
 }
 
 /// Ties an answer to its question.

@@ -1,7 +1,7 @@
 //! The hub itself: who is connected, and what becomes of each input.
 
 mod delivery;
-mod departures;
+mod grace;
 mod pending;
 mod presence;
 mod requests;
@@ -9,26 +9,26 @@ mod subscribing;
 mod timeouts;
 mod work;
 
-use crate::effect::COLLECTED;
-use crate::engine::{Ask, Engine, Memory, Question, Reply, Saved, Ticket};
+use crate::effect::COLLECT_NS;
+use crate::engine::{Engine, EngineCall, EngineReply, EngineRequest, Memory, Snapshot, Ticket};
 use crate::patterns::Patterns;
 use crate::rate::{Bucket, Verdict};
-use crate::roster::{Place, Rosters, index};
 use crate::rules::RuleIndex;
-use crate::session::{MOST_WAITING, Session};
+use crate::session::{MAX_WAITING_REQUESTS, Session};
 use crate::sparse::{release_map, release_slab};
+use crate::subscriptions::{ChannelKey, Subscriptions, index};
 use crate::{Effect, Effects, Input, SessionId, Settings};
 use delivery::Matched;
-use departures::Departures;
+use grace::GracePeriods;
 use hubcast_protocol::event::{Closing, Limits, Refusal, Welcome};
 use hubcast_protocol::request::{Action, Publish};
-use hubcast_protocol::{ClientId, CloseCode, ErrorCode, Event, Fault, Refused, Request, Topic};
+use hubcast_protocol::{ClientId, CloseCode, ErrorCode, ErrorReply, Event, RejectedRequest, Request, Topic};
 use pending::Pending;
 use std::collections::HashMap;
 use std::mem;
 use std::num::NonZeroUsize;
 use std::time::Instant;
-use work::Begun;
+use work::UnfinishedInput;
 
 /// Everything subscribers share: feed it with [`Hub::handle`], carry out the [`Effects`].
 ///
@@ -45,17 +45,17 @@ pub struct Hub<E = Memory> {
     topics: HashMap<Topic, u32>,
     /// Who is told who comes and goes.
     watched: HashMap<Topic, u32>,
-    departures: Departures,
+    grace: GracePeriods,
     patterns: Patterns,
-    rosters: Rosters,
+    subscriptions: Subscriptions,
     pending: HashMap<Ticket, Pending>,
     last_ticket: u64,
-    /// Room for the rosters that one publication reaches.
-    reached: Vec<u32>,
+    /// Room for the subscriptions that one publication reaches.
+    channels_reached: Vec<u32>,
     /// What patterns the last topic matched.
     matched: Matched,
     /// The input that is unfinished, if one is.
-    begun: Option<Begun>,
+    begun: Option<UnfinishedInput>,
     /// Whether what is done now is done to its end.
     is_at_once: bool,
 }
@@ -63,7 +63,7 @@ pub struct Hub<E = Memory> {
 impl Hub {
     /// A hub with the embedded engine.
     pub fn new(settings: Settings) -> Self {
-        let missed = usize::try_from(settings.work_at_once / COLLECTED).unwrap_or(usize::MAX);
+        let missed = usize::try_from(settings.work_at_once / COLLECT_NS).unwrap_or(usize::MAX);
         let engine = Memory::new(settings.rules.clone(), settings.history_max_bytes, settings.seed)
             .counted_by(settings.live_bytes.clone())
             .answering_in_parts(NonZeroUsize::new(missed).unwrap_or(NonZeroUsize::MIN));
@@ -71,7 +71,7 @@ impl Hub {
     }
 
     /// Every history, every idempotency key and every producer as they are now, to be taken up by another hub.
-    pub fn save(&self, now: Instant) -> Saved {
+    pub fn save(&self, now: Instant) -> Snapshot {
         self.engine.save(now)
     }
 
@@ -83,7 +83,7 @@ impl Hub {
 
     /// Takes up what another hub saved, as far as the rules here still keep it. A topic that has a history keeps its
     /// own, a key that was used here its outcome, and a producer that published here its numbers.
-    pub fn restore(&mut self, now: Instant, saved: Saved) {
+    pub fn restore(&mut self, now: Instant, saved: Snapshot) {
         self.engine.restore(now, saved);
     }
 }
@@ -99,12 +99,12 @@ impl<E: Engine> Hub<E> {
             by_client: HashMap::new(),
             topics: HashMap::new(),
             watched: HashMap::new(),
-            departures: Departures::default(),
+            grace: GracePeriods::default(),
             patterns: Patterns::new(),
-            rosters: Rosters::default(),
+            subscriptions: Subscriptions::default(),
             pending: HashMap::new(),
             last_ticket: 0,
-            reached: Vec::new(),
+            channels_reached: Vec::new(),
             matched: Matched::default(),
             begun: None,
             is_at_once: false,
@@ -133,17 +133,17 @@ impl<E: Engine> Hub<E> {
                     self.take_request(now, session, request, effects);
                 }
             }
-            Input::SendAway { session, code, reason, reconnect_in_ms } => {
+            Input::Disconnect { session, code, reason, reconnect_in_ms } => {
                 if self.by_id.contains_key(&session) {
                     let closing = Closing { code, reason: reason.clone(), reconnect_in_ms };
                     effects.send(session, Event::Closing(closing));
                     effects.push(Effect::Close { session, code, reason });
                 }
             }
-            Input::Disconnect { session, lost } => self.disconnect(now, session, lost, effects),
+            Input::Closed { session, lost } => self.closed(now, session, lost, effects),
             Input::Reply(reply) => self.take_reply(now, reply, effects),
             // Nothing is left.
-            Input::GoOn { .. } => {}
+            Input::Continue { .. } => {}
         }
     }
 
@@ -156,19 +156,19 @@ impl<E: Engine> Hub<E> {
     pub fn is_empty(&self) -> bool {
         self.by_id.is_empty()
             && self.by_client.is_empty()
-            && self.rosters.sessions.is_empty()
-            && self.rosters.len() == 0
+            && self.subscriptions.sessions.is_empty()
+            && self.subscriptions.len() == 0
             && self.topics.is_empty()
             && self.watched.is_empty()
-            && self.departures.is_empty()
+            && self.grace.is_empty()
             && self.patterns.is_empty()
             && self.pending.is_empty()
             && self.begun.is_none()
     }
 
     /// Whether a session has subscriptions, and all of them are `drop` or `latest`.
-    pub fn may_lag(&self, session: SessionId) -> bool {
-        self.by_id.get(&session).is_some_and(|&session| self.rosters.may_lag(session))
+    pub fn may_skip(&self, session: SessionId) -> bool {
+        self.by_id.get(&session).is_some_and(|&session| self.subscriptions.may_skip(session))
     }
 
     /// How many sessions are connected.
@@ -194,45 +194,45 @@ impl<E: Engine> Hub<E> {
                 subscriptions: limits.subscriptions as u64,
             },
         };
-        let session = index(self.rosters.sessions.insert(session));
+        let session = index(self.subscriptions.sessions.insert(session));
         assert!(self.by_id.insert(id, session).is_none(), "session {id:?} is connected already");
         assert!(self.by_client.insert(client, session).is_none(), "client {client} is connected already");
         effects.send(id, Event::Welcome(welcome));
     }
 
-    fn disconnect(&mut self, now: Instant, id: SessionId, lost: bool, effects: &mut Effects) {
+    fn closed(&mut self, now: Instant, id: SessionId, lost: bool, effects: &mut Effects) {
         let Some(session) = self.by_id.remove(&id) else { return };
-        effects.add_work(LEFT * self.rosters.sessions[session as usize].subscriptions.len() as u64);
+        effects.add_work(LEFT * self.subscriptions.sessions[session as usize].memberships.len() as u64);
         let mut present = self.present_in(session);
         present.reverse();
-        while let Some(emptied) = self.rosters.leave_any(session) {
+        while let Some(emptied) = self.subscriptions.leave_any(session) {
             self.forget(now, emptied);
         }
-        let mut session = self.rosters.sessions.remove(session as usize);
+        let mut session = self.subscriptions.sessions.remove(session as usize);
         self.by_client.remove(&session.client);
         release_map(&mut self.by_id);
         release_map(&mut self.by_client);
-        release_slab(&mut self.rosters.sessions);
+        release_slab(&mut self.subscriptions.sessions);
         if let Some(waiting) = session.waiting.take()
             && let Some(pending) = self.pending.get_mut(&waiting.ticket)
         {
             pending.session = None;
             let left = waiting.requests.into_iter().filter_map(publication);
-            pending.left_behind = left.map(|publish| (session.publisher(), publish)).collect();
+            pending.orphaned = left.map(|publish| (session.publisher(), publish)).collect();
         }
-        self.tell_gone(now, id, session, present, lost, effects);
+        self.announce_gone(now, id, session, present, lost, effects);
     }
 
-    /// Drops what led to a roster that has no members any more.
-    fn forget(&mut self, now: Instant, emptied: Option<Place>) {
+    /// Drops what led to a channel that has no members any more.
+    fn forget(&mut self, now: Instant, emptied: Option<ChannelKey>) {
         match emptied {
-            Some(Place::Topic(topic)) => {
+            Some(ChannelKey::Topic(topic)) => {
                 self.topics.remove(&topic);
                 release_map(&mut self.topics);
                 self.tell_unused(now, &topic);
             }
-            Some(Place::Pattern(node)) => self.patterns.remove(node),
-            Some(Place::Presence(topic)) => {
+            Some(ChannelKey::Pattern(node)) => self.patterns.remove(node),
+            Some(ChannelKey::Presence(topic)) => {
                 self.watched.remove(&topic);
                 release_map(&mut self.watched);
             }
@@ -241,27 +241,34 @@ impl<E: Engine> Hub<E> {
     }
 
     /// Counts a frame against the rate limit, then performs it or lets it wait behind an open question.
-    fn take_request(&mut self, now: Instant, session: u32, request: Result<Request, Refused>, effects: &mut Effects) {
-        let peer = &mut self.rosters.sessions[session as usize];
+    fn take_request(
+        &mut self,
+        now: Instant,
+        session: u32,
+        request: Result<Request, RejectedRequest>,
+        effects: &mut Effects,
+    ) {
+        let peer = &mut self.subscriptions.sessions[session as usize];
         if peer.cut {
             return;
         }
         let request = match peer.bucket.as_mut().map_or(Verdict::Pass, |bucket| bucket.take(now)) {
             Verdict::Pass => request,
             Verdict::Refuse => {
-                Err(turned_down(request, Fault::new(ErrorCode::RateLimited, "too many requests, slow down")))
+                Err(turned_down(request, ErrorReply::new(ErrorCode::RateLimited, "too many requests, slow down")))
             }
-            Verdict::SendAway => {
+            Verdict::Disconnect => {
                 peer.cut = true;
                 let reason = "too many requests".into();
                 return effects.push(Effect::Close { session: peer.id, code: CloseCode::RATE_LIMIT, reason });
             }
         };
         match &mut peer.waiting {
-            Some(waiting) if waiting.requests.len() < MOST_WAITING => waiting.requests.push_back(request),
+            Some(waiting) if waiting.requests.len() < MAX_WAITING_REQUESTS => waiting.requests.push_back(request),
             // The session did nothing wrong; what the hub asks does not answer fast enough.
             Some(_) => {
-                let fault = Fault::new(ErrorCode::Unavailable, "too many requests wait for an answer, try again later");
+                let fault =
+                    ErrorReply::new(ErrorCode::Unavailable, "too many requests wait for an answer, try again later");
                 self.refuse(session, turned_down(request, fault), effects);
             }
             None => self.perform(now, session, request, effects),
@@ -269,16 +276,16 @@ impl<E: Engine> Hub<E> {
     }
 
     /// Goes on where a question was left open, then with what waited behind it.
-    fn take_reply(&mut self, now: Instant, reply: Reply, effects: &mut Effects) {
+    fn take_reply(&mut self, now: Instant, reply: EngineReply, effects: &mut Effects) {
         let Some(mut pending) = self.pending.remove(&reply.ticket) else { return };
-        let (session, left_behind) = (pending.session, mem::take(&mut pending.left_behind));
-        let waiting = session.and_then(|session| self.rosters.sessions[session as usize].waiting.take());
-        self.settle(now, pending, reply.answer, effects);
-        self.publish_left_behind(now, left_behind, effects);
+        let (session, orphaned) = (pending.session, mem::take(&mut pending.orphaned));
+        let waiting = session.and_then(|session| self.subscriptions.sessions[session as usize].waiting.take());
+        self.complete(now, pending, reply.answer, effects);
+        self.publish_left_behind(now, orphaned, effects);
         let (Some(session), Some(mut waiting)) = (session, waiting) else { return };
         while let Some(request) = waiting.requests.pop_front() {
             self.perform(now, session, request, effects);
-            if let Some(again) = &mut self.rosters.sessions[session as usize].waiting {
+            if let Some(again) = &mut self.subscriptions.sessions[session as usize].waiting {
                 again.requests = waiting.requests;
                 return;
             }
@@ -286,14 +293,14 @@ impl<E: Engine> Hub<E> {
     }
 
     /// Asks the engine, and settles the answer now or when it comes.
-    fn consult(&mut self, now: Instant, pending: Pending, question: Question, effects: &mut Effects) {
+    fn ask_engine(&mut self, now: Instant, pending: Pending, question: EngineRequest, effects: &mut Effects) {
         self.last_ticket += 1;
         let ticket = Ticket(self.last_ticket);
-        match self.engine.ask(now, Ask { ticket, question }) {
-            Ok(answer) => self.settle(now, pending, answer, effects),
+        match self.engine.ask(now, EngineCall { ticket, question }) {
+            Ok(answer) => self.complete(now, pending, answer, effects),
             Err(ask) => {
                 if let Some(session) = pending.session {
-                    self.rosters.sessions[session as usize].wait_for(ticket);
+                    self.subscriptions.sessions[session as usize].wait_for(ticket);
                 }
                 self.pending.insert(ticket, pending);
                 effects.push(Effect::Ask(ask));
@@ -301,14 +308,14 @@ impl<E: Engine> Hub<E> {
         }
     }
 
-    fn refuse(&self, session: u32, refused: Refused, effects: &mut Effects) {
+    fn refuse(&self, session: u32, refused: RejectedRequest, effects: &mut Effects) {
         let refusal = Refusal::new(refused.id, refused.fault);
-        effects.send(self.rosters.sessions[session as usize].id, Event::Error(refusal));
+        effects.send(self.subscriptions.sessions[session as usize].id, Event::Error(refusal));
     }
 }
 
 /// What takes effect also when its session is gone.
-fn publication(request: Result<Request, Refused>) -> Option<Publish> {
+fn publication(request: Result<Request, RejectedRequest>) -> Option<Publish> {
     match request.ok()?.action {
         Action::Publish(publish) => Some(publish),
         _ => None,
@@ -316,10 +323,10 @@ fn publication(request: Result<Request, Refused>) -> Option<Publish> {
 }
 
 /// A frame that is refused whatever it says.
-fn turned_down(request: Result<Request, Refused>, fault: Fault) -> Refused {
-    Refused { id: request.map_or_else(|refused| refused.id, |request| request.id), fault }
+fn turned_down(request: Result<Request, RejectedRequest>, fault: ErrorReply) -> RejectedRequest {
+    RejectedRequest { id: request.map_or_else(|refused| refused.id, |request| request.id), fault }
 }
 
 /// Nanoseconds that any input takes, and leaving one subscription, about.
-const HANDLED: u64 = 500;
+const INPUT_NS: u64 = 500;
 const LEFT: u64 = 300;

@@ -1,11 +1,11 @@
 //! What the hub is told.
 
-use crate::engine::Reply;
-use hubcast_protocol::{ClientId, CloseCode, Refused, Request};
+use crate::engine::EngineReply;
+use hubcast_protocol::{ClientId, CloseCode, RejectedRequest, Request};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
-/// The caller's name for a session: small, and free for another one after [`Input::Disconnect`].
+/// The caller's name for a session: small, and free for another one after [`Input::Closed`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SessionId(pub u32);
 
@@ -28,10 +28,10 @@ pub enum Input {
         /// Who asks.
         session: SessionId,
         /// What the frame said.
-        request: Result<Request, Refused>,
+        request: Result<Request, RejectedRequest>,
     },
     /// The session has to go: it is told why and when to come back, then closed.
-    SendAway {
+    Disconnect {
         /// Who goes.
         session: SessionId,
         /// With which close code.
@@ -42,16 +42,16 @@ pub enum Input {
         reconnect_in_ms: Option<u64>,
     },
     /// The connection is gone, or is as good as gone: no effect names the session any more.
-    Disconnect {
+    Closed {
         /// Who is gone.
         session: SessionId,
         /// Whether the peer did not say goodbye and may be back soon.
         lost: bool,
     },
     /// An engine that does not answer at once has answered.
-    Reply(Reply),
+    Reply(EngineReply),
     /// Time for what is [`Unfinished`] of a session's input.
-    GoOn {
+    Continue {
         /// Whose input.
         session: SessionId,
     },
@@ -60,7 +60,7 @@ pub enum Input {
 /// Not everything is done that an input asks for: the next piece is, when [`Hub::begin`](crate::Hub::begin) is called again.
 #[derive(Debug)]
 pub struct Unfinished {
-    /// With what: [`Input::GoOn`], or the same again if it has to wait for another input that is unfinished.
+    /// With what: [`Input::Continue`], or the same again if it has to wait for another input that is unfinished.
     pub next: Box<Input>,
     /// Whose input the piece was of that is done now.
     pub worked_for: SessionId,

@@ -29,16 +29,18 @@ mod input;
 mod patterns;
 mod publication;
 mod rate;
-mod roster;
 mod rules;
 mod session;
 mod settings;
 mod sparse;
+mod subscriptions;
 
 pub use effect::{Effect, Effects, HistoryAnswer, Receiver};
-pub use engine::{Engine, Evicted, Memory, Publisher, Saved, SavedHistory, SavedKey, SavedNumber, SavedProducer};
+pub use engine::{
+    Engine, Evicted, HistorySnapshot, KeySnapshot, Memory, NumberSnapshot, ProducerSnapshot, Publisher, Snapshot,
+};
 pub use hub::Hub;
 pub use input::{Identity, Input, SessionId, Unfinished};
 pub use publication::{LiveBytes, Publication};
-pub use rules::{HistoryRule, Keep, Keeps, PresenceRule, Rule, Rules};
+pub use rules::{HistoryPolicy, PresencePolicy, Retention, TopicPolicy, TopicRule, TopicRules};
 pub use settings::{Limits, Settings};

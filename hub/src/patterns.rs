@@ -5,15 +5,15 @@ mod walk;
 
 pub(crate) use walk::Walk;
 
-use crate::roster::index;
 use crate::sparse::release_map;
+use crate::subscriptions::index;
 use hubcast_protocol::{Pattern, Token, Topic};
 use needs::{Need, Needs};
 use slab::Slab;
 use std::collections::HashMap;
 use std::str::Split;
 
-/// Finds the rosters of all patterns that match a topic. What it costs depends on the topic's tokens and on the
+/// Finds the channels of all patterns that match a topic. What it costs depends on the topic's tokens and on the
 /// nodes that they reach, not on how many patterns there are. Nodes are left out below which every pattern has too many
 /// tokens for the topic, or too few.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ struct Node {
     one: Option<u32>,
     rest: Option<u32>,
     /// Who subscribed to the pattern that ends here.
-    roster: Option<u32>,
+    channel: Option<u32>,
     /// What the patterns need that end here or below.
     needs: Needs,
 }
@@ -46,7 +46,7 @@ impl Patterns {
         Self { nodes, version: 0 }
     }
 
-    /// Another number whenever a topic may match other patterns, or other rosters, than before.
+    /// Another number whenever a topic may match other patterns, or other channels, than before.
     pub(crate) fn version(&self) -> u64 {
         self.version
     }
@@ -55,16 +55,16 @@ impl Patterns {
         self.nodes.len() == 1
     }
 
-    /// The roster of exactly this pattern.
+    /// The channel of exactly this pattern.
     pub(crate) fn find(&self, pattern: &Pattern) -> Option<u32> {
         let mut at = &self.nodes[ROOT as usize];
         for token in pattern.tokens() {
             at = &self.nodes[at.child(token)? as usize];
         }
-        at.roster
+        at.channel
     }
 
-    /// Makes the node of a pattern; `open` makes its roster, given the node, unless it has one.
+    /// Makes the node of a pattern; `open` makes its channel, given the node, unless it has one.
     pub(crate) fn insert(&mut self, pattern: &Pattern, open: impl FnOnce(u32) -> u32) -> u32 {
         let mut at = ROOT;
         for token in pattern.tokens() {
@@ -73,19 +73,19 @@ impl Patterns {
                 None => self.grow(at, token),
             };
         }
-        if let Some(roster) = self.nodes[at as usize].roster {
-            return roster;
+        if let Some(channel) = self.nodes[at as usize].channel {
+            return channel;
         }
-        let roster = open(at);
-        self.nodes[at as usize].roster = Some(roster);
+        let channel = open(at);
+        self.nodes[at as usize].channel = Some(channel);
         self.note(at, Needs::add);
         self.version += 1;
-        roster
+        channel
     }
 
-    /// Forgets the roster of a node, and every node that only led there.
+    /// Forgets the channel of a node, and every node that only led there.
     pub(crate) fn remove(&mut self, mut at: u32) {
-        self.nodes[at as usize].roster = None;
+        self.nodes[at as usize].channel = None;
         self.note(at, Needs::remove);
         self.version += 1;
         while at != ROOT && self.nodes[at as usize].is_bare() {
@@ -154,7 +154,7 @@ impl Node {
     }
 
     fn is_bare(&self) -> bool {
-        self.roster.is_none() && self.literals.is_empty() && self.one.is_none() && self.rest.is_none()
+        self.channel.is_none() && self.literals.is_empty() && self.one.is_none() && self.rest.is_none()
     }
 
     fn cut(&mut self, child: u32, token: &str) {

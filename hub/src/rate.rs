@@ -17,7 +17,7 @@ pub(crate) enum Verdict {
     Pass,
     Refuse,
     /// A second's worth was refused already.
-    SendAway,
+    Disconnect,
 }
 
 const BURST: Duration = Duration::from_secs(1);
@@ -32,7 +32,7 @@ impl Bucket {
     pub(crate) fn take(&mut self, now: Instant) -> Verdict {
         let full_at = self.full_at.max(now) + self.token;
         match full_at - now {
-            owed if owed > 2 * BURST => return Verdict::SendAway,
+            owed if owed > 2 * BURST => return Verdict::Disconnect,
             owed if owed > BURST => self.full_at = full_at,
             _ => {
                 self.full_at = full_at;
@@ -54,7 +54,7 @@ mod tests {
         let verdicts: Vec<_> = (0..21).map(|_| bucket.take(start)).collect();
         assert!(verdicts[..10].iter().all(|verdict| *verdict == Verdict::Pass));
         assert!(verdicts[10..20].iter().all(|verdict| *verdict == Verdict::Refuse));
-        assert_eq!(verdicts[20], Verdict::SendAway);
+        assert_eq!(verdicts[20], Verdict::Disconnect);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::engine::{Publisher, Ticket};
 use crate::{Identity, SessionId, rate::Bucket};
-use hubcast_protocol::{ClientId, Refused, Request, Slow};
+use hubcast_protocol::{ClientId, RejectedRequest, Request, Slow};
 use std::collections::VecDeque;
 
 /// One peer: who it is and what it listens to.
@@ -11,10 +11,10 @@ pub(crate) struct Session {
     pub(crate) id: SessionId,
     pub(crate) client: ClientId,
     pub(crate) identity: Option<Box<Identity>>,
-    /// How many of its seats only watch presence.
+    /// How many of its memberships only watch presence.
     pub(crate) watching: u32,
-    /// Its entries in rosters; each knows its place there, and the roster knows its place here.
-    pub(crate) subscriptions: Vec<Seat>,
+    /// Its entries in subscriptions; each knows its place there, and the channel knows its place here.
+    pub(crate) memberships: Vec<Membership>,
     /// What it wants when it cannot keep up with its own private topic, unless it does not hear that.
     pub(crate) direct: Option<Slow>,
     /// The last delivery that listed it, so that no delivery lists it twice.
@@ -31,14 +31,14 @@ pub(crate) struct Session {
 #[derive(Debug)]
 pub(crate) struct Waiting {
     pub(crate) ticket: Ticket,
-    /// What it sent since, to be performed in order; at most [`MOST_WAITING`].
-    pub(crate) requests: VecDeque<Result<Request, Refused>>,
+    /// What it sent since, to be performed in order; at most [`MAX_WAITING_REQUESTS`].
+    pub(crate) requests: VecDeque<Result<Request, RejectedRequest>>,
 }
 
-/// Where a session stands in one roster.
+/// Where a session stands in one channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Seat {
-    pub(crate) roster: u32,
+pub(crate) struct Membership {
+    pub(crate) channel: u32,
     pub(crate) index: u32,
 }
 
@@ -54,7 +54,7 @@ impl Session {
             client,
             identity,
             watching: 0,
-            subscriptions: Vec::new(),
+            memberships: Vec::new(),
             direct: Some(Slow::Disconnect),
             listed_in: 0,
             cut: false,
@@ -80,4 +80,4 @@ impl Session {
 }
 
 /// Requests of a session that wait behind an open question; one more is `unavailable`, at once.
-pub(crate) const MOST_WAITING: usize = 256;
+pub(crate) const MAX_WAITING_REQUESTS: usize = 256;

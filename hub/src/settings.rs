@@ -1,6 +1,6 @@
 //! What the hub is told once.
 
-use crate::{LiveBytes, Rules};
+use crate::{LiveBytes, TopicRules};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ pub struct Settings {
     /// What one session may ask.
     pub limits: Limits,
     /// What topics keep.
-    pub rules: Rules,
+    pub rules: TopicRules,
     /// Bytes that all publications kept by the embedded engine may take, and the histories that nobody is subscribed to
     /// by name. A topic's share is this divided by the number of histories, at least 64 KiB: the one furthest above its
     /// share loses its oldest first, and where none is above it, what has gone unused longest goes.
@@ -51,7 +51,7 @@ impl Settings {
             ping_ms: 25_000,
             message: 64 * 1024,
             limits: Limits::default(),
-            rules: Rules::default(),
+            rules: TopicRules::default(),
             history_max_bytes: 64 * 1024 * 1024,
             live_bytes: None,
             work_at_once: 250_000,

@@ -57,14 +57,14 @@ impl ErrorCode {
 /// A refusal: a code for programs and a sentence for people.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
-pub struct Fault {
+pub struct ErrorReply {
     /// Which kind of refusal.
     pub code: ErrorCode,
     /// What was wrong, lower-case and without a full stop.
     pub reason: Cow<'static, str>,
 }
 
-impl Fault {
+impl ErrorReply {
     /// Makes a refusal with its reason.
     pub fn new(code: ErrorCode, reason: impl Into<Cow<'static, str>>) -> Self {
         Self { code, reason: reason.into() }

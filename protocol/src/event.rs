@@ -1,6 +1,6 @@
 //! What the server says.
 
-use crate::{ClientId, CloseCode, Epoch, ErrorCode, Fault, Payload, Position, RequestId, Target, Topic};
+use crate::{ClientId, CloseCode, Epoch, ErrorCode, ErrorReply, Payload, Position, RequestId, Target, Topic};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -282,7 +282,7 @@ pub struct Closing {
 
 impl Refusal {
     /// The event that tells of a fault.
-    pub fn new(id: Option<RequestId>, fault: Fault) -> Self {
+    pub fn new(id: Option<RequestId>, fault: ErrorReply) -> Self {
         Self { id, code: fault.code, reason: fault.reason, retry: fault.code.is_temporary() }
     }
 }

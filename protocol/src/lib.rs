@@ -29,13 +29,13 @@ mod position;
 mod reading;
 mod topic;
 
-pub use code::{CloseCode, ErrorCode, Fault};
+pub use code::{CloseCode, ErrorCode, ErrorReply};
 pub use event::Event;
 pub use id::{ClientId, InvalidRequestId, RequestId};
 pub use pattern::{InvalidPattern, Pattern, Token};
 pub use payload::{InvalidPayload, Payload};
 pub use position::{Epoch, InvalidEpoch, Position};
-pub use request::{Action, Refused, Request, Slow, Target};
+pub use request::{Action, RejectedRequest, Request, Slow, Target};
 pub use topic::{Owner, Topic};
 
 /// The two ways in which a session's events are written; requests read the same in both.

@@ -4,14 +4,14 @@
 //! value of a type that they cannot have is ignored like any field that the original did not know.
 
 use crate::event::Event;
-use crate::request::{Refused, Request};
+use crate::request::{RejectedRequest, Request};
 use crate::{Dialect, ErrorCode, reading};
 
 /// Reads one frame of a plain client.
 ///
 /// # Errors
 /// When the frame is not a request. The refusal carries no id, because the plain dialect has none.
-pub fn decode(text: &str) -> Result<Request, Refused> {
+pub fn decode(text: &str) -> Result<Request, RejectedRequest> {
     reading::read(Dialect::Plain, text)
 }
 

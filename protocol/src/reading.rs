@@ -2,20 +2,20 @@
 
 use crate::fields::{Fields, Name, NotAnObject, WrongType, lossy_string};
 use crate::request::{Action, Key, MAX_KEY, MAX_SEQUENCE, PRODUCER_BYTES, Publish};
-use crate::request::{ReadHistory, Refused, Request, Slow, Start, Subscribe, Target};
-use crate::{Dialect, Epoch, ErrorCode, Fault, Payload, Position, RequestId, Topic};
+use crate::request::{ReadHistory, RejectedRequest, Request, Slow, Start, Subscribe, Target};
+use crate::{Dialect, Epoch, ErrorCode, ErrorReply, Payload, Position, RequestId, Topic};
 use serde::Deserialize;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// Reads one frame of a client that speaks `dialect`.
-pub(crate) fn read(dialect: Dialect, text: &str) -> Result<Request, Refused> {
-    let fields = Fields::read(text).map_err(|fault| Refused { id: None, fault: fault.into() })?;
+pub(crate) fn read(dialect: Dialect, text: &str) -> Result<Request, RejectedRequest> {
+    let fields = Fields::read(text).map_err(|fault| RejectedRequest { id: None, fault: fault.into() })?;
     let reader = Reader { dialect, fields };
-    let id = reader.id().map_err(|fault| Refused { id: None, fault })?;
+    let id = reader.id().map_err(|fault| RejectedRequest { id: None, fault })?;
     match reader.action() {
         Ok(action) => Ok(Request { id, action }),
-        Err(fault) => Err(Refused { id, fault }),
+        Err(fault) => Err(RejectedRequest { id, fault }),
     }
 }
 
@@ -25,14 +25,14 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn id(&self) -> Result<Option<RequestId>, Fault> {
+    fn id(&self) -> Result<Option<RequestId>, ErrorReply> {
         match self.dialect {
             Dialect::Plain => Ok(None),
             Dialect::Typed => self.option(Name::Id, "a whole number up to 2^53 or a string up to 64 bytes", json),
         }
     }
 
-    fn action(&self) -> Result<Action, Fault> {
+    fn action(&self) -> Result<Action, ErrorReply> {
         if self.dialect == Dialect::Plain {
             // The original read all three of its fields, whatever the action.
             self.fields.text(Name::Topic)?;
@@ -50,11 +50,11 @@ impl Reader<'_> {
             "ping" => Ok(Action::Ping),
             "history" => self.history().map(Action::History),
             "presence" => self.presence().map(Action::Presence),
-            _ => Err(Fault::new(ErrorCode::UnknownAction, "no action has this name")),
+            _ => Err(ErrorReply::new(ErrorCode::UnknownAction, "no action has this name")),
         }
     }
 
-    fn publish(&self) -> Result<Publish, Fault> {
+    fn publish(&self) -> Result<Publish, ErrorReply> {
         let payload = match self.fields.get(Name::Message) {
             Some(value) => Payload::from_json(value).map_err(|fault| invalid(fault.to_string()))?,
             None => Payload::from(""),
@@ -69,7 +69,7 @@ impl Reader<'_> {
 
     /// What makes a publish happen once. What does not fit is refused, in both dialects: to leave it out would let what
     /// is sent again take effect again.
-    fn key(&self) -> Result<Option<Key>, Fault> {
+    fn key(&self) -> Result<Option<Key>, ErrorReply> {
         let key = self.option(Name::Key, KEY, lossy_string)?;
         if key.as_ref().is_some_and(|key| key.len() > MAX_KEY) {
             return Err(WrongType(Name::Key, KEY).into());
@@ -95,7 +95,7 @@ impl Reader<'_> {
         }
     }
 
-    fn subscribe(&self) -> Result<Subscribe, Fault> {
+    fn subscribe(&self) -> Result<Subscribe, ErrorReply> {
         let target = self.target()?;
         Ok(Subscribe {
             start: self.start(&target)?,
@@ -105,7 +105,7 @@ impl Reader<'_> {
         })
     }
 
-    fn start(&self, target: &Target) -> Result<Start, Fault> {
+    fn start(&self, target: &Target) -> Result<Start, ErrorReply> {
         let recovered = match target {
             Target::Topic(_) => self.option(Name::Recover, POSITION, position)?.map(Start::After),
             Target::Pattern(_) => self.option(Name::Recover, POSITIONS, positions)?.map(Start::AfterEach),
@@ -114,7 +114,7 @@ impl Reader<'_> {
         Ok(recovered.or(last).unwrap_or_default())
     }
 
-    fn history(&self) -> Result<ReadHistory, Fault> {
+    fn history(&self) -> Result<ReadHistory, ErrorReply> {
         self.typed_only(ErrorCode::NoHistory)?;
         Ok(ReadHistory {
             topic: self.topic()?,
@@ -123,21 +123,21 @@ impl Reader<'_> {
         })
     }
 
-    fn presence(&self) -> Result<Topic, Fault> {
+    fn presence(&self) -> Result<Topic, ErrorReply> {
         self.typed_only(ErrorCode::NoPresence)?;
         self.topic()
     }
 
     /// What answers with more than text has no answer in the plain dialect, and no answer at all without an id.
-    fn typed_only(&self, code: ErrorCode) -> Result<(), Fault> {
+    fn typed_only(&self, code: ErrorCode) -> Result<(), ErrorReply> {
         match (self.dialect, self.fields.get(Name::Id)) {
-            (Dialect::Plain, _) => Err(Fault::new(code, "only the typed dialect (hubcast.v1) can answer this")),
+            (Dialect::Plain, _) => Err(ErrorReply::new(code, "only the typed dialect (hubcast.v1) can answer this")),
             (Dialect::Typed, None) => Err(invalid("id is missing: without it there is no answer")),
             (Dialect::Typed, Some(_)) => Ok(()),
         }
     }
 
-    fn target(&self) -> Result<Target, Fault> {
+    fn target(&self) -> Result<Target, ErrorReply> {
         let pattern = match self.fields.get(Name::Pattern) {
             None => return self.topic().map(Target::Topic),
             Some(value) => lossy_string(value.get()),
@@ -148,12 +148,12 @@ impl Reader<'_> {
             (Some(_), Some(_)) => Err(invalid("a request has a topic or a pattern, not both")),
             (Some(pattern), None) => match pattern.parse() {
                 Ok(pattern) => Ok(Target::Pattern(pattern)),
-                Err(fault) => Err(Fault::new(ErrorCode::InvalidPattern, format!("{fault}"))),
+                Err(fault) => Err(ErrorReply::new(ErrorCode::InvalidPattern, format!("{fault}"))),
             },
         }
     }
 
-    fn topic(&self) -> Result<Topic, Fault> {
+    fn topic(&self) -> Result<Topic, ErrorReply> {
         match (self.fields.text(Name::Topic)?, self.dialect) {
             (Some(topic), _) => Ok(Topic::new(topic)),
             (None, Dialect::Plain) => Ok(Topic::from("")),
@@ -167,7 +167,7 @@ impl Reader<'_> {
         name: Name,
         expected: &'static str,
         read: impl FnOnce(&'a str) -> Option<T>,
-    ) -> Result<Option<T>, Fault> {
+    ) -> Result<Option<T>, ErrorReply> {
         let Some(value) = self.fields.get(name) else { return Ok(None) };
         match (read(value.get()), self.dialect) {
             (None, Dialect::Typed) => Err(WrongType(name, expected).into()),
@@ -176,7 +176,7 @@ impl Reader<'_> {
     }
 }
 
-impl From<NotAnObject> for Fault {
+impl From<NotAnObject> for ErrorReply {
     fn from(fault: NotAnObject) -> Self {
         match fault {
             NotAnObject::NotJson(fault) => Self::new(ErrorCode::InvalidJson, format!("not JSON: {fault}")),
@@ -185,14 +185,14 @@ impl From<NotAnObject> for Fault {
     }
 }
 
-impl From<WrongType> for Fault {
+impl From<WrongType> for ErrorReply {
     fn from(fault: WrongType) -> Self {
         invalid(fault.to_string())
     }
 }
 
-fn invalid(reason: impl Into<Cow<'static, str>>) -> Fault {
-    Fault::new(ErrorCode::InvalidRequest, reason)
+fn invalid(reason: impl Into<Cow<'static, str>>) -> ErrorReply {
+    ErrorReply::new(ErrorCode::InvalidRequest, reason)
 }
 
 fn json<T: serde::de::DeserializeOwned>(json: &str) -> Option<T> {

@@ -1,6 +1,6 @@
 //! What a client asks.
 
-use crate::{Fault, Pattern, Payload, Position, RequestId, Topic};
+use crate::{ErrorReply, Pattern, Payload, Position, RequestId, Topic};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -122,11 +122,11 @@ pub struct ReadHistory {
 /// A frame that is no request, with the id that the refusal carries when one could be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{fault}")]
-pub struct Refused {
+pub struct RejectedRequest {
     /// The id of the frame, where it had one.
     pub id: Option<RequestId>,
     /// What was wrong with it.
-    pub fault: Fault,
+    pub fault: ErrorReply,
 }
 
 /// The longest idempotency key that is a text, in bytes.

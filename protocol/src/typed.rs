@@ -1,7 +1,7 @@
 //! The typed dialect: one JSON object a frame, both ways.
 
 use crate::event::{Event, History};
-use crate::request::{Action, Key, Publish, ReadHistory, Refused, Request, Slow, Start, Subscribe, Target};
+use crate::request::{Action, Key, Publish, ReadHistory, RejectedRequest, Request, Slow, Start, Subscribe, Target};
 use crate::{Dialect, Payload, Position, RequestId, Topic, reading};
 use serde::{Deserialize, Serialize};
 use std::{borrow::Cow, collections::BTreeMap, io};
@@ -10,7 +10,7 @@ use std::{borrow::Cow, collections::BTreeMap, io};
 ///
 /// # Errors
 /// When the frame is not a request; the refusal carries the frame's id where one could be read.
-pub fn decode(text: &str) -> Result<Request, Refused> {
+pub fn decode(text: &str) -> Result<Request, RejectedRequest> {
     reading::read(Dialect::Typed, text)
 }
 
@@ -116,7 +116,7 @@ pub fn encode_request(request: &Request) -> String {
 /// Why a frame of the server could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidEvent {
-    /// An event of a newer server; to be skipped.
+    /// An event of a newer server; to be gap.
     #[error("unknown event {0:?}")]
     Unknown(Box<str>),
     /// Not an event at all.

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 use hubcast_protocol::event::{self, About, GapReason};
 use hubcast_protocol::request::{
-    Action, Key, MAX_SEQUENCE, Publish, ReadHistory, Refused, Request, Slow, Start, Subscribe, Target,
+    Action, Key, MAX_SEQUENCE, Publish, ReadHistory, RejectedRequest, Request, Slow, Start, Subscribe, Target,
 };
 use hubcast_protocol::{
     ClientId, CloseCode, Epoch, ErrorCode, Event, Payload, Position, RequestId, Topic, plain, typed,
@@ -75,7 +75,7 @@ fn what_is_no_json_is_refused_wherever_it_stands() {
                 format!(r#"{{"action":"ping","{place}":"{control}"}}"#),
                 format!(r#"{{"action":"ping","{place}":{{"{control}":1}}}}"#),
             ] {
-                let code = |refused: Refused| refused.fault.code;
+                let code = |refused: RejectedRequest| refused.fault.code;
                 assert_eq!(typed::decode(&text).map_err(code), Err(ErrorCode::InvalidJson), "{text:?}");
                 assert_eq!(plain::decode(&text).map_err(code), Err(ErrorCode::InvalidJson), "{text:?}");
             }
@@ -117,7 +117,7 @@ fn a_plain_client_may_have_fields_of_its_own_and_number_its_publications_too() {
     let key = |fields: &str| {
         let request = plain::decode(&format!(r#"{{"action":"publish","topic":"t",{fields}}}"#))?;
         let Action::Publish(publish) = request.action else { panic!("it is a publish") };
-        Ok::<_, Refused>(publish.key)
+        Ok::<_, RejectedRequest>(publish.key)
     };
     let name = "p".repeat(16);
     let numbered = Key::Number { producer: name.clone().into(), sequence: MAX_SEQUENCE };

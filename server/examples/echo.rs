@@ -5,7 +5,7 @@
 
 use anyhow::Context;
 use hubcast_server::frame::{self, Opcode};
-use hubcast_server::{Config, Farewell, Message, MessageLimits, Outbound, Parting, Peer, Server, Service};
+use hubcast_server::{CloseReason, Config, Disconnect, Message, MessageLimits, Outbound, Peer, Server, Service};
 use std::net::TcpListener;
 use std::time::Instant;
 
@@ -27,9 +27,9 @@ impl Service for Echo {
         out.want_turn();
     }
 
-    fn closed(&mut self, _peer: Peer, _parting: Parting) {}
+    fn closed(&mut self, _peer: Peer, _parting: CloseReason) {}
 
-    fn send_away(&mut self, peer: Peer, why: Farewell, out: &mut Outbound<'_>) {
+    fn disconnect(&mut self, peer: Peer, why: Disconnect, out: &mut Outbound<'_>) {
         out.close(peer.slot, why.code, &why.reason);
     }
 

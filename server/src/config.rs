@@ -6,9 +6,9 @@
 
 mod validate;
 
-pub use validate::{Allowed, ConfigError, Fault};
+pub use validate::{Allowed, ConfigError, InvalidSetting};
 
-use hubcast_hub::{Limits, Rules};
+use hubcast_hub::{Limits, TopicRules};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ pub struct Config {
     /// What one session may ask of the hub.
     pub limits: Limits,
     /// What topics keep, by their name.
-    pub rules: Rules,
+    pub rules: TopicRules,
     /// Bytes that all histories may take together.
     pub history_max_bytes: usize,
     /// Where histories and idempotency keys go at a clean shutdown, to be read at the next start; `None`: nowhere.
@@ -68,7 +68,7 @@ pub struct MessageLimits {
     pub message: usize,
     /// Bytes of one frame's payload; one more closes with 1009.
     pub frame: usize,
-    /// Frames that may continue the first one of a message; one more closes with 1008.
+    /// Batch that may continue the first one of a message; one more closes with 1008.
     pub fragments: u32,
 }
 
@@ -118,7 +118,7 @@ impl Default for Config {
             max_waiting: 64 * 1024 * 1024,
             linger_bytes: 1024 * 1024,
             limits: Limits::default(),
-            rules: Rules::default(),
+            rules: TopicRules::default(),
             history_max_bytes: 64 * 1024 * 1024,
             state_dir: None,
             drain: Drain { spread: Duration::from_secs(5), deadline: Duration::from_secs(10) },

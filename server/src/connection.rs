@@ -13,7 +13,7 @@ pub use pipe::ClientEnd;
 #[cfg(feature = "simulation")]
 pub(crate) use pipe::{News, pipe};
 pub(crate) use socket::Socket;
-pub(crate) use timeouts::Due;
+pub(crate) use timeouts::TimerAction;
 
 use crate::config::Config;
 use crate::listener::limit::Permit;
@@ -46,9 +46,9 @@ struct State {
     outbox: Outbox,
     decoder: Decoder,
     /// When the last complete frame came.
-    heard: Instant,
+    last_frame_at: Instant,
     /// When a ping went that nothing has come since.
-    pinged: Option<Instant>,
+    ping_sent_at: Option<Instant>,
     /// When the message or control frame began that is not complete.
     unfinished_since: Option<Instant>,
     /// When the socket took no more, or when it was last found that this may go on.
@@ -59,7 +59,7 @@ struct State {
     /// Whether its reading task waits out such a pause.
     is_pausing: bool,
     /// Whether nothing is read until what it asked for is done and taken.
-    is_held: bool,
+    is_reading_stopped: bool,
     /// Since when nothing is read, for either reason.
     unread_since: Option<Instant>,
     /// Whether the peer has said its last, and what it said before is not answered yet.
@@ -72,12 +72,12 @@ struct State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Open,
-    /// Our close frame is on its way, behind all that waits. `took`: when the socket last took some of it. `deaf`: what
+    /// Our close frame is on its way, behind all that waits. `took`: when the socket last took some of it. `discards_input`: what
     /// the peer sends can no longer be understood.
     Closing {
         since: Instant,
         took: Instant,
-        deaf: bool,
+        discards_input: bool,
     },
     /// Both close frames were seen; ours may still have to be written.
     Agreed {
@@ -91,12 +91,12 @@ enum Phase {
         dropped: usize,
     },
     /// All is written or the socket is shut; the reading task has ended, or looks here before it reads again.
-    Cut,
+    Aborted,
 }
 
 /// What is to be known to put something into an outbox.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Room {
+pub(crate) struct PushContext {
     pub(crate) dialect: Dialect,
     /// Whether the socket takes no more.
     pub(crate) blocked: bool,
@@ -104,16 +104,16 @@ pub(crate) struct Room {
 
 /// What pushing a frame did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Pushed {
+pub(crate) enum PushResult {
     /// It waits; `first` since the last flush.
     Waits { first: bool },
     /// There is no room, or nobody to write to.
-    Refused { full: bool },
+    RejectedRequest { full: bool },
 }
 
 /// What reading a chunk leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fed {
+pub(crate) enum FeedResult {
     Fine,
     /// The peer closes, with this code if it gave one, and waits for the answer.
     PeerClosed(Option<CloseCode>),
@@ -135,15 +135,15 @@ impl Connection {
     }
 
     /// Has `put` put something into the outbox, which says whether there was room.
-    pub(crate) fn push(&self, put: impl FnOnce(&mut Outbox, Room) -> bool) -> Pushed {
+    pub(crate) fn push(&self, put: impl FnOnce(&mut Outbox, PushContext) -> bool) -> PushResult {
         let mut state = self.state.borrow_mut();
         if state.phase != Phase::Open {
-            return Pushed::Refused { full: false };
+            return PushResult::RejectedRequest { full: false };
         }
-        let room = Room { dialect: self.peer.dialect, blocked: state.blocked.is_some() };
+        let room = PushContext { dialect: self.peer.dialect, blocked: state.blocked.is_some() };
         match self.tally(&mut state.outbox, |outbox| put(outbox, room)) {
-            true => Pushed::Waits { first: state.mark_dirty() },
-            false => Pushed::Refused { full: true },
+            true => PushResult::Waits { first: state.mark_dirty() },
+            false => PushResult::RejectedRequest { full: true },
         }
     }
 
@@ -160,7 +160,7 @@ impl Connection {
     /// Bytes that wait to be written, and those of a message that is not complete.
     pub(crate) fn waiting(&self) -> (usize, usize) {
         let state = self.state.borrow();
-        (state.outbox.len() + state.outbox.uncounted(), state.decoder.bytes())
+        (state.outbox.len() + state.outbox.exempt(), state.decoder.bytes())
     }
 
     /// Leaves out all that may be left out of what waits; says whether there was anything.
@@ -169,13 +169,13 @@ impl Connection {
     }
 
     /// Bytes that wait and do not count.
-    pub(crate) fn uncounted(&self) -> usize {
-        self.state.borrow().outbox.uncounted()
+    pub(crate) fn exempt(&self) -> usize {
+        self.state.borrow().outbox.exempt()
     }
 
     /// Begins to close: what waits is still written, unless the outbox overflowed. Says whether it was open.
     pub(crate) fn close(&self, code: CloseCode, reason: &str, now: Instant) -> bool {
-        let deaf = !matches!(code.0, 1000 | 1001 | 1012 | 4000..);
+        let discards_input = !matches!(code.0, 1000 | 1001 | 1012 | 4000..);
         let mut state = self.state.borrow_mut();
         if state.phase != Phase::Open {
             return false;
@@ -184,13 +184,13 @@ impl Connection {
         if discards && !self.tally(&mut state.outbox, Outbox::discard_unsent) {
             // Within a long frame nothing else can be said.
             drop(state);
-            return self.cut();
+            return self.abort();
         }
-        self.tally(&mut state.outbox, |outbox| outbox.push_uncounted(frame::write_close(code, reason)));
-        if deaf {
+        self.tally(&mut state.outbox, |outbox| outbox.push_exempt(frame::write_close(code, reason)));
+        if discards_input {
             self.queued.set(self.queued.get() - std::mem::take(&mut state.decoder).bytes());
         }
-        state.phase = Phase::Closing { since: now, took: now, deaf };
+        state.phase = Phase::Closing { since: now, took: now, discards_input };
         true
     }
 
@@ -205,25 +205,25 @@ impl Connection {
     }
 
     /// Whether all is over. What a peer goes on sending to a socket that is shut could still be read, without end.
-    pub(crate) fn is_cut(&self) -> bool {
-        self.state.borrow().phase == Phase::Cut
+    pub(crate) fn is_aborted(&self) -> bool {
+        self.state.borrow().phase == Phase::Aborted
     }
 
     /// Notes that nothing is read any more. Says whether the connection was open.
-    pub(crate) fn end(&self) -> bool {
+    pub(crate) fn on_read_closed(&self) -> bool {
         let mut state = self.state.borrow_mut();
         if state.blocked.is_some() {
             // No deadline looks after it any more, and its peer may never take what waits.
             self.socket.shutdown(Shutdown::Both);
         }
-        std::mem::replace(&mut state.phase, Phase::Cut) == Phase::Open
+        std::mem::replace(&mut state.phase, Phase::Aborted) == Phase::Open
     }
 
     /// Shuts the socket, and drops what waits; the reading task ends by it. Says whether the connection was open.
-    pub(crate) fn cut(&self) -> bool {
+    pub(crate) fn abort(&self) -> bool {
         let mut state = self.state.borrow_mut();
-        let was = std::mem::replace(&mut state.phase, Phase::Cut);
-        if was != Phase::Cut {
+        let was = std::mem::replace(&mut state.phase, Phase::Aborted);
+        if was != Phase::Aborted {
             self.socket.shutdown(Shutdown::Both);
             self.tally(&mut state.outbox, |outbox| *outbox = Outbox::default());
         }
@@ -237,26 +237,28 @@ impl Connection {
         config: &Config,
         now: Instant,
         mut sink: impl FnMut(Incoming<'_>),
-    ) -> Fed {
+    ) -> FeedResult {
         let mut decoder = {
             let mut state = self.state.borrow_mut();
             if state.is_ending && state.phase == Phase::Open {
-                return Fed::Fine;
+                return FeedResult::Fine;
             }
             match &mut state.phase {
-                Phase::Open | Phase::Closing { deaf: false, .. } => std::mem::take(&mut state.decoder),
+                Phase::Open | Phase::Closing { discards_input: false, .. } => std::mem::take(&mut state.decoder),
                 Phase::Lingering { dropped, .. } => {
                     *dropped += bytes.len();
-                    return Fed::Fine;
+                    return FeedResult::Fine;
                 }
-                Phase::Closing { deaf: true, .. } | Phase::Agreed { .. } | Phase::Cut => return Fed::Fine,
+                Phase::Closing { discards_input: true, .. } | Phase::Agreed { .. } | Phase::Aborted => {
+                    return FeedResult::Fine;
+                }
             }
         };
         let before_bytes = decoder.bytes();
         let (mut closed, mut message_ended) = (None, false);
         let fed = decoder.feed(bytes, &config.messages, |incoming| match incoming {
             _ if closed.is_some() => {}
-            Incoming::Close(code) => closed = Some(Fed::PeerClosed(code)),
+            Incoming::Close(code) => closed = Some(FeedResult::PeerClosed(code)),
             message => {
                 message_ended |= matches!(message, Incoming::Text(_) | Incoming::Binary(_));
                 if self.takes_input() {
@@ -269,16 +271,16 @@ impl Connection {
         match fed {
             Err(violation) => {
                 self.queued.set(self.queued.get() - decoder.bytes());
-                return closed.unwrap_or(Fed::Broken(violation));
+                return closed.unwrap_or(FeedResult::Broken(violation));
             }
             Ok(0) => {}
-            Ok(_) => (state.heard, state.pinged) = (now, None),
+            Ok(_) => (state.last_frame_at, state.ping_sent_at) = (now, None),
         }
         let before = state.unfinished_since.filter(|_| !message_ended);
         let is_mid_frame = decoder.is_mid_frame() && !state.is_ending;
         state.unfinished_since = is_mid_frame.then(|| before.unwrap_or(now));
         state.decoder = decoder;
-        closed.unwrap_or(Fed::Fine)
+        closed.unwrap_or(FeedResult::Fine)
     }
 
     /// Notes that what the peer sends from now on does not count.
@@ -306,13 +308,13 @@ impl Connection {
         };
         if was_open {
             let close = code.map_or_else(|| frame::write(Opcode::Close, &[]), |code| frame::write_close(code, ""));
-            self.tally(&mut state.outbox, |outbox| outbox.push_uncounted(close));
+            self.tally(&mut state.outbox, |outbox| outbox.push_exempt(close));
         }
         was_open
     }
 
     /// Lets the socket take nothing for as long again.
-    pub(crate) fn spare(&self, now: Instant) {
+    pub(crate) fn extend_write_timeout(&self, now: Instant) {
         let blocked = &mut self.state.borrow_mut().blocked;
         *blocked = blocked.map(|_| now);
     }
@@ -362,13 +364,13 @@ impl State {
             phase: Phase::Open,
             outbox: Outbox::default(),
             decoder: Decoder::default(),
-            heard: now,
-            pinged: None,
+            last_frame_at: now,
+            ping_sent_at: None,
             unfinished_since: None,
             blocked: None,
             is_dirty: false,
             is_paused: false,
-            is_held: false,
+            is_reading_stopped: false,
             is_pausing: false,
             unread_since: None,
             is_ending: false,

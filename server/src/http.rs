@@ -9,7 +9,7 @@ use crate::listener::limit::Permit;
 use crate::log::warnings::{Warning, Warnings};
 use crate::worker::Worker;
 use crate::worker::service::Service;
-use buffered_io::{HeldSocket, Hold};
+use buffered_io::{BufferWrites, BufferedIo};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::ORIGIN;
@@ -44,8 +44,8 @@ impl<S: Service> Http<S> {
     pub(crate) async fn serve(self: Rc<Self>, stream: TcpStream, peer: SocketAddr, permit: Permit) {
         let config = self.worker.config();
         let (limits, times) = (config.http.clone(), config.timeouts.clone());
-        let (permit, hold) = (Rc::new(permit), Hold::default());
-        let socket = HeldSocket::new(stream, self.worker.turnstile(), hold.clone());
+        let (permit, buffer_writes) = (Rc::new(permit), BufferWrites::default());
+        let socket = BufferedIo::new(stream, self.worker.admission(), buffer_writes.clone());
         let answer = service_fn(|request| {
             let version = request.version();
             let mut response = self.answer(request, peer, &permit);
@@ -54,7 +54,7 @@ impl<S: Service> Http<S> {
                 *response.version_mut() = version;
             }
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-                hold.hold();
+                buffer_writes.begin();
             }
             async { Ok::<_, Infallible>(response) }
         });

@@ -30,8 +30,8 @@ mod snapshot;
 mod websocket;
 mod worker;
 
-pub use config::{Allowed, Config, ConfigError, Drain, Fault, HttpLimits, MessageLimits, Timeouts};
-pub use connection::peer::{Ending, Farewell, Message, Parting, Peer};
+pub use config::{Allowed, Config, ConfigError, Drain, HttpLimits, InvalidSetting, MessageLimits, Timeouts};
+pub use connection::peer::{CloseReason, Disconnect, Ending, Message, Peer};
 #[cfg(feature = "simulation")]
 #[doc(hidden)]
 pub use server::simulated;

@@ -2,9 +2,9 @@
 
 mod backlog;
 
-use crate::encode::batch::{FRAME_OVERHEAD_BYTES, Frames, frame_cost};
-use crate::encode::history_reply::HistoryFrame;
-use backlog::{Lag, Popped};
+use crate::encode::batch::{Batch, FRAME_OVERHEAD_BYTES, frame_cost};
+use crate::encode::history_reply::HistoryReply;
+use backlog::{Backlog, NextBytes};
 use bytes::Bytes;
 use hubcast_hub::Publication;
 use hubcast_protocol::{Dialect, Slow, Topic};
@@ -14,11 +14,11 @@ use std::io::{self, IoSlice};
 /// A queue of frames that are shared with other outboxes, written as many at once as the socket takes.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
-    frames: VecDeque<Waiting>,
+    frames: VecDeque<QueuedFrame>,
     /// What those of `frames` cost that count, with what is written of them already.
-    counted: usize,
+    charged: usize,
     /// What the others cost.
-    uncounted: usize,
+    exempt: usize,
     /// Bytes of those that no other outbox has.
     unshared: usize,
     /// How much of the first one is written.
@@ -26,14 +26,14 @@ pub(crate) struct Outbox {
     /// Whether the last one that is written ended within a frame.
     is_mid_frame: bool,
     /// What waits behind the frames, where some of it may be left out.
-    lag: Option<Box<Lag>>,
+    backlog: Option<Box<Backlog>>,
 }
 
 #[derive(Debug)]
-struct Waiting {
+struct QueuedFrame {
     bytes: Bytes,
     /// Whether it counts against what may wait: nobody is slow because of what he missed.
-    counted: bool,
+    charged: bool,
     /// Whether it ends where a frame ends.
     ends_frame: bool,
     /// Whether other outboxes have the same bytes.
@@ -42,7 +42,7 @@ struct Waiting {
 
 /// How much of what was to be written without queueing the sink took.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Through {
+pub(crate) enum DirectWrite {
     All,
     /// The rest waits in the outbox.
     Part,
@@ -62,58 +62,58 @@ impl Outbox {
     }
 
     fn push_one(&mut self, bytes: Bytes, shared: bool, most: usize) -> bool {
-        if let Some(lag) = &mut self.lag {
-            return lag.push_frame(bytes, most.saturating_sub(self.counted));
+        if let Some(backlog) = &mut self.backlog {
+            return backlog.push_frame(bytes, most.saturating_sub(self.charged));
         }
         let queued = self.queued();
         // What is larger by itself than all that may wait is still a single event: it need not wait for anything.
         let fits = queued == 0 || queued + frame_cost(&bytes) <= most;
         if fits {
-            self.push_frames(Waiting { shared, ..Waiting::counted(bytes) });
+            self.push_frames(QueuedFrame { shared, ..QueuedFrame::charged(bytes) });
         }
         fits
     }
 
     /// Queues what must go out whatever waits already.
-    pub(crate) fn push_uncounted(&mut self, frames: Bytes) {
-        match &mut self.lag {
-            None => self.push_frames(Waiting { counted: false, ..Waiting::counted(frames) }),
-            Some(lag) => lag.push_uncounted(frames),
+    pub(crate) fn push_exempt(&mut self, frames: Bytes) {
+        match &mut self.backlog {
+            None => self.push_frames(QueuedFrame { charged: false, ..QueuedFrame::charged(frames) }),
+            Some(backlog) => backlog.push_exempt(frames),
         }
     }
 
     /// Queues publications that must go out whatever waits already, to be encoded when it is their turn.
     pub(crate) fn push_missed(&mut self, missed: Vec<Publication>) {
-        self.lag.get_or_insert_default().push_missed(missed);
+        self.backlog.get_or_insert_default().push_missed(missed);
     }
 
     /// Queues the answer to a `history` request, whatever waits already, to be encoded when it is its turn.
-    pub(crate) fn push_history(&mut self, answer: HistoryFrame) {
-        self.lag.get_or_insert_default().push_history(answer);
+    pub(crate) fn push_history(&mut self, answer: HistoryReply) {
+        self.backlog.get_or_insert_default().push_history(answer);
     }
 
     /// Queues publications of which some may be left out when there is no room among `most` bytes, or when the
     /// socket is `blocked`; says whether there was room in the end.
     pub(crate) fn push_publications(
         &mut self,
-        frames: &Frames,
+        frames: &Batch,
         slow: Slow,
         dialect: Dialect,
         blocked: bool,
         most: usize,
     ) -> bool {
-        if let (Slow::Disconnect, Some(lag)) = (slow, &mut self.lag) {
-            let most = most.saturating_sub(self.counted);
-            return lag.push_bound(frames.publications(), frames.get(dialect).clone(), most);
+        if let (Slow::Disconnect, Some(backlog)) = (slow, &mut self.backlog) {
+            let most = most.saturating_sub(self.charged);
+            return backlog.push_required(frames.publications(), frames.get(dialect).clone(), most);
         }
-        if slow == Slow::Disconnect || (self.lag.is_none() && !blocked) {
+        if slow == Slow::Disconnect || (self.backlog.is_none() && !blocked) {
             let fits = self.push_one(frames.get(dialect).clone(), true, most);
             if fits || slow == Slow::Disconnect {
                 return fits;
             }
         }
-        let lag = self.lag.get_or_insert_default();
-        lag.push_publications(frames.publications(), slow, most.saturating_sub(self.counted))
+        let backlog = self.backlog.get_or_insert_default();
+        backlog.push_publications(frames.publications(), slow, most.saturating_sub(self.charged))
     }
 
     /// Queues a join or a leave of a topic, which may be left out when the socket is `blocked`; says whether there was room
@@ -123,51 +123,57 @@ impl Outbox {
             // Much in one turn makes nobody slow: where it does not fit the socket is asked first.
             return self.push(frame.clone(), most);
         }
-        let lag = self.lag.get_or_insert_default();
-        lag.push_event(topic, frame.clone(), most.saturating_sub(self.counted))
+        let backlog = self.backlog.get_or_insert_default();
+        backlog.push_event(topic, frame.clone(), most.saturating_sub(self.charged))
     }
 
     /// Has frames written without queueing them, if nothing waits that must go first; what is not taken waits.
-    pub(crate) fn write_through(&mut self, frames: &Bytes, write: impl FnOnce(&[u8]) -> io::Result<usize>) -> Through {
+    pub(crate) fn try_write_direct(
+        &mut self,
+        frames: &Bytes,
+        write: impl FnOnce(&[u8]) -> io::Result<usize>,
+    ) -> DirectWrite {
         if !self.is_empty() {
-            return Through::Nothing;
+            return DirectWrite::Nothing;
         }
         match write(frames) {
-            Ok(written) if written == frames.len() => Through::All,
+            Ok(written) if written == frames.len() => DirectWrite::All,
             Ok(written) => {
-                self.push_frames(Waiting { shared: true, ..Waiting::counted(frames.clone()) });
+                self.push_frames(QueuedFrame { shared: true, ..QueuedFrame::charged(frames.clone()) });
                 self.written = written;
-                Through::Part
+                DirectWrite::Part
             }
             // The next write finds out what it is.
-            Err(_) => Through::Nothing,
+            Err(_) => DirectWrite::Nothing,
         }
     }
 
     /// Whether nothing waits.
     pub(crate) fn is_empty(&self) -> bool {
-        self.frames.is_empty() && self.lag.is_none()
+        self.frames.is_empty() && self.backlog.is_none()
     }
 
     /// What that costs which waits and counts.
     pub(crate) fn len(&self) -> usize {
-        self.queued() + self.lag.as_ref().map_or(0, |lag| lag.len())
+        self.queued() + self.backlog.as_ref().map_or(0, |backlog| backlog.len())
     }
 
     /// What that costs which waits and does not count.
-    pub(crate) fn uncounted(&self) -> usize {
-        let begun = self.frames.front().is_some_and(|first| !first.counted);
-        self.uncounted - if begun { self.written } else { 0 } + self.lag.as_ref().map_or(0, |lag| lag.uncounted())
+    pub(crate) fn exempt(&self) -> usize {
+        let begun = self.frames.front().is_some_and(|first| !first.charged);
+        self.exempt - if begun { self.written } else { 0 } + self.backlog.as_ref().map_or(0, |backlog| backlog.exempt())
     }
 
     /// Bytes of memory that it takes, without frames that other outboxes have too and without publications.
     pub(crate) fn own_bytes(&self) -> usize {
-        self.unshared + self.frames.len() * FRAME_OVERHEAD_BYTES + self.lag.as_ref().map_or(0, |lag| lag.own_bytes())
+        self.unshared
+            + self.frames.len() * FRAME_OVERHEAD_BYTES
+            + self.backlog.as_ref().map_or(0, |backlog| backlog.own_bytes())
     }
 
     /// Leaves out all that may be left out; says whether there was anything.
     pub(crate) fn leave_out_all(&mut self) -> bool {
-        self.lag.as_mut().is_some_and(|lag| lag.leave_out_all())
+        self.backlog.as_mut().is_some_and(|backlog| backlog.leave_out_all())
     }
 
     /// Forgets every frame of which nothing is written yet. Says whether another one may follow what is left: not after a
@@ -175,7 +181,7 @@ impl Outbox {
     pub(crate) fn discard_unsent(&mut self) -> bool {
         let begun = usize::from(self.written > 0);
         let begun: Vec<_> = self.frames.drain(..).take(begun).collect();
-        (self.counted, self.uncounted, self.unshared, self.lag) = (0, 0, 0, None);
+        (self.charged, self.exempt, self.unshared, self.backlog) = (0, 0, 0, None);
         let is_whole = begun.first().map_or(!self.is_mid_frame, |begun| begun.ends_frame);
         begun.into_iter().for_each(|begun| self.push_frames(begun));
         is_whole
@@ -195,8 +201,8 @@ impl Outbox {
             let taken = if self.frames.len() == 1 {
                 sink.write(&first.bytes[self.written..])?
             } else {
-                let mut slices = [IoSlice::new(&[]); AT_ONCE];
-                let count = self.frames.len().min(AT_ONCE);
+                let mut slices = [IoSlice::new(&[]); MAX_IOVECS];
+                let count = self.frames.len().min(MAX_IOVECS);
                 for (slice, frame) in slices.iter_mut().zip(&self.frames) {
                     *slice = IoSlice::new(&frame.bytes);
                 }
@@ -209,7 +215,7 @@ impl Outbox {
             self.advance(taken);
             written += taken;
             if self.frames.is_empty() {
-                if self.lag.is_some() && written >= WRITTEN_AT_ONCE {
+                if self.backlog.is_some() && written >= MAX_WRITE_BYTES {
                     return Err(io::ErrorKind::WouldBlock.into());
                 }
                 self.catch_up(dialect);
@@ -221,31 +227,31 @@ impl Outbox {
 
     /// What the frames cost that count and are not written.
     fn queued(&self) -> usize {
-        let begun = self.frames.front().is_some_and(|first| first.counted);
-        self.counted - if begun { self.written } else { 0 }
+        let begun = self.frames.front().is_some_and(|first| first.charged);
+        self.charged - if begun { self.written } else { 0 }
     }
 
     /// Takes some of what waits behind the frames.
     fn catch_up(&mut self, dialect: Dialect) {
-        let Some(mut lag) = self.lag.take() else { return };
+        let Some(mut backlog) = self.backlog.take() else { return };
         let mut taken = 0;
         while taken < CATCH_UP_BYTES {
-            let Some(Popped { bytes, counted, ends_frame }) = lag.pop(dialect) else { return };
+            let Some(NextBytes { bytes, charged, ends_frame }) = backlog.pop(dialect) else { return };
             taken += bytes.len();
-            self.push_frames(Waiting { bytes, counted, ends_frame, shared: false });
+            self.push_frames(QueuedFrame { bytes, charged, ends_frame, shared: false });
         }
-        self.lag = Some(lag);
+        self.backlog = Some(backlog);
     }
 
-    fn push_frames(&mut self, waiting: Waiting) {
-        *self.sum(waiting.counted) += frame_cost(&waiting.bytes);
+    fn push_frames(&mut self, waiting: QueuedFrame) {
+        *self.sum(waiting.charged) += frame_cost(&waiting.bytes);
         self.unshared += waiting.unshared();
         self.frames.push_back(waiting);
     }
 
     /// What all frames cost of one kind.
-    fn sum(&mut self, counted: bool) -> &mut usize {
-        if counted { &mut self.counted } else { &mut self.uncounted }
+    fn sum(&mut self, charged: bool) -> &mut usize {
+        if charged { &mut self.charged } else { &mut self.exempt }
     }
 
     /// Gives the queue's room back.
@@ -257,7 +263,7 @@ impl Outbox {
 
     /// Keeps room only for one that gets several frames a turn, but not many.
     fn release_unless_busy(&mut self) {
-        if !(5..=KEPT).contains(&self.frames.capacity()) {
+        if !(5..=KEPT_FRAMES).contains(&self.frames.capacity()) {
             self.release();
         }
     }
@@ -267,20 +273,20 @@ impl Outbox {
         while let Some(first) = self.frames.front()
             && first.bytes.len() <= self.written
         {
-            let (gone, counted) = (first.bytes.len(), first.counted);
+            let (gone, charged) = (first.bytes.len(), first.charged);
             self.is_mid_frame = !first.ends_frame;
             self.unshared -= first.unshared();
             self.written -= gone;
-            *self.sum(counted) -= gone + FRAME_OVERHEAD_BYTES;
+            *self.sum(charged) -= gone + FRAME_OVERHEAD_BYTES;
             self.frames.pop_front();
         }
     }
 }
 
-impl Waiting {
+impl QueuedFrame {
     /// A whole frame, or several, that counts.
-    fn counted(bytes: Bytes) -> Self {
-        Self { bytes, counted: true, ends_frame: true, shared: false }
+    fn charged(bytes: Bytes) -> Self {
+        Self { bytes, charged: true, ends_frame: true, shared: false }
     }
 
     /// Bytes that no other outbox has.
@@ -290,17 +296,17 @@ impl Waiting {
 }
 
 /// Bytes that one connection is given before it is the turn of others, if it takes them all and has more to catch up.
-pub(crate) const WRITTEN_AT_ONCE: usize = 128 * 1024;
+pub(crate) const MAX_WRITE_BYTES: usize = 128 * 1024;
 
 /// Bytes that are taken at once from what waits behind the frames: enough for a large write, and the rest may still be
 /// left out.
 const CATCH_UP_BYTES: usize = 32 * 1024;
 
-/// Frames in one vectored write.
-const AT_ONCE: usize = 64;
+/// Batch in one vectored write.
+const MAX_IOVECS: usize = 64;
 
-/// Frames whose room a busy connection keeps.
-const KEPT: usize = 64;
+/// Batch whose room a busy connection keeps.
+const KEPT_FRAMES: usize = 64;
 
 #[cfg(test)]
 mod tests;

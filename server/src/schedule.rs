@@ -11,7 +11,7 @@ mod lane;
 mod slice;
 
 pub(crate) use item::Item;
-pub(crate) use slice::{BYTES_A_NANOSECOND, Cost, Growing, VISIT};
+pub(crate) use slice::{BYTES_PER_NS, Cost, Growing, VISIT_NS};
 
 use item::{Kind, Typical};
 use lane::{Lane, Order};

@@ -14,9 +14,9 @@ use crate::encode::account::Account;
 use crate::listener::limit::ConnectionLimit;
 use crate::log::warnings::Warnings;
 use crate::pubsub::PubSub;
-use crate::pubsub::shared_hub::Exchange;
+use crate::pubsub::shared_hub::SharedHub;
 use crate::runtime::system;
-use crate::snapshot::folder::StateFolder;
+use crate::snapshot::folder::SnapshotDir;
 use crate::worker::service::Service;
 use hubcast_hub::{Hub, LiveBytes, Settings};
 use socket2::SockRef;
@@ -24,7 +24,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
-use thread::{Gate, Seat, start};
+use thread::{Acceptor, WorkerContext, start};
 use tokio::sync::{Barrier, Notify, mpsc, watch};
 use tokio::task::spawn_blocking;
 use uuid::Uuid;
@@ -35,7 +35,7 @@ use uuid::Uuid;
 pub struct Server {
     config: Arc<Config>,
     listeners: Vec<TcpListener>,
-    state: Option<StateFolder>,
+    state: Option<SnapshotDir>,
     hurry: Hurry,
 }
 
@@ -53,7 +53,7 @@ impl Server {
             return Err(BindError::Listener(none));
         }
         listeners.iter().try_for_each(set_up).map_err(BindError::Listener)?;
-        let state = config.state_dir.as_deref().map(StateFolder::open).transpose().map_err(BindError::State)?;
+        let state = config.state_dir.as_deref().map(SnapshotDir::open).transpose().map_err(BindError::State)?;
         Ok(Self { config: Arc::new(config), listeners, state, hurry: Hurry::default() })
     }
 
@@ -93,23 +93,23 @@ impl Server {
         let state = self.state.take();
         if let Some(state) = &state {
             let now = Instant::now();
-            hub.await_return(now + RETURN);
-            hub.restore(now, state.take(SystemTime::now()).map_err(RunError::Restore)?);
+            hub.await_return(now + RESUME_WINDOW);
+            hub.restore(now, state.load(SystemTime::now()).map_err(RunError::Restore)?);
         }
-        let exchange = Exchange::new(hub, wakes.clone(), self.config.outbox, Arc::clone(&account));
-        let services = (0..wakes.len()).map(|worker| PubSub::new(Arc::clone(&exchange), worker)).collect();
+        let shared_hub = SharedHub::new(hub, wakes.clone(), self.config.outbox, Arc::clone(&account));
+        let services = (0..wakes.len()).map(|worker| PubSub::new(Arc::clone(&shared_hub), worker)).collect();
         let shutdown = async {
             shutdown.await;
             if state.is_some() {
-                exchange.await_return(Instant::now() + RETURN);
+                shared_hub.await_return(Instant::now() + RESUME_WINDOW);
             }
         };
         self.run_workers(wakes, account, services, shutdown).await?;
         // After a panic, which is an error above, nothing is saved: it may be half changed.
-        match (state, exchange.save(Instant::now())) {
+        match (state, shared_hub.save(Instant::now())) {
             // A disk can take its time, and who has become impatient is still heard meanwhile.
             (Some(state), Some(saved)) => {
-                let stored = spawn_blocking(move || state.store(SystemTime::now(), &saved)).await;
+                let stored = spawn_blocking(move || state.save(SystemTime::now(), &saved)).await;
                 stored.map_err(io::Error::other).flatten().map_err(RunError::Save)
             }
             _ => Ok(()),
@@ -148,17 +148,19 @@ impl Server {
     ) -> Result<(), RunError> {
         let draining = watch::Sender::new(false);
         let (exit, mut exits) = mpsc::unbounded_channel();
-        let (entrances, dealt): (Vec<_>, Vec<_>) = wakes.iter().map(|_| mpsc::unbounded_channel()).unzip();
+        let (worker_queues, assigned): (Vec<_>, Vec<_>) = wakes.iter().map(|_| mpsc::unbounded_channel()).unzip();
         let limit = ConnectionLimit::new(self.config.max_connections);
-        let mut gate = Some(Gate { listeners: self.listeners, limit, entrances });
+        let mut acceptor = Some(Acceptor { listeners: self.listeners, limit, worker_queues });
         let mut running = wakes.len();
         let (drained, warnings) = (Arc::new(Barrier::new(running)), Arc::<Warnings>::default());
-        for (number, ((wake, service), dealt)) in wakes.into_iter().zip(services).zip(dealt).enumerate() {
-            let (config, draining, gate) = (Arc::clone(&self.config), draining.subscribe(), gate.take());
+        for (number, ((wake, service), assigned)) in wakes.into_iter().zip(services).zip(assigned).enumerate() {
+            let (config, draining, acceptor) = (Arc::clone(&self.config), draining.subscribe(), acceptor.take());
             let (drained, account, warnings) = (Arc::clone(&drained), Arc::clone(&account), Arc::clone(&warnings));
             let hurried = self.hurry.subscribe();
-            let seat = Seat { config, account, warnings, wake, draining, hurried, dealt, drained, gate };
-            start(number, seat, service, exit.clone()).map_err(|source| RunError::Start { worker: number, source })?;
+            let context =
+                WorkerContext { config, account, warnings, wake, draining, hurried, assigned, drained, acceptor };
+            start(number, context, service, exit.clone())
+                .map_err(|source| RunError::Start { worker: number, source })?;
         }
         tokio::select! {
             () = shutdown => {}
@@ -180,12 +182,12 @@ impl Server {
 fn set_up(listener: &TcpListener) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let socket = SockRef::from(listener);
-    socket.listen(BACKLOG)?;
-    // Accepted sockets inherit it. Frames that belong together are written together anyway.
+    socket.listen(ACCEPT_BACKLOG)?;
+    // Accepted sockets inherit it. Batch that belong together are written together anyway.
     socket.set_tcp_nodelay(true)?;
     // The system says that a socket takes more when a third of its buffer is free, and the buffer grows to
     // megabytes: whoever reads all the time at his own pace would look as if he did not read at all.
-    system::bound_unsent(&socket, UNSENT)
+    system::bound_unsent(&socket, NOTSENT_LOWAT_BYTES)
 }
 
 /// What a hub is told of the configuration.
@@ -201,10 +203,10 @@ pub(crate) fn settings(config: &Config, seed: u64) -> Settings {
 }
 
 /// How long after they were sent away, and after the next start, everyone should be back.
-pub(crate) const RETURN: Duration = Duration::from_secs(60);
+pub(crate) const RESUME_WINDOW: Duration = Duration::from_secs(60);
 
 /// Bytes that a socket takes beyond what is on its way, after which what waits stays here.
-const UNSENT: u32 = 512 * 1024;
+const NOTSENT_LOWAT_BYTES: u32 = 512 * 1024;
 
 /// Connections that the system queues while they are not accepted; it may queue fewer.
-const BACKLOG: i32 = 4096;
+const ACCEPT_BACKLOG: i32 = 4096;

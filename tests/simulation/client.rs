@@ -6,7 +6,7 @@ use crate::record::Record;
 use crate::scenario::Scenario;
 use crate::stream::{Cause, Stream};
 use hubcast_client::machine::{
-    Answer, Command, Delivery, Failure, Input, Listen, Machine, Source, State, SubscriptionId, Ticket,
+    Answer, Command, Delivery, Failure, Input, Machine, Source, State, SubscribeRequest, SubscriptionId, Ticket,
 };
 use hubcast_protocol::event::History;
 use hubcast_protocol::request::{Publish, ReadHistory, Start};
@@ -65,7 +65,7 @@ impl Client {
 
     /// Listens to what comes for the connection itself.
     pub(crate) fn listen_to_direct(&mut self) -> Input {
-        self.ask(Command::Subscribe(DIRECT, Listen::live(Source::Direct)), Asked::Subscribe(DIRECT))
+        self.ask(Command::Subscribe(DIRECT, SubscribeRequest::live(Source::Direct)), Asked::Subscribe(DIRECT))
     }
 
     pub(crate) fn close(&mut self) -> Input {
@@ -133,7 +133,7 @@ impl Client {
         }
         self.streams.insert(id, stream);
         let (presence, slow) = (random.chance(30), scenario.slow(random));
-        let listen = Listen { source: Source::Target(target), start, presence, slow };
+        let listen = SubscribeRequest { source: Source::Target(target), start, presence, slow };
         self.ask(Command::Subscribe(id, listen), Asked::Subscribe(id))
     }
 

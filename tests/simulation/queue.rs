@@ -1,7 +1,7 @@
 //! What happens next: events by virtual time, and at the same time in the order in which they were planned.
 
 use crate::wire::{Down, Up};
-use hubcast_hub::Saved;
+use hubcast_hub::Snapshot;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ pub(crate) enum Event {
     /// A draining server stops, and keeps its state for the next one.
     Stop,
     /// A server begins where one stopped or crashed.
-    Start(Box<Saved>),
+    Start(Box<Snapshot>),
     /// The server takes connections again.
     Accept,
 }

@@ -3,7 +3,7 @@
 use crate::random::Random;
 use crate::wire::Pace;
 use hubcast_client::machine::{Backoff, Config};
-use hubcast_hub::{HistoryRule, Keep, Keeps, Limits, PresenceRule, Rule, Rules};
+use hubcast_hub::{HistoryPolicy, Limits, PresencePolicy, Retention, TopicPolicy, TopicRule, TopicRules};
 use hubcast_protocol::{Slow, Topic};
 use hubcast_server::{Config as ServerConfig, Drain};
 use std::time::Duration;
@@ -33,9 +33,9 @@ pub(crate) struct Scenario {
     /// Every history is long enough, no state is lost, and no subscription allows that something is left out: then
     /// nothing may be missing, told or not.
     pub(crate) is_lossless: bool,
-    /// Whether servers have a state folder. One that has begun with it keeps more than its rules say for a while.
+    /// Whether servers have a state folder. One that has begun with it policy more than its rules say for a while.
     pub(crate) keeps_state: bool,
-    pub(crate) rules: Rules,
+    pub(crate) rules: TopicRules,
     pub(crate) requests_per_second: Option<u32>,
 }
 
@@ -108,22 +108,25 @@ impl Scenario {
     }
 }
 
-fn rules(is_lossless: bool, is_fleeting: bool, random: &mut Random) -> Rules {
-    let presence = PresenceRule { events: true, grace: random.millis(0, 5000) };
+fn rules(is_lossless: bool, is_fleeting: bool, random: &mut Random) -> TopicRules {
+    let presence = PresencePolicy { events: true, grace: random.millis(0, 5000) };
     let mut rule = |matches: &str, keep| {
         let ttls = if is_fleeting { [1, 5] } else { [60, 120] };
         let (size, ttl) = match is_lossless {
             true => (100_000, 3600),
             false => (random.pick(&[3, 20, 1000]), random.pick(&ttls)),
         };
-        let history = Some(HistoryRule { size, ttl: Duration::from_secs(ttl), keep });
+        let history = Some(HistoryPolicy { size, ttl: Duration::from_secs(ttl), keep });
         let matches = matches.parse().expect("it is a pattern");
-        Rule { matches, keeps: Keeps { history, presence: Some(presence.clone()), ..Keeps::default() } }
+        TopicRule {
+            pattern: matches,
+            policy: TopicPolicy { history, presence: Some(presence.clone()), ..TopicPolicy::default() },
+        }
     };
-    let mut list = vec![rule("a.*", Keep::InUse), rule("b.*", Keep::InUse), rule("c.*", Keep::Always)];
-    let nothing = Keeps { history: None, ..Keeps::default() };
-    list.push(Rule { matches: "n.*".parse().expect("it is a pattern"), keeps: nothing });
-    Rules { list }
+    let mut list = vec![rule("a.*", Retention::InUse), rule("b.*", Retention::InUse), rule("c.*", Retention::Always)];
+    let nothing = TopicPolicy { history: None, ..TopicPolicy::default() };
+    list.push(TopicRule { pattern: "n.*".parse().expect("it is a pattern"), policy: nothing });
+    TopicRules { list }
 }
 
 /// Over which time a server that stops sends its connections away.

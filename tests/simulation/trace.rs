@@ -26,7 +26,7 @@ impl Trace {
         lines.push_back(format!("{at:>12.3?}  {:.300}", what()));
     }
 
-    /// Keeps nothing of what comes after this.
+    /// `TopicPolicy` nothing of what comes after this.
     pub(crate) fn end(&mut self) {
         self.is_over = true;
     }

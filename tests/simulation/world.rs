@@ -12,7 +12,7 @@ use crate::scenario::{HEALTHY, Scenario, Size};
 use crate::trace::Trace;
 use crate::wire::Wire;
 use hubcast_client::machine::Machine;
-use hubcast_hub::Saved;
+use hubcast_hub::Snapshot;
 use hubcast_protocol::Topic;
 use hubcast_protocol::request::{Key, Publish};
 use hubcast_server::simulated::{Load, Simulated};
@@ -128,7 +128,7 @@ impl World {
     }
 
     fn live(&mut self) {
-        self.start(Saved::default());
+        self.start(Snapshot::default());
         self.run_until(TO_RETURN);
         for client in 0..self.clients.len() {
             let connect = self.clients[client].connect();

@@ -1,7 +1,7 @@
 //! The whole server, in this process.
 
 use crate::{DEADLINE, Handshake, Plain, Socket, Typed};
-use hubcast_hub::{Keeps, Rule};
+use hubcast_hub::{TopicPolicy, TopicRule};
 use hubcast_server::Config;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::mpsc;
@@ -37,8 +37,8 @@ impl Server {
     /// When the server cannot start.
     pub fn on(listeners: impl IntoIterator<Item = TcpListener>, change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config { workers: Some(1), ..Config::default() };
-        let keeps = Keeps { history: None, ..Keeps::default() };
-        config.rules.list.push(Rule { matches: EVERYTHING.parse().expect("a pattern"), keeps });
+        let policy = TopicPolicy { history: None, ..TopicPolicy::default() };
+        config.rules.list.push(TopicRule { pattern: EVERYTHING.parse().expect("a pattern"), policy });
         config.drain.spread = Duration::ZERO;
         change(&mut config);
         let server = hubcast_server::Server::bind(config, listeners).expect("listeners fit for serving");

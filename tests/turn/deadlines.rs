@@ -1,9 +1,9 @@
 //! When a quiet connection is pinged, and what does not count against whom.
 
 use crate::stage::Stage;
-use hubcast_hub::{HistoryRule, Keep, Keeps, Rule, Rules};
+use hubcast_hub::{HistoryPolicy, Retention, TopicPolicy, TopicRule, TopicRules};
 use hubcast_protocol::CloseCode;
-use hubcast_server::{Config, Farewell, Timeouts};
+use hubcast_server::{Config, Disconnect, Timeouts};
 use hubcast_tests::{Frame, Heard};
 use std::time::Duration;
 
@@ -53,9 +53,9 @@ const NEVER: Duration = Duration::from_secs(100_000);
 
 /// A client who has asked for more than it takes, and is therefore not read. Behind that it has begun a message.
 fn held_within_a_message(timeouts: Timeouts) -> (Stage, usize) {
-    let history = HistoryRule { size: 100, ttl: NEVER, keep: Keep::Always };
-    let keeps = Keeps { history: Some(history), ..Keeps::default() };
-    let rules = Rules { list: vec![Rule { matches: ">".parse().expect("a pattern"), keeps }] };
+    let history = HistoryPolicy { size: 100, ttl: NEVER, keep: Retention::Always };
+    let policy = TopicPolicy { history: Some(history), ..TopicPolicy::default() };
+    let rules = TopicRules { list: vec![TopicRule { pattern: ">".parse().expect("a pattern"), policy }] };
     let config = Config { workers: Some(1), outbox: 128 * 1024, rules, timeouts, ..Config::default() };
     let mut stage = Stage::new(1, config);
     let (publisher, client) = (stage.connect(0, usize::MAX), stage.connect(0, usize::MAX));
@@ -137,8 +137,8 @@ fn closing_behind_much() -> (Stage, usize) {
     stage.end(reader).fill();
     (0..12).for_each(|_| stage.publish(publisher, "t", 60_000));
     stage.settle();
-    let why = Farewell { code: CloseCode::MOVED, reason: "moved".into(), reconnect_in_ms: None };
-    stage.server.send_away(0, stage.end(reader).slot(), why);
+    let why = Disconnect { code: CloseCode::MOVED, reason: "moved".into(), reconnect_in_ms: None };
+    stage.server.disconnect(0, stage.end(reader).slot(), why);
     stage.settle();
     (stage, reader)
 }

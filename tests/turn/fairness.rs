@@ -1,7 +1,7 @@
 //! Whatever many do, who asks for little is answered within so many turns.
 
 use crate::stage::Stage;
-use hubcast_hub::{Keeps, PresenceRule, Rule, Rules};
+use hubcast_hub::{PresencePolicy, TopicPolicy, TopicRule, TopicRules};
 use hubcast_server::Config;
 use proptest::prelude::*;
 use std::time::Duration;
@@ -61,9 +61,9 @@ proptest! {
         floods in prop::collection::vec((0..3_usize, flood(), 300..900_usize), 1..6),
         asks in prop::collection::vec((0..3_usize, small(), 0..12_usize), 1..6),
     ) {
-        let presence = Some(PresenceRule { events: true, grace: Duration::ZERO });
-        let keeps = Keeps { presence, ..Keeps::default() };
-        let rules = Rules { list: vec![Rule { matches: "crowd.*".parse().expect("it is a pattern"), keeps }] };
+        let presence = Some(PresencePolicy { events: true, grace: Duration::ZERO });
+        let policy = TopicPolicy { presence, ..TopicPolicy::default() };
+        let rules = TopicRules { list: vec![TopicRule { pattern: "crowd.*".parse().expect("it is a pattern"), policy }] };
         let mut stage = Stage::new(workers, Config { rules, ..Config::default() });
         for number in 0..60 {
             let listener = stage.listen(number % workers, "crowd.0");

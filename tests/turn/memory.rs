@@ -1,7 +1,7 @@
 //! What waits in the whole server, and what is kept for those who come back.
 
 use crate::stage::Stage;
-use hubcast_hub::{Keeps, Rule, Rules};
+use hubcast_hub::{TopicPolicy, TopicRule, TopicRules};
 use hubcast_protocol::Event;
 use hubcast_protocol::event::GapReason;
 use hubcast_server::Config;
@@ -70,20 +70,20 @@ fn what_is_kept_for_those_who_missed_the_same_stays_bounded_and_is_forgotten() {
         // One in every turn, so that nothing is forgotten because nobody asks.
         stage.say(*newcomer, &format!(r#"{{"action":"subscribe","topic":"t.{topic}","last":3}}"#));
         stage.take_turn(0);
-        most = most.max(stage.server.load(0).replays);
+        most = most.max(stage.server.load(0).replay_cache);
     }
     assert!((900_000..1_200_000).contains(&most), "{most} bytes were kept");
     stage.settle();
     assert!(crowd.iter().all(|newcomer| stage.messages(*newcomer) == 3));
     stage.say(publisher, r#"{"id":1,"action":"ping"}"#);
     stage.settle();
-    assert_eq!(stage.server.load(0).replays, 0);
+    assert_eq!(stage.server.load(0).replay_cache, 0);
 }
 
 /// What a history holds anyway does not count.
-fn without_history() -> Rules {
-    let keeps = Keeps { history: None, ..Keeps::default() };
-    Rules { list: vec![Rule { matches: ">".parse().expect("it is a pattern"), keeps }] }
+fn without_history() -> TopicRules {
+    let policy = TopicPolicy { history: None, ..TopicPolicy::default() };
+    TopicRules { list: vec![TopicRule { pattern: ">".parse().expect("it is a pattern"), policy }] }
 }
 
 /// Longer than publishers are paused who fill what is nearly full.

@@ -1,16 +1,16 @@
 //! What watchers are told of those who come and go within one turn.
 
 use crate::stage::Stage;
-use hubcast_hub::{Keeps, PresenceRule, Rule, Rules};
+use hubcast_hub::{PresencePolicy, TopicPolicy, TopicRule, TopicRules};
 use hubcast_protocol::Event;
 use hubcast_server::Config;
 use std::time::Duration;
 
 /// Two workers, on each of which somebody watches "room", and one who is about to come.
 fn room() -> (Stage, [usize; 2], usize) {
-    let presence = Some(PresenceRule { events: true, grace: Duration::ZERO });
-    let keeps = Keeps { history: None, presence, ..Keeps::default() };
-    let rules = Rules { list: vec![Rule { matches: "room".parse().expect("it is a pattern"), keeps }] };
+    let presence = Some(PresencePolicy { events: true, grace: Duration::ZERO });
+    let policy = TopicPolicy { history: None, presence, ..TopicPolicy::default() };
+    let rules = TopicRules { list: vec![TopicRule { pattern: "room".parse().expect("it is a pattern"), policy }] };
     let mut stage = Stage::new(2, Config { rules, ..Config::default() });
     let watchers = [0, 1].map(|worker| {
         let watcher = stage.connect(worker, usize::MAX);

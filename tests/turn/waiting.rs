@@ -2,7 +2,7 @@
 
 use crate::stage::Stage;
 use hubcast_protocol::CloseCode;
-use hubcast_server::{Config, Farewell};
+use hubcast_server::{Config, Disconnect};
 use std::time::Duration;
 
 #[test]
@@ -82,8 +82,8 @@ fn who_gets_the_number_of_one_that_waited_for_another_worker_does_not_wait_for_i
     (0..300).for_each(|_| stage.publish(publisher, "t", 60_000));
     stage.settle_worker(0);
     assert_eq!(stage.server.load(0).held, 1, "worker 1 has not taken what it sent");
-    let why = Farewell { code: CloseCode::MOVED, reason: "moved".into(), reconnect_in_ms: None };
-    stage.server.send_away(0, stage.end(publisher).slot(), why);
+    let why = Disconnect { code: CloseCode::MOVED, reason: "moved".into(), reconnect_in_ms: None };
+    stage.server.disconnect(0, stage.end(publisher).slot(), why);
     stage.end(publisher).reset();
     stage.settle_worker(0);
     check_next_owner(&mut stage, publisher);

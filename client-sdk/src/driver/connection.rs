@@ -1,7 +1,7 @@
 //! The connection as it comes and goes: none, in the making, or a socket.
 
 use super::endpoint::Endpoint;
-use super::line::Line;
+use super::transport::Transport;
 use crate::machine::{Disconnection, Input};
 use hubcast_protocol::CloseCode;
 use std::fmt;
@@ -12,34 +12,34 @@ use std::task::{Context, Poll, ready};
 #[derive(Debug)]
 pub(super) struct Connection {
     endpoint: Endpoint,
-    stage: Stage,
+    stage: Phase,
 }
 
-enum Stage {
+enum Phase {
     None,
-    Opening(Pin<Box<dyn Future<Output = Result<Line, Disconnection>> + Send>>),
-    Open(Line),
+    Opening(Pin<Box<dyn Future<Output = Result<Transport, Disconnection>> + Send>>),
+    Open(Transport),
 }
 
 impl Connection {
     pub(super) fn new(endpoint: Endpoint) -> Self {
-        Self { endpoint, stage: Stage::None }
+        Self { endpoint, stage: Phase::None }
     }
 
     pub(super) fn open(&mut self) {
-        self.stage = Stage::Opening(Box::pin(self.endpoint.clone().open()));
+        self.stage = Phase::Opening(Box::pin(self.endpoint.clone().open()));
     }
 
     /// Sends as soon as the connection takes it; without one there is nobody to send to.
     pub(super) fn send(&mut self, text: String) {
-        if let Stage::Open(line) = &mut self.stage {
+        if let Phase::Open(line) = &mut self.stage {
             line.send(text);
         }
     }
 
     /// Ends what there is; takes a second at most.
     pub(super) async fn close(&mut self, code: CloseCode) {
-        if let Stage::Open(line) = std::mem::replace(&mut self.stage, Stage::None) {
+        if let Phase::Open(line) = std::mem::replace(&mut self.stage, Phase::None) {
             line.close(code).await;
         }
     }
@@ -47,24 +47,24 @@ impl Connection {
     /// The next thing that happens on the connection.
     pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Input> {
         let input = match &mut self.stage {
-            Stage::None => return Poll::Pending,
-            Stage::Opening(opening) => match ready!(opening.as_mut().poll(context)) {
+            Phase::None => return Poll::Pending,
+            Phase::Opening(opening) => match ready!(opening.as_mut().poll(context)) {
                 Ok(line) => {
-                    self.stage = Stage::Open(line);
+                    self.stage = Phase::Open(line);
                     return Poll::Ready(Input::Connected);
                 }
                 Err(why) => Input::Disconnected(why),
             },
-            Stage::Open(line) => ready!(line.poll(context)),
+            Phase::Open(line) => ready!(line.poll(context)),
         };
         if matches!(input, Input::Disconnected(_)) {
-            self.stage = Stage::None;
+            self.stage = Phase::None;
         }
         Poll::Ready(input)
     }
 }
 
-impl fmt::Debug for Stage {
+impl fmt::Debug for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::None => "None",

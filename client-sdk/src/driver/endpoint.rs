@@ -1,7 +1,7 @@
 //! Where the server is, and how it is reached.
 
-use super::line::Line;
 use super::socket::Socket;
+use super::transport::Transport;
 use crate::error::ConnectError;
 use crate::machine::Disconnection;
 use hubcast_protocol::SUBPROTOCOL;
@@ -36,11 +36,11 @@ pub(crate) struct Address {
 
 impl Endpoint {
     /// Makes one connection.
-    pub(super) async fn open(self) -> Result<Line, Disconnection> {
+    pub(super) async fn open(self) -> Result<Transport, Disconnection> {
         match self {
             Self::Address(address) => address.open().await,
             #[cfg(feature = "testing")]
-            Self::Local(server) => server.open().map(Line::Local),
+            Self::Local(server) => server.open().map(Transport::Local),
         }
     }
 }
@@ -55,7 +55,7 @@ impl Address {
         }
     }
 
-    async fn open(self) -> Result<Line, Disconnection> {
+    async fn open(self) -> Result<Transport, Disconnection> {
         let request = self.request().map_err(|error| refusal(error, ""))?;
         let path = request.uri().path().to_owned();
         let config = WebSocketConfig::default()
@@ -64,7 +64,7 @@ impl Address {
             .max_message_size(Some(LARGEST_MESSAGE));
         let connector = Connector::Rustls(self.tls);
         match connect_async_tls_with_config(request, Some(config), true, Some(connector)).await {
-            Ok((socket, _)) => Ok(Line::Socket(Box::new(Socket::new(socket)))),
+            Ok((socket, _)) => Ok(Transport::Socket(Box::new(Socket::new(socket)))),
             Err(error) => Err(refusal(error, &path)),
         }
     }

@@ -1,9 +1,9 @@
 //! Requests that wait for a connection or for their answer.
 
 use super::config::Config;
+use super::connection_state::after;
 use super::effect::{Answer, Failure};
 use super::input::{SubscriptionId, Ticket};
-use super::link::after;
 use hubcast_protocol::request::{Action, Key, PRODUCER_WINDOW, Publish, Request};
 use hubcast_protocol::{ErrorCode, Event, RequestId};
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,7 +1,7 @@
 //! What the program wants.
 
 use super::effect::{Answer, Closed, Effect, Effects, Failure};
-use super::input::{Command, Listen, Source, SubscriptionId, Ticket};
+use super::input::{Command, Source, SubscribeRequest, SubscriptionId, Ticket};
 use super::{Closing, Machine, after};
 use hubcast_protocol::request::{Action, Key, Publish};
 use hubcast_protocol::typed;
@@ -57,18 +57,25 @@ impl Machine {
         self.closing = Some(Closing { tickets: vec![ticket], until: after(now, self.config.close_timeout) });
     }
 
-    fn subscribe(&mut self, now: Instant, ticket: Ticket, id: SubscriptionId, listen: Listen, effects: &mut Effects) {
+    fn subscribe(
+        &mut self,
+        now: Instant,
+        ticket: Ticket,
+        id: SubscriptionId,
+        listen: SubscribeRequest,
+        effects: &mut Effects,
+    ) {
         if listen.source != Source::Direct && self.calls.is_full() {
             effects.push(Effect::Complete(ticket, Err(Failure::QueueFull)));
             return;
         }
-        self.listeners.insert(id, listen);
-        match self.listeners.subscribe(id) {
+        self.subscriptions.insert(id, listen);
+        match self.subscriptions.subscribe(id) {
             Some(subscribe) => self.call(now, ticket, Action::Subscribe(subscribe), Some(id), effects),
             // The private topics come without asking, so that there is nothing to wait for.
             None => {
                 if self.link.is_ready() {
-                    self.listeners.go_direct(id, effects);
+                    self.subscriptions.go_direct(id, effects);
                 }
                 effects.push(Effect::Complete(ticket, Ok(Answer::Subscribed)));
             }
@@ -110,9 +117,9 @@ impl Machine {
 
     /// Forgets a subscription; the server is told when nobody else shares its target, or those who do want less.
     pub(super) fn unsubscribe(&mut self, subscription: SubscriptionId) {
-        if let Some(target) = self.listeners.remove(subscription) {
-            let wanted = self.listeners.wishes(&target);
-            self.told.review(target, wanted);
+        if let Some(target) = self.subscriptions.remove(subscription) {
+            let wanted = self.subscriptions.wishes(&target);
+            self.told.mark_stale(target, wanted);
         }
     }
 

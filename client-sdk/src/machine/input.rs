@@ -35,7 +35,7 @@ pub enum Command {
     /// Connect, and stay connected from then on; completed by the first welcome.
     Connect,
     /// Hear what comes from a source.
-    Subscribe(SubscriptionId, Listen),
+    Subscribe(SubscriptionId, SubscribeRequest),
     /// Publish once, however often the connection breaks; without a key the machine makes one.
     Publish(Publish),
     /// Read a topic's history.
@@ -50,7 +50,7 @@ pub enum Command {
 
 /// What a subscription of the program wants to hear.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listen {
+pub struct SubscribeRequest {
     /// From where.
     pub source: Source,
     /// From when on; after a reconnect it is the position that was reached.
@@ -100,7 +100,7 @@ pub enum Disconnection {
     },
 }
 
-impl Listen {
+impl SubscribeRequest {
     /// From now on, with the defaults of the wire.
     pub fn live(source: Source) -> Self {
         Self { source, start: Start::Live, presence: false, slow: Slow::Disconnect }

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 #[derive(Debug)]
 pub(super) struct Outgoing {
     /// Sent on this connection and not answered, whether or not somebody still waits for it.
-    under_way: BTreeSet<u64>,
+    in_flight: BTreeSet<u64>,
     /// Calls up to this one were made before this connection.
     backlog: u64,
     /// The last call that was sent on this connection.
@@ -23,7 +23,7 @@ pub(super) struct Outgoing {
 
 impl Outgoing {
     pub(super) fn new(most: usize) -> Self {
-        Self { under_way: BTreeSet::new(), backlog: 0, sent: 0, window: WINDOW, most: most.max(WINDOW) }
+        Self { in_flight: BTreeSet::new(), backlog: 0, sent: 0, window: WINDOW, most: most.max(WINDOW) }
     }
 
     /// A session begins; calls up to this one wait for it already.
@@ -40,12 +40,12 @@ impl Outgoing {
     }
 
     pub(super) fn send(&mut self, id: u64) {
-        self.under_way.insert(id);
+        self.in_flight.insert(id);
     }
 
     /// The answer came, or nobody waits for it any longer.
     pub(super) fn done(&mut self, id: u64) {
-        self.under_way.remove(&id);
+        self.in_flight.remove(&id);
     }
 
     /// The server is asked too often: one by one from here on, so that no more than one request is refused in a row.
@@ -55,7 +55,7 @@ impl Outgoing {
 
     /// Whether something may be sent that an earlier connection left.
     pub(super) fn has_room(&self) -> bool {
-        self.under_way.len() < self.window
+        self.in_flight.len() < self.window
     }
 
     /// Whether so many requests may be under way apart from the others.
@@ -68,7 +68,7 @@ impl Outgoing {
     pub(super) fn next_call(&mut self, calls: &Calls, is_paused: bool) -> Option<u64> {
         let next = calls.first_after(self.sent).filter(|next| calls.may_be_sent(*next))?;
         let may_go =
-            if next <= self.backlog { !is_paused && self.has_room() } else { self.under_way.len() < self.most };
+            if next <= self.backlog { !is_paused && self.has_room() } else { self.in_flight.len() < self.most };
         may_go.then(|| {
             self.sent = next;
             next

@@ -9,14 +9,14 @@ use std::time::Instant;
 pub(super) struct Resumes {
     waiting: VecDeque<Vec<SubscriptionId>>,
     /// What the server could not take for a while.
-    put_off: VecDeque<Vec<SubscriptionId>>,
+    defer: VecDeque<Vec<SubscriptionId>>,
     asked: BTreeMap<u64, Resume>,
 }
 
 /// One request that brings back subscriptions which stood at the same place.
 #[derive(Debug)]
 struct Resume {
-    listeners: Vec<SubscriptionId>,
+    subscriptions: Vec<SubscriptionId>,
     deadline: Instant,
 }
 
@@ -33,22 +33,22 @@ impl Resumes {
 
     /// The next to be asked for once more.
     pub(super) fn next_put_off(&mut self) -> Option<Vec<SubscriptionId>> {
-        self.put_off.pop_front()
+        self.defer.pop_front()
     }
 
     /// Remembers that a request for these was sent.
-    pub(super) fn ask(&mut self, request: u64, listeners: Vec<SubscriptionId>, deadline: Instant) {
-        self.asked.insert(request, Resume { listeners, deadline });
+    pub(super) fn ask(&mut self, request: u64, subscriptions: Vec<SubscriptionId>, deadline: Instant) {
+        self.asked.insert(request, Resume { subscriptions, deadline });
     }
 
     /// Takes out those whose request the server has answered.
     pub(super) fn answered(&mut self, request: u64) -> Option<Vec<SubscriptionId>> {
-        self.asked.remove(&request).map(|resume| resume.listeners)
+        self.asked.remove(&request).map(|resume| resume.subscriptions)
     }
 
     /// These are asked for again later, after all others.
-    pub(super) fn put_off(&mut self, listeners: Vec<SubscriptionId>) {
-        self.put_off.push_back(listeners);
+    pub(super) fn defer(&mut self, subscriptions: Vec<SubscriptionId>) {
+        self.defer.push_back(subscriptions);
     }
 
     pub(super) fn cut(&mut self) {

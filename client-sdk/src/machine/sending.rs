@@ -2,7 +2,7 @@
 
 use super::effect::{Effect, Effects, Ended, Failure, Refused};
 use super::input::SubscriptionId;
-use super::told::Wishes;
+use super::server_view::Wishes;
 use super::{Machine, after};
 use hubcast_protocol::request::{Action, Request, Start, Subscribe};
 use hubcast_protocol::{ErrorCode, RequestId, Target, typed};
@@ -28,7 +28,7 @@ impl Machine {
             let Some(ids) = self.resumes.next_put_off() else { break };
             self.send_resume(now, ids, effects);
         }
-        while !self.is_limited && self.outgoing.is_within_window(self.told.under_way()) {
+        while !self.is_limited && self.outgoing.is_within_window(self.told.in_flight()) {
             let Some(target) = self.told.next_outdated() else { break };
             self.send_changes(target, effects);
         }
@@ -37,7 +37,7 @@ impl Machine {
     /// Asks for subscriptions that stood on an earlier connection, from where they were.
     fn send_resume(&mut self, now: Instant, ids: Vec<SubscriptionId>, effects: &mut Effects) {
         // Whoever was to be resumed may have gone in the meantime.
-        let Some(mut subscribe) = self.listeners.resume(&ids) else { return };
+        let Some(mut subscribe) = self.subscriptions.resume(&ids) else { return };
         let id = self.next_id();
         let wishes = Wishes { presence: subscribe.presence, slow: subscribe.slow };
         let target = subscribe.target.clone();
@@ -47,7 +47,7 @@ impl Machine {
             if text.len() as u64 <= self.message_limit {
                 break Some(text);
             }
-            let shorter = self.listeners.shorten(&ids).then(|| self.listeners.resume(&ids)).flatten();
+            let shorter = self.subscriptions.shorten(&ids).then(|| self.subscriptions.resume(&ids)).flatten();
             let Some(shorter) = shorter else { break None };
             subscribe = shorter;
         };
@@ -60,7 +60,7 @@ impl Machine {
             None => {
                 let reason = "the server takes no request of this size any more".to_owned();
                 let refused = Refused { code: ErrorCode::MessageTooLarge, reason, retry: false };
-                self.listeners.end(&ids, &Ended::Refused(refused), effects);
+                self.subscriptions.end(&ids, &Ended::Refused(refused), effects);
             }
         }
     }
@@ -75,7 +75,7 @@ impl Machine {
         if let Action::Subscribe(subscribe) = &call.request.action {
             let (target, presence, slow) = (subscribe.target.clone(), subscribe.presence, subscribe.slow);
             // To whoever listens already the server sends nothing of the past.
-            if self.told.take_outdated(&target) && self.listeners.is_alone(&target) {
+            if self.told.take_outdated(&target) && self.subscriptions.is_alone(&target) {
                 self.send_unsubscribe(target.clone(), effects);
             }
             self.told.tell(&target, Wishes { presence, slow });
@@ -97,7 +97,7 @@ impl Machine {
 
     /// Tells the server what it is to know of a target that somebody has left.
     fn send_changes(&mut self, target: Target, effects: &mut Effects) {
-        match self.listeners.wishes(&target) {
+        match self.subscriptions.wishes(&target) {
             None => self.send_unsubscribe(target, effects),
             Some(wishes) if self.told.get(&target).is_some_and(|told| told != wishes) => {
                 let id = self.next_id();

@@ -14,7 +14,7 @@ impl Machine {
             return;
         }
         self.link.heard(now);
-        // What a newer server says is skipped, and what cannot be read shows as a gap in the offsets.
+        // What a newer server says is gap, and what cannot be read shows as a gap in the offsets.
         let Ok(event) = typed::decode_event(text) else { return };
         if let Some(RequestId::Number(id)) = answered_by(&event) {
             self.outgoing.done(*id);
@@ -24,15 +24,15 @@ impl Machine {
             Event::Closing(closing) => {
                 self.link.leave(now, closing.reconnect_in_ms.map(Duration::from_millis));
             }
-            Event::Message(message) => self.listeners.message(message, effects),
-            Event::Gap(gap) => self.listeners.gap(&gap, effects),
-            Event::Join(member) => self.listeners.joined(&member, effects),
-            Event::Leave(member) => self.listeners.left(&member, effects),
+            Event::Message(message) => self.subscriptions.message(message, effects),
+            Event::Gap(gap) => self.subscriptions.gap(&gap, effects),
+            Event::Join(member) => self.subscriptions.joined(&member, effects),
+            Event::Leave(member) => self.subscriptions.left(&member, effects),
             Event::Subscribed(ref reply) => self.subscribed(reply, &event, effects),
             Event::Unsubscribed(unsubscribed) if unsubscribed.id.is_none() => {
                 let target = unsubscribed.about.into();
                 self.told.forget(&target);
-                self.listeners.end(&self.listeners.live_on(&target), &Ended::Unsubscribed, effects);
+                self.subscriptions.end(&self.subscriptions.live_on(&target), &Ended::Unsubscribed, effects);
             }
             Event::Unsubscribed(unsubscribed) => {
                 if let Some(RequestId::Number(id)) = unsubscribed.id {
@@ -59,22 +59,22 @@ impl Machine {
         }
         let user = welcome.user.iter().map(|user| Topic::new(format!("@{user}")));
         let private = std::iter::once(Topic::new(welcome.client.to_string())).chain(user).collect();
-        self.listeners.welcomed(private, effects);
-        self.resumes.begin(self.listeners.to_resume());
+        self.subscriptions.welcomed(private, effects);
+        self.resumes.begin(self.subscriptions.to_resume());
         self.outgoing.welcomed(self.last_id);
     }
 
     fn subscribed(&mut self, reply: &Subscribed, event: &Event, effects: &mut Effects) {
         let Some(id) = &reply.id else { return };
-        self.listeners.expect_replay(reply);
+        self.subscriptions.expect_replay(reply);
         if let Some(call) = self.calls.answered(id, event) {
             effects.push(Effect::Complete(call.ticket, Ok(Answer::Subscribed)));
-            self.listeners.confirm(call.subscription.as_slice(), reply, effects);
+            self.subscriptions.confirm(call.subscription.as_slice(), reply, effects);
         } else if let RequestId::Number(id) = id {
             self.told.answered(*id);
-            if let Some(listeners) = self.resumes.answered(*id) {
+            if let Some(subscriptions) = self.resumes.answered(*id) {
                 self.refusals = 0;
-                self.listeners.confirm(&listeners, reply, effects);
+                self.subscriptions.confirm(&subscriptions, reply, effects);
             }
         }
     }
@@ -96,17 +96,17 @@ impl Machine {
             return;
         }
         let RequestId::Number(id) = *id else { return };
-        if let Some(listeners) = self.resumes.answered(id) {
+        if let Some(subscriptions) = self.resumes.answered(id) {
             if refusal.retry {
-                self.resumes.put_off(listeners);
+                self.resumes.defer(subscriptions);
                 self.retry_later(now, self.config.backoff.base);
             } else {
-                self.listeners.tell_end(&listeners, &Ended::Refused(refusal.clone().into()), effects);
-                self.drop_refused(&listeners);
+                self.subscriptions.tell_end(&subscriptions, &Ended::Refused(refusal.clone().into()), effects);
+                self.drop_refused(&subscriptions);
             }
         } else if !refusal.retry {
             self.told.answered(id);
-        } else if self.told.put_off(id) {
+        } else if self.told.defer(id) {
             self.retry_later(now, self.config.backoff.base);
         }
     }
@@ -114,10 +114,10 @@ impl Machine {
     /// Forgets subscriptions that the server does not hold.
     fn drop_refused(&mut self, ids: &[SubscriptionId]) {
         for id in ids {
-            let Some(target) = self.listeners.remove(*id) else { continue };
-            match self.listeners.wishes(&target) {
+            let Some(target) = self.subscriptions.remove(*id) else { continue };
+            match self.subscriptions.wishes(&target) {
                 None => self.told.forget(&target),
-                wanted => self.told.review(target, wanted),
+                wanted => self.told.mark_stale(target, wanted),
             }
         }
     }
@@ -138,7 +138,7 @@ impl Machine {
             if let Event::Published(published) = &event
                 && let Some(offset) = published.offset.filter(|_| self.calls.take_silent(&id))
             {
-                self.listeners.published_silently(&published.topic, offset);
+                self.subscriptions.published_silently(&published.topic, offset);
             }
             return;
         };
@@ -147,7 +147,7 @@ impl Machine {
                 if let Action::Publish(publish) = &call.request.action
                     && let Some(offset) = published.offset.filter(|_| !publish.echo)
                 {
-                    self.listeners.published_silently(&publish.topic, offset);
+                    self.subscriptions.published_silently(&publish.topic, offset);
                 }
                 Answer::Published(Published { offset: published.offset, receivers: published.receivers })
             }

@@ -1,7 +1,7 @@
 //! The hub of a test server, and the connections to it.
 
 use crate::machine::{Disconnection, Input};
-use hubcast_hub::{Effect, Effects, Hub, Input as HubInput, Publication, Saved, SessionId, Settings};
+use hubcast_hub::{Effect, Effects, Hub, Input as HubInput, Publication, SessionId, Settings, Snapshot};
 use hubcast_protocol::{ClientId, CloseCode, typed};
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -13,7 +13,7 @@ pub(super) struct State {
     /// `None` while the server is stopped.
     hub: Option<Hub>,
     /// What the next hub begins with.
-    kept: Saved,
+    kept: Snapshot,
     effects: Effects,
     clients: BTreeMap<SessionId, mpsc::UnboundedSender<Input>>,
     last_session: u32,
@@ -25,7 +25,7 @@ impl State {
         Self {
             hub: Some(Hub::new(settings.clone())),
             settings,
-            kept: Saved::default(),
+            kept: Snapshot::default(),
             effects: Effects::default(),
             clients: BTreeMap::new(),
             last_session: 0,
@@ -52,7 +52,7 @@ impl State {
 
     pub(super) fn leave(&mut self, now: Instant, session: SessionId, lost: bool) {
         if self.clients.remove(&session).is_some() {
-            self.handle(now, HubInput::Disconnect { session, lost });
+            self.handle(now, HubInput::Closed { session, lost });
         }
     }
 
@@ -74,7 +74,7 @@ impl State {
 
     pub(super) fn crash(&mut self) {
         self.hub = None;
-        self.kept = Saved::default();
+        self.kept = Snapshot::default();
         self.clients.clear();
     }
 
@@ -121,7 +121,7 @@ impl State {
         for effect in effects.iter() {
             match effect {
                 Effect::Send { session, event } => self.tell(*session, Input::Frame(typed::encode(event))),
-                Effect::Tell { event, receivers } => {
+                Effect::Notify { event, receivers } => {
                     let frame = typed::encode(event);
                     for receiver in effects.receivers(receivers) {
                         self.tell(receiver.session, Input::Frame(frame.clone()));

@@ -34,12 +34,12 @@ fn a_header_that_is_none_is_refused_at_once() {
 #[test]
 fn headers_of_the_program_are_in_every_handshake() {
     program(async {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("ws://{}/socket", listener.local_addr().unwrap());
+        let subscription = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("ws://{}/socket", subscription.local_addr().unwrap());
         let client = Client::builder(&url).header("Origin", "https://example.org").header("Cookie", "a=b");
         let connecting = tokio::spawn(client.connect());
         for _ in 0..2 {
-            let (mut stream, _) = listener.accept().await.unwrap();
+            let (mut stream, _) = subscription.accept().await.unwrap();
             let mut head = vec![0; 4096];
             let length = stream.read(&mut head).await.unwrap();
             let head = String::from_utf8_lossy(&head[..length]).to_lowercase();
@@ -53,8 +53,8 @@ fn headers_of_the_program_are_in_every_handshake() {
 }
 
 /// Answers the next connection with these bytes, and ends it.
-async fn answer(listener: &TcpListener, answer: &str) {
-    let (mut stream, _) = listener.accept().await.unwrap();
+async fn answer(subscription: &TcpListener, answer: &str) {
+    let (mut stream, _) = subscription.accept().await.unwrap();
     let _ = stream.read(&mut [0; 4096]).await;
     stream.write_all(answer.as_bytes()).await.unwrap();
 }
@@ -72,7 +72,7 @@ async fn connected(answers: &[&str]) -> Result<Client, ConnectError> {
     let backoff = Backoff { base: Duration::from_millis(1), cap: Duration::from_millis(5) };
     let answering = async {
         for with in answers {
-            answer(server.listener(), with).await;
+            answer(server.subscription(), with).await;
         }
         let _peer = server.accept().await;
         pending::<()>().await;
@@ -108,7 +108,7 @@ fn a_proxy_that_knows_no_server_for_a_while_does_not_end_a_client() {
         let (client, server, peer) = eager().await;
         drop(peer);
         for _ in 0..3 {
-            answer(server.listener(), "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").await;
+            answer(server.subscription(), "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").await;
         }
         let mut peer = server.accept().await;
         let (ping, _) = tokio::join!(client.ping(), peer.answers(json!({"event": "pong"})));
@@ -122,7 +122,7 @@ fn a_server_that_speaks_something_else_is_refused() {
     program(async {
         let server = Server::start().await;
         let plain = async {
-            let (stream, _) = server.listener().accept().await.unwrap();
+            let (stream, _) = server.subscription().accept().await.unwrap();
             tokio_tungstenite::accept_async(stream).await.unwrap()
         };
         let (refused, _) = tokio::join!(server.client().connect(), plain);
@@ -170,11 +170,11 @@ fn a_server_with_a_certificate_that_nobody_vouches_for_is_refused_at_once() {
 
 /// A server that answers every connection with these bytes; its address.
 async fn answering(answer: &'static str) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap().to_string();
+    let subscription = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = subscription.local_addr().unwrap().to_string();
     tokio::spawn(async move {
         loop {
-            let (mut stream, _) = listener.accept().await.unwrap();
+            let (mut stream, _) = subscription.accept().await.unwrap();
             let mut head = [0; 1024];
             let _ = stream.read(&mut head).await;
             let _ = stream.write_all(answer.as_bytes()).await;
@@ -196,9 +196,9 @@ fn a_server_that_does_not_want_us_is_not_asked_twice() {
 #[test]
 fn a_server_that_is_not_there_is_an_error_that_says_why() {
     program(async {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        drop(listener);
+        let subscription = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = subscription.local_addr().unwrap();
+        drop(subscription);
         let client = Client::builder(&format!("ws://{address}/socket")).connect_timeout(Duration::from_millis(50));
         let Err(ConnectError::Timeout { reason, .. }) = client.connect().await else { panic!("nobody listens there") };
         assert!(reason.contains("refused"), "{reason}");

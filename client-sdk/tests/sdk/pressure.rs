@@ -2,7 +2,9 @@
 //! forgotten.
 
 use crate::script::{Script, pattern_of, topic_of};
-use hubcast_client::machine::{Answer, Command, Config, Disconnection, Failure, Input, Listen, Source, SubscriptionId};
+use hubcast_client::machine::{
+    Answer, Command, Config, Disconnection, Failure, Input, Source, SubscribeRequest, SubscriptionId,
+};
 use hubcast_protocol::request::{ReadHistory, Slow, Start};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -245,7 +247,7 @@ fn whoever_comes_back_to_a_topic_that_was_just_given_up_gets_its_past() {
 fn those_who_are_left_on_a_topic_have_their_own_wishes_again() {
     let mut script = Script::connected();
     let mut listen = |id, slow, presence| {
-        let listen = Listen { slow, presence, ..Listen::live(Source::Target(topic_of("a"))) };
+        let listen = SubscribeRequest { slow, presence, ..SubscribeRequest::live(Source::Target(topic_of("a"))) };
         script.command(Command::Subscribe(SubscriptionId(id), listen));
         script.reply(json!({}), json!({"event": "subscribed", "topic": "a"}));
     };
@@ -270,7 +272,7 @@ fn a_subscription_to_direct_messages_needs_no_place_in_the_queue() {
     let mut script = Script::connected_with(Config { queue: 1, ..Config::default() });
     let pings = [(); 2].map(|()| script.command(Command::Ping));
     assert_eq!(pings.map(|ping| script.result(ping)), [None, Some(Err(Failure::QueueFull))]);
-    let direct = script.command(Command::Subscribe(SubscriptionId(1), Listen::live(Source::Direct)));
+    let direct = script.command(Command::Subscribe(SubscriptionId(1), SubscribeRequest::live(Source::Direct)));
     assert_eq!(script.result(direct), Some(Ok(Answer::Subscribed)));
 }
 

@@ -1,7 +1,7 @@
 //! Any inputs in any order: nothing panics, every command is completed once, and no stream lies.
 
 use hubcast_client::machine::{
-    Command, Config, Delivery, Disconnection, Effect, Input, Listen, Machine, Source, SubscriptionId, Ticket,
+    Command, Config, Delivery, Disconnection, Effect, Input, Machine, Source, SubscribeRequest, SubscriptionId, Ticket,
 };
 use hubcast_protocol::request::{Publish, ReadHistory, Slow, Start};
 use hubcast_protocol::{CloseCode, Position, Target};
@@ -16,7 +16,7 @@ enum Step {
     Input(Input),
     /// A command without its ticket, which the test counts.
     Command(Command),
-    Subscribe(Listen),
+    Subscribe(SubscribeRequest),
     /// The server answers one of the requests that it got last.
     Reply(usize, Reply),
     /// The connection that the machine wants comes, and the server greets.
@@ -33,7 +33,7 @@ fn position() -> impl Strategy<Value = (&'static str, u64)> {
     (prop::sample::select(vec!["e", "f"]), prop_oneof![8 => 0..6u64, 1 => Just(u64::MAX)])
 }
 
-fn listen() -> impl Strategy<Value = Listen> {
+fn listen() -> impl Strategy<Value = SubscribeRequest> {
     let at = position().prop_map(|(epoch, offset)| Position { epoch: epoch.parse().unwrap(), offset });
     let start = prop_oneof![Just(Start::Live), (1..3u32).prop_map(Start::Last), at.prop_map(Start::After)];
     let source = prop_oneof![
@@ -43,7 +43,7 @@ fn listen() -> impl Strategy<Value = Listen> {
     ];
     (source, start, any::<bool>()).prop_map(|(source, start, presence)| {
         let slow = if presence { Slow::Drop } else { Slow::Disconnect };
-        Listen { source, start, presence, slow }
+        SubscribeRequest { source, start, presence, slow }
     })
 }
 

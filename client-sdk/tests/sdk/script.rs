@@ -1,8 +1,8 @@
 //! A machine, a clock that stands still, and words for what the server says.
 
 use hubcast_client::machine::{
-    Answer, Command, Config, Delivery, Disconnection, Effect, Failure, Gap, Input, Listen, Machine, Resumed, Source,
-    State, SubscriptionId, Ticket,
+    Answer, Command, Config, Delivery, Disconnection, Effect, Failure, Gap, Input, Machine, Resumed, Source, State,
+    SubscribeRequest, SubscriptionId, Ticket,
 };
 use hubcast_protocol::request::{Publish, Start};
 use hubcast_protocol::{CloseCode, Target};
@@ -51,7 +51,7 @@ impl Script {
     }
 
     pub(crate) fn subscribe(&mut self, id: u64, target: impl Into<Target>, start: Start) -> Ticket {
-        let listen = Listen { start, ..Listen::live(Source::Target(target.into())) };
+        let listen = SubscribeRequest { start, ..SubscribeRequest::live(Source::Target(target.into())) };
         self.command(Command::Subscribe(SubscriptionId(id), listen))
     }
 

@@ -14,7 +14,7 @@ use tokio_tungstenite::tungstenite::http::header::SEC_WEBSOCKET_PROTOCOL;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message};
 
 pub(crate) struct Server {
-    listener: TcpListener,
+    subscription: TcpListener,
 }
 
 /// The server's end of one connection.
@@ -47,39 +47,39 @@ impl Callback for Typed {
 
 impl Server {
     pub(crate) async fn start() -> Self {
-        Self { listener: TcpListener::bind("127.0.0.1:0").await.unwrap() }
+        Self { subscription: TcpListener::bind("127.0.0.1:0").await.unwrap() }
     }
 
     pub(crate) fn client(&self) -> ClientBuilder {
-        Client::builder(&format!("ws://{}/socket", self.listener.local_addr().unwrap()))
+        Client::builder(&format!("ws://{}/socket", self.subscription.local_addr().unwrap()))
             .connect_timeout(Duration::from_secs(5))
     }
 
     /// The next connection, welcomed.
     pub(crate) async fn accept(&self) -> Peer {
-        let (stream, _) = self.listener.accept().await.unwrap();
+        let (stream, _) = self.subscription.accept().await.unwrap();
         Self::greet(Box::new(stream), 25_000).await
     }
 
     /// The next connection, welcomed by a server that pings every so many milliseconds.
     pub(crate) async fn accept_and_ping_every(&self, milliseconds: u64) -> Peer {
-        let (stream, _) = self.listener.accept().await.unwrap();
+        let (stream, _) = self.subscription.accept().await.unwrap();
         Self::greet(Box::new(stream), milliseconds).await
     }
 
     /// The next connection through TLS, welcomed; `None` when the client did not want it.
     pub(crate) async fn accept_tls(&self, acceptor: &TlsAcceptor) -> Option<Peer> {
-        let (stream, _) = self.listener.accept().await.unwrap();
+        let (stream, _) = self.subscription.accept().await.unwrap();
         let stream = acceptor.accept(stream).await.ok()?;
         Some(Self::greet(Box::new(stream), 25_000).await)
     }
 
-    pub(crate) fn listener(&self) -> &TcpListener {
-        &self.listener
+    pub(crate) fn subscription(&self) -> &TcpListener {
+        &self.subscription
     }
 
     pub(crate) fn tls_url(&self) -> String {
-        format!("wss://localhost:{}/socket", self.listener.local_addr().unwrap().port())
+        format!("wss://localhost:{}/socket", self.subscription.local_addr().unwrap().port())
     }
 
     async fn greet(stream: Box<dyn Stream>, ping: u64) -> Peer {

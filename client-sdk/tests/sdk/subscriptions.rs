@@ -1,7 +1,9 @@
 //! Who hears what, and how subscriptions come back.
 
 use crate::script::{FIRST_ID, Script, pattern_of, topic_of};
-use hubcast_client::machine::{Answer, Command, Config, Effect, Failure, Input, Listen, Source, SubscriptionId};
+use hubcast_client::machine::{
+    Answer, Command, Config, Effect, Failure, Input, Source, SubscribeRequest, SubscriptionId,
+};
 use hubcast_protocol::CloseCode;
 use hubcast_protocol::request::{Slow, Start};
 use serde_json::json;
@@ -84,7 +86,8 @@ fn a_gap_of_the_server_is_passed_on_once_and_not_found_again() {
 fn that_joins_and_leaves_were_left_out_is_told_to_who_asked_for_them_and_no_publication_is_missed() {
     let mut script = Script::connected();
     for (id, presence) in [(1, true), (2, false)] {
-        let listen = Listen { presence, slow: Slow::Drop, ..Listen::live(Source::Target(topic_of("a"))) };
+        let listen =
+            SubscribeRequest { presence, slow: Slow::Drop, ..SubscribeRequest::live(Source::Target(topic_of("a"))) };
         script.command(Command::Subscribe(SubscriptionId(id), listen));
         script.reply(json!({"epoch": "e", "offset": 5}), json!({"event": "subscribed", "topic": "a"}));
     }
@@ -100,7 +103,7 @@ fn after_a_gap_a_subscription_is_resumed_from_where_the_gap_ends() {
     let mut script = Script::connected();
     script.subscribed(1, "a", json!({"epoch": "e", "offset": 5}));
     let pattern = Source::Target(pattern_of("*"));
-    let listen = Listen { source: pattern, start: Start::Live, presence: false, slow: Slow::Drop };
+    let listen = SubscribeRequest { source: pattern, start: Start::Live, presence: false, slow: Slow::Drop };
     script.command(Command::Subscribe(SubscriptionId(2), listen));
     script.reply(json!({}), json!({"event": "subscribed", "pattern": "*"}));
     let gap = json!({"event": "gap", "topic": "a", "epoch": "f", "from": 2, "to": 3, "reason": "slow_consumer"});
@@ -172,7 +175,7 @@ fn who_shares_a_topic_gets_what_any_of_them_needs() {
     let mut script = Script::connected();
     script.subscribed(1, "a", json!({}));
     let source = Source::Target(topic_of("a"));
-    let listen = Listen { presence: true, slow: Slow::Latest, ..Listen::live(source) };
+    let listen = SubscribeRequest { presence: true, slow: Slow::Latest, ..SubscribeRequest::live(source) };
     script.command(Command::Subscribe(SubscriptionId(2), listen));
     let sent = script.sent();
     assert_eq!((&sent[0]["presence"], &sent[0]["slow"]), (&json!(true), &json!(null)));
@@ -247,7 +250,7 @@ fn a_resume_that_would_be_too_long_for_the_server_is_shortened() {
 #[test]
 fn direct_messages_come_without_asking_and_a_new_id_is_a_gap() {
     let mut script = Script::connected();
-    let direct = script.command(Command::Subscribe(SubscriptionId(1), Listen::live(Source::Direct)));
+    let direct = script.command(Command::Subscribe(SubscriptionId(1), SubscribeRequest::live(Source::Direct)));
     assert_eq!(script.result(direct), Some(Ok(Answer::Subscribed)));
     script.says(json!({"event": "message", "topic": FIRST_ID, "message": "psst"}));
     assert_eq!(script.heard(1), [format!("{FIRST_ID} ?")]);

@@ -1,6 +1,6 @@
 //! The server for tests, used as a program's own tests would.
 
-use hubcast_client::testing::{Keeps, PresenceRule, Rule, Rules, Settings, TestServer};
+use hubcast_client::testing::{PresencePolicy, Settings, TestServer, TopicPolicy, TopicRule, TopicRules};
 use hubcast_client::{Backoff, Client, ConnectError, Event, Events, PublishError, State, Status};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -101,10 +101,10 @@ async fn timeouts_pass_in_virtual_time() {
 
 #[tokio::test(start_paused = true)]
 async fn the_hub_does_by_itself_what_is_due() {
-    let presence = Some(PresenceRule { events: true, grace: Duration::from_secs(20) });
-    let keeps = Keeps { presence, ..Keeps::default() };
-    let list = vec![Rule { matches: ">".parse().unwrap(), keeps }];
-    let server = TestServer::with_settings(Settings { rules: Rules { list }, ..Settings::with_seed(1) });
+    let presence = Some(PresencePolicy { events: true, grace: Duration::from_secs(20) });
+    let policy = TopicPolicy { presence, ..TopicPolicy::default() };
+    let list = vec![TopicRule { pattern: ">".parse().unwrap(), policy }];
+    let server = TestServer::with_settings(Settings { rules: TopicRules { list }, ..Settings::with_seed(1) });
     let (watcher, leaver) = (server.client().await.unwrap(), server.client().await.unwrap());
     let mut heard = watcher.subscribe::<u32>("room").presence().await.unwrap().events();
     let subscription = leaver.subscribe::<u32>("room").await.unwrap();

@@ -53,7 +53,7 @@ impl Guest {
     }
 
     fn leaves(&self) -> Input {
-        Input::Disconnect { session: self.session, lost: false }
+        Input::Closed { session: self.session, lost: false }
     }
 }
 

@@ -1,6 +1,6 @@
 //! A hub full of people.
 
-use hubcast_hub::{Effects, Hub, Input, Keeps, Rule, Rules, SessionId, Settings};
+use hubcast_hub::{Effects, Hub, Input, SessionId, Settings, TopicPolicy, TopicRule, TopicRules};
 use hubcast_protocol::request::{Action, Publish, Subscribe};
 use hubcast_protocol::{ClientId, Request, Target, Topic};
 use std::{hint::black_box, time::Instant};
@@ -15,20 +15,20 @@ pub(crate) struct Crowd {
 
 impl Crowd {
     /// Nobody yet, on a hub whose topics keep this.
-    pub(crate) fn keeping(keeps: Keeps) -> Self {
-        Self::under(vec![Rule { matches: ">".parse().expect("a pattern"), keeps }])
+    pub(crate) fn keeping(policy: TopicPolicy) -> Self {
+        Self::under(vec![TopicRule { pattern: ">".parse().expect("a pattern"), policy }])
     }
 
     /// Nobody yet, on a hub with these rules.
-    pub(crate) fn under(list: Vec<Rule>) -> Self {
-        let settings = Settings { rules: Rules { list }, ..Settings::with_seed(1) };
+    pub(crate) fn under(list: Vec<TopicRule>) -> Self {
+        let settings = Settings { rules: TopicRules { list }, ..Settings::with_seed(1) };
         let (hub, effects) = (Hub::new(settings), Effects::default());
         Self { hub, effects, now: Instant::now(), sessions: 0 }
     }
 
     /// Nobody yet, on a hub whose topics keep nothing.
     pub(crate) fn keeping_nothing() -> Self {
-        Self::keeping(Keeps { history: None, ..Keeps::default() })
+        Self::keeping(TopicPolicy { history: None, ..TopicPolicy::default() })
     }
 
     /// One session more.

@@ -2,16 +2,16 @@
 
 use crate::crowd::{Crowd, publish, subscribe};
 use criterion::{BenchmarkId, Criterion, Throughput};
-use hubcast_hub::Keeps;
+use hubcast_hub::TopicPolicy;
 use hubcast_protocol::{Pattern, Topic};
 
 /// One publication to few and to many sessions, on a topic that keeps nothing and on one that keeps a history.
 pub(crate) fn subscribers(criterion: &mut Criterion) {
-    let nothing = Keeps { history: None, ..Keeps::default() };
-    for (kept, keeps) in [("nothing", nothing), ("history", Keeps::default())] {
+    let nothing = TopicPolicy { history: None, ..TopicPolicy::default() };
+    for (kept, policy) in [("nothing", nothing), ("history", TopicPolicy::default())] {
         let mut group = criterion.benchmark_group(format!("publish to subscribers, keeping {kept}"));
         for subscribers in [1, 100, 1_000, 10_000] {
-            let mut crowd = Crowd::keeping(keeps.clone());
+            let mut crowd = Crowd::keeping(policy.clone());
             for _ in 0..subscribers {
                 let session = crowd.connect();
                 crowd.tell(subscribe(session, Topic::from("world")));

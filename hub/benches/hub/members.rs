@@ -3,7 +3,7 @@
 
 use crate::crowd::{Crowd, subscribe, unsubscribe, watch};
 use criterion::{BenchmarkId, Criterion};
-use hubcast_hub::{Keeps, PresenceRule};
+use hubcast_hub::{PresencePolicy, TopicPolicy};
 use hubcast_protocol::Topic;
 use std::time::Duration;
 
@@ -19,9 +19,9 @@ pub(crate) fn come_and_go_watched(criterion: &mut Criterion) {
 
 fn measure(criterion: &mut Criterion, name: &str, watched: bool) {
     let mut group = criterion.benchmark_group(name);
-    let presence = Some(PresenceRule { events: true, grace: Duration::from_secs(5) });
+    let presence = Some(PresencePolicy { events: true, grace: Duration::from_secs(5) });
     for members in [10, 10_000] {
-        let mut crowd = Crowd::keeping(Keeps { presence: presence.clone(), ..Keeps::default() });
+        let mut crowd = Crowd::keeping(TopicPolicy { presence: presence.clone(), ..TopicPolicy::default() });
         for _ in 0..members {
             let session = crowd.connect();
             match watched {

@@ -1,22 +1,24 @@
 //! The embedded engine.
 
 mod history;
+mod history_store;
 mod keys;
-mod saved;
-mod shelf;
+mod snapshot;
 mod upkeep;
 
-pub use saved::{Saved, SavedHistory, SavedKey, SavedNumber, SavedProducer};
+pub use snapshot::{HistorySnapshot, KeySnapshot, NumberSnapshot, ProducerSnapshot, Snapshot};
 pub use upkeep::Evicted;
 
-use crate::engine::{Answer, Ask, Engine, Excerpt, Keyed, Notice, Opened, Outcome, Question};
-use crate::rules::{HistoryRule, Keep, RuleIndex, Rules};
+use crate::engine::{
+    Engine, EngineCall, EngineNotice, EngineRequest, EngineResponse, HistoryPage, Keyed, Outcome, SubscribeState,
+};
+use crate::rules::{HistoryPolicy, Retention, RuleIndex, TopicRules};
 use crate::{LiveBytes, Publication};
 use history::{History, Size};
+use history_store::HistoryStore;
 use hubcast_protocol::request::{ReadHistory, Start};
-use hubcast_protocol::{Epoch, ErrorCode, Fault, Pattern, Payload, Position, Target, Topic};
+use hubcast_protocol::{Epoch, ErrorCode, ErrorReply, Pattern, Payload, Position, Target, Topic};
 use keys::Keys;
-use shelf::Shelf;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -29,7 +31,7 @@ pub struct Memory {
     /// Bytes that all histories may take together.
     most_bytes: usize,
     by_topic: HashMap<Topic, u32>,
-    histories: Shelf,
+    histories: HistoryStore,
     keys: Keys,
     /// When to look which history over.
     due: BTreeSet<(Instant, u32)>,
@@ -38,7 +40,7 @@ pub struct Memory {
     awaits_until: Option<Instant>,
     evicted: Evicted,
     live: Option<Arc<dyn LiveBytes>>,
-    /// How many publications one answer to a pattern's [`Question::Open`] collects, at least: of no other topic then.
+    /// How many publications one answer to a pattern's [`EngineRequest::Open`] collects, at least: of no other topic then.
     most_missed: usize,
 }
 
@@ -50,12 +52,12 @@ struct EpochSource {
 
 impl Memory {
     /// Keeps what `rules` say within `most_bytes`; `seed` makes this process's epochs its own.
-    pub fn new(rules: Rules, most_bytes: usize, seed: u64) -> Self {
+    pub fn new(rules: TopicRules, most_bytes: usize, seed: u64) -> Self {
         Self {
             rules: RuleIndex::new(rules),
             most_bytes,
             by_topic: HashMap::new(),
-            histories: Shelf::default(),
+            histories: HistoryStore::default(),
             keys: Keys::default(),
             due: BTreeSet::new(),
             epochs: EpochSource { state: seed },
@@ -107,50 +109,64 @@ impl Memory {
         self.evicted
     }
 
-    fn publish(&mut self, now: Instant, topic: Topic, payload: Payload, key: Option<&Keyed>, heard: bool) -> Answer {
+    fn publish(
+        &mut self,
+        now: Instant,
+        topic: Topic,
+        payload: Payload,
+        key: Option<&Keyed>,
+        has_subscribers: bool,
+    ) -> EngineResponse {
         let known = key.map_or(Ok(None), |key| self.keys.find(now, &topic, key));
         let known = match known {
             Ok(known) => known,
-            Err(fault) => return Answer::Failed(fault),
+            Err(fault) => return EngineResponse::Failed(fault),
         };
         if let Some(outcome) = known {
             let position = outcome.position.filter(|position| self.is_current(&topic, position.epoch));
-            return Answer::Repeated(Outcome { position, ..outcome });
+            return EngineResponse::Repeated(Outcome { position, ..outcome });
         }
         let id = match self.by_topic.get(&topic) {
             Some(&id) => id,
             None => match &self.rules.of(&topic).history {
-                Some(rule) if heard || rule.keep == Keep::Always => self.create(now, &topic, rule.clone()),
-                _ => return Answer::Published(Publication::counted(topic, payload, None, self.live.as_ref())),
+                Some(rule) if has_subscribers || rule.keep == Retention::Always => {
+                    self.create(now, &topic, rule.clone())
+                }
+                _ => return EngineResponse::Published(Publication::counted(topic, payload, None, self.live.as_ref())),
             },
         };
         let size = self.size(now);
         let history = self.histories.get_mut(id);
-        history.touch(now, heard);
+        history.touch(now, has_subscribers);
         // The history's own topic: its publications share one text.
         let position = Some(history.next_position());
         let publication = Publication::counted(history.topic().clone(), payload, position, self.live.as_ref());
         history.push(now, publication.clone(), size);
         self.account(now, id);
-        Answer::Published(publication)
+        EngineResponse::Published(publication)
     }
 
     fn is_current(&self, topic: &Topic, epoch: Epoch) -> bool {
         self.by_topic.get(topic).is_some_and(|&id| self.histories.get(id).position().epoch == epoch)
     }
 
-    fn open(&mut self, now: Instant, target: Target, start: Start) -> Answer {
+    fn open(&mut self, now: Instant, target: Target, start: Start) -> EngineResponse {
         match target {
-            Target::Topic(topic) => Answer::Opened(self.open_topic(now, &topic, &start)),
+            Target::Topic(topic) => EngineResponse::Opened(self.open_topic(now, &topic, &start)),
             Target::Pattern(pattern) => match start {
                 Start::AfterEach(positions) => self.open_pattern(now, pattern, positions),
-                _ => Answer::Opened(Opened::default()),
+                _ => EngineResponse::Opened(SubscribeState::default()),
             },
         }
     }
 
-    fn open_pattern(&mut self, now: Instant, pattern: Pattern, mut positions: BTreeMap<Topic, Position>) -> Answer {
-        let mut opened = Opened::default();
+    fn open_pattern(
+        &mut self,
+        now: Instant,
+        pattern: Pattern,
+        mut positions: BTreeMap<Topic, Position>,
+    ) -> EngineResponse {
+        let mut opened = SubscribeState::default();
         positions.retain(|topic, after| {
             if opened.missed.len() >= self.most_missed {
                 return true;
@@ -172,10 +188,10 @@ impl Memory {
         });
         opened.recovered = Some(opened.lost.is_empty());
         if opened.missed.len() < self.most_missed {
-            return Answer::Opened(opened);
+            return EngineResponse::Opened(opened);
         }
-        let rest = Question::Open { target: pattern.into(), start: Start::AfterEach(positions) };
-        Answer::OpenedPart(opened, rest)
+        let rest = EngineRequest::Open { target: pattern.into(), start: Start::AfterEach(positions) };
+        EngineResponse::OpenedPart(opened, rest)
     }
 
     /// What a history has after a position, if nothing of it is missing, and where it ends.
@@ -188,9 +204,9 @@ impl Memory {
         found
     }
 
-    fn open_topic(&mut self, now: Instant, topic: &Topic, start: &Start) -> Opened {
+    fn open_topic(&mut self, now: Instant, topic: &Topic, start: &Start) -> SubscribeState {
         let asked = matches!(start, Start::After(_) | Start::AfterEach(_));
-        let lost = Opened { recovered: asked.then_some(false), ..Opened::default() };
+        let lost = SubscribeState { recovered: asked.then_some(false), ..SubscribeState::default() };
         let id = match self.by_topic.get(topic) {
             Some(&id) => id,
             None => match &self.rules.of(topic).history {
@@ -202,24 +218,24 @@ impl Memory {
         let history = self.trimmed(now, id);
         let position = Some(history.position());
         let opened = match start {
-            Start::Live | Start::AfterEach(_) => Opened { position, ..lost },
-            Start::Last(count) => Opened { position, missed: history.last(*count as usize), ..lost },
+            Start::Live | Start::AfterEach(_) => SubscribeState { position, ..lost },
+            Start::Last(count) => SubscribeState { position, missed: history.last(*count as usize), ..lost },
             Start::After(after) => match history.since(*after) {
-                Some(missed) => Opened { position, recovered: Some(true), missed, lost: Vec::new() },
-                None => Opened { position, ..lost },
+                Some(missed) => SubscribeState { position, recovered: Some(true), missed, lost: Vec::new() },
+                None => SubscribeState { position, ..lost },
             },
         };
         self.account(now, id);
         opened
     }
 
-    fn read(&mut self, now: Instant, read: &ReadHistory) -> Answer {
+    fn read(&mut self, now: Instant, read: &ReadHistory) -> EngineResponse {
         let Some(&id) = self.by_topic.get(&read.topic) else {
             let reason = match self.rules.of(&read.topic).history {
                 Some(_) => "nothing of this topic is kept now",
                 None => "this topic keeps no history",
             };
-            return Answer::Failed(Fault::new(ErrorCode::NoHistory, reason));
+            return EngineResponse::Failed(ErrorReply::new(ErrorCode::NoHistory, reason));
         };
         let history = self.trimmed(now, id);
         let limit = read.limit.map_or(usize::MAX, |limit| limit as usize);
@@ -229,10 +245,10 @@ impl Memory {
             _ => history.last(limit),
         };
         self.account(now, id);
-        Answer::Excerpt(Excerpt { position, publications })
+        EngineResponse::HistoryPage(HistoryPage { position, publications })
     }
 
-    fn create(&mut self, now: Instant, topic: &Topic, rule: HistoryRule) -> u32 {
+    fn create(&mut self, now: Instant, topic: &Topic, rule: HistoryPolicy) -> u32 {
         let id = self.histories.insert(History::new(now, topic.clone(), rule, self.epochs.next(), 0));
         self.by_topic.insert(topic.clone(), id);
         id
@@ -252,23 +268,25 @@ impl Memory {
 }
 
 impl Engine for Memory {
-    fn ask(&mut self, now: Instant, ask: Ask) -> Result<Answer, Ask> {
+    fn ask(&mut self, now: Instant, ask: EngineCall) -> Result<EngineResponse, EngineCall> {
         Ok(match ask.question {
-            Question::Publish { topic, payload, key, heard } => self.publish(now, topic, payload, key.as_ref(), heard),
-            Question::Open { target, start } => self.open(now, target, start),
-            Question::Read(read) => self.read(now, &read),
+            EngineRequest::Publish { topic, payload, key, has_subscribers } => {
+                self.publish(now, topic, payload, key.as_ref(), has_subscribers)
+            }
+            EngineRequest::Open { target, start } => self.open(now, target, start),
+            EngineRequest::Read(read) => self.read(now, &read),
         })
     }
 
-    fn tell(&mut self, now: Instant, notice: Notice<'_>) {
+    fn tell(&mut self, now: Instant, notice: EngineNotice<'_>) {
         match notice {
-            Notice::Unused(topic) => {
+            EngineNotice::Unused(topic) => {
                 if let Some(&id) = self.by_topic.get(topic) {
                     self.histories.get_mut(id).release(now);
                     self.account(now, id);
                 }
             }
-            Notice::Delivered { topic, key, outcome } => {
+            EngineNotice::Delivered { topic, key, outcome } => {
                 let window = self.rules.of(topic).key_window;
                 self.keys.remember(now, topic, key, outcome, window);
             }
@@ -277,13 +295,13 @@ impl Engine for Memory {
 
     fn poll_timeout(&self) -> Option<Instant> {
         let histories = self.due.first().map(|(at, _)| *at);
-        let keys = self.keys.next().map(|at| at + LOOK_OVER);
+        let keys = self.keys.next().map(|at| at + EXPIRY_SLACK);
         histories.into_iter().chain(keys).min()
     }
 
-    fn handle_timeout(&mut self, now: Instant, is_heard: &mut dyn FnMut(&Topic) -> Option<bool>) {
+    fn handle_timeout(&mut self, now: Instant, has_subscribers: &mut dyn FnMut(&Topic) -> Option<bool>) {
         self.keys.expire(now);
-        self.look_over(now, is_heard);
+        self.look_over(now, has_subscribers);
     }
 }
 
@@ -300,4 +318,4 @@ impl EpochSource {
 }
 
 /// How much later than it could a history or a key is looked over: many at once cost less.
-const LOOK_OVER: Duration = Duration::from_secs(1);
+const EXPIRY_SLACK: Duration = Duration::from_secs(1);

@@ -3,7 +3,7 @@
 use super::Hub;
 use crate::effect::ListKey;
 use crate::patterns::Walk;
-use crate::roster::Listing;
+use crate::subscriptions::Listing;
 use crate::{Effects, Publication, Receiver, engine::Engine};
 use hubcast_protocol::{Owner, Topic};
 
@@ -28,7 +28,7 @@ impl<E: Engine> Hub<E> {
         match topic.owner() {
             Some(Owner::Client(client)) => {
                 let owner = self.by_client.get(&client).filter(|&&owner| Some(owner) != except);
-                let owner = owner.map(|&owner| &self.rosters.sessions[owner as usize]);
+                let owner = owner.map(|&owner| &self.subscriptions.sessions[owner as usize]);
                 let listening = owner.and_then(|owner| Some(Receiver { session: owner.id, slow: owner.direct? }));
                 effects.deliver_to(publication, listening)
             }
@@ -36,19 +36,19 @@ impl<E: Engine> Hub<E> {
             None => {
                 self.find(topic, usize::MAX, effects);
                 let key = self.list_key(topic, except);
-                let Self { topics, rosters, matched, reached, .. } = self;
+                let Self { topics, subscriptions, matched, channels_reached, .. } = self;
                 effects.deliver(publication, key, |receivers| {
-                    reached.clear();
-                    reached.extend(in_order(topics.get(topic), &matched.walk));
-                    rosters.list(reached, except, receivers)
+                    channels_reached.clear();
+                    channels_reached.extend(in_order(topics.get(topic), &matched.walk));
+                    subscriptions.list(channels_reached, except, receivers)
                 })
             }
         }
     }
 
     /// Whether somebody would hear a publication to this topic, of which all patterns are found that match.
-    pub(super) fn is_heard(&self, topic: &Topic) -> bool {
-        topic.owner().is_none() && (self.topics.contains_key(topic) || !self.matched.walk.rosters().is_empty())
+    pub(super) fn has_subscribers(&self, topic: &Topic) -> bool {
+        topic.owner().is_none() && (self.topics.contains_key(topic) || !self.matched.walk.channels().is_empty())
     }
 
     /// Finds the patterns that match a topic, unless that takes a look at more than `most` nodes; says whether it has found
@@ -71,25 +71,25 @@ impl<E: Engine> Hub<E> {
         }
         if !matched.walk.is_over() {
             let looked_at = matched.walk.go_on(patterns, topic, most);
-            effects.add_work(LOOKED_AT * looked_at as u64);
+            effects.add_work(NODE_NS * looked_at as u64);
         }
         matched.walk.is_over()
     }
 
     /// Whether to list the receivers of a publication takes a look at more than `most` members.
     pub(super) fn are_many(&self, topic: &Topic, except: Option<u32>, most: usize, effects: &Effects) -> bool {
-        let any_pattern = topic.owner().is_none() && !self.matched.walk.rosters().is_empty();
+        let any_pattern = topic.owner().is_none() && !self.matched.walk.channels().is_empty();
         any_pattern && !effects.has_list(self.list_key(topic, except)) && {
-            let rosters = in_order(self.topics.get(topic), &self.matched.walk);
-            self.rosters.are_more_than(most, rosters)
+            let subscriptions = in_order(self.topics.get(topic), &self.matched.walk);
+            self.subscriptions.are_more_than(most, subscriptions)
         }
     }
 
     /// What the list of a topic's receivers is made from, when all patterns are found that match.
     pub(super) fn list_key(&self, topic: &Topic, except: Option<u32>) -> ListKey {
-        let any_pattern = !self.matched.walk.rosters().is_empty();
-        let patterns = if any_pattern { (self.matched.number, self.rosters.pattern_version()) } else { (0, 0) };
-        let topic = self.topics.get(topic).map_or(0, |own| self.rosters.version(*own));
+        let any_pattern = !self.matched.walk.channels().is_empty();
+        let patterns = if any_pattern { (self.matched.number, self.subscriptions.pattern_version()) } else { (0, 0) };
+        let topic = self.topics.get(topic).map_or(0, |own| self.subscriptions.version(*own));
         ListKey { topic, patterns, except }
     }
 
@@ -99,10 +99,10 @@ impl<E: Engine> Hub<E> {
     }
 }
 
-/// The topic's own roster first: whoever is in several is listed as he is in the first.
+/// The topic's own channel first: whoever is in several is listed as he is in the first.
 fn in_order<'a>(own: Option<&u32>, walk: &'a Walk) -> impl Iterator<Item = u32> + 'a {
-    own.copied().into_iter().chain(walk.rosters().iter().copied())
+    own.copied().into_iter().chain(walk.channels().iter().copied())
 }
 
 /// Nanoseconds that it takes to look at a node of the patterns, about.
-pub(super) const LOOKED_AT: u64 = 150;
+pub(super) const NODE_NS: u64 = 150;

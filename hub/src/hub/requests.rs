@@ -1,14 +1,16 @@
 //! What becomes of each request.
 
 use super::Hub;
-use super::pending::{Pending, Then, too_long};
+use super::pending::{Continuation, Pending, too_long};
 use super::work::Work;
-use crate::effect::COLLECTED;
-use crate::engine::{Answer, Engine, Excerpt, Keyed, Notice, Outcome, Publisher, Question, Ticket};
+use crate::effect::COLLECT_NS;
+use crate::engine::{
+    Engine, EngineNotice, EngineRequest, EngineResponse, HistoryPage, Keyed, Outcome, Publisher, Ticket,
+};
 use crate::{Effects, HistoryAnswer, SessionId};
 use hubcast_protocol::event::{Pong, Published};
 use hubcast_protocol::request::{Action, Publish, ReadHistory};
-use hubcast_protocol::{ErrorCode, Event, Fault, Owner, Refused, Request, RequestId, Topic};
+use hubcast_protocol::{ErrorCode, ErrorReply, Event, Owner, RejectedRequest, Request, RequestId, Topic};
 use std::collections::VecDeque;
 use std::time::Instant;
 
@@ -18,7 +20,7 @@ impl<E: Engine> Hub<E> {
         &mut self,
         now: Instant,
         session: u32,
-        request: Result<Request, Refused>,
+        request: Result<Request, RejectedRequest>,
         effects: &mut Effects,
     ) {
         let Request { id, action } = match request {
@@ -53,60 +55,60 @@ impl<E: Engine> Hub<E> {
                 }
             }
         };
-        self.refuse(session, Refused { id, fault }, effects);
+        self.refuse(session, RejectedRequest { id, fault }, effects);
     }
 
     /// Goes on with a request after the engine's answer.
-    pub(super) fn settle(&mut self, now: Instant, pending: Pending, answer: Answer, effects: &mut Effects) {
+    pub(super) fn complete(&mut self, now: Instant, pending: Pending, answer: EngineResponse, effects: &mut Effects) {
         let Pending { session, id, then, .. } = pending;
         match (then, answer) {
-            (Then::Deliver { topic, key, echo }, Answer::Published(publication)) => {
+            (Continuation::Deliver { topic, key, echo }, EngineResponse::Published(publication)) => {
                 let except = if echo { None } else { session };
                 let receivers = self.deliver(&publication, except, effects) as u64;
                 let outcome = Outcome { position: publication.position(), receivers };
                 if let Some(key) = key {
-                    self.engine.tell(now, Notice::Delivered { topic: &topic, key: &key, outcome });
+                    self.engine.tell(now, EngineNotice::Delivered { topic: &topic, key: &key, outcome });
                 }
                 self.tell_published(session, id, topic, outcome, effects);
             }
-            (Then::Deliver { topic, .. }, Answer::Repeated(outcome)) => {
+            (Continuation::Deliver { topic, .. }, EngineResponse::Repeated(outcome)) => {
                 self.tell_published(session, id, topic, outcome, effects);
             }
-            (Then::Subscribe(mut wish), Answer::Opened(opened)) => match session {
+            (Continuation::Subscribe(mut subscribe), EngineResponse::Opened(opened)) => match session {
                 Some(session) => {
-                    effects.add_work(COLLECTED * opened.missed.len() as u64);
-                    wish.add(opened);
-                    self.go_live(now, session, id, wish, effects);
+                    effects.add_work(COLLECT_NS * opened.missed.len() as u64);
+                    subscribe.add(opened);
+                    self.go_live(now, session, id, subscribe, effects);
                 }
-                None => self.give_up(now, &wish),
+                None => self.abort_subscribe(now, &subscribe),
             },
-            (Then::Subscribe(mut wish), Answer::OpenedPart(opened, rest)) => match session {
+            (Continuation::Subscribe(mut subscribe), EngineResponse::OpenedPart(opened, rest)) => match session {
                 Some(session) => {
-                    effects.add_work(COLLECTED * opened.missed.len() as u64);
-                    wish.add(opened);
-                    self.leave_over(now, self.id(session), Work::Open { id, wish, rest }, effects);
+                    effects.add_work(COLLECT_NS * opened.missed.len() as u64);
+                    subscribe.add(opened);
+                    self.suspend(now, self.id(session), Work::Open { id, subscribe, rest }, effects);
                 }
-                None => self.give_up(now, &wish),
+                None => self.abort_subscribe(now, &subscribe),
             },
-            (Then::TellHistory(topic), Answer::Excerpt(excerpt)) => {
+            (Continuation::TellHistory(topic), EngineResponse::HistoryPage(excerpt)) => {
                 if let (Some(session), Some(id)) = (session, id) {
-                    let Excerpt { position, publications } = excerpt;
+                    let HistoryPage { position, publications } = excerpt;
                     effects.answer_history(self.id(session), HistoryAnswer { id, topic, position, publications });
                 }
             }
-            (then, Answer::Failed(fault)) => {
-                if let Then::Subscribe(wish) = then {
-                    self.give_up(now, &wish);
+            (then, EngineResponse::Failed(fault)) => {
+                if let Continuation::Subscribe(subscribe) = then {
+                    self.abort_subscribe(now, &subscribe);
                 }
                 if let Some(session) = session {
-                    self.refuse(session, Refused { id, fault }, effects);
+                    self.refuse(session, RejectedRequest { id, fault }, effects);
                 }
             }
             (then, answer) => panic!("an engine answered {answer:?} where {then:?} was to follow"),
         }
     }
 
-    fn may_publish(&self, publish: &Publish) -> Result<(), Fault> {
+    fn may_publish(&self, publish: &Publish) -> Result<(), ErrorReply> {
         self.check_topic(&publish.topic)
     }
 
@@ -114,7 +116,7 @@ impl<E: Engine> Hub<E> {
     fn publish(&mut self, now: Instant, session: u32, id: Option<RequestId>, publish: Publish, effects: &mut Effects) {
         let except = (!publish.echo).then_some(session);
         match self.search(&publish.topic, except, effects) {
-            Some(search) => self.leave_over(now, self.id(session), Work::Publish { id, publish, search }, effects),
+            Some(search) => self.suspend(now, self.id(session), Work::Publish { id, publish, search }, effects),
             None => self.publish_now(now, session, id, publish, effects),
         }
     }
@@ -128,7 +130,7 @@ impl<E: Engine> Hub<E> {
         publish: Publish,
         effects: &mut Effects,
     ) {
-        let by = publish.key.as_ref().map(|_| self.rosters.sessions[session as usize].publisher());
+        let by = publish.key.as_ref().map(|_| self.subscriptions.sessions[session as usize].publisher());
         self.ask_for_place(now, (Some(session), by), id, publish, effects);
     }
 
@@ -143,10 +145,10 @@ impl<E: Engine> Hub<E> {
     ) {
         let Publish { topic, payload, echo, key } = publish;
         let key = by.zip(key).map(|(by, key)| Keyed { by, key });
-        let heard = self.is_heard(&topic);
-        let then = Then::Deliver { topic: topic.clone(), key: key.clone(), echo };
+        let has_subscribers = self.has_subscribers(&topic);
+        let then = Continuation::Deliver { topic: topic.clone(), key: key.clone(), echo };
         let pending = Pending::new(session, id, then);
-        self.consult(now, pending, Question::Publish { topic, payload, key, heard }, effects);
+        self.ask_engine(now, pending, EngineRequest::Publish { topic, payload, key, has_subscribers }, effects);
     }
 
     /// Publishes what a session sent that is gone, one after another.
@@ -161,7 +163,7 @@ impl<E: Engine> Hub<E> {
                 self.find(&publish.topic, usize::MAX, effects);
                 self.ask_for_place(now, (None, Some(by)), None, publish, effects);
                 if let Some(pending) = self.pending.get_mut(&Ticket(self.last_ticket)) {
-                    pending.left_behind = left;
+                    pending.orphaned = left;
                     return;
                 }
             }
@@ -184,7 +186,7 @@ impl<E: Engine> Hub<E> {
     }
 
     /// Reading what was published is for those who may hear it.
-    fn may_read(&self, session: u32, topic: &Topic) -> Result<(), Fault> {
+    fn may_read(&self, session: u32, topic: &Topic) -> Result<(), ErrorReply> {
         self.check_topic(topic)?;
         self.check_owner(session, topic)
     }
@@ -197,20 +199,20 @@ impl<E: Engine> Hub<E> {
         mut read: ReadHistory,
         effects: &mut Effects,
     ) {
-        read.limit = Some(read.limit.unwrap_or(u32::MAX).min(MOST_READ));
-        let then = Then::TellHistory(read.topic.clone());
-        self.consult(now, Pending::new(Some(session), id, then), Question::Read(read), effects);
+        read.limit = Some(read.limit.unwrap_or(u32::MAX).min(MAX_HISTORY_PAGE));
+        let then = Continuation::TellHistory(read.topic.clone());
+        self.ask_engine(now, Pending::new(Some(session), id, then), EngineRequest::Read(read), effects);
     }
 
-    pub(super) fn check_owner(&self, session: u32, topic: &Topic) -> Result<(), Fault> {
+    pub(super) fn check_owner(&self, session: u32, topic: &Topic) -> Result<(), ErrorReply> {
         match topic.owner() {
-            Some(Owner::Client(client)) if client == self.rosters.sessions[session as usize].client => Ok(()),
-            Some(_) => Err(Fault::new(ErrorCode::Forbidden, "this topic is private to somebody else")),
+            Some(Owner::Client(client)) if client == self.subscriptions.sessions[session as usize].client => Ok(()),
+            Some(_) => Err(ErrorReply::new(ErrorCode::Forbidden, "this topic is private to somebody else")),
             None => Ok(()),
         }
     }
 
-    pub(super) fn check_topic(&self, topic: &Topic) -> Result<(), Fault> {
+    pub(super) fn check_topic(&self, topic: &Topic) -> Result<(), ErrorReply> {
         match self.settings.limits.topic {
             most if topic.as_str().len() > most => Err(too_long(ErrorCode::InvalidTopic, "topic", most)),
             _ => Ok(()),
@@ -218,9 +220,9 @@ impl<E: Engine> Hub<E> {
     }
 
     pub(super) fn id(&self, session: u32) -> SessionId {
-        self.rosters.sessions[session as usize].id
+        self.subscriptions.sessions[session as usize].id
     }
 }
 
 /// Publications that one answer to `history` holds.
-const MOST_READ: u32 = 1000;
+const MAX_HISTORY_PAGE: u32 = 1000;

@@ -1,19 +1,19 @@
 //! How a session comes to listen and stops.
 
 use super::Hub;
-use super::pending::{Pending, Then, Wish, too_long};
+use super::pending::{Continuation, Pending, PendingSubscribe, too_long};
 use crate::Effects;
-use crate::engine::{Engine, Notice, Question};
-use crate::roster::Place;
+use crate::engine::{Engine, EngineNotice, EngineRequest};
+use crate::subscriptions::ChannelKey;
 use hubcast_protocol::event::{Gap, GapReason, Subscribed, Unsubscribed};
 use hubcast_protocol::request::{Start, Subscribe, Target};
-use hubcast_protocol::{ErrorCode, Event, Fault, Owner, RequestId, Slow, Topic};
+use hubcast_protocol::{ErrorCode, ErrorReply, Event, Owner, RequestId, Slow, Topic};
 use std::time::Instant;
 
 impl<E: Engine> Hub<E> {
-    pub(super) fn may_subscribe(&self, session: u32, target: &Target) -> Result<(), Fault> {
+    pub(super) fn may_subscribe(&self, session: u32, target: &Target) -> Result<(), ErrorReply> {
         let limits = &self.settings.limits;
-        let peer = &self.rosters.sessions[session as usize];
+        let peer = &self.subscriptions.sessions[session as usize];
         match target {
             Target::Topic(topic) => {
                 self.check_topic(topic)?;
@@ -27,11 +27,11 @@ impl<E: Engine> Hub<E> {
             }
             Target::Pattern(_) => {}
         }
-        if peer.subscriptions.len() - peer.watching as usize >= limits.subscriptions
+        if peer.memberships.len() - peer.watching as usize >= limits.subscriptions
             && !self.is_subscribed(session, target)
         {
             let reason = format!("a connection has at most {} subscriptions", limits.subscriptions);
-            return Err(Fault::new(ErrorCode::LimitExceeded, reason));
+            return Err(ErrorReply::new(ErrorCode::LimitExceeded, reason));
         }
         Ok(())
     }
@@ -45,9 +45,10 @@ impl<E: Engine> Hub<E> {
         effects: &mut Effects,
     ) {
         let Subscribe { target, start, presence, slow } = subscribe;
-        let wish = Wish { target: target.clone(), slow, presence, wants_past: start != Start::Live, opened: None };
-        let pending = Pending::new(Some(session), id, Then::Subscribe(wish));
-        self.consult(now, pending, Question::Open { target, start }, effects);
+        let subscribe =
+            PendingSubscribe { target: target.clone(), slow, presence, wants_past: start != Start::Live, opened: None };
+        let pending = Pending::new(Some(session), id, Continuation::Subscribe(subscribe));
+        self.ask_engine(now, pending, EngineRequest::Open { target, start }, effects);
     }
 
     /// Answers a subscribe, tells what was missed, and puts the session where publications reach it, in one step.
@@ -56,16 +57,16 @@ impl<E: Engine> Hub<E> {
         now: Instant,
         session: u32,
         id: Option<RequestId>,
-        wish: Wish,
+        subscribe: PendingSubscribe,
         effects: &mut Effects,
     ) {
-        let Wish { target, slow, presence, wants_past, opened } = wish;
+        let PendingSubscribe { target, slow, presence, wants_past, opened } = subscribe;
         let opened = opened.unwrap_or_default();
-        let roster = self.open_roster(session, &target, slow);
-        self.count_search(roster, session, effects);
-        let joined = match roster {
-            Some(roster) if !self.rosters.update(roster, session, slow) => {
-                self.rosters.join(roster, session, slow);
+        let channel = self.open_roster(session, &target, slow);
+        self.count_search(channel, session, effects);
+        let joined = match channel {
+            Some(channel) if !self.subscriptions.update(channel, session, slow) => {
+                self.subscriptions.join(channel, session, slow);
                 true
             }
             _ => false,
@@ -95,14 +96,14 @@ impl<E: Engine> Hub<E> {
                 false => self.unwatch(now, session, &topic),
             }
             if joined {
-                self.tell_come(&topic, session, effects);
+                self.announce_join(&topic, session, effects);
             }
         }
     }
 
     /// A subscription does not come about: the engine took its topic for used.
-    pub(super) fn give_up(&mut self, now: Instant, wish: &Wish) {
-        if let Target::Topic(topic) = &wish.target
+    pub(super) fn abort_subscribe(&mut self, now: Instant, subscribe: &PendingSubscribe) {
+        if let Target::Topic(topic) = &subscribe.target
             && !self.topics.contains_key(topic)
         {
             self.tell_unused(now, topic);
@@ -114,28 +115,28 @@ impl<E: Engine> Hub<E> {
     pub(super) fn tell_unused(&mut self, now: Instant, topic: &Topic) {
         // With the embedded engine no question is ever open.
         if !self.pending.values().any(|pending| pending.then.opens(topic)) {
-            self.engine.tell(now, Notice::Unused(topic));
+            self.engine.tell(now, EngineNotice::Unused(topic));
         }
     }
 
-    /// The roster that a subscription belongs in; a session's own topic has none.
+    /// The channel that a subscription belongs in; a session's own topic has none.
     fn open_roster(&mut self, session: u32, target: &Target, slow: Slow) -> Option<u32> {
         match target {
             Target::Topic(topic) if topic.owner().is_some() => {
-                self.rosters.sessions[session as usize].direct = Some(slow);
+                self.subscriptions.sessions[session as usize].direct = Some(slow);
                 None
             }
             Target::Topic(topic) => Some(match self.topics.get(topic) {
-                Some(&roster) => roster,
+                Some(&channel) => channel,
                 None => {
-                    let roster = self.rosters.open(Place::Topic(topic.clone()));
-                    self.topics.insert(topic.clone(), roster);
-                    roster
+                    let channel = self.subscriptions.open(ChannelKey::Topic(topic.clone()));
+                    self.topics.insert(topic.clone(), channel);
+                    channel
                 }
             }),
             Target::Pattern(pattern) => {
-                let rosters = &mut self.rosters;
-                Some(self.patterns.insert(pattern, |node| rosters.open(Place::Pattern(node))))
+                let subscriptions = &mut self.subscriptions;
+                Some(self.patterns.insert(pattern, |node| subscriptions.open(ChannelKey::Pattern(node))))
             }
         }
     }
@@ -148,7 +149,7 @@ impl<E: Engine> Hub<E> {
         target: Target,
         effects: &mut Effects,
     ) {
-        let peer = &mut self.rosters.sessions[session as usize];
+        let peer = &mut self.subscriptions.sessions[session as usize];
         match &target {
             Target::Topic(topic) if topic.owner() == Some(Owner::Client(peer.client)) => peer.direct = None,
             _ => self.leave(now, session, &target, effects),
@@ -157,25 +158,25 @@ impl<E: Engine> Hub<E> {
     }
 
     fn leave(&mut self, now: Instant, session: u32, target: &Target, effects: &mut Effects) {
-        let roster = self.roster_of(target);
-        self.count_search(roster, session, effects);
-        let Some(roster) = roster.filter(|&roster| self.rosters.has(roster, session)) else { return };
-        let emptied = self.rosters.leave(roster, session);
+        let channel = self.roster_of(target);
+        self.count_search(channel, session, effects);
+        let Some(channel) = channel.filter(|&channel| self.subscriptions.has(channel, session)) else { return };
+        let emptied = self.subscriptions.leave(channel, session);
         self.forget(now, emptied);
         if let Target::Topic(topic) = target {
             self.unwatch(now, session, topic);
-            self.tell_left(topic, session, effects);
+            self.announce_left(topic, session, effects);
         }
     }
 
-    /// Notes what it takes to find out whether a session is in a roster, and to change that.
-    fn count_search(&self, roster: Option<u32>, session: u32, effects: &mut Effects) {
-        let entries = roster.map_or(0, |roster| self.rosters.cost_to_find(roster, session));
+    /// Notes what it takes to find out whether a session is in a channel, and to change that.
+    fn count_search(&self, channel: Option<u32>, session: u32, effects: &mut Effects) {
+        let entries = channel.map_or(0, |channel| self.subscriptions.cost_to_find(channel, session));
         effects.add_work(CHANGED + LOOKED_THROUGH * entries as u64);
     }
 
     fn is_subscribed(&self, session: u32, target: &Target) -> bool {
-        self.roster_of(target).is_some_and(|roster| self.rosters.has(roster, session))
+        self.roster_of(target).is_some_and(|channel| self.subscriptions.has(channel, session))
     }
 
     fn roster_of(&self, target: &Target) -> Option<u32> {

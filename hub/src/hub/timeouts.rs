@@ -1,7 +1,7 @@
 //! What the hub does because time has passed, a slice at a time.
 
 use super::Hub;
-use super::work::MAX_TOLD;
+use super::work::MAX_ANNOUNCED;
 use crate::{Effects, engine::Engine};
 use std::time::Instant;
 
@@ -9,7 +9,7 @@ impl<E: Engine> Hub<E> {
     /// When [`handle_timeout`](Hub::handle_timeout) wants to be called next, if nothing else happens. A time that is over
     /// says that something is due, also right after a call.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.engine.poll_timeout().into_iter().chain(self.departures.next()).min()
+        self.engine.poll_timeout().into_iter().chain(self.grace.next()).min()
     }
 
     /// Does some of what is due: histories run out, and those who did not come back have left. It takes about half a
@@ -36,8 +36,8 @@ impl<E: Engine> Hub<E> {
     /// Tells of those who were lost and have not come back in time; says what that cost, in receivers.
     fn tell_departures(&mut self, now: Instant, effects: &mut Effects) -> usize {
         let mut told = 0;
-        while told < MAX_TOLD
-            && let Some(receivers) = self.tell_departure(now, effects)
+        while told < MAX_ANNOUNCED
+            && let Some(receivers) = self.announce_expired(now, effects)
         {
             told += DEPARTURE + receivers;
         }
@@ -55,7 +55,10 @@ const DEPARTURE: usize = 16;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Effect, HistoryRule, Hub, Input, Keep, Keeps, PresenceRule, Rule, Rules, SessionId, Settings};
+    use crate::{
+        Effect, HistoryPolicy, Hub, Input, PresencePolicy, Retention, SessionId, Settings, TopicPolicy, TopicRule,
+        TopicRules,
+    };
     use hubcast_protocol::request::{Action, Publish, Subscribe};
     use hubcast_protocol::{ClientId, Event, Pattern, Request, Target, Topic};
     use std::time::Duration;
@@ -68,9 +71,9 @@ mod tests {
     }
 
     impl Scene {
-        fn new(keeps: Keeps) -> Self {
-            let list = vec![Rule { matches: ">".parse().unwrap(), keeps }];
-            let hub = Hub::new(Settings { rules: Rules { list }, ..Settings::with_seed(1) });
+        fn new(policy: TopicPolicy) -> Self {
+            let list = vec![TopicRule { pattern: ">".parse().unwrap(), policy }];
+            let hub = Hub::new(Settings { rules: TopicRules { list }, ..Settings::with_seed(1) });
             Self { hub, now: Instant::now(), effects: Effects::default() }
         }
 
@@ -113,7 +116,7 @@ mod tests {
 
     #[test]
     fn of_many_histories_under_wide_patterns_each_call_asks_for_as_many_as_the_nodes_allow() {
-        let mut scene = Scene::new(Keeps::default());
+        let mut scene = Scene::new(TopicPolicy::default());
         scene.leave_behind(1500);
         for number in 0..1_u32 << BITS {
             let tokens = (0..BITS).map(|bit| if number >> bit & 1 == 1 { "*." } else { "a." });
@@ -133,7 +136,7 @@ mod tests {
 
     #[test]
     fn of_many_histories_each_call_looks_over_sixty_four() {
-        let mut scene = Scene::new(Keeps::default());
+        let mut scene = Scene::new(TopicPolicy::default());
         scene.leave_behind(1500);
         for left in [1500, 0] {
             scene.now += Duration::from_secs(122);
@@ -150,8 +153,8 @@ mod tests {
 
     #[test]
     fn of_many_publications_whose_time_is_over_each_call_drops_some() {
-        let history = Some(HistoryRule { size: 10_000, ttl: Duration::from_secs(1), keep: Keep::Always });
-        let mut scene = Scene::new(Keeps { history, ..Keeps::default() });
+        let history = Some(HistoryPolicy { size: 10_000, ttl: Duration::from_secs(1), keep: Retention::Always });
+        let mut scene = Scene::new(TopicPolicy { history, ..TopicPolicy::default() });
         scene.connect(1);
         for _ in 0..10_000 {
             let publish = Publish { topic: "world".into(), payload: "".into(), echo: true, key: None };
@@ -169,21 +172,21 @@ mod tests {
 
     #[test]
     fn of_many_who_do_not_come_back_each_call_tells_of_some_and_all_are_told_of_in_order() {
-        let presence = Some(PresenceRule { events: true, grace: Duration::from_secs(1) });
-        let mut scene = Scene::new(Keeps { history: None, presence, ..Keeps::default() });
+        let presence = Some(PresencePolicy { events: true, grace: Duration::from_secs(1) });
+        let mut scene = Scene::new(TopicPolicy { history: None, presence, ..TopicPolicy::default() });
         let room = Target::from(Topic::from("room"));
         for session in 0..1100 {
             scene.connect(session);
             scene.ask(session, Subscribe { presence: session < 100, ..Subscribe::live(room.clone()) });
         }
-        (100..1100).for_each(|session| scene.tell(Input::Disconnect { session: SessionId(session), lost: true }));
+        (100..1100).for_each(|session| scene.tell(Input::Closed { session: SessionId(session), lost: true }));
         scene.now += Duration::from_secs(1);
         scene.effects.clear();
         let slices = scene.slices(|scene| scene.hub.tell_departures(scene.now, &mut scene.effects));
-        assert!(slices.iter().all(|told| *told < MAX_TOLD + DEPARTURE + 100), "{slices:?}");
+        assert!(slices.iter().all(|told| *told < MAX_ANNOUNCED + DEPARTURE + 100), "{slices:?}");
         assert_eq!(slices.iter().sum::<usize>(), 1000 * (DEPARTURE + 100));
         let told = scene.effects.iter().map(|effect| match effect {
-            Effect::Tell { event, receivers } if receivers.len() == 100 => match &**event {
+            Effect::Notify { event, receivers } if receivers.len() == 100 => match &**event {
                 Event::Leave(member) => member.client,
                 other => panic!("{other:?}"),
             },

@@ -3,14 +3,14 @@
 //! One input at a time is unfinished. It goes on when its session has a turn again, and whenever somebody else hands in
 //! what has to wait for it: who waits works for it, so that it ends however rarely its own session is served.
 
-use super::delivery::{LOOKED_AT, Matched};
-use super::pending::{Pending, Then, Wish};
-use super::{HANDLED, Hub};
-use crate::effect::LISTED;
-use crate::engine::{Engine, Question};
+use super::delivery::{Matched, NODE_NS};
+use super::pending::{Continuation, Pending, PendingSubscribe};
+use super::{Hub, INPUT_NS};
+use crate::effect::MEMBER_NS;
+use crate::engine::{Engine, EngineRequest};
 use crate::patterns::Walk;
-use crate::roster::Listing;
 use crate::session::Session;
+use crate::subscriptions::Listing;
 use crate::{Effects, Input, SessionId, Unfinished};
 use hubcast_protocol::request::{Action, Publish, Start, Subscribe};
 use hubcast_protocol::{Request, RequestId, Target, Topic};
@@ -19,7 +19,7 @@ use std::time::Instant;
 
 /// An input that is unfinished.
 #[derive(Debug)]
-pub(super) struct Begun {
+pub(super) struct UnfinishedInput {
     session: SessionId,
     work: Work,
 }
@@ -31,7 +31,7 @@ pub(super) enum Work {
     /// anywhere or stops.
     Publish { id: Option<RequestId>, publish: Publish, search: Search },
     /// Collect what a subscription has missed.
-    Open { id: Option<RequestId>, wish: Wish, rest: Question },
+    Open { id: Option<RequestId>, subscribe: PendingSubscribe, rest: EngineRequest },
     /// Tell of one who is gone; the next topic is the last.
     Leave { gone: Session, topics: Vec<Topic>, lost: bool },
 }
@@ -54,7 +54,7 @@ impl<E: Engine> Hub<E> {
     /// # Panics
     /// As [`handle`](Hub::handle) does.
     pub fn begin(&mut self, now: Instant, input: Input, effects: &mut Effects) -> Result<(), Unfinished> {
-        effects.add_work(HANDLED);
+        effects.add_work(INPUT_NS);
         match session_of(&input) {
             Some(session) if self.begun.is_none() => {
                 self.take(now, input, effects);
@@ -84,7 +84,7 @@ impl<E: Engine> Hub<E> {
         let worked_for = self.begun.as_ref().map_or(session, |begun| begun.session);
         self.go_on(now, effects);
         match input {
-            Input::GoOn { .. } => self.is_finished(session),
+            Input::Continue { .. } => self.is_finished(session),
             next => Err(Unfinished { next: Box::new(next), worked_for }),
         }
     }
@@ -98,8 +98,8 @@ impl<E: Engine> Hub<E> {
     }
 
     /// Leaves over what is too much for now.
-    pub(super) fn leave_over(&mut self, now: Instant, session: SessionId, work: Work, effects: &mut Effects) {
-        let before = self.begun.replace(Begun { session, work });
+    pub(super) fn suspend(&mut self, now: Instant, session: SessionId, work: Work, effects: &mut Effects) {
+        let before = self.begun.replace(UnfinishedInput { session, work });
         if self.is_at_once || before.is_some() {
             self.end(now, effects);
             self.begun = before;
@@ -138,7 +138,7 @@ impl<E: Engine> Hub<E> {
     fn is_finished(&self, session: SessionId) -> Result<(), Unfinished> {
         match &self.begun {
             Some(begun) if begun.session == session => {
-                Err(Unfinished { next: Box::new(Input::GoOn { session }), worked_for: session })
+                Err(Unfinished { next: Box::new(Input::Continue { session }), worked_for: session })
             }
             _ => Ok(()),
         }
@@ -149,7 +149,7 @@ impl<E: Engine> Hub<E> {
         let Some(begun) = self.begun.as_ref().filter(|begun| begun.session != session) else { return true };
         let is_search = matches!(begun.work, Work::Publish { .. });
         match input {
-            Input::Disconnect { .. } => is_search || self.tells_many(session),
+            Input::Closed { .. } => is_search || self.tells_many(session),
             Input::Request { request: Ok(Request { action, .. }), .. } => match action {
                 Action::Publish(publish) => self.takes_long(session, publish, effects),
                 Action::Subscribe(Subscribe { target: Target::Pattern(_), start: Start::AfterEach(_), .. }) => true,
@@ -177,7 +177,7 @@ impl<E: Engine> Hub<E> {
 
     /// Does a piece.
     fn go_on(&mut self, now: Instant, effects: &mut Effects) {
-        let Some(Begun { session, work }) = self.begun.take() else { return };
+        let Some(UnfinishedInput { session, work }) = self.begun.take() else { return };
         match work {
             Work::Publish { id, publish, search } => {
                 // It is connected: who goes has to wait.
@@ -185,18 +185,23 @@ impl<E: Engine> Hub<E> {
                     let except = (!publish.echo).then_some(author);
                     match self.go_on_searching(&publish.topic, except, search, effects) {
                         Some(search) => {
-                            self.begun = Some(Begun { session, work: Work::Publish { id, publish, search } });
+                            self.begun = Some(UnfinishedInput { session, work: Work::Publish { id, publish, search } });
                         }
                         None => self.publish_now(now, author, id, publish, effects),
                     }
                 }
             }
-            Work::Open { id, wish, rest } => {
+            Work::Open { id, subscribe, rest } => {
                 if let Some(&listener) = self.by_id.get(&session) {
-                    self.consult(now, Pending::new(Some(listener), id, Then::Subscribe(wish)), rest, effects);
+                    self.ask_engine(
+                        now,
+                        Pending::new(Some(listener), id, Continuation::Subscribe(subscribe)),
+                        rest,
+                        effects,
+                    );
                 }
             }
-            Work::Leave { gone, topics, lost } => self.tell_gone(now, session, gone, topics, lost, effects),
+            Work::Leave { gone, topics, lost } => self.announce_gone(now, session, gone, topics, lost, effects),
         }
     }
 
@@ -211,15 +216,15 @@ impl<E: Engine> Hub<E> {
         match search {
             Search::Match(mut walk) => {
                 let looked_at = walk.go_on(&self.patterns, topic, self.most_nodes());
-                effects.add_work(LOOKED_AT * looked_at as u64);
+                effects.add_work(NODE_NS * looked_at as u64);
                 Some(match walk.is_over() {
                     true => Search::List(self.listing(topic, &walk, except), walk),
                     false => Search::Match(walk),
                 })
             }
             Search::List(mut listing, walk) => {
-                let looked_at = listing.go_on(&self.rosters, self.most_members());
-                effects.add_work(LISTED * looked_at as u64);
+                let looked_at = listing.go_on(&self.subscriptions, self.most_members());
+                effects.add_work(MEMBER_NS * looked_at as u64);
                 if !listing.is_over() {
                     return Some(Search::List(listing, walk));
                 }
@@ -233,17 +238,17 @@ impl<E: Engine> Hub<E> {
 
     /// Nodes of the pattern trie that are looked at at once.
     fn most_nodes(&self) -> usize {
-        self.at_a_time(LOOKED_AT)
+        self.at_a_time(NODE_NS)
     }
 
-    /// Members that are looked at at once, of several rosters: those of a single one are copied in no time.
+    /// Members that are looked at at once, of several subscriptions: those of a single one are copied in no time.
     fn most_members(&self) -> usize {
-        self.at_a_time(LISTED)
+        self.at_a_time(MEMBER_NS)
     }
 
     /// Receivers that are told at once.
     pub(super) fn most_told(&self) -> usize {
-        self.at_a_time(LISTED).min(MAX_TOLD)
+        self.at_a_time(MEMBER_NS).min(MAX_ANNOUNCED)
     }
 
     /// Things that may be done at once, each of which takes so many nanoseconds.
@@ -260,12 +265,12 @@ fn session_of(input: &Input) -> Option<SessionId> {
     match input {
         Input::Connect { session, .. }
         | Input::Request { session, .. }
-        | Input::SendAway { session, .. }
         | Input::Disconnect { session, .. }
-        | Input::GoOn { session } => Some(*session),
+        | Input::Closed { session, .. }
+        | Input::Continue { session } => Some(*session),
         Input::Reply(_) => None,
     }
 }
 
 /// Receivers of `leave` events after which nobody else is told of at once. A single event may have more.
-pub(super) const MAX_TOLD: usize = 4096;
+pub(super) const MAX_ANNOUNCED: usize = 4096;

@@ -23,12 +23,12 @@ proptest! {
     ) {
         let mut trie = Patterns::new();
         let mut present = BTreeMap::new();
-        for (roster, (text, add)) in (0..).zip(steps) {
+        for (channel, (text, add)) in (0..).zip(steps) {
             let pattern: Pattern = text.parse().unwrap();
             let (before, version) = (present.clone(), trie.version());
             if add {
-                let ours = *present.entry(pattern.clone()).or_insert(roster);
-                prop_assert_eq!(trie.insert(&pattern, |_| roster), ours);
+                let ours = *present.entry(pattern.clone()).or_insert(channel);
+                prop_assert_eq!(trie.insert(&pattern, |_| channel), ours);
             } else if present.remove(&pattern).is_some() {
                 trie.remove(end_of(&trie, &pattern));
             }
@@ -42,7 +42,7 @@ proptest! {
                 prop_assert!((1..=trie.nodes.len()).contains(&looked_at));
                 found.sort_unstable();
                 let matching = present.iter().filter(|(pattern, _)| pattern.matches(&topic));
-                let mut expected: Vec<_> = matching.map(|(_, roster)| *roster).collect();
+                let mut expected: Vec<_> = matching.map(|(_, channel)| *channel).collect();
                 expected.sort_unstable();
                 prop_assert_eq!(&found, &expected, "for {:?} of {:?}", topic, present);
                 let mut looked_at_by_one = 0;
@@ -78,7 +78,7 @@ fn a_topic_with_other_than_the_patterns_number_of_tokens_is_turned_away_at_the_r
     assert_eq!(looks_at(&trie, "a.a.a.a.a.a.a.a.a.a.z").0, 1 + 2 * 8 + 1, "only the way to the one with `>`");
 }
 
-/// The rosters of the patterns that match, looked up in pieces, and how many nodes were looked at.
+/// The subscriptions of the patterns that match, looked up in pieces, and how many nodes were looked at.
 fn matching(trie: &Patterns, topic: &Topic, piece: usize) -> (Vec<u32>, usize) {
     let (mut walk, mut looked_at) = (Walk::default(), 0);
     walk.restart();
@@ -88,7 +88,7 @@ fn matching(trie: &Patterns, topic: &Topic, piece: usize) -> (Vec<u32>, usize) {
         assert!((1..=piece.saturating_add(1)).contains(&looked), "{looked} at once");
         looked_at += looked;
     }
-    (walk.rosters().to_vec(), looked_at)
+    (walk.channels().to_vec(), looked_at)
 }
 
 /// Of each node from the root to a pattern's end: the numbers of tokens more with which a topic may match.

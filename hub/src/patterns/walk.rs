@@ -10,9 +10,9 @@ pub(crate) struct Walk {
     /// How many of the topic's tokens led to what is reached.
     depth: usize,
     /// Nodes that are reached and not looked at yet, and those that the next token reaches.
-    reached: Vec<u32>,
+    channels_reached: Vec<u32>,
     next: Vec<u32>,
-    rosters: Vec<u32>,
+    channels: Vec<u32>,
 }
 
 impl Walk {
@@ -20,37 +20,37 @@ impl Walk {
     pub(crate) fn restart(&mut self) {
         self.depth = 0;
         self.next.clear();
-        self.rosters.clear();
-        self.reached.clear();
-        self.reached.push(ROOT);
+        self.channels.clear();
+        self.channels_reached.clear();
+        self.channels_reached.push(ROOT);
     }
 
     /// Forgets what was found.
     pub(crate) fn clear(&mut self) {
         self.restart();
-        self.reached.clear();
+        self.channels_reached.clear();
     }
 
     /// Whether all was found.
     pub(crate) fn is_over(&self) -> bool {
-        self.reached.is_empty() && self.next.is_empty()
+        self.channels_reached.is_empty() && self.next.is_empty()
     }
 
-    /// The rosters of the patterns that match.
-    pub(crate) fn rosters(&self) -> &[u32] {
-        &self.rosters
+    /// The channels of the patterns that match.
+    pub(crate) fn channels(&self) -> &[u32] {
+        &self.channels
     }
 
     /// Goes on until it is over, or until it has looked at some `most` nodes; says how many these were.
     pub(crate) fn go_on(&mut self, patterns: &Patterns, topic: &Topic, most: usize) -> usize {
-        let Self { depth, reached, next, rosters } = self;
+        let Self { depth, channels_reached, next, channels } = self;
         let count = tokens(topic);
         let mut looked_at = 0;
         for token in topic.as_str().split('.').skip(*depth) {
             let left = count - *depth;
-            while let Some(at) = reached.pop() {
+            while let Some(at) = channels_reached.pop() {
                 if looked_at >= most {
-                    reached.push(at);
+                    channels_reached.push(at);
                     return looked_at;
                 }
                 looked_at += 1;
@@ -58,19 +58,19 @@ impl Walk {
                 if !node.needs.can_match(left) {
                     continue;
                 }
-                rosters.extend(node.rest.and_then(|rest| patterns.nodes[rest as usize].roster));
+                channels.extend(node.rest.and_then(|rest| patterns.nodes[rest as usize].channel));
                 looked_at += usize::from(node.rest.is_some());
                 next.extend(node.one.into_iter().chain(node.literals.get(token).copied()));
             }
-            mem::swap(reached, next);
+            mem::swap(channels_reached, next);
             *depth += 1;
-            if reached.is_empty() {
+            if channels_reached.is_empty() {
                 return looked_at;
             }
         }
-        let ends = reached.len().min(most.saturating_sub(looked_at));
-        let ended = reached.drain(reached.len() - ends..);
-        rosters.extend(ended.filter_map(|at| patterns.nodes[at as usize].roster));
+        let ends = channels_reached.len().min(most.saturating_sub(looked_at));
+        let ended = channels_reached.drain(channels_reached.len() - ends..);
+        channels.extend(ended.filter_map(|at| patterns.nodes[at as usize].channel));
         looked_at + ends
     }
 }

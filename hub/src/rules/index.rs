@@ -1,16 +1,16 @@
 //! The rules, as a trie of their patterns' tokens.
 
-use super::{Keeps, Rules, decide};
+use super::{TopicPolicy, TopicRules, decide};
 use hubcast_protocol::{Token, Topic};
 use std::collections::HashMap;
 use std::str::Split;
 use std::time::Duration;
 
-/// Says what [`Rules::of`] says. What that costs depends on the topic's tokens and on the nodes that they reach, not on how
+/// Says what [`TopicRules::of`] says. What that costs depends on the topic's tokens and on the nodes that they reach, not on how
 /// many rules there are: the hub asks several times for a request, and for each subscription of one who leaves.
 #[derive(Debug)]
 pub(crate) struct RuleIndex {
-    rules: Rules,
+    rules: TopicRules,
     nodes: Vec<Node>,
 }
 
@@ -28,16 +28,16 @@ struct Node {
 }
 
 impl RuleIndex {
-    pub(crate) fn new(rules: Rules) -> Self {
+    pub(crate) fn new(rules: TopicRules) -> Self {
         let mut nodes = vec![Node::default()];
         for (number, rule) in rules.list.iter().enumerate() {
-            insert(&mut nodes, number, rule.matches.tokens());
+            insert(&mut nodes, number, rule.pattern.tokens());
         }
         Self { rules, nodes }
     }
 
     /// What this topic keeps.
-    pub(crate) fn of(&self, topic: &Topic) -> &Keeps {
+    pub(crate) fn of(&self, topic: &Topic) -> &TopicPolicy {
         decide(topic, || {
             let mut found = NO_RULE;
             self.search(ROOT, topic.as_str().split('.'), &mut found);
@@ -103,18 +103,18 @@ const NO_RULE: usize = usize::MAX;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Rule;
+    use crate::TopicRule;
     use hubcast_protocol::Pattern;
     use proptest::{collection::vec, prelude::*, sample::select};
     use std::time::Duration;
 
     /// Rules that can be told apart.
-    fn rules(patterns: impl IntoIterator<Item = Pattern>) -> Rules {
+    fn rules(patterns: impl IntoIterator<Item = Pattern>) -> TopicRules {
         let list = (1..).zip(patterns).map(|(number, matches)| {
-            let keeps = Keeps { key_window: Duration::from_secs(1000 + number), ..Keeps::default() };
-            Rule { matches, keeps }
+            let policy = TopicPolicy { key_window: Duration::from_secs(1000 + number), ..TopicPolicy::default() };
+            TopicRule { pattern: matches, policy }
         });
-        Rules { list: list.collect() }
+        TopicRules { list: list.collect() }
     }
 
     fn pattern() -> impl Strategy<Value = Pattern> {
@@ -151,7 +151,7 @@ mod tests {
         assert_eq!((root.literals.len(), root.one, root.rest), (1, None, 1001));
         let area = &index.nodes[root.literals["area"]];
         assert_eq!((area.literals.len(), area.one, area.first), (1000, None, 0));
-        assert_eq!(index.of(&Topic::from("area.7.x")), &index.rules.list[7].keeps);
-        assert_eq!(index.of(&Topic::from("area.7")), &index.rules.list[1001].keeps);
+        assert_eq!(index.of(&Topic::from("area.7.x")), &index.rules.list[7].policy);
+        assert_eq!(index.of(&Topic::from("area.7")), &index.rules.list[1001].policy);
     }
 }

@@ -1,9 +1,11 @@
 //! What can happen in a property test: everything the hub can be told, about few sessions and few names, so that
 //! random scripts meet each other's sessions and topics all the time.
 
-use crate::cast::{Cast, Mark, Name, Step, Where, Wish};
+use crate::cast::{Cast, Mark, Name, PendingSubscribe, Step, Where};
 use crate::positions::{FIRST, FOREIGN, FUTURE, SEEN, stand_in};
-use hubcast_hub::{HistoryRule, Input, Keep, Keeps, Limits, PresenceRule, Rule, Rules, Settings};
+use hubcast_hub::{
+    HistoryPolicy, Input, Limits, PresencePolicy, Retention, Settings, TopicPolicy, TopicRule, TopicRules,
+};
 use hubcast_protocol::request::Start;
 use hubcast_protocol::{Position, Slow, Topic};
 use proptest::collection::{btree_map, vec};
@@ -44,7 +46,7 @@ pub(crate) enum Deed {
     /// Nothing happens for so long.
     Wait(Duration),
     /// An engine elsewhere answers its oldest open question, if there is one.
-    Answer,
+    EngineResponse,
     /// Another process takes over, after everyone was disconnected; with what this one saved or with nothing.
     Restart {
         kept: bool,
@@ -98,37 +100,38 @@ fn settings() -> impl Strategy<Value = Settings> {
 }
 
 /// Small histories and short times, so that everything runs over and out.
-fn rules() -> Rules {
-    let rule = |matches: &str, history: Option<(usize, u64, Keep)>, presence: Option<(bool, u64)>, window| Rule {
-        matches: matches.parse().expect("the alphabet's patterns are well-formed"),
-        keeps: Keeps {
-            history: history.map(|(size, ttl, keep)| HistoryRule { size, ttl: Duration::from_secs(ttl), keep }),
-            presence: presence.map(|(events, grace)| PresenceRule { events, grace: Duration::from_secs(grace) }),
-            key_window: Duration::from_secs(window),
-        },
-    };
+fn rules() -> TopicRules {
+    let rule =
+        |matches: &str, history: Option<(usize, u64, Retention)>, presence: Option<(bool, u64)>, window| TopicRule {
+            pattern: matches.parse().expect("the alphabet's patterns are well-formed"),
+            policy: TopicPolicy {
+                history: history.map(|(size, ttl, keep)| HistoryPolicy { size, ttl: Duration::from_secs(ttl), keep }),
+                presence: presence.map(|(events, grace)| PresencePolicy { events, grace: Duration::from_secs(grace) }),
+                key_window: Duration::from_secs(window),
+            },
+        };
     let list = vec![
-        rule("a.b.c", Some((2, 3, Keep::Always)), None, 2),
-        rule(ROOM, Some((3, 4, Keep::InUse)), Some((true, 2)), 5),
+        rule("a.b.c", Some((2, 3, Retention::Always)), None, 2),
+        rule(ROOM, Some((3, 4, Retention::InUse)), Some((true, 2)), 5),
         rule(LOBBY, None, Some((true, 0)), 1),
-        rule(">", Some((2, 2, Keep::InUse)), Some((false, 1)), 3),
+        rule(">", Some((2, 2, Retention::InUse)), Some((false, 1)), 3),
     ];
-    Rules { list }
+    TopicRules { list }
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let ask = (session(), any::<bool>(), wish());
+    let ask = (session(), any::<bool>(), subscribe());
     prop_oneof![
         20 => (session(), user()).prop_map(|(session, user)| Step::Connect(session, user)),
         25 => (session(), select(&TOPICS[..]), position()).prop_map(|(session, topic, after)| {
             Step::ComeBack { session, topic, after }
         }),
-        15 => (session(), any::<bool>()).prop_map(|(session, lost)| Step::Disconnect { session, lost }),
-        5 => (session(), option::of(Just(1834))).prop_map(|(session, back)| Step::SendAway(session, back)),
+        15 => (session(), any::<bool>()).prop_map(|(session, lost)| Step::Closed { session, lost }),
+        5 => (session(), option::of(Just(1834))).prop_map(|(session, back)| Step::Disconnect(session, back)),
         50 => pause().prop_map(Step::Wait),
-        60 => Just(Step::Answer),
+        60 => Just(Step::EngineResponse),
         3 => any::<bool>().prop_map(|kept| Step::Restart { kept }),
-        240 => ask.prop_map(|(session, numbered, wish)| Step::Ask { session, numbered, wish }),
+        240 => ask.prop_map(|(session, numbered, subscribe)| Step::EngineCall { session, numbered, subscribe }),
     ]
 }
 
@@ -144,23 +147,23 @@ fn session() -> impl Strategy<Value = u32> {
     0..SESSIONS
 }
 
-fn wish() -> impl Strategy<Value = Wish> {
+fn subscribe() -> impl Strategy<Value = PendingSubscribe> {
     let slow = select(vec![Slow::Disconnect, Slow::Drop, Slow::Latest]);
     let subscribe = (target(), any::<bool>(), slow);
     let publish = (name(), any::<bool>(), option::weighted(0.6, mark()));
     prop_oneof![
         16 => (start(), subscribe).prop_map(|(start, (target, presence, slow))| {
-            Wish::Subscribe { target, start, presence, slow }
+            PendingSubscribe::Subscribe { target, start, presence, slow }
         }),
-        6 => target().prop_map(Wish::Unsubscribe),
-        2 => Just(Wish::Unsubscribe(Where::Topic(Name::Own))),
-        20 => publish.prop_map(|(topic, echo, key)| Wish::Publish { topic, echo, key }),
+        6 => target().prop_map(PendingSubscribe::Unsubscribe),
+        2 => Just(PendingSubscribe::Unsubscribe(Where::Topic(Name::Own))),
+        20 => publish.prop_map(|(topic, echo, key)| PendingSubscribe::Publish { topic, echo, key }),
         3 => (name(), option::of(position()), option::of(0..4u32)).prop_map(|(topic, since, limit)| {
-            Wish::History { topic, since, limit }
+            PendingSubscribe::History { topic, since, limit }
         }),
-        2 => name().prop_map(Wish::Presence),
-        1 => Just(Wish::Ping),
-        1 => Just(Wish::Nonsense),
+        2 => name().prop_map(PendingSubscribe::Presence),
+        1 => Just(PendingSubscribe::Ping),
+        1 => Just(PendingSubscribe::Nonsense),
     ]
 }
 

@@ -1,7 +1,8 @@
 //! However much an input asks for, one call does a bounded part of it, and in the end all of it is done.
 
 use hubcast_hub::{
-    Effect, Effects, HistoryRule, Hub, Input, Keep, Keeps, PresenceRule, Rule, Rules, SessionId, Settings,
+    Effect, Effects, HistoryPolicy, Hub, Input, PresencePolicy, Retention, SessionId, Settings, TopicPolicy, TopicRule,
+    TopicRules,
 };
 use hubcast_protocol::request::{Action, Publish, Start, Subscribe};
 use hubcast_protocol::{ClientId, Event, Pattern, Position, Request, Target, Topic};
@@ -20,11 +21,11 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
-        let history = Some(HistoryRule { size: 100, ttl: Duration::from_secs(60), keep: Keep::InUse });
-        let presence = Some(PresenceRule { events: true, grace: Duration::ZERO });
-        let keeps = Keeps { history, presence, ..Keeps::default() };
-        let list = vec![Rule { matches: ">".parse().expect("`>` is a pattern"), keeps }];
-        let settings = Settings { rules: Rules { list }, work_at_once: AT_ONCE, ..Settings::with_seed(1) };
+        let history = Some(HistoryPolicy { size: 100, ttl: Duration::from_secs(60), keep: Retention::InUse });
+        let presence = Some(PresencePolicy { events: true, grace: Duration::ZERO });
+        let policy = TopicPolicy { history, presence, ..TopicPolicy::default() };
+        let list = vec![TopicRule { pattern: ">".parse().expect("`>` is a pattern"), policy }];
+        let settings = Settings { rules: TopicRules { list }, work_at_once: AT_ONCE, ..Settings::with_seed(1) };
         let mut scene = Self { hub: Hub::new(settings), now: Instant::now(), effects: Effects::default() };
         (0..150).for_each(|session| scene.tell(connect(session)));
         scene
@@ -98,7 +99,7 @@ fn a_publication_under_many_patterns_is_matched_in_pieces_also_beside_others() {
     let others = ["a.a.a.a.a.a.a.a.a.b", "a.b.a.a.a.a.a.a.a.a", "none"].into_iter().zip(101..);
     let mut all: Vec<_> = others.map(|(topic, session)| publish(session, topic)).collect();
     all.push(request(102, Subscribe::live(wide(1))));
-    all.push(Input::Disconnect { session: SessionId(9), lost: false });
+    all.push(Input::Closed { session: SessionId(9), lost: false });
     scene.pieces(all);
     assert_eq!(scene.heard().len(), 2);
 }
@@ -150,13 +151,13 @@ fn who_leaves_many_rooms_is_told_of_in_pieces() {
     for session in 0..100 {
         (0..30).for_each(|number| scene.ask(session, Subscribe { presence: true, ..Subscribe::live(room(number)) }));
     }
-    let gone = [1, 2].map(|session| Input::Disconnect { session: SessionId(session), lost: false });
+    let gone = [1, 2].map(|session| Input::Closed { session: SessionId(session), lost: false });
     let told = 2 * 30 * 98 * 10;
     assert!(scene.pieces(gone) as u64 >= told / AT_ONCE);
     let of = |session: u32| ClientId::from_random(u128::from(session).to_be_bytes());
     for session in [1, 2] {
         let leaves = scene.effects.iter().filter(|effect| {
-            matches!(effect, Effect::Tell { event, .. }
+            matches!(effect, Effect::Notify { event, .. }
                 if matches!(&**event, Event::Leave(member) if member.client == of(session)))
         });
         assert_eq!(leaves.count(), 30);

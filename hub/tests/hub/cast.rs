@@ -4,7 +4,7 @@ use crate::alphabet::{Deed, SESSIONS};
 use hubcast_hub::{Identity, Input, SessionId};
 use hubcast_protocol::request::{Action, Key, Publish, ReadHistory, Start, Subscribe};
 use hubcast_protocol::{
-    ClientId, CloseCode, ErrorCode, Fault, Position, Refused, Request, RequestId, Slow, Target, Topic,
+    ClientId, CloseCode, ErrorCode, ErrorReply, Position, RejectedRequest, Request, RequestId, Slow, Target, Topic,
 };
 use std::time::Duration;
 
@@ -18,25 +18,25 @@ pub(crate) enum Step {
         topic: &'static str,
         after: Position,
     },
-    Disconnect {
+    Closed {
         session: u32,
         lost: bool,
     },
-    SendAway(u32, Option<u64>),
-    Ask {
+    Disconnect(u32, Option<u64>),
+    EngineCall {
         session: u32,
         numbered: bool,
-        wish: Wish,
+        subscribe: PendingSubscribe,
     },
     Wait(Duration),
-    Answer,
+    EngineResponse,
     Restart {
         kept: bool,
     },
 }
 
 #[derive(Clone, Debug)]
-pub(crate) enum Wish {
+pub(crate) enum PendingSubscribe {
     Subscribe {
         target: Where,
         start: Start,
@@ -118,20 +118,20 @@ impl Cast {
                 let subscribe = Deed::Tell(Input::Request { session: SessionId(session), request });
                 gone.into_iter().chain([connect, subscribe]).collect()
             }
-            Step::Disconnect { session, lost } => {
+            Step::Closed { session, lost } => {
                 self.goes(session, lost);
-                vec![Deed::Tell(Input::Disconnect { session: SessionId(session), lost })]
+                vec![Deed::Tell(Input::Closed { session: SessionId(session), lost })]
             }
-            Step::SendAway(session, reconnect_in_ms) => {
+            Step::Disconnect(session, reconnect_in_ms) => {
                 let (session, code) = (SessionId(session), CloseCode::RESTARTING);
-                vec![Deed::Tell(Input::SendAway { session, code, reason: "restarting".into(), reconnect_in_ms })]
+                vec![Deed::Tell(Input::Disconnect { session, code, reason: "restarting".into(), reconnect_in_ms })]
             }
-            Step::Ask { session, numbered, wish } => {
-                let request = self.request(session, numbered, wish);
+            Step::EngineCall { session, numbered, subscribe } => {
+                let request = self.request(session, numbered, subscribe);
                 vec![Deed::Tell(Input::Request { session: SessionId(session), request })]
             }
             Step::Wait(time) => vec![Deed::Wait(time)],
-            Step::Answer => vec![Deed::Answer],
+            Step::EngineResponse => vec![Deed::EngineResponse],
             Step::Restart { kept } => {
                 let gone = (0..SESSIONS).filter_map(|session| self.goes(session, true));
                 let mut lines: Vec<_> = gone.collect();
@@ -154,21 +154,26 @@ impl Cast {
     fn goes(&mut self, session: u32, lost: bool) -> Option<Deed> {
         let part = self.parts[session as usize].as_mut()?;
         let session = SessionId(session);
-        std::mem::take(&mut part.here).then_some(Deed::Tell(Input::Disconnect { session, lost }))
+        std::mem::take(&mut part.here).then_some(Deed::Tell(Input::Closed { session, lost }))
     }
 
-    fn request(&mut self, session: u32, numbered: bool, wish: Wish) -> Result<Request, Refused> {
+    fn request(
+        &mut self,
+        session: u32,
+        numbered: bool,
+        subscribe: PendingSubscribe,
+    ) -> Result<Request, RejectedRequest> {
         self.requests += 1;
         let id = numbered.then(|| match self.requests % 2 {
             0 => RequestId::Number(self.requests),
             _ => RequestId::Text(self.requests.to_string().into()),
         });
-        let action = match wish {
-            Wish::Subscribe { target, start, presence, slow } => {
+        let action = match subscribe {
+            PendingSubscribe::Subscribe { target, start, presence, slow } => {
                 Subscribe { target: self.target(session, target), start, presence, slow }.into()
             }
-            Wish::Unsubscribe(target) => Action::Unsubscribe(self.target(session, target)),
-            Wish::Publish { topic, echo, key } => {
+            PendingSubscribe::Unsubscribe(target) => Action::Unsubscribe(self.target(session, target)),
+            PendingSubscribe::Publish { topic, echo, key } => {
                 // No two messages of a script are the same.
                 let payload = self.requests.to_string().as_str().into();
                 let key = key.map(|key| match key {
@@ -177,12 +182,14 @@ impl Cast {
                 });
                 Publish { topic: self.topic(session, &topic), payload, echo, key }.into()
             }
-            Wish::History { topic, since, limit } => {
+            PendingSubscribe::History { topic, since, limit } => {
                 Action::History(ReadHistory { topic: self.topic(session, &topic), since, limit })
             }
-            Wish::Presence(topic) => Action::Presence(self.topic(session, &topic)),
-            Wish::Ping => Action::Ping,
-            Wish::Nonsense => return Err(Refused { id, fault: Fault::new(ErrorCode::UnknownAction, "what?") }),
+            PendingSubscribe::Presence(topic) => Action::Presence(self.topic(session, &topic)),
+            PendingSubscribe::Ping => Action::Ping,
+            PendingSubscribe::Nonsense => {
+                return Err(RejectedRequest { id, fault: ErrorReply::new(ErrorCode::UnknownAction, "what?") });
+            }
         };
         Ok(Request { id, action })
     }

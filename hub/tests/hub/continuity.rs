@@ -5,7 +5,7 @@ use crate::alphabet::{Deed, Place, Script};
 use crate::driver::{Driver, Scene};
 use crate::properties::{Verdict, whatever_happens};
 use crate::seen::Seen;
-use hubcast_hub::{Input, Publication, SavedHistory, SessionId};
+use hubcast_hub::{HistorySnapshot, Input, Publication, SessionId};
 use hubcast_protocol::event::Subscribed;
 use hubcast_protocol::request::{Action, Start, Subscribe};
 use hubcast_protocol::{Epoch, Event, Position, Target, Topic};
@@ -25,7 +25,7 @@ fn what_was_seen_and_what_is_replayed_and_what_comes_live_is_everything_once_and
             }
             ledger.enter_rest(&driver.memory().save(driver.now()).histories)?;
             match &deed {
-                Deed::Tell(Input::Disconnect { session, .. }) => listeners.gone(*session),
+                Deed::Tell(Input::Closed { session, .. }) => listeners.gone(*session),
                 Deed::Tell(Input::Request { session, request: Ok(request) }) => match &request.action {
                     Action::Subscribe(subscribe) => listeners.subscribed(*session, subscribe, &seen, &ledger)?,
                     Action::Unsubscribe(target) => listeners.unsubscribed(*session, target, &seen),
@@ -77,7 +77,7 @@ impl Ledger {
     }
 
     /// Enters what nobody heard.
-    fn enter_rest(&mut self, kept: &[SavedHistory]) -> Verdict {
+    fn enter_rest(&mut self, kept: &[HistorySnapshot]) -> Verdict {
         for history in kept {
             let said = self.said.entry(history.epoch).or_default();
             let rest = history.last.checked_sub(said.len() as u64);

@@ -3,7 +3,7 @@
 use crate::alphabet::{Deed, Place, Script};
 use crate::positions::Positions;
 use crate::seen::Seen;
-use hubcast_hub::engine::{Answer, Ask, Notice, Reply};
+use hubcast_hub::engine::{EngineCall, EngineNotice, EngineReply, EngineResponse};
 use hubcast_hub::{Effect, Effects, Engine, Hub, Input, Memory, Settings};
 use hubcast_protocol::Topic;
 use std::cell::{Ref, RefCell};
@@ -20,7 +20,7 @@ pub(crate) struct Driver {
     now: Instant,
     effects: Effects,
     /// What an engine elsewhere has not answered, oldest first.
-    open: VecDeque<Ask>,
+    open: VecDeque<EngineCall>,
     positions: Positions,
 }
 
@@ -57,7 +57,7 @@ impl Driver {
         let mut driver = Self::of(script);
         let mut scenes: Vec<_> = script.lines.iter().map(|line| driver.perform(line)).collect();
         while driver.is_waiting() {
-            scenes.push(Scene { deed: Deed::Answer, seen: driver.answer() });
+            scenes.push(Scene { deed: Deed::EngineResponse, seen: driver.answer() });
         }
         scenes
     }
@@ -71,7 +71,7 @@ impl Driver {
                 self.positions.fill_in(input);
                 self.tell(input.clone())
             }
-            Deed::Answer => self.answer(),
+            Deed::EngineResponse => self.answer(),
             Deed::Restart { kept } => {
                 self.restart(*kept);
                 Vec::new()
@@ -114,7 +114,7 @@ impl Driver {
         let ticket = ask.ticket;
         let answer = self.engine.memory.borrow_mut().ask(self.now, ask);
         let answer = answer.expect("the embedded engine answers at once");
-        self.tell(Input::Reply(Reply { ticket, answer }))
+        self.tell(Input::Reply(EngineReply { ticket, answer }))
     }
 
     /// Another process takes over, with what this one saved or with nothing.
@@ -178,14 +178,14 @@ impl Switch {
 }
 
 impl Engine for Switch {
-    fn ask(&mut self, now: Instant, ask: Ask) -> Result<Answer, Ask> {
+    fn ask(&mut self, now: Instant, ask: EngineCall) -> Result<EngineResponse, EngineCall> {
         match self.place {
             Place::Embedded => self.memory.borrow_mut().ask(now, ask),
             Place::Elsewhere => Err(ask),
         }
     }
 
-    fn tell(&mut self, now: Instant, notice: Notice<'_>) {
+    fn tell(&mut self, now: Instant, notice: EngineNotice<'_>) {
         self.memory.borrow_mut().tell(now, notice);
     }
 
@@ -193,9 +193,9 @@ impl Engine for Switch {
         self.memory.borrow().poll_timeout()
     }
 
-    fn handle_timeout(&mut self, now: Instant, is_heard: &mut dyn FnMut(&Topic) -> Option<bool>) {
+    fn handle_timeout(&mut self, now: Instant, has_subscribers: &mut dyn FnMut(&Topic) -> Option<bool>) {
         let mut asked = false;
-        let mut once = |topic: &Topic| (!std::mem::replace(&mut asked, true)).then(|| is_heard(topic)).flatten();
+        let mut once = |topic: &Topic| (!std::mem::replace(&mut asked, true)).then(|| has_subscribers(topic)).flatten();
         self.memory.borrow_mut().handle_timeout(now, &mut once);
     }
 }

@@ -5,8 +5,8 @@ use crate::frames::{json, message, recover, subscribed};
 use crate::stage::{Stage, keeping, small};
 use hubcast_hub::engine::Outcome;
 use hubcast_hub::{
-    Effects, HistoryRule, Hub, Input, Keep, Keeps, Publisher, Rule, Rules, Saved, SavedHistory, SavedKey, SavedNumber,
-    SavedProducer, SessionId, Settings,
+    Effects, HistoryPolicy, HistorySnapshot, Hub, Input, KeySnapshot, NumberSnapshot, ProducerSnapshot, Publisher,
+    Retention, SessionId, Settings, Snapshot, TopicPolicy, TopicRule, TopicRules,
 };
 use hubcast_protocol::{ClientId, Position, Topic, typed};
 use std::time::{Duration, Instant};
@@ -29,7 +29,7 @@ fn who_goes_while_a_question_is_open_leaves_no_history_in_use() {
     let mut stage = Stage::with(Settings::with_seed(1), Place::Elsewhere);
     let ada = stage.connect();
     stage.says(ada, r#"{"action":"subscribe","topic":"a"}"#);
-    stage.disconnect(ada);
+    stage.closed(ada);
     stage.engine_answers();
     stage.ends();
 }
@@ -77,7 +77,7 @@ fn history_that_nobody_uses_does_not_live_on_what_nobody_hears() {
 
 #[test]
 fn the_history_unused_longest_makes_room_and_its_epoch_goes_with_it() {
-    let mut stage = Stage::with(Settings { history_max_bytes: 1500, ..small(9, Keep::Always) }, Place::Embedded);
+    let mut stage = Stage::with(Settings { history_max_bytes: 1500, ..small(9, Retention::Always) }, Place::Embedded);
     let ada = stage.connect();
     for topic in ["one", "two", "three"] {
         stage.says(ada, &format!(r#"{{"action":"publish","topic":"{topic}","message":"{}"}}"#, "x".repeat(100)));
@@ -90,7 +90,7 @@ fn the_history_unused_longest_makes_room_and_its_epoch_goes_with_it() {
 
 #[test]
 fn history_is_read_forward_from_a_position_and_back_from_the_end() {
-    let mut stage = Stage::with(small(9, Keep::Always), Place::Embedded);
+    let mut stage = Stage::with(small(9, Retention::Always), Place::Embedded);
     let ada = stage.connect();
     let at = stage.position(ada, "world");
     stage.says(ada, r#"{"action":"unsubscribe","topic":"world"}"#);
@@ -161,30 +161,30 @@ fn what_one_hub_saved_another_goes_on_with_under_the_same_epoch() {
 #[test]
 fn a_hub_restores_what_its_like_saved_and_keeps_a_history_that_it_has() {
     let now = Instant::now();
-    let saved = |epoch: &str| Saved {
-        histories: vec![SavedHistory {
+    let saved = |epoch: &str| Snapshot {
+        histories: vec![HistorySnapshot {
             topic: Topic::from("world"),
             epoch: epoch.parse().expect("an epoch"),
             last: 7,
             entries: vec![(Duration::from_secs(1), "six".into()), (Duration::ZERO, "seven".into())],
         }],
-        ..Saved::default()
+        ..Snapshot::default()
     };
     let mut hub = Hub::new(Settings { seed: 2, ..Settings::with_seed(1) });
     hub.restore(now, saved("first"));
     hub.restore(now, saved("second"));
     assert_eq!(hub.save(now), saved("first"));
-    let mut forgetful = Hub::new(keeping(Keeps { history: None, ..Keeps::default() }));
+    let mut forgetful = Hub::new(keeping(TopicPolicy { history: None, ..TopicPolicy::default() }));
     forgetful.restore(now, saved("first"));
-    assert_eq!(forgetful.save(now), Saved::default());
+    assert_eq!(forgetful.save(now), Snapshot::default());
 }
 
 #[test]
 fn a_repetition_names_no_place_in_a_history_that_is_gone() {
-    let history = HistoryRule { size: 10, ttl: Duration::from_secs(1), keep: Keep::InUse };
-    let keeps = Keeps { history: Some(history), key_window: Duration::from_secs(60), ..Keeps::default() };
-    let list = vec![Rule { matches: ">".parse().expect("a pattern"), keeps }];
-    let mut stage = Stage::with(Settings { rules: Rules { list }, ..Settings::with_seed(1) }, Place::Embedded);
+    let history = HistoryPolicy { size: 10, ttl: Duration::from_secs(1), keep: Retention::InUse };
+    let policy = TopicPolicy { history: Some(history), key_window: Duration::from_secs(60), ..TopicPolicy::default() };
+    let list = vec![TopicRule { pattern: ">".parse().expect("a pattern"), policy }];
+    let mut stage = Stage::with(Settings { rules: TopicRules { list }, ..Settings::with_seed(1) }, Place::Embedded);
     let [ada, bob] = [(); 2].map(|()| stage.connect());
     stage.position(bob, "world");
     let publish = r#"{"id":1,"action":"publish","topic":"world","key":"order-17"}"#;
@@ -229,41 +229,41 @@ fn a_key_that_was_used_before_a_restart_is_answered_the_same_after_it_and_not_af
 
 #[test]
 fn a_hub_takes_up_keys_whose_window_is_open_under_its_own_rules_and_keeps_the_outcome_that_it_has() {
-    let rule = |matches: &str, seconds| Rule {
-        matches: matches.parse().expect("a pattern"),
-        keeps: Keeps { history: None, key_window: Duration::from_secs(seconds), ..Keeps::default() },
+    let rule = |matches: &str, seconds| TopicRule {
+        pattern: matches.parse().expect("a pattern"),
+        policy: TopicPolicy { history: None, key_window: Duration::from_secs(seconds), ..TopicPolicy::default() },
     };
     let list = vec![rule("long", 60), rule("short", 10)];
-    let settings = Settings { rules: Rules { list }, ..Settings::with_seed(1) };
+    let settings = Settings { rules: TopicRules { list }, ..Settings::with_seed(1) };
     let by = Publisher::Client(ClientId::from_random([1; 16]));
-    let key = |topic: &str, key: &str, age, receivers| SavedKey {
+    let key = |topic: &str, key: &str, age, receivers| KeySnapshot {
         by: by.clone(),
         topic: topic.into(),
         key: key.into(),
         outcome: Outcome { position: None, receivers },
         age: Duration::from_secs(age),
     };
-    let only = |keys: Vec<SavedKey>| Saved { keys, ..Saved::default() };
+    let only = |keys: Vec<KeySnapshot>| Snapshot { keys, ..Snapshot::default() };
     let (mut hub, now) = (Hub::new(settings), Instant::now());
     hub.restore(now, only(vec![key("long", "a", 60, 1), key("long", "b", 59, 1), key("short", "c", 10, 1)]));
     hub.restore(now, only(vec![key("long", "b", 1, 2), key("short", "c", 9, 2), key("short", "d", u64::MAX, 2)]));
     assert_eq!(hub.save(now), only(vec![key("long", "b", 59, 1), key("short", "c", 9, 2)]));
-    assert_eq!(hub.save(now + Duration::from_secs(1)), Saved::default());
+    assert_eq!(hub.save(now + Duration::from_secs(1)), Snapshot::default());
 }
 
 #[test]
 fn what_no_hub_can_have_saved_is_left_out() {
     let (mut hub, now) = (Hub::new(Settings::with_seed(1)), Instant::now());
     let by = Publisher::Client(ClientId::from_random([1; 16]));
-    let history = |topic: &str, last, age| SavedHistory {
+    let history = |topic: &str, last, age| HistorySnapshot {
         topic: topic.into(),
         epoch: "e".parse().expect("an epoch"),
         last,
         entries: vec![(age, "".into())],
     };
     let number =
-        |sequence, left| SavedNumber { sequence, topic: 1, outcome: Outcome { position: None, receivers: 1 }, left };
-    let producer = |name: &str, floor, left| SavedProducer {
+        |sequence, left| NumberSnapshot { sequence, topic: 1, outcome: Outcome { position: None, receivers: 1 }, left };
+    let producer = |name: &str, floor, left| ProducerSnapshot {
         by: by.clone(),
         producer: name.into(),
         floor,
@@ -273,7 +273,7 @@ fn what_no_hub_can_have_saved_is_left_out() {
     let last = Position::MAX_OFFSET;
     hub.restore(
         now,
-        Saved {
+        Snapshot {
             histories: vec![history("t", u64::MAX, second), history("u", last, Duration::MAX), history("v", 0, second)],
             keys: Vec::new(),
             producers: vec![producer("p", u64::MAX, second), producer("q", 0, Duration::MAX)],
@@ -281,7 +281,7 @@ fn what_no_hub_can_have_saved_is_left_out() {
     );
     // An age or a time that is longer than any rule says is as long as the rule says.
     let (histories, producers) = (vec![history("u", last, minutes)], vec![producer("q", 0, minutes)]);
-    assert_eq!(hub.save(now), Saved { histories, keys: Vec::new(), producers });
+    assert_eq!(hub.save(now), Snapshot { histories, keys: Vec::new(), producers });
 }
 
 #[test]
@@ -293,14 +293,14 @@ fn who_is_sent_away_by_a_restart_finds_more_than_the_history_keeps_otherwise() {
     let publish = || says(r#"{"action":"publish","topic":"world"}"#);
     let kept = |hub: &Hub, at: Instant| hub.save(at).histories[0].entries.len();
 
-    let mut hub = Hub::new(small(2, Keep::InUse));
+    let mut hub = Hub::new(small(2, Retention::InUse));
     tell(&mut hub, now, Input::connect(session, ClientId::from_random([1; 16])));
     tell(&mut hub, now, says(r#"{"action":"subscribe","topic":"world"}"#));
     hub.await_return(now + minute);
     (0..10).for_each(|_| tell(&mut hub, now, publish()));
     assert_eq!(kept(&hub, now), 10);
 
-    let mut next = Hub::new(Settings { seed: 2, ..small(2, Keep::InUse) });
+    let mut next = Hub::new(Settings { seed: 2, ..small(2, Retention::InUse) });
     next.await_return(now + minute);
     next.restore(now, hub.save(now));
     assert_eq!(kept(&next, now), 10);

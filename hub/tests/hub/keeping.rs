@@ -4,7 +4,7 @@ use crate::alphabet::{Deed, LOBBY, Place, ROOM, SESSIONS, Script};
 use crate::driver::{Driver, Scene};
 use crate::properties::{follow, whatever_happens};
 use crate::seen::Seen;
-use hubcast_hub::{Input, Saved, SavedHistory, SessionId};
+use hubcast_hub::{HistorySnapshot, Input, SessionId, Snapshot};
 use hubcast_protocol::event::{Member, Presence, Published};
 use hubcast_protocol::request::{Action, Key, Publish, Subscribe};
 use hubcast_protocol::{ClientId, Epoch, Event, Request, RequestId, Topic};
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 fn offsets_only_rise_within_an_epoch_and_an_epoch_that_is_gone_does_not_come_back() {
     whatever_happens(|script| {
         let mut driver = Driver::of(script);
-        let mut here: HashMap<Epoch, SavedHistory> = HashMap::new();
+        let mut here: HashMap<Epoch, HistorySnapshot> = HashMap::new();
         let mut gone = HashSet::new();
         for line in &script.lines {
             driver.perform(line);
@@ -157,7 +157,7 @@ struct Use {
     answer: Option<(Option<u64>, u64)>,
 }
 
-fn by_topic(mut saved: Saved) -> Saved {
+fn by_topic(mut saved: Snapshot) -> Snapshot {
     saved.histories.sort_by(|one, other| one.topic.cmp(&other.topic));
     saved
 }

@@ -8,11 +8,13 @@ mod requests;
 use crate::alphabet::{Deed, Place, Script};
 use crate::seen::Seen;
 use histories::Histories;
-use hubcast_hub::{Identity, Input, SavedHistory, SessionId, Settings};
+use hubcast_hub::{HistorySnapshot, Identity, Input, SessionId, Settings};
 use hubcast_protocol::event::{Closing, Limits, Refusal, Welcome};
 use hubcast_protocol::request::{Action, Publish, ReadHistory, Subscribe};
-use hubcast_protocol::{ClientId, CloseCode, ErrorCode, Event, Fault, Refused, Request, RequestId, Target, Topic};
-use presence::Departure;
+use hubcast_protocol::{
+    ClientId, CloseCode, ErrorCode, ErrorReply, Event, RejectedRequest, Request, RequestId, Target, Topic,
+};
+use presence::GracePeriod;
 use std::time::{Duration, Instant};
 
 /// Everyone who ever was, and everything that somebody listens to.
@@ -22,7 +24,7 @@ pub(crate) struct Model {
     peers: Vec<Peer>,
     subscriptions: Vec<(usize, Target)>,
     watching: Vec<(usize, Topic)>,
-    departures: Vec<Departure>,
+    grace: Vec<GracePeriod>,
     histories: Histories,
     /// What an engine elsewhere has not answered, oldest first, and whether a publication had hearers.
     open: Vec<(usize, Request, bool)>,
@@ -38,7 +40,7 @@ struct Peer {
     /// Whether the engine owes it an answer.
     asks: bool,
     /// What it sent and has not been looked at.
-    unread: Vec<Result<Request, Refused>>,
+    unread: Vec<Result<Request, RejectedRequest>>,
     /// Until when its requests so far would have taken at the rate it is granted.
     busy_until: Instant,
 }
@@ -54,24 +56,24 @@ impl Model {
             peers: Vec::new(),
             subscriptions: Vec::new(),
             watching: Vec::new(),
-            departures: Vec::new(),
+            grace: Vec::new(),
             open: Vec::new(),
         }
     }
 
     /// What the hub is to do about this; `kept` are the histories that it has after it.
-    pub(crate) fn perform(&mut self, now: Instant, deed: &Deed, kept: &[SavedHistory]) -> Vec<Seen> {
+    pub(crate) fn perform(&mut self, now: Instant, deed: &Deed, kept: &[HistorySnapshot]) -> Vec<Seen> {
         let seen = match deed {
             Deed::Tell(input) => self.hear(now, input),
             Deed::Wait(waited) => {
                 let (subscriptions, open) = (&self.subscriptions, &self.open);
-                let is_heard = |topic: &Topic| subscriptions.iter().any(|(_, what)| reaches(what, topic));
+                let has_subscribers = |topic: &Topic| subscriptions.iter().any(|(_, what)| reaches(what, topic));
                 let is_wanted = |topic: &Topic| open.iter().any(|(_, request, _)| opens(request, topic));
-                self.histories.forget(now, *waited, kept, is_heard, is_wanted);
+                self.histories.forget(now, *waited, kept, has_subscribers, is_wanted);
                 self.depart(now)
             }
-            Deed::Answer if self.open.is_empty() => Vec::new(),
-            Deed::Answer => {
+            Deed::EngineResponse if self.open.is_empty() => Vec::new(),
+            Deed::EngineResponse => {
                 let (who, request, heard) = self.open.remove(0);
                 self.peers[who].asks = false;
                 let mut seen = self.take_effect(now, who, request, heard);
@@ -88,7 +90,7 @@ impl Model {
 
     fn restart(&mut self, now: Instant, kept: bool) {
         self.settings.seed += 1;
-        self.departures.clear();
+        self.grace.clear();
         self.open.clear();
         let fresh = Histories::new(&self.settings);
         let before = std::mem::replace(&mut self.histories, fresh);
@@ -104,19 +106,19 @@ impl Model {
                 Some(who) => self.receive(now, who, request.clone()),
                 None => Vec::new(),
             },
-            Input::SendAway { session, code, reason, reconnect_in_ms } => match self.who(*session) {
+            Input::Disconnect { session, code, reason, reconnect_in_ms } => match self.who(*session) {
                 Some(who) => {
                     let closing = Closing { code: *code, reason: reason.clone(), reconnect_in_ms: *reconnect_in_ms };
                     vec![self.told(who, Event::Closing(closing)), Seen::Closed { session: *session, code: *code }]
                 }
                 None => Vec::new(),
             },
-            Input::Disconnect { session, lost } => match self.who(*session) {
+            Input::Closed { session, lost } => match self.who(*session) {
                 Some(who) => self.disconnect(now, who, *lost),
                 None => Vec::new(),
             },
-            Input::Reply(_) => unreachable!("a script says `Answer`"),
-            Input::GoOn { .. } => unreachable!("a script tells all at once"),
+            Input::Reply(_) => unreachable!("a script says `EngineResponse`"),
+            Input::Continue { .. } => unreachable!("a script tells all at once"),
         }
     }
 
@@ -149,7 +151,7 @@ impl Model {
         topics.into_iter().flat_map(|topic| self.leave(now, who, &topic, lost)).collect()
     }
 
-    fn receive(&mut self, now: Instant, who: usize, mut request: Result<Request, Refused>) -> Vec<Seen> {
+    fn receive(&mut self, now: Instant, who: usize, mut request: Result<Request, RejectedRequest>) -> Vec<Seen> {
         let peer = &mut self.peers[who];
         if peer.cut {
             return Vec::new();
@@ -162,7 +164,7 @@ impl Model {
             }
             if busy_until > now + Duration::from_secs(1) {
                 let id = request.map_or_else(|refused| refused.id, |request| request.id);
-                request = Err(Refused { id, fault: Fault::new(ErrorCode::RateLimited, "") });
+                request = Err(RejectedRequest { id, fault: ErrorReply::new(ErrorCode::RateLimited, "") });
             }
             peer.busy_until = busy_until;
         }
@@ -183,16 +185,16 @@ impl Model {
         seen
     }
 
-    fn consider(&mut self, now: Instant, who: usize, request: Result<Request, Refused>) -> Vec<Seen> {
+    fn consider(&mut self, now: Instant, who: usize, request: Result<Request, RejectedRequest>) -> Vec<Seen> {
         let request = match request {
             Ok(request) => request,
-            Err(Refused { id, fault }) => return self.refused(who, id, fault.code),
+            Err(RejectedRequest { id, fault }) => return self.refused(who, id, fault.code),
         };
         if let Err(code) = self.check(who, &request.action) {
             return if self.peers[who].here { self.refused(who, request.id, code) } else { Vec::new() };
         }
         let (asks_the_engine, heard) = match &request.action {
-            Action::Publish(publish) => (true, self.is_heard(&publish.topic)),
+            Action::Publish(publish) => (true, self.has_subscribers(&publish.topic)),
             Action::Subscribe(_) | Action::History(_) => (true, false),
             Action::Unsubscribe(_) | Action::Presence(_) | Action::Ping => (false, false),
         };
@@ -235,7 +237,7 @@ impl Model {
     }
 
     fn refused(&self, who: usize, id: Option<RequestId>, code: ErrorCode) -> Vec<Seen> {
-        vec![self.told(who, Event::Error(Refusal::new(id, Fault::new(code, ""))))]
+        vec![self.told(who, Event::Error(Refusal::new(id, ErrorReply::new(code, ""))))]
     }
 
     fn told(&self, who: usize, event: Event) -> Seen {
@@ -255,7 +257,7 @@ impl Model {
             || self.open.iter().any(|(_, request, _)| opens(request, topic))
     }
 
-    fn is_heard(&self, topic: &Topic) -> bool {
+    fn has_subscribers(&self, topic: &Topic) -> bool {
         topic.owner().is_none() && (0..self.peers.len()).any(|who| self.hears(who, topic))
     }
 

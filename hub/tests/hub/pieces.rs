@@ -3,7 +3,8 @@
 
 use crate::properties::Verdict;
 use hubcast_hub::{
-    Effect, Effects, HistoryRule, Hub, Input, Keep, Keeps, PresenceRule, Rule, Rules, SessionId, Settings, Unfinished,
+    Effect, Effects, HistoryPolicy, Hub, Input, PresencePolicy, Retention, SessionId, Settings, TopicPolicy, TopicRule,
+    TopicRules, Unfinished,
 };
 use hubcast_protocol::request::{Action, Publish, Start, Subscribe};
 use hubcast_protocol::{ClientId, Event, Pattern, Position, Request, Target, Topic};
@@ -62,13 +63,13 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
-        let history = Some(HistoryRule { size: 1000, ttl: Duration::from_secs(60), keep: Keep::Always });
-        let presence = Some(PresenceRule { events: true, grace: Duration::ZERO });
-        let list = vec![Rule {
-            matches: ">".parse().expect("`>` is a pattern"),
-            keeps: Keeps { history, presence, ..Keeps::default() },
+        let history = Some(HistoryPolicy { size: 1000, ttl: Duration::from_secs(60), keep: Retention::Always });
+        let presence = Some(PresencePolicy { events: true, grace: Duration::ZERO });
+        let list = vec![TopicRule {
+            pattern: ">".parse().expect("`>` is a pattern"),
+            policy: TopicPolicy { history, presence, ..TopicPolicy::default() },
         }];
-        let settings = Settings { rules: Rules { list }, work_at_once: 1, ..Settings::with_seed(1) };
+        let settings = Settings { rules: TopicRules { list }, work_at_once: 1, ..Settings::with_seed(1) };
         Self {
             hub: Hub::new(settings),
             now: Instant::now(),
@@ -115,14 +116,14 @@ impl Scene {
                 };
                 ask(Subscribe { start, presence: true, ..Subscribe::live(target) }.into())
             }
-            Deed::Reconnect => vec![Input::Disconnect { session, lost: false }, self.connect(session)],
+            Deed::Reconnect => vec![Input::Closed { session, lost: false }, self.connect(session)],
         }
     }
 
     /// Hands in one piece; gives what is to be handed in next.
     fn begin(&mut self, input: Input) -> Result<Option<Input>, TestCaseError> {
         let (session, is_gone) = match &input {
-            Input::Disconnect { session, .. } => (*session, true),
+            Input::Closed { session, .. } => (*session, true),
             Input::Request { session, request } => {
                 if let Ok(Request { action: Action::Subscribe(subscribe), .. }) = request {
                     let positions = match (&subscribe.start, &subscribe.target) {
@@ -137,12 +138,12 @@ impl Scene {
                 }
                 (*session, false)
             }
-            Input::Connect { session, .. } | Input::GoOn { session } => (*session, false),
+            Input::Connect { session, .. } | Input::Continue { session } => (*session, false),
             other => panic!("{other:?}"),
         };
         self.effects.clear();
         let next = self.hub.begin(self.now, input, &mut self.effects).err().map(|Unfinished { next, .. }| *next);
-        if is_gone && !matches!(next, Some(Input::Disconnect { .. })) {
+        if is_gone && !matches!(next, Some(Input::Closed { .. })) {
             self.told.retain(|(whose, _)| *whose != session);
             self.at.retain(|(whose, _), _| *whose != session);
         }
@@ -243,7 +244,7 @@ proptest! {
             prop_assert!(rounds < 100_000, "it ends");
         }
         for session in 0..SESSIONS {
-            let mut next = Some(Input::Disconnect { session: SessionId(session), lost: false });
+            let mut next = Some(Input::Closed { session: SessionId(session), lost: false });
             while let Some(input) = next {
                 next = scene.begin(input)?;
             }

@@ -47,22 +47,22 @@ impl Positions {
             Action::Subscribe(Subscribe { target, start, .. }) => match start {
                 Start::After(after) => {
                     if let hubcast_protocol::Target::Topic(topic) = target {
-                        self.settle(topic, after);
+                        self.complete(topic, after);
                     }
                 }
-                Start::AfterEach(each) => each.iter_mut().for_each(|(topic, after)| self.settle(topic, after)),
+                Start::AfterEach(each) => each.iter_mut().for_each(|(topic, after)| self.complete(topic, after)),
                 Start::Live | Start::Last(_) => {}
             },
             Action::History(read) => {
                 if let Some(since) = &mut read.since {
-                    self.settle(&read.topic, since);
+                    self.complete(&read.topic, since);
                 }
             }
             _ => {}
         }
     }
 
-    fn settle(&self, topic: &Topic, position: &mut Position) {
+    fn complete(&self, topic: &Topic, position: &mut Position) {
         let known = self.seen.get(topic).map_or(&[][..], Vec::as_slice);
         let (Some(first), Some(last)) = (known.first(), known.last()) else { return };
         let steps = position.offset;

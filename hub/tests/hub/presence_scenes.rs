@@ -2,7 +2,7 @@
 
 use crate::alphabet::Place;
 use crate::stage::{Stage, id_of, keeping};
-use hubcast_hub::{Keeps, PresenceRule, SessionId};
+use hubcast_hub::{PresencePolicy, SessionId, TopicPolicy};
 use std::time::Duration;
 
 const WATCH: &str = r#"{"action":"subscribe","topic":"room","presence":true}"#;
@@ -20,7 +20,7 @@ fn those_who_ask_are_told_who_comes_and_goes_and_nobody_of_himself() {
     stage.says(carol, WATCH);
     assert_eq!(stage.hears(ada), [told("join", carol, "")]);
     stage.says(bob, LEAVE);
-    stage.disconnect(carol);
+    stage.closed(carol);
     assert_eq!(stage.hears(ada), [told("leave", bob, ""), told("leave", carol, "")]);
     assert_eq!(stage.hears(bob).len(), 2, "his own replies and nothing else");
     stage.ends();
@@ -66,7 +66,7 @@ fn a_lost_user_who_is_back_in_time_was_never_gone() {
     stage.says(ada, JOIN);
     stage.wait(Duration::from_secs(60));
     assert_eq!(stage.hears(watcher), [""; 0]);
-    stage.disconnect(ada);
+    stage.closed(ada);
     assert_eq!(stage.hears(watcher), [told("leave", ada, r#","user":"ada""#)]);
     stage.ends();
 }
@@ -161,9 +161,9 @@ fn room() -> Stage {
 }
 
 /// Presence with five seconds to come back in, and nothing else.
-fn present(events: bool) -> Keeps {
-    let presence = Some(PresenceRule { events, grace: Duration::from_secs(5) });
-    Keeps { history: None, presence, ..Keeps::default() }
+fn present(events: bool) -> TopicPolicy {
+    let presence = Some(PresencePolicy { events, grace: Duration::from_secs(5) });
+    TopicPolicy { history: None, presence, ..TopicPolicy::default() }
 }
 
 fn told(event: &str, session: SessionId, user: &str) -> String {

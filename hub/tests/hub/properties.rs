@@ -40,7 +40,7 @@ fn every_numbered_request_is_answered_once() {
             follow(&mut here, &deed);
             cut.extend(seen.iter().filter_map(cut_off));
             match deed {
-                Deed::Tell(Input::Disconnect { session, .. }) => {
+                Deed::Tell(Input::Closed { session, .. }) => {
                     cut.remove(&session);
                     open.retain(|(whose, _)| *whose != session);
                 }
@@ -72,8 +72,8 @@ fn without_an_id_only_errors_subscribed_and_unsubscribed_come_back() {
                 let Seen::Told { event, .. } = seen else { continue };
                 let expected = match deed {
                     Deed::Tell(Input::Connect { .. }) => matches!(event, Event::Welcome(_)),
-                    Deed::Tell(Input::SendAway { .. }) => matches!(event, Event::Closing(_)),
-                    Deed::Wait(_) | Deed::Tell(Input::Disconnect { .. }) => matches!(event, Event::Leave(_)),
+                    Deed::Tell(Input::Disconnect { .. }) => matches!(event, Event::Closing(_)),
+                    Deed::Wait(_) | Deed::Tell(Input::Closed { .. }) => matches!(event, Event::Leave(_)),
                     _ => is_an_answer(event) || is_about_others(event),
                 };
                 prop_assert!(expected, "{:?} after {:?}", event, deed);
@@ -89,7 +89,7 @@ fn a_session_hears_exactly_what_it_was_told_it_is_subscribed_to() {
         let silent = publishers_without_echo(script);
         let mut told: Vec<(SessionId, Target)> = Vec::new();
         for Scene { deed, seen } in Driver::play(script) {
-            if let Deed::Tell(Input::Disconnect { session, .. }) = deed {
+            if let Deed::Tell(Input::Closed { session, .. }) = deed {
                 told.retain(|(whose, _)| *whose != session);
             }
             for seen in seen {
@@ -120,7 +120,7 @@ fn nobody_has_more_subscriptions_than_the_limit() {
     whatever_happens(|script| {
         let mut told: HashSet<(SessionId, Target)> = HashSet::new();
         for Scene { deed, seen } in Driver::play(script) {
-            if let Deed::Tell(Input::Disconnect { session, .. }) = deed {
+            if let Deed::Tell(Input::Closed { session, .. }) = deed {
                 told.retain(|(whose, _)| *whose != session);
             }
             for seen in seen {
@@ -163,7 +163,7 @@ fn a_private_topic_is_heard_by_its_owner_alone() {
         for scene in Driver::play(script) {
             match scene.deed {
                 Deed::Tell(Input::Connect { session, client, .. }) => _ = owners.insert(client, session),
-                Deed::Tell(Input::Disconnect { session, .. }) => owners.retain(|_, owner| *owner != session),
+                Deed::Tell(Input::Closed { session, .. }) => owners.retain(|_, owner| *owner != session),
                 _ => {}
             }
             for (publication, by) in deliveries(&scene) {
@@ -198,7 +198,7 @@ fn nothing_is_left_after_everyone_has_gone() {
         let mut driver = Driver::of(script);
         script.lines.iter().for_each(|line| _ = driver.perform(line));
         for session in (0..SESSIONS).map(SessionId) {
-            driver.tell(Input::Disconnect { session, lost: true });
+            driver.tell(Input::Closed { session, lost: true });
         }
         while driver.is_waiting() {
             let seen = driver.answer();
@@ -239,7 +239,7 @@ pub(crate) fn whatever_happens(property: impl Fn(&Script) -> Verdict) {
 pub(crate) fn follow(here: &mut HashSet<SessionId>, deed: &Deed) {
     match deed {
         Deed::Tell(Input::Connect { session, .. }) => _ = here.insert(*session),
-        Deed::Tell(Input::Disconnect { session, .. }) => _ = here.remove(session),
+        Deed::Tell(Input::Closed { session, .. }) => _ = here.remove(session),
         _ => {}
     }
 }

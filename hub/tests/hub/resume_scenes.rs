@@ -3,7 +3,7 @@
 use crate::alphabet::Place;
 use crate::frames::{json, message, recover, subscribed};
 use crate::stage::{Stage, small};
-use hubcast_hub::{Keep, Settings};
+use hubcast_hub::{Retention, Settings};
 use hubcast_protocol::Position;
 use std::time::Duration;
 
@@ -50,7 +50,7 @@ fn position_after_the_end_is_not_recovered() {
 
 #[test]
 fn position_before_what_is_kept_is_not_recovered_and_nothing_of_it_is_replayed() {
-    let mut stage = Stage::with(small(2, Keep::InUse), Place::Embedded);
+    let mut stage = Stage::with(small(2, Retention::InUse), Place::Embedded);
     let [ada, bob] = [(); 2].map(|()| stage.connect());
     let at = stage.position(bob, "world");
     (0..3).for_each(|_| stage.says(bob, r#"{"action":"publish","topic":"world"}"#));
@@ -65,7 +65,7 @@ fn position_before_what_is_kept_is_not_recovered_and_nothing_of_it_is_replayed()
 
 #[test]
 fn the_last_ones_are_replayed_whenever_they_are_asked_for() {
-    let mut stage = Stage::with(small(2, Keep::Always), Place::Embedded);
+    let mut stage = Stage::with(small(2, Retention::Always), Place::Embedded);
     let ada = stage.connect();
     for text in ["one", "two", "three"] {
         stage.says(ada, &format!(r#"{{"action":"publish","topic":"world","message":"{text}"}}"#));
@@ -80,7 +80,7 @@ fn the_last_ones_are_replayed_whenever_they_are_asked_for() {
 
 #[test]
 fn a_pattern_resumes_topic_by_topic_and_names_those_that_it_cannot() {
-    let mut stage = Stage::with(small(2, Keep::Always), Place::Embedded);
+    let mut stage = Stage::with(small(2, Retention::Always), Place::Embedded);
     let [ada, bob] = [(); 2].map(|()| stage.connect());
     let [eu, us] = ["orders.eu", "orders.us"].map(|topic| stage.position(bob, topic));
     (0..3).for_each(|_| stage.says(bob, r#"{"action":"publish","topic":"orders.eu"}"#));
@@ -205,7 +205,7 @@ fn what_a_pattern_hears_can_be_resumed_from_however_little_room_there_is() {
 #[test]
 fn what_was_resumed_or_read_last_goes_last_when_room_is_needed_also_after_a_restart() {
     let publish = |topic: &str| format!(r#"{{"action":"publish","topic":"{topic}"}}"#);
-    let settings = Settings { history_max_bytes: 2700, ..small(9, Keep::Always) };
+    let settings = Settings { history_max_bytes: 2700, ..small(9, Retention::Always) };
     let mut stage = Stage::with(settings, Place::Embedded);
     let ada = stage.connect();
     ["one", "two", "three"].iter().for_each(|topic| stage.says(ada, &publish(topic)));
@@ -239,7 +239,7 @@ fn what_is_older_than_the_ttl_is_not_replayed() {
 
 /// A hub that keeps two messages of a topic, and the position before them.
 fn with_two_missed() -> (Stage, Position) {
-    let mut stage = Stage::with(small(9, Keep::Always), Place::Embedded);
+    let mut stage = Stage::with(small(9, Retention::Always), Place::Embedded);
     let host = stage.connect();
     let at = stage.position(host, "a.b");
     for text in ["one", "two"] {

@@ -102,7 +102,7 @@ impl Seen {
     /// One of an effect, or one for each of those that it tells.
     fn of(effect: &Effect, effects: &Effects) -> Vec<Self> {
         vec![match effect {
-            Effect::Tell { event, receivers } => {
+            Effect::Notify { event, receivers } => {
                 let told = effects.receivers(receivers).iter().map(|to| Self::told(to.session, (**event).clone()));
                 return told.collect();
             }

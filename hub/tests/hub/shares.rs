@@ -5,7 +5,7 @@ use crate::driver::Driver;
 use crate::seen::Seen;
 use crate::shares_model::{Deed, Shares, deeds};
 use crate::stage::{id_of, keeping, small};
-use hubcast_hub::{Evicted, HistoryRule, Hub, Input, Keep, Keeps, Saved, SessionId, Settings};
+use hubcast_hub::{Evicted, HistoryPolicy, Hub, Input, Retention, SessionId, Settings, Snapshot, TopicPolicy};
 use hubcast_protocol::event::Subscribed;
 use hubcast_protocol::request::{Action, Publish, Start, Subscribe};
 use hubcast_protocol::{Event, Pattern, Payload, Position, Request, Target, Topic};
@@ -46,7 +46,7 @@ fn who_publishes_200_mb_to_twenty_topics_costs_the_quiet_ones_nothing() {
 #[test]
 fn the_topic_furthest_above_its_share_loses_its_oldest_and_keeps_its_epoch() {
     let mut driver =
-        Driver::new(Settings { history_max_bytes: 1_000_000, ..small(100, Keep::Always) }, Place::Embedded);
+        Driver::new(Settings { history_max_bytes: 1_000_000, ..small(100, Retention::Always) }, Place::Embedded);
     driver.tell(Input::connect(ADA, id_of(ADA)));
     let mut say = |topic: &str, times: usize| {
         for _ in 0..times {
@@ -72,7 +72,8 @@ fn the_topic_furthest_above_its_share_loses_its_oldest_and_keeps_its_epoch() {
 
 #[test]
 fn of_topics_within_the_least_share_the_one_unused_longest_goes() {
-    let mut driver = Driver::new(Settings { history_max_bytes: 100_000, ..small(100, Keep::Always) }, Place::Embedded);
+    let mut driver =
+        Driver::new(Settings { history_max_bytes: 100_000, ..small(100, Retention::Always) }, Place::Embedded);
     driver.tell(Input::connect(ADA, id_of(ADA)));
     for topic in ["one", "two", "three"] {
         for _ in 0..4 {
@@ -86,8 +87,8 @@ fn of_topics_within_the_least_share_the_one_unused_longest_goes() {
 
 #[test]
 fn what_a_rule_drops_is_not_evicted() {
-    let history = Some(HistoryRule { size: 2, ttl: Duration::from_secs(1), keep: Keep::Always });
-    let mut driver = Driver::new(keeping(Keeps { history, ..Keeps::default() }), Place::Embedded);
+    let history = Some(HistoryPolicy { size: 2, ttl: Duration::from_secs(1), keep: Retention::Always });
+    let mut driver = Driver::new(keeping(TopicPolicy { history, ..TopicPolicy::default() }), Place::Embedded);
     driver.tell(Input::connect(ADA, id_of(ADA)));
     (0..5).for_each(|_| _ = driver.tell(publish("world".into(), "small".into())));
     driver.wait(Duration::from_secs(60));
@@ -96,14 +97,14 @@ fn what_a_rule_drops_is_not_evicted() {
 
 #[test]
 fn another_process_with_fewer_bytes_takes_up_small_histories_whole_and_the_end_of_large_ones() {
-    let mut driver = Driver::new(small(100, Keep::Always), Place::Embedded);
+    let mut driver = Driver::new(small(100, Retention::Always), Place::Embedded);
     driver.tell(Input::connect(ADA, id_of(ADA)));
     for (topic, times) in [("small", 3), ("large", 80)] {
         (0..times).for_each(|_| _ = driver.tell(publish(topic.into(), "x".repeat(10_000).as_str().into())));
     }
-    let Saved { histories, keys, producers } = driver.memory().save(driver.now());
-    let mut hub = Hub::new(Settings { seed: 2, history_max_bytes: 500_000, ..small(100, Keep::Always) });
-    hub.restore(driver.now(), Saved { histories: histories.clone(), keys, producers });
+    let Snapshot { histories, keys, producers } = driver.memory().save(driver.now());
+    let mut hub = Hub::new(Settings { seed: 2, history_max_bytes: 500_000, ..small(100, Retention::Always) });
+    hub.restore(driver.now(), Snapshot { histories: histories.clone(), keys, producers });
     let restored = hub.save(driver.now()).histories;
     assert_eq!(restored[0], histories[0]);
     assert_eq!((restored[1].epoch, restored[1].last), (histories[1].epoch, 80));

@@ -1,8 +1,8 @@
 //! How histories share what they may take, as simply as it can be said: every history is looked at for every byte too
 //! many. The shipped engine plays along.
 
-use hubcast_hub::engine::{Ask, Notice, Question, Ticket};
-use hubcast_hub::{Engine, Evicted, Keep, Memory};
+use hubcast_hub::engine::{EngineCall, EngineNotice, EngineRequest, Ticket};
+use hubcast_hub::{Engine, Evicted, Memory, Retention};
 use hubcast_protocol::Topic;
 use hubcast_protocol::request::{ReadHistory, Start};
 use proptest::{collection::vec, prelude::*, sample::select};
@@ -48,7 +48,7 @@ type Kept = (Vec<(String, u64, Vec<usize>)>, Evicted);
 impl Shares {
     /// An engine whose topics keep twelve publications, and the model of it.
     pub(crate) fn new(most_bytes: usize) -> Self {
-        let rules = crate::stage::small(SIZE, Keep::Always).rules;
+        let rules = crate::stage::small(SIZE, Retention::Always).rules;
         let (list, evicted) = (Vec::new(), Evicted::default());
         Self { memory: Memory::new(rules, most_bytes, 1), tickets: 0, most_bytes, list, moment: 0, evicted }
     }
@@ -57,7 +57,10 @@ impl Shares {
         match deed {
             Deed::Publish(topic, bytes) => {
                 let payload = "x".repeat(bytes).as_str().into();
-                self.ask(now, Question::Publish { topic: topic.into(), payload, key: None, heard: true });
+                self.ask(
+                    now,
+                    EngineRequest::Publish { topic: topic.into(), payload, key: None, has_subscribers: true },
+                );
                 let history = self.find_or_create(topic);
                 history.last += 1;
                 history.sizes.push(bytes);
@@ -65,19 +68,19 @@ impl Shares {
                 self.used(topic);
             }
             Deed::Subscribe(topic) => {
-                self.ask(now, Question::Open { target: Topic::from(topic).into(), start: Start::Live });
+                self.ask(now, EngineRequest::Open { target: Topic::from(topic).into(), start: Start::Live });
                 self.find_or_create(topic).in_use = true;
                 self.used(topic);
             }
             Deed::Leave(topic) => {
-                self.memory.tell(now, Notice::Unused(&topic.into()));
+                self.memory.tell(now, EngineNotice::Unused(&topic.into()));
                 if let Some(history) = self.list.iter_mut().find(|history| history.topic == topic) {
                     history.in_use = false;
                     self.used(topic);
                 }
             }
             Deed::Read(topic) => {
-                self.ask(now, Question::Read(ReadHistory { topic: topic.into(), since: None, limit: None }));
+                self.ask(now, EngineRequest::Read(ReadHistory { topic: topic.into(), since: None, limit: None }));
                 if self.list.iter().any(|history| history.topic == topic) {
                     self.used(topic);
                 }
@@ -99,9 +102,9 @@ impl Shares {
         (in_order(kept.collect()), self.evicted)
     }
 
-    fn ask(&mut self, now: Instant, question: Question) {
+    fn ask(&mut self, now: Instant, question: EngineRequest) {
         self.tickets += 1;
-        let answer = self.memory.ask(now, Ask { ticket: Ticket(self.tickets), question });
+        let answer = self.memory.ask(now, EngineCall { ticket: Ticket(self.tickets), question });
         assert!(answer.is_ok(), "the embedded engine answers at once");
     }
 

@@ -3,8 +3,8 @@
 use crate::alphabet::Place;
 use crate::driver::Driver;
 use hubcast_hub::{
-    Effect, HistoryRule, Identity, Input, Keep, Keeps, Memory, Publication, Receiver, Rule, Rules, SavedHistory,
-    SessionId, Settings,
+    Effect, HistoryPolicy, HistorySnapshot, Identity, Input, Memory, Publication, Receiver, Retention, SessionId,
+    Settings, TopicPolicy, TopicRule, TopicRules,
 };
 use hubcast_protocol::event::Subscribed;
 use hubcast_protocol::{ClientId, CloseCode, Event, Position, typed};
@@ -26,7 +26,7 @@ impl Stage {
 
     /// The same, and maybe its engine elsewhere.
     pub(crate) fn forgetful(engine: Place) -> Self {
-        Self::with(keeping(Keeps { history: None, ..Keeps::default() }), engine)
+        Self::with(keeping(TopicPolicy { history: None, ..TopicPolicy::default() }), engine)
     }
 
     /// A hub with other settings, or with its engine elsewhere.
@@ -85,13 +85,13 @@ impl Stage {
     }
 
     /// The connection is gone.
-    pub(crate) fn disconnect(&mut self, session: SessionId) {
-        self.tell(Input::Disconnect { session, lost: false });
+    pub(crate) fn closed(&mut self, session: SessionId) {
+        self.tell(Input::Closed { session, lost: false });
     }
 
     /// The connection is gone, and nobody said goodbye.
     pub(crate) fn loses(&mut self, session: SessionId) {
-        self.tell(Input::Disconnect { session, lost: true });
+        self.tell(Input::Closed { session, lost: true });
     }
 
     /// Another process takes over, with what this one saved or with nothing.
@@ -101,9 +101,9 @@ impl Stage {
     }
 
     /// The server wants the session gone.
-    pub(crate) fn send_away(&mut self, session: SessionId, reconnect_in_ms: Option<u64>) {
+    pub(crate) fn disconnect(&mut self, session: SessionId, reconnect_in_ms: Option<u64>) {
         let (code, reason) = (CloseCode::RESTARTING, "restarting".into());
-        self.tell(Input::SendAway { session, code, reason, reconnect_in_ms });
+        self.tell(Input::Disconnect { session, code, reason, reconnect_in_ms });
     }
 
     /// Anything else happens.
@@ -135,8 +135,8 @@ impl Stage {
     }
 
     /// Whether everything that a session hears may be left out.
-    pub(crate) fn may_lag(&self, session: SessionId) -> bool {
-        self.driver.hub().may_lag(session)
+    pub(crate) fn may_skip(&self, session: SessionId) -> bool {
+        self.driver.hub().may_skip(session)
     }
 
     /// The engine as it stands.
@@ -145,7 +145,7 @@ impl Stage {
     }
 
     /// The histories as another process would get them, by topic.
-    pub(crate) fn saved(&self) -> Vec<SavedHistory> {
+    pub(crate) fn saved(&self) -> Vec<HistorySnapshot> {
         let mut saved = self.memory().save(self.driver.now()).histories;
         saved.sort_by(|one, other| one.topic.cmp(&other.topic));
         saved
@@ -154,7 +154,7 @@ impl Stage {
     /// Everyone goes, and nothing may be left.
     pub(crate) fn ends(mut self) {
         for session in (1..=self.names).map(SessionId) {
-            self.disconnect(session);
+            self.closed(session);
         }
         while self.driver.is_waiting() {
             self.engine_answers();
@@ -171,7 +171,7 @@ impl Stage {
         for effect in effects.iter() {
             match effect {
                 Effect::Send { session, event } => write(*session, typed::encode(event)),
-                Effect::Tell { event, receivers } => {
+                Effect::Notify { event, receivers } => {
                     let frame = typed::encode(event);
                     for receiver in effects.receivers(receivers) {
                         write(receiver.session, frame.clone());
@@ -197,15 +197,15 @@ impl Stage {
 }
 
 /// Settings under which every open topic keeps this.
-pub(crate) fn keeping(keeps: Keeps) -> Settings {
-    let all = Rule { matches: ">".parse().expect("a pattern"), keeps };
-    Settings { rules: Rules { list: vec![all] }, ..Settings::with_seed(1) }
+pub(crate) fn keeping(policy: TopicPolicy) -> Settings {
+    let all = TopicRule { pattern: ">".parse().expect("a pattern"), policy };
+    Settings { rules: TopicRules { list: vec![all] }, ..Settings::with_seed(1) }
 }
 
 /// A hub whose topics keep so many publications for two minutes.
-pub(crate) fn small(size: usize, keep: Keep) -> Settings {
-    let history = Some(HistoryRule { size, ttl: Duration::from_secs(120), keep });
-    keeping(Keeps { history, ..Keeps::default() })
+pub(crate) fn small(size: usize, keep: Retention) -> Settings {
+    let history = Some(HistoryPolicy { size, ttl: Duration::from_secs(120), keep });
+    keeping(TopicPolicy { history, ..TopicPolicy::default() })
 }
 
 fn frame(publication: &Publication) -> String {

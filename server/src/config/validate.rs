@@ -8,12 +8,12 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
     /// At least one, in the order of the fields.
-    pub faults: Vec<Fault>,
+    pub invalid: Vec<InvalidSetting>,
 }
 
 /// One field that is not as it has to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fault {
+pub struct InvalidSetting {
     /// The field's path, such as `timeouts.ping`.
     pub field: &'static str,
     /// What it must be.
@@ -34,7 +34,7 @@ pub enum Allowed {
 
 impl Config {
     /// The largest number for [`max_connections`](Self::max_connections): as many as the hub can tell apart on one worker.
-    pub const MOST_CONNECTIONS: usize = 1 << 24;
+    pub const MAX_CONNECTIONS: usize = 1 << 24;
 
     /// Looks whether a server can run with this.
     ///
@@ -42,9 +42,10 @@ impl Config {
     /// Every rule that is broken.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let rules = [numbers(self), sizes(self), waits(self), kept(self), beside_each_other(self)];
-        let faults: Vec<_> = rules.iter().flatten().filter(|(_, holds, _)| !holds).collect();
-        let faults: Vec<_> = faults.into_iter().map(|(field, _, allowed)| Fault { field, allowed: *allowed }).collect();
-        if faults.is_empty() { Ok(()) } else { Err(ConfigError { faults }) }
+        let invalid: Vec<_> = rules.iter().flatten().filter(|(_, holds, _)| !holds).collect();
+        let invalid: Vec<_> =
+            invalid.into_iter().map(|(field, _, allowed)| InvalidSetting { field, allowed: *allowed }).collect();
+        if invalid.is_empty() { Ok(()) } else { Err(ConfigError { invalid }) }
     }
 }
 
@@ -53,14 +54,14 @@ type Rule = (&'static str, bool, Allowed);
 
 fn numbers(config: &Config) -> Vec<Rule> {
     let workers = config.workers.is_none_or(|workers| (1..=MAX_WORKERS).contains(&workers));
-    let connections = (1..=Config::MOST_CONNECTIONS).contains(&config.max_connections);
+    let connections = (1..=Config::MAX_CONNECTIONS).contains(&config.max_connections);
     let rate = config.limits.requests_per_second != Some(0);
     vec![
         ("workers", workers, Allowed::Words("1 to 256")),
         ("max_connections", connections, Allowed::Words("at least 1 and at most 16777216")),
         (
             "http.headers",
-            (1..=MOST_HEADERS).contains(&config.http.headers),
+            (1..=MAX_HEADERS).contains(&config.http.headers),
             Allowed::Words("at least 1 and at most 10000"),
         ),
         ("messages.fragments", config.messages.fragments > 0, Allowed::Words("at least 1")),
@@ -72,7 +73,7 @@ fn numbers(config: &Config) -> Vec<Rule> {
 fn sizes(config: &Config) -> Vec<Rule> {
     let topic = Allowed::Words("at least 36, the length of a connection's own topic");
     let mut rules = vec![
-        ("http.head", config.http.head >= LEAST_HEAD, Allowed::Words("at least 8KiB")),
+        ("http.head", config.http.head >= MIN_HEAD_BYTES, Allowed::Words("at least 8KiB")),
         ("messages.frame", config.messages.frame > 0, Allowed::Words("at least 1")),
         ("limits.topic", config.limits.topic >= UUID, topic),
     ];
@@ -84,7 +85,7 @@ fn sizes(config: &Config) -> Vec<Rule> {
         ("linger_bytes", config.linger_bytes),
         ("history_max_bytes", config.history_max_bytes),
     ];
-    rules.extend(all.map(|(field, bytes)| (field, bytes as u64 <= MOST_BYTES, Allowed::Words("at most 1024GiB"))));
+    rules.extend(all.map(|(field, bytes)| (field, bytes as u64 <= MAX_BYTES, Allowed::Words("at most 1024GiB"))));
     rules
 }
 
@@ -106,21 +107,22 @@ fn waits(config: &Config) -> Vec<Rule> {
         ("drain.deadline", config.drain.deadline),
     ];
     let is_something = needed.map(|(field, wait)| (field, !wait.is_zero(), Allowed::Words("longer than nothing")));
-    let ends = needed.into_iter().chain(optional).map(|(field, wait)| (field, wait <= LONGEST, AN_END));
+    let ends = needed.into_iter().chain(optional).map(|(field, wait)| (field, wait <= MAX_DURATION, AN_END));
     is_something.into_iter().chain(ends).collect()
 }
 
 fn kept(config: &Config) -> Vec<Rule> {
-    let keeps = config.rules.list.iter().map(|rule| &rule.keeps);
-    keeps
-        .flat_map(|keeps| {
-            let (size, ttl) = keeps.history.as_ref().map_or((1, Duration::ZERO), |history| (history.size, history.ttl));
-            let grace = keeps.presence.as_ref().map_or(Duration::ZERO, |presence| presence.grace);
+    let policy = config.rules.list.iter().map(|rule| &rule.policy);
+    policy
+        .flat_map(|policy| {
+            let (size, ttl) =
+                policy.history.as_ref().map_or((1, Duration::ZERO), |history| (history.size, history.ttl));
+            let grace = policy.presence.as_ref().map_or(Duration::ZERO, |presence| presence.grace);
             [
                 ("rules.history.size", size > 0, Allowed::Words("at least 1")),
-                ("rules.history.ttl", ttl <= LONGEST, AN_END),
-                ("rules.presence.grace", grace <= LONGEST, AN_END),
-                ("rules.key_window", keeps.key_window <= LONGEST, AN_END),
+                ("rules.history.ttl", ttl <= MAX_DURATION, AN_END),
+                ("rules.presence.grace", grace <= MAX_DURATION, AN_END),
+                ("rules.key_window", policy.key_window <= MAX_DURATION, AN_END),
             ]
         })
         .collect()
@@ -139,7 +141,7 @@ fn beside_each_other(config: &Config) -> Vec<Rule> {
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (number, Fault { field, allowed }) in self.faults.iter().enumerate() {
+        for (number, InvalidSetting { field, allowed }) in self.invalid.iter().enumerate() {
             let separator = if number == 0 { "" } else { "; " };
             write!(f, "{separator}{field} must be {allowed}")?;
         }
@@ -160,19 +162,19 @@ impl fmt::Display for Allowed {
 impl std::error::Error for ConfigError {}
 
 /// For each there is room in memory while a head is read.
-const MOST_HEADERS: usize = 10_000;
+const MAX_HEADERS: usize = 10_000;
 
 /// The least that hyper can work with.
-const LEAST_HEAD: usize = 8 * 1024;
+const MIN_HEAD_BYTES: usize = 8 * 1024;
 
 /// Bytes of a UUID as text: what a private topic is called.
 const UUID: usize = 36;
 
 /// More than any machine has, and far below where sums of sizes wrap.
-const MOST_BYTES: u64 = 1 << 40;
+const MAX_BYTES: u64 = 1 << 40;
 
 /// A longer wait is a mistake, and the end of one without end cannot be told as a time.
-const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
+const MAX_DURATION: Duration = Duration::from_secs(30 * 24 * 3600);
 const AN_END: Allowed = Allowed::Words("30 days at most");
 
 #[cfg(test)]

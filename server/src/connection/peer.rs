@@ -37,16 +37,16 @@ pub enum Ending {
 
 /// How a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Parting {
+pub enum CloseReason {
     /// The peer closed it.
-    Goodbye,
+    Clean,
     /// It was lost, or closed by the server; the peer may be back.
     Lost,
 }
 
 /// Why a connection has to go.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Farewell {
+pub struct Disconnect {
     /// The close code.
     pub code: CloseCode,
     /// Why, for people.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 /// What a deadline asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Due {
+pub(crate) enum TimerAction {
     /// Nothing before this.
     At(Instant),
     /// Nothing at all.
@@ -17,7 +17,7 @@ pub(crate) enum Due {
     Close(CloseCode, &'static str),
     /// The socket took nothing for too long, unless that may be.
     Stalled,
-    Cut,
+    Abort,
 }
 
 impl Connection {
@@ -32,7 +32,7 @@ impl Connection {
     }
 
     /// Looks at the deadlines after the one for `tick` has come. What began before `resumed` has its time from then on.
-    pub(crate) fn due(&self, tick: u64, now: Instant, resumed: Instant, config: &Config) -> Due {
+    pub(crate) fn due(&self, tick: u64, now: Instant, resumed: Instant, config: &Config) -> TimerAction {
         let mut state = self.state.borrow_mut();
         if state.armed == Some(tick) {
             state.armed = None;
@@ -43,46 +43,46 @@ impl Connection {
     /// When to look at the deadlines next.
     pub(crate) fn next_deadline(&self, now: Instant, resumed: Instant, config: &Config) -> Option<Instant> {
         match self.state.borrow().due(now, resumed, config) {
-            Due::At(at) => Some(at),
-            Due::Never => None,
-            Due::Ping | Due::Close(..) | Due::Stalled | Due::Cut => Some(now),
+            TimerAction::At(at) => Some(at),
+            TimerAction::Never => None,
+            TimerAction::Ping | TimerAction::Close(..) | TimerAction::Stalled | TimerAction::Abort => Some(now),
         }
     }
 
     /// Notes that a ping is sent now, and gives back room that a quiet connection does not need.
     pub(crate) fn note_ping(&self, now: Instant) {
         let mut state = self.state.borrow_mut();
-        state.pinged = Some(now);
+        state.ping_sent_at = Some(now);
         state.outbox.release();
     }
 }
 
 impl State {
-    fn due(&self, now: Instant, resumed: Instant, config: &Config) -> Due {
+    fn due(&self, now: Instant, resumed: Instant, config: &Config) -> TimerAction {
         let times = &config.timeouts;
-        let if_stalled = if self.phase == Phase::Open { Due::Stalled } else { Due::Cut };
+        let if_stalled = if self.phase == Phase::Open { TimerAction::Stalled } else { TimerAction::Abort };
         // While a peer is not read its time to say something stands still, but not its time to take something.
         let stalled = self.blocked.map(|since| (since.max(resumed) + times.write, if_stalled));
         let phase = match self.phase {
-            Phase::Open => match self.pinged {
+            Phase::Open => match self.ping_sent_at {
                 Some(since) => {
                     let end = self.end_of_patience(since, times.pong, now, resumed);
-                    (end, Due::Close(CloseCode::PING_TIMEOUT, "no answer to a ping"))
+                    (end, TimerAction::Close(CloseCode::PING_TIMEOUT, "no answer to a ping"))
                 }
-                None => (self.heard + times.ping, Due::Ping),
+                None => (self.last_frame_at + times.ping, TimerAction::Ping),
             },
             Phase::Closing { since, took, .. } | Phase::Agreed { since, took } => {
-                let in_all = since.max(resumed) + times.close * CLOSE_TIMES;
-                (in_all.min(took.max(resumed) + times.close), Due::Cut)
+                let in_all = since.max(resumed) + times.close * MAX_CLOSE_TIMEOUTS;
+                (in_all.min(took.max(resumed) + times.close), TimerAction::Abort)
             }
-            Phase::Lingering { dropped, .. } if dropped > config.linger_bytes => (now, Due::Cut),
-            Phase::Lingering { since, .. } => (since + times.linger, Due::Cut),
-            Phase::Cut => return Due::Never,
+            Phase::Lingering { dropped, .. } if dropped > config.linger_bytes => (now, TimerAction::Abort),
+            Phase::Lingering { since, .. } => (since + times.linger, TimerAction::Abort),
+            Phase::Aborted => return TimerAction::Never,
         };
         let message = match (self.phase, self.unfinished_since) {
             (Phase::Open, Some(since)) => {
                 let end = self.end_of_patience(since, times.message, now, resumed);
-                Some((end, Due::Close(CloseCode::POLICY, "a message took too long")))
+                Some((end, TimerAction::Close(CloseCode::POLICY, "a message took too long")))
             }
             _ => None,
         };
@@ -95,8 +95,8 @@ impl State {
             return due;
         }
         // Whatever comes meanwhile moves the next ping to `ping` after it, which may be before the answer is due.
-        let next_ping = self.pinged.filter(|_| self.phase == Phase::Open).map(|_| now + times.ping);
-        Due::At(next_ping.map_or(at, |next_ping| next_ping.min(at)))
+        let next_ping = self.ping_sent_at.filter(|_| self.phase == Phase::Open).map(|_| now + times.ping);
+        TimerAction::At(next_ping.map_or(at, |next_ping| next_ping.min(at)))
     }
 
     /// When a peer has had so long to say something that it owes `since`, not counting the time in which it is not read.
@@ -105,7 +105,7 @@ impl State {
             // Nobody is judged before all that it has sent is read; how soon that can be is the time that it has left.
             Some(unread_since) => {
                 let since = later_by_overlap(since, unread_since, now);
-                (since.max(resumed) + time).max(now + LOOK_AGAIN)
+                (since.max(resumed) + time).max(now + RETRY_AFTER)
             }
             None => since.max(resumed) + time,
         }
@@ -113,10 +113,10 @@ impl State {
 }
 
 /// How many times the time for a close it may take in all, where the peer takes what waits for it little by little.
-const CLOSE_TIMES: u32 = 10;
+const MAX_CLOSE_TIMEOUTS: u32 = 10;
 
 /// When to look again at a peer that is not read and has no time left.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
+const RETRY_AFTER: Duration = Duration::from_millis(50);
 
 #[cfg(test)]
 mod tests {
@@ -132,15 +132,21 @@ mod tests {
         let mut state = State::new(start);
         state.unfinished_since = Some(start);
         let due = |state: &State, seconds| state.due(start + SECOND * seconds, start, &config);
-        for (is_held, is_pausing, seconds) in [(false, true, 4), (true, true, 6), (true, false, 7), (false, false, 9)] {
-            (state.is_held, state.is_pausing) = (is_held, is_pausing);
+        for (is_reading_stopped, is_pausing, seconds) in
+            [(false, true, 4), (true, true, 6), (true, false, 7), (false, false, 9)]
+        {
+            (state.is_reading_stopped, state.is_pausing) = (is_reading_stopped, is_pausing);
             state.note_whether_read(start + SECOND * seconds);
-            assert!(matches!(due(&state, seconds), Due::At(_)));
+            assert!(matches!(due(&state, seconds), TimerAction::At(_)));
         }
-        assert_eq!(due(&state, 14), Due::At(start + SECOND * 15), "from the fourth to the ninth it was not read");
-        assert!(matches!(due(&state, 15), Due::Close(CloseCode::POLICY, _)));
-        state.is_held = true;
+        assert_eq!(
+            due(&state, 14),
+            TimerAction::At(start + SECOND * 15),
+            "from the fourth to the ninth it was not read"
+        );
+        assert!(matches!(due(&state, 15), TimerAction::Close(CloseCode::POLICY, _)));
+        state.is_reading_stopped = true;
         state.note_whether_read(start + SECOND * 15);
-        assert!(matches!(due(&state, 100), Due::At(_)), "nobody is judged while it is not read");
+        assert!(matches!(due(&state, 100), TimerAction::At(_)), "nobody is judged while it is not read");
     }
 }

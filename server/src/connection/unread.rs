@@ -15,15 +15,15 @@ impl Connection {
     }
 
     /// Whether reading has to wait until somebody says that it may go on.
-    pub(crate) fn is_held(&self) -> bool {
+    pub(crate) fn is_reading_stopped(&self) -> bool {
         let state = self.state.borrow();
-        state.is_held && state.phase == Phase::Open
+        state.is_reading_stopped && state.phase == Phase::Open
     }
 
     /// Stops reading, or goes on with it.
-    pub(crate) fn hold(&self, is_held: bool, now: Instant) {
+    pub(crate) fn set_reading_stopped(&self, is_reading_stopped: bool, now: Instant) {
         let mut state = self.state.borrow_mut();
-        state.is_held = is_held;
+        state.is_reading_stopped = is_reading_stopped;
         state.note_whether_read(now);
     }
 
@@ -38,11 +38,11 @@ impl Connection {
 impl State {
     /// To be called when what keeps a peer from being read has changed. Moves what it owes by the time in which it was not.
     pub(super) fn note_whether_read(&mut self, now: Instant) {
-        let is_read = !self.is_held && !self.is_pausing;
+        let is_read = !self.is_reading_stopped && !self.is_pausing;
         match self.unread_since {
             Some(unread_since) if is_read => {
                 self.unread_since = None;
-                for since in [&mut self.pinged, &mut self.unfinished_since].into_iter().flatten() {
+                for since in [&mut self.ping_sent_at, &mut self.unfinished_since].into_iter().flatten() {
                     *since = later_by_overlap(*since, unread_since, now);
                 }
             }

@@ -1,8 +1,8 @@
 //! How what there is for a connection gets to its socket.
 
 use super::{Connection, Phase, Socket, State};
-use crate::encode::batch::Frames;
-use crate::outbox::{Sink, Through};
+use crate::encode::batch::Batch;
+use crate::outbox::{DirectWrite, Sink};
 use std::cell::Cell;
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
@@ -19,14 +19,14 @@ impl Connection {
     ///
     /// A fan-out is little more than this, so the system is called without asking the runtime first: a socket that
     /// takes no more says so again to the flush that follows.
-    pub(crate) fn write_through(&self, frames: &Frames) -> Through {
+    pub(crate) fn try_write_direct(&self, frames: &Batch) -> DirectWrite {
         if !self.is_idle() {
-            return Through::Nothing;
+            return DirectWrite::Nothing;
         }
         let mut state = self.state.borrow_mut();
         let write = |bytes: &[u8]| self.socket.send(bytes);
         let frames = frames.get(self.peer.dialect);
-        self.tally(&mut state.outbox, |outbox| outbox.write_through(frames, write))
+        self.tally(&mut state.outbox, |outbox| outbox.try_write_direct(frames, write))
     }
 
     /// Writes what waits. Says whether some is left because the socket takes no more.
@@ -34,12 +34,12 @@ impl Connection {
         let mut state = self.state.borrow_mut();
         let state = &mut *state;
         state.is_dirty = false;
-        let is_catching_up = state.blocked.is_some() && state.outbox.uncounted() > 0;
+        let is_catching_up = state.blocked.is_some() && state.outbox.exempt() > 0;
         let socket = Watched { socket: &self.socket, took: Cell::new(false) };
         let written = self.tally(&mut state.outbox, |outbox| outbox.write_to(&socket, self.peer.dialect));
         if is_catching_up && socket.took.get() {
             // A ping behind what was missed is on its way only when that is.
-            state.pinged = state.pinged.map(|_| now);
+            state.ping_sent_at = state.ping_sent_at.map(|_| now);
         }
         if let (true, Phase::Closing { took, .. } | Phase::Agreed { took, .. }) = (socket.took.get(), &mut state.phase)
         {
@@ -70,8 +70,8 @@ impl Connection {
     fn go_on_closing(&self, state: &mut State, was_blocked: bool, now: Instant) {
         match state.phase {
             // The task that read the peer's close frame looks after every turn whether it is over.
-            Phase::Agreed { .. } if !was_blocked => state.phase = Phase::Cut,
-            Phase::Agreed { .. } | Phase::Closing { deaf: true, .. } => {
+            Phase::Agreed { .. } if !was_blocked => state.phase = Phase::Aborted,
+            Phase::Agreed { .. } | Phase::Closing { discards_input: true, .. } => {
                 self.socket.shutdown(Shutdown::Write);
                 state.phase = Phase::Lingering { since: now, dropped: 0 };
             }

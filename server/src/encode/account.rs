@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 #[derive(Debug)]
 pub(crate) struct Account {
     max_bytes: usize,
-    /// Frames that several connections share.
+    /// Batch that several connections share.
     shared: AtomicUsize,
     /// All publications that somebody holds, and those of them that histories hold.
     live: AtomicUsize,
@@ -111,7 +111,7 @@ impl LiveBytes for Account {
     }
 }
 
-/// Frames with the account that they are in.
+/// Batch with the account that they are in.
 #[derive(Debug)]
 struct Shared {
     frames: Vec<u8>,

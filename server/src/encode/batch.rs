@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 /// Publications that go to the same receivers one after another, as one piece of bytes: encoded once for each dialect
 /// that somebody listens in, by whoever needs it first, and shared by all receivers.
 #[derive(Debug)]
-pub(crate) struct Frames {
+pub(crate) struct Batch {
     publications: Vec<Publication>,
     len: usize,
     encoded: PerDialect<Bytes>,
@@ -18,13 +18,13 @@ pub(crate) struct Frames {
     account: Option<Arc<Account>>,
 }
 
-impl Frames {
+impl Batch {
     pub(crate) fn new(publication: Publication) -> Self {
         let len = size(&publication);
         Self { publications: vec![publication], len, encoded: PerDialect::default(), account: None }
     }
 
-    /// Frames whose bytes are counted in an account.
+    /// Batch whose bytes are counted in an account.
     pub(crate) fn counted(publication: Publication, account: &Arc<Account>) -> Self {
         Self { account: Some(Arc::clone(account)), ..Self::new(publication) }
     }
@@ -40,8 +40,8 @@ impl Frames {
 
     /// Adds a publication, unless the piece is large enough for outboxes of so many bytes; says whether it did.
     pub(crate) fn add(&mut self, publication: &Publication, outbox: usize) -> bool {
-        let most = MOST_BYTES.min(outbox / OF_AN_OUTBOX);
-        let fits = self.publications.len() < MOST && self.len + size(publication) <= most;
+        let most = MAX_BATCH_BYTES.min(outbox / OUTBOX_SHARE);
+        let fits = self.publications.len() < MAX_PUBLICATIONS && self.len + size(publication) <= most;
         if fits {
             self.len += size(publication);
             self.publications.push(publication.clone());
@@ -51,9 +51,9 @@ impl Frames {
 
     /// Bytes of a payload for which there is room in a piece for outboxes of so many bytes, if there is any.
     pub(crate) fn room(&self, topic: &Topic, outbox: usize) -> Option<usize> {
-        let most = MOST_BYTES.min(outbox / OF_AN_OUTBOX);
-        let taken = self.len + topic.as_str().len() + ENVELOPE;
-        (self.publications.len() < MOST).then(|| most.checked_sub(taken))?
+        let most = MAX_BATCH_BYTES.min(outbox / OUTBOX_SHARE);
+        let taken = self.len + topic.as_str().len() + ENVELOPE_BYTES;
+        (self.publications.len() < MAX_PUBLICATIONS).then(|| most.checked_sub(taken))?
     }
 
     /// The frames in one dialect.
@@ -73,7 +73,7 @@ impl Frames {
     }
 }
 
-/// An event that many are told: encoded like [`Frames`] once for each dialect, and shared by all who are told.
+/// An event that many are told: encoded like [`Batch`] once for each dialect, and shared by all who are told.
 #[derive(Debug)]
 pub(crate) struct SharedEvent {
     event: Arc<Event>,
@@ -164,7 +164,7 @@ fn append_text(frames: &mut Vec<u8>, text: &str) {
 
 /// Bytes of a publication as a frame, about: escapes are not counted.
 pub(crate) fn size(publication: &Publication) -> usize {
-    publication.payload().as_plain().len() + publication.topic().as_str().len() + ENVELOPE
+    publication.payload().as_plain().len() + publication.topic().as_str().len() + ENVELOPE_BYTES
 }
 
 /// What a frame costs while it waits: its bytes, and what it takes to keep them.
@@ -176,13 +176,13 @@ pub(crate) fn frame_cost(frames: &Bytes) -> usize {
 pub(crate) const FRAME_OVERHEAD_BYTES: usize = 64;
 
 /// Publications that are joined to one piece.
-const MOST: usize = 64;
+const MAX_PUBLICATIONS: usize = 64;
 
 /// Bytes that are joined to one piece, at most.
-const MOST_BYTES: usize = 64 * 1024;
+const MAX_BATCH_BYTES: usize = 64 * 1024;
 
 /// Joined publications have to fit into an empty outbox, though escapes make six bytes of one.
-const OF_AN_OUTBOX: usize = 8;
+const OUTBOX_SHARE: usize = 8;
 
 /// Bytes of a frame besides topic and payload.
-const ENVELOPE: usize = 100;
+const ENVELOPE_BYTES: usize = 100;

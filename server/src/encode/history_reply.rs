@@ -13,7 +13,7 @@ use std::vec;
 
 /// A frame of which the rest is still to be written.
 #[derive(Debug)]
-pub(crate) struct HistoryFrame {
+pub(crate) struct HistoryReply {
     /// What comes before the publications: the header, and the beginning of the JSON object.
     begin: Vec<u8>,
     publications: vec::IntoIter<Publication>,
@@ -23,7 +23,7 @@ pub(crate) struct HistoryFrame {
     left: usize,
 }
 
-impl HistoryFrame {
+impl HistoryReply {
     pub(crate) fn new(answer: &HistoryAnswer) -> Self {
         let HistoryAnswer { id, topic, position, publications } = answer;
         let text = typed::encode_history_begin(id, topic, *position);
@@ -113,7 +113,7 @@ mod tests {
             let answer = answer(lengths.iter().map(|length| "\"ü\n".repeat(length / 4)));
             let whole = of_event(&answer.to_event(), Dialect::Typed).unwrap();
             for enough in [1, 1000, usize::MAX] {
-                let (mut frame, mut bytes) = (HistoryFrame::new(&answer), Vec::new());
+                let (mut frame, mut bytes) = (HistoryReply::new(&answer), Vec::new());
                 while {
                     let (piece, is_last) = frame.next(enough);
                     bytes.extend_from_slice(&piece);

@@ -9,20 +9,20 @@ use std::collections::HashMap;
 /// Encodes replays. After a restart or a cut cable a crowd asks for the same past at once, each from a position of its
 /// own: a publication is encoded for the first of them and copied for the others.
 #[derive(Debug, Default)]
-pub(crate) struct Replays {
+pub(crate) struct ReplayCache {
     /// Typed frames by their place in their history, and whether one was asked for since the last turn.
     encoded: HashMap<(Epoch, u64), Vec<u8>>,
     bytes: usize,
     used: bool,
 }
 
-impl Replays {
+impl ReplayCache {
     /// The first frames of what was missed, as one piece that is large enough for a write, and what is left: that is
     /// too much to be kept for others.
     pub(crate) fn begin<'a>(&mut self, missed: &'a [Publication], dialect: Dialect) -> (Bytes, &'a [Publication]) {
         self.used = true;
         let (mut piece, mut left) = (Vec::new(), missed);
-        while piece.len() < PIECE
+        while piece.len() < REPLAY_CHUNK_BYTES
             && let Some((publication, behind)) = left.split_first()
         {
             left = behind;
@@ -40,7 +40,7 @@ impl Replays {
                 _ => batch::append(&mut piece, publication, dialect),
             }
         }
-        if self.bytes > MOST_BYTES {
+        if self.bytes > MAX_CACHE_BYTES {
             *self = Self { used: true, ..Self::default() };
         }
         (Bytes::from(piece), left)
@@ -61,7 +61,7 @@ impl Replays {
 }
 
 /// Bytes that are encoded before the rest waits.
-const PIECE: usize = 64 * 1024;
+const REPLAY_CHUNK_BYTES: usize = 64 * 1024;
 
 /// Bytes of frames that are kept for the next who asks.
-const MOST_BYTES: usize = 1024 * 1024;
+const MAX_CACHE_BYTES: usize = 1024 * 1024;

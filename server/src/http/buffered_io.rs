@@ -1,10 +1,10 @@
-//! The socket as hyper sees it: what comes waits at the turnstile, and an answer can be held back instead of being
+//! The socket as hyper sees it: what comes waits at the admission, and an answer can be buffered back instead of being
 //! written.
 //!
 //! The answer to a handshake is followed at once by the session's first frame. Written apart they cost two system
 //! calls and two segments, the most expensive part of a connection that comes and goes.
 
-use crate::worker::admission::Turnstile;
+use crate::worker::admission::Admission;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use std::io;
@@ -14,52 +14,52 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use tokio::net::TcpStream;
 
-/// A socket whose first read waits for its round, and whose writes go into memory once they are held.
-pub(crate) struct HeldSocket {
+/// A socket whose first read waits for its round, and whose writes go into memory once they are buffered.
+pub(crate) struct BufferedIo {
     socket: TokioIo<TcpStream>,
-    turnstile: Turnstile,
-    has_passed: bool,
-    hold: Hold,
-    held: Vec<u8>,
+    admission: Admission,
+    is_admitted: bool,
+    buffer_writes: BufferWrites,
+    buffered: Vec<u8>,
 }
 
-/// Tells the socket that hyper owns to hold what is written from now on.
+/// Tells the socket that hyper owns to buffer what is written from now on.
 #[derive(Clone, Default)]
-pub(crate) struct Hold(Arc<AtomicBool>);
+pub(crate) struct BufferWrites(Arc<AtomicBool>);
 
-impl HeldSocket {
-    pub(crate) fn new(socket: TcpStream, turnstile: Turnstile, hold: Hold) -> Self {
-        Self { socket: TokioIo::new(socket), turnstile, has_passed: false, hold, held: Vec::new() }
+impl BufferedIo {
+    pub(crate) fn new(socket: TcpStream, admission: Admission, buffer_writes: BufferWrites) -> Self {
+        Self { socket: TokioIo::new(socket), admission, is_admitted: false, buffer_writes, buffered: Vec::new() }
     }
 
     /// The socket, and what is still to be written to it before anything else.
     pub(crate) fn into_parts(self) -> (TcpStream, Vec<u8>) {
-        (self.socket.into_inner(), self.held)
+        (self.socket.into_inner(), self.buffered)
     }
 }
 
-impl Hold {
+impl BufferWrites {
     /// Holds every write from now on.
-    pub(crate) fn hold(&self) {
+    pub(crate) fn begin(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 }
 
-impl Read for HeldSocket {
+impl Read for BufferedIo {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
-        if !self.has_passed {
+        if !self.is_admitted {
             ready!(self.socket.inner().poll_read_ready(cx))?;
-            ready!(self.turnstile.poll_pass(cx));
-            self.has_passed = true;
+            ready!(self.admission.poll_admit(cx));
+            self.is_admitted = true;
         }
         Pin::new(&mut self.socket).poll_read(cx, buffer)
     }
 }
 
-impl Write for HeldSocket {
+impl Write for BufferedIo {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if self.hold.0.load(Ordering::Relaxed) {
-            self.held.extend_from_slice(bytes);
+        if self.buffer_writes.0.load(Ordering::Relaxed) {
+            self.buffered.extend_from_slice(bytes);
             return Poll::Ready(Ok(bytes.len()));
         }
         Pin::new(&mut self.socket).poll_write(cx, bytes)

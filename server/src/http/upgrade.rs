@@ -1,11 +1,11 @@
 //! From a request that was checked to a WebSocket.
 
-use super::buffered_io::HeldSocket;
+use super::buffered_io::BufferedIo;
 use super::response::text;
 use crate::connection::Socket;
 use crate::listener::limit::Permit;
 use crate::worker::Worker;
-use crate::worker::reader::Early;
+use crate::worker::reader::Leftover;
 use crate::worker::service::Service;
 use http_body_util::Full;
 use hubcast_protocol::{Dialect, SUBPROTOCOL};
@@ -43,10 +43,10 @@ async fn open<S: Service>(worker: Rc<Worker<S>>, websocket: HyperWebsocket, dial
         Ok(websocket) => websocket,
         Err(fault) => return tracing::debug!(%fault, "an upgrade failed"),
     };
-    match websocket.into_inner().into_inner().downcast::<HeldSocket>() {
+    match websocket.into_inner().into_inner().downcast::<BufferedIo>() {
         Ok(parts) => {
             let (socket, answer) = parts.io.into_parts();
-            worker.open(Socket::Tcp(socket), Early { answer, frames: &parts.read_buf }, dialect, permit);
+            worker.open(Socket::Tcp(socket), Leftover { answer, frames: &parts.read_buf }, dialect, permit);
         }
         Err(_) => tracing::error!("an upgraded connection is not the socket that was served"),
     }

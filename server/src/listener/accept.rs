@@ -14,15 +14,15 @@ pub(crate) async fn accept_all<S>(
     limit: Arc<ConnectionLimit>,
     mut deal: impl FnMut(S, Permit),
 ) {
-    let (mut wait, mut warnings) = (SHORTEST, Paced::default());
+    let (mut wait, mut warnings) = (ACCEPT_BACKOFF_MIN, Paced::default());
     let mut in_a_row = 0;
     loop {
         match accept().await {
             Ok(stream) => {
-                wait = SHORTEST;
+                wait = ACCEPT_BACKOFF_MIN;
                 deal(stream, limit.admit().await);
                 in_a_row += 1;
-                if in_a_row == BURST {
+                if in_a_row == ACCEPTS_PER_ROUND {
                     // A crowd that comes at once is let in by and by: those who are there already are served between.
                     in_a_row = 0;
                     tokio::task::yield_now().await;
@@ -35,7 +35,7 @@ pub(crate) async fn accept_all<S>(
                 }
                 limit.close_oldest();
                 tokio::time::sleep(wait).await;
-                wait = (wait * 2).min(LONGEST);
+                wait = (wait * 2).min(ACCEPT_BACKOFF_MAX);
             }
         }
     }
@@ -62,10 +62,10 @@ fn concerns_one_peer(fault: &io::Error) -> bool {
 }
 
 /// Connections accepted before others get their turn.
-const BURST: u32 = 8;
+const ACCEPTS_PER_ROUND: u32 = 8;
 
-const SHORTEST: Duration = Duration::from_millis(10);
-const LONGEST: Duration = Duration::from_secs(1);
+const ACCEPT_BACKOFF_MIN: Duration = Duration::from_millis(10);
+const ACCEPT_BACKOFF_MAX: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {

@@ -1,16 +1,16 @@
 //! What waits for a reader that is behind, where its subscriptions allow that something is left out.
 //!
-//! Nothing is left out without a word. A *run* is what waits of one topic in one epoch with nothing of the topic in
-//! between that must go out. It is left out from its beginning on, so that one hole is enough for it; the hole stands
+//! Nothing is left out without a word. A *segment* is what waits of one topic in one epoch with nothing of the topic in
+//! between that must go out. It is left out from its beginning on, so that one gap is enough for it; the gap stands
 //! where the last one left out stood, and a `gap` event tells of it there: after all of the topic that goes out before,
 //! and before all that goes out later. Joins and leaves (`events`) have no offsets and are told of by a `gap` of their own.
 
 mod events;
 
-use crate::encode::batch::{self, Frames, frame_cost, of_event};
-use crate::encode::history_reply::HistoryFrame;
+use crate::encode::batch::{self, Batch, frame_cost, of_event};
+use crate::encode::history_reply::HistoryReply;
 use bytes::Bytes;
-use events::{Events, Next};
+use events::{Events, NextEvent};
 use hubcast_hub::Publication;
 use hubcast_protocol::event::{Gap, GapReason};
 use hubcast_protocol::{Dialect, Epoch, Event, Position, Slow, Topic};
@@ -19,26 +19,26 @@ use std::vec;
 
 /// A queue behind the outbox, in which publications may still be taken back.
 ///
-/// Every run is charged from its first publication on with what its hole will take: what is left out never needs room
+/// Every segment is charged from its first publication on with what its gap will take: what is left out never needs room
 /// that is not there.
 #[derive(Debug, Default)]
-pub(crate) struct Lag {
+pub(crate) struct Backlog {
     /// The queue by kinds, each entry with its place in it.
-    frames: VecDeque<(u64, Frame)>,
-    publications: BTreeMap<u64, Waiting>,
-    holes: BTreeMap<u64, Hole>,
+    frames: VecDeque<(u64, Required)>,
+    publications: BTreeMap<u64, QueuedPublication>,
+    skipped: BTreeMap<u64, SkippedRange>,
     newest: u64,
-    topics: HashMap<Topic, Trail>,
+    topics: HashMap<Topic, TopicBacklog>,
     /// Joins and leaves.
     events: Events,
     /// The place of the newest replay: it may hold publications of any topic.
     replay: u64,
-    /// Bytes that cannot be taken back: of frames that count, and of a hole for each run.
-    fixed: usize,
+    /// Bytes that cannot be taken back: of frames that count, and of a gap for each segment.
+    reserved: usize,
     /// Bytes that can.
-    loose: usize,
+    droppable: usize,
     /// Bytes that do not count.
-    uncounted: usize,
+    exempt: usize,
     /// How much of that is not encoded yet, and the publications that it is.
     to_encode: usize,
     missed: usize,
@@ -46,95 +46,95 @@ pub(crate) struct Lag {
 
 /// What must go out.
 #[derive(Debug)]
-enum Frame {
-    Counted(Bytes),
-    Uncounted(Bytes),
+enum Required {
+    Charged(Bytes),
+    Exempt(Bytes),
     /// What is left of a replay, to be encoded by and by.
     Missed(vec::IntoIter<Publication>),
     /// What is left of the answer to a `history` request, to be encoded by and by.
-    History(HistoryFrame),
+    History(HistoryReply),
 }
 
 /// What is to be written next.
 #[derive(Debug)]
-pub(crate) struct Popped {
+pub(crate) struct NextBytes {
     pub(crate) bytes: Bytes,
     /// Whether it counts against what may wait.
-    pub(crate) counted: bool,
+    pub(crate) charged: bool,
     /// Whether it ends where a frame ends, so that another one may follow.
     pub(crate) ends_frame: bool,
 }
 
 /// What may be left out.
 #[derive(Debug)]
-struct Waiting {
+struct QueuedPublication {
     publication: Publication,
-    /// It goes on with a run, of which something is before it in the queue.
+    /// It goes on with a segment, of which something is before it in the queue.
     continues: bool,
 }
 
-/// Publications of one run that were left out: all between the two, and both. They have no offsets on a topic without
+/// Publications of one segment that were left out: all between the two, and both. They have no offsets on a topic without
 /// history.
 #[derive(Debug)]
-struct Hole {
+struct SkippedRange {
     topic: Topic,
     first: Option<Position>,
     last: Option<Position>,
 }
 
-/// What waits of one topic; every hole stands before every publication.
+/// What waits of one topic; every gap stands before every publication.
 #[derive(Debug, Default)]
-struct Trail {
+struct TopicBacklog {
     publications: VecDeque<u64>,
     /// The newest one.
-    hole: Option<u64>,
+    skipped: Option<u64>,
     /// Of what came last.
     epoch: Option<Epoch>,
-    /// No run goes on beyond this place: there the topic has something that must go out.
-    bound: u64,
+    /// No segment goes on beyond this place: there the topic has something that must go out.
+    barrier: u64,
 }
 
-impl Lag {
+impl Backlog {
     /// Queues what must go out; says whether there was room for it among `most` bytes.
     pub(crate) fn push_frame(&mut self, bytes: Bytes, most: usize) -> bool {
-        let fits = self.fixed + frame_cost(&bytes) <= most;
+        let fits = self.reserved + frame_cost(&bytes) <= most;
         if fits {
-            self.fixed += frame_cost(&bytes);
+            self.reserved += frame_cost(&bytes);
             let place = self.next_place();
-            self.frames.push_back((place, Frame::Counted(bytes)));
+            self.frames.push_back((place, Required::Charged(bytes)));
             self.shrink_to(most);
         }
         fits
     }
 
     /// Queues what must go out whatever waits already, such as a replay.
-    pub(crate) fn push_uncounted(&mut self, bytes: Bytes) {
-        self.uncounted += frame_cost(&bytes);
-        self.push_replay(Frame::Uncounted(bytes));
+    pub(crate) fn push_exempt(&mut self, bytes: Bytes) {
+        self.exempt += frame_cost(&bytes);
+        self.push_replay(Required::Exempt(bytes));
     }
 
     /// Queues what a replay has that is not encoded yet.
     pub(crate) fn push_missed(&mut self, missed: Vec<Publication>) {
         let bytes = missed.iter().map(batch::size).sum::<usize>();
-        (self.uncounted, self.to_encode) = (self.uncounted + bytes, self.to_encode + bytes);
+        (self.exempt, self.to_encode) = (self.exempt + bytes, self.to_encode + bytes);
         self.missed += missed.len();
-        self.push_replay(Frame::Missed(missed.into_iter()));
+        self.push_replay(Required::Missed(missed.into_iter()));
     }
 
     /// Queues the answer to a `history` request.
-    pub(crate) fn push_history(&mut self, answer: HistoryFrame) {
+    pub(crate) fn push_history(&mut self, answer: HistoryReply) {
         let bytes = answer.left();
-        (self.uncounted, self.to_encode) = (self.uncounted + bytes, self.to_encode + bytes);
+        (self.exempt, self.to_encode) = (self.exempt + bytes, self.to_encode + bytes);
         self.missed += answer.publications();
-        self.push_replay(Frame::History(answer));
+        self.push_replay(Required::History(answer));
     }
 
     /// Queues publications that must go out, as the frames that they are; says whether there was room.
-    pub(crate) fn push_bound(&mut self, publications: &[Publication], frames: Bytes, most: usize) -> bool {
+    pub(crate) fn push_required(&mut self, publications: &[Publication], frames: Bytes, most: usize) -> bool {
         let fits = self.push_frame(frames, most);
         for publication in publications.iter().filter(|_| fits) {
-            if let Some(trail) = self.topics.get_mut(publication.topic()) {
-                trail.bound = self.newest;
+            if let Some(topic_backlog) = self.topics.get_mut(publication.topic()) {
+                topic_backlog.barrier = self.newest;
             }
         }
         fits
@@ -143,7 +143,7 @@ impl Lag {
     /// Queues what may be left out, the oldest first or, with [`Slow::Latest`], all that waits of the topic already; says
     /// whether there was room among `most` bytes for what then has to be told.
     pub(crate) fn push_publications(&mut self, publications: &[Publication], slow: Slow, most: usize) -> bool {
-        let fits = self.fixed + self.price_of_runs(publications) <= most;
+        let fits = self.reserved + self.price_of_segments(publications) <= most;
         if fits {
             for publication in publications {
                 self.push_publication(publication, slow);
@@ -157,9 +157,9 @@ impl Lag {
     /// for what then has to be told.
     pub(crate) fn push_event(&mut self, topic: &Topic, frame: Bytes, most: usize) -> bool {
         let price = self.events.price(topic);
-        let fits = self.fixed + price <= most;
+        let fits = self.reserved + price <= most;
         if fits {
-            self.fixed += price;
+            self.reserved += price;
             let place = self.next_place();
             self.events.push(place, topic, frame);
             self.shrink_to(most);
@@ -169,50 +169,50 @@ impl Lag {
 
     /// Bytes that count against what may wait.
     pub(crate) fn len(&self) -> usize {
-        self.fixed + self.loose + self.events.bytes()
+        self.reserved + self.droppable + self.events.bytes()
     }
 
     /// Bytes that do not count.
-    pub(crate) fn uncounted(&self) -> usize {
-        self.uncounted
+    pub(crate) fn exempt(&self) -> usize {
+        self.exempt
     }
 
     /// Bytes of memory that it takes, without the publications themselves.
     pub(crate) fn own_bytes(&self) -> usize {
-        let waiting = self.publications.len() * PUBLICATION_BYTES + self.missed * size_of::<Publication>();
-        self.fixed + self.events.bytes() + (self.uncounted - self.to_encode) + waiting
+        let waiting = self.publications.len() * PUBLICATION_OVERHEAD_BYTES + self.missed * size_of::<Publication>();
+        self.reserved + self.events.bytes() + (self.exempt - self.to_encode) + waiting
     }
 
     /// Leaves out all that may be left out; says whether there was anything.
     pub(crate) fn leave_out_all(&mut self) -> bool {
-        let was = self.loose + self.events.bytes() > 0;
+        let was = self.droppable + self.events.bytes() > 0;
         self.shrink_to(0);
         was
     }
 
     /// Takes the next piece to be written; `None` when nothing waits any more.
-    pub(crate) fn pop(&mut self, dialect: Dialect) -> Option<Popped> {
+    pub(crate) fn pop(&mut self, dialect: Dialect) -> Option<NextBytes> {
         loop {
             let frame = self.frames.front().map(|(place, _)| *place);
             let publication = self.publications.keys().next().copied();
-            let hole = self.holes.keys().next().copied();
-            let first = [frame, publication, hole, self.events.first()].into_iter().flatten().min();
+            let skipped = self.skipped.keys().next().copied();
+            let first = [frame, publication, skipped, self.events.first()].into_iter().flatten().min();
             if first.is_none() || first == frame {
                 return self.pop_frame(dialect);
             }
             let piece = match first {
                 _ if first == publication => self.pop_publication(dialect),
-                _ if first == hole => self.pop_hole(dialect),
+                _ if first == skipped => self.pop_skipped(dialect),
                 _ => self.pop_event(dialect),
             };
             if let Some(bytes) = piece {
-                return Some(Popped { bytes, counted: true, ends_frame: true });
+                return Some(NextBytes { bytes, charged: true, ends_frame: true });
             }
         }
     }
 
     fn note_encoded(&mut self, bytes: usize, publications: usize) {
-        (self.uncounted, self.to_encode) = (self.uncounted - bytes, self.to_encode - bytes);
+        (self.exempt, self.to_encode) = (self.exempt - bytes, self.to_encode - bytes);
         self.missed -= publications;
     }
 
@@ -221,7 +221,7 @@ impl Lag {
         self.newest
     }
 
-    fn push_replay(&mut self, frame: Frame) {
+    fn push_replay(&mut self, frame: Required) {
         self.replay = self.next_place();
         self.frames.push_back((self.replay, frame));
     }
@@ -229,31 +229,31 @@ impl Lag {
     fn push_publication(&mut self, publication: &Publication, slow: Slow) {
         let (topic, place) = (publication.topic(), self.next_place());
         while slow == Slow::Latest
-            && let Some(oldest) = self.topics.get(topic).and_then(|trail| trail.publications.front())
+            && let Some(oldest) = self.topics.get(topic).and_then(|topic_backlog| topic_backlog.publications.front())
         {
             self.leave_out(*oldest);
         }
         let continues = self.continues(publication);
-        self.fixed += if continues { 0 } else { price(topic) };
-        self.loose += cost(publication);
-        let trail = self.topics.entry(topic.clone()).or_default();
-        trail.publications.push_back(place);
-        trail.epoch = epoch(publication);
-        self.publications.insert(place, Waiting { publication: publication.clone(), continues });
+        self.reserved += if continues { 0 } else { price(topic) };
+        self.droppable += cost(publication);
+        let topic_backlog = self.topics.entry(topic.clone()).or_default();
+        topic_backlog.publications.push_back(place);
+        topic_backlog.epoch = epoch(publication);
+        self.publications.insert(place, QueuedPublication { publication: publication.clone(), continues });
     }
 
-    /// Whether the newest run of the topic goes on with this one.
+    /// Whether the newest segment of the topic goes on with this one.
     fn continues(&self, publication: &Publication) -> bool {
-        self.topics.get(publication.topic()).is_some_and(|trail| {
-            let last = trail.publications.back().or(trail.hole.as_ref());
-            last > Some(&trail.bound.max(self.replay)) && trail.epoch == epoch(publication)
+        self.topics.get(publication.topic()).is_some_and(|topic_backlog| {
+            let last = topic_backlog.publications.back().or(topic_backlog.skipped.as_ref());
+            last > Some(&topic_backlog.barrier.max(self.replay)) && topic_backlog.epoch == epoch(publication)
         })
     }
 
-    /// What the runs are charged at most that begin with these.
-    fn price_of_runs(&self, publications: &[Publication]) -> usize {
+    /// What the segments are charged at most that begin with these.
+    fn price_of_segments(&self, publications: &[Publication]) -> usize {
         let goes_on = |one: &Publication, next: &Publication| one.topic() == next.topic() && epoch(one) == epoch(next);
-        let firsts = publications.chunk_by(goes_on).map(|run| &run[0]);
+        let firsts = publications.chunk_by(goes_on).map(|segment| &segment[0]);
         firsts.filter(|first| !self.continues(first)).map(|first| price(first.topic())).sum()
     }
 
@@ -272,48 +272,48 @@ impl Lag {
 
     /// Leaves out the publication at a place, the first that waits of its topic.
     fn leave_out(&mut self, place: u64) {
-        let Some(Waiting { publication, continues }) = self.publications.remove(&place) else { return };
-        self.loose -= cost(&publication);
+        let Some(QueuedPublication { publication, continues }) = self.publications.remove(&place) else { return };
+        self.droppable -= cost(&publication);
         let (topic, last) = (publication.topic(), publication.position());
-        let Some(trail) = self.topics.get_mut(topic) else { return };
-        trail.publications.pop_front();
-        let before = trail.hole.replace(place).filter(|_| continues);
-        let before = before.and_then(|before| self.holes.remove(&before));
+        let Some(topic_backlog) = self.topics.get_mut(topic) else { return };
+        topic_backlog.publications.pop_front();
+        let before = topic_backlog.skipped.replace(place).filter(|_| continues);
+        let before = before.and_then(|before| self.skipped.remove(&before));
         let first = before.map_or(last, |before| before.first);
-        self.holes.insert(place, Hole { topic: topic.clone(), first, last });
+        self.skipped.insert(place, SkippedRange { topic: topic.clone(), first, last });
     }
 
-    fn pop_frame(&mut self, dialect: Dialect) -> Option<Popped> {
+    fn pop_frame(&mut self, dialect: Dialect) -> Option<NextBytes> {
         let (place, frame) = self.frames.pop_front()?;
-        let whole = |bytes, counted| Some(Popped { bytes, counted, ends_frame: true });
+        let whole = |bytes, charged| Some(NextBytes { bytes, charged, ends_frame: true });
         match frame {
-            Frame::Counted(bytes) => {
-                self.fixed -= frame_cost(&bytes);
+            Required::Charged(bytes) => {
+                self.reserved -= frame_cost(&bytes);
                 whole(bytes, true)
             }
-            Frame::Uncounted(bytes) => {
-                self.uncounted -= frame_cost(&bytes);
+            Required::Exempt(bytes) => {
+                self.exempt -= frame_cost(&bytes);
                 whole(bytes, false)
             }
-            Frame::History(mut answer) => {
+            Required::History(mut answer) => {
                 let before = (answer.left(), answer.publications());
-                let (bytes, ends_frame) = answer.next(PIECE);
+                let (bytes, ends_frame) = answer.next(REPLAY_CHUNK_BYTES);
                 self.note_encoded(before.0 - answer.left(), before.1 - answer.publications());
                 if !ends_frame {
-                    self.frames.push_front((place, Frame::History(answer)));
+                    self.frames.push_front((place, Required::History(answer)));
                 }
-                Some(Popped { bytes, counted: false, ends_frame })
+                Some(NextBytes { bytes, charged: false, ends_frame })
             }
-            Frame::Missed(mut missed) => {
-                let mut piece = batch::room_for(missed.as_slice(), PIECE);
-                while piece.len() < PIECE
+            Required::Missed(mut missed) => {
+                let mut piece = batch::room_for(missed.as_slice(), REPLAY_CHUNK_BYTES);
+                while piece.len() < REPLAY_CHUNK_BYTES
                     && let Some(publication) = missed.next()
                 {
                     self.note_encoded(batch::size(&publication), 1);
                     batch::append(&mut piece, &publication, dialect);
                 }
                 if !missed.as_slice().is_empty() {
-                    self.frames.push_front((place, Frame::Missed(missed)));
+                    self.frames.push_front((place, Required::Missed(missed)));
                 }
                 whole(piece.into(), false)
             }
@@ -321,51 +321,51 @@ impl Lag {
     }
 
     fn pop_publication(&mut self, dialect: Dialect) -> Option<Bytes> {
-        let (_, Waiting { publication, .. }) = self.publications.pop_first()?;
-        self.loose -= cost(&publication);
-        if let Some(trail) = self.topics.get_mut(publication.topic()) {
-            trail.publications.pop_front();
+        let (_, QueuedPublication { publication, .. }) = self.publications.pop_first()?;
+        self.droppable -= cost(&publication);
+        if let Some(topic_backlog) = self.topics.get_mut(publication.topic()) {
+            topic_backlog.publications.pop_front();
         }
-        self.shorten_run(publication.topic());
-        Some(Frames::new(publication).get(dialect).clone())
+        self.shorten_segment(publication.topic());
+        Some(Batch::new(publication).get(dialect).clone())
     }
 
-    /// Takes a hole out; `None` in the plain dialect, which has no word for it.
-    fn pop_hole(&mut self, dialect: Dialect) -> Option<Bytes> {
-        let (place, Hole { topic, first, last }) = self.holes.pop_first()?;
-        match self.topics.get_mut(&topic).filter(|trail| trail.hole == Some(place)) {
-            Some(trail) => {
-                trail.hole = None;
-                self.shorten_run(&topic);
+    /// Takes a gap out; `None` in the plain dialect, which has no word for it.
+    fn pop_skipped(&mut self, dialect: Dialect) -> Option<Bytes> {
+        let (place, SkippedRange { topic, first, last }) = self.skipped.pop_first()?;
+        match self.topics.get_mut(&topic).filter(|topic_backlog| topic_backlog.skipped == Some(place)) {
+            Some(topic_backlog) => {
+                topic_backlog.skipped = None;
+                self.shorten_segment(&topic);
             }
-            // Nothing waits of the run: another one has begun since.
-            None => self.fixed -= price(&topic),
+            // Nothing waits of the segment: another one has begun since.
+            None => self.reserved -= price(&topic),
         }
         let (from, to) = (first.map(|first| first.offset), last.map(|last| last.offset));
         let epoch = first.map(|first| first.epoch);
         of_event(&Event::Gap(Gap { topic, from, to, epoch, offset: None, reason: GapReason::SlowConsumer }), dialect)
     }
 
-    /// Takes a join or a leave out, or the hole of some.
+    /// Takes a join or a leave out, or the gap of some.
     fn pop_event(&mut self, dialect: Dialect) -> Option<Bytes> {
         let (next, price) = self.events.pop()?;
-        self.fixed -= price;
+        self.reserved -= price;
         match next {
-            Next::Event(frame) => Some(frame),
-            Next::Hole(topic) => of_event(&Event::Gap(Gap::of_presence(topic)), dialect),
+            NextEvent::Event(frame) => Some(frame),
+            NextEvent::Skipped(topic) => of_event(&Event::Gap(Gap::of_presence(topic)), dialect),
         }
     }
 
-    /// The beginning of a topic's oldest run with publications has gone out: the next one is its beginning now.
-    fn shorten_run(&mut self, topic: &Topic) {
-        let Some(trail) = self.topics.get(topic) else { return };
-        let next = trail.publications.front().and_then(|next| self.publications.get_mut(next));
-        if next.is_none() && trail.hole.is_none() {
+    /// The beginning of a topic's oldest segment with publications has gone out: the next one is its beginning now.
+    fn shorten_segment(&mut self, topic: &Topic) {
+        let Some(topic_backlog) = self.topics.get(topic) else { return };
+        let next = topic_backlog.publications.front().and_then(|next| self.publications.get_mut(next));
+        if next.is_none() && topic_backlog.skipped.is_none() {
             self.topics.remove(topic);
         }
         match next.filter(|next| next.continues) {
             Some(next) => next.continues = false,
-            None => self.fixed -= price(topic),
+            None => self.reserved -= price(topic),
         }
     }
 }
@@ -379,16 +379,16 @@ fn cost(publication: &Publication) -> usize {
     publication.payload().as_plain().len() + publication.topic().as_str().len() + 128
 }
 
-/// What a run costs besides its publications: its hole, and what is known of its topic.
+/// What a segment costs besides its publications: its gap, and what is known of its topic.
 fn price(topic: &Topic) -> usize {
     topic.as_str().len() + 256
 }
 
 /// Bytes of memory that a publication takes here besides itself, about.
-const PUBLICATION_BYTES: usize = 96;
+const PUBLICATION_OVERHEAD_BYTES: usize = 96;
 
 /// Bytes of a replay that are encoded at once.
-const PIECE: usize = 32 * 1024;
+const REPLAY_CHUNK_BYTES: usize = 32 * 1024;
 
 #[cfg(test)]
 mod tests;

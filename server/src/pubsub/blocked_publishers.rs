@@ -1,20 +1,20 @@
 //! Connections that are not read until other workers have taken what these connections caused.
 
-use super::mail::Wait;
+use super::mail::MailboxWait;
 use std::collections::BTreeSet;
 
 /// Every connection of this worker that waits, with each mailbox for which it does; some of them may be gone.
 #[derive(Debug, Default)]
-pub(super) struct Waits {
+pub(super) struct BlockedPublishers {
     by_slot: BTreeSet<(u32, usize)>,
 }
 
-impl Waits {
-    pub(super) fn add(&mut self, wait: Wait) {
+impl BlockedPublishers {
+    pub(super) fn add(&mut self, wait: MailboxWait) {
         self.by_slot.insert((wait.slot, wait.mailbox));
     }
 
-    pub(super) fn remove(&mut self, wait: Wait) {
+    pub(super) fn remove(&mut self, wait: MailboxWait) {
         self.by_slot.remove(&(wait.slot, wait.mailbox));
     }
 
@@ -37,15 +37,15 @@ mod tests {
 
     #[test]
     fn a_connection_waits_until_the_last_of_its_mailboxes_is_taken() {
-        let mut waits = Waits::default();
-        let [first, second] = [1, 2].map(|mailbox| Wait { slot: 7, mailbox });
-        [first, second, second].into_iter().for_each(|wait| waits.add(wait));
-        waits.remove(second);
-        assert!(waits.has(7) && !waits.has(6) && !waits.has(8));
-        waits.remove(first);
-        assert!(!waits.has(7));
-        waits.add(first);
-        waits.forget(7);
-        assert!(waits.by_slot.is_empty());
+        let mut blocked = BlockedPublishers::default();
+        let [first, second] = [1, 2].map(|mailbox| MailboxWait { slot: 7, mailbox });
+        [first, second, second].into_iter().for_each(|wait| blocked.add(wait));
+        blocked.remove(second);
+        assert!(blocked.has(7) && !blocked.has(6) && !blocked.has(8));
+        blocked.remove(first);
+        assert!(!blocked.has(7));
+        blocked.add(first);
+        blocked.forget(7);
+        assert!(blocked.by_slot.is_empty());
     }
 }

@@ -11,23 +11,23 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 /// By slot, all that came behind the first request that has to wait. No more is read meanwhile, so that this is never
 /// more than one read brought.
 #[derive(Debug, Default)]
-pub(super) struct HeldBack {
+pub(super) struct DeferredRequests {
     by_slot: BTreeMap<u32, VecDeque<Item>>,
     /// What a connection has asked for since the last turn that is large.
     asked: HashMap<u32, usize>,
 }
 
-impl HeldBack {
+impl DeferredRequests {
     /// Gives an item back that may take effect in the next turn; any other waits.
     pub(super) fn admit(&mut self, slot: u32, item: Item, is_backlogged: impl Fn() -> bool) -> Option<Item> {
         if let Some(waiting) = self.by_slot.get_mut(&slot) {
             waiting.push_back(item);
             return None;
         }
-        let share = share_of_turn(&item);
+        let share = answer_cost(&item);
         if share > 0 {
             let asked = self.asked.entry(slot).or_default();
-            if *asked + share > IN_A_TURN || is_backlogged() {
+            if *asked + share > MAX_ANSWERS_PER_TURN || is_backlogged() {
                 self.by_slot.insert(slot, VecDeque::from([item]));
                 return None;
             }
@@ -48,8 +48,8 @@ impl HeldBack {
         self.by_slot.retain(|&slot, waiting| {
             let mut asked = 0;
             while let Some(next) = waiting.front() {
-                let share = share_of_turn(next);
-                if share > 0 && (asked + share > IN_A_TURN || is_backlogged(slot)) {
+                let share = answer_cost(next);
+                if share > 0 && (asked + share > MAX_ANSWERS_PER_TURN || is_backlogged(slot)) {
                     return true;
                 }
                 asked += share;
@@ -63,7 +63,7 @@ impl HeldBack {
     /// A connection is gone: what it asked for still takes effect, but for what it alone would have heard of.
     pub(super) fn close(&mut self, slot: u32, admitted: impl FnMut(Item)) {
         let waiting = self.by_slot.remove(&slot).into_iter().flatten();
-        waiting.filter(|item| matches!(item, Item::Input(_)) && share_of_turn(item) == 0).for_each(admitted);
+        waiting.filter(|item| matches!(item, Item::Input(_)) && answer_cost(item) == 0).for_each(admitted);
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -77,19 +77,19 @@ impl HeldBack {
 }
 
 /// How much of what a connection may ask for in a turn an input takes, because its answer may be large.
-fn share_of_turn(item: &Item) -> usize {
+fn answer_cost(item: &Item) -> usize {
     let Item::Input(Input::Request { request: Ok(request), .. }) = item else { return 0 };
     match &request.action {
         Action::Subscribe(subscribe) if subscribe.start != Start::Live => 1,
         Action::Presence(_) => 1,
         // A replay is encoded by and by, this at once.
-        Action::History(_) => IN_A_TURN,
+        Action::History(_) => MAX_ANSWERS_PER_TURN,
         _ => 0,
     }
 }
 
 /// Large answers that one connection gets in a turn.
-const IN_A_TURN: usize = 4;
+const MAX_ANSWERS_PER_TURN: usize = 4;
 
 #[cfg(test)]
 mod tests {
@@ -103,7 +103,7 @@ mod tests {
     }
 
     /// What may take effect in the next turn, where connections for which this says so have not taken what they asked for.
-    fn next_turn(held: &mut HeldBack, is_backlogged: impl Fn(u32) -> bool) -> (Vec<Item>, Vec<u32>) {
+    fn next_turn(held: &mut DeferredRequests, is_backlogged: impl Fn(u32) -> bool) -> (Vec<Item>, Vec<u32>) {
         let (mut items, mut released) = (Vec::new(), Vec::new());
         held.end_turn(|_, item| items.push(item), is_backlogged, |slot| released.push(slot));
         (items, released)
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn who_asks_for_more_than_it_has_taken_waits_with_all_that_follows() {
-        let mut held = HeldBack::default();
+        let mut held = DeferredRequests::default();
         assert!(held.admit(1, past(), || false).is_some());
         assert!(held.admit(1, live(), || true).is_some());
         assert!(held.admit(1, past(), || true).is_none());
@@ -135,9 +135,9 @@ mod tests {
 
     #[test]
     fn only_so_many_replays_are_made_for_one_connection_in_a_turn() {
-        let mut held = HeldBack::default();
+        let mut held = DeferredRequests::default();
         let at_once = (0..10).filter(|_| held.admit(1, past(), || false).is_some()).count();
-        assert_eq!(at_once, IN_A_TURN);
+        assert_eq!(at_once, MAX_ANSWERS_PER_TURN);
         let mut turns = Vec::new();
         while !held.is_empty() {
             turns.push(next_turn(&mut held, |_| false).0.len());
@@ -149,10 +149,10 @@ mod tests {
     fn a_history_is_answered_alone() {
         let history = || input(r#"{"id":1,"action":"history","topic":"t"}"#);
         let presence = || input(r#"{"id":1,"action":"presence","topic":"t"}"#);
-        let mut held = HeldBack::default();
+        let mut held = DeferredRequests::default();
         assert!(held.admit(1, history(), || false).is_some());
-        for waits in [presence(), presence(), history(), presence()] {
-            assert!(held.admit(1, waits, || false).is_none());
+        for blocked in [presence(), presence(), history(), presence()] {
+            assert!(held.admit(1, blocked, || false).is_none());
         }
         let mut turns = Vec::new();
         while !held.is_empty() {
@@ -164,7 +164,7 @@ mod tests {
     #[test]
     fn a_pong_waits_behind_what_came_before_its_ping() {
         let pong = || Item::Pong(Bytes::from_static(b"pong"));
-        let mut held = HeldBack::default();
+        let mut held = DeferredRequests::default();
         assert!(held.admit(1, pong(), || true).is_some(), "nothing waits");
         assert!(held.admit(1, past(), || true).is_none());
         assert!(held.admit(1, pong(), || false).is_none());
@@ -177,13 +177,13 @@ mod tests {
 
     #[test]
     fn what_waits_of_a_connection_that_is_gone_takes_effect_without_the_past() {
-        let mut held = HeldBack::default();
-        for waits in [past(), live(), Item::Pong(Bytes::new())] {
-            assert!(held.admit(1, waits, || true).is_none());
+        let mut held = DeferredRequests::default();
+        for blocked in [past(), live(), Item::Pong(Bytes::new())] {
+            assert!(held.admit(1, blocked, || true).is_none());
         }
         let mut items = Vec::new();
         held.close(1, |item| items.push(item));
-        assert!(matches!(&items[..], [only] if share_of_turn(only) == 0), "{items:?}");
+        assert!(matches!(&items[..], [only] if answer_cost(only) == 0), "{items:?}");
         assert!(held.is_empty());
     }
 }

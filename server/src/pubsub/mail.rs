@@ -1,6 +1,6 @@
 //! What workers say to each other.
 
-use crate::encode::batch::{Frames, SharedEvent};
+use crate::encode::batch::{Batch, SharedEvent};
 use hubcast_hub::{HistoryAnswer, Publication, SessionId};
 use hubcast_protocol::{CloseCode, Event, Slow};
 use std::borrow::Cow;
@@ -8,17 +8,17 @@ use std::sync::Arc;
 
 /// What one worker's turn caused for the connections of another.
 #[derive(Debug)]
-pub(crate) enum Parcel {
+pub(crate) enum RemoteOutput {
     Send {
         slot: u32,
         event: Box<Event>,
     },
-    Tell {
+    Notify {
         event: Arc<SharedEvent>,
         slots: Slots,
     },
     Deliver {
-        frames: Arc<Frames>,
+        frames: Arc<Batch>,
         slots: Slots,
         publishers: Vec<SessionId>,
     },
@@ -41,7 +41,7 @@ pub(crate) enum Parcel {
         bytes: usize,
     },
     /// A mailbox has been taken that was too full for what this connection caused.
-    GoOn(Wait),
+    Resume(MailboxWait),
 }
 
 /// The receivers of one thing on one worker.
@@ -49,7 +49,7 @@ pub(crate) type Slots = Vec<(u32, Slow)>;
 
 /// A connection of this worker that waits until the mailbox of another one has been taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Wait {
+pub(crate) struct MailboxWait {
     pub(crate) slot: u32,
     pub(crate) mailbox: usize,
 }

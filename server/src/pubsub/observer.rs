@@ -89,7 +89,7 @@ impl Observer {
             // Also what nobody hears may be kept: then the history ends where it did not end before.
             let end = hub.engine().position(&publish.topic);
             let Some(position) = delivered.or((end != *before).then_some(end)) else {
-                let is_left = left.is_some_and(|left| matches!(*left.next, Input::GoOn { .. }));
+                let is_left = left.is_some_and(|left| matches!(*left.next, Input::Continue { .. }));
                 return asked.session != session || is_left;
             };
             let (worker, slot) = (worker_of(asked.session), slot_of(asked.session));

@@ -7,15 +7,15 @@
 use super::address::{NOBODY, session, slot_of, worker_of};
 use super::alarm::{Alarm, Keeper};
 use super::evictions::{self, Evictions};
-use super::mail::Parcel;
+use super::mail::RemoteOutput;
 use super::mailbox::{Mailbox, post, take};
 #[cfg(feature = "simulation")]
 use super::observer::{Observed, Observer};
-use super::turn_output::Haul;
+use super::turn_output::TurnOutput;
 use crate::encode::account::Account;
 use crate::runtime::tasks::end_for_another;
 use crate::schedule::{Cost, Item, Schedule};
-use hubcast_hub::{Hub, Input, Saved, SessionId};
+use hubcast_hub::{Hub, Input, SessionId, Snapshot};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -23,10 +23,10 @@ use tokio::sync::Notify;
 
 /// The hub and the mail of each worker.
 #[derive(Debug)]
-pub(crate) struct Exchange {
+pub(crate) struct SharedHub {
     shared: Mutex<Shared>,
     wakes: Vec<Arc<Notify>>,
-    /// Bytes that may wait for one connection: what is joined to one piece has to fit.
+    /// Bytes that may wait for one connection: what is joined to one output has to fit.
     outbox: usize,
     account: Arc<Account>,
     #[cfg(feature = "simulation")]
@@ -38,17 +38,17 @@ struct Shared {
     hub: Hub,
     mail: Vec<Mailbox>,
     /// Before that the hub does nothing of its own, whatever is due.
-    rests_until: Option<Instant>,
+    hub_rests_until: Option<Instant>,
     alarm: Alarm,
     evictions: Evictions,
 }
 
-impl Exchange {
+impl SharedHub {
     /// A hub for as many workers as there are wakes, each connection of which has an outbox of so many bytes.
     pub(crate) fn new(hub: Hub, wakes: Vec<Arc<Notify>>, outbox: usize, account: Arc<Account>) -> Arc<Self> {
         let mail = wakes.iter().map(|_| Mailbox::default()).collect();
         let (alarm, evictions) = (Alarm::new(wakes.len()), Evictions::default());
-        let shared = Shared { hub, mail, rests_until: None, alarm, evictions };
+        let shared = Shared { hub, mail, hub_rests_until: None, alarm, evictions };
         Arc::new(Self {
             shared: Mutex::new(shared),
             wakes,
@@ -61,37 +61,44 @@ impl Exchange {
 
     /// Hands a slice of what is scheduled to the hub and collects what follows for the connections of `worker`. One that
     /// `is_behind` has not written yet what it has: who fills its mailbox goes on waiting.
-    pub(crate) fn turn(&self, worker: usize, now: Instant, schedule: &mut Schedule, haul: &mut Haul, is_behind: bool) {
+    pub(crate) fn turn(
+        &self,
+        worker: usize,
+        now: Instant,
+        schedule: &mut Schedule,
+        turn_output: &mut TurnOutput,
+        is_behind: bool,
+    ) {
         schedule.begin_slice(is_behind);
         let mut shared = self.lock();
-        let Shared { hub, mail, rests_until, alarm, evictions } = &mut *shared;
-        let mut posted = take(worker, mail, &mut haul.mail, is_behind);
-        while let Some((slot, item)) = schedule.next(haul.growing(self.outbox)) {
+        let Shared { hub, mail, hub_rests_until, alarm, evictions } = &mut *shared;
+        let mut posted = take(worker, mail, &mut turn_output.mail, is_behind);
+        while let Some((slot, item)) = schedule.next(turn_output.growing(self.outbox)) {
             let cost = match item {
                 Item::Input(input) => {
-                    let (cost, left) = self.hand_over(hub, now, worker, input, haul);
+                    let (cost, left) = self.hand_over(hub, now, worker, input, turn_output);
                     if let Some(left) = left {
                         schedule.put_back(slot, Item::Input(left));
                     }
                     cost
                 }
-                Item::Pong(pong) => haul.push_pong(session(worker, slot), slot, pong),
-                Item::Ending(ending) => haul.push_ending(session(worker, slot), slot, ending),
+                Item::Pong(pong) => turn_output.push_pong(session(worker, slot), slot, pong),
+                Item::Ending(ending) => turn_output.push_ending(session(worker, slot), slot, ending),
             };
             schedule.charge(cost);
         }
-        if next_timeout(hub, *rests_until).is_some_and(|at| at <= now) {
-            let before = haul.effects.len();
-            hub.handle_timeout(now, &mut haul.effects);
-            *rests_until = Some(now + REST);
-            haul.take_in(before, NOBODY, self.outbox, &self.account);
+        if next_timeout(hub, *hub_rests_until).is_some_and(|at| at <= now) {
+            let before = turn_output.effects.len();
+            hub.handle_timeout(now, &mut turn_output.effects);
+            *hub_rests_until = Some(now + HUB_REST);
+            turn_output.coalesce(before, NOBODY, self.outbox, &self.account);
         }
-        let keeper = alarm.note_turn(worker, now, next_timeout(hub, *rests_until), is_behind);
-        haul.next_timeout = if let Keeper::This(due) = keeper { Some(due) } else { None };
+        let keeper = alarm.note_turn(worker, now, next_timeout(hub, *hub_rests_until), is_behind);
+        turn_output.next_timeout = if let Keeper::This(due) = keeper { Some(due) } else { None };
         self.account.note_kept(hub.engine().publication_bytes());
         let evicted = evictions.unreported(now, hub.engine().evicted());
         if mail.len() > 1 {
-            posted |= post(worker, haul, mail);
+            posted |= post(worker, turn_output, mail);
         }
         drop(shared);
         if posted {
@@ -112,20 +119,20 @@ impl Exchange {
         now: Instant,
         worker: usize,
         input: Input,
-        haul: &mut Haul,
+        turn_output: &mut TurnOutput,
     ) -> (Cost, Option<Input>) {
-        let (before, worked) = (haul.effects.len(), haul.effects.work());
+        let (before, worked) = (turn_output.effects.len(), turn_output.effects.work());
         let session = author(&input);
         #[cfg(feature = "simulation")]
         self.observer.before(&input, hub);
-        let left = hub.begin(now, input, &mut haul.effects).err();
+        let left = hub.begin(now, input, &mut turn_output.effects).err();
         #[cfg(feature = "simulation")]
-        self.observer.after(session, left.as_ref(), hub, &haul.effects, before);
+        self.observer.after(session, left.as_ref(), hub, &turn_output.effects, before);
         let author = left.as_ref().map_or(session, |left| left.worked_for);
         // Who is of another worker is held back by none of this one.
         let author = if worker_of(author) == worker { author } else { NOBODY };
-        let cost = haul.take_in(before, author, self.outbox, &self.account);
-        (Cost { hub: haul.effects.work() - worked, ..cost }, left.map(|left| *left.next))
+        let cost = turn_output.coalesce(before, author, self.outbox, &self.account);
+        (Cost { hub: turn_output.effects.work() - worked, ..cost }, left.map(|left| *left.next))
     }
 
     /// Says that a worker takes no more turns. If it was to wake up for what is due, another one does.
@@ -143,15 +150,15 @@ impl Exchange {
         }
         let mut shared = self.lock();
         for (publisher, bytes) in std::mem::take(publishers) {
-            shared.mail[worker_of(publisher)].put(Parcel::Pause { publisher: slot_of(publisher), bytes }, 0);
+            shared.mail[worker_of(publisher)].put(RemoteOutput::Pause { publisher: slot_of(publisher), bytes }, 0);
         }
         drop(shared);
         self.wake_others(worker);
     }
 
     /// Whether all that a session subscribed to may be left out.
-    pub(crate) fn may_lag(&self, session: SessionId) -> bool {
-        self.lock().hub.may_lag(session)
+    pub(crate) fn may_skip(&self, session: SessionId) -> bool {
+        self.lock().hub.may_skip(session)
     }
 
     /// Has the hub keep until then what those miss who are sent away.
@@ -163,7 +170,7 @@ impl Exchange {
     }
 
     /// What the next run is to go on with; nothing if a panic has left it half changed.
-    pub(crate) fn save(&self, now: Instant) -> Option<Saved> {
+    pub(crate) fn save(&self, now: Instant) -> Option<Snapshot> {
         self.shared.lock().ok().map(|shared| shared.hub.save(now))
     }
 
@@ -183,7 +190,7 @@ impl Exchange {
 }
 
 #[cfg(feature = "simulation")]
-impl Exchange {
+impl SharedHub {
     /// What the hub did since the last call; before the first one nothing is written down.
     pub(crate) fn take_observed(&self) -> Vec<Observed> {
         self.observer.take()
@@ -201,29 +208,29 @@ impl Exchange {
 }
 
 /// When the hub is to do something by itself.
-fn next_timeout(hub: &Hub, rests_until: Option<Instant>) -> Option<Instant> {
-    hub.poll_timeout().map(|at| rests_until.map_or(at, |rests_until| at.max(rests_until)))
+fn next_timeout(hub: &Hub, hub_rests_until: Option<Instant>) -> Option<Instant> {
+    hub.poll_timeout().map(|at| hub_rests_until.map_or(at, |hub_rests_until| at.max(hub_rests_until)))
 }
 
 /// How long the hub does nothing of its own after it did: it takes half a millisecond at most, leaves the rest due, and
 /// in between workers read and write and take their turns.
-const REST: Duration = Duration::from_millis(1);
+const HUB_REST: Duration = Duration::from_millis(1);
 
 /// The session behind an input that can cause something for others.
 fn author(input: &Input) -> SessionId {
     match input {
         Input::Request { session, .. }
         | Input::Connect { session, .. }
-        | Input::SendAway { session, .. }
         | Input::Disconnect { session, .. }
-        | Input::GoOn { session } => *session,
+        | Input::Closed { session, .. }
+        | Input::Continue { session } => *session,
         Input::Reply(_) => NOBODY,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::mail::Wait;
+    use super::super::mail::MailboxWait;
     use super::*;
     use crate::runtime::tasks::message;
     use hubcast_hub::Settings;
@@ -233,31 +240,31 @@ mod tests {
 
     /// Two workers without threads.
     struct Two {
-        exchange: Arc<Exchange>,
-        hauls: [Haul; 2],
+        shared_hub: Arc<SharedHub>,
+        hauls: [TurnOutput; 2],
         now: Instant,
     }
 
     impl Two {
         /// A connection on each worker, of which the second hears "t".
         fn new() -> Self {
-            let exchange = Exchange::new(
+            let shared_hub = SharedHub::new(
                 Hub::new(Settings::with_seed(1)),
                 vec![Arc::default(), Arc::default()],
                 1 << 20,
                 account(2),
             );
-            let mut two = Self { exchange, hauls: Default::default(), now: Instant::now() };
+            let mut two = Self { shared_hub, hauls: Default::default(), now: Instant::now() };
             two.turn(0, [Input::connect(session(0, PUBLISHER), ClientId::from_random([1; 16]))]);
             two.turn(1, [Input::connect(session(1, READER), ClientId::from_random([2; 16]))]);
             two.turn(1, [request(1, READER, r#"{"action":"subscribe","topic":"t"}"#)]);
             two
         }
 
-        fn turn(&mut self, worker: usize, inputs: impl IntoIterator<Item = Input>) -> &Haul {
+        fn turn(&mut self, worker: usize, inputs: impl IntoIterator<Item = Input>) -> &TurnOutput {
             self.hauls[worker].clear();
             let mut schedule = scheduled(inputs);
-            self.exchange.turn(worker, self.now, &mut schedule, &mut self.hauls[worker], false);
+            self.shared_hub.turn(worker, self.now, &mut schedule, &mut self.hauls[worker], false);
             &self.hauls[worker]
         }
     }
@@ -289,25 +296,25 @@ mod tests {
     fn who_fills_a_mailbox_waits_until_it_is_taken_and_nothing_is_lost() {
         let mut two = Two::new();
         let mut published = 0;
-        let waits = loop {
+        let blocked = loop {
             published += 1;
-            let waits = two.turn(0, [publish()]).waits.clone();
-            if !waits.is_empty() {
-                break waits;
+            let blocked = two.turn(0, [publish()]).blocked.clone();
+            if !blocked.is_empty() {
+                break blocked;
             }
         };
-        assert_eq!(waits, [Wait { slot: PUBLISHER, mailbox: 1 }]);
+        assert_eq!(blocked, [MailboxWait { slot: PUBLISHER, mailbox: 1 }]);
         assert!((230..300).contains(&published), "{published} of 60 kB");
         assert!(two.turn(0, []).mail.is_empty(), "nobody has taken it");
 
-        let heard = two.turn(1, []).mail.iter().map(|parcel| match parcel {
-            Parcel::Deliver { frames, .. } => frames.publications().len(),
+        let heard = two.turn(1, []).mail.iter().map(|output| match output {
+            RemoteOutput::Deliver { frames, .. } => frames.publications().len(),
             _ => 0,
         });
         assert_eq!(heard.sum::<usize>(), published);
-        let told = two.turn(0, []).mail.iter().map(|parcel| format!("{parcel:?}")).collect::<Vec<_>>();
-        assert_eq!(told, [format!("{:?}", Parcel::GoOn(waits[0]))]);
-        assert!(two.turn(0, [publish()]).waits.is_empty(), "there is room again");
+        let told = two.turn(0, []).mail.iter().map(|output| format!("{output:?}")).collect::<Vec<_>>();
+        assert_eq!(told, [format!("{:?}", RemoteOutput::Resume(blocked[0]))]);
+        assert!(two.turn(0, [publish()]).blocked.is_empty(), "there is room again");
     }
 
     #[test]
@@ -320,11 +327,11 @@ mod tests {
             }
         }
         two.now += Duration::from_secs(122);
-        let rested = two.now + REST;
+        let rested = two.now + HUB_REST;
         assert_eq!(two.turn(0, []).next_timeout, Some(rested), "some of it is still due");
         assert_eq!(two.turn(1, []).next_timeout, None, "the first worker wakes up for it");
         two.now = rested;
-        assert!(two.turn(1, []).next_timeout.is_some_and(|at| at > rested + REST), "nothing is due any more");
+        assert!(two.turn(1, []).next_timeout.is_some_and(|at| at > rested + HUB_REST), "nothing is due any more");
     }
 
     #[test]
@@ -338,10 +345,10 @@ mod tests {
         let next = two.turn(0, []).next_timeout;
         assert!(next.is_some_and(|at| at > due), "the first one has done it, and wakes up for what comes next");
         assert_eq!(two.turn(1, []).next_timeout, None);
-        let woken = std::pin::pin!(two.exchange.wakes[1].notified()).enable();
+        let woken = std::pin::pin!(two.shared_hub.wakes[1].notified()).enable();
         assert!(!woken, "nobody was woken for that");
-        two.exchange.note_end(0);
-        assert!(std::pin::pin!(two.exchange.wakes[1].notified()).enable());
+        two.shared_hub.note_end(0);
+        assert!(std::pin::pin!(two.shared_hub.wakes[1].notified()).enable());
         assert_eq!(two.turn(1, []).next_timeout, next);
     }
 
@@ -350,28 +357,28 @@ mod tests {
         let two = Two::new();
         let panic = thread::scope(|scope| {
             let holder = scope.spawn(|| {
-                let _held = two.exchange.lock();
+                let _held = two.shared_hub.lock();
                 panic!("with the lock in hand");
             });
             holder.join().unwrap_err()
         });
         assert_eq!(message(&*panic).as_deref(), Some("with the lock in hand"));
-        let turn = || two.exchange.turn(0, two.now, &mut scheduled([publish()]), &mut Haul::default(), false);
+        let turn = || two.shared_hub.turn(0, two.now, &mut scheduled([publish()]), &mut TurnOutput::default(), false);
         let panic = catch_unwind(AssertUnwindSafe(turn)).unwrap_err();
         assert_eq!(message(&*panic), None, "the fault is the other one's");
-        assert!(two.exchange.save(two.now).is_none());
+        assert!(two.shared_hub.save(two.now).is_none());
     }
 
     #[test]
     fn with_one_worker_nobody_waits_for_mail() {
-        let exchange = Exchange::new(Hub::new(Settings::with_seed(1)), vec![Arc::default()], 1 << 20, account(1));
-        let (mut haul, now) = (Haul::default(), Instant::now());
+        let shared_hub = SharedHub::new(Hub::new(Settings::with_seed(1)), vec![Arc::default()], 1 << 20, account(1));
+        let (mut turn_output, now) = (TurnOutput::default(), Instant::now());
         let mut inputs = vec![
             Input::connect(session(0, PUBLISHER), ClientId::from_random([1; 16])),
             request(0, PUBLISHER, r#"{"action":"subscribe","topic":"t"}"#),
         ];
         inputs.extend((0..100).map(|_| publish()));
-        exchange.turn(0, now, &mut scheduled(inputs), &mut haul, false);
-        assert!(haul.waits.is_empty());
+        shared_hub.turn(0, now, &mut scheduled(inputs), &mut turn_output, false);
+        assert!(turn_output.blocked.is_empty());
     }
 }

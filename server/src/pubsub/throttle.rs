@@ -25,7 +25,7 @@ impl Throttle {
     pub(super) fn note(&mut self, slot: u32, bytes: usize, pause: Duration, now: Instant) -> bool {
         let publisher = self.by_slot.entry(slot).or_insert(Publisher { bytes: 0, settled_at: now });
         publisher.bytes += bytes;
-        if publisher.bytes < BYTES_A_PAUSE {
+        if publisher.bytes < BYTES_PER_PAUSE {
             return false;
         }
         let settled_at = publisher.settled_at.max(now) + pause * (100 / SHARE_PERCENT);
@@ -43,22 +43,22 @@ impl Throttle {
 
     /// Forgets who is settled, when there are many.
     pub(super) fn tidy(&mut self, now: Instant) {
-        if self.by_slot.len() > KEPT {
+        if self.by_slot.len() > KEPT_PUBLISHERS {
             self.by_slot.retain(|_, publisher| publisher.settled_at > now);
-            self.by_slot.shrink_to(KEPT);
+            self.by_slot.shrink_to(KEPT_PUBLISHERS);
         }
     }
 }
 
 /// Bytes that a publisher sends to those who are behind before it is paused.
-const BYTES_A_PAUSE: usize = 16 * 1024;
+const BYTES_PER_PAUSE: usize = 16 * 1024;
 
 /// How much of its time a publisher is paused at most, and over how long: half a second in five.
 const SHARE_PERCENT: u32 = 10;
 const WINDOW: Duration = Duration::from_secs(5);
 
 /// Publishers that are remembered without being looked through.
-const KEPT: usize = 1024;
+const KEPT_PUBLISHERS: usize = 1024;
 
 #[cfg(test)]
 mod tests {
@@ -80,7 +80,7 @@ mod tests {
         let mut paused_in = |seconds: std::ops::Range<u64>| {
             let times = (seconds.start * 1000..seconds.end * 1000).step_by(5);
             let at = times.map(|millis| start + Duration::from_millis(millis));
-            PAUSE * u32::try_from(at.filter(|at| throttle.note(1, BYTES_A_PAUSE, PAUSE, *at)).count()).unwrap()
+            PAUSE * u32::try_from(at.filter(|at| throttle.note(1, BYTES_PER_PAUSE, PAUSE, *at)).count()).unwrap()
         };
         let first = paused_in(0..10);
         let at_once = Duration::from_millis(500);
@@ -93,7 +93,7 @@ mod tests {
     #[test]
     fn who_is_settled_is_forgotten() {
         let (mut throttle, now) = (Throttle::default(), Instant::now());
-        (0..2000).for_each(|slot| _ = throttle.note(slot, BYTES_A_PAUSE, PAUSE, now));
+        (0..2000).for_each(|slot| _ = throttle.note(slot, BYTES_PER_PAUSE, PAUSE, now));
         throttle.tidy(now);
         assert_eq!(throttle.by_slot.len(), 2000);
         throttle.tidy(now + Duration::from_secs(1));

@@ -1,12 +1,12 @@
 //! What a turn at the hub brings home.
 
-use super::mail::{Parcel, Wait};
+use super::mail::{MailboxWait, RemoteOutput};
 use super::outcomes::Outcomes;
 use crate::connection::peer::Ending;
 use crate::encode::account::Account;
-use crate::encode::batch::{self, Frames, SharedEvent};
-use crate::outbox::WRITTEN_AT_ONCE;
-use crate::schedule::{BYTES_A_NANOSECOND, Cost, Growing, VISIT};
+use crate::encode::batch::{self, Batch, SharedEvent};
+use crate::outbox::MAX_WRITE_BYTES;
+use crate::schedule::{BYTES_PER_NS, Cost, Growing, VISIT_NS};
 use bytes::Bytes;
 use hubcast_hub::{Effect, Effects, HistoryAnswer, Publication, Receiver, SessionId};
 use hubcast_protocol::{CloseCode, Event};
@@ -17,66 +17,71 @@ use std::time::Instant;
 
 /// What a worker takes home from its turn at the hub; kept between turns for its room.
 #[derive(Debug, Default)]
-pub(crate) struct Haul {
-    /// What others caused, older than all of `outputs`.
-    pub(crate) mail: Vec<Parcel>,
+pub(crate) struct TurnOutput {
+    /// What others caused, older than all of `order`.
+    pub(crate) mail: Vec<RemoteOutput>,
     pub(super) effects: Effects,
-    outputs: Vec<Output>,
-    deliveries: Vec<Delivery>,
-    told: Vec<Told>,
+    order: Vec<OutputRef>,
+    broadcasts: Vec<Broadcast>,
+    notifications: Vec<Notification>,
     outcomes: Outcomes,
     /// Who is not to be read any more, each until a mailbox has been taken that was too full for it.
-    pub(crate) waits: Vec<Wait>,
+    pub(crate) blocked: Vec<MailboxWait>,
     /// When this worker wakes up for what the hub does by itself.
     pub(crate) next_timeout: Option<Instant>,
 }
 
 /// Where to find what is to be done, in order.
 #[derive(Debug)]
-enum Output {
+enum OutputRef {
     /// An effect for one session.
     Effect(usize),
     Deliver(usize),
-    Tell(usize),
+    Notify(usize),
     Pong(u32, Bytes),
     Ending(u32, Ending),
 }
 
-impl Haul {
+impl TurnOutput {
     /// Prepares the newest effects for all workers: what goes to many is to be encoded once. A delivery is joined to
     /// the one before where nobody can tell the difference. Says what it costs to carry them out.
-    pub(super) fn take_in(&mut self, newest: usize, author: SessionId, outbox: usize, account: &Arc<Account>) -> Cost {
+    pub(super) fn coalesce(&mut self, newest: usize, author: SessionId, outbox: usize, account: &Arc<Account>) -> Cost {
         let mut cost = Cost::default();
-        let Self { effects, outputs, deliveries, told, outcomes, .. } = self;
+        let Self { effects, order, broadcasts, notifications, outcomes, .. } = self;
         for (number, effect) in effects.iter().enumerate().skip(newest) {
             match effect {
                 Effect::Deliver { publication, receivers } => {
                     let count = receivers.len() as u64;
-                    cost.delivery += count * batch::size(publication) as u64 / BYTES_A_NANOSECOND;
-                    if join(deliveries.last_mut(), effects, (publication, receivers), author, outbox) {
+                    cost.delivery += count * batch::size(publication) as u64 / BYTES_PER_NS;
+                    if join(broadcasts.last_mut(), effects, (publication, receivers), author, outbox) {
                         cost.joined = true;
                         continue;
                     }
-                    cost.delivery += count * VISIT;
-                    outputs.push(Output::Deliver(deliveries.len()));
+                    cost.delivery += count * VISIT_NS;
+                    order.push(OutputRef::Deliver(broadcasts.len()));
                     let (receivers, publishers) = (receivers.clone(), vec![author]);
-                    let frames = Arc::new(Frames::counted(publication.clone(), account));
-                    deliveries.push(Delivery { receivers, frames, publishers, may_grow: true });
+                    let frames = Arc::new(Batch::counted(publication.clone(), account));
+                    broadcasts.push(Broadcast { receivers, frames, publishers, may_grow: true });
                 }
-                Effect::Tell { event, receivers } => {
-                    let telling = outcomes.note(event, told.len());
+                Effect::Notify { event, receivers } => {
+                    let telling = outcomes.note(event, notifications.len());
                     if let Some(withdrawn) = telling.withdrawn {
-                        told[withdrawn].is_withdrawn = true;
+                        notifications[withdrawn].is_withdrawn = true;
                     }
                     if !telling.is_told {
                         continue;
                     }
-                    cost.delivery += VISIT * receivers.len() as u64;
-                    outputs.push(Output::Tell(told.len()));
+                    cost.delivery += VISIT_NS * receivers.len() as u64;
+                    order.push(OutputRef::Notify(notifications.len()));
                     let event = Arc::new(SharedEvent::new(Arc::clone(event)));
-                    told.push(Told { event, receivers: receivers.clone(), author, is_withdrawn: false });
-                    // Comparing who is told with who got the delivery would cost more than joining saves.
-                    if let Some(last) = deliveries.last_mut() {
+                    notifications.push(Notification {
+                        event,
+                        receivers: receivers.clone(),
+                        author,
+                        is_withdrawn: false,
+                    });
+                    // Comparing who is notifications with who got the delivery would cost more than joining saves.
+                    if let Some(last) = broadcasts.last_mut() {
                         last.may_grow = false;
                     }
                 }
@@ -88,8 +93,8 @@ impl Haul {
                         outcomes.note_answer();
                     }
                     cost.delivery += cost_for_one(effect);
-                    outputs.push(Output::Effect(number));
-                    end_growth(deliveries, effects, *session);
+                    order.push(OutputRef::Effect(number));
+                    end_growth(broadcasts, effects, *session);
                 }
                 Effect::Ask(_) => {}
             }
@@ -99,45 +104,46 @@ impl Haul {
 
     /// Answers a ping of one of this worker's connections, after all that came before it.
     pub(super) fn push_pong(&mut self, session: SessionId, slot: u32, pong: Bytes) -> Cost {
-        self.outputs.push(Output::Pong(slot, pong));
-        end_growth(&mut self.deliveries, &self.effects, session);
+        self.order.push(OutputRef::Pong(slot, pong));
+        end_growth(&mut self.broadcasts, &self.effects, session);
         Cost { delivery: ANSWER, ..Cost::default() }
     }
 
     /// Ends one of this worker's connections, after all that came before.
     pub(super) fn push_ending(&mut self, session: SessionId, slot: u32, ending: Ending) -> Cost {
-        self.outputs.push(Output::Ending(slot, ending));
-        end_growth(&mut self.deliveries, &self.effects, session);
-        Cost { delivery: VISIT, ..Cost::default() }
+        self.order.push(OutputRef::Ending(slot, ending));
+        end_growth(&mut self.broadcasts, &self.effects, session);
+        Cost { delivery: VISIT_NS, ..Cost::default() }
     }
 
     /// The publication to which more can be joined.
     pub(super) fn growing(&self, outbox: usize) -> Option<Growing<'_>> {
-        let last = self.deliveries.last().filter(|last| last.may_grow)?;
+        let last = self.broadcasts.last().filter(|last| last.may_grow)?;
         let topic = last.frames.publications().last()?.topic();
         Some(Growing { topic, room: last.frames.room(topic, outbox)? })
     }
 
     /// What is to be carried out, in order.
-    pub(crate) fn pieces(&self) -> impl Iterator<Item = Piece<'_>> {
-        self.outputs.iter().filter_map(|output| {
+    pub(crate) fn outputs(&self) -> impl Iterator<Item = Output<'_>> {
+        self.order.iter().filter_map(|output| {
             Some(match output {
-                Output::Deliver(number) => {
-                    let delivery = &self.deliveries[*number];
-                    Piece::Deliver { delivery, receivers: self.effects.receivers(&delivery.receivers) }
+                OutputRef::Deliver(number) => {
+                    let broadcast = &self.broadcasts[*number];
+                    Output::Deliver { broadcast, receivers: self.effects.receivers(&broadcast.receivers) }
                 }
-                Output::Tell(number) => {
-                    let told = Some(&self.told[*number]).filter(|told| !told.is_withdrawn)?;
-                    Piece::Tell { told, receivers: self.effects.receivers(&told.receivers) }
+                OutputRef::Notify(number) => {
+                    let notification =
+                        Some(&self.notifications[*number]).filter(|notification| !notification.is_withdrawn)?;
+                    Output::Notify { notification, receivers: self.effects.receivers(&notification.receivers) }
                 }
-                Output::Pong(slot, pong) => Piece::Pong { slot: *slot, pong },
-                Output::Ending(slot, ending) => Piece::Ending { slot: *slot, ending: *ending },
-                Output::Effect(number) => match self.effects.get(*number)? {
-                    Effect::Send { session, event } => Piece::Send { session: *session, event },
-                    Effect::Replay { session, missed } => Piece::Replay { session: *session, missed },
-                    Effect::History { session, answer } => Piece::History { session: *session, answer },
-                    Effect::Close { session, code, reason } => Piece::Close { session: *session, code: *code, reason },
-                    Effect::Deliver { .. } | Effect::Tell { .. } | Effect::Ask(_) => return None,
+                OutputRef::Pong(slot, pong) => Output::Pong { slot: *slot, pong },
+                OutputRef::Ending(slot, ending) => Output::Ending { slot: *slot, ending: *ending },
+                OutputRef::Effect(number) => match self.effects.get(*number)? {
+                    Effect::Send { session, event } => Output::Send { session: *session, event },
+                    Effect::Replay { session, missed } => Output::Replay { session: *session, missed },
+                    Effect::History { session, answer } => Output::History { session: *session, answer },
+                    Effect::Close { session, code, reason } => Output::Close { session: *session, code: *code, reason },
+                    Effect::Deliver { .. } | Effect::Notify { .. } | Effect::Ask(_) => return None,
                 },
             })
         })
@@ -147,18 +153,18 @@ impl Haul {
     pub(crate) fn clear(&mut self) {
         self.mail.clear();
         self.effects.clear();
-        self.outputs.clear();
-        self.deliveries.clear();
-        self.told.clear();
+        self.order.clear();
+        self.broadcasts.clear();
+        self.notifications.clear();
         self.outcomes.clear();
-        self.waits.clear();
+        self.blocked.clear();
     }
 }
 
 /// Adds a publication to the last delivery, if it goes to the same receivers and nobody can tell the difference; says
 /// whether it did.
 fn join(
-    last: Option<&mut Delivery>,
+    last: Option<&mut Broadcast>,
     effects: &Effects,
     (publication, receivers): (&Publication, &Range<usize>),
     author: SessionId,
@@ -174,8 +180,8 @@ fn join(
 }
 
 /// What comes for this session now must stay behind the last delivery, if that is for it too.
-fn end_growth(deliveries: &mut [Delivery], effects: &Effects, session: SessionId) {
-    if let Some(last) = deliveries.last_mut().filter(|last| last.may_grow) {
+fn end_growth(broadcasts: &mut [Broadcast], effects: &Effects, session: SessionId) {
+    if let Some(last) = broadcasts.last_mut().filter(|last| last.may_grow) {
         let mut receivers = effects.receivers(&last.receivers).iter();
         last.may_grow = receivers.all(|receiver| receiver.session != session);
     }
@@ -191,52 +197,52 @@ fn cost_for_one(effect: &Effect) -> u64 {
             let sizes = missed.iter().scan(0, |sum, publication| {
                 let before = *sum;
                 *sum += batch::size(publication);
-                (before < WRITTEN_AT_ONCE).then_some(*sum)
+                (before < MAX_WRITE_BYTES).then_some(*sum)
             });
-            VISIT + sizes.last().unwrap_or_default().min(WRITTEN_AT_ONCE) as u64
+            VISIT_NS + sizes.last().unwrap_or_default().min(MAX_WRITE_BYTES) as u64
         }
         Effect::History { answer, .. } => {
             let bytes = bytes(&answer.publications);
-            VISIT + (bytes + bytes.min(WRITTEN_AT_ONCE)) as u64
+            VISIT_NS + (bytes + bytes.min(MAX_WRITE_BYTES)) as u64
         }
         _ => ANSWER,
     }
 }
 
-/// Deliveries to the same receivers, as one: each of these gets one piece of bytes in a turn, however many were
+/// Deliveries to the same receivers, as one: each of these gets one output of bytes in a turn, however many were
 /// published to it.
 #[derive(Debug)]
-pub(crate) struct Delivery {
+pub(crate) struct Broadcast {
     receivers: Range<usize>,
-    pub(crate) frames: Arc<Frames>,
+    pub(crate) frames: Arc<Batch>,
     pub(crate) publishers: Vec<SessionId>,
     /// Whether nothing came since that must stay behind it.
     may_grow: bool,
 }
 
-/// An event that many are told, and by whose doing.
+/// An event that many are notifications, and by whose doing.
 #[derive(Debug)]
-pub(crate) struct Told {
+pub(crate) struct Notification {
     pub(crate) event: Arc<SharedEvent>,
     receivers: Range<usize>,
     pub(super) author: SessionId,
-    /// Whether nobody is told, because it is not so any more.
+    /// Whether nobody is notifications, because it is not so any more.
     is_withdrawn: bool,
 }
 
 /// One thing to be carried out of those that a turn's own inputs caused.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Piece<'a> {
+pub(crate) enum Output<'a> {
     Send {
         session: SessionId,
         event: &'a Event,
     },
-    Tell {
-        told: &'a Told,
+    Notify {
+        notification: &'a Notification,
         receivers: &'a [Receiver],
     },
     Deliver {
-        delivery: &'a Delivery,
+        broadcast: &'a Broadcast,
         receivers: &'a [Receiver],
     },
     Replay {

@@ -57,8 +57,8 @@ impl Item {
         let Self::Input(input) = self else { return Kind::Answer };
         let request = match input {
             Input::Request { request, .. } => request,
-            Input::Disconnect { .. } => return Kind::Departure,
-            Input::GoOn { .. } => return Kind::Rest,
+            Input::Closed { .. } => return Kind::Departure,
+            Input::Continue { .. } => return Kind::Rest,
             _ => return Kind::Membership,
         };
         match request.as_ref().map(|request| &request.action) {

@@ -83,7 +83,7 @@ const DELIVERY: u64 = 20_000_000;
 const JOINED: u64 = 10_000_000;
 
 /// Nanoseconds that it takes to write to one receiver, about: most of it is the system's.
-pub(crate) const VISIT: u64 = 9_000;
+pub(crate) const VISIT_NS: u64 = 9_000;
 
 /// Bytes that are written to a receiver in a nanosecond, about.
-pub(crate) const BYTES_A_NANOSECOND: u64 = 4;
+pub(crate) const BYTES_PER_NS: u64 = 4;

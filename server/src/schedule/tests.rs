@@ -74,7 +74,7 @@ fn what_is_left_of_an_item_goes_on_before_the_next_of_its_connection_and_after_o
                 pieces % 3 != 0
             };
             if is_piece {
-                schedule.put_back(slot, Item::Input(Input::GoOn { session: SessionId(slot) }));
+                schedule.put_back(slot, Item::Input(Input::Continue { session: SessionId(slot) }));
             }
             schedule.charge(Cost { hub: if slot == 1 { 1_000_000 } else { 1_000 }, ..Cost::default() });
         }
@@ -92,7 +92,7 @@ fn a_newcomer_owes_nothing_for_who_had_its_number_before() {
     let mut schedule = Schedule::default();
     (0..1000).for_each(|_| schedule.push(2, publication(2)));
     slice(&mut schedule, false, cost);
-    schedule.push(1, Item::Input(Input::Disconnect { session: SessionId(1), lost: true }));
+    schedule.push(1, Item::Input(Input::Closed { session: SessionId(1), lost: true }));
     while schedule.has_lane(1) {
         slice(&mut schedule, false, cost);
     }

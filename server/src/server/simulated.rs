@@ -7,21 +7,21 @@
 pub use crate::connection::ClientEnd;
 pub use crate::pubsub::observer::Observed;
 
-use super::{RETURN, settings};
+use super::{RESUME_WINDOW, settings};
 use crate::config::Config;
-use crate::connection::peer::Farewell;
+use crate::connection::peer::Disconnect;
 use crate::connection::{News, Socket, pipe};
 use crate::encode::account::Account;
 use crate::listener::limit::ConnectionLimit;
 use crate::log::warnings::Warnings;
 use crate::pubsub::PubSub;
-use crate::pubsub::shared_hub::Exchange;
+use crate::pubsub::shared_hub::SharedHub;
 use crate::runtime::{ByHand, Runtime};
 use crate::worker::Worker;
-use crate::worker::connections::Core;
+use crate::worker::connections::Connections;
 use crate::worker::inspect::WorkerLoad;
-use crate::worker::reader::Early;
-use hubcast_hub::{Hub, LiveBytes, Saved, Settings};
+use crate::worker::reader::Leftover;
+use hubcast_hub::{Hub, LiveBytes, Settings, Snapshot};
 use hubcast_protocol::Dialect;
 use std::fmt;
 use std::rc::Rc;
@@ -32,7 +32,7 @@ use tokio::sync::Notify;
 /// The server. Make one, [`connect`](Self::connect) to it, and have it do something with [`poll`](Self::poll) and
 /// [`advance`](Self::advance). One that is dropped has crashed.
 pub struct Simulated {
-    exchange: Arc<Exchange>,
+    shared_hub: Arc<SharedHub>,
     account: Arc<Account>,
     limit: Arc<ConnectionLimit>,
     workers: Vec<(Rc<Worker<PubSub>>, Rc<ByHand>)>,
@@ -45,7 +45,7 @@ pub struct Simulated {
 impl Simulated {
     /// A server with as many workers as the configuration says, or one. It goes on with what its state folder holds, if
     /// it has one. Its hub is made from `seed`; every other one does in many pieces what may be done in pieces.
-    pub fn new(config: Config, seed: u64, state: Option<Saved>, now: Instant) -> Self {
+    pub fn new(config: Config, seed: u64, state: Option<Snapshot>, now: Instant) -> Self {
         let wakes: Vec<Arc<Notify>> = (0..config.workers.unwrap_or(1)).map(|_| Arc::default()).collect();
         let account = Account::new(config.max_waiting, wakes.clone());
         let live_bytes: Arc<dyn LiveBytes> = Arc::<Account>::clone(&account);
@@ -54,26 +54,26 @@ impl Simulated {
         let mut hub = Hub::new(Settings { live_bytes: Some(live_bytes), work_at_once, ..settings });
         let keeps_state = state.is_some();
         if let Some(saved) = state {
-            hub.await_return(now + RETURN);
+            hub.await_return(now + RESUME_WINDOW);
             hub.restore(now, saved);
         }
-        let exchange = Exchange::new(hub, wakes.clone(), config.outbox, Arc::clone(&account));
+        let shared_hub = SharedHub::new(hub, wakes.clone(), config.outbox, Arc::clone(&account));
         let (limit, config) = (ConnectionLimit::new(config.max_connections), Arc::new(config));
         let warnings = Arc::<Warnings>::default();
         let workers = (0..).zip(wakes).map(|(number, wake)| {
             let tasks = Rc::new(ByHand::new((seed, number), now));
             let runtime = Runtime::ByHand(Rc::clone(&tasks));
             let (config, account) = (Arc::clone(&config), Arc::clone(&account));
-            let core = Core::new(number as usize, runtime, config, account, Arc::clone(&warnings), wake);
-            let worker = Worker::new(core, PubSub::new(Arc::clone(&exchange), number as usize));
+            let connections = Connections::new(number as usize, runtime, config, account, Arc::clone(&warnings), wake);
+            let worker = Worker::new(connections, PubSub::new(Arc::clone(&shared_hub), number as usize));
             tasks.spawn(Rc::clone(&worker).watch_deadlines());
-            tasks.spawn(worker.turnstile().go_round());
-            tasks.spawn(worker.catching_up().go_round());
+            tasks.spawn(worker.admission().run());
+            tasks.spawn(worker.catching_up().run());
             tasks.spawn(Rc::clone(&worker).turns());
             (worker, tasks)
         });
         let workers = workers.collect();
-        Self { exchange, account, limit, workers, keeps_state, connections: 0, news: News::default() }
+        Self { shared_hub, account, limit, workers, keeps_state, connections: 0, news: News::default() }
     }
 
     /// Opens a WebSocket on a worker, as if its handshake had just been answered.
@@ -81,8 +81,8 @@ impl Simulated {
         let (pipe, client) = pipe(ANSWER, self.connections, Rc::clone(&self.news));
         self.connections += 1;
         let permit = self.limit.try_admit().expect("a test opens fewer connections");
-        let early = Early { answer: ANSWER.to_vec(), frames: &[] };
-        let slot = self.workers[worker].0.open(Socket::Pipe(pipe), early, dialect, Rc::new(permit));
+        let leftover = Leftover { answer: ANSWER.to_vec(), frames: &[] };
+        let slot = self.workers[worker].0.open(Socket::Pipe(pipe), leftover, dialect, Rc::new(permit));
         client.in_slot(slot)
     }
 
@@ -111,35 +111,35 @@ impl Simulated {
     pub fn drain(&mut self) {
         for (worker, tasks) in &self.workers {
             if self.keeps_state {
-                self.exchange.await_return(tasks.now() + RETURN);
+                self.shared_hub.await_return(tasks.now() + RESUME_WINDOW);
             }
             tasks.spawn(Rc::clone(worker).drain());
         }
     }
 
     /// Sends one connection away.
-    pub fn send_away(&mut self, worker: usize, slot: u32, why: Farewell) {
-        self.workers[worker].0.send_away_from(slot, why);
+    pub fn disconnect(&mut self, worker: usize, slot: u32, why: Disconnect) {
+        self.workers[worker].0.disconnect_one(slot, why);
     }
 
     /// What is left in the state folder for the next server.
-    pub fn save(&self, now: Instant) -> Saved {
-        self.exchange.save(now).expect("a test ends where the server panics")
+    pub fn save(&self, now: Instant) -> Snapshot {
+        self.shared_hub.save(now).expect("a test ends where the server panics")
     }
 
     /// What the hub did since the last call, in its order; before the first one nothing is written down.
     pub fn take_observed(&self) -> Vec<Observed> {
-        self.exchange.take_observed()
+        self.shared_hub.take_observed()
     }
 
     /// Whether the hub has no session, no subscription and nothing to be answered.
     pub fn is_empty(&self) -> bool {
-        self.exchange.is_empty()
+        self.shared_hub.is_empty()
     }
 
     /// How many histories there are.
     pub fn histories(&self) -> usize {
-        self.exchange.histories()
+        self.shared_hub.histories()
     }
 
     /// How many turns a worker has taken.
@@ -151,8 +151,8 @@ impl Simulated {
     pub fn load(&self, worker: usize) -> Load {
         let worker = &self.workers[worker].0;
         let (WorkerLoad { connections, held, queued }, service) = (worker.load(), worker.service());
-        let (unserved, holds_back, replays) = (service.unserved(), service.holds_back(), service.replays());
-        Load { connections, held, unserved, holds_back, queued, replays }
+        let (unserved, holds_back, replay_cache) = (service.unserved(), service.holds_back(), service.replay_cache());
+        Load { connections, held, unserved, holds_back, queued, replay_cache }
     }
 
     /// Bytes of memory for all that waits to be written.
@@ -175,7 +175,7 @@ pub struct Load {
     /// Bytes that wait to be written.
     pub queued: usize,
     /// Bytes of frames that are kept for the next who missed the same.
-    pub replays: usize,
+    pub replay_cache: usize,
 }
 
 /// The answer to a handshake, as far as anybody has to know it.
@@ -189,6 +189,6 @@ impl Drop for Simulated {
 
 impl fmt::Debug for Simulated {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Simulated").field("exchange", &self.exchange).finish_non_exhaustive()
+        f.debug_struct("Simulated").field("shared_hub", &self.shared_hub).finish_non_exhaustive()
     }
 }

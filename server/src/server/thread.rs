@@ -11,7 +11,7 @@ use crate::log::warnings::{Paced, Warnings};
 use crate::runtime::Runtime;
 use crate::runtime::tasks::{self, Tasks};
 use crate::worker::Worker;
-use crate::worker::connections::Core;
+use crate::worker::connections::Connections;
 use crate::worker::service::Service;
 use std::cell::Cell;
 use std::io;
@@ -27,42 +27,42 @@ use tokio::sync::{Barrier, Notify, watch};
 use tokio::time::timeout;
 
 /// A connection that another worker accepted, and whence it comes.
-type Dealt = (std::net::TcpStream, SocketAddr, Permit);
+type Assigned = (std::net::TcpStream, SocketAddr, Permit);
 
 /// What one worker is given.
-pub(crate) struct Seat {
+pub(crate) struct WorkerContext {
     pub(crate) config: Arc<Config>,
     pub(crate) account: Arc<Account>,
     pub(crate) warnings: Arc<Warnings>,
     pub(crate) wake: Arc<Notify>,
     pub(crate) draining: watch::Receiver<bool>,
     pub(crate) hurried: Hurried,
-    pub(crate) dealt: UnboundedReceiver<Dealt>,
+    pub(crate) assigned: UnboundedReceiver<Assigned>,
     /// Where workers that are drained wait for the others: the first one still answers that the server is not ready.
     pub(crate) drained: Arc<Barrier>,
     /// Only the first worker accepts: no thread of its own has to be woken for each connection.
-    pub(crate) gate: Option<Gate>,
+    pub(crate) acceptor: Option<Acceptor>,
 }
 
 /// What the accepting worker is given.
-pub(crate) struct Gate {
+pub(crate) struct Acceptor {
     pub(crate) listeners: Vec<std::net::TcpListener>,
     pub(crate) limit: Arc<ConnectionLimit>,
     /// Where to hand connections to each worker.
-    pub(crate) entrances: Vec<UnboundedSender<Dealt>>,
+    pub(crate) worker_queues: Vec<UnboundedSender<Assigned>>,
 }
 
 /// Where to hand connections to each worker, and which one had the last.
 #[derive(Clone)]
-struct Entrances {
-    of: Rc<[UnboundedSender<Dealt>]>,
+struct WorkerQueues {
+    of: Rc<[UnboundedSender<Assigned>]>,
     turn: Rc<Cell<usize>>,
 }
 
 /// Starts the thread of a worker; how it ended is told to `exit`.
 pub(crate) fn start<S: Service + Send>(
     number: usize,
-    seat: Seat,
+    context: WorkerContext,
     service: S,
     exit: UnboundedSender<Result<(), RunError>>,
 ) -> io::Result<()> {
@@ -70,7 +70,7 @@ pub(crate) fn start<S: Service + Send>(
         let ended = catch_unwind(AssertUnwindSafe(|| {
             let start = |source| RunError::Start { worker: number, source };
             let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
-            runtime.map_err(start)?.block_on(serve(number, seat, service))
+            runtime.map_err(start)?.block_on(serve(number, context, service))
         }));
         let ended = match ended {
             Ok(ended) => ended,
@@ -85,29 +85,30 @@ pub(crate) fn start<S: Service + Send>(
     Ok(())
 }
 
-async fn serve<S: Service>(number: usize, seat: Seat, service: S) -> Result<(), RunError> {
-    let Seat { config, account, warnings, wake, mut draining, mut hurried, dealt, drained: all, gate } = seat;
+async fn serve<S: Service>(number: usize, context: WorkerContext, service: S) -> Result<(), RunError> {
+    let WorkerContext { config, account, warnings, wake, mut draining, mut hurried, assigned, drained: all, acceptor } =
+        context;
     let (tasks, server) = (Tasks::default(), draining.clone());
     let runtime = Runtime::Tokio(tasks.clone());
-    let core = Core::new(number, runtime, Arc::clone(&config), account, Arc::clone(&warnings), wake);
-    let worker = Worker::new(core, service);
+    let connections = Connections::new(number, runtime, Arc::clone(&config), account, Arc::clone(&warnings), wake);
+    let worker = Worker::new(connections, service);
     let http = Http::new(Rc::clone(&worker), draining.clone(), Arc::clone(&warnings));
-    if let Some(Gate { listeners, limit, entrances }) = gate {
+    if let Some(Acceptor { listeners, limit, worker_queues }) = acceptor {
         tasks.spawn(async move { warnings.tell_by_the_minute().await });
-        // The listeners deal out as one: each worker has its turn, wherever the next connection comes.
-        let entrances = Entrances { of: entrances.into(), turn: Rc::default() };
+        // The listeners assign out as one: each worker has its turn, wherever the next connection comes.
+        let worker_queues = WorkerQueues { of: worker_queues.into(), turn: Rc::default() };
         for listener in listeners {
             let listener = TcpListener::from_std(listener);
             let listener = listener.map_err(|source| RunError::Start { worker: number, source })?;
             let accept = async move || listener.accept().await;
-            let deal = deal_out(Rc::clone(&http), tasks.clone(), entrances.clone());
-            tasks.spawn(accept_all(accept, Arc::clone(&limit), deal));
+            let assign = assign_in_turn(Rc::clone(&http), tasks.clone(), worker_queues.clone());
+            tasks.spawn(accept_all(accept, Arc::clone(&limit), assign));
         }
     }
-    tasks.spawn(take_dealt(http, tasks.clone(), dealt));
+    tasks.spawn(serve_assigned(http, tasks.clone(), assigned));
     tasks.spawn(Rc::clone(&worker).watch_deadlines());
-    tasks.spawn(worker.turnstile().go_round());
-    tasks.spawn(worker.catching_up().go_round());
+    tasks.spawn(worker.admission().run());
+    tasks.spawn(worker.catching_up().run());
     tasks.spawn(Rc::clone(&worker).turns());
     let drained = async {
         if draining.wait_for(|draining| *draining).await.is_err() {
@@ -123,8 +124,8 @@ async fn serve<S: Service>(number: usize, seat: Seat, service: S) -> Result<(), 
             }
             () = hurried.told() => {
                 sending_away.abort();
-                worker.send_all_away();
-                let _ = timeout(LAST_WORDS, worker.idle()).await;
+                worker.disconnect_all();
+                let _ = timeout(HURRIED_CLOSE, worker.idle()).await;
             }
         }
         // A worker that has panicked does not come.
@@ -147,26 +148,26 @@ async fn has_ended(mut draining: watch::Receiver<bool>) {
 }
 
 /// Deals connections out to all workers in turn, of which the first is served by `http`.
-fn deal_out<S: Service>(
+fn assign_in_turn<S: Service>(
     http: Rc<Http<S>>,
     tasks: Tasks,
-    entrances: Entrances,
+    worker_queues: WorkerQueues,
 ) -> impl FnMut((TcpStream, SocketAddr), Permit) {
     move |(stream, address), permit| {
-        let turn = (entrances.turn.get() + 1) % entrances.of.len();
-        entrances.turn.set(turn);
+        let turn = (worker_queues.turn.get() + 1) % worker_queues.of.len();
+        worker_queues.turn.set(turn);
         if turn == 0 {
             tasks.spawn(Rc::clone(&http).serve(stream, address, permit));
         } else if let Ok(stream) = stream.into_std() {
             // A worker that has ended takes its connections with it.
-            let _ = entrances.of[turn].send((stream, address, permit));
+            let _ = worker_queues.of[turn].send((stream, address, permit));
         }
     }
 }
 
-async fn take_dealt<S: Service>(http: Rc<Http<S>>, tasks: Tasks, mut dealt: UnboundedReceiver<Dealt>) {
+async fn serve_assigned<S: Service>(http: Rc<Http<S>>, tasks: Tasks, mut assigned: UnboundedReceiver<Assigned>) {
     let mut faults = Paced::default();
-    while let Some((stream, address, permit)) = dealt.recv().await {
+    while let Some((stream, address, permit)) = assigned.recv().await {
         match TcpStream::from_std(stream) {
             Ok(stream) => drop(tasks.spawn(Rc::clone(&http).serve(stream, address, permit))),
             Err(fault) => {
@@ -179,4 +180,4 @@ async fn take_dealt<S: Service>(http: Rc<Http<S>>, tasks: Tasks, mut dealt: Unbo
 }
 
 /// How long connections have to be told that they are sent away by a server that hurries.
-const LAST_WORDS: Duration = Duration::from_millis(200);
+const HURRIED_CLOSE: Duration = Duration::from_millis(200);

@@ -3,8 +3,8 @@
 //! The file is there only while no server runs. Whoever takes it up removes it first, so that after a crash there is
 //! none: histories that have gone on without it must not come back under their old epochs.
 
-use super::format::{self, Damage};
-use hubcast_hub::Saved;
+use super::format::{self, SnapshotError};
+use hubcast_hub::Snapshot;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, BufWriter};
 use std::iter;
@@ -12,32 +12,32 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// A folder that is this server's alone until it is dropped: [`take`](StateFolder::take) what the last run left,
-/// [`store`](StateFolder::store) what this one leaves.
+/// A folder that is this server's alone until it is dropped: [`take`](SnapshotDir::load) what the last run left,
+/// [`store`](SnapshotDir::save) what this one leaves.
 #[derive(Debug)]
-pub(crate) struct StateFolder {
+pub(crate) struct SnapshotDir {
     path: PathBuf,
     lock: File,
 }
 
-impl StateFolder {
-    /// Makes the folder if it is missing, and takes hold of it.
+impl SnapshotDir {
+    /// Makes the folder if it is missing, and locks it.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let unusable = |error| fault("the state folder cannot be used", path, &error);
         if path.is_file() {
             return Err(unusable(io::Error::new(io::ErrorKind::NotADirectory, "this is a file; name a folder")));
         }
-        let lock = hold(path).map_err(unusable)?;
+        let lock = lock_folder(path).map_err(unusable)?;
         remove_unfinished(&path.join(UNFINISHED)).map_err(unusable)?;
         Ok(Self { path: path.to_owned(), lock })
     }
 
     /// What the last run left, which is nothing after a crash. A file that cannot be read is set aside.
-    pub(crate) fn take(&self, now: SystemTime) -> io::Result<Saved> {
-        let path = self.path.join(HISTORIES);
+    pub(crate) fn load(&self, now: SystemTime) -> io::Result<Snapshot> {
+        let path = self.path.join(FILE);
         let saved = match fs::read(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Saved::default()),
-            Err(error) => Err(Damage::Unreadable(error)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Snapshot::default()),
+            Err(error) => Err(SnapshotError::Unreadable(error)),
             Ok(text) => format::read(&text, now),
         };
         let saved = match saved {
@@ -47,9 +47,9 @@ impl StateFolder {
                 tracing::info!(topics, keys, producers, "took up the histories and keys of the last run");
                 saved
             }
-            Err(damage) => {
-                self.set_aside(&path, now, &damage)?;
-                Saved::default()
+            Err(error) => {
+                self.quarantine(&path, now, &error)?;
+                Snapshot::default()
             }
         };
         // Also after a power cut the file must not be back.
@@ -58,11 +58,11 @@ impl StateFolder {
     }
 
     /// Leaves histories and keys to the next run: all of them, or the file is not there.
-    pub(crate) fn store(&self, now: SystemTime, saved: &Saved) -> io::Result<()> {
-        let (path, unfinished) = (self.path.join(HISTORIES), self.path.join(UNFINISHED));
+    pub(crate) fn save(&self, now: SystemTime, saved: &Snapshot) -> io::Result<()> {
+        let (path, unfinished) = (self.path.join(FILE), self.path.join(UNFINISHED));
         // A folder that was removed meanwhile, with its lock, may be another server's by now.
         let gone = |error| fault("the state folder is gone and cannot be made again", &self.path, &error);
-        let _held = if self.is_held() { None } else { Some(hold(&self.path).map_err(gone)?) };
+        let _held = if self.is_held() { None } else { Some(lock_folder(&self.path).map_err(gone)?) };
         let write = || {
             let mut out = BufWriter::new(private(&unfinished)?);
             format::write(&mut out, now, saved)?;
@@ -87,15 +87,15 @@ impl StateFolder {
         ours.is_ok_and(|ours| there.is_ok_and(|there| ours == there))
     }
 
-    fn set_aside(&self, path: &Path, now: SystemTime, damage: &Damage) -> io::Result<()> {
+    fn quarantine(&self, path: &Path, now: SystemTime, error: &SnapshotError) -> io::Result<()> {
         let seconds = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let names = iter::once(format!("{ASIDE}{seconds}"));
-        let names = names.chain((1..).map(|again: u32| format!("{ASIDE}{seconds}-{again}")));
+        let names = iter::once(format!("{QUARANTINED}{seconds}"));
+        let names = names.chain((1..).map(|again: u32| format!("{QUARANTINED}{seconds}-{again}")));
         let aside = names.map(|name| self.path.join(name)).find(|aside| !aside.exists());
-        let aside = aside.unwrap_or_else(|| self.path.join(ASIDE));
+        let aside = aside.unwrap_or_else(|| self.path.join(QUARANTINED));
         fs::rename(path, &aside).map_err(|error| fault("cannot set aside", path, &error))?;
         tracing::warn!(
-            %damage,
+            %error,
             file = %aside.display(),
             "cannot take up the histories and keys of the last run, so clients that resume are told of a gap, and what is \
              sent again takes effect again; the file was set aside: keep it to find out what happened to it, or delete it"
@@ -111,7 +111,7 @@ impl StateFolder {
 }
 
 /// Makes the folder if it is missing, and locks it.
-fn hold(path: &Path) -> io::Result<File> {
+fn lock_folder(path: &Path) -> io::Result<File> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)?;
     let lock = private(&path.join(LOCK))?;
     match lock.try_lock() {
@@ -145,16 +145,16 @@ fn fault(what: &str, path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{what} ({}): {error}", path.display()))
 }
 
-const HISTORIES: &str = "histories.json";
+const FILE: &str = "histories.json";
 const UNFINISHED: &str = "histories.unfinished";
-const ASIDE: &str = "histories.damaged-";
+const QUARANTINED: &str = "histories.damaged-";
 const LOCK: &str = "lock";
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use hubcast_hub::engine::Outcome;
-    use hubcast_hub::{Publisher, SavedHistory, SavedKey};
+    use hubcast_hub::{HistorySnapshot, KeySnapshot, Publisher};
     use hubcast_protocol::{ClientId, Position};
     use std::env;
     use std::os::unix::fs::PermissionsExt;
@@ -183,16 +183,16 @@ mod tests {
         }
     }
 
-    fn saved() -> Saved {
+    fn saved() -> Snapshot {
         let age = Duration::from_secs(1);
         let entries = vec![(age, "hi".into())];
         let epoch = "k3Jx9a".parse().unwrap();
         let outcome = Outcome { position: Some(Position { epoch, offset: 7 }), receivers: 1 };
         let by = Publisher::Client(ClientId::from_random([1; 16]));
-        Saved {
-            histories: vec![SavedHistory { topic: "t".into(), epoch, last: 7, entries }],
-            keys: vec![SavedKey { by, topic: "t".into(), key: "k".into(), outcome, age }],
-            ..Saved::default()
+        Snapshot {
+            histories: vec![HistorySnapshot { topic: "t".into(), epoch, last: 7, entries }],
+            keys: vec![KeySnapshot { by, topic: "t".into(), key: "k".into(), outcome, age }],
+            ..Snapshot::default()
         }
     }
 
@@ -201,23 +201,23 @@ mod tests {
     #[test]
     fn what_one_run_leaves_the_next_one_takes_and_the_one_after_a_crash_does_not() {
         let folder = Folder::new();
-        StateFolder::open(&folder.0).unwrap().store(NOW, &saved()).unwrap();
-        assert_eq!(folder.names(), [HISTORIES, LOCK]);
-        assert_eq!(fs::metadata(folder.0.join(HISTORIES)).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(StateFolder::open(&folder.0).unwrap().take(NOW).unwrap(), saved());
-        assert_eq!(StateFolder::open(&folder.0).unwrap().take(NOW).unwrap(), Saved::default());
+        SnapshotDir::open(&folder.0).unwrap().save(NOW, &saved()).unwrap();
+        assert_eq!(folder.names(), [FILE, LOCK]);
+        assert_eq!(fs::metadata(folder.0.join(FILE)).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(SnapshotDir::open(&folder.0).unwrap().load(NOW).unwrap(), saved());
+        assert_eq!(SnapshotDir::open(&folder.0).unwrap().load(NOW).unwrap(), Snapshot::default());
         assert_eq!(folder.names(), [LOCK]);
     }
 
     #[test]
     fn a_damaged_file_is_set_aside_under_the_time() {
         let folder = Folder::new();
-        let state = StateFolder::open(&folder.0).unwrap();
-        fs::write(folder.0.join(HISTORIES), "not what we wrote").unwrap();
-        assert_eq!(state.take(NOW + Duration::from_secs(1_790_000_000)).unwrap(), Saved::default());
+        let state = SnapshotDir::open(&folder.0).unwrap();
+        fs::write(folder.0.join(FILE), "not what we wrote").unwrap();
+        assert_eq!(state.load(NOW + Duration::from_secs(1_790_000_000)).unwrap(), Snapshot::default());
         assert_eq!(folder.names(), ["histories.damaged-1790000000", LOCK]);
-        fs::write(folder.0.join(HISTORIES), "nor this").unwrap();
-        assert_eq!(state.take(NOW + Duration::from_secs(1_790_000_000)).unwrap(), Saved::default());
+        fs::write(folder.0.join(FILE), "nor this").unwrap();
+        assert_eq!(state.load(NOW + Duration::from_secs(1_790_000_000)).unwrap(), Snapshot::default());
         let expected = ["histories.damaged-1790000000", "histories.damaged-1790000000-1", LOCK];
         assert_eq!(folder.names(), expected, "the first one is still there");
     }
@@ -225,43 +225,43 @@ mod tests {
     #[test]
     fn what_cannot_even_be_read_is_set_aside_too() {
         let folder = Folder::new();
-        let state = StateFolder::open(&folder.0).unwrap();
-        fs::create_dir(folder.0.join(HISTORIES)).unwrap();
-        assert_eq!(state.take(NOW).unwrap(), Saved::default());
+        let state = SnapshotDir::open(&folder.0).unwrap();
+        fs::create_dir(folder.0.join(FILE)).unwrap();
+        assert_eq!(state.load(NOW).unwrap(), Snapshot::default());
         assert_eq!(folder.names(), ["histories.damaged-0", LOCK]);
     }
 
     #[test]
     fn what_cannot_be_stored_leaves_nothing_unfinished_behind() {
         let folder = Folder::new();
-        let state = StateFolder::open(&folder.0).unwrap();
-        let path = folder.0.join(HISTORIES);
+        let state = SnapshotDir::open(&folder.0).unwrap();
+        let path = folder.0.join(FILE);
         fs::create_dir(&path).unwrap();
-        let fault = state.store(NOW, &saved()).unwrap_err().to_string();
+        let fault = state.save(NOW, &saved()).unwrap_err().to_string();
         assert!(fault.starts_with(&format!("cannot write the state file ({}): ", path.display())), "{fault}");
-        assert_eq!(folder.names(), [HISTORIES, LOCK]);
+        assert_eq!(folder.names(), [FILE, LOCK]);
     }
 
     #[test]
     fn what_a_run_left_unfinished_is_removed_by_the_next() {
         let folder = Folder::new();
-        drop(StateFolder::open(&folder.0).unwrap());
+        drop(SnapshotDir::open(&folder.0).unwrap());
         fs::write(folder.0.join(UNFINISHED), "half").unwrap();
-        let _next = StateFolder::open(&folder.0).unwrap();
+        let _next = SnapshotDir::open(&folder.0).unwrap();
         assert_eq!(folder.names(), [LOCK]);
     }
 
     #[test]
     fn a_folder_that_is_gone_is_made_again_unless_another_server_has_it() {
         let folder = Folder::new();
-        let state = StateFolder::open(&folder.0).unwrap();
+        let state = SnapshotDir::open(&folder.0).unwrap();
         fs::remove_dir_all(&folder.0).unwrap();
-        state.store(NOW, &saved()).unwrap();
-        assert_eq!(folder.names(), [HISTORIES, LOCK]);
+        state.save(NOW, &saved()).unwrap();
+        assert_eq!(folder.names(), [FILE, LOCK]);
         assert_eq!(fs::metadata(&folder.0).unwrap().permissions().mode() & 0o777, 0o700);
         fs::remove_dir_all(&folder.0).unwrap();
-        let _other = StateFolder::open(&folder.0).unwrap();
-        let refused = state.store(NOW, &saved()).unwrap_err().to_string();
+        let _other = SnapshotDir::open(&folder.0).unwrap();
+        let refused = state.save(NOW, &saved()).unwrap_err().to_string();
         assert!(refused.ends_with(": another server uses it; give each one a folder of its own"), "{refused}");
         assert_eq!(folder.names(), [LOCK], "nothing is written there");
     }
@@ -269,10 +269,10 @@ mod tests {
     #[test]
     fn a_folder_belongs_to_one_server_at_a_time() {
         let folder = Folder::new();
-        let first = StateFolder::open(&folder.0).unwrap();
-        let refused = StateFolder::open(&folder.0).unwrap_err().to_string();
+        let first = SnapshotDir::open(&folder.0).unwrap();
+        let refused = SnapshotDir::open(&folder.0).unwrap_err().to_string();
         assert!(refused.ends_with(": another server uses it; give each one a folder of its own"), "{refused}");
         drop(first);
-        assert!(StateFolder::open(&folder.0).is_ok());
+        assert!(SnapshotDir::open(&folder.0).is_ok());
     }
 }

@@ -2,7 +2,7 @@
 //! and a line that proves it complete.
 
 use hubcast_hub::engine::Outcome;
-use hubcast_hub::{Publisher, Saved, SavedHistory, SavedKey, SavedNumber, SavedProducer};
+use hubcast_hub::{HistorySnapshot, KeySnapshot, NumberSnapshot, ProducerSnapshot, Publisher, Snapshot};
 use hubcast_protocol::{ClientId, Epoch, Payload, Position, Topic};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Why the file cannot be taken up.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Damage {
+pub(super) enum SnapshotError {
     #[error("it cannot be read: {0}")]
     Unreadable(io::Error),
     #[error("it does not begin as a file of histories does")]
@@ -109,8 +109,8 @@ struct End {
 }
 
 /// Writes what the next run is to go on with.
-pub(super) fn write(out: &mut impl Write, now: SystemTime, saved: &Saved) -> io::Result<()> {
-    let mut out = Summed { out, sum: EMPTY_SUM };
+pub(super) fn write(out: &mut impl Write, now: SystemTime, saved: &Snapshot) -> io::Result<()> {
+    let mut out = ChecksumWriter { out, sum: EMPTY_SUM };
     write_line(&mut out, &Header { heading: Heading { histories: VERSION }, saved_at: unix_millis(now) })?;
     saved.histories.iter().try_for_each(|history| write_line(&mut out, &Line::of_history(history)))?;
     saved.keys.iter().try_for_each(|key| write_line(&mut out, &Line::of_key(key)))?;
@@ -125,48 +125,48 @@ fn write_line(mut out: &mut impl Write, line: &impl Serialize) -> io::Result<()>
 }
 
 /// Reads what the last run left, older by the time since it was written.
-pub(super) fn read(text: &[u8], now: SystemTime) -> Result<Saved, Damage> {
+pub(super) fn read(text: &[u8], now: SystemTime) -> Result<Snapshot, SnapshotError> {
     let first = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
     match serde_json::from_slice(first) {
-        Err(_) => return Err(Damage::Foreign),
+        Err(_) => return Err(SnapshotError::Foreign),
         Ok(Heading { histories: OLDEST..=VERSION }) => {}
-        Ok(Heading { histories }) => return Err(Damage::Version(histories)),
+        Ok(Heading { histories }) => return Err(SnapshotError::Version(histories)),
     }
-    let lines = text.strip_suffix(b"\n").ok_or(Damage::Truncated)?;
-    let end = lines.iter().rposition(|byte| *byte == b'\n').ok_or(Damage::Truncated)? + 1;
-    let told: End = serde_json::from_slice(&lines[end..]).map_err(|_| Damage::Truncated)?;
+    let lines = text.strip_suffix(b"\n").ok_or(SnapshotError::Truncated)?;
+    let end = lines.iter().rposition(|byte| *byte == b'\n').ok_or(SnapshotError::Truncated)? + 1;
+    let told: End = serde_json::from_slice(&lines[end..]).map_err(|_| SnapshotError::Truncated)?;
     if told.checksum != sum(EMPTY_SUM, &text[..end]) {
-        return Err(Damage::Changed);
+        return Err(SnapshotError::Changed);
     }
-    let header: Header = serde_json::from_slice(first).map_err(|fault| Damage::Senseless { line: 1, fault })?;
+    let header: Header = serde_json::from_slice(first).map_err(|fault| SnapshotError::Senseless { line: 1, fault })?;
     // A clock that was set back meanwhile makes nothing younger.
     let downtime = Duration::from_millis(unix_millis(now).saturating_sub(header.saved_at));
     let lines = text[..end].split(|byte| *byte == b'\n').enumerate().skip(1).filter(|(_, line)| !line.is_empty());
-    let mut saved = Saved::default();
+    let mut saved = Snapshot::default();
     for (index, line) in lines {
         let line = serde_json::from_slice(line).and_then(|line: Line<'_>| line.enter(&mut saved, downtime));
-        line.map_err(|fault| Damage::Senseless { line: index + 1, fault })?;
+        line.map_err(|fault| SnapshotError::Senseless { line: index + 1, fault })?;
     }
     Ok(saved)
 }
 
 impl<'a> Line<'a> {
-    fn of_history(history: &'a SavedHistory) -> Self {
-        let SavedHistory { topic, epoch, last, entries } = history;
+    fn of_history(history: &'a HistorySnapshot) -> Self {
+        let HistorySnapshot { topic, epoch, last, entries } = history;
         let entries = entries.iter().map(|(age, payload)| (millis(*age), Message::of(payload))).collect();
         Self::History { topic: topic.clone(), epoch: *epoch, last: *last, entries }
     }
 
-    fn of_key(used: &'a SavedKey) -> Self {
-        let SavedKey { by, topic, key, outcome: Outcome { position, receivers }, age } = used;
+    fn of_key(used: &'a KeySnapshot) -> Self {
+        let KeySnapshot { by, topic, key, outcome: Outcome { position, receivers }, age } = used;
         let (by, key, age) = (Whose::of(by), Cow::Borrowed(&**key), millis(*age));
         Self::Key { by, topic: topic.clone(), key, at: *position, receivers: *receivers, age }
     }
 
-    fn of_producer(saved: &'a SavedProducer) -> Self {
-        let SavedProducer { by, producer, floor, numbers } = saved;
+    fn of_producer(saved: &'a ProducerSnapshot) -> Self {
+        let ProducerSnapshot { by, producer, floor, numbers } = saved;
         let numbers = numbers.iter().map(|number| {
-            let SavedNumber { sequence, topic, outcome: Outcome { position, receivers }, left } = *number;
+            let NumberSnapshot { sequence, topic, outcome: Outcome { position, receivers }, left } = *number;
             Number { sequence, topic, at: position, receivers, left: millis(left) }
         });
         let (by, producer, numbers) = (Whose::of(by), Cow::Borrowed(&**producer), numbers.collect());
@@ -174,19 +174,19 @@ impl<'a> Line<'a> {
     }
 
     /// Adds what it says, older by `downtime`.
-    fn enter(self, saved: &mut Saved, downtime: Duration) -> serde_json::Result<()> {
+    fn enter(self, saved: &mut Snapshot, downtime: Duration) -> serde_json::Result<()> {
         let age_now = |age| Duration::from_millis(age).saturating_add(downtime);
         match self {
             Self::History { topic, epoch, last, entries } => {
                 let entries = entries.into_iter().map(|(age, message)| Ok((age_now(age), message.payload()?)));
                 let entries = entries.collect::<serde_json::Result<_>>()?;
-                let history = SavedHistory { topic, epoch, last, entries };
+                let history = HistorySnapshot { topic, epoch, last, entries };
                 possible(history.fault())?;
                 saved.histories.push(history);
             }
             Self::Key { by, topic, key, at, receivers, age } => {
                 let outcome = Outcome { position: at, receivers };
-                let key = SavedKey { by: by.into(), topic, key: key.into(), outcome, age: age_now(age) };
+                let key = KeySnapshot { by: by.into(), topic, key: key.into(), outcome, age: age_now(age) };
                 possible(key.fault())?;
                 saved.keys.push(key);
             }
@@ -195,10 +195,10 @@ impl<'a> Line<'a> {
                     let Number { sequence, topic, at, receivers, left } = number;
                     let outcome = Outcome { position: at, receivers };
                     let left = Duration::from_millis(left).saturating_sub(downtime);
-                    SavedNumber { sequence, topic, outcome, left }
+                    NumberSnapshot { sequence, topic, outcome, left }
                 });
                 let (by, producer, numbers) = (by.into(), producer.into(), numbers.collect());
-                let producer = SavedProducer { by, producer, floor, numbers };
+                let producer = ProducerSnapshot { by, producer, floor, numbers };
                 possible(producer.fault())?;
                 saved.producers.push(producer);
             }
@@ -251,12 +251,12 @@ fn possible(fault: Option<&'static str>) -> serde_json::Result<()> {
 }
 
 /// Adds up what goes by.
-struct Summed<W> {
+struct ChecksumWriter<W> {
     out: W,
     sum: u64,
 }
 
-impl<W: Write> Write for Summed<W> {
+impl<W: Write> Write for ChecksumWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.out.write(bytes)?;
         self.sum = sum(self.sum, &bytes[..written]);

@@ -36,7 +36,7 @@ struct Partial {
     valid: usize,
     /// Of the message's first frame, while the message is not complete.
     kind: Option<Opcode>,
-    /// Continuation frames of the message.
+    /// Then frames of the message.
     fragments: u32,
 }
 

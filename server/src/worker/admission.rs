@@ -12,7 +12,7 @@ use tokio::task::yield_now;
 
 /// One worker's entrance. Shared rather than borrowed, because hyper wants sockets that may change threads.
 #[derive(Clone, Debug)]
-pub(crate) struct Turnstile(Arc<Inner>);
+pub(crate) struct Admission(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -30,14 +30,14 @@ struct Queue {
     waiting: VecDeque<Waker>,
 }
 
-impl Turnstile {
+impl Admission {
     /// One that lets so many pass in a round.
     pub(crate) fn new(a_round: usize) -> Self {
         Self(Arc::new(Inner { a_round, queue: Mutex::default(), used: Notify::new() }))
     }
 
     /// Passes a newcomer who has something to be served, or lets it wait for the next round.
-    pub(crate) fn poll_pass(&self, context: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_admit(&self, context: &mut Context<'_>) -> Poll<()> {
         let mut queue = self.0.queue.lock().unwrap_or_else(PoisonError::into_inner);
         if queue.passed == self.0.a_round {
             queue.waiting.push_back(context.waker().clone());
@@ -51,7 +51,7 @@ impl Turnstile {
     }
 
     /// Begins round after round: each when everything that was ready in the one before has been served.
-    pub(crate) async fn go_round(self) {
+    pub(crate) async fn run(self) {
         loop {
             self.0.used.notified().await;
             while {
@@ -85,7 +85,7 @@ mod tests {
     use tokio::runtime::Builder;
     use tokio::task::{LocalSet, spawn_local};
 
-    const A_ROUND: usize = 8;
+    const PER_ROUND: usize = 8;
 
     #[test]
     fn a_crowd_passes_in_the_order_of_its_coming_with_others_in_between() {
@@ -95,13 +95,13 @@ mod tests {
         let all = tasks.run_until({
             let served = Rc::clone(&served);
             async move {
-                let turnstile = Turnstile::new(A_ROUND);
-                spawn_local(turnstile.clone().go_round());
+                let admission = Admission::new(PER_ROUND);
+                spawn_local(admission.clone().run());
                 let mut crowd = Vec::new();
-                for newcomer in 0..3 * A_ROUND {
-                    let (turnstile, served) = (turnstile.clone(), Rc::clone(&served));
+                for newcomer in 0..3 * PER_ROUND {
+                    let (admission, served) = (admission.clone(), Rc::clone(&served));
                     crowd.push(spawn_local(async move {
-                        poll_fn(|context| turnstile.poll_pass(context)).await;
+                        poll_fn(|context| admission.poll_admit(context)).await;
                         served.borrow_mut().push(Some(newcomer));
                     }));
                 }
@@ -120,9 +120,9 @@ mod tests {
         runtime.block_on(all);
         let served = served.borrow();
         let crowd: Vec<usize> = served.iter().flatten().copied().collect();
-        assert_eq!(crowd, (0..3 * A_ROUND).collect::<Vec<_>>());
+        assert_eq!(crowd, (0..3 * PER_ROUND).collect::<Vec<_>>());
         let at_once = served.split(Option::is_none).map(<[_]>::len).max();
-        assert!(at_once <= Some(A_ROUND), "{served:?}");
+        assert!(at_once <= Some(PER_ROUND), "{served:?}");
     }
 
     #[test]
@@ -130,19 +130,19 @@ mod tests {
         let runtime = Builder::new_current_thread().build().unwrap();
         let tasks = LocalSet::new();
         let all = tasks.run_until(async {
-            let turnstile = Turnstile::new(A_ROUND);
-            let (enough, mut gone) = (3 * A_ROUND, Vec::new());
+            let admission = Admission::new(PER_ROUND);
+            let (enough, mut gone) = (3 * PER_ROUND, Vec::new());
             for _ in 0..enough {
-                let turnstile = turnstile.clone();
-                gone.push(spawn_local(async move { poll_fn(|context| turnstile.poll_pass(context)).await }));
+                let admission = admission.clone();
+                gone.push(spawn_local(async move { poll_fn(|context| admission.poll_admit(context)).await }));
             }
             yield_now().await;
             gone.iter().for_each(tokio::task::JoinHandle::abort);
             let last = spawn_local({
-                let turnstile = turnstile.clone();
-                async move { poll_fn(|context| turnstile.poll_pass(context)).await }
+                let admission = admission.clone();
+                async move { poll_fn(|context| admission.poll_admit(context)).await }
             });
-            spawn_local(turnstile.go_round());
+            spawn_local(admission.run());
             last.await.unwrap();
         });
         runtime.block_on(all);

@@ -1,10 +1,10 @@
 //! The connections of a worker: what waits to be written, told, looked at and cleaned up.
 
-use super::admission::Turnstile;
+use super::admission::Admission;
 use super::timers::Deadlines;
 use crate::config::Config;
-use crate::connection::peer::{Ending, Parting, Peer};
-use crate::connection::{Connection, Due};
+use crate::connection::peer::{CloseReason, Ending, Peer};
+use crate::connection::{Connection, TimerAction};
 use crate::encode::account::Account;
 use crate::log::warnings::{Warning, Warnings};
 use crate::runtime::Runtime;
@@ -21,7 +21,7 @@ use tokio::sync::Notify;
 use tracing::field;
 
 /// The connections of one worker, and what there is to do for them; knows no service.
-pub(crate) struct Core {
+pub(crate) struct Connections {
     pub(super) number: usize,
     pub(super) runtime: Runtime,
     pub(crate) config: Arc<Config>,
@@ -29,7 +29,7 @@ pub(crate) struct Core {
     /// What all connections have waiting for themselves.
     pub(super) queued: Rc<Cell<usize>>,
     pub(super) warnings: Arc<Warnings>,
-    pub(super) connections: RefCell<Slab<Rc<Connection>>>,
+    pub(super) table: RefCell<Slab<Rc<Connection>>>,
     /// Those that got something and are to be written to, in this turn or, where they are too many, in the next ones.
     pub(super) dirty: RefCell<VecDeque<Rc<Connection>>>,
     /// Whether the last turn has left some of them over.
@@ -37,13 +37,13 @@ pub(crate) struct Core {
     /// Nanoseconds for which connections may still be written to in this turn, counted and not measured.
     pub(super) writing: Cell<u64>,
     /// Where those wait whose sockets take more of what waits for them.
-    pub(super) catching_up: Turnstile,
+    pub(super) catching_up: Admission,
     /// Those that are held and wait to be read again.
-    pub(super) held: RefCell<HashMap<u32, Waker>>,
+    pub(super) stopped_readers: RefCell<HashMap<u32, Waker>>,
     /// Bytes to be read at once from one connection.
     pub(super) read_limit: Cell<usize>,
     /// Those that take nothing more and whose service does not know it yet.
-    pub(super) leaving: RefCell<Vec<(Peer, Parting)>>,
+    pub(super) leaving: RefCell<Vec<(Peer, CloseReason)>>,
     /// Those whose reading has ended.
     pub(super) ended: RefCell<Vec<u32>>,
     pub(super) deadlines: RefCell<Deadlines>,
@@ -58,17 +58,17 @@ pub(crate) struct Core {
     /// Whether every connection is on its way out.
     pub(super) draining: Cell<bool>,
     /// Bytes decoded since the last turn.
-    pub(super) fed: Cell<usize>,
+    pub(super) bytes_since_turn: Cell<usize>,
     /// Whether somebody got several publications at once in this turn.
-    pub(super) joined: Cell<bool>,
+    pub(super) batched: Cell<bool>,
     /// How long the last turn took, if it was long and somebody got several publications at once in it.
-    pub(super) streaming: Cell<Option<Duration>>,
+    pub(super) burst_turn: Cell<Option<Duration>>,
     pub(super) wake: Arc<Notify>,
     /// Told whenever a connection is gone.
     pub(super) vacated: Notify,
 }
 
-impl Core {
+impl Connections {
     /// The connections of the worker with this number, none yet.
     pub(crate) fn new(
         number: usize,
@@ -86,12 +86,12 @@ impl Core {
             account,
             queued: Rc::default(),
             warnings,
-            connections: RefCell::default(),
+            table: RefCell::default(),
             dirty: RefCell::default(),
             is_behind: Cell::new(false),
-            writing: Cell::new(WRITING),
-            catching_up: Turnstile::new(CATCHING_UP_A_ROUND),
-            held: RefCell::default(),
+            writing: Cell::new(WRITE_BUDGET_NS),
+            catching_up: Admission::new(CATCH_UP_PER_ROUND),
+            stopped_readers: RefCell::default(),
             read_limit: Cell::new(usize::MAX),
             leaving: RefCell::default(),
             ended: RefCell::default(),
@@ -102,16 +102,16 @@ impl Core {
             turn_wanted: Cell::new(false),
             turns: Cell::new(0),
             draining: Cell::new(false),
-            fed: Cell::new(0),
-            joined: Cell::new(false),
-            streaming: Cell::new(None),
+            bytes_since_turn: Cell::new(0),
+            batched: Cell::new(false),
+            burst_turn: Cell::new(None),
             wake,
             vacated: Notify::new(),
         }
     }
 
     pub(super) fn connection(&self, slot: u32) -> Option<Rc<Connection>> {
-        self.connections.borrow().get(slot as usize).cloned()
+        self.table.borrow().get(slot as usize).cloned()
     }
 
     /// Sees to it that the service gets a turn when it wants one by itself.
@@ -140,13 +140,13 @@ impl Core {
                 reason,
                 "closing a connection"
             );
-            self.leave(connection, Parting::Lost, now);
+            self.leave(connection, CloseReason::Lost, now);
         }
     }
 
     /// Has the close frame written and the service told.
-    pub(super) fn leave(&self, connection: &Rc<Connection>, parting: Parting, now: Instant) {
-        self.leaving.borrow_mut().push((connection.peer, parting));
+    pub(super) fn leave(&self, connection: &Rc<Connection>, close_reason: CloseReason, now: Instant) {
+        self.leaving.borrow_mut().push((connection.peer, close_reason));
         self.finish(connection, now);
     }
 
@@ -166,7 +166,7 @@ impl Core {
         match ending {
             Ending::Closing(code) => {
                 if connection.answer_close(code, now) {
-                    self.leave(connection, Parting::Goodbye, now);
+                    self.leave(connection, CloseReason::Clean, now);
                 } else {
                     self.finish(connection, now);
                 }
@@ -177,32 +177,32 @@ impl Core {
 
     /// Has a connection's reader look again whether it may read.
     pub(super) fn wake_reader(&self, slot: u32) {
-        if let Some(waker) = self.held.borrow_mut().remove(&slot) {
+        if let Some(waker) = self.stopped_readers.borrow_mut().remove(&slot) {
             waker.wake();
         }
     }
 
-    pub(super) fn cut(&self, connection: &Connection) {
+    pub(super) fn abort(&self, connection: &Connection) {
         self.wake_reader(connection.peer.slot);
-        if connection.cut() {
-            self.leaving.borrow_mut().push((connection.peer, Parting::Lost));
+        if connection.abort() {
+            self.leaving.borrow_mut().push((connection.peer, CloseReason::Lost));
             self.want_turn();
         }
     }
 
     /// Cuts a connection that had its time.
-    fn cut_late(&self, connection: &Connection, reason: &str) {
+    fn abort_late(&self, connection: &Connection, reason: &str) {
         let (worker, slot) = (self.number, connection.peer.slot);
         tracing::debug!(worker, slot, peer = connection.address().map(field::display), reason, "cutting a connection");
-        self.cut(connection);
+        self.abort(connection);
     }
 
     /// Notes that a connection's reading has ended; its slot is free after the turn that tells the service.
-    pub(super) fn end(&self, connection: &Connection) {
-        if connection.end() {
-            self.leaving.borrow_mut().push((connection.peer, Parting::Lost));
+    pub(super) fn on_read_closed(&self, connection: &Connection) {
+        if connection.on_read_closed() {
+            self.leaving.borrow_mut().push((connection.peer, CloseReason::Lost));
         }
-        self.held.borrow_mut().remove(&connection.peer.slot);
+        self.stopped_readers.borrow_mut().remove(&connection.peer.slot);
         self.ended.borrow_mut().push(connection.peer.slot);
         self.want_turn();
     }
@@ -216,8 +216,8 @@ impl Core {
     pub(super) fn begin_turn(&self) {
         self.turn_wanted.set(false);
         self.turns.set(self.turns.get() + 1);
-        self.fed.set(0);
-        self.writing.set(if self.is_behind.get() { 0 } else { WRITING });
+        self.bytes_since_turn.set(0);
+        self.writing.set(if self.is_behind.get() { 0 } else { WRITE_BUDGET_NS });
     }
 
     pub(super) fn arm(&self, connection: &Connection, now: Instant) {
@@ -232,31 +232,33 @@ impl Core {
     /// Notes that something came so much later than it should have, or took so long: nobody is to blame for what happened
     /// meanwhile.
     pub(super) fn note_delay(&self, delay: Duration) {
-        if delay >= STALL {
+        if delay >= STALL_MIN {
             self.resumed.set(self.runtime.now());
         }
     }
 
-    /// Does what is due. `may_lag` says of one that takes nothing whether all that it hears may be left out.
-    pub(super) fn meet_deadlines(self: &Rc<Self>, may_lag: impl Fn(Peer) -> bool) {
+    /// Does what is due. `may_skip` says of one that takes nothing whether all that it hears may be left out.
+    pub(super) fn meet_deadlines(self: &Rc<Self>, may_skip: impl Fn(Peer) -> bool) {
         let now = self.runtime.now();
         while let Some((tick, slots)) = { self.deadlines.borrow_mut().pop(now) } {
             for connection in slots.into_iter().filter_map(|slot| self.connection(slot)) {
                 match connection.due(tick, now, self.resumed.get(), &self.config) {
-                    Due::Ping => {
+                    TimerAction::Ping => {
                         connection.note_ping(now);
                         self.push(&connection, &Bytes::from_static(PING), now);
                         self.want_turn();
                     }
-                    Due::Close(code, reason) => self.close(&connection, code, reason, now),
+                    TimerAction::Close(code, reason) => self.close(&connection, code, reason, now),
                     // Of one that is not read nobody knows whether it would answer a ping.
-                    Due::Stalled if !connection.is_held() && may_lag(connection.peer) => connection.spare(now),
-                    Due::Stalled => {
-                        self.warnings.note(Warning::SlowConsumer, now);
-                        self.cut_late(&connection, "it reads nothing of what it is sent");
+                    TimerAction::Stalled if !connection.is_reading_stopped() && may_skip(connection.peer) => {
+                        connection.extend_write_timeout(now);
                     }
-                    Due::Cut => self.cut_late(&connection, "its close took too long"),
-                    Due::At(_) | Due::Never => {}
+                    TimerAction::Stalled => {
+                        self.warnings.note(Warning::SlowConsumer, now);
+                        self.abort_late(&connection, "it reads nothing of what it is sent");
+                    }
+                    TimerAction::Abort => self.abort_late(&connection, "its close took too long"),
+                    TimerAction::At(_) | TimerAction::Never => {}
                 }
                 self.arm(&connection, now);
             }
@@ -265,13 +267,13 @@ impl Core {
 }
 
 /// Who stood still for so long gives everybody the time anew that they have for an answer.
-const STALL: Duration = Duration::from_millis(250);
+const STALL_MIN: Duration = Duration::from_millis(250);
 
 /// Connections in a round of the runtime that are written to because their sockets take more.
-const CATCHING_UP_A_ROUND: usize = 32;
+const CATCH_UP_PER_ROUND: usize = 32;
 
 /// Nanoseconds for which connections are written to in one turn: some two thousand of them, if each gets little.
-pub(super) const WRITING: u64 = 20_000_000;
+pub(super) const WRITE_BUDGET_NS: u64 = 20_000_000;
 
 /// A ping without payload.
 const PING: &[u8] = &[0x89, 0];

@@ -1,11 +1,11 @@
 //! What is put into outboxes, or written past them.
 
-use super::connections::Core;
-use crate::connection::{Connection, Pushed, Room};
-use crate::encode::batch::Frames;
-use crate::encode::history_reply::HistoryFrame;
+use super::connections::Connections;
+use crate::connection::{Connection, PushContext, PushResult};
+use crate::encode::batch::Batch;
+use crate::encode::history_reply::HistoryReply;
 use crate::log::warnings::Warning;
-use crate::outbox::{Outbox, Through};
+use crate::outbox::{DirectWrite, Outbox};
 use bytes::Bytes;
 use hubcast_hub::{HistoryAnswer, Publication};
 use hubcast_protocol::{CloseCode, Slow, Topic};
@@ -22,7 +22,7 @@ pub(crate) struct Delivery {
     pub(crate) is_last: bool,
 }
 
-impl Core {
+impl Connections {
     /// Queues what must go out.
     pub(super) fn push(self: &Rc<Self>, connection: &Rc<Connection>, frames: &Bytes, now: Instant) {
         self.put(connection, now, |outbox, _| outbox.push(frames.clone(), self.config.outbox));
@@ -34,9 +34,9 @@ impl Core {
     }
 
     /// Queues what must go out whatever waits already.
-    pub(super) fn push_uncounted(self: &Rc<Self>, connection: &Rc<Connection>, frames: &Bytes, now: Instant) {
+    pub(super) fn push_exempt(self: &Rc<Self>, connection: &Rc<Connection>, frames: &Bytes, now: Instant) {
         self.put(connection, now, |outbox, _| {
-            outbox.push_uncounted(frames.clone());
+            outbox.push_exempt(frames.clone());
             true
         });
     }
@@ -44,7 +44,7 @@ impl Core {
     /// Queues the answer to a `history` request, however long it is.
     pub(super) fn push_history(self: &Rc<Self>, connection: &Rc<Connection>, answer: &HistoryAnswer, now: Instant) {
         self.put(connection, now, |outbox, _| {
-            outbox.push_history(HistoryFrame::new(answer));
+            outbox.push_history(HistoryReply::new(answer));
             true
         });
         if !connection.is_blocked() {
@@ -66,22 +66,22 @@ impl Core {
 
     /// Hands publications to connections as their subscriptions want it. Says whether whoever publishes should slow
     /// down.
-    pub(super) fn deliver(self: &Rc<Self>, frames: &Frames, to: impl Iterator<Item = Delivery>, now: Instant) -> bool {
-        self.joined.set(self.joined.get() || frames.publications().len() > 1);
+    pub(super) fn deliver(self: &Rc<Self>, frames: &Batch, to: impl Iterator<Item = Delivery>, now: Instant) -> bool {
+        self.batched.set(self.batched.get() || frames.publications().len() > 1);
         let is_near = self.account.is_near();
-        let connections = self.connections.borrow();
+        let connections = self.table.borrow();
         let mut to = to.filter_map(|to| Some((connections.get(to.slot as usize)?, to)));
         let mut pressed = false;
         loop {
             // Connections lie far apart in memory: to wait for a few of them takes no longer than to wait for one.
-            let few: [_; LOOKED_AT_ONCE] = array::from_fn(|_| {
+            let few: [_; PREFETCH] = array::from_fn(|_| {
                 let (connection, to) = to.next()?;
                 let may_pass = to.is_last && self.writing.get() > 0 && connection.is_idle();
                 Some((connection, to, may_pass))
             });
             for (connection, to, may_pass) in few.iter().flatten() {
-                let written = if *may_pass { self.write_through(connection, frames) } else { Through::Nothing };
-                if written != Through::All {
+                let written = if *may_pass { self.try_write_direct(connection, frames) } else { DirectWrite::Nothing };
+                if written != DirectWrite::All {
                     pressed |= self.deliver_rest(connection, frames, to, written, now) || is_near;
                 }
             }
@@ -96,18 +96,18 @@ impl Core {
     fn deliver_rest(
         self: &Rc<Self>,
         connection: &Rc<Connection>,
-        frames: &Frames,
+        frames: &Batch,
         to: &Delivery,
-        written: Through,
+        written: DirectWrite,
         now: Instant,
     ) -> bool {
-        if written == Through::Nothing {
-            self.put(connection, now, |outbox, Room { dialect, blocked }| {
+        if written == DirectWrite::Nothing {
+            self.put(connection, now, |outbox, PushContext { dialect, blocked }| {
                 outbox.push_publications(frames, to.slow, dialect, blocked, self.config.outbox)
             });
         }
         let may_visit = to.is_last && self.writing.get() > 0 && connection.may_flush();
-        if may_visit || written == Through::Part {
+        if may_visit || written == DirectWrite::Part {
             self.spend(frames.len());
             self.flush(connection, now);
         }
@@ -120,28 +120,28 @@ impl Core {
         self: &Rc<Self>,
         connection: &Rc<Connection>,
         now: Instant,
-        put: impl Fn(&mut Outbox, Room) -> bool,
+        put: impl Fn(&mut Outbox, PushContext) -> bool,
     ) {
         let mut pushed = connection.push(&put);
-        if pushed == (Pushed::Refused { full: true }) && !connection.is_blocked() {
+        if pushed == (PushResult::RejectedRequest { full: true }) && !connection.is_blocked() {
             // Much came in one turn. That alone makes nobody slow.
             self.flush(connection, now);
             pushed = connection.push(&put);
         }
         match pushed {
-            Pushed::Waits { first } => {
+            PushResult::Waits { first } => {
                 if first && !connection.is_blocked() {
                     self.dirty.borrow_mut().push_back(Rc::clone(connection));
                 }
             }
-            Pushed::Refused { full: true } => {
+            PushResult::RejectedRequest { full: true } => {
                 self.warnings.note(Warning::SlowConsumer, now);
                 self.close(connection, CloseCode::SLOW_CONSUMER, "too slow for what it subscribed to", now);
             }
-            Pushed::Refused { full: false } => {}
+            PushResult::RejectedRequest { full: false } => {}
         }
     }
 }
 
 /// Connections that a fan-out looks at before it writes to the first of them.
-const LOOKED_AT_ONCE: usize = 8;
+const PREFETCH: usize = 8;

@@ -3,7 +3,7 @@
 use super::Worker;
 use super::outbound::Outbound;
 use super::service::Service;
-use crate::connection::peer::Farewell;
+use crate::connection::peer::Disconnect;
 use std::cell::Ref;
 
 /// What the connections of one worker have to do.
@@ -16,7 +16,7 @@ pub(crate) struct WorkerLoad {
 
 impl<S: Service> Worker<S> {
     pub(crate) fn turns_taken(&self) -> u64 {
-        self.core.turns.get()
+        self.connections.turns.get()
     }
 
     pub(crate) fn service(&self) -> Ref<'_, S> {
@@ -24,19 +24,19 @@ impl<S: Service> Worker<S> {
     }
 
     /// Sends one connection away.
-    pub(crate) fn send_away_from(&self, slot: u32, why: Farewell) {
-        let Some(connection) = self.core.connection(slot) else { return };
-        let mut out = Outbound::new(&self.core, self.core.runtime.now());
-        self.service.borrow_mut().send_away(connection.peer, why, &mut out);
-        self.core.want_turn();
+    pub(crate) fn disconnect_one(&self, slot: u32, why: Disconnect) {
+        let Some(connection) = self.connections.connection(slot) else { return };
+        let mut out = Outbound::new(&self.connections, self.connections.runtime.now());
+        self.service.borrow_mut().disconnect(connection.peer, why, &mut out);
+        self.connections.want_turn();
     }
 
     pub(crate) fn load(&self) -> WorkerLoad {
-        let connections = self.core.connections.borrow();
+        let connections = self.connections.table.borrow();
         WorkerLoad {
             connections: connections.len(),
-            held: connections.iter().filter(|(_, connection)| connection.is_held()).count(),
-            queued: self.core.queued().get(),
+            held: connections.iter().filter(|(_, connection)| connection.is_reading_stopped()).count(),
+            queued: self.connections.queued().get(),
         }
     }
 }

@@ -4,7 +4,7 @@ use super::Worker;
 use super::outbound::Outbound;
 use super::service::Service;
 use crate::connection::peer::{Ending, Message, Peer};
-use crate::connection::{Connection, Fed, Socket};
+use crate::connection::{Connection, FeedResult, Socket};
 use crate::listener::limit::Permit;
 use crate::websocket::decoder::Incoming;
 use crate::websocket::frame::Violation;
@@ -18,7 +18,7 @@ use tokio::task::yield_now;
 
 /// Reads until the peer, an error or a deadline ends it, beginning with what follows from what came with the handshake.
 async fn read_all<S: Service>(worker: Rc<Worker<S>>, connection: Rc<Connection>, first: Next) {
-    let reading = Reading { worker, connection, has_passed: Cell::new(false) };
+    let reading = Reading { worker, connection, is_admitted: Cell::new(false) };
     let mut next = first;
     loop {
         match next {
@@ -26,17 +26,17 @@ async fn read_all<S: Service>(worker: Rc<Worker<S>>, connection: Rc<Connection>,
             Next::Yield => yield_now().await,
             // Boxed, because every connection would pay for a timer in its state that few ever need.
             Next::Pause => {
-                let core = &reading.worker.core;
-                let begun = core.runtime.now();
+                let connections = &reading.worker.connections;
+                let begun = connections.runtime.now();
                 reading.connection.note_pausing(true, begun);
-                Box::pin(core.runtime.sleep_until(begun + core.config.timeouts.publisher_pause)).await;
-                reading.connection.note_pausing(false, core.runtime.now());
+                Box::pin(connections.runtime.sleep_until(begun + connections.config.timeouts.publisher_pause)).await;
+                reading.connection.note_pausing(false, connections.runtime.now());
             }
-            Next::Goodbye => {
+            Next::PeerClosed => {
                 // The turn writes our close frame. A peer that has closed sends nothing that a reset could be an answer
                 // to, so that there is nothing to wait for once it is written.
                 reading.finish_turn().await;
-                if reading.connection.is_cut() {
+                if reading.connection.is_aborted() {
                     return;
                 }
             }
@@ -53,7 +53,7 @@ async fn read_all<S: Service>(worker: Rc<Worker<S>>, connection: Rc<Connection>,
 }
 
 /// What is left over from a handshake.
-pub(crate) struct Early<'a> {
+pub(crate) struct Leftover<'a> {
     /// The answer, which is written before anything else.
     pub(crate) answer: Vec<u8>,
     /// What the peer sent without waiting for it.
@@ -65,7 +65,7 @@ struct Reading<S: Service> {
     worker: Rc<Worker<S>>,
     connection: Rc<Connection>,
     /// Whether it is no newcomer any more.
-    has_passed: Cell<bool>,
+    is_admitted: Cell<bool>,
 }
 
 /// What a reading task does next.
@@ -74,19 +74,19 @@ enum Next {
     Yield,
     Pause,
     /// The peer has closed, and all it sent is read.
-    Goodbye,
+    PeerClosed,
     End,
 }
 
 impl<S: Service> Reading<S> {
     /// Comes back when there has been a turn.
     async fn finish_turn(&self) {
-        let core = &self.worker.core;
-        let before = core.turns.get();
-        core.want_turn();
+        let connections = &self.worker.connections;
+        let before = connections.turns.get();
+        connections.want_turn();
         yield_now().await;
         // The worker may be waiting for more of a stream, which is nothing to wait for here.
-        if core.turns.get() == before {
+        if connections.turns.get() == before {
             self.worker.turn();
         }
     }
@@ -97,17 +97,17 @@ impl<S: Service> Reading<S> {
             return Poll::Ready(Ok(Next::Pause));
         }
         ready!(self.poll_released(context));
-        if self.connection.is_cut() {
+        if self.connection.is_aborted() {
             return Poll::Ready(Ok(Next::End));
         }
-        if !self.has_passed.get() {
+        if !self.is_admitted.get() {
             ready!(self.connection.poll_readable(context))?;
             // The first that a newcomer asks for is often all that it has missed.
-            ready!(self.worker.turnstile.poll_pass(context));
-            self.has_passed.set(true);
+            ready!(self.worker.admission.poll_admit(context));
+            self.is_admitted.set(true);
         }
         let mut scratch = self.worker.scratch.borrow_mut();
-        let limit = self.worker.core.read_limit.get().min(scratch.len());
+        let limit = self.worker.connections.read_limit.get().min(scratch.len());
         let count = ready!(self.connection.poll_read(context, &mut scratch[..limit]))?;
         if count == 0 {
             return Poll::Ready(Ok(Next::End));
@@ -116,7 +116,7 @@ impl<S: Service> Reading<S> {
         let closed = self.worker.feed(&self.connection, &mut scratch[..count]);
         Poll::Ready(Ok(match (full, closed) {
             (true, _) => Next::Yield,
-            (false, true) => Next::Goodbye,
+            (false, true) => Next::PeerClosed,
             (false, false) => Next::Read,
         }))
     }
@@ -125,8 +125,12 @@ impl<S: Service> Reading<S> {
 impl<S: Service> Reading<S> {
     /// Waits while the connection is held.
     fn poll_released(&self, context: &mut Context<'_>) -> Poll<()> {
-        if self.connection.is_held() {
-            self.worker.core.held.borrow_mut().insert(self.connection.peer.slot, context.waker().clone());
+        if self.connection.is_reading_stopped() {
+            self.worker
+                .connections
+                .stopped_readers
+                .borrow_mut()
+                .insert(self.connection.peer.slot, context.waker().clone());
             return Poll::Pending;
         }
         Poll::Ready(())
@@ -137,49 +141,56 @@ impl<S: Service> Drop for Reading<S> {
     fn drop(&mut self) {
         // After a panic nothing of this worker goes on, and what it holds may be half changed.
         if !std::thread::panicking() {
-            self.worker.core.end(&self.connection);
+            self.worker.connections.on_read_closed(&self.connection);
         }
     }
 }
 
 impl<S: Service> Worker<S> {
     /// Takes a WebSocket whose handshake is done; says which slot it has.
-    pub(crate) fn open(self: &Rc<Self>, socket: Socket, early: Early<'_>, dialect: Dialect, permit: Rc<Permit>) -> u32 {
-        let now = self.core.runtime.now();
+    pub(crate) fn open(
+        self: &Rc<Self>,
+        socket: Socket,
+        leftover: Leftover<'_>,
+        dialect: Dialect,
+        permit: Rc<Permit>,
+    ) -> u32 {
+        let now = self.connections.runtime.now();
         let connection = {
-            let mut connections = self.core.connections.borrow_mut();
+            let mut connections = self.connections.table.borrow_mut();
             let entry = connections.vacant_entry();
             let slot = u32::try_from(entry.key()).expect("a process has fewer than 2^32 sockets");
-            let connection = Rc::new(Connection::new(Peer { slot, dialect }, socket, permit, self.core.queued(), now));
+            let connection =
+                Rc::new(Connection::new(Peer { slot, dialect }, socket, permit, self.connections.queued(), now));
             entry.insert(Rc::clone(&connection));
             connection
         };
-        self.core.push(&connection, &early.answer.into(), now);
-        self.service.borrow_mut().opened(connection.peer, &mut Outbound::new(&self.core, now));
-        self.core.arm(&connection, now);
-        if self.core.draining.get() {
-            self.send_away(connection.peer, self.core.config.drain.spread);
+        self.connections.push(&connection, &leftover.answer.into(), now);
+        self.service.borrow_mut().opened(connection.peer, &mut Outbound::new(&self.connections, now));
+        self.connections.arm(&connection, now);
+        if self.connections.draining.get() {
+            self.disconnect(connection.peer, self.connections.config.drain.spread);
         }
-        let (next, slot) = (self.read_early(&connection, early.frames), connection.peer.slot);
-        self.core.want_turn();
-        self.core.runtime.spawn(read_all(Rc::clone(self), connection, next));
+        let (next, slot) = (self.read_leftover(&connection, leftover.frames), connection.peer.slot);
+        self.connections.want_turn();
+        self.connections.runtime.spawn(read_all(Rc::clone(self), connection, next));
         slot
     }
 
     /// Decodes what came with the handshake.
-    fn read_early(&self, connection: &Rc<Connection>, early: &[u8]) -> Next {
-        match !early.is_empty() && self.feed(connection, &mut early.to_vec()) {
-            true => Next::Goodbye,
+    fn read_leftover(&self, connection: &Rc<Connection>, leftover: &[u8]) -> Next {
+        match !leftover.is_empty() && self.feed(connection, &mut leftover.to_vec()) {
+            true => Next::PeerClosed,
             false => Next::Read,
         }
     }
 
     /// Decodes what was read; says whether the peer has closed by it.
     fn feed(&self, connection: &Rc<Connection>, chunk: &mut [u8]) -> bool {
-        let (now, len) = (self.core.runtime.now(), chunk.len());
+        let (now, len) = (self.connections.runtime.now(), chunk.len());
         let mut service = self.service.borrow_mut();
-        let mut out = Outbound::new(&self.core, now);
-        let fed = connection.feed(chunk, &self.core.config, now, |incoming| {
+        let mut out = Outbound::new(&self.connections, now);
+        let fed = connection.feed(chunk, &self.connections.config, now, |incoming| {
             let message = match incoming {
                 Incoming::Text(text) => Message::Text(text),
                 Incoming::Binary(bytes) => Message::Binary(bytes),
@@ -191,9 +202,9 @@ impl<S: Service> Worker<S> {
             service.message(connection.peer, message, &mut out);
         });
         let ending = match fed {
-            Fed::Fine => None,
-            Fed::PeerClosed(code) => Some(Ending::Closing(code)),
-            Fed::Broken(Violation { code, reason }) => Some(Ending::Violation { code, reason }),
+            FeedResult::Fine => None,
+            FeedResult::PeerClosed(code) => Some(Ending::Closing(code)),
+            FeedResult::Broken(Violation { code, reason }) => Some(Ending::Violation { code, reason }),
         };
         if let Some(ending) = ending {
             // What was asked before the end is answered before the close frame.
@@ -201,17 +212,17 @@ impl<S: Service> Worker<S> {
                 connection.note_ending();
                 service.ending(connection.peer, ending, &mut out);
             } else if !connection.is_open() {
-                self.core.answer_ending(connection, ending, now);
+                self.connections.answer_ending(connection, ending, now);
             }
         }
         drop(service);
-        self.note_fed(len);
+        self.note_input(len);
         if connection.is_mid_frame() {
-            self.core.look_at_account();
+            self.connections.look_at_account();
         }
         if !connection.is_open() || connection.is_mid_frame() {
-            self.core.arm(connection, now);
+            self.connections.arm(connection, now);
         }
-        matches!(fed, Fed::PeerClosed(_))
+        matches!(fed, FeedResult::PeerClosed(_))
     }
 }

@@ -1,7 +1,7 @@
 //! What is done with messages, as the workers see it.
 
 use super::outbound::Outbound;
-use crate::connection::peer::{Ending, Farewell, Message, Parting, Peer};
+use crate::connection::peer::{CloseReason, Disconnect, Ending, Message, Peer};
 use crate::websocket::frame::{self, Opcode};
 use std::time::Instant;
 
@@ -35,18 +35,18 @@ pub trait Service: 'static {
     }
 
     /// A connection takes nothing more.
-    fn closed(&mut self, peer: Peer, parting: Parting);
+    fn closed(&mut self, peer: Peer, close_reason: CloseReason);
 
     /// The server wants a connection to go, and to come back when it says.
-    fn send_away(&mut self, peer: Peer, why: Farewell, out: &mut Outbound<'_>);
+    fn disconnect(&mut self, peer: Peer, why: Disconnect, out: &mut Outbound<'_>);
 
     /// Whether all that a connection hears may be left out: then one that takes nothing for the time that a write may
     /// wait is not cut for it, as long as it answers pings.
-    fn may_lag(&self, _peer: Peer) -> bool {
+    fn may_skip(&self, _peer: Peer) -> bool {
         false
     }
 
-    /// Everything that arrived together has been told. Frames pushed until the end of this are written at once. What would
+    /// Everything that arrived together has been told. Batch pushed until the end of this are written at once. What would
     /// take too long is left to the next turn, which [`Outbound::want_turn`] asks for.
     fn turn(&mut self, now: Instant, out: &mut Outbound<'_>);
 

@@ -1,6 +1,6 @@
 //! What happens when more waits in the whole process than may.
 
-use super::connections::Core;
+use super::connections::Connections;
 use crate::connection::Connection;
 use crate::log::warnings::Warning;
 use hubcast_protocol::CloseCode;
@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 use std::rc::Rc;
 use std::time::Instant;
 
-impl Core {
+impl Connections {
     /// While more waits in the whole process than may: handles those connections for which most waits, each as its
     /// subscriptions want it.
     pub(super) fn shed(&self, now: Instant) {
@@ -23,7 +23,7 @@ impl Core {
             let (to_write, unfinished) = connection.waiting();
             if !connection.is_open() {
                 // It has been told that it is to go, and takes what waits before that too slowly for now.
-                self.cut(&connection);
+                self.abort(&connection);
             } else if unfinished > to_write {
                 let reason = "too much waits in the server, and most of it are unfinished messages like yours";
                 self.close(&connection, CloseCode::TRY_AGAIN_LATER, reason, now);
@@ -48,7 +48,7 @@ impl Core {
     /// The connections for which most waits, each with its bytes, from the largest on: those that have a quarter of an even
     /// share or more.
     fn largest(&self) -> Vec<(usize, Rc<Connection>)> {
-        let connections = self.connections.borrow();
+        let connections = self.table.borrow();
         let waiting = |connection: &Connection| {
             let (to_write, unfinished) = connection.waiting();
             to_write + unfinished
@@ -58,10 +58,10 @@ impl Core {
         // Whoever has little of all that waits is not to blame, even if nobody here has more.
         let waiting = all.iter().filter(|(bytes, _)| *bytes > 0).count();
         let least = self.account.bytes() / (4 * waiting.max(1));
-        let largest = all.into_iter().take(SHED_AT_ONCE).filter(|(bytes, _)| *bytes > 0 && *bytes >= least);
+        let largest = all.into_iter().take(MAX_SHED_PER_TURN).filter(|(bytes, _)| *bytes > 0 && *bytes >= least);
         largest.map(|(bytes, slot)| (bytes, Rc::clone(&connections[slot]))).collect()
     }
 }
 
 /// Connections that are handled in one turn because too much waits.
-const SHED_AT_ONCE: usize = 64;
+const MAX_SHED_PER_TURN: usize = 64;

@@ -4,7 +4,7 @@ use super::World;
 use crate::queue::Event;
 use crate::wire::{Down, End, Up, Wire};
 use hubcast_protocol::CloseCode;
-use hubcast_server::Farewell;
+use hubcast_server::Disconnect;
 use std::time::Duration;
 
 impl World {
@@ -18,7 +18,7 @@ impl World {
             0..60 => self.cut(number),
             60..65 => self.wires.keys().copied().collect::<Vec<_>>().into_iter().for_each(|number| self.cut(number)),
             65..75 => _ = self.fall_silent(number),
-            75..80 => self.send_away(number),
+            75..80 => self.disconnect(number),
             80..84 => self.refuse(),
             84..88 => self.drain(),
             88..92 if !self.scenario.is_lossless => self.crash(),
@@ -55,12 +55,12 @@ impl World {
     }
 
     /// The server's operator moves a client away.
-    fn send_away(&mut self, number: u32) {
+    fn disconnect(&mut self, number: u32) {
         let reconnect_in_ms = self.random.chance(80).then(|| self.random.next() % 3000);
-        let why = Farewell { code: CloseCode::MOVED, reason: "moved".into(), reconnect_in_ms };
+        let why = Disconnect { code: CloseCode::MOVED, reason: "moved".into(), reconnect_in_ms };
         let Some(End::Open { worker, socket }) = self.wires.get(&number).map(|wire| &wire.server) else { return };
         if let Some(server) = &mut self.server {
-            server.send_away(*worker, socket.slot(), why);
+            server.disconnect(*worker, socket.slot(), why);
         }
         self.serve();
     }

@@ -4,7 +4,7 @@ use super::World;
 use crate::queue::Event;
 use crate::record::Entry;
 use crate::wire::{Down, End, Up};
-use hubcast_hub::Saved;
+use hubcast_hub::Snapshot;
 use hubcast_protocol::event::{About, Subscribed};
 use hubcast_protocol::request::Publish;
 use hubcast_protocol::{Dialect, Position, RequestId};
@@ -14,7 +14,7 @@ use std::time::Duration;
 
 impl World {
     /// A server begins, with what the one before kept if there is a state folder.
-    pub(super) fn start(&mut self, saved: Saved) {
+    pub(super) fn start(&mut self, saved: Snapshot) {
         let (config, seed) = (self.scenario.server(), self.random.next());
         let state = self.scenario.keeps_state.then_some(saved);
         let server = Simulated::new(config, seed, state, self.time());

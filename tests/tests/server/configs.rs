@@ -57,7 +57,7 @@ fn is_refused_or_serves(mut config: Config) {
     let (is_valid, shown) = (config.validate().is_ok(), format!("{config:?}"));
     let server = match hubcast_server::Server::bind(config, [listener]) {
         Ok(server) => server,
-        Err(BindError::Config(error)) => return assert!(!is_valid && !error.faults.is_empty(), "{error}"),
+        Err(BindError::Config(error)) => return assert!(!is_valid && !error.invalid.is_empty(), "{error}"),
         Err(error) => panic!("{error}: {shown}"),
     };
     let (address, (stop, stopped), (end, ended)) =

@@ -1,6 +1,6 @@
 //! What many do at once, or one does to many, and that others are served meanwhile.
 
-use hubcast_hub::{HistoryRule, Keep, Keeps, Rule};
+use hubcast_hub::{HistoryPolicy, Retention, TopicPolicy, TopicRule};
 use hubcast_tests::{Frame, Server, Typed};
 use serde_json::json;
 use std::time::Duration;
@@ -26,9 +26,9 @@ fn served_before_a_resident(server: &Server, crowd: usize) -> u64 {
 #[test]
 fn a_crowd_that_asks_at_once_is_served_a_few_at_a_time_and_others_in_between() {
     let server = Server::with(|config| {
-        let history = HistoryRule { size: 100, ttl: NEVER, keep: Keep::Always };
-        let keeps = Keeps { history: Some(history), ..Keeps::default() };
-        config.rules.list.insert(0, Rule { matches: "past".parse().expect("a pattern"), keeps });
+        let history = HistoryPolicy { size: 100, ttl: NEVER, keep: Retention::Always };
+        let policy = TopicPolicy { history: Some(history), ..TopicPolicy::default() };
+        config.rules.list.insert(0, TopicRule { pattern: "past".parse().expect("a pattern"), policy });
     });
     let mut publisher = server.typed();
     let publish = json!({"id": 1, "action": "publish", "topic": "past", "message": "x".repeat(60_000)});

@@ -1,7 +1,7 @@
 //! A panic in the server ends it, with an error that a supervisor sees.
 
 use hubcast_server::frame::{self, Opcode};
-use hubcast_server::{Config, Farewell, Message, Outbound, Parting, Peer, RunError, Server, Service};
+use hubcast_server::{CloseReason, Config, Disconnect, Message, Outbound, Peer, RunError, Server, Service};
 use hubcast_tests::{DEADLINE, Frame, Handshake, Heard, Socket};
 use std::future::pending;
 use std::net::{SocketAddr, TcpListener};
@@ -30,11 +30,11 @@ impl Service for Fragile {
         out.want_turn();
     }
 
-    fn closed(&mut self, _peer: Peer, parting: Parting) {
-        assert_ne!(parting, Parting::Lost, "a loss");
+    fn closed(&mut self, _peer: Peer, close_reason: CloseReason) {
+        assert_ne!(close_reason, CloseReason::Lost, "a loss");
     }
 
-    fn send_away(&mut self, peer: Peer, why: Farewell, out: &mut Outbound<'_>) {
+    fn disconnect(&mut self, peer: Peer, why: Disconnect, out: &mut Outbound<'_>) {
         out.close(peer.slot, why.code, &why.reason);
     }
 

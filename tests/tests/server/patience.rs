@@ -1,6 +1,6 @@
 //! Who is slow and may be: for what a reader has asked for, or allowed to be left out, nobody is closed.
 
-use hubcast_hub::{HistoryRule, Keep, Keeps, PresenceRule};
+use hubcast_hub::{HistoryPolicy, PresencePolicy, Retention, TopicPolicy};
 use hubcast_server::Config;
 use hubcast_tests::{Frame, Heard, Server, Typed};
 use serde_json::{Value, json};
@@ -13,8 +13,8 @@ const NEVER: Duration = Duration::from_secs(600);
 
 /// Has the server keep what is published, whoever listens.
 fn keep_history(config: &mut Config) {
-    let history = HistoryRule { size: 100, ttl: NEVER, keep: Keep::Always };
-    config.rules.list[0].keeps = Keeps { history: Some(history), ..Keeps::default() };
+    let history = HistoryPolicy { size: 100, ttl: NEVER, keep: Retention::Always };
+    config.rules.list[0].policy = TopicPolicy { history: Some(history), ..TopicPolicy::default() };
 }
 
 /// Publishes so many messages of 60 kB to the topic "t", and comes back when all of them have taken effect.
@@ -133,7 +133,7 @@ fn ask_often_and_read_late(server: &Server, question: &str, times: usize) {
 fn who_reads_slowly_what_it_asked_for_is_not_closed_for_it() {
     let server = Server::with(|config| {
         keep_history(config);
-        config.rules.list[0].keeps.presence = Some(PresenceRule { events: false, grace: Duration::ZERO });
+        config.rules.list[0].policy.presence = Some(PresencePolicy { events: false, grace: Duration::ZERO });
         config.outbox = 64 * 1024;
         (config.timeouts.write, config.timeouts.ping) = (NEVER, NEVER);
     });

@@ -1,6 +1,6 @@
 //! Who watches a room in which others come and go all the time.
 
-use hubcast_hub::PresenceRule;
+use hubcast_hub::PresencePolicy;
 use hubcast_tests::{Server, Typed};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -9,7 +9,7 @@ use std::time::Duration;
 /// A server whose rooms tell who comes and goes, and that lets little wait for a connection.
 fn server() -> Server {
     Server::with(|config| {
-        config.rules.list[0].keeps.presence = Some(PresenceRule { events: true, grace: Duration::ZERO });
+        config.rules.list[0].policy.presence = Some(PresencePolicy { events: true, grace: Duration::ZERO });
         config.outbox = OUTBOX;
         config.workers = Some(2);
         (config.timeouts.write, config.timeouts.ping) = (NEVER, NEVER);

@@ -11,7 +11,7 @@ mod faults;
 mod restarts;
 
 use hubcast_client::{Backoff, Client, Event, Events, Message, Publish, State};
-use hubcast_hub::Rules;
+use hubcast_hub::TopicRules;
 use hubcast_server::Config;
 use hubcast_tests::{DEADLINE, Server};
 use serde::de::DeserializeOwned;
@@ -32,7 +32,7 @@ fn usual_server() -> Server {
 }
 
 fn as_usual(config: &mut Config) {
-    config.rules = Rules::default();
+    config.rules = TopicRules::default();
 }
 
 /// Waits in a thread of its own, so that its clients can say goodbye.

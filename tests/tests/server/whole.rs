@@ -1,6 +1,6 @@
 //! What holds for all connections together, however many they are and however little each of them does.
 
-use hubcast_hub::{HistoryRule, Keep, Keeps, Rule};
+use hubcast_hub::{HistoryPolicy, Retention, TopicPolicy, TopicRule};
 use hubcast_server::Config;
 use hubcast_tests::{Frame, Heard, Server, Typed};
 use serde_json::json;
@@ -23,9 +23,9 @@ fn server_of_a_mebibyte() -> Server {
 fn server_with_a_past(change: impl FnOnce(&mut Config)) -> (Server, Typed) {
     let server = Server::with(|config| {
         change(config);
-        let history = Some(HistoryRule { size: 100, ttl: NEVER, keep: Keep::Always });
-        let keeps = Keeps { history, ..Keeps::default() };
-        config.rules.list.insert(0, Rule { matches: "past".parse().expect("a pattern"), keeps });
+        let history = Some(HistoryPolicy { size: 100, ttl: NEVER, keep: Retention::Always });
+        let policy = TopicPolicy { history, ..TopicPolicy::default() };
+        config.rules.list.insert(0, TopicRule { pattern: "past".parse().expect("a pattern"), policy });
     });
     let mut publisher = server.typed();
     let publish = json!({"id": 1, "action": "publish", "topic": "past", "message": "x".repeat(60_000)});

@@ -1,6 +1,6 @@
 //! Several workers: connections are dealt out in turn, and nobody can tell.
 
-use hubcast_hub::{Keeps, PresenceRule};
+use hubcast_hub::{PresencePolicy, TopicPolicy};
 use hubcast_server::Config;
 use hubcast_tests::{Frame, Handshake, Plain, Server, Socket, Typed};
 use serde_json::json;
@@ -115,9 +115,9 @@ fn direct_messages_and_patterns_reach_every_worker() {
 
 #[test]
 fn who_comes_and_goes_is_told_on_every_worker_between_what_is_published() {
-    let presence = Some(PresenceRule { events: true, grace: Duration::ZERO });
-    let keeps = Keeps { history: None, presence, ..Keeps::default() };
-    let change = |config: &mut Config| config.rules.list[0].keeps = keeps.clone();
+    let presence = Some(PresencePolicy { events: true, grace: Duration::ZERO });
+    let policy = TopicPolicy { history: None, presence, ..TopicPolicy::default() };
+    let change = |config: &mut Config| config.rules.list[0].policy = policy.clone();
     with_workers_and(change, |server| {
         let watch = json!({"id": 1, "action": "subscribe", "topic": "t", "presence": true});
         let (mut guest, mut plain) = (server.typed(), server.plain());

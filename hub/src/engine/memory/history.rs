@@ -1,7 +1,7 @@
 //! The last publications of one topic.
 
 use crate::Publication;
-use crate::rules::{HistoryRule, Keep};
+use crate::rules::{HistoryPolicy, Retention};
 use hubcast_protocol::{Epoch, Position, Topic};
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -10,7 +10,7 @@ use std::time::Instant;
 #[derive(Debug)]
 pub(super) struct History {
     topic: Topic,
-    rule: HistoryRule,
+    rule: HistoryPolicy,
     epoch: Epoch,
     /// The last offset given; those of `entries` are the last so many up to it.
     last: u64,
@@ -23,7 +23,7 @@ pub(super) struct History {
     used_at: Instant,
     /// Whether nobody listened at the last look-over, and nobody used it since.
     unheard: bool,
-    planned: Option<Instant>,
+    expires_at: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -42,9 +42,20 @@ pub(super) enum Size {
 
 impl History {
     /// A history that begins after an offset: 0, unless another process kept what was before.
-    pub(super) fn new(now: Instant, topic: Topic, rule: HistoryRule, epoch: Epoch, last: u64) -> Self {
+    pub(super) fn new(now: Instant, topic: Topic, rule: HistoryPolicy, epoch: Epoch, last: u64) -> Self {
         let entries = VecDeque::new();
-        Self { topic, rule, epoch, last, entries, bytes: 0, in_use: false, used_at: now, unheard: false, planned: None }
+        Self {
+            topic,
+            rule,
+            epoch,
+            last,
+            entries,
+            bytes: 0,
+            in_use: false,
+            used_at: now,
+            unheard: false,
+            expires_at: None,
+        }
     }
 
     pub(super) fn topic(&self) -> &Topic {
@@ -123,8 +134,8 @@ impl History {
 
     /// Notes that somebody hears what is published, or nobody. What nobody hears does not make a history last that
     /// nobody uses any more.
-    pub(super) fn touch(&mut self, now: Instant, heard: bool) {
-        if heard || self.rule.keep == Keep::Always {
+    pub(super) fn touch(&mut self, now: Instant, has_subscribers: bool) {
+        if has_subscribers || self.rule.keep == Retention::Always {
             (self.used_at, self.unheard) = (now, false);
         }
     }
@@ -155,39 +166,43 @@ impl History {
     }
 
     /// Looks it over when its time has run out, and says whether nobody could resume from it any more; `None`, and
-    /// nothing is changed, when `is_heard` does not answer.
+    /// nothing is changed, when `has_subscribers` does not answer.
     ///
     /// Who listens by a pattern may have left at any time since the last look-over. So from the first one that finds
     /// nobody it has as long again.
-    pub(super) fn is_over(&mut self, now: Instant, is_heard: impl FnOnce(&Topic) -> Option<bool>) -> Option<bool> {
+    pub(super) fn is_expired(
+        &mut self,
+        now: Instant,
+        has_subscribers: impl FnOnce(&Topic) -> Option<bool>,
+    ) -> Option<bool> {
         if self.in_use || self.used_at + self.rule.ttl > now {
             return Some(false);
         }
-        let was_unheard = std::mem::replace(&mut self.unheard, !is_heard(&self.topic)?);
+        let was_unheard = std::mem::replace(&mut self.unheard, !has_subscribers(&self.topic)?);
         self.used_at = now;
         Some(was_unheard && self.unheard)
     }
 
     /// Plans a look-over, not before `earliest`, unless there is one planned; says when the new one is.
-    pub(super) fn plan(&mut self, earliest: Instant) -> Option<Instant> {
-        if self.planned.is_some() {
+    pub(super) fn schedule_expiry(&mut self, earliest: Instant) -> Option<Instant> {
+        if self.expires_at.is_some() {
             return None;
         }
         let oldest = self.entries.front().map(|entry| entry.at);
         let unused = (!self.in_use).then_some(self.used_at);
         let at = oldest.into_iter().chain(unused).min()? + self.rule.ttl;
-        self.planned = Some(at.max(earliest));
-        self.planned
+        self.expires_at = Some(at.max(earliest));
+        self.expires_at
     }
 
     /// When it is to be looked over.
-    pub(super) fn planned(&self) -> Option<Instant> {
-        self.planned
+    pub(super) fn expires_at(&self) -> Option<Instant> {
+        self.expires_at
     }
 
     /// Notes that it is looked over now.
-    pub(super) fn take_plan(&mut self) {
-        self.planned = None;
+    pub(super) fn take_expiry(&mut self) {
+        self.expires_at = None;
     }
 }
 

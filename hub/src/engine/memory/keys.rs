@@ -6,10 +6,10 @@ mod shares;
 mod texts;
 mod window;
 
-use super::saved::{SavedKey, SavedNumber, SavedProducer};
+use super::snapshot::{KeySnapshot, NumberSnapshot, ProducerSnapshot};
 use crate::engine::{Keyed, Outcome, Publisher};
 use hubcast_protocol::request::Key;
-use hubcast_protocol::{Fault, Topic};
+use hubcast_protocol::{ErrorReply, Topic};
 use producers::Producers;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -31,7 +31,7 @@ impl Keys {
     ///
     /// # Errors
     /// When the key cannot be told from a repetition that is not remembered any more.
-    pub(super) fn find(&mut self, now: Instant, topic: &Topic, keyed: &Keyed) -> Result<Option<Outcome>, Fault> {
+    pub(super) fn find(&mut self, now: Instant, topic: &Topic, keyed: &Keyed) -> Result<Option<Outcome>, ErrorReply> {
         let Keyed { by, key } = keyed;
         match key {
             Key::Text(text) => Ok(self.texts.find(now, by, topic, text)),
@@ -56,46 +56,46 @@ impl Keys {
         self.texts.next().into_iter().chain(self.producers.next()).min()
     }
 
-    /// Forgets what is over, [`MOST_FORGOTTEN`] of each kind at most: what is left is still due.
+    /// Forgets what is over, [`MAX_FORGOTTEN`] of each kind at most: what is left is still due.
     pub(super) fn expire(&mut self, now: Instant) {
-        self.expire_some(now, MOST_FORGOTTEN);
+        self.expire_some(now, MAX_FORGOTTEN);
     }
 
     /// Keys whose window is open, oldest first; `window` says how long it was.
-    pub(super) fn save_texts(&self, now: Instant, window: impl Fn(&Topic) -> Duration) -> Vec<SavedKey> {
+    pub(super) fn save_texts(&self, now: Instant, window: impl Fn(&Topic) -> Duration) -> Vec<KeySnapshot> {
         let saved = self.texts.open(now).map(|texts::Open { by, topic, key, outcome, left }| {
             let age = window(topic).saturating_sub(left);
-            SavedKey { by: by.clone(), topic: topic.clone(), key: key.into(), outcome, age }
+            KeySnapshot { by: by.clone(), topic: topic.clone(), key: key.into(), outcome, age }
         });
         saved.collect()
     }
 
     /// Producers with the numbers that are remembered, the one that was not used for longest first.
-    pub(super) fn save_producers(&self, now: Instant) -> Vec<SavedProducer> {
+    pub(super) fn save_producers(&self, now: Instant) -> Vec<ProducerSnapshot> {
         let saved = self.producers.open().map(|producers::Open { by, producer, window }| {
             let numbers = window.open(now).map(|Number { sequence, topic, outcome, until }| {
                 let left = until - now;
-                SavedNumber { sequence, topic, outcome, left }
+                NumberSnapshot { sequence, topic, outcome, left }
             });
             let (by, producer, numbers) = (by.clone(), producer.into(), numbers.collect());
-            SavedProducer { by, producer, floor: window.floor(), numbers }
+            ProducerSnapshot { by, producer, floor: window.floor(), numbers }
         });
         saved.filter(|saved| !saved.numbers.is_empty()).collect()
     }
 
     /// Takes up a key, unless it was used here.
-    pub(super) fn restore_text(&mut self, now: Instant, saved: SavedKey, left: Duration) {
-        let SavedKey { by, topic, key, outcome, .. } = saved;
+    pub(super) fn restore_text(&mut self, now: Instant, saved: KeySnapshot, left: Duration) {
+        let KeySnapshot { by, topic, key, outcome, .. } = saved;
         if self.texts.find(now, &by, &topic, &key).is_none() {
             self.texts.remember(&by, topic, &key, outcome, now + left);
         }
     }
 
     /// Takes up a producer, unless it published here. None of its numbers is remembered for longer than `longest`.
-    pub(super) fn restore_producer(&mut self, now: Instant, saved: SavedProducer, longest: Duration) {
-        let SavedProducer { by, producer, floor, numbers } = saved;
+    pub(super) fn restore_producer(&mut self, now: Instant, saved: ProducerSnapshot, longest: Duration) {
+        let ProducerSnapshot { by, producer, floor, numbers } = saved;
         let numbers = numbers.into_iter().filter(|number| !number.left.is_zero());
-        let numbers = numbers.map(|SavedNumber { sequence, topic, outcome, left }| {
+        let numbers = numbers.map(|NumberSnapshot { sequence, topic, outcome, left }| {
             let until = now + left.min(longest);
             Number { sequence, topic, outcome, until }
         });
@@ -110,7 +110,7 @@ impl Keys {
 
 impl Default for Keys {
     fn default() -> Self {
-        Self { texts: Texts::new(MOST_TEXT_BYTES), producers: Producers::new(MOST_PRODUCER_BYTES) }
+        Self { texts: Texts::new(MAX_TEXT_BYTES), producers: Producers::new(MAX_PRODUCER_BYTES) }
     }
 }
 
@@ -131,10 +131,10 @@ impl Publisher {
 }
 
 /// Bytes that all keys of programs may take: some 65,000 of the usual length.
-const MOST_TEXT_BYTES: usize = 24 * 1024 * 1024;
+const MAX_TEXT_BYTES: usize = 24 * 1024 * 1024;
 
 /// Bytes that all producers may take: some 2,000 that are busy, or 40,000 that publish now and then.
-const MOST_PRODUCER_BYTES: usize = 32 * 1024 * 1024;
+const MAX_PRODUCER_BYTES: usize = 32 * 1024 * 1024;
 
 /// So many are forgotten in one call, which takes less than half a millisecond; with a producer go all of its numbers.
-const MOST_FORGOTTEN: usize = 256;
+const MAX_FORGOTTEN: usize = 256;

@@ -1,6 +1,6 @@
 //! Keeps histories within their bytes and within their time.
 
-use super::{LOOK_OVER, Memory};
+use super::{EXPIRY_SLACK, Memory};
 use crate::sparse::release_map;
 use hubcast_protocol::Topic;
 use std::time::Instant;
@@ -18,10 +18,10 @@ pub struct Evicted {
 impl Memory {
     /// After a history was used: accounts for it, keeps all of them within bounds, and plans its next look-over.
     pub(super) fn account(&mut self, now: Instant, id: u32) {
-        self.histories.used(id);
+        self.histories.touch(id);
         while self.histories.bytes() > self.most_bytes && self.evict(id) {}
         if self.histories.contains(id) {
-            self.plan(now, id);
+            self.schedule_expiry(now, id);
         }
     }
 
@@ -51,41 +51,41 @@ impl Memory {
 
     fn evict_oldest_of(&mut self, id: u32) {
         self.histories.get_mut(id).drop_oldest();
-        self.histories.count(id);
+        self.histories.recount(id);
         self.evicted.publications += 1;
     }
 
     /// Looks over histories whose time has come: drops what is too old, and forgets those that nobody could resume from
-    /// any more. What is too much for one call, or what `is_heard` does not answer, stays due.
-    pub(super) fn look_over(&mut self, now: Instant, is_heard: &mut dyn FnMut(&Topic) -> Option<bool>) {
+    /// any more. What is too much for one call, or what `has_subscribers` does not answer, stays due.
+    pub(super) fn look_over(&mut self, now: Instant, has_subscribers: &mut dyn FnMut(&Topic) -> Option<bool>) {
         let mut may_drop = MAX_DROPPED;
-        for _ in 0..MAX_LOOKED_OVER {
+        for _ in 0..MAX_EXPIRY_CHECKS {
             let Some(&(_, id)) = self.due.first().filter(|(at, _)| *at <= now) else { return };
             let size = self.size(now);
             let history = self.histories.get_mut(id);
             may_drop -= history.trim_some(now, size, may_drop);
-            let is_over = if may_drop == 0 { None } else { history.is_over(now, &mut *is_heard) };
-            self.histories.count(id);
-            let Some(is_over) = is_over else { return };
+            let is_expired = if may_drop == 0 { None } else { history.is_expired(now, &mut *has_subscribers) };
+            self.histories.recount(id);
+            let Some(is_expired) = is_expired else { return };
             self.due.pop_first();
-            self.histories.get_mut(id).take_plan();
-            if is_over {
+            self.histories.get_mut(id).take_expiry();
+            if is_expired {
                 self.forget(id);
             } else {
-                self.plan(now, id);
+                self.schedule_expiry(now, id);
             }
         }
     }
 
-    fn plan(&mut self, now: Instant, id: u32) {
-        if let Some(at) = self.histories.get_mut(id).plan(now + LOOK_OVER) {
+    fn schedule_expiry(&mut self, now: Instant, id: u32) {
+        if let Some(at) = self.histories.get_mut(id).schedule_expiry(now + EXPIRY_SLACK) {
             self.due.insert((at, id));
         }
     }
 
     fn forget(&mut self, id: u32) {
         let history = self.histories.remove(id);
-        if let Some(at) = history.planned() {
+        if let Some(at) = history.expires_at() {
             self.due.remove(&(at, id));
         }
         self.by_topic.remove(history.topic());
@@ -94,7 +94,7 @@ impl Memory {
 }
 
 /// Histories that one call looks over.
-const MAX_LOOKED_OVER: usize = 64;
+const MAX_EXPIRY_CHECKS: usize = 64;
 
 /// Publications that one call drops because their time is over.
 const MAX_DROPPED: usize = 4096;

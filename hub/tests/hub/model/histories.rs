@@ -1,15 +1,15 @@
 //! What topics keep, as lists that are only added to: what a rule drops is left out when the list is read.
 
-use hubcast_hub::engine::{Answer, Ask, Question, Ticket};
-use hubcast_hub::engine::{Opened, Outcome};
-use hubcast_hub::{Engine, HistoryRule, Keep, Memory, Publication, Rules, SavedHistory, Settings};
+use hubcast_hub::engine::{EngineCall, EngineRequest, EngineResponse, Ticket};
+use hubcast_hub::engine::{Outcome, SubscribeState};
+use hubcast_hub::{Engine, HistoryPolicy, HistorySnapshot, Memory, Publication, Retention, Settings, TopicRules};
 use hubcast_protocol::request::{Key, ReadHistory, Start};
 use hubcast_protocol::{Epoch, Payload, Position, Target, Topic};
 use std::time::{Duration, Instant};
 
 /// Every history there is, and every idempotency key there was.
 pub(super) struct Histories {
-    rules: Rules,
+    rules: TopicRules,
     list: Vec<History>,
     keys: Vec<Used>,
     epochs: Epochs,
@@ -79,7 +79,7 @@ impl Histories {
 
     pub(super) fn publish(&mut self, now: Instant, topic: Topic, payload: Payload, heard: bool) -> Publication {
         let Some(rule) = self.rule(&topic) else { return Publication::new(topic, payload, None) };
-        let matters = heard || rule.keep == Keep::Always;
+        let matters = heard || rule.keep == Retention::Always;
         if self.find(&topic).is_none() && !matters {
             return Publication::new(topic, payload, None);
         }
@@ -93,8 +93,8 @@ impl Histories {
         publication
     }
 
-    pub(super) fn open(&mut self, now: Instant, target: &Target, start: &Start) -> Opened {
-        let mut opened = Opened::default();
+    pub(super) fn open(&mut self, now: Instant, target: &Target, start: &Start) -> SubscribeState {
+        let mut opened = SubscribeState::default();
         match (target, start) {
             (Target::Topic(topic), start) => {
                 opened.recovered = matches!(start, Start::After(_) | Start::AfterEach(_)).then_some(false);
@@ -156,27 +156,27 @@ impl Histories {
         &mut self,
         now: Instant,
         waited: Duration,
-        hub: &[SavedHistory],
-        is_heard: impl Fn(&Topic) -> bool,
+        hub: &[HistorySnapshot],
+        has_subscribers: impl Fn(&Topic) -> bool,
         is_wanted: impl Fn(&Topic) -> bool,
     ) {
         let rules = self.rules.clone();
         self.list.retain_mut(|history| {
             let kept = hub.iter().any(|saved| (&saved.topic, saved.epoch) == (&history.topic, history.epoch));
             let rule = rules.of(&history.topic).history.as_ref().expect("only topics with a rule have a history");
-            let is_heard = is_heard(&history.topic);
+            let has_subscribers = has_subscribers(&history.topic);
             // An engine elsewhere is not told that the last one has gone while another is about to listen.
             if is_wanted(&history.topic) {
                 history.heard_at = now;
             }
-            if is_heard {
+            if has_subscribers {
                 history.heard_at = now;
                 // A pattern that comes when nobody was there finds it by chance, and knows no position of it.
                 if now - waited <= history.used_at {
                     history.used_at = now;
                 }
             }
-            let is_over = !is_heard && history.used_at + rule.ttl <= now;
+            let is_over = !has_subscribers && history.used_at + rule.ttl <= now;
             assert!(kept || is_over, "the hub forgot {:?} too early", history.topic);
             let last = history.used_at.max(history.heard_at);
             assert!(!kept || now <= last + 2 * rule.ttl + 2 * LOOK_OVER, "the hub still keeps {:?}", history.topic);
@@ -185,7 +185,7 @@ impl Histories {
         assert_eq!(self.list.len(), hub.len(), "the hub keeps other histories too");
     }
 
-    fn rule(&self, topic: &Topic) -> Option<HistoryRule> {
+    fn rule(&self, topic: &Topic) -> Option<HistoryPolicy> {
         self.rules.of(topic).history.clone()
     }
 
@@ -234,15 +234,16 @@ struct Epochs {
 
 impl Epochs {
     fn new(seed: u64) -> Self {
-        Self { source: Memory::new(Rules::default(), usize::MAX, seed), count: 0 }
+        Self { source: Memory::new(TopicRules::default(), usize::MAX, seed), count: 0 }
     }
 
     fn next(&mut self) -> Epoch {
         self.count += 1;
         let target = Topic::new(self.count.to_string()).into();
-        let ask = Ask { ticket: Ticket(self.count), question: Question::Open { target, start: Start::Live } };
+        let ask =
+            EngineCall { ticket: Ticket(self.count), question: EngineRequest::Open { target, start: Start::Live } };
         match self.source.ask(Instant::now(), ask) {
-            Ok(Answer::Opened(Opened { position: Some(position), .. })) => position.epoch,
+            Ok(EngineResponse::Opened(SubscribeState { position: Some(position), .. })) => position.epoch,
             other => panic!("a history is not opened: {other:?}"),
         }
     }

@@ -2,13 +2,13 @@
 
 use super::Model;
 use crate::seen::Seen;
-use hubcast_hub::PresenceRule;
+use hubcast_hub::PresencePolicy;
 use hubcast_protocol::event::{Member, Presence, Present};
 use hubcast_protocol::{ErrorCode, Event, RequestId, Target, Topic};
 use std::time::Instant;
 
 /// One who was lost and may be back.
-pub(super) struct Departure {
+pub(super) struct GracePeriod {
     until: Instant,
     who: usize,
     topic: Topic,
@@ -21,9 +21,9 @@ impl Model {
         let id = id.ok_or(ErrorCode::InvalidRequest)?;
         let target = Target::Topic(topic.clone());
         let there = self.subscriptions.iter().filter(|(_, what)| *what == target).map(|(who, _)| *who);
-        let departing = self.departures.iter().filter(|departure| departure.topic == topic);
+        let waiting = self.grace.iter().filter(|departure| departure.topic == topic);
         let clients: Vec<_> = there
-            .chain(departing.map(|departure| departure.who))
+            .chain(waiting.map(|departure| departure.who))
             .map(|who| Present { client: self.peers[who].client, user: self.user(who), info: None })
             .collect();
         Ok(Presence { id, topic, count: clients.len() as u64, clients })
@@ -39,15 +39,15 @@ impl Model {
         if !is_new {
             return Vec::new();
         }
-        let is_back = |departure: &Departure| {
+        let is_back = |departure: &GracePeriod| {
             departure.topic == *topic && self.user(who).is_some() && self.user(departure.who) == self.user(who)
         };
-        match self.departures.iter().position(is_back) {
+        match self.grace.iter().position(is_back) {
             Some(back) => {
-                self.departures.remove(back);
+                self.grace.remove(back);
                 Vec::new()
             }
-            None => self.tell_watchers(topic, Some(who), &Event::Join(self.member(topic, who))),
+            None => self.notify_watchers(topic, Some(who), &Event::Join(self.member(topic, who))),
         }
     }
 
@@ -55,22 +55,22 @@ impl Model {
     pub(super) fn go(&mut self, now: Instant, who: usize, topic: &Topic, lost: bool) -> Vec<Seen> {
         let Some(rule) = self.presence_rule(topic) else { return Vec::new() };
         if lost && !rule.grace.is_zero() {
-            self.departures.push(Departure { until: now + rule.grace, who, topic: topic.clone() });
+            self.grace.push(GracePeriod { until: now + rule.grace, who, topic: topic.clone() });
             return Vec::new();
         }
-        self.tell_watchers(topic, Some(who), &Event::Leave(self.member(topic, who)))
+        self.notify_watchers(topic, Some(who), &Event::Leave(self.member(topic, who)))
     }
 
     /// Tells of those who did not come back in time.
     pub(super) fn depart(&mut self, now: Instant) -> Vec<Seen> {
-        let over: Vec<_> = self.departures.extract_if(.., |departure| departure.until <= now).collect();
-        let leaves = over.iter().map(|Departure { topic, who, .. }| {
-            self.tell_watchers(topic, None, &Event::Leave(self.member(topic, *who)))
+        let over: Vec<_> = self.grace.extract_if(.., |departure| departure.until <= now).collect();
+        let leaves = over.iter().map(|GracePeriod { topic, who, .. }| {
+            self.notify_watchers(topic, None, &Event::Leave(self.member(topic, *who)))
         });
         leaves.flatten().collect()
     }
 
-    fn tell_watchers(&self, topic: &Topic, except: Option<usize>, event: &Event) -> Vec<Seen> {
+    fn notify_watchers(&self, topic: &Topic, except: Option<usize>, event: &Event) -> Vec<Seen> {
         let watchers = self.watching.iter().filter(|(who, what)| what == topic && Some(*who) != except);
         watchers.map(|(who, _)| self.told(*who, event.clone())).collect()
     }
@@ -83,7 +83,7 @@ impl Model {
         self.peers[who].identity.as_ref().map(|identity| identity.user.clone())
     }
 
-    fn presence_rule(&self, topic: &Topic) -> Option<PresenceRule> {
+    fn presence_rule(&self, topic: &Topic) -> Option<PresencePolicy> {
         self.settings.rules.of(topic).presence.clone()
     }
 }

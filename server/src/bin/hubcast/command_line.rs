@@ -2,7 +2,7 @@
 
 use crate::commands::bench::args::BenchArgs;
 use crate::settings::options::Options;
-use crate::settings::resolve::Given;
+use crate::settings::resolve::CliArgs;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::ffi::OsString;
@@ -12,9 +12,9 @@ use std::path::PathBuf;
 #[derive(Debug)]
 pub(crate) enum Task {
     /// Run the server.
-    Serve(Given),
+    Serve(CliArgs),
     /// Print the configuration in force.
-    CheckConfig(Given),
+    CheckConfig(CliArgs),
     /// Load a server.
     Bench(BenchArgs),
 }
@@ -37,7 +37,7 @@ pub(crate) fn read(line: &[OsString]) -> Result<Task, clap::Error> {
 #[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 struct Cli {
     #[command(flatten)]
-    settings: Settings,
+    settings: SettingsArgs,
     #[command(subcommand)]
     task: Option<CliTask>,
 }
@@ -45,13 +45,13 @@ struct Cli {
 #[derive(Subcommand)]
 enum CliTask {
     /// Print the configuration in force, and where each value comes from
-    CheckConfig(Box<Settings>),
+    CheckConfig(Box<SettingsArgs>),
     /// Put load on a server and measure what it delivers
     Bench(BenchArgs),
 }
 
 #[derive(Args)]
-struct Settings {
+struct SettingsArgs {
     /// Read settings from this TOML file; without it no file is read
     #[arg(long, env = "HUBCAST_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
@@ -59,9 +59,9 @@ struct Settings {
     options: Options,
 }
 
-impl Settings {
-    fn given(self, matches: ArgMatches) -> Given {
-        Given { config: self.config, options: self.options, matches }
+impl SettingsArgs {
+    fn given(self, matches: ArgMatches) -> CliArgs {
+        CliArgs { config: self.config, options: self.options, matches }
     }
 }
 
@@ -78,8 +78,8 @@ fn name_the_variable(mut error: clap::Error, command: &Command, line: &[OsString
     }
     let Some(ContextValue::String(shown)) = error.get(ContextKind::InvalidArg) else { return error };
     let flag = shown.split_whitespace().next().unwrap_or_default();
-    let written = |word: &OsString| word.to_str().is_some_and(|word| word.split('=').next() == Some(flag));
-    if line.iter().any(written) {
+    let origin_of = |word: &OsString| word.to_str().is_some_and(|word| word.split('=').next() == Some(flag));
+    if line.iter().any(origin_of) {
         return error;
     }
     let arg = command.get_arguments().find(|arg| arg.get_long() == flag.strip_prefix("--"));

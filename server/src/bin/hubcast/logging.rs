@@ -143,8 +143,8 @@ mod tests {
 
     #[test]
     fn a_panic_is_one_event_of_the_log() {
-        let (log, written) = (Log { level: Level::Error, format: Format::Json }, Written::default());
-        let writer = written.clone();
+        let (log, origin_of) = (Log { level: Level::Error, format: Format::Json }, Written::default());
+        let writer = origin_of.clone();
         let before = panic::take_hook();
         panic::set_hook(Box::new(tell));
         let caught = dispatcher::with_default(&log.writing_to(move || writer.clone()), || {
@@ -152,7 +152,7 @@ mod tests {
         });
         panic::set_hook(before);
         assert!(caught.is_err());
-        let event: Value = serde_json::from_slice(&written.0.lock().unwrap()).unwrap();
+        let event: Value = serde_json::from_slice(&origin_of.0.lock().unwrap()).unwrap();
         assert_eq!(event["message"], "a fault of the server (panic): two\nlines");
         assert_eq!(event["level"], "ERROR");
         assert!(event["location"].as_str().unwrap().contains("logging.rs:"), "{event}");

@@ -9,7 +9,7 @@ mod settings;
 use command_line::Task;
 use commands::bench;
 use logging::Log;
-use settings::resolve::{Given, Resolved, resolve};
+use settings::resolve::{CliArgs, Resolved, resolve};
 use std::env;
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -28,7 +28,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn with_settings(given: &Given, command: fn(&Resolved) -> ExitCode) -> ExitCode {
+fn with_settings(given: &CliArgs, command: fn(&Resolved) -> ExitCode) -> ExitCode {
     match resolve(given) {
         Ok(resolved) => command(&resolved),
         Err(wrong) => exit_code(Err(wrong), MISCONFIGURED),
@@ -37,7 +37,7 @@ fn with_settings(given: &Given, command: fn(&Resolved) -> ExitCode) -> ExitCode 
 
 /// Once there are settings there is a log, and whoever reads it must find there why the server has ended.
 fn serve(resolved: &Resolved) -> ExitCode {
-    let options = &resolved.effective.options;
+    let options = &resolved.settings.options;
     let log = Log { level: options.log_level, format: options.log_format };
     log.start();
     match commands::serve::run(resolved) {

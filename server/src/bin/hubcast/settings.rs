@@ -2,10 +2,10 @@
 
 mod checks;
 pub(crate) mod descriptors;
-pub(crate) mod effective;
 pub(crate) mod endpoints;
 mod environment;
 mod file;
+pub(crate) mod layered;
 pub(crate) mod options;
 pub(crate) mod resolve;
 mod state_dir;

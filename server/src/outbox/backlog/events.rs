@@ -5,31 +5,31 @@ use bytes::Bytes;
 use hubcast_protocol::Topic;
 use std::collections::{BTreeMap, HashMap};
 
-/// Joins and leaves that may be left out, and holes in their place: at most one for a topic, where the last one stood.
-/// Who reads of the hole asks who is there.
+/// Joins and leaves that may be left out, and gap in their place: at most one for a topic, where the last one stood.
+/// Who reads of the gap asks who is there.
 #[derive(Debug, Default)]
 pub(super) struct Events {
     /// By place in the queue.
     waiting: BTreeMap<u64, (Topic, Bytes)>,
-    holes: BTreeMap<u64, Topic>,
-    topics: HashMap<Topic, Trail>,
+    skipped: BTreeMap<u64, Topic>,
+    topics: HashMap<Topic, TopicEvents>,
     /// What all that waits costs.
     bytes: usize,
 }
 
 /// What waits of one topic.
 #[derive(Debug, Default)]
-struct Trail {
+struct TopicEvents {
     count: usize,
-    hole: Option<u64>,
+    skipped: Option<u64>,
 }
 
 /// What is next.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Next {
+pub(super) enum NextEvent {
     Event(Bytes),
     /// Some of this topic were left out.
-    Hole(Topic),
+    Skipped(Topic),
 }
 
 impl Events {
@@ -40,7 +40,7 @@ impl Events {
         self.waiting.insert(place, (topic.clone(), frame));
     }
 
-    /// What a topic is charged with that has nothing here: its hole.
+    /// What a topic is charged with that has nothing here: its gap.
     pub(super) fn price(&self, topic: &Topic) -> usize {
         if self.topics.contains_key(topic) { 0 } else { price(topic) }
     }
@@ -57,38 +57,38 @@ impl Events {
 
     /// The place of what is next.
     pub(super) fn first(&self) -> Option<u64> {
-        self.oldest().into_iter().chain(self.holes.keys().next().copied()).min()
+        self.oldest().into_iter().chain(self.skipped.keys().next().copied()).min()
     }
 
     /// Leaves out the oldest.
     pub(super) fn leave_out(&mut self) {
         let Some((place, (topic, frame))) = self.waiting.pop_first() else { return };
         self.bytes -= cost(&topic, &frame);
-        let trail = self.topics.entry(topic.clone()).or_default();
-        trail.count -= 1;
-        if let Some(before) = trail.hole.replace(place) {
-            self.holes.remove(&before);
+        let of_topic = self.topics.entry(topic.clone()).or_default();
+        of_topic.count -= 1;
+        if let Some(before) = of_topic.skipped.replace(place) {
+            self.skipped.remove(&before);
         }
-        self.holes.insert(place, topic);
+        self.skipped.insert(place, topic);
     }
 
     /// Takes what is next out, and says what does not have to be charged any more.
-    pub(super) fn pop(&mut self) -> Option<(Next, usize)> {
+    pub(super) fn pop(&mut self) -> Option<(NextEvent, usize)> {
         let first = self.first()?;
-        let (topic, next) = match self.holes.remove(&first) {
-            Some(topic) => (topic.clone(), Next::Hole(topic)),
+        let (topic, next) = match self.skipped.remove(&first) {
+            Some(topic) => (topic.clone(), NextEvent::Skipped(topic)),
             None => {
                 let (_, (topic, frame)) = self.waiting.pop_first()?;
                 self.bytes -= cost(&topic, &frame);
-                (topic, Next::Event(frame))
+                (topic, NextEvent::Event(frame))
             }
         };
-        let trail = self.topics.get_mut(&topic)?;
+        let of_topic = self.topics.get_mut(&topic)?;
         match next {
-            Next::Event(_) => trail.count -= 1,
-            Next::Hole(_) => trail.hole = None,
+            NextEvent::Event(_) => of_topic.count -= 1,
+            NextEvent::Skipped(_) => of_topic.skipped = None,
         }
-        let is_over = trail.count == 0 && trail.hole.is_none();
+        let is_over = of_topic.count == 0 && of_topic.skipped.is_none();
         if is_over {
             self.topics.remove(&topic);
         }
@@ -97,7 +97,7 @@ impl Events {
 
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
-        self.waiting.is_empty() && self.holes.is_empty() && self.topics.is_empty() && self.bytes == 0
+        self.waiting.is_empty() && self.skipped.is_empty() && self.topics.is_empty() && self.bytes == 0
     }
 }
 

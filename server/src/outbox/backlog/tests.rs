@@ -9,9 +9,9 @@ fn publication(topic: &str, epoch: u64, offset: u64) -> Publication {
     Publication::new(topic.into(), offset.to_string().as_str().into(), Some(position))
 }
 
-fn push(lag: &mut Lag, topic: &str, offsets: impl IntoIterator<Item = u64>, slow: Slow) {
+fn push(backlog: &mut Backlog, topic: &str, offsets: impl IntoIterator<Item = u64>, slow: Slow) {
     for offset in offsets {
-        assert!(lag.push_publications(&[publication(topic, 1, offset)], slow, usize::MAX));
+        assert!(backlog.push_publications(&[publication(topic, 1, offset)], slow, usize::MAX));
     }
 }
 
@@ -21,8 +21,8 @@ fn frame(text: &str) -> Bytes {
 }
 
 /// What comes next, as "topic:offset" or "topic:from-to" for a gap, with the epoch if it is not the usual one.
-fn pop(lag: &mut Lag) -> Option<String> {
-    let frame = lag.pop(Dialect::Typed)?.bytes;
+fn pop(backlog: &mut Backlog) -> Option<String> {
+    let frame = backlog.pop(Dialect::Typed)?.bytes;
     let text = std::str::from_utf8(&frame[if frame[1] == 126 { 4 } else { 2 }..]).unwrap();
     let of = |topic: &Topic, epoch: Option<Epoch>| match epoch.filter(|epoch| epoch.as_str() != "1") {
         Some(epoch) => format!("{topic}@{epoch}"),
@@ -43,127 +43,133 @@ fn pop(lag: &mut Lag) -> Option<String> {
 }
 
 /// All that comes, after which nothing may be left.
-fn drain(lag: &mut Lag) -> Vec<String> {
-    let seen = std::iter::from_fn(|| pop(lag)).collect();
-    assert_eq!((lag.fixed, lag.loose, lag.uncounted), (0, 0, 0));
-    assert!(lag.events.is_empty());
-    assert!(lag.topics.is_empty() && lag.publications.is_empty() && lag.holes.is_empty() && lag.frames.is_empty());
+fn drain(backlog: &mut Backlog) -> Vec<String> {
+    let seen = std::iter::from_fn(|| pop(backlog)).collect();
+    assert_eq!((backlog.reserved, backlog.droppable, backlog.exempt), (0, 0, 0));
+    assert!(backlog.events.is_empty());
+    assert!(
+        backlog.topics.is_empty()
+            && backlog.publications.is_empty()
+            && backlog.skipped.is_empty()
+            && backlog.frames.is_empty()
+    );
     seen
 }
 
 #[test]
 fn the_oldest_are_left_out_first_and_the_hole_is_told_before_what_follows() {
-    let mut lag = Lag::default();
+    let mut backlog = Backlog::default();
     for offset in 1..=5 {
-        push(&mut lag, "a", [offset], Slow::Drop);
-        push(&mut lag, "b", [offset], Slow::Drop);
+        push(&mut backlog, "a", [offset], Slow::Drop);
+        push(&mut backlog, "b", [offset], Slow::Drop);
     }
     let one = cost(&publication("a", 1, 1));
-    lag.shrink_to(lag.len() - 4 * one);
-    assert_eq!(drain(&mut lag), ["a:1-2", "b:1-2", "a:3", "b:3", "a:4", "b:4", "a:5", "b:5"]);
+    backlog.shrink_to(backlog.len() - 4 * one);
+    assert_eq!(drain(&mut backlog), ["a:1-2", "b:1-2", "a:3", "b:3", "a:4", "b:4", "a:5", "b:5"]);
 }
 
 #[test]
 fn joins_and_leaves_are_left_out_oldest_first_and_a_gap_of_their_own_stands_where_the_last_one_was() {
-    let mut lag = Lag::default();
-    let event =
-        |lag: &mut Lag, topic: &str, text: &str| assert!(lag.push_event(&topic.into(), frame(text), usize::MAX));
-    push(&mut lag, "a", [1], Slow::Drop);
-    event(&mut lag, "a", "x comes");
-    event(&mut lag, "b", "y comes");
-    lag.push_uncounted(frame("an answer"));
-    event(&mut lag, "a", "x leaves");
-    push(&mut lag, "a", [2], Slow::Drop);
-    event(&mut lag, "a", "z comes");
-    let newest = lag.len() - lag.fixed;
-    lag.shrink_to(lag.fixed + newest / 2);
+    let mut backlog = Backlog::default();
+    let event = |backlog: &mut Backlog, topic: &str, text: &str| {
+        assert!(backlog.push_event(&topic.into(), frame(text), usize::MAX));
+    };
+    push(&mut backlog, "a", [1], Slow::Drop);
+    event(&mut backlog, "a", "x comes");
+    event(&mut backlog, "b", "y comes");
+    backlog.push_exempt(frame("an answer"));
+    event(&mut backlog, "a", "x leaves");
+    push(&mut backlog, "a", [2], Slow::Drop);
+    event(&mut backlog, "a", "z comes");
+    let newest = backlog.len() - backlog.reserved;
+    backlog.shrink_to(backlog.reserved + newest / 2);
     let told = ["a:1-1", "b: who is there?", "an answer", "a: who is there?", "a:2", "z comes"];
-    assert_eq!(drain(&mut lag), told);
-    event(&mut lag, "a", "z leaves");
-    assert_eq!(drain(&mut lag), ["z leaves"], "nothing is said twice");
+    assert_eq!(drain(&mut backlog), told);
+    event(&mut backlog, "a", "z leaves");
+    assert_eq!(drain(&mut backlog), ["z leaves"], "nothing is said twice");
 }
 
 #[test]
 fn a_join_needs_room_for_the_gap_that_it_may_become() {
-    let (mut lag, topic) = (Lag::default(), Topic::from("a"));
+    let (mut backlog, topic) = (Backlog::default(), Topic::from("a"));
     let most = price(&topic);
-    assert!(!lag.push_event(&topic, frame("x comes"), most - 1));
-    assert!((0..1000).all(|_| lag.push_event(&topic, frame("x comes"), most)));
-    assert_eq!(lag.len(), most);
-    assert!(!lag.push_event(&"b".into(), frame("x comes"), most));
-    assert_eq!(drain(&mut lag), ["a: who is there?"]);
+    assert!(!backlog.push_event(&topic, frame("x comes"), most - 1));
+    assert!((0..1000).all(|_| backlog.push_event(&topic, frame("x comes"), most)));
+    assert_eq!(backlog.len(), most);
+    assert!(!backlog.push_event(&"b".into(), frame("x comes"), most));
+    assert_eq!(drain(&mut backlog), ["a: who is there?"]);
 }
 
 #[test]
 fn only_the_newest_of_each_topic_waits_with_latest() {
-    let mut lag = Lag::default();
-    push(&mut lag, "a", 1..=3, Slow::Drop);
-    push(&mut lag, "a", 4..=1000, Slow::Latest);
-    push(&mut lag, "b", [1], Slow::Latest);
-    assert!(lag.len() < 1000);
-    assert_eq!(drain(&mut lag), ["a:1-999", "a:1000", "b:1"]);
+    let mut backlog = Backlog::default();
+    push(&mut backlog, "a", 1..=3, Slow::Drop);
+    push(&mut backlog, "a", 4..=1000, Slow::Latest);
+    push(&mut backlog, "b", [1], Slow::Latest);
+    assert!(backlog.len() < 1000);
+    assert_eq!(drain(&mut backlog), ["a:1-999", "a:1000", "b:1"]);
 }
 
 #[test]
 fn what_must_go_out_keeps_its_place_and_is_never_left_out() {
-    let mut lag = Lag::default();
-    push(&mut lag, "a", [1], Slow::Drop);
-    assert!(lag.push_frame(frame("hi"), usize::MAX));
-    push(&mut lag, "a", [2], Slow::Drop);
-    lag.shrink_to(0);
-    assert_eq!(drain(&mut lag), ["hi", "a:1-2"]);
+    let mut backlog = Backlog::default();
+    push(&mut backlog, "a", [1], Slow::Drop);
+    assert!(backlog.push_frame(frame("hi"), usize::MAX));
+    push(&mut backlog, "a", [2], Slow::Drop);
+    backlog.shrink_to(0);
+    assert_eq!(drain(&mut backlog), ["hi", "a:1-2"]);
 }
 
 #[test]
 fn what_is_refused_leaves_no_trace() {
-    let mut lag = Lag::default();
-    push(&mut lag, "a", [1], Slow::Drop);
-    let (before, needed) = (lag.len(), price(&"b".into()));
-    assert!(!lag.push_frame(frame("hi"), 4));
-    assert!(!lag.push_publications(&[publication("b", 1, 1)], Slow::Drop, lag.fixed + needed - 1));
-    assert_eq!((lag.len(), drain(&mut lag)), (before, vec!["a:1".to_owned()]));
+    let mut backlog = Backlog::default();
+    push(&mut backlog, "a", [1], Slow::Drop);
+    let (before, needed) = (backlog.len(), price(&"b".into()));
+    assert!(!backlog.push_frame(frame("hi"), 4));
+    assert!(!backlog.push_publications(&[publication("b", 1, 1)], Slow::Drop, backlog.reserved + needed - 1));
+    assert_eq!((backlog.len(), drain(&mut backlog)), (before, vec!["a:1".to_owned()]));
 }
 
 #[test]
 fn no_gap_reaches_over_a_publication_that_went_out() {
-    let mut lag = Lag::default();
-    push(&mut lag, "a", 1..=2, Slow::Drop);
-    push(&mut lag, "b", [1], Slow::Drop);
-    assert!(lag.push_bound(&[publication("a", 1, 3)], frame("a:3, which must go out"), usize::MAX));
-    push(&mut lag, "a", 4..=5, Slow::Drop);
-    push(&mut lag, "b", [2], Slow::Drop);
-    lag.push_uncounted(frame("a replay"));
-    push(&mut lag, "a", 6..=7, Slow::Latest);
-    lag.shrink_to(0);
-    assert_eq!(drain(&mut lag), ["a:1-2", "a:3, which must go out", "a:4-5", "b:1-2", "a replay", "a:6-7"]);
+    let mut backlog = Backlog::default();
+    push(&mut backlog, "a", 1..=2, Slow::Drop);
+    push(&mut backlog, "b", [1], Slow::Drop);
+    assert!(backlog.push_required(&[publication("a", 1, 3)], frame("a:3, which must go out"), usize::MAX));
+    push(&mut backlog, "a", 4..=5, Slow::Drop);
+    push(&mut backlog, "b", [2], Slow::Drop);
+    backlog.push_exempt(frame("a replay"));
+    push(&mut backlog, "a", 6..=7, Slow::Latest);
+    backlog.shrink_to(0);
+    assert_eq!(drain(&mut backlog), ["a:1-2", "a:3, which must go out", "a:4-5", "b:1-2", "a replay", "a:6-7"]);
 }
 
 #[test]
 fn every_epoch_has_a_gap_of_its_own() {
-    let mut lag = Lag::default();
+    let mut backlog = Backlog::default();
     let epochs = [(1, 8), (1, 9), (2, 1), (2, 2)].map(|(epoch, offset)| publication("a", epoch, offset));
-    assert!(lag.push_publications(&epochs, Slow::Drop, 2 * price(&"a".into())));
-    assert_eq!(drain(&mut lag), ["a:8-9", "a@2:1-2"]);
+    assert!(backlog.push_publications(&epochs, Slow::Drop, 2 * price(&"a".into())));
+    assert_eq!(drain(&mut backlog), ["a:8-9", "a@2:1-2"]);
 }
 
 #[test]
 fn a_topic_without_history_has_one_gap_without_offsets() {
-    let mut lag = Lag::default();
+    let mut backlog = Backlog::default();
     let texts = ["1", "2", "3"].map(|text| Publication::new("n".into(), text.into(), None));
     for text in texts {
-        assert!(lag.push_publications(&[text], Slow::Latest, usize::MAX));
-        assert!(lag.push_frame(frame("-"), usize::MAX));
+        assert!(backlog.push_publications(&[text], Slow::Latest, usize::MAX));
+        assert!(backlog.push_frame(frame("-"), usize::MAX));
     }
-    assert_eq!(drain(&mut lag), ["-", "n:?", "-", "n:3", "-"]);
+    assert_eq!(drain(&mut backlog), ["-", "n:?", "-", "n:3", "-"]);
 }
 
 #[test]
 fn a_plain_client_is_told_of_no_gap() {
-    let mut lag = Lag::default();
-    push(&mut lag, "a", 1..=3, Slow::Latest);
-    assert_eq!(lag.pop(Dialect::Plain).map(|popped| (popped.bytes, popped.counted)), Some((frame("3"), true)));
-    assert!(lag.pop(Dialect::Plain).is_none());
-    assert_eq!(lag.len(), 0);
+    let mut backlog = Backlog::default();
+    push(&mut backlog, "a", 1..=3, Slow::Latest);
+    assert_eq!(backlog.pop(Dialect::Plain).map(|popped| (popped.bytes, popped.charged)), Some((frame("3"), true)));
+    assert!(backlog.pop(Dialect::Plain).is_none());
+    assert_eq!(backlog.len(), 0);
 }
 
 /// What is pushed, with the bytes that may wait then.
@@ -173,7 +179,7 @@ enum Step {
     Publish(Vec<(usize, u64)>, Slow),
     /// A publication of this topic that must go out.
     Bound(usize),
-    Frame,
+    Required,
     Replay,
     /// The topic's history begins anew.
     Epoch(usize),
@@ -188,7 +194,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         12 => (prop::collection::vec((0..3_usize, ahead), 1..4), slow).prop_map(|(to, slow)| Step::Publish(to, slow)),
         2 => (0..3_usize).prop_map(Step::Bound),
-        2 => Just(Step::Frame),
+        2 => Just(Step::Required),
         1 => Just(Step::Replay),
         1 => (0..2_usize).prop_map(Step::Epoch),
         4 => (1..6_usize).prop_map(Step::Pop),
@@ -228,13 +234,13 @@ impl Model {
         self.expected[topic].push_back(Expected { number: self.pushed, name, publication });
     }
 
-    fn push(&mut self, lag: &mut Lag, step: &Step, most: usize) {
+    fn push(&mut self, backlog: &mut Backlog, step: &Step, most: usize) {
         self.pushed += 1;
         let ends = self.ends;
         let fits = match step {
             Step::Publish(to, slow) => {
                 let all: Vec<_> = to.iter().map(|(topic, ahead)| self.publication(*topic, *ahead)).collect();
-                let fits = lag.push_publications(&all, *slow, most);
+                let fits = backlog.push_publications(&all, *slow, most);
                 for (publication, (topic, _)) in all.iter().zip(to).filter(|_| fits) {
                     self.pushed += 1;
                     self.expect(*topic, name(publication), Some(publication.clone()));
@@ -244,16 +250,20 @@ impl Model {
             Step::Bound(topic) => {
                 let publication = self.publication(*topic, 0);
                 let text = format!("{} must go out", name(&publication));
-                let fits = lag.push_bound(&[publication], frame(&text), most);
+                let fits = backlog.push_required(&[publication], frame(&text), most);
                 if fits {
                     self.expect(*topic, text, None);
                 }
                 fits
             }
-            Step::Frame => lag.push_frame(frame("a frame"), most),
+            Step::Required => backlog.push_frame(frame("a frame"), most),
             Step::Replay => {
                 let name = format!("replay:{}", self.pushed);
-                lag.push_missed(vec![Publication::new("replay".into(), self.pushed.to_string().as_str().into(), None)]);
+                backlog.push_missed(vec![Publication::new(
+                    "replay".into(),
+                    self.pushed.to_string().as_str().into(),
+                    None,
+                )]);
                 (0..3).for_each(|topic| self.expect(topic, name.clone(), None));
                 return;
             }
@@ -262,21 +272,21 @@ impl Model {
                 return;
             }
             Step::Pop(times) => {
-                self.pop(lag, *times);
+                self.pop(backlog, *times);
                 return;
             }
         };
         match fits {
-            true => assert!(lag.len() <= most, "{} of {most} bytes", lag.len()),
+            true => assert!(backlog.len() <= most, "{} of {most} bytes", backlog.len()),
             // What was refused was never published, as far as this reader goes.
             false => self.ends = ends,
         }
     }
 
     /// Checks what comes next, and that no two gaps are told where one would do.
-    fn pop(&mut self, lag: &mut Lag, times: usize) {
+    fn pop(&mut self, backlog: &mut Backlog, times: usize) {
         let mut last_gap = BTreeMap::new();
-        for told in std::iter::from_fn(|| pop(lag)).take(times).filter(|told| told != "a frame") {
+        for told in std::iter::from_fn(|| pop(backlog)).take(times).filter(|told| told != "a frame") {
             let is_of = |topic: &usize| told.starts_with("replay") || told.starts_with(TOPICS[*topic]);
             for topic in (0..3).filter(is_of) {
                 let is_gap = self.account(topic, &told);
@@ -318,23 +328,23 @@ impl Model {
 }
 
 fn name(publication: &Publication) -> String {
-    let mut lag = Lag::default();
-    assert!(lag.push_publications(std::slice::from_ref(publication), Slow::Drop, usize::MAX));
-    pop(&mut lag).unwrap()
+    let mut backlog = Backlog::default();
+    assert!(backlog.push_publications(std::slice::from_ref(publication), Slow::Drop, usize::MAX));
+    pop(&mut backlog).unwrap()
 }
 
-/// The bytes of all that waits, counted one by one.
-fn bytes(lag: &Lag) -> usize {
-    let frames = lag.frames.iter().map(|(_, frame)| match frame {
-        Frame::Counted(bytes) => frame_cost(bytes),
-        Frame::Uncounted(_) | Frame::Missed(_) | Frame::History(_) => 0,
+/// The bytes of all that waits, charged one by one.
+fn bytes(backlog: &Backlog) -> usize {
+    let frames = backlog.frames.iter().map(|(_, frame)| match frame {
+        Required::Charged(bytes) => frame_cost(bytes),
+        Required::Exempt(_) | Required::Missed(_) | Required::History(_) => 0,
     });
-    let publications = lag.publications.values().map(|waiting| {
+    let publications = backlog.publications.values().map(|waiting| {
         let begins = !waiting.continues;
         cost(&waiting.publication) + if begins { price(waiting.publication.topic()) } else { 0 }
     });
-    let holes = lag.holes.values().map(|hole| price(&hole.topic));
-    frames.chain(publications).chain(holes).sum()
+    let skipped = backlog.skipped.values().map(|skipped| price(&skipped.topic));
+    frames.chain(publications).chain(skipped).sum()
 }
 
 proptest! {
@@ -344,13 +354,13 @@ proptest! {
     fn every_publication_goes_out_once_and_in_order_or_is_in_one_gap(
         steps in prop::collection::vec((step(), prop_oneof![400..3000_usize, Just(10_000)]), 0..120),
     ) {
-        let (mut lag, mut model) = (Lag::default(), Model::default());
+        let (mut backlog, mut model) = (Backlog::default(), Model::default());
         for (step, most) in steps {
-            model.push(&mut lag, &step, most);
-            prop_assert_eq!(lag.len(), bytes(&lag));
+            model.push(&mut backlog, &step, most);
+            prop_assert_eq!(backlog.len(), bytes(&backlog));
         }
-        model.pop(&mut lag, usize::MAX);
-        prop_assert!(drain(&mut lag).is_empty());
+        model.pop(&mut backlog, usize::MAX);
+        prop_assert!(drain(&mut backlog).is_empty());
         let [a, b, n] = model.expected;
         prop_assert!(a.is_empty() && b.is_empty(), "{:?} and {:?} did not come", a, b);
         prop_assert!(n.iter().all(|left| model.is_vague && left.publication.is_some()), "{:?} did not come", n);

@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn saved() -> Saved {
+fn saved() -> Snapshot {
     let json = |text: &str| Payload::from_json(serde_json::from_str(text).unwrap()).unwrap();
     let entries = vec![
         (Duration::from_millis(90_000), "with \"quotes\",\n lines, é and \u{1F642}".into()),
@@ -10,8 +10,8 @@ fn saved() -> Saved {
         (Duration::ZERO, json("null")),
     ];
     let histories = vec![
-        SavedHistory { topic: "prices.tea".into(), epoch: "k3Jx9a".parse().unwrap(), last: 45, entries },
-        SavedHistory {
+        HistorySnapshot { topic: "prices.tea".into(), epoch: "k3Jx9a".parse().unwrap(), last: 45, entries },
+        HistorySnapshot {
             topic: "".into(),
             epoch: "p0Wq2z".parse().unwrap(),
             last: Position::MAX_OFFSET,
@@ -23,7 +23,7 @@ fn saved() -> Saved {
         let position = offset.map(|offset| Position { epoch: "k3Jx9a".parse().unwrap(), offset });
         let outcome = Outcome { position, receivers: 3 };
         let (by, age) = (by.clone(), Duration::from_millis(age));
-        SavedKey { by, topic: topic.into(), key: key.into(), outcome, age }
+        KeySnapshot { by, topic: topic.into(), key: key.into(), outcome, age }
     };
     let keys = vec![
         key(
@@ -37,11 +37,11 @@ fn saved() -> Saved {
     ];
     let numbers = keys.iter().zip(1..).map(|(key, sequence)| {
         let left = Duration::from_secs(100);
-        SavedNumber { sequence, topic: 17, outcome: key.outcome, left }
+        NumberSnapshot { sequence, topic: 17, outcome: key.outcome, left }
     });
     let numbers = numbers.collect();
-    let producers = vec![SavedProducer { by: client, producer: "with \"quotes\"".into(), floor: 0, numbers }];
-    Saved { histories, keys, producers }
+    let producers = vec![ProducerSnapshot { by: client, producer: "with \"quotes\"".into(), floor: 0, numbers }];
+    Snapshot { histories, keys, producers }
 }
 
 fn saved_at() -> SystemTime {
@@ -55,7 +55,7 @@ fn written() -> Vec<u8> {
 }
 
 /// What is said of a file.
-fn damage(text: &[u8]) -> String {
+fn error(text: &[u8]) -> String {
     read(text, saved_at()).unwrap_err().to_string()
 }
 
@@ -63,8 +63,8 @@ fn damage(text: &[u8]) -> String {
 fn what_was_written_is_read_again_to_the_byte() {
     assert_eq!(read(&written(), saved_at()).unwrap(), saved());
     let mut nothing = Vec::new();
-    write(&mut nothing, saved_at(), &Saved::default()).unwrap();
-    assert_eq!(read(&nothing, saved_at()).unwrap(), Saved::default());
+    write(&mut nothing, saved_at(), &Snapshot::default()).unwrap();
+    assert_eq!(read(&nothing, saved_at()).unwrap(), Snapshot::default());
 }
 
 #[test]
@@ -110,10 +110,10 @@ fn a_changed_byte_is_noticed_wherever_it_is() {
 #[test]
 fn what_is_no_file_of_histories_is_told_apart() {
     for text in ["", "\n", "garbage", "{}\n", "{\"saved_at\":1}\n", "\0\0\0\0"] {
-        assert_eq!(damage(text.as_bytes()), "it does not begin as a file of histories does", "{text:?}");
+        assert_eq!(error(text.as_bytes()), "it does not begin as a file of histories does", "{text:?}");
     }
     for (version, rest) in [(1, "saved_at\":1}"), (4, "written\":\"in a way that is not invented yet\"}")] {
-        let said = damage(format!("{{\"histories\":{version},\"{rest}\n").as_bytes());
+        let said = error(format!("{{\"histories\":{version},\"{rest}\n").as_bytes());
         assert_eq!(said, format!("it has version {version}, and this server reads versions 2 to 3"));
     }
 }
@@ -125,7 +125,7 @@ fn a_key_of_version_2_is_nobodys_in_particular() {
     let end = End { checksum: sum(EMPTY_SUM, &text) };
     write_line(&mut text, &end).unwrap();
     let keys = read(&text, UNIX_EPOCH).unwrap().keys;
-    assert!(matches!(&keys[..], [SavedKey { by: Publisher::Client(_), .. }]), "{keys:?}");
+    assert!(matches!(&keys[..], [KeySnapshot { by: Publisher::Client(_), .. }]), "{keys:?}");
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn a_line_that_makes_no_sense_is_named() {
     let mut text = b"{\"histories\":3,\"saved_at\":1}\n{\"history\":{\"topic\":7}}\n".to_vec();
     let end = End { checksum: sum(EMPTY_SUM, &text) };
     write_line(&mut text, &end).unwrap();
-    assert!(damage(&text).starts_with("line 2 makes no sense: invalid type: integer `7`"), "{}", damage(&text));
+    assert!(error(&text).starts_with("line 2 makes no sense: invalid type: integer `7`"), "{}", error(&text));
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn a_line_that_no_server_writes_is_named() {
         let mut text = format!("{{\"histories\":3,\"saved_at\":1}}\n{line}\n").into_bytes();
         let end = End { checksum: sum(EMPTY_SUM, &text) };
         write_line(&mut text, &end).unwrap();
-        read(&text, saved_at()).map(|_| ()).map_err(|damage| damage.to_string())
+        read(&text, saved_at()).map(|_| ()).map_err(|error| error.to_string())
     };
     let (most, above) = (1 << 53, (1 << 53) + 1);
     for line in [history(most, "e"), key(most, 1), producer(most, [1, most])] {

@@ -103,7 +103,7 @@ impl Ask {
 
     /// What one connection sends.
     fn requests(self, epoch: &str) -> Vec<u8> {
-        // One publication more than a history keeps was made, so that the second is the last that may be gone.
+        // One publication more than a history policy was made, so that the second is the last that may be gone.
         let recover = json!({"epoch": epoch, "offset": 1});
         match self {
             Self::History => frame(&json!({"id": 1, "action": "history", "topic": name(0)})),
@@ -135,7 +135,7 @@ fn name(topic: usize) -> String {
 /// Who ask.
 const ASKERS: usize = 200;
 
-/// As many as a history keeps.
+/// As many as a history policy.
 const PUBLICATIONS: usize = 100;
 
 /// Bytes of each.

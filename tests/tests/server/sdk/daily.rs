@@ -4,7 +4,7 @@ use super::{NEVER, as_usual, begin, event, message, program, usual_server};
 use hubcast_client::{
     Client, ErrorCode, Event, Gap, GapReason, History, ItemError, RequestError, Slow, SubscribeError, Topic, TopicName,
 };
-use hubcast_hub::{Keeps, PresenceRule, Rule};
+use hubcast_hub::{PresencePolicy, TopicPolicy, TopicRule};
 use hubcast_tests::{Server, Typed};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -180,9 +180,9 @@ fn last_begins_with_the_current_value() {
 #[test]
 fn who_comes_and_goes_is_told_and_who_is_there_can_be_asked() {
     let server = Server::with(|config| {
-        let presence = Some(PresenceRule { events: true, grace: Duration::ZERO });
-        let keeps = Keeps { presence, ..Keeps::default() };
-        config.rules.list = vec![Rule { matches: "room.*".parse().unwrap(), keeps }];
+        let presence = Some(PresencePolicy { events: true, grace: Duration::ZERO });
+        let policy = TopicPolicy { presence, ..TopicPolicy::default() };
+        config.rules.list = vec![TopicRule { pattern: "room.*".parse().unwrap(), policy }];
     });
     program(async {
         let (host, guest) = (client(&server).await, client(&server).await);

@@ -2,7 +2,7 @@
 
 use super::{as_usual, eager_client, event, program};
 use hubcast_client::{Client, Event, Events, Resumed};
-use hubcast_hub::{HistoryRule, Keeps, Rule};
+use hubcast_hub::{HistoryPolicy, TopicPolicy, TopicRule};
 use hubcast_tests::{Proxy, Server};
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ fn a_hundred_cuts_cost_nobody_a_message() {
     let server = Server::with(|config| {
         as_usual(config);
         // Chance may keep a client away for longer than the usual hundred publications.
-        let history = HistoryRule { size: 1000, ..Keeps::default().history.unwrap() };
-        let keeps = Keeps { history: Some(history), ..Keeps::default() };
-        config.rules.list = vec![Rule { matches: "numbers".parse().unwrap(), keeps }];
+        let history = HistoryPolicy { size: 1000, ..TopicPolicy::default().history.unwrap() };
+        let policy = TopicPolicy { history: Some(history), ..TopicPolicy::default() };
+        config.rules.list = vec![TopicRule { pattern: "numbers".parse().unwrap(), policy }];
     });
     let proxy = Proxy::to(&server);
     program(async {

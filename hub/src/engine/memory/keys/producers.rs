@@ -2,10 +2,10 @@
 
 use super::Scope;
 use super::names::Names;
-use super::shares::{Place, Shares};
+use super::shares::{ShareRef, Shares};
 use super::window::{Number, Window, mark};
 use crate::engine::{Outcome, Publisher};
-use hubcast_protocol::{Fault, Topic};
+use hubcast_protocol::{ErrorReply, Topic};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
@@ -36,7 +36,7 @@ struct Producer {
     until: Instant,
     /// When it is looked over; not later than `until`.
     due: Instant,
-    place: Place,
+    place: ShareRef,
     bytes: usize,
 }
 
@@ -64,7 +64,7 @@ impl Producers {
         by: &Publisher,
         topic: &Topic,
         (producer, sequence): (&str, u64),
-    ) -> Result<Option<Outcome>, Fault> {
+    ) -> Result<Option<Outcome>, ErrorReply> {
         let Some(id) = self.id(by, producer) else { return Ok(None) };
         let Some(known) = self.list.get_mut(&id) else { return Ok(None) };
         let found = known.window.find(now, topic, sequence);

@@ -30,7 +30,7 @@ struct Share {
 
 /// Where an entry stands.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place {
+pub(super) struct ShareRef {
     share: u64,
     /// Of all entries, in the order in which they were used.
     pub(super) number: u64,
@@ -38,18 +38,18 @@ pub(super) struct Place {
 
 impl Shares {
     /// Adds an entry as the newest.
-    pub(super) fn add(&mut self, publisher: &Publisher, entry: u64, bytes: usize) -> Place {
+    pub(super) fn add(&mut self, publisher: &Publisher, entry: u64, bytes: usize) -> ShareRef {
         self.last += 1;
         let number = self.last;
         let share = *self.by_publisher.entry(publisher.clone()).or_insert(number);
         let new = || Share { publisher: publisher.clone(), bytes: 0, entries: BTreeSet::new() };
         self.list.entry(share).or_insert_with(new).entries.insert((number, entry));
         self.resize(share, 0, bytes);
-        Place { share, number }
+        ShareRef { share, number }
     }
 
     /// An entry is used again: it is the newest now.
-    pub(super) fn touch(&mut self, place: &mut Place, entry: u64) {
+    pub(super) fn touch(&mut self, place: &mut ShareRef, entry: u64) {
         self.last += 1;
         if let Some(share) = self.list.get_mut(&place.share) {
             share.entries.remove(&(place.number, entry));
@@ -59,13 +59,13 @@ impl Shares {
     }
 
     /// An entry takes other bytes than before.
-    pub(super) fn change(&mut self, place: Place, before: usize, after: usize) {
+    pub(super) fn change(&mut self, place: ShareRef, before: usize, after: usize) {
         if before != after {
             self.resize(place.share, before, after);
         }
     }
 
-    pub(super) fn remove(&mut self, place: Place, entry: u64, bytes: usize) {
+    pub(super) fn remove(&mut self, place: ShareRef, entry: u64, bytes: usize) {
         if let Some(share) = self.list.get_mut(&place.share) {
             share.entries.remove(&(place.number, entry));
             self.resize(place.share, bytes, 0);
@@ -84,7 +84,7 @@ impl Shares {
     }
 
     /// Who brought what stands there.
-    pub(super) fn publisher(&self, place: Place) -> &Publisher {
+    pub(super) fn publisher(&self, place: ShareRef) -> &Publisher {
         &self.list[&place.share].publisher
     }
 

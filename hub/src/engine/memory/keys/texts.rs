@@ -2,7 +2,7 @@
 
 use super::Scope;
 use super::names::Names;
-use super::shares::{Place, Shares};
+use super::shares::{ShareRef, Shares};
 use crate::engine::{Outcome, Publisher};
 use hubcast_protocol::Topic;
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,7 +34,7 @@ struct Used {
     name: Name,
     outcome: Outcome,
     until: Instant,
-    place: Place,
+    place: ShareRef,
 }
 
 /// What is remembered of one key.

@@ -2,7 +2,7 @@
 
 use crate::engine::Outcome;
 use hubcast_protocol::request::PRODUCER_WINDOW;
-use hubcast_protocol::{ErrorCode, Fault, Position, Topic};
+use hubcast_protocol::{ErrorCode, ErrorReply, Position, Topic};
 use std::collections::VecDeque;
 use std::time::Instant;
 
@@ -51,10 +51,10 @@ impl<const MOST: usize> Window<MOST> {
     ///
     /// # Errors
     /// When nobody knows any more, and when the number was used with another topic.
-    pub(super) fn find(&mut self, now: Instant, topic: &Topic, sequence: u64) -> Result<Option<Outcome>, Fault> {
+    pub(super) fn find(&mut self, now: Instant, topic: &Topic, sequence: u64) -> Result<Option<Outcome>, ErrorReply> {
         self.tidy(now);
         if self.is_too_low(sequence) {
-            return Err(Fault::new(ErrorCode::SequenceTooOld, TOO_LOW));
+            return Err(ErrorReply::new(ErrorCode::SequenceTooOld, TOO_LOW));
         }
         let Ok(place) = self.place(sequence) else { return Ok(None) };
         let entry = &self.entries[place];
@@ -63,7 +63,7 @@ impl<const MOST: usize> Window<MOST> {
         } else if entry.topic == mark(topic) {
             Ok(Some(entry.outcome()))
         } else {
-            Err(Fault::new(ErrorCode::InvalidRequest, "this sequence was used with another topic"))
+            Err(ErrorReply::new(ErrorCode::InvalidRequest, "this sequence was used with another topic"))
         }
     }
 

@@ -20,15 +20,15 @@ use tokio::runtime;
 /// # Errors
 /// The server cannot start, or fails while it runs.
 pub(crate) fn run(resolved: &Resolved) -> anyhow::Result<()> {
-    let Resolved { effective, ignored } = resolved;
-    let config = resolve::config(effective)?;
+    let Resolved { settings, ignored } = resolved;
+    let config = resolve::config(settings)?;
     if !ignored.is_empty() {
         let variables = ignored.join(", ");
         tracing::warn!(variables, "ignored variables of the environment: there are no settings of these names");
     }
-    descriptors::make_room(config.max_connections);
+    descriptors::reserve_fds(config.max_connections);
     let runtime = runtime::Builder::new_current_thread().enable_all().build().context("cannot start a runtime")?;
-    runtime.block_on(serve(config, &effective.options.listen))
+    runtime.block_on(serve(config, &settings.options.listen))
 }
 
 async fn serve(config: Config, endpoint: &Endpoint) -> anyhow::Result<()> {

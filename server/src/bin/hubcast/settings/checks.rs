@@ -1,35 +1,35 @@
 //! Whether the configuration holds, by the rules of the library; a fault is named as the value was written.
 
-use super::effective::Effective;
+use super::layered::Settings;
 use super::units::AutoCount;
 use anyhow::bail;
-use hubcast_server::{Allowed, Config, Fault};
+use hubcast_server::{Allowed, Config, InvalidSetting};
 
 /// Checks all rules.
 ///
 /// # Errors
 /// Every rule that is broken, a line for each.
-pub(crate) fn check(effective: &Effective) -> anyhow::Result<()> {
+pub(crate) fn check(settings: &Settings) -> anyhow::Result<()> {
     // What `auto` comes to is settled later.
-    let max_connections = match effective.options.max_connections {
+    let max_connections = match settings.options.max_connections {
         AutoCount::Auto => Config::default().max_connections,
         AutoCount::Exactly(asked) => asked as usize,
     };
-    let config = effective.options.config(max_connections);
+    let config = settings.options.config(max_connections);
     let Err(error) = config.validate() else { return Ok(()) };
-    let faults: Vec<_> = error.faults.iter().map(|fault| line(effective, fault)).collect();
-    bail!(faults.join("\n       "))
+    let invalid: Vec<_> = error.invalid.iter().map(|fault| line(settings, fault)).collect();
+    bail!(invalid.join("\n       "))
 }
 
-fn line(effective: &Effective, fault: &Fault) -> String {
+fn line(settings: &Settings, fault: &InvalidSetting) -> String {
     let key = key(fault.field);
     let allowed = match fault.allowed {
-        Allowed::AtMost(field) => format!("at most {}", effective.written(self::key(field))),
-        Allowed::AtLeast(field) => format!("at least {}", effective.written(self::key(field))),
+        Allowed::AtMost(field) => format!("at most {}", settings.origin_of(self::key(field))),
+        Allowed::AtLeast(field) => format!("at least {}", settings.origin_of(self::key(field))),
         allowed => allowed.to_string(),
     };
     let or_auto = if ["workers", "max_connections"].contains(&key) { ", or auto" } else { "" };
-    format!("{}: must be {allowed}{or_auto}", effective.written(key))
+    format!("{}: must be {allowed}{or_auto}", settings.origin_of(key))
 }
 
 /// The setting that becomes this field of the library's configuration.
@@ -62,7 +62,7 @@ fn key(field: &'static str) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::effective::tests::of_file;
+    use super::super::layered::tests::of_file;
     use super::*;
     use std::time::Duration;
 
@@ -132,9 +132,9 @@ mod tests {
         (times.linger, times.publisher_pause) = (endless, endless);
         (config.drain.spread, config.drain.deadline) = (endless, endless);
         let settings = of_file("").unwrap();
-        let faults = config.validate().unwrap_err().faults;
-        assert!(faults.len() > 20, "{faults:?}");
+        let invalid = config.validate().unwrap_err().invalid;
+        assert!(invalid.len() > 20, "{invalid:?}");
         // A field without a setting of its name panics.
-        faults.iter().for_each(|fault| drop(line(&settings, fault)));
+        invalid.iter().for_each(|fault| drop(line(&settings, fault)));
     }
 }

@@ -1,6 +1,6 @@
 //! Every connection takes a file descriptor: how many there may be is settled before the first one comes.
 
-use super::effective::Effective;
+use super::layered::Settings;
 use super::threads::workers;
 use super::units::AutoCount;
 use anyhow::{Context, bail};
@@ -10,26 +10,26 @@ use hubcast_server::Config;
 ///
 /// # Errors
 /// Not a single one fits, or fewer than the configuration asks for.
-pub(crate) fn connections(effective: &Effective) -> anyhow::Result<usize> {
+pub(crate) fn connections(settings: &Settings) -> anyhow::Result<usize> {
     let limit = rlimit::increase_nofile_limit(rlimit::INFINITY).context("cannot ask how many files may be open")?;
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    fitting(limit, workers(&effective.options), effective)
+    fitting(limit, workers(&settings.options), settings)
 }
 
-fn fitting(limit: usize, workers: usize, effective: &Effective) -> anyhow::Result<usize> {
+fn fitting(limit: usize, workers: usize, settings: &Settings) -> anyhow::Result<usize> {
     let reserve = RESERVE + workers * RESERVE_OF_WORKER;
     let room = limit.saturating_sub(reserve);
-    match effective.options.max_connections {
+    match settings.options.max_connections {
         _ if room == 0 => bail!(
             "this process may have {limit} files open, but the server needs {reserve} before the first connection; \
              raise the limit (ulimit -n, or LimitNOFILE= in a systemd unit)"
         ),
-        AutoCount::Auto => Ok(room.min(Config::MOST_CONNECTIONS)),
+        AutoCount::Auto => Ok(room.min(Config::MAX_CONNECTIONS)),
         AutoCount::Exactly(asked) if asked as usize <= room => Ok(asked as usize),
         AutoCount::Exactly(asked) => bail!(
             "{}: this process may have {limit} files open, which is enough for {room} connections; \
              raise the limit to {} (ulimit -n, or LimitNOFILE= in a systemd unit), or ask for fewer",
-            effective.written("max_connections"),
+            settings.origin_of("max_connections"),
             asked as usize + reserve,
         ),
     }
@@ -40,8 +40,8 @@ fn fitting(limit: usize, workers: usize, effective: &Effective) -> anyhow::Resul
 ///
 /// The table doubles when it is full. With several threads that waits until no core reads the old one any more (an RCU
 /// grace period, tens of milliseconds), and nobody is served meanwhile.
-pub(crate) fn make_room(connections: usize) {
-    let last = connections.min(ROOM);
+pub(crate) fn reserve_fds(connections: usize) {
+    let last = connections.min(RESERVED_FDS);
     if let Ok(last) = i32::try_from(last) {
         // The table stays as large as it was made for this one. Without the room the server runs all the same.
         let _ = rustix::io::fcntl_dupfd_cloexec(std::io::stderr(), last);
@@ -52,14 +52,14 @@ pub(crate) fn make_room(connections: usize) {
 const RESERVE: usize = 64;
 
 /// Descriptors for which there is room from the start: half a megabyte of the system's memory.
-const ROOM: usize = 65_535;
+const RESERVED_FDS: usize = 65_535;
 
 /// For the poll and the wake-up of each worker.
 const RESERVE_OF_WORKER: usize = 8;
 
 #[cfg(test)]
 mod tests {
-    use super::super::effective::tests::of_file;
+    use super::super::layered::tests::of_file;
     use super::*;
 
     fn fit(limit: usize, text: &str) -> Result<usize, String> {

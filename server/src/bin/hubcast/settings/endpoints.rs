@@ -1,6 +1,6 @@
 //! Where the server listens, and which web pages may connect to it.
 
-use super::units::spoken;
+use super::units::from_text;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -87,7 +87,7 @@ impl fmt::Display for Origins {
 
 impl<'de> Deserialize<'de> for Endpoint {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        spoken(deserializer)
+        from_text(deserializer)
     }
 }
 

@@ -5,11 +5,11 @@
 
 use super::endpoints::{Endpoint, Origins};
 use super::state_dir::StateDir;
-use super::topics::TopicRules;
-use super::units::{AutoCount, Count, Period, Size};
+use super::topics::TopicSettings;
+use super::units::{AutoCount, Count, DurationText, Size};
 use crate::logging::{Format, Level};
 use clap::Args;
-use hubcast_hub::{Limits, Rules};
+use hubcast_hub::{Limits, TopicRules};
 use hubcast_server::{Config, Drain, HttpLimits, MessageLimits, Timeouts};
 use serde::{Deserialize, Serialize};
 
@@ -92,7 +92,7 @@ pub(crate) struct Options {
     /// the keys of a rule
     #[arg(long, env = "HUBCAST_TOPICS", value_name = "RULES")]
     #[arg(default_value_t = Self::default().topics, help_heading = TOPICS)]
-    pub(crate) topics: TopicRules,
+    pub(crate) topics: TopicSettings,
 
     /// All histories together; topics with more than their share of it lose their oldest first
     #[arg(long, env = "HUBCAST_HISTORY_MAX_BYTES", value_name = "SIZE")]
@@ -107,43 +107,43 @@ pub(crate) struct Options {
     /// From the accepted connection to the end of its HTTP head
     #[arg(long, env = "HUBCAST_HEAD_TIMEOUT", value_name = "DURATION")]
     #[arg(default_value_t = Self::default().head_timeout, help_heading = TIMEOUTS)]
-    pub(crate) head_timeout: Period,
+    pub(crate) head_timeout: DurationText,
 
     /// From there to the open WebSocket
     #[arg(long, env = "HUBCAST_UPGRADE_TIMEOUT", value_name = "DURATION")]
     #[arg(default_value_t = Self::default().upgrade_timeout, help_heading = TIMEOUTS)]
-    pub(crate) upgrade_timeout: Period,
+    pub(crate) upgrade_timeout: DurationText,
 
     /// From the first frame of a fragmented message to its last; over it closes with 1008
     #[arg(long, env = "HUBCAST_MESSAGE_TIMEOUT", value_name = "DURATION")]
     #[arg(default_value_t = Self::default().message_timeout, help_heading = TIMEOUTS)]
-    pub(crate) message_timeout: Period,
+    pub(crate) message_timeout: DurationText,
 
     /// A connection that was quiet for so long is pinged
     #[arg(long, env = "HUBCAST_PING", value_name = "DURATION")]
     #[arg(default_value_t = Self::default().ping, help_heading = TIMEOUTS)]
-    pub(crate) ping: Period,
+    pub(crate) ping: DurationText,
 
     /// From the ping to any sign of life; over it closes with 4000
     #[arg(long, env = "HUBCAST_PONG_TIMEOUT", value_name = "DURATION")]
     #[arg(default_value_t = Self::default().pong_timeout, help_heading = TIMEOUTS)]
-    pub(crate) pong_timeout: Period,
+    pub(crate) pong_timeout: DurationText,
 
     /// One write may wait so long for its reader; over it the connection is cut
     #[arg(long, env = "HUBCAST_WRITE_TIMEOUT", value_name = "DURATION")]
     #[arg(default_value_t = Self::default().write_timeout, help_heading = TIMEOUTS)]
-    pub(crate) write_timeout: Period,
+    pub(crate) write_timeout: DurationText,
 
     /// For the close; begins anew whenever the reader takes some of what waits, ten times as long in all at most; over
     /// it the connection is cut
     #[arg(long, env = "HUBCAST_CLOSE_TIMEOUT", value_name = "DURATION")]
     #[arg(default_value_t = Self::default().close_timeout, help_heading = TIMEOUTS)]
-    pub(crate) close_timeout: Period,
+    pub(crate) close_timeout: DurationText,
 
     /// Reading on after the close, so that the peer gets to read our last bytes
     #[arg(long, env = "HUBCAST_LINGER", value_name = "DURATION")]
     #[arg(default_value_t = Self::default().linger, help_heading = TIMEOUTS)]
-    pub(crate) linger: Period,
+    pub(crate) linger: DurationText,
 
     /// And dropping so many bytes; over it the connection is cut
     #[arg(long, env = "HUBCAST_LINGER_BYTES", value_name = "SIZE")]
@@ -153,17 +153,17 @@ pub(crate) struct Options {
     /// A publisher whose receivers are far behind is not read for so long, before each of its reads
     #[arg(long, env = "HUBCAST_PUBLISHER_PAUSE", value_name = "DURATION")]
     #[arg(default_value_t = Self::default().publisher_pause, help_heading = TIMEOUTS)]
-    pub(crate) publisher_pause: Period,
+    pub(crate) publisher_pause: DurationText,
 
     /// On SIGTERM or SIGINT, connections are sent away one by one over this time; a second signal hurries it
     #[arg(long, env = "HUBCAST_DRAIN_SPREAD", value_name = "DURATION")]
     #[arg(default_value_t = Self::default().drain_spread, help_heading = STOPPING)]
-    pub(crate) drain_spread: Period,
+    pub(crate) drain_spread: DurationText,
 
     /// After this time those still there are cut; no less than the spread
     #[arg(long, env = "HUBCAST_DRAIN_DEADLINE", value_name = "DURATION")]
     #[arg(default_value_t = Self::default().drain_deadline, help_heading = STOPPING)]
-    pub(crate) drain_deadline: Period,
+    pub(crate) drain_deadline: DurationText,
 
     /// The least important events that are logged; off still says why a server ends by a fault
     #[arg(long, env = "HUBCAST_LOG_LEVEL", value_name = "LEVEL")]
@@ -211,7 +211,7 @@ impl Options {
                 subscriptions: self.max_subscriptions.0 as usize,
                 requests_per_second: Some(self.requests_per_second.0).filter(|limit| *limit > 0),
             },
-            rules: Rules { list: self.topics.rules.clone() },
+            rules: TopicRules { list: self.topics.rules.clone() },
             history_max_bytes: self.history_max_bytes.0,
             state_dir: self.state_dir.path(),
             drain: Drain { spread: self.drain_spread.0, deadline: self.drain_deadline.0 },
@@ -248,21 +248,21 @@ impl Default for Options {
             max_outbox: Size(outbox),
             max_waiting: Size(max_waiting),
             requests_per_second: Count(limits.requests_per_second.unwrap_or(0)),
-            topics: TopicRules::default(),
+            topics: TopicSettings::default(),
             history_max_bytes: Size(history_max_bytes),
             state_dir: StateDir::default(),
-            head_timeout: Period(timeouts.head),
-            upgrade_timeout: Period(timeouts.upgrade),
-            message_timeout: Period(timeouts.message),
-            ping: Period(timeouts.ping),
-            pong_timeout: Period(timeouts.pong),
-            write_timeout: Period(timeouts.write),
-            close_timeout: Period(timeouts.close),
-            linger: Period(timeouts.linger),
+            head_timeout: DurationText(timeouts.head),
+            upgrade_timeout: DurationText(timeouts.upgrade),
+            message_timeout: DurationText(timeouts.message),
+            ping: DurationText(timeouts.ping),
+            pong_timeout: DurationText(timeouts.pong),
+            write_timeout: DurationText(timeouts.write),
+            close_timeout: DurationText(timeouts.close),
+            linger: DurationText(timeouts.linger),
             linger_bytes: Size(linger_bytes),
-            publisher_pause: Period(timeouts.publisher_pause),
-            drain_spread: Period(drain.spread),
-            drain_deadline: Period(drain.deadline),
+            publisher_pause: DurationText(timeouts.publisher_pause),
+            drain_spread: DurationText(drain.spread),
+            drain_deadline: DurationText(drain.deadline),
             log_level: Level::Info,
             log_format: Format::Text,
         }

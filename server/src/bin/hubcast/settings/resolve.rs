@@ -1,6 +1,6 @@
 //! From what was given to the settings in force, and from these to what the library takes.
 
-use super::effective::{Effective, Source};
+use super::layered::{Settings, Source};
 use super::options::Options;
 use super::{checks, descriptors, environment, file};
 use clap::ArgMatches;
@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 /// What flags and environment say about the configuration.
 #[derive(Debug)]
-pub(crate) struct Given {
+pub(crate) struct CliArgs {
     /// The file to read, if any.
     pub(crate) config: Option<PathBuf>,
     /// Every setting, the default where neither flag nor variable sets it.
@@ -24,7 +24,7 @@ pub(crate) struct Given {
 #[derive(Debug)]
 pub(crate) struct Resolved {
     /// Each holds by itself and with the others.
-    pub(crate) effective: Effective,
+    pub(crate) settings: Settings,
     /// Variables that begin like ours and name no setting.
     pub(crate) ignored: Vec<String>,
 }
@@ -33,7 +33,7 @@ pub(crate) struct Resolved {
 ///
 /// # Errors
 /// A file that cannot be read or does not fit, and values that do not go together.
-pub(crate) fn resolve(given: &Given) -> anyhow::Result<Resolved> {
+pub(crate) fn resolve(given: &CliArgs) -> anyhow::Result<Resolved> {
     let source = |key: &str| match given.matches.value_source(key) {
         Some(ValueSource::CommandLine) => Source::Flag,
         Some(ValueSource::EnvVariable) => Source::Environment,
@@ -41,16 +41,16 @@ pub(crate) fn resolve(given: &Given) -> anyhow::Result<Resolved> {
     };
     let ignored = environment::check(env::vars_os())?;
     let file = given.config.as_deref().map(file::read).transpose()?;
-    let effective = Effective::layered(&given.options, source, file.unwrap_or_default(), given.config.as_deref())?;
-    checks::check(&effective)?;
-    Ok(Resolved { effective, ignored })
+    let settings = Settings::layered(&given.options, source, file.unwrap_or_default(), given.config.as_deref())?;
+    checks::check(&settings)?;
+    Ok(Resolved { settings, ignored })
 }
 
 /// What the library takes.
 ///
 /// # Errors
 /// The process may not open enough files.
-pub(crate) fn config(effective: &Effective) -> anyhow::Result<Config> {
-    let connections = descriptors::connections(effective)?;
-    Ok(effective.options.config(connections))
+pub(crate) fn config(settings: &Settings) -> anyhow::Result<Config> {
+    let connections = descriptors::connections(settings)?;
+    Ok(settings.options.config(connections))
 }

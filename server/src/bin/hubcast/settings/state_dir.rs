@@ -1,6 +1,6 @@
 //! The folder where histories and idempotency keys stay over a restart, as a setting.
 
-use super::units::spoken;
+use super::units::from_text;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::path::PathBuf;
@@ -34,7 +34,7 @@ impl fmt::Display for StateDir {
 
 impl<'de> Deserialize<'de> for StateDir {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        spoken(deserializer)
+        from_text(deserializer)
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! What a rule does not say is as in the hub's default. Every fault names the rule by its number, and the key.
 
-use super::units::{Count, Period, spoken};
-use hubcast_hub::{HistoryRule, Keep, Keeps, PresenceRule, Rule};
+use super::units::{Count, DurationText, from_text};
+use hubcast_hub::{HistoryPolicy, PresencePolicy, Retention, TopicPolicy, TopicRule};
 use hubcast_protocol::{Pattern, Topic};
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -14,42 +14,42 @@ use toml::{Table, Value};
 
 /// What topics keep, by their name: the first rule that matches decides.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct TopicRules {
+pub(crate) struct TopicSettings {
     /// As the library takes them.
-    pub(crate) rules: Vec<Rule>,
+    pub(crate) rules: Vec<TopicRule>,
     /// As they were written.
-    written: Vec<Value>,
+    origin_of: Vec<Value>,
 }
 
-impl TopicRules {
-    fn of(written: Value) -> Result<Self, String> {
-        let Value::Array(written) = written else { return Err(NOT_RULES.to_owned()) };
-        let numbered = written.iter().enumerate();
+impl TopicSettings {
+    fn of(origin_of: Value) -> Result<Self, String> {
+        let Value::Array(origin_of) = origin_of else { return Err(NOT_RULES.to_owned()) };
+        let numbered = origin_of.iter().enumerate();
         let rules = numbered.map(|(index, value)| rule(value).map_err(|fault| format!("rule {}: {fault}", index + 1)));
-        Ok(Self { rules: rules.collect::<Result<_, _>>()?, written })
+        Ok(Self { rules: rules.collect::<Result<_, _>>()?, origin_of })
     }
 }
 
 /// Reads one rule.
-fn rule(value: &Value) -> Result<Rule, String> {
+fn rule(value: &Value) -> Result<TopicRule, String> {
     let mut given = table(value)?;
     let matches: Pattern = take(&mut given, "match")?.ok_or(NO_MATCH)?;
     if Topic::from(matches.as_str()).owner().is_some() {
         return Err(format!("match = \"{matches}\": no rule is for a private topic"));
     }
-    let mut keeps = Keeps::default();
+    let mut policy = TopicPolicy::default();
     if let Some(history) = given.remove("history") {
-        keeps.history = switched(&history, keeps.history, history_of).map_err(|fault| format!("history{fault}"))?;
+        policy.history = switched(&history, policy.history, history_of).map_err(|fault| format!("history{fault}"))?;
     }
     if let Some(presence) = given.remove("presence") {
-        keeps.presence =
+        policy.presence =
             switched(&presence, Some(PRESENCE), presence_of).map_err(|fault| format!("presence{fault}"))?;
     }
-    if let Some(Period(window)) = take(&mut given, "key_window")? {
-        keeps.key_window = window;
+    if let Some(DurationText(window)) = take(&mut given, "key_window")? {
+        policy.key_window = window;
     }
     no_more(&given, "match, history, presence and key_window; settings of the server come before the first rule")?;
-    Ok(Rule { matches, keeps })
+    Ok(TopicRule { pattern: matches, policy })
 }
 
 /// `false`: nothing; `true`: what holds when nothing else is said; a table: the same, changed.
@@ -68,11 +68,11 @@ fn switched<T>(
     }
 }
 
-fn history_of(mut history: HistoryRule, mut given: Table) -> Result<HistoryRule, String> {
+fn history_of(mut history: HistoryPolicy, mut given: Table) -> Result<HistoryPolicy, String> {
     if let Some(Count(size)) = take(&mut given, "size")? {
         history.size = size as usize;
     }
-    if let Some(Period(ttl)) = take(&mut given, "ttl")? {
+    if let Some(DurationText(ttl)) = take(&mut given, "ttl")? {
         history.ttl = ttl;
     }
     if let Some(Kept(keep)) = take(&mut given, "keep")? {
@@ -80,17 +80,17 @@ fn history_of(mut history: HistoryRule, mut given: Table) -> Result<HistoryRule,
     }
     no_more(&given, "size, ttl and keep")?;
     match history {
-        HistoryRule { size: 0, .. } => Err("size = 0: must be at least 1; history = false keeps nothing".to_owned()),
-        HistoryRule { ttl: Duration::ZERO, .. } => Err("ttl = \"0s\": must be longer than nothing".to_owned()),
+        HistoryPolicy { size: 0, .. } => Err("size = 0: must be at least 1; history = false keeps nothing".to_owned()),
+        HistoryPolicy { ttl: Duration::ZERO, .. } => Err("ttl = \"0s\": must be longer than nothing".to_owned()),
         history => Ok(history),
     }
 }
 
-fn presence_of(mut presence: PresenceRule, mut given: Table) -> Result<PresenceRule, String> {
+fn presence_of(mut presence: PresencePolicy, mut given: Table) -> Result<PresencePolicy, String> {
     if let Some(events) = take(&mut given, "events")? {
         presence.events = events;
     }
-    if let Some(Period(grace)) = take(&mut given, "grace")? {
+    if let Some(DurationText(grace)) = take(&mut given, "grace")? {
         presence.grace = grace;
     }
     no_more(&given, "events and grace")?;
@@ -114,16 +114,16 @@ fn no_more(given: &Table, known: &str) -> Result<(), String> {
     }
 }
 
-/// A [`Keep`] by its word.
-struct Kept(Keep);
+/// A [`Retention`] by its word.
+struct Kept(Retention);
 
 impl FromStr for Kept {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text {
-            "always" => Ok(Self(Keep::Always)),
-            "in-use" => Ok(Self(Keep::InUse)),
+            "always" => Ok(Self(Retention::Always)),
+            "in-use" => Ok(Self(Retention::InUse)),
             _ => Err("must be \"always\" or \"in-use\""),
         }
     }
@@ -131,11 +131,11 @@ impl FromStr for Kept {
 
 impl<'de> Deserialize<'de> for Kept {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        spoken(deserializer)
+        from_text(deserializer)
     }
 }
 
-impl FromStr for TopicRules {
+impl FromStr for TopicSettings {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -143,32 +143,32 @@ impl FromStr for TopicRules {
     }
 }
 
-impl fmt::Display for TopicRules {
+impl fmt::Display for TopicSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", Value::Array(self.written.clone()))
+        write!(f, "{}", Value::Array(self.origin_of.clone()))
     }
 }
 
-impl PartialEq for TopicRules {
+impl PartialEq for TopicSettings {
     fn eq(&self, other: &Self) -> bool {
-        self.written == other.written
+        self.origin_of == other.origin_of
     }
 }
 
-impl<'de> Deserialize<'de> for TopicRules {
+impl<'de> Deserialize<'de> for TopicSettings {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Self::of(Value::deserialize(deserializer)?).map_err(D::Error::custom)
     }
 }
 
-impl Serialize for TopicRules {
+impl Serialize for TopicSettings {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.written.serialize(serializer)
+        self.origin_of.serialize(serializer)
     }
 }
 
 /// What `presence = true` means.
-const PRESENCE: PresenceRule = PresenceRule { events: true, grace: Duration::from_secs(10) };
+const PRESENCE: PresencePolicy = PresencePolicy { events: true, grace: Duration::from_secs(10) };
 
 const NOT_RULES: &str = "not a list of rules; write [{ match = \"chat.>\", presence = true }] with a table for each";
 const NO_MATCH: &str = "match is missing; it says which topics, such as match = \"chat.>\"";
@@ -177,36 +177,36 @@ const NO_MATCH: &str = "match is missing; it says which topics, such as match = 
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Keeps {
-        let rules: TopicRules = format!("[{{ match = \"chat.>\", {text} }}]").parse().unwrap();
-        rules.rules[0].keeps.clone()
+    fn read(text: &str) -> TopicPolicy {
+        let rules: TopicSettings = format!("[{{ match = \"chat.>\", {text} }}]").parse().unwrap();
+        rules.rules[0].policy.clone()
     }
 
     fn fault(rule: &str) -> String {
-        format!("[{{ match = \"a\" }}, {rule}]").parse::<TopicRules>().unwrap_err()
+        format!("[{{ match = \"a\" }}, {rule}]").parse::<TopicSettings>().unwrap_err()
     }
 
     #[test]
     fn what_a_rule_does_not_say_is_as_in_the_default() {
-        let default = Keeps::default();
+        let default = TopicPolicy::default();
         assert_eq!(read(""), default);
         assert_eq!(read("history = true, presence = false"), default);
-        let history = HistoryRule { size: 7, ..default.history.clone().unwrap() };
-        assert_eq!(read("history = { size = 7 }"), Keeps { history: Some(history), ..default.clone() });
-        assert_eq!(read("history = false"), Keeps { history: None, ..default.clone() });
-        assert_eq!(read("presence = true"), Keeps { presence: Some(PRESENCE), ..default });
+        let history = HistoryPolicy { size: 7, ..default.history.clone().unwrap() };
+        assert_eq!(read("history = { size = 7 }"), TopicPolicy { history: Some(history), ..default.clone() });
+        assert_eq!(read("history = false"), TopicPolicy { history: None, ..default.clone() });
+        assert_eq!(read("presence = true"), TopicPolicy { presence: Some(PRESENCE), ..default });
     }
 
     #[test]
     fn every_key_of_a_rule_is_read() {
-        let keeps = read(
+        let policy = read(
             "history = { size = 500, ttl = \"10m\", keep = \"always\" }, \
              presence = { events = false, grace = \"30s\" }, key_window = \"1h\"",
         );
-        let history = HistoryRule { size: 500, ttl: Duration::from_secs(600), keep: Keep::Always };
-        let presence = PresenceRule { events: false, grace: Duration::from_secs(30) };
+        let history = HistoryPolicy { size: 500, ttl: Duration::from_secs(600), keep: Retention::Always };
+        let presence = PresencePolicy { events: false, grace: Duration::from_secs(30) };
         let key_window = Duration::from_secs(3600);
-        assert_eq!(keeps, Keeps { history: Some(history), presence: Some(presence), key_window });
+        assert_eq!(policy, TopicPolicy { history: Some(history), presence: Some(presence), key_window });
     }
 
     #[test]
@@ -243,7 +243,7 @@ mod tests {
         }
         assert!(fault("{ match = \"b\", key_window = 1 }").starts_with("rule 2: key_window = 1: not a duration"));
         for text in ["", "chat.>", "{ match = \"a\" }", "[{", "7"] {
-            assert_eq!(text.parse::<TopicRules>(), Err(NOT_RULES.to_owned()), "{text}");
+            assert_eq!(text.parse::<TopicSettings>(), Err(NOT_RULES.to_owned()), "{text}");
         }
     }
 
@@ -252,16 +252,16 @@ mod tests {
         let example = include_str!("../../../../../hubcast.example.toml");
         let lines: Vec<_> = example.lines().filter_map(|line| line.strip_prefix("#   ")).collect();
         let table: Table = lines.join("\n").parse().unwrap();
-        let rules = TopicRules::of(table["topics"].clone()).unwrap().rules;
+        let rules = TopicSettings::of(table["topics"].clone()).unwrap().rules;
         assert_eq!(rules.len(), 2);
-        assert_eq!(rules[1].keeps, Keeps::default());
-        assert_ne!(rules[0].keeps, Keeps::default());
+        assert_eq!(rules[1].policy, TopicPolicy::default());
+        assert_ne!(rules[0].policy, TopicPolicy::default());
     }
 
     #[test]
     fn what_is_shown_can_be_read_again() {
-        let rules: TopicRules = "[{match=\"a.>\",history={size=7}},{match=\"b\",presence=true}]".parse().unwrap();
+        let rules: TopicSettings = "[{match=\"a.>\",history={size=7}},{match=\"b\",presence=true}]".parse().unwrap();
         assert_eq!(rules.to_string().parse(), Ok(rules));
-        assert_eq!("[]".parse(), Ok(TopicRules::default()));
+        assert_eq!("[]".parse(), Ok(TopicSettings::default()));
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// A duration, such as `25s`, `500ms` or `2m`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Period(pub(crate) Duration);
+pub(crate) struct DurationText(pub(crate) Duration);
 
 /// A number of bytes, such as `64KiB`, `1MiB` or `65536`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,7 +27,7 @@ pub(crate) enum AutoCount {
 }
 
 /// Reads a TOML value by the rule that reads a flag's text, so that one text cannot mean two things.
-pub(crate) fn spoken<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+pub(crate) fn from_text<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
     T: FromStr<Err = &'static str>,
@@ -47,7 +47,7 @@ fn number_and_unit(text: &str) -> Option<(u64, &str)> {
     Some((number.parse().ok()?, unit.trim_start()))
 }
 
-impl FromStr for Period {
+impl FromStr for DurationText {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -58,7 +58,7 @@ impl FromStr for Period {
     }
 }
 
-impl fmt::Display for Period {
+impl fmt::Display for DurationText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let millis = self.0.as_millis();
         let whole =
@@ -134,31 +134,31 @@ impl fmt::Display for AutoCount {
     }
 }
 
-impl<'de> Deserialize<'de> for Period {
+impl<'de> Deserialize<'de> for DurationText {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        spoken(deserializer)
+        from_text(deserializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Size {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        spoken(deserializer)
+        from_text(deserializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Count {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        spoken(deserializer)
+        from_text(deserializer)
     }
 }
 
 impl<'de> Deserialize<'de> for AutoCount {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        spoken(deserializer)
+        from_text(deserializer)
     }
 }
 
-impl Serialize for Period {
+impl Serialize for DurationText {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
@@ -179,7 +179,7 @@ impl Serialize for AutoCount {
     }
 }
 
-/// Units of a [`Period`] in milliseconds, the longest first.
+/// Units of a [`DurationText`] in milliseconds, the longest first.
 const PERIODS: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
 /// Units of a [`Size`] in bytes, the largest first.
@@ -198,16 +198,16 @@ mod tests {
     #[test]
     fn durations_are_read_with_their_unit() {
         for (text, millis) in [("500ms", 500), ("25s", 25_000), ("2m", 120_000), ("1h", 3_600_000), ("0s", 0)] {
-            assert_eq!(text.parse(), Ok(Period(Duration::from_millis(millis))), "{text}");
+            assert_eq!(text.parse(), Ok(DurationText(Duration::from_millis(millis))), "{text}");
         }
     }
 
     #[test]
     fn what_is_not_a_duration_is_refused() {
         for text in ["", "fast", "25", "s", "-1s", "1.5s", "25 parsecs", "99999999999999999999s"] {
-            assert_eq!(text.parse::<Period>(), Err(NOT_A_PERIOD), "{text}");
+            assert_eq!(text.parse::<DurationText>(), Err(NOT_A_PERIOD), "{text}");
         }
-        assert_eq!("721h".parse::<Period>(), Err("too long; at most 720h"));
+        assert_eq!("721h".parse::<DurationText>(), Err("too long; at most 720h"));
     }
 
     #[test]
@@ -228,7 +228,7 @@ mod tests {
     #[test]
     fn what_is_shown_can_be_read_again() {
         for millis in [0, 1, 999, 1_000, 1_500, 60_000, 90_000, 3_600_000] {
-            let period = Period(Duration::from_millis(millis));
+            let period = DurationText(Duration::from_millis(millis));
             assert_eq!(period.to_string().parse(), Ok(period));
         }
         for bytes in [0, 1, 1_000, 1_024, 1_025, 65_536, 1 << 20, 3 << 30] {
@@ -241,8 +241,8 @@ mod tests {
 
     #[test]
     fn the_largest_unit_that_divides_is_shown() {
-        assert_eq!(Period(Duration::from_secs(60)).to_string(), "1m");
-        assert_eq!(Period(Duration::from_secs(90)).to_string(), "90s");
+        assert_eq!(DurationText(Duration::from_secs(60)).to_string(), "1m");
+        assert_eq!(DurationText(Duration::from_secs(90)).to_string(), "90s");
         assert_eq!(Size(65_536).to_string(), "64KiB");
         assert_eq!(Size(1_000).to_string(), "1000");
     }

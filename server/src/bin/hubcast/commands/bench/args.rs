@@ -1,6 +1,6 @@
 //! The flags of `hubcast bench`.
 
-use crate::settings::units::Period;
+use crate::settings::units::DurationText;
 use clap::Args;
 use serde::Serialize;
 
@@ -47,11 +47,11 @@ pub(crate) struct BenchArgs {
 
     /// How long to measure
     #[arg(long, value_name = "TIME", default_value = "10s")]
-    pub(super) duration: Period,
+    pub(super) duration: DurationText,
 
     /// How long to run before measuring
     #[arg(long, value_name = "TIME", default_value = "2s")]
-    pub(super) warmup: Period,
+    pub(super) warmup: DurationText,
 
     /// The server's process on this machine, to report its CPU and memory
     #[arg(long)]

@@ -11,7 +11,7 @@ use toml::{Table, Value};
 
 /// Every setting, whence it came, and what it was written as.
 #[derive(Debug)]
-pub(crate) struct Effective {
+pub(crate) struct Settings {
     pub(crate) options: Options,
     values: Table,
     sources: BTreeMap<String, Source>,
@@ -27,7 +27,7 @@ pub(super) enum Source {
     Default,
 }
 
-impl Effective {
+impl Settings {
     /// Lays the sources one over the other.
     pub(super) fn layered(
         options: &Options,
@@ -48,7 +48,7 @@ impl Effective {
     }
 
     /// A setting as it was written, to be found again: `--ping 0s`, `HUBCAST_PING=0s`, `hubcast.toml: ping = "0s"`.
-    pub(crate) fn written(&self, key: &str) -> String {
+    pub(crate) fn origin_of(&self, key: &str) -> String {
         let value = &self.values[key];
         let plain = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         match self.sources[key] {
@@ -123,12 +123,12 @@ pub(crate) mod tests {
     use super::*;
 
     /// What the text of a file comes to, with nothing else set.
-    pub(crate) fn of_file(text: &str) -> anyhow::Result<Effective> {
+    pub(crate) fn of_file(text: &str) -> anyhow::Result<Settings> {
         let file = text.parse().unwrap();
-        Effective::layered(&Options::default(), |_| Source::Default, file, Some(Path::new("some.toml")))
+        Settings::layered(&Options::default(), |_| Source::Default, file, Some(Path::new("some.toml")))
     }
 
-    fn layered() -> Effective {
+    fn layered() -> Settings {
         let given = Options { ping: "15s".parse().unwrap(), workers: "2".parse().unwrap(), ..Options::default() };
         let source = |key: &str| match key {
             "ping" => Source::Flag,
@@ -137,7 +137,7 @@ pub(crate) mod tests {
         };
         let rules = "[[topics]]\nmatch = \"a\"\nhistory = { size = 7 }\n[[topics]]\nmatch = \"b\"\npresence = true";
         let file = format!("ping = \"99s\"\nworkers = 9\nlinger = \"1s\"\n{rules}").parse().unwrap();
-        Effective::layered(&given, source, file, Some(Path::new("some.toml"))).unwrap()
+        Settings::layered(&given, source, file, Some(Path::new("some.toml"))).unwrap()
     }
 
     #[test]
@@ -151,19 +151,19 @@ pub(crate) mod tests {
 
     #[test]
     fn a_value_is_called_as_it_was_written() {
-        let effective = layered();
-        assert_eq!(effective.written("ping"), "--ping 15s");
-        assert_eq!(effective.written("workers"), "HUBCAST_WORKERS=2");
-        assert_eq!(effective.written("linger"), "some.toml: linger = \"1s\"");
-        assert_eq!(effective.written("max_frame"), "max_frame = \"64KiB\" (the default)");
+        let settings = layered();
+        assert_eq!(settings.origin_of("ping"), "--ping 15s");
+        assert_eq!(settings.origin_of("workers"), "HUBCAST_WORKERS=2");
+        assert_eq!(settings.origin_of("linger"), "some.toml: linger = \"1s\"");
+        assert_eq!(settings.origin_of("max_frame"), "max_frame = \"64KiB\" (the default)");
     }
 
     #[test]
     fn the_listing_is_a_file_that_means_the_same() {
-        let effective = layered();
-        let listing = effective.listing(&Config::default());
+        let settings = layered();
+        let listing = settings.listing(&Config::default());
         let table: Table = listing.parse().unwrap();
-        assert_eq!(table.try_into::<Options>().unwrap(), effective.options, "{listing}");
+        assert_eq!(table.try_into::<Options>().unwrap(), settings.options, "{listing}");
         assert!(listing.contains("\n    { match = \"b\", presence = true },\n]\n"), "{listing}");
         for part in ["# --ping\n", "# HUBCAST_WORKERS\n", "# some.toml\n", "# default; here 10000\n", "# Timeouts\n"] {
             assert!(listing.contains(part), "{part} is not in\n{listing}");

@@ -7,13 +7,13 @@ use std::task::{Context, Poll};
 
 /// A connection through a socket, or within the process.
 #[derive(Debug)]
-pub(crate) enum Line {
+pub(crate) enum Transport {
     Socket(Box<Socket>),
     #[cfg(feature = "testing")]
     Local(crate::testing::Wire),
 }
 
-impl Line {
+impl Transport {
     pub(super) fn send(&mut self, text: String) {
         match self {
             Self::Socket(socket) => socket.send(text),

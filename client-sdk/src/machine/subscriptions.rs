@@ -1,9 +1,9 @@
 //! All subscriptions of the program: which of them a frame reaches, and what the server has to be asked for.
 
 use super::effect::{Effects, Ended};
-use super::input::{Listen, Source, SubscriptionId};
-use super::listener::Listener;
-use super::told::Wishes;
+use super::input::{Source, SubscribeRequest, SubscriptionId};
+use super::server_view::Wishes;
+use super::subscription_state::SubscriptionState;
 use hubcast_protocol::event::{Gap, Member, Message, Subscribed};
 use hubcast_protocol::request::{Slow, Start, Subscribe};
 use hubcast_protocol::{Position, Target, Topic};
@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 /// The subscriptions, whether or not the server has confirmed them.
 #[derive(Debug)]
-pub(super) struct Listeners {
-    all: BTreeMap<SubscriptionId, Listener>,
+pub(super) struct Subscriptions {
+    all: BTreeMap<SubscriptionId, SubscriptionState>,
     by_topic: HashMap<Topic, Vec<SubscriptionId>>,
     /// Patterns and the private topics.
     others: Vec<SubscriptionId>,
@@ -24,7 +24,7 @@ pub(super) struct Listeners {
     topics_per_pattern: usize,
 }
 
-impl Listeners {
+impl Subscriptions {
     pub(super) fn new(topics_per_pattern: usize) -> Self {
         Self {
             all: BTreeMap::new(),
@@ -37,12 +37,12 @@ impl Listeners {
     }
 
     /// Adds a subscription, which hears nothing before it is confirmed.
-    pub(super) fn insert(&mut self, id: SubscriptionId, listen: Listen) {
+    pub(super) fn insert(&mut self, id: SubscriptionId, listen: SubscribeRequest) {
         match &listen.source {
             Source::Target(Target::Topic(topic)) => self.by_topic.entry(topic.clone()).or_default().push(id),
             Source::Target(Target::Pattern(_)) | Source::Direct => self.others.push(id),
         }
-        self.all.insert(id, Listener::new(id, listen, self.topics_per_pattern));
+        self.all.insert(id, SubscriptionState::new(id, listen, self.topics_per_pattern));
     }
 
     /// Takes a subscription out; gives its target, of which the server may have to be told now.
@@ -63,9 +63,9 @@ impl Listeners {
 
     /// The request that subscribes for this one, with the wishes of all who share its target.
     pub(super) fn subscribe(&self, id: SubscriptionId) -> Option<Subscribe> {
-        let listener = self.all.get(&id)?;
-        let target = listener.source.target()?.clone();
-        let start = listener.start(&target);
+        let subscription = self.all.get(&id)?;
+        let target = subscription.source.target()?.clone();
+        let start = subscription.start(&target);
         Some(self.request(target, start))
     }
 
@@ -74,9 +74,9 @@ impl Listeners {
     /// two epochs, is asked apart.
     pub(super) fn to_resume(&self) -> Vec<Vec<SubscriptionId>> {
         let mut groups: BTreeMap<&Target, Vec<(Start, Vec<SubscriptionId>)>> = BTreeMap::new();
-        for (id, listener) in self.all.iter().filter(|(_, listener)| listener.is_cut()) {
-            let Some(target) = listener.source.target() else { continue };
-            let start = listener.start(target);
+        for (id, subscription) in self.all.iter().filter(|(_, subscription)| subscription.is_cut()) {
+            let Some(target) = subscription.source.target() else { continue };
+            let start = subscription.start(target);
             let starts = groups.entry(target).or_default();
             let joined = starts.iter_mut().find_map(|(other, ids)| Some((earliest(other, &start)?, other, ids)));
             match joined {
@@ -92,9 +92,9 @@ impl Listeners {
 
     /// The request that brings back these, which one request can ask for; `None` when they are all gone.
     pub(super) fn resume(&self, ids: &[SubscriptionId]) -> Option<Subscribe> {
-        let mut listeners = ids.iter().filter_map(|id| self.all.get(id)).peekable();
-        let target = listeners.peek()?.source.target()?;
-        let mut starts = listeners.map(|listener| listener.start(target));
+        let mut subscriptions = ids.iter().filter_map(|id| self.all.get(id)).peekable();
+        let target = subscriptions.peek()?.source.target()?;
+        let mut starts = subscriptions.map(|subscription| subscription.start(target));
         let first = starts.next()?;
         let start = starts.try_fold(first, |start, other| earliest(&start, &other))?;
         Some(self.request(target.clone(), start))
@@ -107,8 +107,8 @@ impl Listeners {
 
     pub(super) fn confirm(&mut self, ids: &[SubscriptionId], reply: &Subscribed, effects: &mut Effects) {
         for id in ids {
-            if let Some(listener) = self.all.get_mut(id) {
-                listener.confirm(reply, effects);
+            if let Some(subscription) = self.all.get_mut(id) {
+                subscription.confirm(reply, effects);
             }
         }
     }
@@ -123,21 +123,21 @@ impl Listeners {
 
     /// Lets a subscription to the private topics hear them.
     pub(super) fn go_direct(&mut self, id: SubscriptionId, effects: &mut Effects) {
-        if let Some(listener) = self.all.get_mut(&id).filter(|listener| listener.source == Source::Direct) {
-            listener.go_direct(effects);
+        if let Some(subscription) = self.all.get_mut(&id).filter(|subscription| subscription.source == Source::Direct) {
+            subscription.go_direct(effects);
         }
     }
 
     /// The connection is gone; nothing is live until it is confirmed again.
     pub(super) fn cut(&mut self) {
         self.replay = None;
-        self.all.values_mut().for_each(Listener::cut);
+        self.all.values_mut().for_each(SubscriptionState::cut);
     }
 
     pub(super) fn message(&mut self, message: Message, effects: &mut Effects) {
         let replay = self.take_replay(&message.topic);
         let message = Arc::new(message);
-        self.hearing(&message.topic, |listener| listener.message(&message, replay.as_ref(), effects));
+        self.hearing(&message.topic, |subscription| subscription.message(&message, replay.as_ref(), effects));
     }
 
     /// Which subscribe this publication is an answer to, when it is one of the past.
@@ -158,19 +158,19 @@ impl Listeners {
     }
 
     pub(super) fn published_silently(&mut self, topic: &Topic, offset: u64) {
-        self.hearing(topic, |listener| listener.published_silently(topic, offset));
+        self.hearing(topic, |subscription| subscription.published_silently(topic, offset));
     }
 
     pub(super) fn gap(&mut self, gap: &Gap, effects: &mut Effects) {
-        self.hearing(&gap.topic, |listener| listener.gap(gap, effects));
+        self.hearing(&gap.topic, |subscription| subscription.gap(gap, effects));
     }
 
     pub(super) fn joined(&mut self, member: &Member, effects: &mut Effects) {
-        self.hearing(&member.topic, |listener| listener.joined(member, effects));
+        self.hearing(&member.topic, |subscription| subscription.joined(member, effects));
     }
 
     pub(super) fn left(&mut self, member: &Member, effects: &mut Effects) {
-        self.hearing(&member.topic, |listener| listener.left(member, effects));
+        self.hearing(&member.topic, |subscription| subscription.left(member, effects));
     }
 
     /// Ends these and forgets them.
@@ -183,15 +183,15 @@ impl Listeners {
 
     /// Tells these why nothing comes any more.
     pub(super) fn tell_end(&self, ids: &[SubscriptionId], why: &Ended, effects: &mut Effects) {
-        for listener in ids.iter().filter_map(|id| self.all.get(id)) {
-            listener.end(why.clone(), effects);
+        for subscription in ids.iter().filter_map(|id| self.all.get(id)) {
+            subscription.end(why.clone(), effects);
         }
     }
 
     /// Makes the resume of these shorter; `false` when it cannot be.
     pub(super) fn shorten(&mut self, ids: &[SubscriptionId]) -> bool {
-        let listeners = ids.iter().filter(|id| self.all.get_mut(id).is_some_and(Listener::shorten));
-        listeners.count() > 0
+        let subscriptions = ids.iter().filter(|id| self.all.get_mut(id).is_some_and(SubscriptionState::shorten));
+        subscriptions.count() > 0
     }
 
     pub(super) fn ids(&self) -> Vec<SubscriptionId> {
@@ -206,12 +206,12 @@ impl Listeners {
 
     /// What all who listen to a target want together; `None` when nobody does.
     pub(super) fn wishes(&self, target: &Target) -> Option<Wishes> {
-        let slow = self.sharing(target).map(|listener| listener.slow).min_by_key(|slow| match slow {
+        let slow = self.sharing(target).map(|subscription| subscription.slow).min_by_key(|slow| match slow {
             Slow::Disconnect => 0,
             Slow::Drop => 1,
             Slow::Latest => 2,
         })?;
-        Some(Wishes { presence: self.sharing(target).any(|listener| listener.presence), slow })
+        Some(Wishes { presence: self.sharing(target).any(|subscription| subscription.presence), slow })
     }
 
     /// Whether at most one subscription listens to the target.
@@ -224,13 +224,13 @@ impl Listeners {
         Subscribe { target, start, presence, slow }
     }
 
-    fn sharing(&self, target: &Target) -> impl Iterator<Item = &Listener> {
+    fn sharing(&self, target: &Target) -> impl Iterator<Item = &SubscriptionState> {
         let ids = match target {
             Target::Topic(topic) => self.by_topic.get(topic),
             Target::Pattern(_) => Some(&self.others),
         };
-        let listeners = ids.into_iter().flatten().filter_map(|id| self.all.get(id));
-        listeners.filter(move |listener| listener.source.target() == Some(target))
+        let subscriptions = ids.into_iter().flatten().filter_map(|id| self.all.get(id));
+        subscriptions.filter(move |subscription| subscription.source.target() == Some(target))
     }
 
     fn is_private(&self, target: &Target) -> bool {
@@ -238,16 +238,16 @@ impl Listeners {
     }
 
     /// Calls `each` with every subscription that listens to a topic.
-    fn hearing(&mut self, topic: &Topic, mut each: impl FnMut(&mut Listener)) {
+    fn hearing(&mut self, topic: &Topic, mut each: impl FnMut(&mut SubscriptionState)) {
         for id in self.by_topic.get(topic).into_iter().flatten().chain(&self.others) {
-            let Some(listener) = self.all.get_mut(id) else { continue };
-            let hears = match &listener.source {
+            let Some(subscription) = self.all.get_mut(id) else { continue };
+            let hears = match &subscription.source {
                 Source::Target(Target::Topic(_)) => true,
                 Source::Target(Target::Pattern(pattern)) => pattern.matches(topic),
                 Source::Direct => self.private.contains(topic),
             };
             if hears {
-                each(listener);
+                each(subscription);
             }
         }
     }

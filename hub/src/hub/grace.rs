@@ -8,8 +8,8 @@ use std::time::Instant;
 
 /// Everyone who may be back soon, by topic. Going and coming back cost the same however many there are.
 #[derive(Debug, Default)]
-pub(super) struct Departures {
-    by_topic: HashMap<Topic, Departing>,
+pub(super) struct GracePeriods {
+    by_topic: HashMap<Topic, TopicGrace>,
     /// By time and number.
     due: BTreeMap<(Instant, u64), Topic>,
     last: u64,
@@ -17,7 +17,7 @@ pub(super) struct Departures {
 
 /// One who may be back soon.
 #[derive(Debug)]
-pub(super) struct Departure {
+pub(super) struct GracePeriod {
     pub(super) until: Instant,
     pub(super) client: ClientId,
     pub(super) identity: Option<Box<Identity>>,
@@ -25,13 +25,13 @@ pub(super) struct Departure {
 
 /// Those of one topic.
 #[derive(Debug, Default)]
-struct Departing {
+struct TopicGrace {
     /// By number, in the order in which they were lost.
-    all: BTreeMap<u64, Departure>,
+    all: BTreeMap<u64, GracePeriod>,
     by_user: HashMap<Box<str>, VecDeque<u64>>,
 }
 
-impl Departures {
+impl GracePeriods {
     /// When the next leave is to be told.
     pub(super) fn next(&self) -> Option<Instant> {
         self.due.keys().next().map(|(at, _)| *at)
@@ -43,22 +43,22 @@ impl Departures {
 
     /// Adds one who may be back. Where there are too many gives the one whose time would be over first, to be told
     /// now.
-    pub(super) fn insert(&mut self, topic: Topic, departure: Departure) -> Option<(Topic, Departure)> {
+    pub(super) fn insert(&mut self, topic: Topic, departure: GracePeriod) -> Option<(Topic, GracePeriod)> {
         self.last += 1;
         let number = self.last;
         self.due.insert((departure.until, number), topic.clone());
-        let departing = self.by_topic.entry(topic).or_default();
+        let waiting = self.by_topic.entry(topic).or_default();
         if let Some(identity) = &departure.identity {
-            departing.by_user.entry(identity.user.clone()).or_default().push_back(number);
+            waiting.by_user.entry(identity.user.clone()).or_default().push_back(number);
         }
-        departing.all.insert(number, departure);
-        if self.due.len() > MOST { self.take_first() } else { None }
+        waiting.all.insert(number, departure);
+        if self.due.len() > MAX_GRACE_PERIODS { self.take_first() } else { None }
     }
 
     /// Forgets the oldest departure of this user; says whether there was one.
     pub(super) fn cancel(&mut self, topic: &Topic, user: &str) -> bool {
-        let departing = self.by_topic.get(topic);
-        let Some(number) = departing.and_then(|departing| departing.by_user.get(user)?.front().copied()) else {
+        let waiting = self.by_topic.get(topic);
+        let Some(number) = waiting.and_then(|waiting| waiting.by_user.get(user)?.front().copied()) else {
             return false;
         };
         if let Some(departure) = self.take(topic, number) {
@@ -68,41 +68,41 @@ impl Departures {
     }
 
     /// Takes one departure whose time is over.
-    pub(super) fn take_overdue(&mut self, now: Instant) -> Option<(Topic, Departure)> {
+    pub(super) fn take_overdue(&mut self, now: Instant) -> Option<(Topic, GracePeriod)> {
         self.next().filter(|at| *at <= now)?;
         self.take_first()
     }
 
     /// How many may be back in a topic.
     pub(super) fn count(&self, topic: &Topic) -> usize {
-        self.by_topic.get(topic).map_or(0, |departing| departing.all.len())
+        self.by_topic.get(topic).map_or(0, |waiting| waiting.all.len())
     }
 
     /// Those who may be back in a topic, in the order in which they were lost.
-    pub(super) fn of(&self, topic: &Topic) -> impl Iterator<Item = &Departure> {
-        self.by_topic.get(topic).into_iter().flat_map(|departing| departing.all.values())
+    pub(super) fn of(&self, topic: &Topic) -> impl Iterator<Item = &GracePeriod> {
+        self.by_topic.get(topic).into_iter().flat_map(|waiting| waiting.all.values())
     }
 
-    fn take_first(&mut self) -> Option<(Topic, Departure)> {
+    fn take_first(&mut self) -> Option<(Topic, GracePeriod)> {
         let ((_, number), topic) = self.due.pop_first()?;
         let departure = self.take(&topic, number)?;
         Some((topic, departure))
     }
 
-    fn take(&mut self, topic: &Topic, number: u64) -> Option<Departure> {
-        let departing = self.by_topic.get_mut(topic)?;
-        let departure = departing.all.remove(&number)?;
+    fn take(&mut self, topic: &Topic, number: u64) -> Option<GracePeriod> {
+        let waiting = self.by_topic.get_mut(topic)?;
+        let departure = waiting.all.remove(&number)?;
         if let Some(user) = departure.identity.as_ref().map(|identity| &identity.user)
-            && let Some(theirs) = departing.by_user.get_mut(user)
+            && let Some(theirs) = waiting.by_user.get_mut(user)
         {
             if let Ok(place) = theirs.binary_search(&number) {
                 theirs.remove(place);
             }
             if theirs.is_empty() {
-                departing.by_user.remove(user);
+                waiting.by_user.remove(user);
             }
         }
-        if departing.all.is_empty() {
+        if waiting.all.is_empty() {
             self.by_topic.remove(topic);
             release_map(&mut self.by_topic);
         }
@@ -111,29 +111,29 @@ impl Departures {
 }
 
 /// How many may be back at once, in all topics together: some 50 MB of them.
-const MOST: usize = 65_536;
+const MAX_GRACE_PERIODS: usize = 65_536;
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::time::Duration;
 
-    fn lost(until: Instant, number: u32) -> Departure {
+    fn lost(until: Instant, number: u32) -> GracePeriod {
         let identity = Identity { user: "ada".into(), info: None };
         let client = ClientId::from_random(u128::from(number).to_be_bytes());
-        Departure { until, client, identity: Some(Box::new(identity)) }
+        GracePeriod { until, client, identity: Some(Box::new(identity)) }
     }
 
     #[test]
     fn where_too_many_may_be_back_the_first_is_given_up() {
-        let (mut departures, now, topic) = (Departures::default(), Instant::now(), Topic::from("t"));
+        let (mut grace, now, topic) = (GracePeriods::default(), Instant::now(), Topic::from("t"));
         for number in 0..=65_536 {
             let until = now + Duration::from_millis(number.into());
-            let given_up = departures.insert(topic.clone(), lost(until, number));
+            let given_up = grace.insert(topic.clone(), lost(until, number));
             assert_eq!(given_up.map(|(_, departure)| departure.until), (number == 65_536).then_some(now));
         }
-        assert_eq!(departures.count(&topic), MOST);
-        while departures.take_overdue(now + Duration::from_secs(66)).is_some() {}
-        assert!(departures.is_empty());
+        assert_eq!(grace.count(&topic), MAX_GRACE_PERIODS);
+        while grace.take_overdue(now + Duration::from_secs(66)).is_some() {}
+        assert!(grace.is_empty());
     }
 }

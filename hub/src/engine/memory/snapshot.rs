@@ -11,18 +11,18 @@ use std::time::{Duration, Instant};
 ///
 /// Time in which no process runs is for the caller to add to every age.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Saved {
+pub struct Snapshot {
     /// No two of one topic; what was used last comes last.
-    pub histories: Vec<SavedHistory>,
+    pub histories: Vec<HistorySnapshot>,
     /// Oldest first.
-    pub keys: Vec<SavedKey>,
+    pub keys: Vec<KeySnapshot>,
     /// No two of one name and scope; what was used last comes last.
-    pub producers: Vec<SavedProducer>,
+    pub producers: Vec<ProducerSnapshot>,
 }
 
 /// One topic's history.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SavedHistory {
+pub struct HistorySnapshot {
     /// Whose history.
     pub topic: Topic,
     /// Which one; it stays the same, so that clients can resume.
@@ -35,7 +35,7 @@ pub struct SavedHistory {
 
 /// One idempotency key that a program chose.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SavedKey {
+pub struct KeySnapshot {
     /// Who used it: whose it is, and whose share of the room it takes.
     pub by: Publisher,
     /// Where it was used.
@@ -50,7 +50,7 @@ pub struct SavedKey {
 
 /// The numbers of one client library.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SavedProducer {
+pub struct ProducerSnapshot {
     /// Who published with it first: whose it is, and whose share of the room it takes.
     pub by: Publisher,
     /// As the client library chose it.
@@ -58,12 +58,12 @@ pub struct SavedProducer {
     /// Numbers up to this one are refused.
     pub floor: u64,
     /// Those that are remembered, in rising order.
-    pub numbers: Vec<SavedNumber>,
+    pub numbers: Vec<NumberSnapshot>,
 }
 
 /// One publication of a producer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SavedNumber {
+pub struct NumberSnapshot {
     /// Its number.
     pub sequence: u64,
     /// A mark of the topic's name.
@@ -74,7 +74,7 @@ pub struct SavedNumber {
     pub left: Duration,
 }
 
-impl SavedHistory {
+impl HistorySnapshot {
     /// Why no process can have saved this, if none can.
     pub fn fault(&self) -> Option<&'static str> {
         let Self { epoch, last, entries, .. } = self;
@@ -83,17 +83,17 @@ impl SavedHistory {
     }
 }
 
-impl SavedKey {
+impl KeySnapshot {
     /// Why no process can have saved this, if none can.
     pub fn fault(&self) -> Option<&'static str> {
         fault_of_outcome(&self.outcome)
     }
 }
 
-impl SavedProducer {
+impl ProducerSnapshot {
     /// Why no process can have saved this, if none can.
     pub fn fault(&self) -> Option<&'static str> {
-        let is_number = |number: &SavedNumber| (1..=MAX_SEQUENCE).contains(&number.sequence);
+        let is_number = |number: &NumberSnapshot| (1..=MAX_SEQUENCE).contains(&number.sequence);
         if self.floor > MAX_SEQUENCE || !self.numbers.iter().all(is_number) {
             return Some("a sequence is from 1 to 2^53");
         }
@@ -123,23 +123,23 @@ fn fault_of_position(position: Position) -> Option<&'static str> {
 
 impl Memory {
     /// Every history, and every key and number whose window is open, as they are now.
-    pub fn save(&self, now: Instant) -> Saved {
+    pub fn save(&self, now: Instant) -> Snapshot {
         let histories = self.histories.iter().map(|history| {
             let Position { epoch, offset: last } = history.position();
             let entries = history.entries();
             let entries =
                 entries.map(|(at, publication)| (now.saturating_duration_since(at), publication.payload().clone()));
-            SavedHistory { topic: history.topic().clone(), epoch, last, entries: entries.collect() }
+            HistorySnapshot { topic: history.topic().clone(), epoch, last, entries: entries.collect() }
         });
         let keys = self.keys.save_texts(now, |topic| self.rules.of(topic).key_window);
-        Saved { histories: histories.collect(), keys, producers: self.keys.save_producers(now) }
+        Snapshot { histories: histories.collect(), keys, producers: self.keys.save_producers(now) }
     }
 
     /// Takes up what another process saved, as far as the rules here still keep it. A topic that has a history keeps its
     /// own, a key that was used here its outcome, and a producer that published here its numbers. What no process can
     /// have saved is left out.
-    pub fn restore(&mut self, now: Instant, saved: Saved) {
-        let Saved { histories, keys, producers } = saved;
+    pub fn restore(&mut self, now: Instant, saved: Snapshot) {
+        let Snapshot { histories, keys, producers } = saved;
         let histories = histories.into_iter().filter(|history| history.fault().is_none());
         histories.for_each(|history| self.restore_history(now, history));
         keys.into_iter().filter(|key| key.fault().is_none()).for_each(|key| self.restore_key(now, key));
@@ -148,8 +148,8 @@ impl Memory {
         producers.for_each(|producer| self.keys.restore_producer(now, producer, longest));
     }
 
-    fn restore_history(&mut self, now: Instant, saved: SavedHistory) {
-        let SavedHistory { topic, epoch, last, entries } = saved;
+    fn restore_history(&mut self, now: Instant, saved: HistorySnapshot) {
+        let HistorySnapshot { topic, epoch, last, entries } = saved;
         let before_first = last.saturating_sub(entries.len() as u64);
         let Some(rule) = self.rules.of(&topic).history.clone() else { return };
         if self.by_topic.contains_key(&topic) {
@@ -170,7 +170,7 @@ impl Memory {
         self.account(now, id);
     }
 
-    fn restore_key(&mut self, now: Instant, saved: SavedKey) {
+    fn restore_key(&mut self, now: Instant, saved: KeySnapshot) {
         let left = self.rules.of(&saved.topic).key_window.saturating_sub(saved.age);
         if !left.is_zero() {
             self.keys.restore_text(now, saved, left);

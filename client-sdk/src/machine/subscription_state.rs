@@ -1,7 +1,7 @@
 //! One subscription of the program: what it has heard, and what reaches it.
 
 use super::effect::{Delivery, Effect, Effects, Ended, Gap, GapReason, Resumed};
-use super::input::{Listen, Source, SubscriptionId};
+use super::input::{Source, SubscribeRequest, SubscriptionId};
 use super::progress::{Progress, Step};
 use hubcast_protocol::event::{self, Member, Message, Subscribed};
 use hubcast_protocol::request::{Slow, Start};
@@ -11,7 +11,7 @@ use std::sync::Arc;
 /// A subscription of the program, with its own position: those that share a target at the server may stand at
 /// different places, one still in the past and the other live.
 #[derive(Debug)]
-pub(super) struct Listener {
+pub(super) struct SubscriptionState {
     id: SubscriptionId,
     pub(super) source: Source,
     pub(super) presence: bool,
@@ -31,9 +31,9 @@ enum Stage {
     Live,
 }
 
-impl Listener {
-    pub(super) fn new(id: SubscriptionId, listen: Listen, topics: usize) -> Self {
-        let Listen { source, start, presence, slow } = listen;
+impl SubscriptionState {
+    pub(super) fn new(id: SubscriptionId, listen: SubscribeRequest, topics: usize) -> Self {
+        let SubscribeRequest { source, start, presence, slow } = listen;
         let progress = Progress::new(&start, source.target(), topics);
         Self { id, source, presence, slow, begin: start, stage: Stage::New, progress }
     }

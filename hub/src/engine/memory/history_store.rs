@@ -1,8 +1,8 @@
 //! All histories, in the order in which they were used, and the large ones by their size.
 
 use super::history::History;
-use crate::roster::index;
 use crate::sparse::release_slab;
+use crate::subscriptions::index;
 use slab::Slab;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ use std::iter::successors;
 /// The order of use is a list through the slots, so that using one costs the same whatever their number. A history that
 /// is in use and empty is not in it: there is nothing to be gained from it.
 #[derive(Debug, Default)]
-pub(super) struct Shelf {
+pub(super) struct HistoryStore {
     /// Boxed, because a slab stays as large as it ever was.
     slots: Slab<Box<Slot>>,
     newest: Option<u32>,
@@ -40,17 +40,17 @@ struct Slot {
     older: Option<u32>,
 }
 
-impl Shelf {
+impl HistoryStore {
     pub(super) fn insert(&mut self, history: History) -> u32 {
         let slot =
             Slot { history, counted: 0, publications_counted: 0, sized: 0, listed: false, newer: None, older: None };
         let id = index(self.slots.insert(Box::new(slot)));
-        self.recount(id);
+        self.update_sums(id);
         id
     }
 
     pub(super) fn remove(&mut self, id: u32) -> History {
-        self.unlist(id);
+        self.unlink(id);
         let slot = self.slots.remove(id as usize);
         release_slab(&mut self.slots);
         self.bytes -= slot.counted;
@@ -60,19 +60,19 @@ impl Shelf {
     }
 
     /// Counts what a history takes now, and makes it the one that was used last.
-    pub(super) fn used(&mut self, id: u32) {
-        self.recount(id);
-        self.unlist(id);
+    pub(super) fn touch(&mut self, id: u32) {
+        self.update_sums(id);
+        self.unlink(id);
         if is_worth_dropping(&self.slots[id as usize].history) {
-            self.list_as_newest(id);
+            self.push_front(id);
         }
     }
 
     /// Counts what a history takes now, without a change to the order.
-    pub(super) fn count(&mut self, id: u32) {
-        self.recount(id);
+    pub(super) fn recount(&mut self, id: u32) {
+        self.update_sums(id);
         if !is_worth_dropping(&self.slots[id as usize].history) {
-            self.unlist(id);
+            self.unlink(id);
         }
     }
 
@@ -119,7 +119,7 @@ impl Shelf {
         listed.chain(unlisted).map(|slot| &slot.history)
     }
 
-    fn recount(&mut self, id: u32) {
+    fn update_sums(&mut self, id: u32) {
         let slot = &mut self.slots[id as usize];
         let publications = slot.history.publication_bytes();
         self.publication_bytes = self.publication_bytes - slot.publications_counted + publications;
@@ -140,7 +140,7 @@ impl Shelf {
         }
     }
 
-    fn list_as_newest(&mut self, id: u32) {
+    fn push_front(&mut self, id: u32) {
         let older = self.newest.replace(id);
         let slot = &mut self.slots[id as usize];
         (slot.listed, slot.newer, slot.older) = (true, None, older);
@@ -150,7 +150,7 @@ impl Shelf {
         }
     }
 
-    fn unlist(&mut self, id: u32) {
+    fn unlink(&mut self, id: u32) {
         let slot = &mut self.slots[id as usize];
         if !std::mem::take(&mut slot.listed) {
             return;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 /// Where the connection stands, and what has to happen by when.
 #[derive(Debug)]
-pub(super) struct Link {
+pub(super) struct ConnectionState {
     phase: Phase,
     /// Attempts since a connection last held for longer than the base pause: one that is closed at once, again and
     /// again, is a failure too.
@@ -32,7 +32,7 @@ enum Phase {
     Ready {
         since: Instant,
         heard: Instant,
-        patience: Option<Duration>,
+        idle_timeout: Option<Duration>,
     },
     /// The server has said that it will close.
     Leaving {
@@ -54,7 +54,7 @@ pub(super) enum Due {
     GiveUp(&'static str),
 }
 
-impl Link {
+impl ConnectionState {
     pub(super) fn new(config: &Config, random: Random) -> Self {
         Self {
             phase: Phase::Idle,
@@ -82,8 +82,8 @@ impl Link {
         if !matches!(self.phase, Phase::Greeting { .. }) {
             return false;
         }
-        let patience = (!ping.is_zero()).then(|| ping.saturating_add(self.ping_grace));
-        self.phase = Phase::Ready { since: now, heard: now, patience };
+        let idle_timeout = (!ping.is_zero()).then(|| ping.saturating_add(self.ping_grace));
+        self.phase = Phase::Ready { since: now, heard: now, idle_timeout };
         true
     }
 
@@ -98,7 +98,7 @@ impl Link {
         if !self.has_frames() {
             return;
         }
-        self.forgive(now);
+        self.reset_backoff(now);
         let until = match self.phase {
             // However often it says so, it has to do so in time.
             Phase::Leaving { until, .. } => until,
@@ -109,7 +109,7 @@ impl Link {
 
     /// There is no connection now: waits until the time that the server named, and for a random one.
     pub(super) fn lost(&mut self, now: Instant, retry_after: Option<Duration>) {
-        self.forgive(now);
+        self.reset_backoff(now);
         let (earliest, pause) = match (self.phase, retry_after) {
             // Who names a time to clients that were connected names another to each.
             (Phase::Leaving { back_at: Some(at), .. }, _) if self.failures == 0 => (at.max(now), Duration::ZERO),
@@ -121,7 +121,7 @@ impl Link {
     }
 
     /// A connection that has held for a while makes up for the failures before it.
-    fn forgive(&mut self, now: Instant) {
+    fn reset_backoff(&mut self, now: Instant) {
         if let Phase::Ready { since, .. } = self.phase
             && now >= after(since, self.backoff.base)
         {
@@ -154,7 +154,7 @@ impl Link {
     pub(super) fn timeout(&self) -> Option<Instant> {
         match self.phase {
             Phase::Idle | Phase::Closed => None,
-            Phase::Ready { heard, patience, .. } => patience.map(|patience| after(heard, patience)),
+            Phase::Ready { heard, idle_timeout, .. } => idle_timeout.map(|idle_timeout| after(heard, idle_timeout)),
             Phase::Connecting { until }
             | Phase::Greeting { until }
             | Phase::Leaving { until, .. }

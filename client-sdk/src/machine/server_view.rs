@@ -6,12 +6,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// The wishes that were sent on this connection, target by target.
 #[derive(Debug, Default)]
-pub(super) struct Told {
+pub(super) struct ServerView {
     wishes: HashMap<Target, Wishes>,
     /// Nobody listens there any more, or those who do want something else.
     outdated: BTreeSet<Target>,
     /// Requests about such targets that are not answered.
-    asked: BTreeMap<u64, Mend>,
+    asked: BTreeMap<u64, PendingUpdate>,
 }
 
 /// What all who share a target want together.
@@ -23,13 +23,13 @@ pub(super) struct Wishes {
 
 /// A request that is to bring the server up to date.
 #[derive(Debug)]
-struct Mend {
+struct PendingUpdate {
     target: Target,
     before: Option<Wishes>,
     after: Option<Wishes>,
 }
 
-impl Told {
+impl ServerView {
     /// A subscribe with these wishes was sent.
     pub(super) fn tell(&mut self, target: &Target, wishes: Wishes) {
         self.wishes.insert(target.clone(), wishes);
@@ -42,7 +42,7 @@ impl Told {
     }
 
     /// Somebody has left the target, and this is what the others want, if there are any.
-    pub(super) fn review(&mut self, target: Target, wanted: Option<Wishes>) {
+    pub(super) fn mark_stale(&mut self, target: Target, wanted: Option<Wishes>) {
         if self.get(&target).is_some_and(|told| Some(told) != wanted) {
             self.outdated.insert(target);
         }
@@ -63,7 +63,7 @@ impl Told {
             Some(wishes) => self.wishes.insert(target.clone(), wishes),
             None => self.wishes.remove(&target),
         };
-        self.asked.insert(request, Mend { target, before, after: wishes });
+        self.asked.insert(request, PendingUpdate { target, before, after: wishes });
     }
 
     /// The server answered, whatever it was.
@@ -72,8 +72,8 @@ impl Told {
     }
 
     /// The server wants to be asked again later; says whether that was about a request of this kind.
-    pub(super) fn put_off(&mut self, request: u64) -> bool {
-        let Some(Mend { target, before, after }) = self.asked.remove(&request) else { return false };
+    pub(super) fn defer(&mut self, request: u64) -> bool {
+        let Some(PendingUpdate { target, before, after }) = self.asked.remove(&request) else { return false };
         if self.get(&target) == after {
             match before {
                 Some(before) => _ = self.wishes.insert(target.clone(), before),
@@ -93,7 +93,7 @@ impl Told {
     }
 
     /// How many requests are not answered.
-    pub(super) fn under_way(&self) -> usize {
+    pub(super) fn in_flight(&self) -> usize {
         self.asked.len()
     }
 }

@@ -1,15 +1,15 @@
 //! A list of receivers that is made in pieces.
 
-use super::{OPENED, Rosters};
+use super::{OPENED, Subscriptions};
 use crate::Receiver;
 
-/// Every member of some rosters once, as it is in the first that it is in, except one session. Between two pieces nobody
-/// may join a roster or leave one.
+/// Every member of some channels once, as it is in the first that it is in, except one session. Between two pieces nobody
+/// may join a channel or leave one.
 #[derive(Debug)]
 pub(crate) struct Listing {
-    rosters: Vec<u32>,
+    channels: Vec<u32>,
     except: Option<u32>,
-    /// The roster that is next, and which of its members.
+    /// The channel that is next, and which of its members.
     next: (usize, usize),
     /// A bit for each session: whether it is listed.
     listed: Vec<u64>,
@@ -18,17 +18,17 @@ pub(crate) struct Listing {
 
 impl Listing {
     /// A list of nobody yet.
-    pub(crate) fn new(rosters: Vec<u32>, except: Option<u32>) -> Self {
-        Self { rosters, except, next: (0, 0), listed: Vec::new(), receivers: Vec::new() }
+    pub(crate) fn new(channels: Vec<u32>, except: Option<u32>) -> Self {
+        Self { channels, except, next: (0, 0), listed: Vec::new(), receivers: Vec::new() }
     }
 
     /// Goes on until it is over, or until it has looked at some `most` members; says how many these were.
-    pub(crate) fn go_on(&mut self, all: &Rosters, most: usize) -> usize {
-        let Self { rosters, except, next: (roster, begin), listed, receivers } = self;
+    pub(crate) fn go_on(&mut self, all: &Subscriptions, most: usize) -> usize {
+        let Self { channels, except, next: (channel, begin), listed, receivers } = self;
         listed.resize(all.sessions.capacity().div_ceil(BITS), 0);
         let mut looked_at = 0;
         while looked_at < most
-            && let Some(members) = rosters.get(*roster).map(|roster| &all.rosters[*roster as usize].members)
+            && let Some(members) = channels.get(*channel).map(|channel| &all.channels[*channel as usize].members)
         {
             let end = members.len().min(*begin + (most - looked_at));
             for member in &members[*begin..end] {
@@ -41,7 +41,7 @@ impl Listing {
             looked_at += end - *begin;
             *begin = end;
             if end == members.len() {
-                (*roster, *begin) = (*roster + 1, 0);
+                (*channel, *begin) = (*channel + 1, 0);
                 looked_at += OPENED;
             }
         }
@@ -50,7 +50,7 @@ impl Listing {
 
     /// Whether everybody is listed.
     pub(crate) fn is_over(&self) -> bool {
-        self.next.0 == self.rosters.len()
+        self.next.0 == self.channels.len()
     }
 
     /// Everybody.

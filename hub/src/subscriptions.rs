@@ -1,0 +1,316 @@
+//! Who listens where: one channel for each topic or pattern in use.
+//!
+//! A channel and a session point at each other by index, so that joining, leaving and disconnecting cost what the
+//! session itself has and never a walk over others.
+
+mod listing;
+
+pub(crate) use listing::Listing;
+
+use crate::session::{Membership, Session};
+use crate::sparse::{release_list, release_slab};
+use crate::{Receiver, SessionId};
+use hubcast_protocol::{Slow, Topic};
+use slab::Slab;
+
+/// All sessions and all channels, kept consistent with each other.
+#[derive(Debug, Default)]
+pub(crate) struct Subscriptions {
+    pub(crate) sessions: Slab<Session>,
+    /// Boxed, because a slab stays as large as it ever was.
+    channels: Slab<Box<Channel>>,
+    deliveries: u64,
+    /// Counts every change of any channel.
+    changes: u64,
+    /// The last one of a pattern's channel.
+    pattern_change: u64,
+}
+
+/// Who listens to one topic or pattern.
+#[derive(Debug)]
+struct Channel {
+    of: ChannelKey,
+    members: Vec<Member>,
+    /// The number of its last change, which no other change of any channel has.
+    version: u64,
+}
+
+/// What a channel is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ChannelKey {
+    Topic(Topic),
+    /// A node of the pattern trie.
+    Pattern(u32),
+    /// Those who are told who comes to a topic and goes.
+    Presence(Topic),
+}
+
+/// One session in a channel. Sixteen bytes or fewer: a fan-out reads nothing but these.
+#[derive(Clone, Copy, Debug)]
+struct Member {
+    id: SessionId,
+    session: u32,
+    /// Its place in the session's list.
+    membership: u32,
+    slow: Slow,
+}
+
+impl Subscriptions {
+    /// Opens a channel without members; it is the caller's to close it when the last one leaves.
+    pub(crate) fn open(&mut self, of: ChannelKey) -> u32 {
+        let channel = index(self.channels.insert(Box::new(Channel { of, members: Vec::new(), version: 0 })));
+        self.note_change(channel);
+        channel
+    }
+
+    /// A number that stays the same as long as the channel has the same members with the same wishes in the same order, and
+    /// that no other channel ever has.
+    pub(crate) fn version(&self, channel: u32) -> u64 {
+        self.channels[channel as usize].version
+    }
+
+    /// A number that stays the same as long as this is so of the channels of all patterns.
+    pub(crate) fn pattern_version(&self) -> u64 {
+        self.pattern_change
+    }
+
+    /// Whether the session is in the channel, by looking through the shorter of their lists.
+    pub(crate) fn has(&self, channel: u32, session: u32) -> bool {
+        self.membership(channel, session).is_some()
+    }
+
+    /// How many entries are looked through to find a session in a channel.
+    pub(crate) fn cost_to_find(&self, channel: u32, session: u32) -> usize {
+        let memberships = &self.sessions[session as usize].memberships;
+        memberships.len().min(self.count(channel))
+    }
+
+    /// Puts a session, which is not in it yet, into the channel.
+    pub(crate) fn join(&mut self, channel: u32, session: u32, slow: Slow) {
+        let theirs = &mut self.sessions[session as usize];
+        let members = &mut self.channels[channel as usize].members;
+        // Most sessions and most topics have one subscription: no room for four.
+        reserve_first(members);
+        reserve_first(&mut theirs.memberships);
+        members.push(Member { id: theirs.id, session, membership: index(theirs.memberships.len()), slow });
+        theirs.memberships.push(Membership { channel, index: index(members.len() - 1) });
+        self.note_change(channel);
+    }
+
+    /// Takes a session out of a channel; says what the channel was for when it was the last one there.
+    pub(crate) fn leave(&mut self, channel: u32, session: u32) -> Option<ChannelKey> {
+        let membership = self.membership(channel, session)?;
+        self.remove(session, membership)
+    }
+
+    /// Takes a session out of the channel it joined last; `None` when it is in none.
+    pub(crate) fn leave_any(&mut self, session: u32) -> Option<Option<ChannelKey>> {
+        let membership = self.sessions[session as usize].memberships.len().checked_sub(1)?;
+        Some(self.remove(session, membership))
+    }
+
+    /// Lists every member of these channels once, as it is in the first that it is in, except one session; says how many it
+    /// has looked at.
+    pub(crate) fn list(&mut self, channels: &[u32], except: Option<u32>, list: &mut Vec<Receiver>) -> usize {
+        if let [only] = channels {
+            let members = &self.channels[*only as usize].members;
+            let heard = members.iter().filter(|member| Some(member.session) != except);
+            list.extend(heard.map(|member| Receiver { session: member.id, slow: member.slow }));
+            return members.len();
+        }
+        self.deliveries += 1;
+        for channel in channels {
+            for member in &self.channels[*channel as usize].members {
+                let session = &mut self.sessions[member.session as usize];
+                if session.listed_in != self.deliveries && Some(member.session) != except {
+                    session.listed_in = self.deliveries;
+                    list.push(Receiver { session: member.id, slow: member.slow });
+                }
+            }
+        }
+        channels.iter().map(|channel| self.cost_of(*channel)).sum()
+    }
+
+    /// Whether to list the members of these channels, of which there are several, takes a look at more than `most` members.
+    pub(crate) fn are_more_than(&self, most: usize, channels: impl Iterator<Item = u32>) -> bool {
+        let costs = channels.scan(0, |sum, channel| {
+            *sum += self.cost_of(channel);
+            Some(*sum)
+        });
+        costs.skip(1).any(|sum| sum > most)
+    }
+
+    /// Members that it costs as much to look at as at those of this channel.
+    fn cost_of(&self, channel: u32) -> usize {
+        self.count(channel) + OPENED
+    }
+
+    /// Changes what a member wants when it cannot keep up; says whether the session is a member.
+    pub(crate) fn update(&mut self, channel: u32, session: u32, slow: Slow) -> bool {
+        let Some(membership) = self.membership(channel, session) else { return false };
+        let place = self.sessions[session as usize].memberships[membership].index;
+        let member = &mut self.channels[channel as usize].members[place as usize];
+        if std::mem::replace(&mut member.slow, slow) != slow {
+            self.note_change(channel);
+        }
+        true
+    }
+
+    /// What the channels are for that a session is in.
+    pub(crate) fn places(&self, session: u32) -> impl Iterator<Item = &ChannelKey> {
+        let memberships = self.sessions[session as usize].memberships.iter();
+        memberships.map(|membership| &self.channels[membership.channel as usize].of)
+    }
+
+    /// Whether a session listens somewhere, and wherever it does something may be left out.
+    pub(crate) fn may_skip(&self, session: u32) -> bool {
+        let memberships = self.sessions[session as usize].memberships.iter();
+        let channels = memberships.map(|membership| (&self.channels[membership.channel as usize], membership.index));
+        let mut listens = channels.filter(|(channel, _)| !matches!(channel.of, ChannelKey::Presence(_))).peekable();
+        listens.peek().is_some()
+            && listens.all(|(channel, index)| channel.members[index as usize].slow != Slow::Disconnect)
+    }
+
+    /// How many members a channel has.
+    pub(crate) fn count(&self, channel: u32) -> usize {
+        self.channels[channel as usize].members.len()
+    }
+
+    /// The members of a channel.
+    pub(crate) fn members(&self, channel: u32) -> impl Iterator<Item = &Session> {
+        self.channels[channel as usize].members.iter().map(|member| &self.sessions[member.session as usize])
+    }
+
+    /// How many channels are open.
+    pub(crate) fn len(&self) -> usize {
+        self.channels.len()
+    }
+
+    fn note_change(&mut self, channel: u32) {
+        self.changes += 1;
+        let channel = &mut self.channels[channel as usize];
+        channel.version = self.changes;
+        if matches!(channel.of, ChannelKey::Pattern(_)) {
+            self.pattern_change = self.changes;
+        }
+    }
+
+    fn membership(&self, channel: u32, session: u32) -> Option<usize> {
+        let memberships = &self.sessions[session as usize].memberships;
+        let members = &self.channels[channel as usize].members;
+        if memberships.len() <= members.len() {
+            memberships.iter().position(|membership| membership.channel == channel)
+        } else {
+            members.iter().find(|member| member.session == session).map(|member| member.membership as usize)
+        }
+    }
+
+    /// Empties one membership of a session. The last membership and the last member each move into the gap.
+    fn remove(&mut self, session: u32, membership: usize) -> Option<ChannelKey> {
+        let memberships = &mut self.sessions[session as usize].memberships;
+        let left = memberships.swap_remove(membership);
+        if let Some(moved) = memberships.get(membership) {
+            self.channels[moved.channel as usize].members[moved.index as usize].membership = index(membership);
+        }
+        release_list(memberships);
+        let members = &mut self.channels[left.channel as usize].members;
+        members.swap_remove(left.index as usize);
+        if let Some(moved) = members.get(left.index as usize) {
+            self.sessions[moved.session as usize].memberships[moved.membership as usize].index = left.index;
+        }
+        release_list(members);
+        if !members.is_empty() {
+            self.note_change(left.channel);
+            return None;
+        }
+        let of = self.channels.remove(left.channel as usize).of;
+        release_slab(&mut self.channels);
+        Some(of)
+    }
+}
+
+/// A slab's key as the four bytes in which it is kept.
+pub(crate) fn index(key: usize) -> u32 {
+    u32::try_from(key).expect("a process has fewer than 2^32 sessions, topics and patterns")
+}
+
+fn reserve_first<T>(list: &mut Vec<T>) {
+    if list.is_empty() {
+        list.reserve_exact(1);
+    }
+}
+
+/// Members that it costs as much to look at as to find the channel they are in.
+const OPENED: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hubcast_protocol::ClientId;
+    use proptest::{collection::vec, prelude::*};
+
+    fn with_sessions(count: u8) -> Subscriptions {
+        let mut channels = Subscriptions::default();
+        for number in 0..count {
+            let client = ClientId::from_random([number; 16]);
+            channels.sessions.insert(Session::new(SessionId(number.into()), client, None, None));
+        }
+        channels
+    }
+
+    /// Whether every membership leads to a member that leads back to it, and there are no other members.
+    fn is_consistent(all: &Subscriptions) -> bool {
+        let memberships = all.sessions.iter().flat_map(|(session, theirs)| {
+            (0..).zip(&theirs.memberships).map(move |(number, membership)| (index(session), number, membership))
+        });
+        let lead_back = memberships.clone().all(|(session, number, membership)| {
+            let member = all.channels[membership.channel as usize].members[membership.index as usize];
+            (member.session, member.membership, member.id) == (session, number, all.sessions[session as usize].id)
+        });
+        lead_back && memberships.count() == all.channels.iter().map(|(_, channel)| channel.members.len()).sum::<usize>()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn seats_and_members_point_at_each_other_whoever_comes_and_goes(
+            steps in vec((0..5u32, 0..5usize), 1..80),
+        ) {
+            let mut all = with_sessions(5);
+            let mut open = [None; 5];
+            for (session, topic) in steps {
+                let channel = *open[topic].get_or_insert_with(|| all.open(ChannelKey::Pattern(index(topic))));
+                if all.has(channel, session) {
+                    if let Some(place) = all.leave(channel, session) {
+                        prop_assert_eq!(place, ChannelKey::Pattern(index(topic)));
+                        open[topic] = None;
+                    }
+                } else {
+                    all.join(channel, session, Slow::Drop);
+                }
+                prop_assert!(is_consistent(&all), "{:?}", all);
+            }
+        }
+    }
+
+    #[test]
+    fn a_crowd_that_has_gone_leaves_its_room_behind_for_no_one() {
+        let mut all = with_sessions(200);
+        let channel = all.open(ChannelKey::Pattern(0));
+        (0..200).for_each(|session| all.join(channel, session, Slow::Drop));
+        (1..200).for_each(|session| _ = all.leave(channel, session));
+        assert!(all.channels[channel as usize].members.capacity() < 10, "{:?}", all.channels[channel as usize]);
+        assert_eq!(all.leave(channel, 0), Some(ChannelKey::Pattern(0)));
+        assert_eq!(all.len(), 0);
+    }
+
+    #[test]
+    fn one_subscription_takes_the_room_of_one() {
+        let mut all = with_sessions(1);
+        let channel = all.open(ChannelKey::Pattern(0));
+        all.join(channel, 0, Slow::Drop);
+        assert_eq!(all.sessions[0].memberships.capacity(), 1);
+        assert_eq!(all.channels[channel as usize].members.capacity(), 1);
+    }
+}
