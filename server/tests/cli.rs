@@ -211,6 +211,19 @@ fn a_missing_file_is_said() {
 }
 
 #[test]
+fn a_bench_whose_output_is_closed_fails_without_a_panic() {
+    let server = Running::start(&[]);
+    let url = format!("ws://{}/socket", server.address());
+    let mut bench = hubcast(&["bench", &url, "--subscribers", "1", "--warmup", "1ms", "--duration", "100ms"]);
+    let mut child = bench.spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("error: cannot print the report"), "{stderr}");
+}
+
+#[test]
 fn an_occupied_port_is_said() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();

@@ -31,11 +31,25 @@ impl Connection {
 
     /// Writes what waits. Says whether some is left because the socket takes no more.
     pub(crate) fn flush(&self, now: Instant) -> bool {
+        self.write(now, false)
+    }
+
+    /// Writes what a socket takes that took no more before, without waiting until the runtime says that it does again.
+    ///
+    /// The system says so only when the peer has taken half of what may be unsent (256 KiB). A slow peer needs longer for
+    /// that than it may take nothing, and takes bytes all the time.
+    pub(crate) fn retry_write(&self, now: Instant) {
+        if self.is_blocked() {
+            self.write(now, true);
+        }
+    }
+
+    fn write(&self, now: Instant, asks_system: bool) -> bool {
         let mut state = self.state.borrow_mut();
         let state = &mut *state;
         state.is_dirty = false;
         let is_catching_up = state.blocked.is_some() && state.outbox.exempt() > 0;
-        let socket = Watched { socket: &self.socket, took: Cell::new(false) };
+        let socket = Watched { socket: &self.socket, asks_system, took: Cell::new(false) };
         let written = self.tally(&mut state.outbox, |outbox| outbox.write_to(&socket, self.peer.dialect));
         if is_catching_up && socket.took.get() {
             // A ping behind what was missed is on its way only when that is.
@@ -82,6 +96,8 @@ impl Connection {
 
 struct Watched<'a> {
     socket: &'a Socket,
+    /// Whether the system is asked also where the runtime knows that the socket took no more.
+    asks_system: bool,
     /// Whether it took anything.
     took: Cell<bool>,
 }
@@ -95,10 +111,13 @@ impl Watched<'_> {
 
 impl Sink for Watched<'_> {
     fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.note(self.socket.write(bytes))
+        self.note(if self.asks_system { self.socket.send(bytes) } else { self.socket.write(bytes) })
     }
 
     fn write_vectored(&self, bytes: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.note(self.socket.write_vectored(bytes))
+        match bytes.iter().find(|slice| !slice.is_empty()) {
+            Some(first) if self.asks_system => self.write(first),
+            _ => self.note(self.socket.write_vectored(bytes)),
+        }
     }
 }

@@ -242,7 +242,13 @@ impl Connections {
         let now = self.runtime.now();
         while let Some((tick, slots)) = { self.deadlines.borrow_mut().pop(now) } {
             for connection in slots.into_iter().filter_map(|slot| self.connection(slot)) {
-                match connection.due(tick, now, self.resumed.get(), &self.config) {
+                let mut due = connection.due(tick, now, self.resumed.get(), &self.config);
+                if matches!(due, TimerAction::Stalled | TimerAction::Abort) {
+                    // Nobody is judged before its socket was asked.
+                    connection.retry_write(now);
+                    due = connection.due(tick, now, self.resumed.get(), &self.config);
+                }
+                match due {
                     TimerAction::Ping => {
                         connection.note_ping(now);
                         self.push(&connection, &Bytes::from_static(PING), now);

@@ -2,6 +2,7 @@
 
 use hubcast_tests::{Frame, Handshake, Heard, Plain, Server, Typed};
 use serde_json::json;
+use std::thread;
 use std::time::Duration;
 
 #[test]
@@ -116,6 +117,28 @@ fn what_was_published_before_is_heard_before_the_end() {
     }
     assert_eq!(hearer.next_event()["event"], "closing");
     hearer.socket.hears_close_at_last(1012);
+}
+
+#[test]
+fn who_takes_bytes_all_the_time_gets_all_of_them_however_slowly() {
+    let mut server = Server::with(|config| {
+        (config.timeouts.close, config.outbox) = (Duration::from_millis(700), 4 << 20);
+        config.drain.spread = Duration::ZERO;
+    });
+    let (mut reader, mut publisher) = (Typed::open(server.narrow_socket()), server.typed());
+    reader.subscribes("t");
+    let publish = format!(r#"{{"action":"publish","topic":"t","message":"{}"}}"#, "x".repeat(40_000));
+    publisher.socket.writes(&Frame::text(&publish).bytes().repeat(20));
+    publisher.hears_nothing();
+    server.stops();
+    // The system says that the socket takes more once 256 KiB are taken, which is twice as long as a close may stand still.
+    for _ in 0..20 {
+        assert_eq!(reader.next_event()["event"], "message");
+        thread::sleep(Duration::from_millis(200));
+    }
+    assert_eq!(reader.next_event()["event"], "closing");
+    reader.socket.hears_close_at_last(1012);
+    server.has_ended();
 }
 
 #[test]

@@ -23,6 +23,7 @@ use self::connection::Target;
 use self::report::Report;
 use self::usage::Process;
 use anyhow::{Context, bail, ensure};
+use std::io::{self, Write};
 use std::thread;
 use std::time::Duration;
 use tokio::runtime::{Builder, LocalOptions};
@@ -52,11 +53,8 @@ pub(crate) fn run(args: BenchArgs) -> anyhow::Result<()> {
             None => crowd::run(args, target, server).await,
         }
     })?;
-    if json {
-        println!("{}", serde_json::to_string(&report)?);
-    } else {
-        print!("{report}");
-    }
+    let text = if json { serde_json::to_string(&report)? + "\n" } else { report.to_string() };
+    io::stdout().write_all(text.as_bytes()).context("cannot print the report")?;
     report.verdict()
 }
 
