@@ -18,7 +18,8 @@ pub(crate) fn check<B>(request: &Request<B>, origins: &[String]) -> Result<Diale
         return Err(bad("a request has exactly one Host"));
     }
     if !hyper_tungstenite::is_upgrade_request(request) {
-        let reason = "this is a WebSocket endpoint: connect with a WebSocket client, such as ws://HOST/socket";
+        let reason = "this is a WebSocket endpoint: connect with a WebSocket client, such as ws://HOST/socket; a proxy \
+                      in between must pass on the headers Upgrade and Connection";
         return Err(reject(StatusCode::UPGRADE_REQUIRED, reason, WEBSOCKET));
     }
     if request.version() != Version::HTTP_11 {

@@ -87,7 +87,10 @@ impl Header {
             (short, _) => (u64::from(short), 0),
         };
         let least = [0, 0, 126, 0, 0, 0, 0, 0, 65_536];
-        if payload < least[width] || payload > i64::MAX as u64 {
+        if payload > i64::MAX as u64 {
+            return Err(Violation::protocol("a length is below 2^63"));
+        }
+        if payload < least[width] {
             return Err(Violation::protocol("a length must be written in the shortest form"));
         }
         let Some(&[a, b, c, d]) = rest.get(width..width + 4) else { return Ok(None) };
@@ -197,6 +200,9 @@ mod tests {
         ] {
             assert!(Header::read(bytes).is_err(), "{bytes:?}");
         }
+        let reason = |bytes: &[u8]| Header::read(bytes).unwrap_err().reason;
+        assert_eq!(reason(&[0x81, 0xFE, 0, 125]), "a length must be written in the shortest form");
+        assert_eq!(reason(&[0x81, 0xFF, 0x80, 0, 0, 0, 0, 0, 0, 0]), "a length is below 2^63");
     }
 
     #[test]

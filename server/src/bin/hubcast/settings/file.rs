@@ -99,7 +99,7 @@ mod tests {
             "ping = \"fast\": not a duration; write a number with ms, s, m or h, such as \"25s\""
         );
         assert_eq!(fault("max_headers = -1"), "max_headers = -1: not a whole number from 0 to 4294967295");
-        assert_eq!(fault("workers = true"), "workers = true: neither a whole number nor auto");
+        assert_eq!(fault("workers = true"), "workers = true: neither a whole number up to 4,294,967,295 nor auto");
         assert!(fault("ping = 25").starts_with("ping = 25: not a duration"));
         assert!(fault("max_frame = [1]").starts_with("max_frame = [1]: not a size"));
         assert!(fault("origins = [1]").starts_with("origins = [1]: not a list of origins"));
