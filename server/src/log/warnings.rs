@@ -9,8 +9,8 @@ use tokio::sync::Notify;
 #[derive(Debug, Default)]
 pub(crate) struct Warnings {
     counts: Mutex<[Paced; 4]>,
-    /// Told when something is counted that was not warned of yet.
-    untold: Notify,
+    /// Due when something is counted that was not warned of yet.
+    pending: Notify,
 }
 
 /// What happened that an operator must hear of.
@@ -29,7 +29,7 @@ pub(crate) enum Warning {
 /// Counts reasons for a warning, and says when it is time for one.
 #[derive(Debug, Default)]
 pub(crate) struct Paced {
-    untold: u64,
+    pending: u64,
     pace: Pace,
 }
 
@@ -42,32 +42,32 @@ pub(crate) struct Pace {
 impl Warnings {
     /// Notes a reason for a warning, and writes the warning to the log if it is time for one.
     pub(crate) fn note(&self, warning: Warning, now: Instant) {
-        let told = self.counts.lock().unwrap_or_else(PoisonError::into_inner)[warning as usize].note(now);
-        match told {
+        let due = self.counts.lock().unwrap_or_else(PoisonError::into_inner)[warning as usize].note(now);
+        match due {
             Some(times) => warning.write(times),
-            None => self.untold.notify_one(),
+            None => self.pending.notify_one(),
         }
     }
 
     /// Writes what was counted since the last warning when a minute is over, also where nothing happens any more.
-    pub(crate) async fn tell_by_the_minute(&self) {
+    pub(crate) async fn report_each_minute(&self) {
         loop {
-            self.untold.notified().await;
+            self.pending.notified().await;
             tokio::time::sleep(MINUTE).await;
-            self.tell_rest(Instant::now());
+            self.report_rest(Instant::now());
         }
     }
 
-    fn tell_rest(&self, now: Instant) {
-        let told = {
+    fn report_rest(&self, now: Instant) {
+        let due = {
             let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
             EACH.map(|warning| (warning, counts[warning as usize].rest(now)))
         };
-        for (warning, times) in told {
+        for (warning, times) in due {
             match times {
-                Rest::Told(times) => warning.write(times),
+                Rest::Due(times) => warning.write(times),
                 // It was warned of less than a minute ago.
-                Rest::Waits => self.untold.notify_one(),
+                Rest::Waits => self.pending.notify_one(),
                 Rest::Nothing => {}
             }
         }
@@ -100,21 +100,21 @@ impl Warning {
 enum Rest {
     Nothing,
     Waits,
-    Told(u64),
+    Due(u64),
 }
 
 impl Paced {
     /// Notes a reason for a warning. Says for how many reasons to warn now, if at all.
     pub(crate) fn note(&mut self, now: Instant) -> Option<u64> {
-        self.untold += 1;
-        self.pace.is_due(now).then(|| mem::take(&mut self.untold))
+        self.pending += 1;
+        self.pace.is_due(now).then(|| mem::take(&mut self.pending))
     }
 
     /// What was noted and not warned of.
     fn rest(&mut self, now: Instant) -> Rest {
-        match self.untold {
+        match self.pending {
             0 => Rest::Nothing,
-            _ if self.pace.is_due(now) => Rest::Told(mem::take(&mut self.untold)),
+            _ if self.pace.is_due(now) => Rest::Due(mem::take(&mut self.pending)),
             _ => Rest::Waits,
         }
     }
@@ -144,8 +144,8 @@ mod tests {
     #[test]
     fn the_first_is_told_at_once_and_the_others_by_the_minute() {
         let (mut paced, start) = (Paced::default(), Instant::now());
-        let told: Vec<_> = (0..=120).map(|second| paced.note(start + Duration::from_secs(second))).collect();
-        assert_eq!(told.iter().flatten().collect::<Vec<_>>(), [&1, &60, &60]);
+        let due: Vec<_> = (0..=120).map(|second| paced.note(start + Duration::from_secs(second))).collect();
+        assert_eq!(due.iter().flatten().collect::<Vec<_>>(), [&1, &60, &60]);
     }
 
     #[test]
@@ -156,7 +156,7 @@ mod tests {
         assert_eq!(paced.rest(after(60)), Rest::Nothing);
         assert_eq!((paced.note(after(1)), paced.note(after(2))), (None, None));
         assert_eq!(paced.rest(after(59)), Rest::Waits);
-        assert_eq!(paced.rest(after(60)), Rest::Told(2));
+        assert_eq!(paced.rest(after(60)), Rest::Due(2));
         assert_eq!(paced.rest(after(61)), Rest::Nothing);
         assert_eq!(paced.note(after(62)), None, "the count was a warning too");
     }
@@ -166,7 +166,7 @@ mod tests {
         let (warnings, now) = (Warnings::default(), Instant::now());
         EACH.iter().for_each(|warning| warnings.note(*warning, now));
         warnings.note(Warning::Origin, now);
-        let untold = warnings.counts.lock().unwrap().each_ref().map(|count| count.untold);
-        assert_eq!(untold, [0, 1, 0, 0]);
+        let pending = warnings.counts.lock().unwrap().each_ref().map(|count| count.pending);
+        assert_eq!(pending, [0, 1, 0, 0]);
     }
 }

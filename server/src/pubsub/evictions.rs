@@ -8,19 +8,19 @@ use std::time::Instant;
 #[derive(Debug, Default)]
 pub(super) struct Evictions {
     /// What was warned of.
-    told: Evicted,
+    reported: Evicted,
     pace: Pace,
 }
 
 impl Evictions {
     /// What there is to warn of now, given all that was evicted so far.
     pub(super) fn unreported(&mut self, now: Instant, evicted: Evicted) -> Option<Evicted> {
-        if evicted == self.told || !self.pace.is_due(now) {
+        if evicted == self.reported || !self.pace.is_due(now) {
             return None;
         }
-        let told = std::mem::replace(&mut self.told, evicted);
-        let publications = evicted.publications - told.publications;
-        Some(Evicted { publications, histories: evicted.histories - told.histories })
+        let reported = std::mem::replace(&mut self.reported, evicted);
+        let publications = evicted.publications - reported.publications;
+        Some(Evicted { publications, histories: evicted.histories - reported.histories })
     }
 }
 
@@ -47,13 +47,13 @@ mod tests {
     #[test]
     fn the_first_eviction_is_told_at_once_and_later_ones_together_after_a_minute() {
         let (mut evictions, start) = (Evictions::default(), Instant::now());
-        let mut told = |second, so_far| evictions.unreported(start + Duration::from_secs(second), so_far);
-        assert_eq!(told(0, evicted(0, 0)), None);
-        assert_eq!(told(1, evicted(3, 1)), Some(evicted(3, 1)));
-        assert_eq!(told(2, evicted(5, 1)), None);
-        assert_eq!(told(60, evicted(9, 1)), None);
-        assert_eq!(told(61, evicted(9, 1)), Some(evicted(6, 0)));
-        assert_eq!(told(200, evicted(9, 1)), None, "nothing new");
-        assert_eq!(told(201, evicted(10, 2)), Some(evicted(1, 1)), "at once again");
+        let mut reported = |second, so_far| evictions.unreported(start + Duration::from_secs(second), so_far);
+        assert_eq!(reported(0, evicted(0, 0)), None);
+        assert_eq!(reported(1, evicted(3, 1)), Some(evicted(3, 1)));
+        assert_eq!(reported(2, evicted(5, 1)), None);
+        assert_eq!(reported(60, evicted(9, 1)), None);
+        assert_eq!(reported(61, evicted(9, 1)), Some(evicted(6, 0)));
+        assert_eq!(reported(200, evicted(9, 1)), None, "nothing new");
+        assert_eq!(reported(201, evicted(10, 2)), Some(evicted(1, 1)), "at once again");
     }
 }

@@ -1,10 +1,10 @@
-//! What is told of one member of one topic in a turn: the outcome, once.
+//! What is announced of one member of one topic in a turn: the outcome, once.
 
 use hubcast_protocol::{ClientId, Event, Topic};
 use std::collections::HashMap;
 
 /// Who came and who left in a turn. One who joined and left again, or left and came back, is where he was before: nobody
-/// is told of it, except where a `presence` in between was answered with what is not so any more.
+/// is announced of it, except where a `presence` in between was answered with what is not so any more.
 #[derive(Debug, Default)]
 pub(super) struct Outcomes {
     by_member: HashMap<(Topic, ClientId), Outcome>,
@@ -20,36 +20,36 @@ struct Outcome {
     was_join: bool,
     /// The number of the first.
     noted: u64,
-    /// The one that is to be told.
-    told: Option<usize>,
+    /// The one that is to be announced.
+    announced: Option<usize>,
 }
 
-/// What is to be told now.
+/// What is to be announced now.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Telling {
+pub(super) struct Announcement {
     /// This one no more, because something came after it.
     pub(super) withdrawn: Option<usize>,
     /// Whether the new one is.
-    pub(super) is_told: bool,
+    pub(super) is_announced: bool,
 }
 
 impl Outcomes {
-    /// Notes an event for many, which is told under this number if it is.
-    pub(super) fn note(&mut self, event: &Event, number: usize) -> Telling {
+    /// Notes an event for many, which is announced under this number if it is.
+    pub(super) fn note(&mut self, event: &Event, number: usize) -> Announcement {
         let (member, is_join) = match event {
             Event::Join(member) => (member, true),
             Event::Leave(member) => (member, false),
-            _ => return Telling { withdrawn: None, is_told: true },
+            _ => return Announcement { withdrawn: None, is_announced: true },
         };
         self.noted += 1;
-        let first = Outcome { was_join: is_join, noted: self.noted, told: None };
+        let first = Outcome { was_join: is_join, noted: self.noted, announced: None };
         let outcome = self.by_member.entry((member.topic.clone(), member.client)).or_insert(first);
-        let is_told = outcome.was_join == is_join || self.answered >= outcome.noted;
-        let withdrawn = std::mem::replace(&mut outcome.told, is_told.then_some(number));
-        Telling { withdrawn, is_told }
+        let is_announced = outcome.was_join == is_join || self.answered >= outcome.noted;
+        let withdrawn = std::mem::replace(&mut outcome.announced, is_announced.then_some(number));
+        Announcement { withdrawn, is_announced }
     }
 
-    /// Notes that somebody is told who is there.
+    /// Notes that somebody is announced who is there.
     pub(super) fn note_answer(&mut self) {
         self.answered = self.noted;
     }
@@ -80,32 +80,32 @@ mod tests {
         /// Members 0 to 3 come and go; with 4 somebody asks who is there.
         #[test]
         fn each_member_is_told_of_once_and_every_answer_and_what_follows_it_add_up(steps in vec(0..5u8, 0..40)) {
-            let (mut outcomes, mut there, mut told) = (Outcomes::default(), BTreeSet::from([0, 1]), Vec::new());
+            let (mut outcomes, mut there, mut announced) = (Outcomes::default(), BTreeSet::from([0, 1]), Vec::new());
             let before = there.clone();
-            // Each answer, with what was told until then.
+            // Each answer, with what was announced until then.
             let mut answers = vec![(0, before)];
             for step in steps {
                 if step == 4 {
                     outcomes.note_answer();
-                    answers.push((told.len(), there.clone()));
+                    answers.push((announced.len(), there.clone()));
                     continue;
                 }
                 let is_join = there.insert(step) || !there.remove(&step);
-                let Telling { withdrawn, is_told } = outcomes.note(&event(step, is_join), told.len());
+                let Announcement { withdrawn, is_announced } = outcomes.note(&event(step, is_join), announced.len());
                 if let Some(withdrawn) = withdrawn {
-                    told[withdrawn] = None;
+                    announced[withdrawn] = None;
                 }
-                if is_told {
-                    told.push(Some((step, is_join)));
+                if is_announced {
+                    announced.push(Some((step, is_join)));
                 }
             }
-            let members: Vec<u8> = told.iter().flatten().map(|(member, _)| *member).collect();
-            prop_assert_eq!(members.len(), members.iter().collect::<BTreeSet<_>>().len(), "{:?}", told);
+            let members: Vec<u8> = announced.iter().flatten().map(|(member, _)| *member).collect();
+            prop_assert_eq!(members.len(), members.iter().collect::<BTreeSet<_>>().len(), "{:?}", announced);
             for (from, mut view) in answers {
-                for (member, is_join) in told[from..].iter().flatten() {
+                for (member, is_join) in announced[from..].iter().flatten() {
                     if *is_join { view.insert(*member) } else { view.remove(member) };
                 }
-                prop_assert_eq!(&view, &there, "after {} of {:?}", from, told);
+                prop_assert_eq!(&view, &there, "after {} of {:?}", from, announced);
             }
         }
     }
@@ -113,10 +113,10 @@ mod tests {
     #[test]
     fn one_who_is_where_he_was_is_not_told_of() {
         let mut outcomes = Outcomes::default();
-        assert!(outcomes.note(&event(1, true), 0).is_told);
-        assert_eq!(outcomes.note(&event(1, false), 1), Telling { withdrawn: Some(0), is_told: false });
-        assert_eq!(outcomes.note(&event(1, true), 1), Telling { withdrawn: None, is_told: true });
+        assert!(outcomes.note(&event(1, true), 0).is_announced);
+        assert_eq!(outcomes.note(&event(1, false), 1), Announcement { withdrawn: Some(0), is_announced: false });
+        assert_eq!(outcomes.note(&event(1, true), 1), Announcement { withdrawn: None, is_announced: true });
         outcomes.clear();
-        assert!(outcomes.note(&event(1, false), 0).is_told, "another turn");
+        assert!(outcomes.note(&event(1, false), 0).is_announced, "another turn");
     }
 }

@@ -64,11 +64,11 @@ impl TurnOutput {
                     broadcasts.push(Broadcast { receivers, frames, publishers, may_grow: true });
                 }
                 Effect::Notify { event, receivers } => {
-                    let telling = outcomes.note(event, notifications.len());
-                    if let Some(withdrawn) = telling.withdrawn {
+                    let announcement = outcomes.note(event, notifications.len());
+                    if let Some(withdrawn) = announcement.withdrawn {
                         notifications[withdrawn].is_withdrawn = true;
                     }
-                    if !telling.is_told {
+                    if !announcement.is_announced {
                         continue;
                     }
                     cost.delivery += VISIT_NS * receivers.len() as u64;

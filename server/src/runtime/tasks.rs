@@ -19,7 +19,7 @@ pub(crate) struct Tasks(Rc<State>);
 struct State {
     has_panicked: Cell<bool>,
     message: RefCell<Option<String>>,
-    told: Notify,
+    changed: Notify,
 }
 
 /// What unwinds a task that needs what another worker's panic has left half done. That worker reports the fault.
@@ -39,7 +39,7 @@ impl Tasks {
             if let Some(message) = self.0.message.take() {
                 return message;
             }
-            self.0.told.notified().await;
+            self.0.changed.notified().await;
         }
     }
 
@@ -58,7 +58,7 @@ impl Tasks {
         self.0.has_panicked.set(true);
         if let Some(message) = message(panic) {
             self.0.message.replace(Some(message));
-            self.0.told.notify_one();
+            self.0.changed.notify_one();
         }
     }
 }

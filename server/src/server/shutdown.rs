@@ -1,4 +1,4 @@
-//! A server that is stopping can be told that nobody wants to wait any longer.
+//! A server that is stopping can be requested that nobody wants to wait any longer.
 
 use std::future::pending;
 use tokio::sync::watch;
@@ -27,7 +27,7 @@ impl Hurry {
 
 impl Hurried {
     /// Waits until somebody wants the server to hurry.
-    pub(crate) async fn told(&mut self) {
+    pub(crate) async fn requested(&mut self) {
         if self.0.wait_for(|hurried| *hurried).await.is_err() {
             // Nobody is left who could.
             pending::<()>().await;

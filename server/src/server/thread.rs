@@ -94,7 +94,7 @@ async fn serve<S: Service>(number: usize, context: WorkerContext, service: S) ->
     let worker = Worker::new(connections, service);
     let http = Http::new(Rc::clone(&worker), draining.clone(), Arc::clone(&warnings));
     if let Some(Acceptor { listeners, limit, worker_queues }) = acceptor {
-        tasks.spawn(async move { warnings.tell_by_the_minute().await });
+        tasks.spawn(async move { warnings.report_each_minute().await });
         // The listeners assign out as one: each worker has its turn, wherever the next connection comes.
         let worker_queues = WorkerQueues { of: worker_queues.into(), turn: Rc::default() };
         for listener in listeners {
@@ -122,7 +122,7 @@ async fn serve<S: Service>(number: usize, context: WorkerContext, service: S) ->
                     tracing::warn!(worker = number, connections = worker.len(), "some connections did not go in time and were cut");
                 }
             }
-            () = hurried.told() => {
+            () = hurried.requested() => {
                 sending_away.abort();
                 worker.disconnect_all();
                 let _ = timeout(HURRIED_CLOSE, worker.idle()).await;
@@ -131,7 +131,7 @@ async fn serve<S: Service>(number: usize, context: WorkerContext, service: S) ->
         // A worker that has panicked does not come.
         tokio::select! {
             _ = timeout(config.drain.deadline, all.wait()) => {}
-            () = hurried.told() => {}
+            () = hurried.requested() => {}
         }
     };
     tokio::select! {
