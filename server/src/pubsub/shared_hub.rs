@@ -241,7 +241,7 @@ mod tests {
     /// Two workers without threads.
     struct Two {
         shared_hub: Arc<SharedHub>,
-        turn outputs: [TurnOutput; 2],
+        outputs: [TurnOutput; 2],
         now: Instant,
     }
 
@@ -254,7 +254,7 @@ mod tests {
                 1 << 20,
                 account(2),
             );
-            let mut two = Self { shared_hub, turn outputs: Default::default(), now: Instant::now() };
+            let mut two = Self { shared_hub, outputs: Default::default(), now: Instant::now() };
             two.turn(0, [Input::connect(session(0, PUBLISHER), ClientId::from_random([1; 16]))]);
             two.turn(1, [Input::connect(session(1, READER), ClientId::from_random([2; 16]))]);
             two.turn(1, [request(1, READER, r#"{"action":"subscribe","topic":"t"}"#)]);
@@ -262,10 +262,10 @@ mod tests {
         }
 
         fn turn(&mut self, worker: usize, inputs: impl IntoIterator<Item = Input>) -> &TurnOutput {
-            self.turn outputs[worker].clear();
+            self.outputs[worker].clear();
             let mut schedule = scheduled(inputs);
-            self.shared_hub.turn(worker, self.now, &mut schedule, &mut self.turn outputs[worker], false);
-            &self.turn outputs[worker]
+            self.shared_hub.turn(worker, self.now, &mut schedule, &mut self.outputs[worker], false);
+            &self.outputs[worker]
         }
     }
 

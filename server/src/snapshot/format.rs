@@ -134,8 +134,8 @@ pub(super) fn read(text: &[u8], now: SystemTime) -> Result<Snapshot, SnapshotErr
     }
     let lines = text.strip_suffix(b"\n").ok_or(SnapshotError::Truncated)?;
     let end = lines.iter().rposition(|byte| *byte == b'\n').ok_or(SnapshotError::Truncated)? + 1;
-    let told: End = serde_json::from_slice(&lines[end..]).map_err(|_| SnapshotError::Truncated)?;
-    if told.checksum != sum(EMPTY_SUM, &text[..end]) {
+    let trailer: End = serde_json::from_slice(&lines[end..]).map_err(|_| SnapshotError::Truncated)?;
+    if trailer.checksum != sum(EMPTY_SUM, &text[..end]) {
         return Err(SnapshotError::Changed);
     }
     let header: Header = serde_json::from_slice(first).map_err(|fault| SnapshotError::Senseless { line: 1, fault })?;

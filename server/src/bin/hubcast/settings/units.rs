@@ -120,7 +120,9 @@ impl FromStr for AutoCount {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.trim() {
             "auto" => Ok(Self::Auto),
-            number => number.parse().map(Self::Exactly).map_err(|_| "neither a whole number up to 4,294,967,295 nor auto"),
+            number => {
+                number.parse().map(Self::Exactly).map_err(|_| "neither a whole number up to 4,294,967,295 nor auto")
+            }
         }
     }
 }
