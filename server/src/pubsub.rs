@@ -1,4 +1,4 @@
-//! Publish/subscribe: the service that gives messages to the hub and carries out its effects.
+//! Publish/subscribe: the [`Service`] that gives messages to the hub and carries out its effects.
 
 mod address;
 mod alarm;
@@ -47,10 +47,11 @@ pub(crate) struct PubSub {
     flush_plan: FlushPlan,
     deferred: DeferredRequests,
     blocked: BlockedPublishers,
-    /// When to look again whether those held back may go on.
+    /// When to check again whether deferred requests may go on.
     backlog_poll_at: Option<Instant>,
     throttle: Throttle,
-    /// Publishers of other workers whose receivers here are far behind, with the bytes that they sent to these.
+    /// Publishers on other workers that have receivers here which are far behind, each with the bytes that it sent to
+    /// them.
     to_pause: BTreeMap<SessionId, usize>,
     replay_cache: ReplayCache,
 }
@@ -99,7 +100,8 @@ impl PubSub {
         }
     }
 
-    /// Carries out those answers whose connections have nothing else to wait for, before all mail and fan-outs.
+    /// Carries out the answers to connections that get nothing else before them in this turn. Called before all mail
+    /// and fan-outs, so that an answer does not wait for these.
     fn answer(&self, first: u32, turn_output: &TurnOutput, out: &mut Outbound<'_>) {
         for (number, output) in (first..).zip(turn_output.outputs()) {
             if self.flush_plan.is_answer(number) {
@@ -108,8 +110,7 @@ impl PubSub {
         }
     }
 
-    /// Puts an answer where it goes, and writes it unless the turn has more for its connection: it does not wait for a long
-    /// fan-out behind it.
+    /// Queues an answer, and writes it at once if the turn has nothing more for its connection.
     fn carry_out_answer(&self, number: u32, output: &Output<'_>, out: &mut Outbound<'_>) {
         let slot = match output {
             Output::Send { session, event } => {
@@ -132,7 +133,7 @@ impl PubSub {
         let here = |session: SessionId| worker_of(session) == worker;
         for (number, output) in (first..).zip(turn_output.outputs()) {
             match output {
-                // What is carried out already.
+                // Carried out already, in `answer`.
                 Output::Send { .. } | Output::Pong { .. } if self.flush_plan.is_answer(number) => {}
                 Output::Pong { .. } => self.carry_out_answer(number, &output, out),
                 Output::Send { session, .. } if here(session) => self.carry_out_answer(number, &output, out),
@@ -159,14 +160,14 @@ impl PubSub {
         }
     }
 
-    /// Reads a publisher a little later that sends much to receivers that are far behind.
+    /// Notes that a publisher sent so many bytes to receivers that are far behind, and pauses it if that is due.
     fn slow_down(&mut self, publisher: u32, bytes: usize, now: Instant, out: &mut Outbound<'_>) {
         if self.throttle.note(publisher, bytes, out.publisher_pause(), now) {
             out.pause(publisher);
         }
     }
 
-    /// Reads those no more who caused too much for other workers, until these have come to it.
+    /// Stops reading the connections that filled a mailbox of another worker, until that worker has taken its mail.
     fn block_publishers(&mut self, turn_output: &TurnOutput, out: &Outbound<'_>) {
         for wait in &turn_output.blocked {
             self.blocked.add(*wait);
@@ -174,7 +175,8 @@ impl PubSub {
         }
     }
 
-    /// Reads a connection again, unless there is another reason not to.
+    /// Starts to read a connection again, unless something else forbids it: a full mailbox, a deferred request or a
+    /// lane.
     fn release(&self, slot: u32, out: &Outbound<'_>) {
         out.set_reading_stopped(
             slot,
@@ -182,7 +184,8 @@ impl PubSub {
         );
     }
 
-    /// Lets what this turn has left over wait for the next one.
+    /// Ends the slice. A connection with items left is not read until its lane is empty; what is left is done in the
+    /// next turn.
     fn leave_over(&mut self, out: &Outbound<'_>) {
         let mut released = Vec::new();
         self.schedule.end_slice(|slot| out.set_reading_stopped(slot, true), |slot| released.push(slot));
@@ -192,7 +195,8 @@ impl PubSub {
         }
     }
 
-    /// Lets those go on who have taken what they asked for.
+    /// Schedules the deferred requests of connections that have taken their earlier answers, and reads these
+    /// connections again.
     fn resume_reads(&mut self, now: Instant, out: &Outbound<'_>) {
         let mut released = Vec::new();
         let Self { deferred, schedule, .. } = self;
@@ -208,7 +212,7 @@ impl PubSub {
         }
     }
 
-    /// Hands a publication to each receiver; says whether one of them is far behind.
+    /// Hands a batch to each receiver; says whether one of them is far behind.
     fn deliver(
         &self,
         number: u32,
@@ -226,17 +230,17 @@ impl PubSub {
 
 #[cfg(feature = "simulation")]
 impl PubSub {
-    /// Bytes of requests that were read and not served, about.
+    /// Bytes of requests that were read and not served yet, about.
     pub(crate) fn unserved(&self) -> usize {
         self.schedule.bytes()
     }
 
-    /// Whether requests wait until their connection has taken what it asked for before.
+    /// Whether any request is deferred until its connection has taken earlier answers.
     pub(crate) fn holds_back(&self) -> bool {
         !self.deferred.is_empty()
     }
 
-    /// Bytes of frames that are kept for the next who missed the same.
+    /// Bytes of encoded frames that are kept for other sessions that missed the same publications.
     pub(crate) fn replay_cache(&self) -> usize {
         self.replay_cache.bytes()
     }
@@ -248,7 +252,8 @@ impl Service for PubSub {
     }
 
     fn opened(&mut self, peer: Peer, out: &mut Outbound<'_>) {
-        // Here and not in `closed`: requests of the one before can be served after its close, and fill a mailbox then.
+        // Here and not in `closed`: requests of the slot's previous connection can be served after its close, and fill
+        // a mailbox then.
         self.blocked.forget(peer.slot);
         self.throttle.forget(peer.slot);
         let client = ClientId::from_random(out.random());
@@ -280,7 +285,7 @@ impl Service for PubSub {
         out.want_turn();
     }
 
-    /// A pong says that everything before the ping has taken effect and was answered.
+    /// Answers a ping after all requests before it: the pong says that they have taken effect and were answered.
     fn ping(&mut self, peer: Peer, payload: &[u8], out: &mut Outbound<'_>) {
         let pong = Item::Pong(frame::write(Opcode::Pong, payload));
         if let Some(pong) = self.deferred.admit(peer.slot, pong, || false) {
@@ -352,5 +357,5 @@ impl Drop for PubSub {
     }
 }
 
-/// How long those wait at least who have not taken what they asked for.
+/// Time until deferred requests are checked again, if no other turn comes before.
 const BACKLOG_POLL: Duration = Duration::from_millis(10);

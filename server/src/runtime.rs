@@ -1,4 +1,4 @@
-//! The clock, the timers, the tasks and the chance of a worker.
+//! The clock, the timers, the tasks and the random numbers of a worker.
 
 #[cfg(feature = "simulation")]
 mod by_hand;
@@ -14,8 +14,8 @@ use std::time::Instant;
 use tasks::Tasks;
 use uuid::Uuid;
 
-/// Where a worker gets its time and its random numbers from, and where its tasks run. Without the feature `simulation` there is only one, and
-/// asking it costs nothing.
+/// The source of a worker's time and random numbers, and the place where its tasks run. Without the feature
+/// `simulation` there is only one kind, and asking for it costs nothing.
 #[derive(Clone, Debug)]
 pub(crate) enum Runtime {
     /// The runtime of the worker's thread.
@@ -26,7 +26,7 @@ pub(crate) enum Runtime {
 }
 
 impl Runtime {
-    /// What time it is.
+    /// The current time.
     pub(crate) fn now(&self) -> Instant {
         match self {
             Self::Tokio(_) => Instant::now(),
@@ -35,7 +35,7 @@ impl Runtime {
         }
     }
 
-    /// A number that nobody can guess.
+    /// A random number that cannot be guessed.
     pub(crate) fn random(&self) -> [u8; 16] {
         match self {
             Self::Tokio(_) => Uuid::new_v4().into_bytes(),
@@ -53,7 +53,7 @@ impl Runtime {
         }
     }
 
-    /// Waits until then.
+    /// Waits until this time.
     pub(crate) async fn sleep_until(&self, at: Instant) {
         match self {
             Self::Tokio(_) => tokio::time::sleep_until(at.into()).await,

@@ -1,10 +1,10 @@
-//! Whose request the hub is handed next.
+//! The schedule: whose request the hub gets next.
 //!
-//! While everything that came fits into one slice, requests go to the hub in the order in which they came. What a slice
-//! leaves over goes into lanes, one for each connection, and the lane is served next whose request would end first if all
-//! were served at once: self-clocked fair queueing (Golestani, "A self-clocked fair queueing scheme for broadband
-//! applications", INFOCOM 1994). So a connection that causes much work waits for itself, and one that asks for little
-//! goes before it. Time here is work, counted in nanoseconds and never measured.
+//! While everything that came fits into one slice, requests go to the hub in the order in which they came. What a
+//! slice leaves over goes into lanes, one for each connection. The next lane is the one whose first request would end
+//! first if all lanes were served at the same time: self-clocked fair queueing (Golestani, "A self-clocked fair
+//! queueing scheme for broadband applications", INFOCOM 1994). So a connection that causes much work waits, and one
+//! that asks for little goes before it. Time here is work, counted in nanoseconds and never measured.
 
 mod item;
 mod lane;
@@ -18,35 +18,36 @@ use lane::{Lane, Order};
 use slice::Slice;
 use std::collections::{HashMap, VecDeque};
 
-/// All that one worker's connections want of the hub.
+/// All items of one worker's connections that wait for the hub.
 #[derive(Debug, Default)]
 pub(crate) struct Schedule {
-    /// In the order in which it came; empty while there are lanes.
+    /// Items in the order in which they came; empty while there are lanes.
     arrived: VecDeque<(u32, Item)>,
     lanes: HashMap<u32, Lane>,
     /// The lanes in which something waits.
     order: Order,
-    /// What the last request handed out would have begun at, if all lanes were served at once.
+    /// The virtual time: when the last item handed out would have begun, if all lanes were served at the same time.
     virtual_time: u64,
     slice: Slice,
-    /// Whom the last item handed out belongs to, and what kind of item it was.
+    /// The connection of the last item handed out, and the kind of that item.
     served: Option<(u32, Kind)>,
-    /// What items of each kind have cost lately.
+    /// Recent costs of items of each kind.
     typical: Typical,
     /// Connections whose lanes have changed in this slice.
     touched: Vec<u32>,
-    /// What was spent in this slice by connections that have no lane, if it is much.
+    /// Nanoseconds that connections without a lane spent in this slice, counted only for items that cost `MUCH` or
+    /// more.
     spent: HashMap<u32, u64>,
     /// Bytes of memory that all items take, about.
     bytes: usize,
 }
 
 impl Schedule {
-    /// Adds what came from a connection last.
+    /// Adds the newest item of a connection.
     pub(crate) fn push(&mut self, slot: u32, item: Item) {
         self.bytes += item.bytes();
         if item.is_arrival() {
-            // Who had its number before may owe something; all that it asked for is served.
+            // The slot's previous connection may have left an empty lane with a debt. All its requests are served.
             self.lanes.remove(&slot);
         }
         match self.is_calm() {
@@ -55,7 +56,7 @@ impl Schedule {
         }
     }
 
-    /// Gives back the item that was handed out last, or what is left of it: its connection's next turn goes on with it.
+    /// Takes back the item that was handed out last, or what is left of it. It is the next item of its connection.
     pub(crate) fn put_back(&mut self, slot: u32, item: Item) {
         self.bytes += item.bytes();
         self.served = Some((slot, Kind::Rest));
@@ -65,7 +66,7 @@ impl Schedule {
         }
     }
 
-    /// Begins a slice; one that `is_behind` hands out only what is quickly done.
+    /// Begins a slice. A worker that `is_behind` with writing gets only items that are quickly done.
     pub(crate) fn begin_slice(&mut self, is_behind: bool) {
         self.slice = Slice::new(is_behind);
         if is_behind {
@@ -73,8 +74,8 @@ impl Schedule {
         }
     }
 
-    /// The next item, while the slice lasts. After that only what costs next to nothing, because it goes to the same
-    /// receivers as what is `growing`.
+    /// The next item, while the slice lasts. After that only publications that cost next to nothing, because they can
+    /// be joined to the broadcast that is `growing`.
     pub(crate) fn next(&mut self, growing: Option<Growing<'_>>) -> Option<(u32, Item)> {
         let (slot, item) = match self.is_calm() {
             true => {
@@ -94,7 +95,7 @@ impl Schedule {
         Some((slot, item))
     }
 
-    /// Says what the last item has cost.
+    /// Notes what the last item has cost.
     pub(crate) fn charge(&mut self, cost: Cost) {
         self.slice.charge(cost);
         let Some((slot, kind)) = self.served else { return };
@@ -111,8 +112,8 @@ impl Schedule {
         }
     }
 
-    /// Ends a slice: what is left over waits in lanes. Tells `hold` of every connection that is not to be read until its
-    /// lane is empty, and `release` of those of which nothing waits any more.
+    /// Ends a slice: what is left over waits in lanes. Calls `hold` for each connection that is not to be read until
+    /// its lane is empty, and `release` for each one that has nothing waiting any more.
     pub(crate) fn end_slice(&mut self, mut hold: impl FnMut(u32), mut release: impl FnMut(u32)) {
         if !self.arrived.is_empty() {
             self.make_lanes();
@@ -126,13 +127,13 @@ impl Schedule {
             }
         }
         if self.order.is_empty() {
-            // Nobody waits: what was owed is forgiven.
+            // Nothing waits, so all debts are dropped.
             self.lanes = HashMap::new();
             (self.virtual_time, self.touched) = (0, Vec::new());
         }
     }
 
-    /// Whether slices have left something over of a connection.
+    /// Whether slices have left any item of a connection over.
     pub(crate) fn has_lane(&self, slot: u32) -> bool {
         self.lanes.get(&slot).is_some_and(|lane| !lane.is_empty())
     }
@@ -148,8 +149,8 @@ impl Schedule {
         self.arrived.is_empty() && self.order.is_empty()
     }
 
-    /// Bytes to be read at once from one connection: less when much waits already, so that all that was read and not
-    /// served stays bounded however many connections there are.
+    /// Bytes that one read of a connection may take. Less when much waits already, so that what was read and not
+    /// served stays bounded, however many connections there are.
     pub(crate) fn read_limit(&self) -> usize {
         match self.bytes {
             ..MUCH_WAITS if self.is_calm() => usize::MAX,
@@ -162,7 +163,7 @@ impl Schedule {
         self.lanes.is_empty()
     }
 
-    /// Moves what came into lanes.
+    /// Moves all items that came into lanes.
     fn make_lanes(&mut self) {
         for (slot, item) in std::mem::take(&mut self.arrived) {
             self.push_to_lane(slot, item);
@@ -177,7 +178,7 @@ impl Schedule {
         }
     }
 
-    /// The lane of a connection, which is about to change.
+    /// The lane of a connection, which is made if there is none. The caller changes it.
     fn lane(&mut self, slot: u32) -> &mut Lane {
         let Self { lanes, spent, virtual_time, touched, .. } = self;
         touched.push(slot);
@@ -188,7 +189,8 @@ impl Schedule {
         if !self.slice.is_over() {
             return self.order.first(self.slice.is_behind());
         }
-        // What joins costs the same from whatever lane it comes: the last one first, for its order.
+        // An item that can be joined costs the same from every lane. The lane that was served last goes first, so that
+        // it is served in its order.
         let may_join = |slot: &u32| {
             self.lanes.get(slot).and_then(Lane::first).is_some_and(|first| self.slice.may_join(first, growing))
         };
@@ -200,7 +202,7 @@ impl Schedule {
         let lane = self.lanes.get_mut(&slot)?;
         self.order.remove(slot, lane);
         if !self.slice.is_over() {
-            // What joins is served out of order, and says nothing about how far the others are.
+            // A joined item is served out of order, so it says nothing about how far the other lanes are.
             self.virtual_time = self.virtual_time.max(lane.begin());
         }
         self.touched.push(slot);
@@ -208,14 +210,14 @@ impl Schedule {
     }
 }
 
-/// Nanoseconds of work that are remembered of a connection whose requests were still served in order.
+/// Nanoseconds of work from which on a cost is remembered for a connection that has no lane yet.
 const MUCH: u64 = 100_000;
 
-/// Bytes of items from which on a read is short, and the bytes of such a read.
+/// Bytes of waiting items from which on reads are short, and the bytes of a short read.
 const MUCH_WAITS: usize = 1024 * 1024;
 const SHORT_READ: usize = 8 * 1024;
 
-/// Bytes of items from which on a read is as short as can be, and the bytes of such a read.
+/// Bytes of waiting items from which on reads are as short as possible, and the bytes of such a read.
 const TOO_MUCH_WAITS: usize = 8 * 1024 * 1024;
 const SHORTEST_READ: usize = 512;
 

@@ -1,7 +1,7 @@
 //! A worker: one thread, its connections, and the turns in which it serves them.
 //!
-//! All that arrives at once is decoded first; then comes the turn, in which the service says what follows and every
-//! connection that got something is written to once. Delivering to a connection wakes no task.
+//! First the worker decodes everything that has arrived. Then comes the turn: the service says what follows, and each
+//! connection that got something is written to once. A delivery to a connection wakes no task.
 
 pub(crate) mod admission;
 pub(crate) mod connections;
@@ -33,9 +33,9 @@ use tokio::task::yield_now;
 pub(crate) struct Worker<S> {
     service: RefCell<S>,
     connections: Rc<Connections>,
-    /// Where every read of this worker goes first.
+    /// The buffer into which this worker reads from every connection.
     scratch: RefCell<Box<[u8]>>,
-    /// Where those wait who come in a crowd.
+    /// Admission of new connections, a few in each round of the runtime.
     admission: Admission,
 }
 
@@ -54,12 +54,12 @@ impl<S: Service> Worker<S> {
         &self.connections.config
     }
 
-    /// Passes newcomers a few at a time while [`Admission::run`] runs.
+    /// The admission of new connections; works while [`Admission::run`] runs.
     pub(crate) fn admission(&self) -> Admission {
         self.admission.clone()
     }
 
-    /// Passes those a few at a time who catch up, while [`Admission::run`] runs.
+    /// The admission of connections whose sockets take more of what waits; works while [`Admission::run`] runs.
     pub(crate) fn catching_up(&self) -> Admission {
         self.connections.catching_up.clone()
     }
@@ -73,11 +73,12 @@ impl<S: Service> Worker<S> {
         self.service.borrow().accepts(path)
     }
 
-    /// Serves turn after turn.
+    /// Takes turns without end.
     pub(crate) async fn turns(self: Rc<Self>) {
         loop {
             if !self.wait_until_woken().await {
-                // What the last turn has left over, or other workers go on sending, must not keep anybody from being read.
+                // If there is work at once, left over by the last turn or sent by other workers, the reading tasks
+                // still have to run first.
                 yield_now().await;
             }
             self.coalesce_input().await;
@@ -85,7 +86,7 @@ impl<S: Service> Worker<S> {
         }
     }
 
-    /// Waits until there is something to do; says whether that took any time.
+    /// Waits until there is something to do; says whether it had to wait.
     async fn wait_until_woken(&self) -> bool {
         let (mut woken, mut has_waited) = (pin!(self.connections.wake.notified()), false);
         poll_fn(|context| {
@@ -97,8 +98,9 @@ impl<S: Service> Worker<S> {
         has_waited
     }
 
-    /// Waits a little for more of a stream that fills long turns: whoever publishes one message after another has
-    /// written only some of them when the first is read, and the rest would pay for a write to each receiver again.
+    /// Waits a little for more input of a stream that causes long turns. A client that publishes one message after
+    /// another has written only some of them when the first one is read. Without this wait, the rest would cost one
+    /// more write to each receiver.
     async fn coalesce_input(&self) {
         let Some(last_turn) = self.connections.burst_turn.get() else { return };
         let begun = self.connections.runtime.now();
@@ -115,7 +117,7 @@ impl<S: Service> Worker<S> {
         }
     }
 
-    /// Looks at deadlines as they come.
+    /// Waits for deadlines and meets them, without end.
     pub(crate) async fn watch_deadlines(self: Rc<Self>) {
         loop {
             let turn = self.connections.service_due.get();
@@ -123,7 +125,8 @@ impl<S: Service> Worker<S> {
             let changed = self.connections.earlier_deadline.notified();
             match next {
                 Some(at) => tokio::select! {
-                    // In this order, and not in one by chance: a run of the simulation is made again by its seed.
+                    // Polled in this order and not in a random one, so that a simulation's seed gives the same run
+                    // again.
                     biased;
                     () = self.connections.runtime.sleep_until(at) => {
                         self.connections.note_delay(self.connections.runtime.now().saturating_duration_since(at));
@@ -141,7 +144,7 @@ impl<S: Service> Worker<S> {
         }
     }
 
-    /// Comes back when all that had come for any connection has been read, or at least begun to be.
+    /// Returns when everything that had come for any connection has been read, or reading it has at least begun.
     async fn read_what_has_come(&self) {
         let rounds = 1 + self.connections.table.borrow().len() / EVENTS_PER_POLL;
         for _ in 0..rounds {
@@ -149,8 +152,8 @@ impl<S: Service> Worker<S> {
         }
     }
 
-    /// Sends connections away one after another over the time the configuration gives for it, and from then on each
-    /// new one at once.
+    /// Disconnects all connections one after another, over the time `drain.spread` of the configuration. From the
+    /// start of this on, each new connection is disconnected at once.
     pub(crate) async fn drain(self: Rc<Self>) {
         self.connections.draining.set(true);
         let slots: Vec<u32> = self.connections.table.borrow().iter().map(|(slot, _)| key(slot)).collect();
@@ -161,13 +164,13 @@ impl<S: Service> Worker<S> {
             let wait = spread * place / count;
             self.connections.runtime.sleep_until(start + wait).await;
             if let Some(connection) = self.connections.connection(slot) {
-                // They return in the order in which they went, over the same time again.
+                // They return in the order in which they were disconnected.
                 self.disconnect(connection.peer, spread + wait);
             }
         }
     }
 
-    /// Sends all connections away that are still open, and nobody waits for the next.
+    /// Disconnects all open connections at once, without a pause between them.
     pub(crate) fn disconnect_all(&self) {
         self.connections.draining.set(true);
         let connections = self.connections.table.borrow();
@@ -186,7 +189,7 @@ impl<S: Service> Worker<S> {
         self.connections.want_turn();
     }
 
-    /// How many connections there are.
+    /// Number of connections.
     pub(crate) fn len(&self) -> usize {
         self.connections.table.borrow().len()
     }
@@ -198,14 +201,14 @@ impl<S: Service> Worker<S> {
         }
     }
 
-    /// Remembers the turn that ends now if it was a long one of a stream.
+    /// Records how long the turn took that ends now, if it was long and delivered several publications at once.
     fn note_turn(&self, began: Instant) {
         let took = self.connections.runtime.now().saturating_duration_since(began);
         self.connections.note_delay(took);
         self.connections.burst_turn.set((self.connections.batched.take() && took >= LONG_TURN).then_some(took));
     }
 
-    /// Counts what was decoded.
+    /// Counts decoded bytes, and sets how much the next read may take.
     fn note_input(&self, bytes: usize) {
         self.connections.bytes_since_turn.set(self.connections.bytes_since_turn.get() + bytes);
         let limit = self.service.borrow().read_limit();
@@ -217,7 +220,8 @@ impl<S: Service> Worker<S> {
         self.connections.read_limit.set(limit);
     }
 
-    /// Lets the service say what follows from what has come, and writes it.
+    /// Takes one turn: lets the service say what follows from the input, writes this, and frees the slots of ended
+    /// connections.
     fn turn(&self) {
         let began = self.connections.runtime.now();
         self.connections.begin_turn();
@@ -230,7 +234,8 @@ impl<S: Service> Worker<S> {
         self.connections.note_service_due(service.next_turn());
         self.connections.flush_dirty(began);
         for slot in ended {
-            // What it asked for still names it.
+            // Requests of this connection still wait and name its slot. Another connection must not get the slot
+            // before they are served.
             if service.is_waiting(slot) {
                 self.connections.ended.borrow_mut().push(slot);
                 continue;
@@ -252,22 +257,22 @@ fn key(slot: usize) -> u32 {
     u32::try_from(slot).unwrap_or(u32::MAX)
 }
 
-/// Newcomers in a round of the runtime: what they cost together delays a delivery by less than a millisecond.
+/// New connections admitted in one round of the runtime: together they delay a delivery by less than a millisecond.
 const ADMIT_PER_ROUND: usize = 8;
 
-/// Sockets of which the runtime hears from the system at once that they can be read.
+/// Readable sockets that the runtime learns about from the system in one poll.
 const EVENTS_PER_POLL: usize = 1024;
 
-/// Bytes read at once.
+/// Bytes that one read takes at most.
 const SCRATCH_BYTES: usize = 64 * 1024;
 
-/// A turn that writes so long is worth waiting for more, a twentieth of it at most.
+/// Length of a turn from which on the next turn waits for more input, for a twentieth of that length at most.
 const LONG_TURN: Duration = Duration::from_millis(1);
 
-/// When nothing has come for so long, nothing more is on its way.
+/// If nothing has come for this time, nothing more is expected.
 const QUIET: Duration = Duration::from_micros(40);
 
-/// Bytes after which what else is read before a turn is read a little at a time, and how much that is: so what waits for
-/// a turn stays bounded.
+/// Bytes that are read between two turns in reads of full length, and the length of each read after that. So what
+/// waits for a turn stays bounded.
 const BYTES_BEFORE_TURN: usize = 256 * 1024;
 const SHORT_READ_BYTES: usize = 8 * 1024;

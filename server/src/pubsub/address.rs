@@ -1,8 +1,8 @@
-//! Where the connection of a session is: its worker and its slot there, both in the number of the session.
+//! The address of a session's connection: its worker and its slot there, both in the number of the session.
 
 use hubcast_hub::SessionId;
 
-/// The hub's name for a connection: its worker in the upper 8 bits, its slot in the lower 24.
+/// The session number of a connection: its worker in the upper 8 bits, its slot in the lower 24.
 pub(crate) fn session(worker: usize, slot: u32) -> SessionId {
     let worker = u32::try_from(worker).unwrap_or(u32::MAX);
     SessionId(worker << SLOT_BITS | slot)
@@ -19,5 +19,5 @@ pub(crate) fn slot_of(session: SessionId) -> u32 {
 const SLOT_BITS: u32 = 24;
 const SLOTS: u32 = (1 << SLOT_BITS) - 1;
 
-/// An author that is no connection here, and so never has to wait: of the last slot of the first worker.
+/// The author of effects that no connection here caused, so none has to wait: the last slot of the first worker.
 pub(super) const NOBODY: SessionId = SessionId(SLOTS);

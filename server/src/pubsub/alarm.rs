@@ -1,29 +1,30 @@
-//! Which worker wakes up for what the hub does by itself.
+//! Which worker wakes up when the hub has to do something by itself.
 
 use std::time::Instant;
 
-/// Has one worker wake up when the hub wants to do something, and lets the others sleep.
+/// The choice of one worker, the keeper, that wakes up when the hub has something to do; the others sleep.
 ///
-/// Nothing is forgotten, because after each turn this holds: if something will be due, then the keeper takes a turn at
-/// that time or earlier. Its timer was set in its own last turn, or it has been woken. Another worker's turn changes that
-/// only by making something due earlier, and then that worker becomes the keeper. Every turn does what is due, of
-/// whichever worker: a keeper that comes late loses its place to the first worker that has a turn before it.
+/// Nothing is forgotten, because after each turn this holds: if something will be due, the keeper takes a turn at that
+/// time or earlier. The keeper set its timer in its own last turn, or it has been woken. A turn of another worker can
+/// break this only by making something due earlier, and then that worker becomes the keeper. Every turn does what is
+/// due, whichever worker takes it. So if the keeper is late, the first worker that takes a turn before it becomes the
+/// keeper.
 #[derive(Debug)]
 pub(super) struct Alarm {
-    /// Who takes a turn, and when at the latest.
+    /// The worker that takes a turn, and the latest time of that turn.
     keeper: Option<(usize, Instant)>,
-    /// Who would come late: behind with writing in its last turn, or ended.
+    /// By worker: whether it would be late, because it was behind with writing in its last turn, or has ended.
     is_busy: Vec<bool>,
 }
 
-/// Who keeps the alarm after a turn.
+/// The worker that keeps the alarm after a turn.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Keeper {
-    /// The worker whose turn it was: it sets its timer to that time.
+    /// The worker that took the turn. It sets its timer to this time.
     This(Instant),
-    /// Another one, which knows, or nobody because nothing will be due.
+    /// Another worker, which knows it already; or none, because nothing will be due.
     Other,
-    /// This one, which is to be woken: in its turn it sees to what time it sets its timer.
+    /// This other worker, which the caller has to wake. It sets its timer in its own turn.
     Woken(usize),
 }
 
@@ -32,7 +33,7 @@ impl Alarm {
         Self { keeper: None, is_busy: vec![false; workers] }
     }
 
-    /// Notes that a worker takes a turn, after which something will be due at that time.
+    /// Notes a worker's turn, after which the next thing is due at `due`.
     pub(super) fn note_turn(&mut self, worker: usize, now: Instant, due: Option<Instant>, is_behind: bool) -> Keeper {
         self.is_busy[worker] = is_behind;
         let Some(due) = due else {
@@ -49,14 +50,14 @@ impl Alarm {
         Keeper::This(due)
     }
 
-    /// Notes that a worker takes no more turns; says who is to be woken in its place.
+    /// Notes that a worker takes no more turns. Returns the worker to be woken in its place.
     pub(super) fn note_end(&mut self, worker: usize) -> Option<usize> {
         self.is_busy[worker] = true;
         let (_, due) = self.keeper.take_if(|(keeper, _)| *keeper == worker)?;
         self.hand_over(due)
     }
 
-    /// Makes one the keeper that is not busy, and that is to be woken now.
+    /// Makes a worker that is not busy the keeper, and returns it: the caller has to wake it.
     fn hand_over(&mut self, due: Instant) -> Option<usize> {
         let other = self.is_busy.iter().position(|is_busy| !is_busy)?;
         self.keeper = Some((other, due));

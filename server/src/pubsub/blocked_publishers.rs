@@ -1,9 +1,9 @@
-//! Connections that are not read until other workers have taken what these connections caused.
+//! Connections that are not read until other workers have taken the mail that these connections caused.
 
 use super::mail::MailboxWait;
 use std::collections::BTreeSet;
 
-/// Every connection of this worker that waits, with each mailbox for which it does; some of them may be gone.
+/// The connections of this worker that wait, each with every mailbox that it waits for. Some of them may be gone.
 #[derive(Debug, Default)]
 pub(super) struct BlockedPublishers {
     by_slot: BTreeSet<(u32, usize)>,
@@ -18,7 +18,7 @@ impl BlockedPublishers {
         self.by_slot.remove(&(wait.slot, wait.mailbox));
     }
 
-    /// Forgets for what the connection waits that had this number before.
+    /// Removes what the slot's previous connection waited for.
     pub(super) fn forget(&mut self, slot: u32) {
         while let Some(&of_slot) = self.by_slot.range((slot, 0)..=(slot, usize::MAX)).next() {
             self.by_slot.remove(&of_slot);

@@ -1,24 +1,26 @@
-//! Requests that wait until their connection has taken what it asked for before.
+//! Deferred requests: they wait until their connection has taken earlier answers.
 //!
-//! What a session missed, and a list of who is there, do not count against what may wait for it, so the bound is here:
-//! while a megabyte of it waits to be written, who asks for more is neither answered nor read.
+//! Missed publications and presence lists do not count against the connection's outbox, so their bound is here. While
+//! more than `outbox` bytes of them wait to be written, a connection that asks for more gets no answer and is not
+//! read.
 
 use crate::schedule::Item;
 use hubcast_hub::Input;
 use hubcast_protocol::request::{Action, Start};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-/// By slot, all that came behind the first request that has to wait. No more is read meanwhile, so that this is never
-/// more than one read brought.
+/// By slot: the first request that has to wait, and everything that came after it. The connection is not read
+/// meanwhile, so this is never more than what one read brought.
 #[derive(Debug, Default)]
 pub(super) struct DeferredRequests {
     by_slot: BTreeMap<u32, VecDeque<Item>>,
-    /// What a connection has asked for since the last turn that is large.
+    /// By slot: the cost of the large answers that the connection has asked for since the last turn, in units of
+    /// [`answer_cost`].
     asked: HashMap<u32, usize>,
 }
 
 impl DeferredRequests {
-    /// Gives an item back that may take effect in the next turn; any other waits.
+    /// Returns the item if it may take effect in the next turn. Otherwise the item is deferred.
     pub(super) fn admit(&mut self, slot: u32, item: Item, is_backlogged: impl Fn() -> bool) -> Option<Item> {
         if let Some(waiting) = self.by_slot.get_mut(&slot) {
             waiting.push_back(item);
@@ -36,8 +38,8 @@ impl DeferredRequests {
         Some(item)
     }
 
-    /// After a turn: gives `admitted` what may take effect in the next one, and tells `release` of the connections of which
-    /// nothing waits any more.
+    /// Called after a turn. Gives `admitted` the items that may take effect in the next turn, and calls `release` for
+    /// each connection of which nothing is deferred any more.
     pub(super) fn end_turn(
         &mut self,
         mut admitted: impl FnMut(u32, Item),
@@ -60,7 +62,8 @@ impl DeferredRequests {
         });
     }
 
-    /// A connection is gone: what it asked for still takes effect, but for what it alone would have heard of.
+    /// Called when a connection is gone. Its deferred requests still take effect, except what concerns this connection
+    /// alone: pongs, and requests for a large answer.
     pub(super) fn close(&mut self, slot: u32, admitted: impl FnMut(Item)) {
         let waiting = self.by_slot.remove(&slot).into_iter().flatten();
         waiting.filter(|item| matches!(item, Item::Input(_)) && answer_cost(item) == 0).for_each(admitted);
@@ -70,25 +73,27 @@ impl DeferredRequests {
         self.by_slot.is_empty()
     }
 
-    /// Whether something of a connection waits.
+    /// Whether any request of a connection is deferred.
     pub(super) fn has(&self, slot: u32) -> bool {
         self.by_slot.contains_key(&slot)
     }
 }
 
-/// How much of what a connection may ask for in a turn an input takes, because its answer may be large.
+/// Cost of a large answer that an item asks for; 0 if its answer is small. A connection may spend
+/// [`MAX_ANSWERS_PER_TURN`] in a turn.
 fn answer_cost(item: &Item) -> usize {
     let Item::Input(Input::Request { request: Ok(request), .. }) = item else { return 0 };
     match &request.action {
         Action::Subscribe(subscribe) if subscribe.start != Start::Live => 1,
         Action::Presence(_) => 1,
-        // A replay is encoded by and by, this at once.
+        // A replay is encoded in parts, as the socket takes it; but all bytes of a history's answer are counted at
+        // once.
         Action::History(_) => MAX_ANSWERS_PER_TURN,
         _ => 0,
     }
 }
 
-/// Large answers that one connection gets in a turn.
+/// Large answers that one connection gets in one turn, at most.
 const MAX_ANSWERS_PER_TURN: usize = 4;
 
 #[cfg(test)]
@@ -102,7 +107,8 @@ mod tests {
         Item::Input(Input::Request { session: SessionId(1), request: typed::decode(text) })
     }
 
-    /// What may take effect in the next turn, where connections for which this says so have not taken what they asked for.
+    /// What may take effect in the next turn. `is_backlogged` says which connections have not taken their earlier
+    /// answers.
     fn next_turn(held: &mut DeferredRequests, is_backlogged: impl Fn(u32) -> bool) -> (Vec<Item>, Vec<u32>) {
         let (mut items, mut released) = (Vec::new(), Vec::new());
         held.end_turn(|_, item| items.push(item), is_backlogged, |slot| released.push(slot));

@@ -1,19 +1,19 @@
-//! Warns when histories lose publications because all of them together take what they may.
+//! Warnings about evictions: histories lose publications when all of them together reach their bound.
 
 use crate::log::warnings::Pace;
 use hubcast_hub::Evicted;
 use std::time::Instant;
 
-/// Decides when to warn: at once, and then once a minute while it goes on.
+/// Decides when to warn: at once, and then once a minute while evictions go on.
 #[derive(Debug, Default)]
 pub(super) struct Evictions {
-    /// What was warned of.
+    /// The evictions of which it has warned.
     reported: Evicted,
     pace: Pace,
 }
 
 impl Evictions {
-    /// What there is to warn of now, given all that was evicted so far.
+    /// The evictions to warn of now. `evicted` counts all of them so far.
     pub(super) fn unreported(&mut self, now: Instant, evicted: Evicted) -> Option<Evicted> {
         if evicted == self.reported || !self.pace.is_due(now) {
             return None;

@@ -1,26 +1,27 @@
-//! Which output of a turn is the last one for each connection, and which answers may go before everything else.
+//! The plan of a turn's writes: which output is the last one for each connection, and which answers may go first.
 
 use super::address::{slot_of, worker_of};
 use super::mail::RemoteOutput;
 use super::turn_output::{Output, TurnOutput};
 use hubcast_hub::SessionId;
 
-/// Looked up before anything is carried out, so that a connection is written to when its last output comes: it is
-/// visited once, and still gets all of a turn in one write.
+/// Made before anything is carried out. A connection is written to when its last output comes, so it gets everything
+/// of the turn in one write.
 #[derive(Debug, Default)]
 pub(super) struct FlushPlan {
-    /// By slot: the number of its last output. Numbers go on from turn to turn, so that an old one is told from one of this turn.
+    /// By slot: the number of its last output. Numbers continue from turn to turn, so that a number of an earlier turn
+    /// is less than all numbers of this one.
     by_slot: Vec<u32>,
-    /// The number of this turn's first output, and of the next turn's.
+    /// The number of this turn's first output, and of the next turn's first output.
     begin: u32,
     end: u32,
-    /// Answers to connections that have nothing else in this turn before them, in order.
+    /// The numbers of answers whose connections get nothing but answers before them in this turn, in order.
     answers: Vec<u32>,
 }
 
 impl FlushPlan {
-    /// Looks through what a turn brought home for the connections of `worker`. Pieces are counted through the mail and then
-    /// what the turn's own inputs caused.
+    /// Reads the outputs of a turn for the connections of `worker`. First the mail is numbered, then what the turn's
+    /// own inputs caused.
     pub(super) fn note(&mut self, worker: usize, turn_output: &TurnOutput) {
         self.begin_turn();
         for output in &turn_output.mail {
@@ -57,12 +58,12 @@ impl FlushPlan {
         }
     }
 
-    /// Whether a output of this turn is the last one for a connection.
+    /// Whether an output of this turn is the last one for a connection.
     pub(super) fn is_last(&self, slot: u32, output: u32) -> bool {
         self.by_slot.get(slot as usize) == Some(&(self.begin + output))
     }
 
-    /// Whether a output of this turn is an answer that its connection has nothing else to wait for.
+    /// Whether an output of this turn is an answer, and its connection gets nothing but answers before it.
     pub(super) fn is_answer(&self, output: u32) -> bool {
         self.answers.binary_search(&(self.begin + output)).is_ok()
     }
@@ -94,5 +95,5 @@ impl FlushPlan {
     }
 }
 
-/// A turn that begins later begins at 1 again: no turn has so many outputs that their numbers would not fit.
+/// If a turn begins above this number, the numbers start again at 1. No turn has more outputs than are left above it.
 const LARGEST_BEGIN: u32 = u32::MAX / 2;

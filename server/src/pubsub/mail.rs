@@ -1,4 +1,4 @@
-//! What workers say to each other.
+//! The mail between workers: effects for connections of another worker.
 
 use crate::encode::batch::{Batch, SharedEvent};
 use hubcast_hub::{HistoryAnswer, Publication, SessionId};
@@ -6,7 +6,7 @@ use hubcast_protocol::{CloseCode, Event, Slow};
 use std::borrow::Cow;
 use std::sync::Arc;
 
-/// What one worker's turn caused for the connections of another.
+/// One thing that a worker's turn caused for connections of another worker.
 #[derive(Debug)]
 pub(crate) enum RemoteOutput {
     Send {
@@ -35,19 +35,19 @@ pub(crate) enum RemoteOutput {
         slot: u32,
         answer: Box<HistoryAnswer>,
     },
-    /// Receivers of this publisher are far behind, to whom it has sent so many bytes.
+    /// Receivers of this publisher are far behind, and it sent so many bytes to them.
     Pause {
         publisher: u32,
         bytes: usize,
     },
-    /// A mailbox has been taken that was too full for what this connection caused.
+    /// The mailbox that this connection filled has been taken, so the connection may be read again.
     Resume(MailboxWait),
 }
 
-/// The receivers of one thing on one worker.
+/// The receivers of one output on one worker, as slots.
 pub(crate) type Slots = Vec<(u32, Slow)>;
 
-/// A connection of this worker that waits until the mailbox of another one has been taken.
+/// A connection of this worker that is not read until another worker has taken its mailbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct MailboxWait {
     pub(crate) slot: u32,

@@ -1,8 +1,8 @@
-//! What workers cause for each other's connections.
+//! Mailboxes: what workers cause for each other's connections.
 //!
-//! A worker that is short of time takes its mail late, and until then its connections' outboxes do not fill: nothing
-//! there would slow down who publishes. So a mailbox is bounded by itself: over the bound, who causes more for it is
-//! not read until it has been taken.
+//! A worker that is short of time takes its mail late. Until then the outboxes of its connections do not fill, so
+//! nothing there would slow publishers down. For this reason each mailbox has its own bound. A publisher that puts
+//! more into a mailbox above the bound is not read until the mailbox has been taken.
 
 use super::address::{NOBODY, slot_of, worker_of};
 use super::mail::{MailboxWait, RemoteOutput, Slots};
@@ -11,13 +11,13 @@ use hubcast_hub::{Receiver, SessionId};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// What waits for one worker.
+/// Outputs that wait for one worker.
 #[derive(Debug, Default)]
 pub(super) struct Mailbox {
     outputs: Vec<RemoteOutput>,
-    /// Bytes that there will be to write, about, which is never less than what they take here.
+    /// Bytes that will have to be written for these outputs, about; never less than the memory that they take here.
     weight: usize,
-    /// Who is not read until this is taken.
+    /// Publishers that are not read until this mailbox is taken.
     waiting: BTreeSet<SessionId>,
 }
 
@@ -27,7 +27,7 @@ impl Mailbox {
         self.outputs.push(output);
     }
 
-    /// Has the authors wait of what was put in last, if it was too much.
+    /// Blocks the authors of the output that was put in last, if the mailbox is over its bound.
     fn block(&mut self, mailbox: usize, authors: &[SessionId], blocked: &mut Vec<MailboxWait>) {
         if self.weight <= MAX_MAILBOX_BYTES {
             return;
@@ -42,8 +42,8 @@ impl Mailbox {
     }
 }
 
-/// Takes a worker's mail, and lets those go on who wait for that, unless the worker `is_behind` with writing what it took
-/// before; says whether there is anybody.
+/// Takes a worker's mail. Then it sends [`RemoteOutput::Resume`] to the publishers that this mailbox blocked, unless
+/// the worker `is_behind` with writing what it took before. Says whether it sent any.
 pub(super) fn take(worker: usize, mail: &mut [Mailbox], taken: &mut Vec<RemoteOutput>, is_behind: bool) -> bool {
     let mailbox = &mut mail[worker];
     std::mem::swap(&mut mailbox.outputs, taken);
@@ -60,7 +60,7 @@ pub(super) fn take(worker: usize, mail: &mut [Mailbox], taken: &mut Vec<RemoteOu
     true
 }
 
-/// Puts what concerns other workers into their mail; says whether there was anything.
+/// Puts effects for connections of other workers into their mail; says whether there were any.
 pub(super) fn post(worker: usize, turn_output: &mut TurnOutput, mail: &mut [Mailbox]) -> bool {
     let (mut posted, mut blocked) = (false, std::mem::take(&mut turn_output.blocked));
     for output in turn_output.outputs() {
@@ -102,7 +102,7 @@ pub(super) fn post(worker: usize, turn_output: &mut TurnOutput, mail: &mut [Mail
                     posted = true;
                 }
             }
-            // Of this worker's own connections.
+            // For this worker's own connections.
             Output::Send { .. }
             | Output::Close { .. }
             | Output::Replay { .. }
@@ -115,7 +115,7 @@ pub(super) fn post(worker: usize, turn_output: &mut TurnOutput, mail: &mut [Mail
     posted
 }
 
-/// The receivers on every worker but one, by worker, of those who have any.
+/// The receivers on every other worker that has any, grouped by worker.
 fn group_by_worker(
     worker: usize,
     workers: usize,
@@ -130,11 +130,11 @@ fn group_by_worker(
     slots.into_iter().enumerate().filter(|(_, slots)| !slots.is_empty())
 }
 
-/// Bytes that may wait for a worker to be written before those who cause more have to wait: some ten milliseconds of work.
+/// Bytes that may wait in one mailbox before publishers that cause more are blocked: some ten milliseconds of work.
 const MAX_MAILBOX_BYTES: usize = 16 * 1024 * 1024;
 
-/// What an event counts for each who is told.
+/// Bytes that an event counts for each receiver.
 const EVENT_BYTES: usize = 256;
 
-/// What it counts to visit a receiver: two thousand of them fill a mailbox, however little each gets.
+/// Bytes that a visit to a receiver counts: two thousand visits fill a mailbox, however little each receiver gets.
 const VISIT_BYTES: usize = 8192;

@@ -1,4 +1,4 @@
-//! What the hub made of its inputs, for a simulation to hold against it what clients are told.
+//! A record of what the hub did with its inputs. A simulation compares it with what clients got.
 
 use super::address::{slot_of, worker_of};
 use hubcast_hub::{Effect, Effects, Hub, Input, SessionId, Unfinished};
@@ -8,14 +8,14 @@ use hubcast_protocol::{Event, Position, Request};
 use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Writes down what the hub did, in its order, once somebody has begun to read it.
+/// Records what the hub did, in order, from the first [`Observer::take`] on.
 #[derive(Debug, Default)]
 pub(super) struct Observer(Mutex<Option<Notes>>);
 
 #[derive(Debug, Default)]
 struct Notes {
     observed: Vec<Observed>,
-    /// Publishes that the hub was handed and that have not taken effect.
+    /// Publishes that were handed to the hub and have not taken effect yet.
     asked: Vec<Asked>,
 }
 
@@ -23,7 +23,7 @@ struct Notes {
 struct Asked {
     session: SessionId,
     publish: Publish,
-    /// Where the topic's history ended before.
+    /// The last position of the topic's history before the publish.
     end: Option<Position>,
 }
 
@@ -36,9 +36,9 @@ pub enum Observed {
         worker: usize,
         /// The publisher's slot there.
         slot: u32,
-        /// What was asked for.
+        /// The request.
         publish: Publish,
-        /// Its place in its topic's history, if the topic has one.
+        /// Its position in the topic's history, if the topic has one.
         position: Option<Position>,
     },
     /// A subscription was confirmed.
@@ -47,7 +47,7 @@ pub enum Observed {
         worker: usize,
         /// The subscriber's slot there.
         slot: u32,
-        /// What the subscriber is told.
+        /// The reply to the subscriber.
         reply: Subscribed,
     },
 }
@@ -65,7 +65,8 @@ impl Observer {
         }
     }
 
-    /// Looks at what the hub made of it, for whose session it was: the effects from the `newest` on, and what is left.
+    /// Looks at what the hub did with an input of `session`: the effects from number `newest` on, and what is `left`
+    /// of it.
     pub(super) fn after(
         &self,
         session: SessionId,
@@ -86,7 +87,7 @@ impl Observer {
                 }
                 _ => None,
             });
-            // Also what nobody hears may be kept: then the history ends where it did not end before.
+            // A publication without receivers may be kept too: then the position of the history has changed.
             let end = hub.engine().position(&publish.topic);
             let Some(position) = delivered.or((end != *before).then_some(end)) else {
                 let is_left = left.is_some_and(|left| matches!(*left.next, Input::Continue { .. }));
@@ -104,7 +105,7 @@ impl Observer {
         }));
     }
 
-    /// What was noted since the last call; before the first one nothing is.
+    /// What was recorded since the last call. The first call starts the recording.
     pub(super) fn take(&self) -> Vec<Observed> {
         mem::take(&mut self.notes().get_or_insert_default().observed)
     }

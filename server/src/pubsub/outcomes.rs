@@ -1,40 +1,41 @@
-//! What is announced of one member of one topic in a turn: the outcome, once.
+//! The outcome of joins and leaves in one turn: at most one announcement for each member of a topic.
 
 use hubcast_protocol::{ClientId, Event, Topic};
 use std::collections::HashMap;
 
-/// Who came and who left in a turn. One who joined and left again, or left and came back, is where he was before: nobody
-/// is announced of it, except where a `presence` in between was answered with what is not so any more.
+/// Joins and leaves of one turn. A member that joined and left again, or left and came back, is where it was before:
+/// nothing is announced. But if a `presence` request was answered in between, that answer is not true any more, and
+/// the change is announced.
 #[derive(Debug, Default)]
 pub(super) struct Outcomes {
     by_member: HashMap<(Topic, ClientId), Outcome>,
-    /// How many joins and leaves there were, and how many before the last answer to `presence`.
+    /// Number of joins and leaves so far; `answered` is that number at the last answer to `presence`.
     noted: u64,
     answered: u64,
 }
 
-/// What happened to one member.
+/// The joins and leaves of one member in this turn.
 #[derive(Debug)]
 struct Outcome {
-    /// Whether the first was a join, so that the member was not there before.
+    /// Whether the first one was a join, so that the member was not there before.
     was_join: bool,
-    /// The number of the first.
+    /// The number of the first one.
     noted: u64,
-    /// The one that is to be announced.
+    /// The notification that announces the outcome, by its number; none if there is nothing to announce.
     announced: Option<usize>,
 }
 
-/// What is to be announced now.
+/// What to announce after a join or a leave.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Announcement {
-    /// This one no more, because something came after it.
+    /// The number of an earlier notification that is not to be sent, because this event came after it.
     pub(super) withdrawn: Option<usize>,
-    /// Whether the new one is.
+    /// Whether the new event is to be announced.
     pub(super) is_announced: bool,
 }
 
 impl Outcomes {
-    /// Notes an event for many, which is announced under this number if it is.
+    /// Notes an event for many sessions. If it is announced, its notification gets this number.
     pub(super) fn note(&mut self, event: &Event, number: usize) -> Announcement {
         let (member, is_join) = match event {
             Event::Join(member) => (member, true),
@@ -49,12 +50,12 @@ impl Outcomes {
         Announcement { withdrawn, is_announced }
     }
 
-    /// Notes that somebody is announced who is there.
+    /// Notes that a `presence` request has been answered.
     pub(super) fn note_answer(&mut self) {
         self.answered = self.noted;
     }
 
-    /// Forgets everything, at the end of the turn.
+    /// Removes everything, at the end of the turn.
     pub(super) fn clear(&mut self) {
         if self.noted > 0 {
             *self = Self::default();
@@ -77,12 +78,12 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-        /// Members 0 to 3 come and go; with 4 somebody asks who is there.
+        /// Members 0 to 3 join and leave; step 4 is a `presence` request.
         #[test]
         fn each_member_is_told_of_once_and_every_answer_and_what_follows_it_add_up(steps in vec(0..5u8, 0..40)) {
             let (mut outcomes, mut there, mut announced) = (Outcomes::default(), BTreeSet::from([0, 1]), Vec::new());
             let before = there.clone();
-            // Each answer, with what was announced until then.
+            // For each answer: the number of announcements before it, and the list that was answered.
             let mut answers = vec![(0, before)];
             for step in steps {
                 if step == 4 {

@@ -1,8 +1,9 @@
 //! The hub, shared by all workers.
 //!
-//! One lock orders everything: a worker takes it once a turn, hands its inputs to the hub, puts what concerns other
-//! workers' connections into their mail and takes its own mail out. So each connection sees effects in hub order:
-//! first the mail, which is older, then what this turn's inputs caused.
+//! One lock orders everything. A worker takes the lock once a turn; meanwhile it hands its inputs to the hub, puts the
+//! effects for connections of other workers into their mail, and takes its own mail out. Then it carries out its mail
+//! first, which is older, and after that what its own inputs caused. So each connection sees effects in the order of
+//! the hub.
 
 use super::address::{NOBODY, session, slot_of, worker_of};
 use super::alarm::{Alarm, Keeper};
@@ -26,7 +27,7 @@ use tokio::sync::Notify;
 pub(crate) struct SharedHub {
     shared: Mutex<Shared>,
     wakes: Vec<Arc<Notify>>,
-    /// Bytes that may wait for one connection: what is joined to one output has to fit.
+    /// Bound of one connection's outbox, in bytes: a batch of joined publications has to fit into it.
     outbox: usize,
     account: Arc<Account>,
     #[cfg(feature = "simulation")]
@@ -37,14 +38,14 @@ pub(crate) struct SharedHub {
 struct Shared {
     hub: Hub,
     mail: Vec<Mailbox>,
-    /// Before that the hub does nothing of its own, whatever is due.
+    /// Before this time the hub does nothing of its own, even if something is due.
     hub_rests_until: Option<Instant>,
     alarm: Alarm,
     evictions: Evictions,
 }
 
 impl SharedHub {
-    /// A hub for as many workers as there are wakes, each connection of which has an outbox of so many bytes.
+    /// Makes one worker's mailbox for each of `wakes`. `outbox` is the bound of each connection's outbox, in bytes.
     pub(crate) fn new(hub: Hub, wakes: Vec<Arc<Notify>>, outbox: usize, account: Arc<Account>) -> Arc<Self> {
         let mail = wakes.iter().map(|_| Mailbox::default()).collect();
         let (alarm, evictions) = (Alarm::new(wakes.len()), Evictions::default());
@@ -59,8 +60,9 @@ impl SharedHub {
         })
     }
 
-    /// Hands a slice of what is scheduled to the hub and collects what follows for the connections of `worker`. One that
-    /// `is_behind` has not written yet what it has: who fills its mailbox goes on waiting.
+    /// Takes one turn of `worker`: hands a slice of `schedule` to the hub, and collects in `turn_output` what follows
+    /// for the worker's connections. A worker that `is_behind` has not yet written what it has; publishers that filled
+    /// its mailbox then stay blocked.
     pub(crate) fn turn(
         &self,
         worker: usize,
@@ -111,8 +113,8 @@ impl SharedHub {
         }
     }
 
-    /// Hands one input to the hub; says what it has cost and what it costs to carry out what follows, and what is to be
-    /// handed over when others have had their turn.
+    /// Hands one input to the hub. Returns the cost of this and of carrying out what follows, and the rest of the
+    /// input, if there is one: it is to be handed over after inputs of other connections.
     fn hand_over(
         &self,
         hub: &mut Hub,
@@ -129,13 +131,14 @@ impl SharedHub {
         #[cfg(feature = "simulation")]
         self.observer.after(session, left.as_ref(), hub, &turn_output.effects, before);
         let author = left.as_ref().map_or(session, |left| left.worked_for);
-        // Who is of another worker is held back by none of this one.
+        // This worker cannot stop the reading of a publisher that is connected to another worker.
         let author = if worker_of(author) == worker { author } else { NOBODY };
         let cost = turn_output.coalesce(before, author, self.outbox, &self.account);
         (Cost { hub: turn_output.effects.work() - worked, ..cost }, left.map(|left| *left.next))
     }
 
-    /// Says that a worker takes no more turns. If it was to wake up for what is due, another one does.
+    /// Notes that a worker takes no more turns. If it had to wake up for what is due, another worker does so from now
+    /// on.
     pub(crate) fn note_end(&self, worker: usize) {
         let woken = self.shared.lock().ok().and_then(|mut shared| shared.alarm.note_end(worker));
         if let Some(woken) = woken {
@@ -143,7 +146,8 @@ impl SharedHub {
         }
     }
 
-    /// Slows down publishers of other workers.
+    /// Tells the workers of these publishers that receivers here are far behind, with the bytes that each publisher
+    /// sent to them.
     pub(crate) fn pause(&self, worker: usize, publishers: &mut BTreeMap<SessionId, usize>) {
         if publishers.is_empty() {
             return;
@@ -156,31 +160,33 @@ impl SharedHub {
         self.wake_others(worker);
     }
 
-    /// Whether all that a session subscribed to may be left out.
+    /// Whether a session has subscriptions and all of them allow to leave publications out.
     pub(crate) fn may_skip(&self, session: SessionId) -> bool {
         self.lock().hub.may_skip(session)
     }
 
-    /// Has the hub keep until then what those miss who are sent away.
+    /// Has the hub keep, until this time, the publications that disconnected clients miss while the server restarts.
     pub(crate) fn await_return(&self, until: Instant) {
-        // After a panic there is nothing to return to.
+        // After a panic there is no state to which a client could return.
         if let Ok(mut shared) = self.shared.lock() {
             shared.hub.await_return(until);
         }
     }
 
-    /// What the next run is to go on with; nothing if a panic has left it half changed.
+    /// The state for the next run; none if a panic has left it half changed.
     pub(crate) fn save(&self, now: Instant) -> Option<Snapshot> {
         self.shared.lock().ok().map(|shared| shared.hub.save(now))
     }
 
-    /// What all workers share, unless one of them has panicked with it in its hands: half changed it is of no use to anybody.
+    /// Locks what all workers share. If a worker panicked while it had the lock, the state may be half changed and
+    /// must not be used: the calling task ends too.
     fn lock(&self) -> MutexGuard<'_, Shared> {
         self.shared.lock().unwrap_or_else(|_| end_for_another())
     }
 
     fn wake_others(&self, worker: usize) {
-        // A wake without mail costs an empty turn; knowing who has mail would cost more in the lock.
+        // A wake without mail costs an empty turn; finding out which workers have mail would cost more time in the
+        // lock.
         for (other, wake) in self.wakes.iter().enumerate() {
             if other != worker {
                 wake.notify_one();
@@ -191,32 +197,32 @@ impl SharedHub {
 
 #[cfg(feature = "simulation")]
 impl SharedHub {
-    /// What the hub did since the last call; before the first one nothing is written down.
+    /// What the hub did since the last call. The first call starts the recording.
     pub(crate) fn take_observed(&self) -> Vec<Observed> {
         self.observer.take()
     }
 
-    /// Whether the hub has no session, no subscription and nothing to be answered.
+    /// Whether the hub has no session, no subscription and no unanswered request.
     pub(crate) fn is_empty(&self) -> bool {
         self.lock().hub.is_empty()
     }
 
-    /// How many histories there are.
+    /// Number of histories.
     pub(crate) fn histories(&self) -> usize {
         self.lock().hub.engine().histories()
     }
 }
 
-/// When the hub is to do something by itself.
+/// When the hub next has to do something by itself.
 fn next_timeout(hub: &Hub, hub_rests_until: Option<Instant>) -> Option<Instant> {
     hub.poll_timeout().map(|at| hub_rests_until.map_or(at, |hub_rests_until| at.max(hub_rests_until)))
 }
 
-/// How long the hub does nothing of its own after it did: it takes half a millisecond at most, leaves the rest due, and
-/// in between workers read and write and take their turns.
+/// Time for which the hub does nothing of its own after it did so. That work takes half a millisecond at most, and the
+/// rest stays due. In between, workers read, write and take their turns.
 const HUB_REST: Duration = Duration::from_millis(1);
 
-/// The session behind an input that can cause something for others.
+/// The session that an input belongs to; `NOBODY` for an input that belongs to none.
 fn author(input: &Input) -> SessionId {
     match input {
         Input::Request { session, .. }
@@ -246,7 +252,7 @@ mod tests {
     }
 
     impl Two {
-        /// A connection on each worker, of which the second hears "t".
+        /// One connection on each worker; the second one subscribes to "t".
         fn new() -> Self {
             let shared_hub = SharedHub::new(
                 Hub::new(Settings::with_seed(1)),
@@ -269,7 +275,7 @@ mod tests {
         }
     }
 
-    /// All of one connection.
+    /// A schedule with all inputs as inputs of one connection.
     fn scheduled(inputs: impl IntoIterator<Item = Input>) -> Schedule {
         let mut schedule = Schedule::default();
         inputs.into_iter().for_each(|input| schedule.push(PUBLISHER, Item::Input(input)));

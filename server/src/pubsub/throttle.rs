@@ -1,12 +1,13 @@
-//! How long publishers wait for receivers that are far behind.
+//! Throttling: how long publishers wait for receivers that are far behind.
 //!
-//! A publisher is paused for what it sends to those who are behind, so that one who sends them little is not; and it is
-//! paused for a tenth of its time at most. What a receiver cannot take even so, is up to its subscription.
+//! A publisher is paused only for what it sends to receivers that are behind; one that sends them little is not
+//! paused. The pauses take a tenth of its time at most. What happens to a receiver that is still too slow depends on
+//! its subscription.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-/// The publishers of one worker who send to receivers that are behind.
+/// The publishers of one worker that send to receivers which are behind.
 #[derive(Debug, Default)]
 pub(super) struct Throttle {
     by_slot: HashMap<u32, Publisher>,
@@ -14,14 +15,15 @@ pub(super) struct Throttle {
 
 #[derive(Debug)]
 struct Publisher {
-    /// Bytes sent to those who are behind since the last pause.
+    /// Bytes sent to receivers that are behind, since the last pause.
     bytes: usize,
-    /// When all its pauses have been made up for by the time without.
+    /// When the pauses so far will be made up for: each one moves this by ten times its length.
     settled_at: Instant,
 }
 
 impl Throttle {
-    /// Notes that a publisher sends so many bytes to somebody who is behind. Says whether it is to be paused for so long.
+    /// Notes that a publisher sent so many bytes to a receiver that is behind. Says whether it is to be paused now,
+    /// for `pause`.
     pub(super) fn note(&mut self, slot: u32, bytes: usize, pause: Duration, now: Instant) -> bool {
         let publisher = self.by_slot.entry(slot).or_insert(Publisher { bytes: 0, settled_at: now });
         publisher.bytes += bytes;
@@ -36,12 +38,12 @@ impl Throttle {
         is_paused
     }
 
-    /// The number is given to another connection.
+    /// Removes a slot that another connection gets.
     pub(super) fn forget(&mut self, slot: u32) {
         self.by_slot.remove(&slot);
     }
 
-    /// Forgets who is settled, when there are many.
+    /// Removes publishers whose pauses are made up for, if there are many publishers.
     pub(super) fn tidy(&mut self, now: Instant) {
         if self.by_slot.len() > KEPT_PUBLISHERS {
             self.by_slot.retain(|_, publisher| publisher.settled_at > now);
@@ -50,14 +52,15 @@ impl Throttle {
     }
 }
 
-/// Bytes that a publisher sends to those who are behind before it is paused.
+/// Bytes that a publisher sends to receivers that are behind before it is paused.
 const BYTES_PER_PAUSE: usize = 16 * 1024;
 
-/// How much of its time a publisher is paused at most, and over how long: half a second in five.
+/// Share of its time for which a publisher is paused at most, and the time over which that is counted: half a second
+/// in five.
 const SHARE_PERCENT: u32 = 10;
 const WINDOW: Duration = Duration::from_secs(5);
 
-/// Publishers that are remembered without being looked through.
+/// Publishers that are kept before any is removed.
 const KEPT_PUBLISHERS: usize = 1024;
 
 #[cfg(test)]

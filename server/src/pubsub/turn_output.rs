@@ -1,4 +1,4 @@
-//! What a turn at the hub brings home.
+//! The result of one turn at the hub: what the worker has to carry out.
 
 use super::mail::{MailboxWait, RemoteOutput};
 use super::outcomes::Outcomes;
@@ -15,23 +15,24 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// What a worker takes home from its turn at the hub; kept between turns for its room.
+/// What one turn at the hub gives a worker to carry out. The worker keeps it between turns, so that its memory is used
+/// again.
 #[derive(Debug, Default)]
 pub(crate) struct TurnOutput {
-    /// What others caused, older than all of `order`.
+    /// What other workers caused, older than all of `order`.
     pub(crate) mail: Vec<RemoteOutput>,
     pub(super) effects: Effects,
     order: Vec<OutputRef>,
     broadcasts: Vec<Broadcast>,
     notifications: Vec<Notification>,
     outcomes: Outcomes,
-    /// Who is not to be read any more, each until a mailbox has been taken that was too full for it.
+    /// Connections to stop reading, each with the full mailbox that has to be taken before it is read again.
     pub(crate) blocked: Vec<MailboxWait>,
     /// When this worker wakes up for what the hub does by itself.
     pub(crate) next_timeout: Option<Instant>,
 }
 
-/// Where to find what is to be done, in order.
+/// One thing to be carried out, as the place where it is found. A list of these has the order.
 #[derive(Debug)]
 enum OutputRef {
     /// An effect for one session.
@@ -43,8 +44,9 @@ enum OutputRef {
 }
 
 impl TurnOutput {
-    /// Prepares the newest effects for all workers: what goes to many is to be encoded once. A delivery is joined to
-    /// the one before where nobody can tell the difference. Says what it costs to carry them out.
+    /// Prepares the effects from number `newest` on for all workers. What goes to many sessions becomes one
+    /// [`Broadcast`] or [`Notification`], to be encoded once. A publication is joined to the last broadcast if no
+    /// client can observe a difference. Returns the cost to carry these effects out.
     pub(super) fn coalesce(&mut self, newest: usize, author: SessionId, outbox: usize, account: &Arc<Account>) -> Cost {
         let mut cost = Cost::default();
         let Self { effects, order, broadcasts, notifications, outcomes, .. } = self;
@@ -80,7 +82,8 @@ impl TurnOutput {
                         author,
                         is_withdrawn: false,
                     });
-                    // Comparing who is notifications with who got the delivery would cost more than joining saves.
+                    // Comparing the receivers of the notification with those of the delivery would cost more than
+                    // joining saves.
                     if let Some(last) = broadcasts.last_mut() {
                         last.may_grow = false;
                     }
@@ -102,21 +105,21 @@ impl TurnOutput {
         cost
     }
 
-    /// Answers a ping of one of this worker's connections, after all that came before it.
+    /// Adds the answer to a ping of one of this worker's connections, after all that came before it.
     pub(super) fn push_pong(&mut self, session: SessionId, slot: u32, pong: Bytes) -> Cost {
         self.order.push(OutputRef::Pong(slot, pong));
         end_growth(&mut self.broadcasts, &self.effects, session);
         Cost { delivery: ANSWER, ..Cost::default() }
     }
 
-    /// Ends one of this worker's connections, after all that came before.
+    /// Adds the end of one of this worker's connections, after all that came before it.
     pub(super) fn push_ending(&mut self, session: SessionId, slot: u32, ending: Ending) -> Cost {
         self.order.push(OutputRef::Ending(slot, ending));
         end_growth(&mut self.broadcasts, &self.effects, session);
         Cost { delivery: VISIT_NS, ..Cost::default() }
     }
 
-    /// The publication to which more can be joined.
+    /// The topic of the broadcast to which publications can still be joined, and the bytes for which it has room.
     pub(super) fn growing(&self, outbox: usize) -> Option<Growing<'_>> {
         let last = self.broadcasts.last().filter(|last| last.may_grow)?;
         let topic = last.frames.publications().last()?.topic();
@@ -149,7 +152,7 @@ impl TurnOutput {
         })
     }
 
-    /// Forgets everything but the room.
+    /// Removes everything and keeps the allocated memory.
     pub(crate) fn clear(&mut self) {
         self.mail.clear();
         self.effects.clear();
@@ -161,7 +164,7 @@ impl TurnOutput {
     }
 }
 
-/// Adds a publication to the last delivery, if it goes to the same receivers and nobody can tell the difference; says
+/// Adds a publication to the last broadcast, if it has the same receivers and no client can observe a difference; says
 /// whether it did.
 fn join(
     last: Option<&mut Broadcast>,
@@ -179,7 +182,8 @@ fn join(
     joined
 }
 
-/// What comes for this session now must stay behind the last delivery, if that is for it too.
+/// Allows no more joining to the last broadcast, if this session is one of its receivers. What comes for the session
+/// now must stay behind that broadcast; a publication that is joined later would overtake it.
 fn end_growth(broadcasts: &mut [Broadcast], effects: &Effects, session: SessionId) {
     if let Some(last) = broadcasts.last_mut().filter(|last| last.may_grow) {
         let mut receivers = effects.receivers(&last.receivers).iter();
@@ -187,12 +191,13 @@ fn end_growth(broadcasts: &mut [Broadcast], effects: &Effects, session: SessionI
     }
 }
 
-/// Nanoseconds that it takes to carry out what concerns one session, about.
+/// Nanoseconds that it takes to carry out an effect for one session, about.
 fn cost_for_one(effect: &Effect) -> u64 {
     let bytes = |publications: &[Publication]| publications.iter().map(batch::size).sum::<usize>();
     match effect {
-        // A byte takes a nanosecond to be encoded, and of an answer to be counted before; the rest comes as it is taken.
-        // What was missed may be more publications than there is time to look at.
+        // Encoding a byte takes a nanosecond, and each byte of a history's answer is also counted before that. Only
+        // the first `MAX_WRITE_BYTES` are encoded now; the rest follows as the socket takes it. What was missed may be
+        // more publications than there is time to look at, so the sum stops at that bound.
         Effect::Replay { missed, .. } => {
             let sizes = missed.iter().scan(0, |sum, publication| {
                 let before = *sum;
@@ -209,8 +214,8 @@ fn cost_for_one(effect: &Effect) -> u64 {
     }
 }
 
-/// Deliveries to the same receivers, as one: each of these gets one output of bytes in a turn, however many were
-/// published to it.
+/// Publications to the same receivers, as one delivery: each receiver gets one [`Batch`], however many publications
+/// are in it.
 #[derive(Debug)]
 pub(crate) struct Broadcast {
     receivers: Range<usize>,
@@ -220,17 +225,17 @@ pub(crate) struct Broadcast {
     may_grow: bool,
 }
 
-/// An event that many are notifications, and by whose doing.
+/// An event for many sessions, and the session that caused it.
 #[derive(Debug)]
 pub(crate) struct Notification {
     pub(crate) event: Arc<SharedEvent>,
     receivers: Range<usize>,
     pub(super) author: SessionId,
-    /// Whether nobody is notifications, because it is not so any more.
+    /// Whether it is not sent, because a later event of this turn made it untrue.
     is_withdrawn: bool,
 }
 
-/// One thing to be carried out of those that a turn's own inputs caused.
+/// One thing to be carried out that a turn's own inputs caused.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Output<'a> {
     Send {
@@ -258,17 +263,17 @@ pub(crate) enum Output<'a> {
         code: CloseCode,
         reason: &'a Cow<'static, str>,
     },
-    /// Of one of this worker's connections.
+    /// For one of this worker's connections.
     Pong {
         slot: u32,
         pong: &'a Bytes,
     },
-    /// Of one of this worker's connections.
+    /// For one of this worker's connections.
     Ending {
         slot: u32,
         ending: Ending,
     },
 }
 
-/// Nanoseconds of an answer that is written with others, about.
+/// Nanoseconds for an answer that is written together with others, about.
 const ANSWER: u64 = 500;

@@ -10,15 +10,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Instant;
 
-/// The tasks of one worker. Those that are woken are polled in the order in which they were, as the real runtime does.
+/// The tasks of one worker. Woken tasks are polled in the order in which they were woken, as in the real runtime.
 pub(crate) struct ByHand {
     now: Cell<Instant>,
-    /// A task is taken out while it is polled.
+    /// By number; a task is taken out while it is polled.
     tasks: RefCell<Slab<Option<Task>>>,
     ready: Arc<Ready>,
     timers: RefCell<BTreeMap<(Instant, u64), Waker>>,
     timers_made: Cell<u64>,
-    /// What the server was made from, the worker's number, and how many random numbers it has given.
+    /// The seed of the server and the number of the worker. `random_made` counts the random numbers given.
     seed: (u64, u32),
     random_made: Cell<u32>,
 }
@@ -31,7 +31,7 @@ struct Task {
 /// The numbers of tasks to be polled, in order.
 type Ready = Mutex<VecDeque<usize>>;
 
-/// Puts one task among those to be polled, once.
+/// The waker of one task. It puts the task among those to be polled, once.
 struct Woken {
     task: usize,
     is_ready: AtomicBool,
@@ -55,7 +55,8 @@ impl ByHand {
         self.now.get()
     }
 
-    /// A number that no other one is like, of this worker or of another: the same in each run from the same seed.
+    /// A number that differs from every other one, of this worker and of all others. Each run from the same seed gives
+    /// the same.
     pub(crate) fn random(&self) -> [u8; 16] {
         let ((seed, worker), made) = (self.seed, self.random_made.get());
         self.random_made.set(made + 1);
@@ -80,7 +81,7 @@ impl ByHand {
     pub(crate) fn poll_one(&self) -> bool {
         let Some(number) = self.ready.lock().unwrap_or_else(PoisonError::into_inner).pop_front() else { return false };
         let task = self.tasks.borrow_mut().get_mut(number).and_then(Option::take);
-        // Who wakes a task that has ended wakes nobody.
+        // The wake was for a task that has ended.
         let Some(mut task) = task else { return true };
         task.woken.is_ready.store(false, Relaxed);
         let waker = Waker::from(Arc::clone(&task.woken));
@@ -97,7 +98,7 @@ impl ByHand {
         self.timers.borrow().keys().next().map(|(at, _)| *at)
     }
 
-    /// Lets it be `now`.
+    /// Sets the time to `now`, and wakes the timers that are due.
     pub(crate) fn advance(&self, now: Instant) {
         self.now.set(now);
         while let Some(timer) = self.timers.borrow_mut().first_entry().filter(|timer| timer.key().0 <= now) {
@@ -105,7 +106,7 @@ impl ByHand {
         }
     }
 
-    /// Ends all tasks where they stand.
+    /// Drops all tasks, wherever they are.
     pub(crate) fn abort(&self) {
         let tasks = std::mem::take(&mut *self.tasks.borrow_mut());
         drop(tasks);

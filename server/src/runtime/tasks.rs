@@ -1,5 +1,5 @@
-//! The tasks of one worker's thread. When one of them panics, none of them goes on: what it was doing is half done, for
-//! its own connection and for others.
+//! The tasks of one worker's thread. When one of them panics, none of them goes on: the work of the task that panicked
+//! is half done, for its own connection and for others.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
-/// Begins tasks on the thread that it was made on, and says when one has panicked.
+/// Starts tasks on the thread that made it, and reports when one has panicked.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tasks(Rc<State>);
 
@@ -22,18 +22,19 @@ struct State {
     changed: Notify,
 }
 
-/// What unwinds a task that needs what another worker's panic has left half done. That worker reports the fault.
+/// The payload of a panic in a task that needs what another worker's panic has left half done. That other worker
+/// reports the fault.
 struct AnotherPanicked;
 
 impl Tasks {
-    /// Begins a task; gives what stops it.
+    /// Starts a task; returns a handle that stops it.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + 'static) -> AbortHandle {
-        // In a box, because a future that holds another one takes its size twice.
+        // In a box, because a future that contains another one takes its size twice.
         let (tasks, mut task) = (self.clone(), Box::pin(task));
         tokio::task::spawn_local(poll_fn(move |context| tasks.poll(task.as_mut(), context))).abort_handle()
     }
 
-    /// Completes with the message of the first panic in a task.
+    /// Waits for the first panic in a task, and returns its message.
     pub(crate) async fn panicked(&self) -> String {
         loop {
             if let Some(message) = self.0.message.take() {
@@ -43,7 +44,7 @@ impl Tasks {
         }
     }
 
-    /// Polls a task unless one has panicked.
+    /// Polls a task, unless one has panicked.
     fn poll(&self, task: Pin<&mut impl Future<Output = ()>>, context: &mut Context<'_>) -> Poll<()> {
         if self.0.has_panicked.get() {
             return Poll::Pending;
@@ -63,12 +64,12 @@ impl Tasks {
     }
 }
 
-/// Ends the task that calls this, and all others of its thread, because another worker has panicked.
+/// Ends the calling task, and all others of its thread, because another worker has panicked.
 pub(crate) fn end_for_another() -> ! {
     resume_unwind(Box::new(AnotherPanicked))
 }
 
-/// What a panic says, unless it is the consequence of another worker's.
+/// The message of a panic; none if it follows from another worker's panic.
 pub(crate) fn message(panic: &(dyn Any + Send)) -> Option<String> {
     if panic.is::<AnotherPanicked>() {
         return None;

@@ -1,4 +1,4 @@
-//! What connections want, and what it may cost.
+//! The items that wait for the hub, and what they may cost.
 
 use crate::connection::peer::Ending;
 use bytes::Bytes;
@@ -6,39 +6,39 @@ use hubcast_hub::Input;
 use hubcast_protocol::Request;
 use hubcast_protocol::request::{Action, Start};
 
-/// One thing that waits for its turn.
+/// One thing of a connection that waits to be served.
 #[derive(Debug)]
 pub(crate) enum Item {
-    /// For the hub.
+    /// An input for the hub.
     Input(Input),
-    /// The answer to a ping that came behind requests.
+    /// The answer to a ping. It waits behind earlier requests.
     Pong(Bytes),
     /// Nothing more comes from the connection.
     Ending(Ending),
 }
 
-/// Items that cost about the same.
+/// Groups of items that cost about the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Answered at once: a ping, a refusal.
+    /// Answered at once: a ping or a refusal.
     Answer,
     Publication,
-    /// Comes, or comes to a topic or leaves one.
+    /// A new connection, a subscription to live publications, an unsubscribe, or any other small change.
     Membership,
-    /// Leaves for good.
+    /// The connection is closed.
     Departure,
-    /// Asks for what was, or for who is there.
+    /// A request for the past, or for a presence list.
     Past,
-    /// What is left of an item, or one that works for another before it is done.
+    /// What is left of an item, or an item that must first finish the work of another one.
     Rest,
 }
 
-/// What an item of each kind costs these days, in nanoseconds.
+/// Recent cost of an item of each kind, in nanoseconds.
 #[derive(Debug)]
 pub(super) struct Typical([u64; 6]);
 
 impl Item {
-    /// Bytes that it takes while it waits, about.
+    /// Bytes of memory that it takes while it waits, about.
     pub(super) fn bytes(&self) -> usize {
         let texts = match self {
             Self::Input(Input::Request { request: Ok(request), .. }) => bytes_of(request),
@@ -48,7 +48,7 @@ impl Item {
         texts + ITEM_BYTES
     }
 
-    /// Whether it is the first of a connection.
+    /// Whether it is the first item of a connection.
     pub(super) fn is_arrival(&self) -> bool {
         matches!(self, Self::Input(Input::Connect { .. }))
     }
@@ -76,7 +76,7 @@ impl Typical {
         self.0[kind as usize]
     }
 
-    /// Notes what one has cost: the last few decide.
+    /// Notes the cost of one item. It counts for a quarter of the new value, so that the last few items decide.
     pub(super) fn note(&mut self, kind: Kind, cost: u64) {
         let typical = &mut self.0[kind as usize];
         *typical = *typical / 4 * 3 + cost / 4;
@@ -100,5 +100,5 @@ fn bytes_of(request: &Request) -> usize {
     }
 }
 
-/// Bytes of an item besides its texts, about.
+/// Bytes of memory that an item takes besides its texts, about.
 const ITEM_BYTES: usize = 200;

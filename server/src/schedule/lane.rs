@@ -1,24 +1,24 @@
-//! What waits of one connection, and which connection is next.
+//! Lanes: the items that wait of one connection, and which connection is next.
 
 use super::item::{Kind, Typical};
 use super::{Cost, Item};
 use std::collections::{BTreeSet, VecDeque};
 
-/// What a slice has left over of one connection, with all that came since.
+/// The items of one connection that a slice has left over, with all that came since.
 #[derive(Debug)]
 pub(super) struct Lane {
     items: VecDeque<Item>,
-    /// The virtual time at which its last item ended, and at which the first one would begin.
+    /// The virtual time at which its last item ended; `begin` is the one at which its first item would begin.
     ended: u64,
     begin: u64,
-    /// Its place in the order, while something waits.
+    /// Its place in the order, while it has items.
     place: Option<Place>,
-    /// What its last publication cost, if it was joined to none before.
+    /// Nanoseconds that its last publication cost that was joined to no other.
     publication: Option<u64>,
     is_held: bool,
 }
 
-/// Where a lane stands: whether its first item is quickly done, and when it would end.
+/// The place of a lane: whether its first item is quickly done, and the virtual time at which that item would end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Place {
     is_quick: bool,
@@ -33,7 +33,7 @@ pub(super) struct Order {
 }
 
 impl Lane {
-    /// An empty lane of a connection that has `spent` so much shortly before.
+    /// An empty lane of a connection that has `spent` so many nanoseconds in this slice.
     pub(super) fn new(virtual_time: u64, spent: Option<u64>) -> Self {
         Self {
             items: VecDeque::new(),
@@ -69,12 +69,12 @@ impl Lane {
         self.items.is_empty()
     }
 
-    /// When its first item would begin, were all lanes served at once.
+    /// The virtual time at which its first item would begin.
     pub(super) fn begin(&self) -> u64 {
         self.begin
     }
 
-    /// Says what the item cost that was taken last.
+    /// Notes what the item cost that was taken last.
     pub(super) fn charge(&mut self, kind: Kind, cost: Cost) {
         self.ended = self.begin + cost.total();
         if kind == Kind::Publication && !cost.joined {
@@ -82,13 +82,14 @@ impl Lane {
         }
     }
 
-    /// Whether its connection is to be held or may go on, if that is new.
+    /// Whether its connection must not be read any more (`true`) or may be read again (`false`); `None` if that has
+    /// not changed.
     pub(super) fn update_hold(&mut self) -> Option<bool> {
         let is_held = !self.items.is_empty();
         (std::mem::replace(&mut self.is_held, is_held) != is_held).then_some(is_held)
     }
 
-    /// What its first item will cost, about.
+    /// Nanoseconds that its first item will cost, about.
     fn expected(&self, typical: &Typical) -> Option<u64> {
         let kind = self.items.front()?.kind();
         let own = self.publication.filter(|_| kind == Kind::Publication);
@@ -97,7 +98,7 @@ impl Lane {
 }
 
 impl Order {
-    /// Puts a lane in its place, if something waits there and it has none.
+    /// Puts a lane in its place, if it has items and no place.
     pub(super) fn insert(&mut self, slot: u32, lane: &mut Lane, typical: &Typical, virtual_time: u64) {
         let Some(expected) = lane.expected(typical).filter(|_| lane.place.is_none()) else { return };
         lane.begin = lane.ended.max(virtual_time);
@@ -112,7 +113,7 @@ impl Order {
         }
     }
 
-    /// The lane that is next, of those whose first item is quickly done or of all.
+    /// The lane that is next: among those whose first item is quickly done if `is_quick`, else among all.
     pub(super) fn first(&self, is_quick: bool) -> Option<u32> {
         let other = self.other.first().filter(|_| !is_quick);
         self.quick.first().into_iter().chain(other).min().map(|(_, slot)| *slot)
@@ -127,5 +128,5 @@ impl Order {
     }
 }
 
-/// Nanoseconds up to which an item is quickly done.
+/// Nanoseconds that an item costs at most to count as quickly done.
 const QUICK: u64 = 100_000;

@@ -1,30 +1,30 @@
-//! How much work one turn may hand to the hub.
+//! Slices: how much work one turn may hand to the hub.
 
 use super::Item;
 use hubcast_hub::Input;
 use hubcast_protocol::Topic;
 use hubcast_protocol::request::Action;
 
-/// What one item has caused, in nanoseconds, counted and not measured.
+/// The work that one item has caused, in nanoseconds, counted and not measured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Cost {
-    /// Under the hub's lock.
+    /// Work under the hub's lock.
     pub(crate) hub: u64,
-    /// Of carrying out what follows.
+    /// Work to carry out what follows.
     pub(crate) delivery: u64,
-    /// Whether it went to the same receivers as what came before, so that it cost no visit to any of them.
+    /// Whether it was joined to what came before, for the same receivers. Then it cost no visit to any of them.
     pub(crate) joined: bool,
 }
 
-/// A publication to which others may be joined that go to the same receivers.
+/// The broadcast to which publications to the same receivers may still be joined.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Growing<'a> {
     pub(crate) topic: &'a Topic,
-    /// Bytes for which there is room.
+    /// Bytes that can still be joined to it.
     pub(crate) room: usize,
 }
 
-/// What is left of a slice.
+/// The work that a slice has left.
 #[derive(Debug, Default)]
 pub(super) struct Slice {
     is_behind: bool,
@@ -44,7 +44,7 @@ impl Slice {
         Self { is_behind, hub: HUB, delivery: DELIVERY, joined: JOINED }
     }
 
-    /// Whether only what is quickly done may be handed out.
+    /// Whether only items that are quickly done may be handed out.
     pub(super) fn is_behind(&self) -> bool {
         self.is_behind
     }
@@ -72,18 +72,18 @@ impl Slice {
     }
 }
 
-/// Nanoseconds for which the hub's lock is held: two thousand publications to a few receivers each, which is more than a
-/// whole read holds.
+/// Nanoseconds of work under the hub's lock: two thousand publications to a few receivers each, which is more than one
+/// read contains.
 const HUB: u64 = 1_000_000;
 
-/// Nanoseconds of writing to receivers: some two thousand visits. One item always completes.
+/// Nanoseconds of writing to receivers: some two thousand visits. One item is always carried out completely.
 const DELIVERY: u64 = 20_000_000;
 
-/// Nanoseconds of work that may join what goes out anyway.
+/// Nanoseconds of work that may be joined to a broadcast after the end of the slice.
 const JOINED: u64 = 10_000_000;
 
-/// Nanoseconds that it takes to write to one receiver, about: most of it is the system's.
+/// Nanoseconds that it takes to write to one receiver, about. Most of it is spent in the system.
 pub(crate) const VISIT_NS: u64 = 9_000;
 
-/// Bytes that are written to a receiver in a nanosecond, about.
+/// Bytes that are written to one receiver in a nanosecond, about.
 pub(crate) const BYTES_PER_NS: u64 = 4;

@@ -17,7 +17,7 @@ fn ping(slot: u32) -> Item {
     input(slot, r#"{"id":1,"action":"ping"}"#)
 }
 
-/// Hands out one slice, in which items cost what `cost` says; says whose they were.
+/// Hands out one slice, in which an item costs what `cost` says. Returns the connection of each item.
 fn slice(schedule: &mut Schedule, is_behind: bool, cost: impl Fn(u32, &Item) -> Cost) -> Vec<u32> {
     let mut served = Vec::new();
     schedule.begin_slice(is_behind);
@@ -63,7 +63,7 @@ fn what_is_left_of_an_item_goes_on_before_the_next_of_its_connection_and_after_o
     let mut schedule = Schedule::default();
     (0..2).for_each(|_| schedule.push(1, publication(1)));
     schedule.push(2, ping(2));
-    // Each publication takes three pieces.
+    // Each publication takes three parts.
     let (mut served, mut pieces) = (Vec::new(), 0);
     for _ in 0..10 {
         schedule.begin_slice(false);
@@ -184,8 +184,8 @@ fn the_more_waits_the_less_is_read_at_once() {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Each connection's requests are served in order and none is lost; and whoever asks for something small is served in
-    /// the slice after the next at the latest, whatever others ask for.
+    /// Each connection's requests are served in order, and none is lost. A connection that asks for something small is
+    /// served in the slice after the next at the latest, whatever others ask for.
     #[test]
     fn nobody_waits_for_long_and_nothing_is_lost_or_overtaken(
         steps in vec((0..6u32, 1..20usize, 0..4usize), 1..60),

@@ -1,8 +1,9 @@
-//! Lets newcomers in a few at a time, and has those catch up a few at a time who have much to read.
+//! Admission: lets a few connections through in each round of the runtime. It serves new connections, and connections
+//! that have much to read.
 //!
-//! After a restart or a cut cable a crowd comes back at once. A handshake costs as much as twenty deliveries, and so
-//! does what a newcomer has missed: the crowd comes in by and by, and between its members everything else that is ready
-//! is served.
+//! After a restart or a cut cable a crowd of clients comes back at once. A handshake costs as much as twenty
+//! deliveries, and so does what a new connection has missed. So the crowd is admitted a few at a time, and between
+//! them everything else that is ready is served.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,16 +11,16 @@ use std::task::{Context, Poll, Waker};
 use tokio::sync::Notify;
 use tokio::task::yield_now;
 
-/// One worker's entrance. Shared rather than borrowed, because hyper wants sockets that may change threads.
+/// The admission of one worker. Shared rather than borrowed, because hyper demands sockets that may change threads.
 #[derive(Clone, Debug)]
 pub(crate) struct Admission(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    /// How many pass in a round.
+    /// How many may pass in one round.
     a_round: usize,
     queue: Mutex<Queue>,
-    /// Told when the first newcomer of a round passes.
+    /// Notified when the first connection of a round passes.
     used: Notify,
 }
 
@@ -31,12 +32,12 @@ struct Queue {
 }
 
 impl Admission {
-    /// One that lets so many pass in a round.
+    /// Makes an admission that lets `a_round` connections pass in each round.
     pub(crate) fn new(a_round: usize) -> Self {
         Self(Arc::new(Inner { a_round, queue: Mutex::default(), used: Notify::new() }))
     }
 
-    /// Passes a newcomer who has something to be served, or lets it wait for the next round.
+    /// Lets a connection pass that needs to be served, or has it wait for the next round.
     pub(crate) fn poll_admit(&self, context: &mut Context<'_>) -> Poll<()> {
         let mut queue = self.0.queue.lock().unwrap_or_else(PoisonError::into_inner);
         if queue.passed == self.0.a_round {
@@ -50,26 +51,26 @@ impl Admission {
         Poll::Ready(())
     }
 
-    /// Begins round after round: each when everything that was ready in the one before has been served.
+    /// Begins one round after another, each when everything that was ready in the round before has been served.
     pub(crate) async fn run(self) {
         loop {
             self.0.used.notified().await;
             while {
-                // The runtime looks for what is ready before it goes on with who has yielded.
+                // The runtime polls everything that is ready before it polls a task that has yielded.
                 yield_now().await;
                 self.begin_round()
             } {}
         }
     }
 
-    /// Wakes those whose round it is; says whether others still wait.
+    /// Wakes those that may pass in this round; says whether others still wait.
     fn begin_round(&self) -> bool {
         let mut queue = self.0.queue.lock().unwrap_or_else(PoisonError::into_inner);
         queue.passed = 0;
         let few = queue.waiting.len().min(self.0.a_round);
         queue.waiting.drain(..few).for_each(Waker::wake);
         if queue.waiting.is_empty() {
-            // Room for a crowd is needed once in a long while.
+            // Memory for a crowd is rarely needed.
             queue.waiting = VecDeque::new();
         }
         !queue.waiting.is_empty()

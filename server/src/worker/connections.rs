@@ -1,4 +1,4 @@
-//! The connections of a worker: what waits to be written, told, looked at and cleaned up.
+//! The connections of a worker, with what waits to be written, reported to the service, checked and cleaned up.
 
 use super::admission::Admission;
 use super::timers::Deadlines;
@@ -20,56 +20,57 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tracing::field;
 
-/// The connections of one worker, and what there is to do for them; knows no service.
+/// The connections of one worker, and the work that they wait for. It does not know the service.
 pub(crate) struct Connections {
     pub(super) number: usize,
     pub(super) runtime: Runtime,
     pub(crate) config: Arc<Config>,
     pub(super) account: Arc<Account>,
-    /// What all connections have waiting for themselves.
+    /// Bytes that wait for one connection each and are not shared, summed over this worker's connections.
     pub(super) queued: Rc<Cell<usize>>,
     pub(super) warnings: Arc<Warnings>,
     pub(super) table: RefCell<Slab<Rc<Connection>>>,
-    /// Those that got something and are to be written to, in this turn or, where they are too many, in the next ones.
+    /// Connections to be written to, because they got something: in this turn or, if they are too many, in the next
+    /// ones.
     pub(super) dirty: RefCell<VecDeque<Rc<Connection>>>,
-    /// Whether the last turn has left some of them over.
+    /// Whether the last turn has left some of `dirty` over.
     pub(super) is_behind: Cell<bool>,
-    /// Nanoseconds for which connections may still be written to in this turn, counted and not measured.
+    /// Nanoseconds of writing that this turn may still do, counted and not measured.
     pub(super) writing: Cell<u64>,
-    /// Where those wait whose sockets take more of what waits for them.
+    /// Admission of connections whose sockets take more of what waits for them, a few in each round of the runtime.
     pub(super) catching_up: Admission,
-    /// Those that are held and wait to be read again.
+    /// By slot: the readers of connections whose reading is stopped, to be woken when it goes on.
     pub(super) stopped_readers: RefCell<HashMap<u32, Waker>>,
-    /// Bytes to be read at once from one connection.
+    /// Bytes that one read of a connection takes at most.
     pub(super) read_limit: Cell<usize>,
-    /// Those that take nothing more and whose service does not know it yet.
+    /// Connections that take no more input, of which the service does not know this yet.
     pub(super) leaving: RefCell<Vec<(Peer, CloseReason)>>,
-    /// Those whose reading has ended.
+    /// Slots of the connections whose reading has ended.
     pub(super) ended: RefCell<Vec<u32>>,
     pub(super) deadlines: RefCell<Deadlines>,
-    /// When the worker went on after it, or the whole process, had stood still.
+    /// When the worker last went on after it, or the whole process, had stood still.
     pub(super) resumed: Cell<Instant>,
     pub(super) earlier_deadline: Notify,
-    /// When the service wants a turn by itself.
+    /// When the service wants a turn even if nothing comes.
     pub(super) service_due: Cell<Option<Instant>>,
     pub(super) turn_wanted: Cell<bool>,
-    /// How many turns there were.
+    /// Number of turns so far.
     pub(super) turns: Cell<u64>,
-    /// Whether every connection is on its way out.
+    /// Whether all connections are being disconnected.
     pub(super) draining: Cell<bool>,
     /// Bytes decoded since the last turn.
     pub(super) bytes_since_turn: Cell<usize>,
-    /// Whether somebody got several publications at once in this turn.
+    /// Whether any connection got several publications at once in this turn.
     pub(super) batched: Cell<bool>,
-    /// How long the last turn took, if it was long and somebody got several publications at once in it.
+    /// How long the last turn took, if it was long and some connection got several publications at once in it.
     pub(super) burst_turn: Cell<Option<Duration>>,
     pub(super) wake: Arc<Notify>,
-    /// Told whenever a connection is gone.
+    /// Notified whenever a connection is gone.
     pub(super) vacated: Notify,
 }
 
 impl Connections {
-    /// The connections of the worker with this number, none yet.
+    /// Makes the table of worker `number`, without connections.
     pub(crate) fn new(
         number: usize,
         runtime: Runtime,
@@ -114,7 +115,7 @@ impl Connections {
         self.table.borrow().get(slot as usize).cloned()
     }
 
-    /// Sees to it that the service gets a turn when it wants one by itself.
+    /// Notes when the service next wants a turn even if nothing comes.
     pub(super) fn note_service_due(&self, at: Option<Instant>) {
         let before = self.service_due.replace(at);
         if at.is_some_and(|at| before.is_none_or(|before| at < before)) {
@@ -122,7 +123,7 @@ impl Connections {
         }
     }
 
-    /// Asks for a turn after everything that is ready to be read has been read.
+    /// Asks for a turn, which comes after everything that is ready has been read.
     pub(super) fn want_turn(&self) {
         if !self.turn_wanted.replace(true) {
             self.wake.notify_one();
@@ -144,7 +145,7 @@ impl Connections {
         }
     }
 
-    /// Has the close frame written and the service told.
+    /// Has the close frame written, and the service called in the next turn.
     pub(super) fn leave(&self, connection: &Rc<Connection>, close_reason: CloseReason, now: Instant) {
         self.leaving.borrow_mut().push((connection.peer, close_reason));
         self.finish(connection, now);
@@ -153,7 +154,7 @@ impl Connections {
     /// Has the close frame written.
     pub(super) fn finish(&self, connection: &Rc<Connection>, now: Instant) {
         if connection.mark_dirty() && !connection.is_blocked() {
-            // Before those that wait to be written to: whoever reads this one waits for its end.
+            // In front of connections that got something else: the peer of this one waits for the close.
             self.dirty.borrow_mut().push_front(Rc::clone(connection));
         }
         self.arm(connection, now);
@@ -161,7 +162,7 @@ impl Connections {
         self.want_turn();
     }
 
-    /// Answers what ended a peer's input, now that all before it is answered.
+    /// Answers the end of a peer's input, after all requests before it have been answered.
     pub(super) fn answer_ending(&self, connection: &Rc<Connection>, ending: Ending, now: Instant) {
         match ending {
             Ending::Closing(code) => {
@@ -175,7 +176,7 @@ impl Connections {
         }
     }
 
-    /// Has a connection's reader look again whether it may read.
+    /// Has a connection's reader check again whether it may read.
     pub(super) fn wake_reader(&self, slot: u32) {
         if let Some(waker) = self.stopped_readers.borrow_mut().remove(&slot) {
             waker.wake();
@@ -190,14 +191,15 @@ impl Connections {
         }
     }
 
-    /// Cuts a connection that had its time.
+    /// Aborts a connection whose time is over, and logs the reason.
     fn abort_late(&self, connection: &Connection, reason: &str) {
         let (worker, slot) = (self.number, connection.peer.slot);
         tracing::debug!(worker, slot, peer = connection.address().map(field::display), reason, "cutting a connection");
         self.abort(connection);
     }
 
-    /// Notes that a connection's reading has ended; its slot is free after the turn that tells the service.
+    /// Notes that a connection's reading has ended. Its slot becomes free after the turn that reports this to the
+    /// service.
     pub(super) fn on_read_closed(&self, connection: &Connection) {
         if connection.on_read_closed() {
             self.leaving.borrow_mut().push((connection.peer, CloseReason::Lost));
@@ -207,12 +209,12 @@ impl Connections {
         self.want_turn();
     }
 
-    /// Where connections count what they have waiting for themselves.
+    /// The counter to which each connection adds the bytes that wait for it alone.
     pub(super) fn queued(&self) -> Rc<Cell<usize>> {
         Rc::clone(&self.queued)
     }
 
-    /// Begins a turn.
+    /// Begins a turn: resets what is counted for one turn.
     pub(super) fn begin_turn(&self) {
         self.turn_wanted.set(false);
         self.turns.set(self.turns.get() + 1);
@@ -229,22 +231,23 @@ impl Connections {
         }
     }
 
-    /// Notes that something came so much later than it should have, or took so long: nobody is to blame for what happened
-    /// meanwhile.
+    /// Notes that a timer came late by `delay`, or that a turn took that long. From `STALL_MIN` on, connections get
+    /// their time for an answer anew: they could not be served meanwhile.
     pub(super) fn note_delay(&self, delay: Duration) {
         if delay >= STALL_MIN {
             self.resumed.set(self.runtime.now());
         }
     }
 
-    /// Does what is due. `may_skip` says of one that takes nothing whether all that it hears may be left out.
+    /// Does what is due. `may_skip` says whether everything that a connection gets may be left out; then the
+    /// connection is not aborted only because it takes nothing.
     pub(super) fn meet_deadlines(self: &Rc<Self>, may_skip: impl Fn(Peer) -> bool) {
         let now = self.runtime.now();
         while let Some((tick, slots)) = { self.deadlines.borrow_mut().pop(now) } {
             for connection in slots.into_iter().filter_map(|slot| self.connection(slot)) {
                 let mut due = connection.due(tick, now, self.resumed.get(), &self.config);
                 if matches!(due, TimerAction::Stalled | TimerAction::Abort) {
-                    // Nobody is judged before its socket was asked.
+                    // Before a connection counts as stalled, its socket is tried once more.
                     connection.retry_write(now);
                     due = connection.due(tick, now, self.resumed.get(), &self.config);
                 }
@@ -255,7 +258,7 @@ impl Connections {
                         self.want_turn();
                     }
                     TimerAction::Close(code, reason) => self.close(&connection, code, reason, now),
-                    // Of one that is not read nobody knows whether it would answer a ping.
+                    // A connection whose reading is stopped is excluded, because a pong from it could not be seen.
                     TimerAction::Stalled if !connection.is_reading_stopped() && may_skip(connection.peer) => {
                         connection.extend_write_timeout(now);
                     }
@@ -272,13 +275,13 @@ impl Connections {
     }
 }
 
-/// Who stood still for so long gives everybody the time anew that they have for an answer.
+/// A delay from which on every connection gets the time for its answers anew.
 const STALL_MIN: Duration = Duration::from_millis(250);
 
-/// Connections in a round of the runtime that are written to because their sockets take more.
+/// Connections that are written to in one round of the runtime because their sockets take more.
 const CATCH_UP_PER_ROUND: usize = 32;
 
-/// Nanoseconds for which connections are written to in one turn: some two thousand of them, if each gets little.
+/// Nanoseconds of writing to connections in one turn: some two thousand connections, if each gets little.
 pub(super) const WRITE_BUDGET_NS: u64 = 20_000_000;
 
 /// A ping without payload.

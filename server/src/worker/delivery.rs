@@ -1,4 +1,4 @@
-//! What is put into outboxes, or written past them.
+//! Delivery to connections: into their outboxes, or directly to their sockets.
 
 use super::connections::Connections;
 use crate::connection::{Connection, PushContext, PushResult};
@@ -13,17 +13,17 @@ use std::array;
 use std::rc::Rc;
 use std::time::Instant;
 
-/// One connection that gets publications.
+/// One connection that gets a batch of publications.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Delivery {
     pub(crate) slot: u32,
     pub(crate) slow: Slow,
-    /// Whether the turn has nothing more for it, so that they can be written at once.
+    /// Whether the turn has nothing more for this connection, so that the batch can be written at once.
     pub(crate) is_last: bool,
 }
 
 impl Connections {
-    /// Queues what must go out.
+    /// Queues frames that must not be left out.
     pub(super) fn push(self: &Rc<Self>, connection: &Rc<Connection>, frames: &Bytes, now: Instant) {
         self.put(connection, now, |outbox, _| outbox.push(frames.clone(), self.config.outbox));
     }
@@ -33,7 +33,7 @@ impl Connections {
         self.put(connection, now, |outbox, room| outbox.push_event(topic, frame, room.blocked, self.config.outbox));
     }
 
-    /// Queues what must go out whatever waits already.
+    /// Queues frames that do not count against the bound of the outbox.
     pub(super) fn push_exempt(self: &Rc<Self>, connection: &Rc<Connection>, frames: &Bytes, now: Instant) {
         self.put(connection, now, |outbox, _| {
             outbox.push_exempt(frames.clone());
@@ -41,7 +41,7 @@ impl Connections {
         });
     }
 
-    /// Queues the answer to a `history` request, however long it is.
+    /// Queues the answer to a `history` request, whatever its length.
     pub(super) fn push_history(self: &Rc<Self>, connection: &Rc<Connection>, answer: &HistoryAnswer, now: Instant) {
         self.put(connection, now, |outbox, _| {
             outbox.push_history(HistoryReply::new(answer));
@@ -58,13 +58,14 @@ impl Connections {
             outbox.push_missed(missed.to_vec());
             true
         });
-        // Before anything comes behind it that may be left out: only a socket that takes no more is a reason for that.
+        // Written now, before anything is queued behind it that may be left out: only a full socket is a reason to
+        // leave out.
         if !connection.is_blocked() {
             self.flush(connection, now);
         }
     }
 
-    /// Hands publications to connections as their subscriptions want it. Says whether whoever publishes should slow
+    /// Delivers publications to connections, as their subscriptions demand. Says whether the publisher should slow
     /// down.
     pub(super) fn deliver(self: &Rc<Self>, frames: &Batch, to: impl Iterator<Item = Delivery>, now: Instant) -> bool {
         self.batched.set(self.batched.get() || frames.publications().len() > 1);
@@ -73,7 +74,7 @@ impl Connections {
         let mut to = to.filter_map(|to| Some((connections.get(to.slot as usize)?, to)));
         let mut pressed = false;
         loop {
-            // Connections lie far apart in memory: to wait for a few of them takes no longer than to wait for one.
+            // Connections lie far apart in memory. Loading a few of them together takes no longer than loading one.
             let few: [_; PREFETCH] = array::from_fn(|_| {
                 let (connection, to) = to.next()?;
                 let may_pass = to.is_last && self.writing.get() > 0 && connection.is_idle();
@@ -91,8 +92,8 @@ impl Connections {
         }
     }
 
-    /// Queues what was not written past the outbox. Says whether whoever publishes should slow down: nothing may be
-    /// left out, and the outbox is over three quarters full.
+    /// Queues a batch unless it was written directly. Says whether the publisher should slow down: the subscription
+    /// lets nothing be left out, and the outbox is over three quarters full.
     fn deliver_rest(
         self: &Rc<Self>,
         connection: &Rc<Connection>,
@@ -111,11 +112,12 @@ impl Connections {
             self.spend(frames.len());
             self.flush(connection, now);
         }
-        // Only who must not be left out is worth waiting for, and nobody is judged before its socket was asked.
+        // A publisher waits only for a receiver that must get everything, and only after that receiver's socket was
+        // tried.
         to.slow == Slow::Disconnect && connection.is_blocked() && connection.is_pressed(&self.config)
     }
 
-    /// Has something put into an outbox, and closes the connection if there is no room even after writing.
+    /// Puts something into an outbox. If there is no room even after writing, it closes the connection.
     pub(super) fn put(
         self: &Rc<Self>,
         connection: &Rc<Connection>,
@@ -124,7 +126,7 @@ impl Connections {
     ) {
         let mut pushed = connection.push(&put);
         if pushed == (PushResult::RejectedRequest { full: true }) && !connection.is_blocked() {
-            // Much came in one turn. That alone makes nobody slow.
+            // Much came in one turn. That alone does not make the connection slow: write, then try again.
             self.flush(connection, now);
             pushed = connection.push(&put);
         }
@@ -143,5 +145,5 @@ impl Connections {
     }
 }
 
-/// Connections that a fan-out looks at before it writes to the first of them.
+/// Connections that a fan-out loads before it writes to the first of them.
 const PREFETCH: usize = 8;

@@ -6,7 +6,8 @@ use super::service::Service;
 use crate::connection::peer::Disconnect;
 use std::cell::Ref;
 
-/// What the connections of one worker have to do.
+/// Numbers about the connections of one worker: how many there are, of how many the reading is stopped, and the bytes
+/// that wait.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WorkerLoad {
     pub(crate) connections: usize,
@@ -23,7 +24,7 @@ impl<S: Service> Worker<S> {
         self.service.borrow()
     }
 
-    /// Sends one connection away.
+    /// Disconnects one connection.
     pub(crate) fn disconnect_one(&self, slot: u32, why: Disconnect) {
         let Some(connection) = self.connections.connection(slot) else { return };
         let mut out = Outbound::new(&self.connections, self.connections.runtime.now());

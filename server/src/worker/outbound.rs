@@ -1,4 +1,4 @@
-//! What a service says to the connections of its worker.
+//! What a service has the connections of its worker do.
 
 use super::connections::Connections;
 use super::delivery::Delivery;
@@ -12,7 +12,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-/// Where a [`Service`](crate::Service) puts what it has to say to connections of its own worker.
+/// The way from a [`Service`](crate::Service) to the connections of its own worker.
 pub struct Outbound<'a> {
     connections: &'a Rc<Connections>,
     now: Instant,
@@ -23,21 +23,21 @@ impl<'a> Outbound<'a> {
         Self { connections, now }
     }
 
-    /// Queues a whole frame, made by [`frame::write`](crate::websocket::frame::write), for one connection. One whose outbox is
-    /// full is closed with 4002.
+    /// Queues a whole frame, made by [`frame::write`](crate::websocket::frame::write), for one connection. A
+    /// connection whose outbox is full is closed with 4002.
     pub fn push(&mut self, slot: u32, frame: &Bytes) {
         if let Some(connection) = self.connections.table.borrow().get(slot as usize) {
             self.connections.push(connection, frame, self.now);
         }
     }
 
-    /// Hands publications to connections as their subscriptions want it. Says whether whoever publishes should slow
-    /// down, because one of them is far behind.
+    /// Delivers publications to connections, as their subscriptions demand. Says whether the publisher should slow
+    /// down, because one of the connections is far behind.
     pub(crate) fn deliver(&mut self, frames: &Batch, to: impl Iterator<Item = Delivery>) -> bool {
         self.connections.deliver(frames, to, self.now)
     }
 
-    /// Writes what waits for a connection, if the socket takes it.
+    /// Writes what waits for a connection, unless its socket takes no more.
     pub(crate) fn flush(&mut self, slot: u32) {
         if let Some(connection) = self.connections.table.borrow().get(slot as usize)
             && connection.may_flush()
@@ -46,7 +46,7 @@ impl<'a> Outbound<'a> {
         }
     }
 
-    /// Queues the answer to a `history` request, however long it is.
+    /// Queues the answer to a `history` request, whatever its length.
     pub(crate) fn push_history(&mut self, slot: u32, answer: &HistoryAnswer) {
         if let Some(connection) = self.connections.table.borrow().get(slot as usize)
             && connection.peer.dialect == Dialect::Typed
@@ -55,7 +55,7 @@ impl<'a> Outbound<'a> {
         }
     }
 
-    /// Queues what a session missed, however much it is.
+    /// Queues the publications that a session missed, however many they are.
     pub(crate) fn push_replay(&mut self, slot: u32, missed: &[Publication], replay_cache: &mut ReplayCache) {
         if let Some(connection) = self.connections.table.borrow().get(slot as usize) {
             if connection.is_blocked() {
@@ -69,20 +69,22 @@ impl<'a> Outbound<'a> {
         }
     }
 
-    /// Queues an event, in the words of the connection's dialect if it has any for it.
+    /// Queues an event in the connection's dialect, if that dialect has the event.
     pub(crate) fn push_event(&mut self, slot: u32, event: &Event) {
         if let Some(connection) = self.connections.table.borrow().get(slot as usize)
             && let Some(frame) = batch::of_event(event, connection.peer.dialect)
         {
             match event {
-                // As a replay: nobody is slow because of what he missed, or of a list that he asked for.
+                // Like a replay, it does not count against the outbox: a connection is not slow because of a list that
+                // it asked for.
                 Event::Presence(_) => self.connections.push_exempt(connection, &frame, self.now),
                 _ => self.connections.push(connection, &frame, self.now),
             }
         }
     }
 
-    /// The same with an event that others are told too. A join or a leave may be left out as the subscription wants it.
+    /// Queues an event that other connections get too. A join or a leave may be left out, if the subscription allows
+    /// it.
     pub(crate) fn push_shared(&mut self, slot: u32, slow: Slow, event: &SharedEvent) {
         if let Some(connection) = self.connections.table.borrow().get(slot as usize)
             && let Some(frame) = event.get(connection.peer.dialect)
@@ -96,13 +98,14 @@ impl<'a> Outbound<'a> {
         }
     }
 
-    /// Whether more than an outbox may hold waits for a connection that does not count, because it asked for it.
+    /// Whether more than `outbox` bytes wait for a connection that do not count against its outbox, because it asked
+    /// for them.
     pub(crate) fn is_backlogged(&self, slot: u32) -> bool {
         let connections = self.connections.table.borrow();
         connections.get(slot as usize).is_some_and(|connection| connection.exempt() > self.connections.config.outbox)
     }
 
-    /// Stops reading a connection, or goes on with it.
+    /// Stops reading a connection, or starts to read it again.
     pub(crate) fn set_reading_stopped(&self, slot: u32, is_reading_stopped: bool) {
         if let Some(connection) = self.connections.connection(slot) {
             connection.set_reading_stopped(is_reading_stopped, self.now);
@@ -112,19 +115,19 @@ impl<'a> Outbound<'a> {
         }
     }
 
-    /// Whether connections of this worker wait to be written to because there were too many for a turn.
+    /// Whether this worker's connections wait to be written to, because they were too many for the last turn.
     pub(crate) fn is_behind(&self) -> bool {
         self.connections.is_behind()
     }
 
-    /// Takes nothing more from a connection.
+    /// Ignores everything more that comes from a connection.
     pub(crate) fn ignore_rest(&self, slot: u32) {
         if let Some(connection) = self.connections.connection(slot) {
             connection.note_ending();
         }
     }
 
-    /// Answers what [`Service::ending`](crate::Service::ending) told.
+    /// Answers an end of input, which [`Service::ending`](crate::Service::ending) reported.
     pub fn end(&mut self, slot: u32, ending: Ending) {
         if let Some(connection) = self.connections.connection(slot) {
             self.connections.answer_ending(&connection, ending, self.now);
@@ -138,24 +141,24 @@ impl<'a> Outbound<'a> {
         }
     }
 
-    /// Lets the next read of a connection wait for the pause of a publisher.
+    /// Delays the next read of a connection, by the configured pause of a publisher.
     pub fn pause(&mut self, slot: u32) {
         if let Some(connection) = self.connections.connection(slot) {
             connection.pause();
         }
     }
 
-    /// How long that is.
+    /// Length of the pause of a publisher.
     pub(crate) fn publisher_pause(&self) -> Duration {
         self.connections.config.timeouts.publisher_pause
     }
 
-    /// A number that nobody can guess.
+    /// A random number that cannot be guessed.
     pub(crate) fn random(&self) -> [u8; 16] {
         self.connections.runtime.random()
     }
 
-    /// Asks for a [`turn`](crate::Service::turn) after everything that is ready to be read has been read.
+    /// Asks for a [`turn`](crate::Service::turn), which comes after everything that is ready has been read.
     pub fn want_turn(&self) {
         self.connections.want_turn();
     }

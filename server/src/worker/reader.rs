@@ -16,7 +16,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use tokio::task::yield_now;
 
-/// Reads until the peer, an error or a deadline ends it, beginning with what follows from what came with the handshake.
+/// Reads until the peer, an error or a deadline ends it. `first` is the step that follows from the bytes after the
+/// handshake.
 async fn read_all<S: Service>(worker: Rc<Worker<S>>, connection: Rc<Connection>, first: Next) {
     let reading = Reading { worker, connection, is_admitted: Cell::new(false) };
     let mut next = first;
@@ -24,7 +25,7 @@ async fn read_all<S: Service>(worker: Rc<Worker<S>>, connection: Rc<Connection>,
         match next {
             Next::Read => {}
             Next::Yield => yield_now().await,
-            // Boxed, because every connection would pay for a timer in its state that few ever need.
+            // In a box: few connections ever need the timer, but in the task's state each of them would pay for it.
             Next::Pause => {
                 let connections = &reading.worker.connections;
                 let begun = connections.runtime.now();
@@ -33,8 +34,8 @@ async fn read_all<S: Service>(worker: Rc<Worker<S>>, connection: Rc<Connection>,
                 reading.connection.note_pausing(false, connections.runtime.now());
             }
             Next::PeerClosed => {
-                // The turn writes our close frame. A peer that has closed sends nothing that a reset could be an answer
-                // to, so that there is nothing to wait for once it is written.
+                // The turn writes our close frame. A peer that has closed sends nothing more that would cause a reset,
+                // so there is nothing to wait for after that frame is written.
                 reading.finish_turn().await;
                 if reading.connection.is_aborted() {
                     return;
@@ -44,7 +45,7 @@ async fn read_all<S: Service>(worker: Rc<Worker<S>>, connection: Rc<Connection>,
         }
         next = poll_fn(|context| reading.poll_once(context)).await.unwrap_or(Next::End);
     }
-    // Who ends his side after a question still hears the answer.
+    // A peer that closes its sending side after a request still gets the answer.
     reading.finish_turn().await;
     while reading.worker.service.borrow().is_waiting(reading.connection.peer.slot) && reading.connection.is_open() {
         poll_fn(|context| reading.poll_released(context)).await;
@@ -52,19 +53,19 @@ async fn read_all<S: Service>(worker: Rc<Worker<S>>, connection: Rc<Connection>,
     }
 }
 
-/// What is left over from a handshake.
+/// What the handshake leaves to be done.
 pub(crate) struct Leftover<'a> {
-    /// The answer, which is written before anything else.
+    /// The answer to the handshake, written before anything else.
     pub(crate) answer: Vec<u8>,
-    /// What the peer sent without waiting for it.
+    /// What the peer sent without waiting for the answer.
     pub(crate) frames: &'a [u8],
 }
 
-/// Ends the connection when it is dropped, however that comes.
+/// The state of a reading task. Dropping it ends the connection, whatever the reason is.
 struct Reading<S: Service> {
     worker: Rc<Worker<S>>,
     connection: Rc<Connection>,
-    /// Whether it is no newcomer any more.
+    /// Whether the connection has passed admission.
     is_admitted: Cell<bool>,
 }
 
@@ -73,25 +74,25 @@ enum Next {
     Read,
     Yield,
     Pause,
-    /// The peer has closed, and all it sent is read.
+    /// The peer has closed, and everything that it sent is read.
     PeerClosed,
     End,
 }
 
 impl<S: Service> Reading<S> {
-    /// Comes back when there has been a turn.
+    /// Returns after at least one turn has been taken.
     async fn finish_turn(&self) {
         let connections = &self.worker.connections;
         let before = connections.turns.get();
         connections.want_turn();
         yield_now().await;
-        // The worker may be waiting for more of a stream, which is nothing to wait for here.
+        // The worker may be waiting for more of a stream. This task takes the turn itself instead of waiting for that.
         if connections.turns.get() == before {
             self.worker.turn();
         }
     }
 
-    /// Reads what has come, once, into the worker's scratch, and decodes it there.
+    /// Reads once into the worker's buffer, and decodes there what was read.
     fn poll_once(&self, context: &mut Context<'_>) -> Poll<io::Result<Next>> {
         if self.connection.take_pause() {
             return Poll::Ready(Ok(Next::Pause));
@@ -102,7 +103,7 @@ impl<S: Service> Reading<S> {
         }
         if !self.is_admitted.get() {
             ready!(self.connection.poll_readable(context))?;
-            // The first that a newcomer asks for is often all that it has missed.
+            // The first request of a new connection is often for all that it has missed.
             ready!(self.worker.admission.poll_admit(context));
             self.is_admitted.set(true);
         }
@@ -123,7 +124,7 @@ impl<S: Service> Reading<S> {
 }
 
 impl<S: Service> Reading<S> {
-    /// Waits while the connection is held.
+    /// Waits while the reading of the connection is stopped.
     fn poll_released(&self, context: &mut Context<'_>) -> Poll<()> {
         if self.connection.is_reading_stopped() {
             self.worker
@@ -139,7 +140,7 @@ impl<S: Service> Reading<S> {
 
 impl<S: Service> Drop for Reading<S> {
     fn drop(&mut self) {
-        // After a panic nothing of this worker goes on, and what it holds may be half changed.
+        // After a panic no task of this worker goes on, and the worker's state may be half changed.
         if !std::thread::panicking() {
             self.worker.connections.on_read_closed(&self.connection);
         }
@@ -147,7 +148,7 @@ impl<S: Service> Drop for Reading<S> {
 }
 
 impl<S: Service> Worker<S> {
-    /// Takes a WebSocket whose handshake is done; says which slot it has.
+    /// Takes over a WebSocket after its handshake; returns the slot of the new connection.
     pub(crate) fn open(
         self: &Rc<Self>,
         socket: Socket,
@@ -177,7 +178,7 @@ impl<S: Service> Worker<S> {
         slot
     }
 
-    /// Decodes what came with the handshake.
+    /// Decodes what came with the handshake; returns the reader's first step.
     fn read_leftover(&self, connection: &Rc<Connection>, leftover: &[u8]) -> Next {
         match !leftover.is_empty() && self.feed(connection, &mut leftover.to_vec()) {
             true => Next::PeerClosed,
@@ -185,7 +186,7 @@ impl<S: Service> Worker<S> {
         }
     }
 
-    /// Decodes what was read; says whether the peer has closed by it.
+    /// Decodes what was read; says whether the peer has closed.
     fn feed(&self, connection: &Rc<Connection>, chunk: &mut [u8]) -> bool {
         let (now, len) = (self.connections.runtime.now(), chunk.len());
         let mut service = self.service.borrow_mut();
@@ -207,7 +208,7 @@ impl<S: Service> Worker<S> {
             FeedResult::Broken(Violation { code, reason }) => Some(Ending::Violation { code, reason }),
         };
         if let Some(ending) = ending {
-            // What was asked before the end is answered before the close frame.
+            // Requests before the end are answered before the close frame is written.
             if connection.takes_input() {
                 connection.note_ending();
                 service.ending(connection.peer, ending, &mut out);

@@ -1,4 +1,4 @@
-//! What happens when more waits in the whole process than may.
+//! Shedding: what happens when more bytes wait in the whole process than are allowed.
 
 use super::connections::Connections;
 use crate::connection::Connection;
@@ -9,8 +9,8 @@ use std::rc::Rc;
 use std::time::Instant;
 
 impl Connections {
-    /// While more waits in the whole process than may: handles those connections for which most waits, each as its
-    /// subscriptions want it.
+    /// Relieves the process while more waits in it than is allowed: takes the connections for which most waits, and
+    /// treats each as its subscriptions demand.
     pub(super) fn shed(&self, now: Instant) {
         self.account.note_queued(self.number, self.queued.get());
         if !self.account.is_over() {
@@ -22,7 +22,7 @@ impl Connections {
             }
             let (to_write, unfinished) = connection.waiting();
             if !connection.is_open() {
-                // It has been told that it is to go, and takes what waits before that too slowly for now.
+                // It is closing already, and takes too slowly what waits before its close frame.
                 self.abort(&connection);
             } else if unfinished > to_write {
                 let reason = "too much waits in the server, and most of it are unfinished messages like yours";
@@ -37,7 +37,8 @@ impl Connections {
         self.account.is_largest(self.number, 0);
     }
 
-    /// Asks for a turn if more waits in the whole process than may: a message that is not complete asks for none.
+    /// Asks for a turn if more waits in the whole process than is allowed. An incomplete message alone would not cause
+    /// a turn.
     pub(super) fn look_at_account(&self) {
         self.account.note_queued(self.number, self.queued.get());
         if self.account.is_over() {
@@ -45,8 +46,8 @@ impl Connections {
         }
     }
 
-    /// The connections for which most waits, each with its bytes, from the largest on: those that have a quarter of an even
-    /// share or more.
+    /// The connections for which most waits, each with its bytes, the largest first. Only those count that have a
+    /// quarter of an even share or more.
     fn largest(&self) -> Vec<(usize, Rc<Connection>)> {
         let connections = self.table.borrow();
         let waiting = |connection: &Connection| {
@@ -55,7 +56,8 @@ impl Connections {
         };
         let mut all: Vec<_> = connections.iter().map(|(slot, connection)| (waiting(connection), slot)).collect();
         all.sort_unstable_by_key(|(bytes, _)| Reverse(*bytes));
-        // Whoever has little of all that waits is not to blame, even if nobody here has more.
+        // A connection that has little of all that waits is not the cause, even if no connection of this worker has
+        // more.
         let waiting = all.iter().filter(|(bytes, _)| *bytes > 0).count();
         let least = self.account.bytes() / (4 * waiting.max(1));
         let largest = all.into_iter().take(MAX_SHED_PER_TURN).filter(|(bytes, _)| *bytes > 0 && *bytes >= least);
@@ -63,5 +65,5 @@ impl Connections {
     }
 }
 
-/// Connections that are handled in one turn because too much waits.
+/// Connections that are handled in one turn because too much waits, at most.
 const MAX_SHED_PER_TURN: usize = 64;

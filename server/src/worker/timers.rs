@@ -1,10 +1,10 @@
-//! When to look at which connection.
+//! Deadlines: when to check which connection.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// Slots by the tick at which they want to be looked at. A slot whose plans have changed since is looked at in
-/// vain and sets a new deadline, so that activity costs nothing here.
+/// Slots by the tick at which they want to be checked. If a connection's next deadline has moved since, the check
+/// finds nothing due and sets a new deadline. So activity of a connection costs nothing here.
 #[derive(Debug)]
 pub(crate) struct Deadlines {
     start: Instant,
@@ -16,7 +16,7 @@ impl Deadlines {
         Self { start, ticks: BTreeMap::new() }
     }
 
-    /// The tick by whose end `at` has passed.
+    /// The first tick that ends after `at`.
     pub(crate) fn tick(&self, at: Instant) -> u64 {
         let ticks = at.saturating_duration_since(self.start).as_millis() / TICK.as_millis() + 1;
         u64::try_from(ticks).unwrap_or(u64::MAX)
@@ -44,7 +44,7 @@ impl Deadlines {
     }
 }
 
-/// How exact deadlines are.
+/// Length of a tick: how exact deadlines are.
 const TICK: Duration = Duration::from_millis(50);
 
 #[cfg(test)]

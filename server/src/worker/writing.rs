@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 impl Connections {
-    /// Notes that a connection is written to.
+    /// Takes the cost of one write from what this turn may still write.
     pub(super) fn spend(&self, bytes: usize) {
         let cost = VISIT_NS + bytes as u64 / BYTES_PER_NS;
         self.writing.set(self.writing.get().saturating_sub(cost));
@@ -21,7 +21,7 @@ impl Connections {
         connection.try_write_direct(frames)
     }
 
-    /// Writes what waits, now and, if the socket does not take all of it, when it takes more.
+    /// Writes what waits. If the socket does not take all of it, a task writes the rest when the socket takes more.
     pub(super) fn flush(self: &Rc<Self>, connection: &Rc<Connection>, now: Instant) {
         if connection.flush(now) {
             self.runtime.spawn(flush_when_writable(Rc::clone(self), Rc::clone(connection)));
@@ -31,14 +31,14 @@ impl Connections {
         }
     }
 
-    /// Whether the last turn has left connections over that are to be written to: they come first, so that nobody is
-    /// written to past its outbox.
+    /// Whether the last turn left connections over that are to be written to. These come first, so that no batch is
+    /// written directly before what waits in an outbox.
     pub(super) fn is_behind(&self) -> bool {
         self.is_behind.get()
     }
 
-    /// Writes to those that got something, in the order in which they did, as many as this turn may write to; the others are
-    /// the first in the next one.
+    /// Writes to the connections that got something, in the order in which they got it, as far as this turn's budget
+    /// goes. The next turn begins with those that are left.
     pub(super) fn flush_dirty(self: &Rc<Self>, now: Instant) {
         if self.is_behind.get() {
             self.writing.set(WRITE_BUDGET_NS);
@@ -60,10 +60,11 @@ impl Connections {
     }
 }
 
-/// Goes on writing to a connection whose socket took no more, until it has taken all.
+/// Writes to a connection whose socket took no more, until it has taken everything.
 async fn flush_when_writable(connections: Rc<Connections>, connection: Rc<Connection>) {
     while connection.writable().await.is_ok() {
-        // Those who have much to read are written to a few in a round, so that a crowd of them keeps nobody waiting.
+        // Connections with much to read are written to a few in each round, so that a crowd of them does not delay
+        // other work.
         poll_fn(|context| connections.catching_up.poll_admit(context)).await;
         if !connection.flush(connections.runtime.now()) {
             break;
@@ -73,5 +74,5 @@ async fn flush_when_writable(connections: Rc<Connections>, connection: Rc<Connec
     connections.arm(&connection, connections.runtime.now());
 }
 
-/// Room that is kept for those that are to be written to.
+/// Memory that is kept for the list of connections to be written to, in connections.
 const KEPT_DIRTY: usize = 16 * 1024;
