@@ -1,4 +1,4 @@
-//! The hub itself: who is connected, and what becomes of each input.
+//! The hub itself: its state, and the dispatch of each input.
 
 mod delivery;
 mod grace;
@@ -30,11 +30,11 @@ use std::num::NonZeroUsize;
 use std::time::Instant;
 use work::UnfinishedInput;
 
-/// Everything subscribers share: feed it with [`Hub::handle`], carry out the [`Effects`].
+/// Everything subscribers share. Feed it with [`Hub::handle`] and carry out the [`Effects`].
 ///
-/// There is one way in and nothing to drain: all that an input causes is in the effects when the call returns. A
-/// client's fault is an event for that client; only a fault of the caller, such as connecting a session twice,
-/// panics.
+/// Inputs are the only way in. When the call returns, everything that the input causes is in the effects; there is
+/// nothing else to collect. A client's error becomes an event for that client. Only an error of the caller, such as
+/// connecting a session twice, panics.
 #[derive(Debug)]
 pub struct Hub<E = Memory> {
     settings: Settings,
@@ -43,20 +43,20 @@ pub struct Hub<E = Memory> {
     by_id: HashMap<SessionId, u32>,
     by_client: HashMap<ClientId, u32>,
     topics: HashMap<Topic, u32>,
-    /// Who is told who comes and goes.
+    /// For each topic, the channel of the sessions that get its `join` and `leave` events.
     watched: HashMap<Topic, u32>,
     grace: GracePeriods,
     patterns: Patterns,
     subscriptions: Subscriptions,
     pending: HashMap<Ticket, Pending>,
     last_ticket: u64,
-    /// Room for the subscriptions that one publication reaches.
+    /// Buffer, used again: the channels that one publication reaches.
     channels_reached: Vec<u32>,
-    /// What patterns the last topic matched.
+    /// The patterns that matched the last topic looked up.
     matched: Matched,
-    /// The input that is unfinished, if one is.
+    /// The unfinished input, if there is one.
     begun: Option<UnfinishedInput>,
-    /// Whether what is done now is done to its end.
+    /// Whether the current work is done to its end, without being split into parts.
     is_at_once: bool,
 }
 
@@ -70,26 +70,26 @@ impl Hub {
         Self::with_engine(settings, engine)
     }
 
-    /// Every history, every idempotency key and every producer as they are now, to be taken up by another hub.
+    /// Every history, idempotency key and producer as of now, for another hub to [`restore`](Hub::restore).
     pub fn save(&self, now: Instant) -> Snapshot {
         self.engine.save(now)
     }
 
-    /// Keeps publications beyond the size of their history until then, as far as all of them are within their bound:
-    /// for those who are sent away when a server stops, and come back to the next one.
+    /// Until then, keeps publications beyond the size of their history, as long as the bound on all histories allows
+    /// it. Called when a server stops: its clients are disconnected, and come back to the next server.
     pub fn await_return(&mut self, until: Instant) {
         self.engine.await_return(until);
     }
 
-    /// Takes up what another hub saved, as far as the rules here still keep it. A topic that has a history keeps its
-    /// own, a key that was used here its outcome, and a producer that published here its numbers.
+    /// Adds what another hub saved, as far as the rules of this hub still keep it. Where both have an entry, this
+    /// hub's own counts: the history of a topic, the outcome of a key, the numbers of a producer.
     pub fn restore(&mut self, now: Instant, saved: Snapshot) {
         self.engine.restore(now, saved);
     }
 }
 
 impl<E: Engine> Hub<E> {
-    /// A hub that asks `engine`.
+    /// A hub that uses `engine`.
     pub fn with_engine(settings: Settings, engine: E) -> Self {
         Self {
             rules: RuleIndex::new(settings.rules.clone()),
@@ -114,13 +114,13 @@ impl<E: Engine> Hub<E> {
     /// Takes one input and pushes what it causes.
     ///
     /// # Panics
-    /// When a session connects under a name or a client id that is connected, and when an engine gives an answer of
-    /// another kind than it was asked for.
+    /// When a session connects under a [`SessionId`] or a client id that is already connected, and when an engine
+    /// gives an answer of another kind than the question needs.
     pub fn handle(&mut self, now: Instant, input: Input, effects: &mut Effects) {
         self.finish(now, input, effects);
     }
 
-    /// Takes one input, of which something may be left over.
+    /// Takes one input. Part of its work may be left as unfinished.
     #[inline]
     fn take(&mut self, now: Instant, input: Input, effects: &mut Effects) {
         match input {
@@ -142,17 +142,17 @@ impl<E: Engine> Hub<E> {
             }
             Input::Closed { session, lost } => self.closed(now, session, lost, effects),
             Input::Reply(reply) => self.take_reply(now, reply, effects),
-            // Nothing is left.
+            // Nothing is left to continue.
             Input::Continue { .. } => {}
         }
     }
 
-    /// The engine, to be looked at.
+    /// The engine, for reading.
     pub fn engine(&self) -> &E {
         &self.engine
     }
 
-    /// Whether nothing is left: no session, no topic, no pattern, no open question, nothing to be done.
+    /// Whether the hub holds nothing: no session, topic, pattern, open question or unfinished work.
     pub fn is_empty(&self) -> bool {
         self.by_id.is_empty()
             && self.by_client.is_empty()
@@ -223,7 +223,7 @@ impl<E: Engine> Hub<E> {
         self.announce_gone(now, id, session, present, lost, effects);
     }
 
-    /// Drops what led to a channel that has no members any more.
+    /// Removes the topic or pattern of a channel that has no members any more.
     fn forget(&mut self, now: Instant, emptied: Option<ChannelKey>) {
         match emptied {
             Some(ChannelKey::Topic(topic)) => {
@@ -240,7 +240,7 @@ impl<E: Engine> Hub<E> {
         }
     }
 
-    /// Counts a frame against the rate limit, then performs it or lets it wait behind an open question.
+    /// Counts a request against the rate limit. Then performs it, or queues it behind the session's open question.
     fn take_request(
         &mut self,
         now: Instant,
@@ -265,7 +265,7 @@ impl<E: Engine> Hub<E> {
         };
         match &mut peer.waiting {
             Some(waiting) if waiting.requests.len() < MAX_WAITING_REQUESTS => waiting.requests.push_back(request),
-            // The session did nothing wrong; what the hub asks does not answer fast enough.
+            // The session did nothing wrong: the engine answers too slowly.
             Some(_) => {
                 let fault =
                     ErrorReply::new(ErrorCode::Unavailable, "too many requests wait for an answer, try again later");
@@ -275,7 +275,7 @@ impl<E: Engine> Hub<E> {
         }
     }
 
-    /// Goes on where a question was left open, then with what waited behind it.
+    /// Completes the request that waited for this answer, then performs the requests that waited behind it.
     fn take_reply(&mut self, now: Instant, reply: EngineReply, effects: &mut Effects) {
         let Some(mut pending) = self.pending.remove(&reply.ticket) else { return };
         let (session, orphaned) = (pending.session, mem::take(&mut pending.orphaned));
@@ -292,7 +292,7 @@ impl<E: Engine> Hub<E> {
         }
     }
 
-    /// Asks the engine, and settles the answer now or when it comes.
+    /// Asks the engine. If it answers at once, completes the request; else keeps it until the answer comes.
     fn ask_engine(&mut self, now: Instant, pending: Pending, question: EngineRequest, effects: &mut Effects) {
         self.last_ticket += 1;
         let ticket = Ticket(self.last_ticket);
@@ -314,7 +314,7 @@ impl<E: Engine> Hub<E> {
     }
 }
 
-/// What takes effect also when its session is gone.
+/// The publication of a request, which takes effect even when its session is gone.
 fn publication(request: Result<Request, RejectedRequest>) -> Option<Publish> {
     match request.ok()?.action {
         Action::Publish(publish) => Some(publish),
@@ -322,11 +322,11 @@ fn publication(request: Result<Request, RejectedRequest>) -> Option<Publish> {
     }
 }
 
-/// A frame that is refused whatever it says.
+/// A request that is refused with `fault`, whatever it contains.
 fn turned_down(request: Result<Request, RejectedRequest>, fault: ErrorReply) -> RejectedRequest {
     RejectedRequest { id: request.map_or_else(|refused| refused.id, |request| request.id), fault }
 }
 
-/// Nanoseconds that any input takes, and leaving one subscription, about.
+/// Approximate cost in nanoseconds of any input, and of leaving one subscription.
 const INPUT_NS: u64 = 500;
 const LEFT: u64 = 300;

@@ -1,82 +1,84 @@
-//! What the hub is told.
+//! The inputs of the hub.
 
 use crate::engine::EngineReply;
 use hubcast_protocol::{ClientId, CloseCode, RejectedRequest, Request};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
-/// The caller's name for a session: small, and free for another one after [`Input::Closed`].
+/// The caller's number for a session: small, and free for another session after [`Input::Closed`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SessionId(pub u32);
 
-/// One thing that happened outside.
+/// One thing that happened outside the hub.
 ///
 /// An input about a session that is not connected has no effect.
 #[derive(Clone, Debug)]
 pub enum Input {
     /// A connection is open.
     Connect {
-        /// A name that no connected session has.
+        /// A number that no connected session has.
         session: SessionId,
-        /// An id that no session had before.
+        /// An id that no session ever had.
         client: ClientId,
-        /// Who it is for, when that is known.
+        /// The user of the connection, when it is known.
         identity: Option<Box<Identity>>,
     },
-    /// A frame came. One that is no request comes too, so that its refusal keeps its place among the replies.
+    /// A frame came. A frame that is not a valid request is an input too, so that its refusal has the right place
+    /// among the replies.
     Request {
-        /// Who asks.
+        /// The session that sent it.
         session: SessionId,
-        /// What the frame said.
+        /// The decoded request, or why it is refused.
         request: Result<Request, RejectedRequest>,
     },
-    /// The session has to go: it is told why and when to come back, then closed.
+    /// The server closes the session. The hub sends the reason and when to come back, then closes.
     Disconnect {
-        /// Who goes.
+        /// The session to close.
         session: SessionId,
-        /// With which close code.
+        /// The close code.
         code: CloseCode,
-        /// Why, for people.
+        /// The reason, for people.
         reason: Cow<'static, str>,
-        /// When to come back; `None`: do not.
+        /// Milliseconds after which the client may reconnect; `None`: it should not reconnect.
         reconnect_in_ms: Option<u64>,
     },
-    /// The connection is gone, or is as good as gone: no effect names the session any more.
+    /// The connection is gone, or can be treated as gone: no effect names the session any more.
     Closed {
-        /// Who is gone.
+        /// The session that is gone.
         session: SessionId,
-        /// Whether the peer did not say goodbye and may be back soon.
+        /// Whether the connection ended without a close by the peer, so that the client may soon be back.
         lost: bool,
     },
     /// An engine that does not answer at once has answered.
     Reply(EngineReply),
-    /// Time for what is [`Unfinished`] of a session's input.
+    /// Does the next part of a session's [`Unfinished`] input.
     Continue {
-        /// Whose input.
+        /// The session whose input is unfinished.
         session: SessionId,
     },
 }
 
-/// Not everything is done that an input asks for: the next piece is, when [`Hub::begin`](crate::Hub::begin) is called again.
+/// Work of an input that is not done yet. [`Hub::begin`](crate::Hub::begin) with `next` does the next part.
 #[derive(Debug)]
 pub struct Unfinished {
-    /// With what: [`Input::Continue`], or the same again if it has to wait for another input that is unfinished.
+    /// The input to hand in next: [`Input::Continue`], or the same input again if it must wait for another unfinished
+    /// input.
     pub next: Box<Input>,
-    /// Whose input the piece was of that is done now.
+    /// The session whose input the part just done belongs to.
     pub worked_for: SessionId,
 }
 
-/// Whom a session is for, as its token says.
+/// The user of a session, as its token says.
 #[derive(Clone, Debug)]
 pub struct Identity {
     /// The user's name.
     pub user: Box<str>,
-    /// What others are shown of the user.
+    /// What other clients are shown of the user.
     pub info: Option<Box<RawValue>>,
 }
 
 impl Input {
-    /// An open connection of nobody in particular.
+    /// An open connection without a known user.
     pub fn connect(session: SessionId, client: ClientId) -> Self {
         Self::Connect { session, client, identity: None }
     }

@@ -1,7 +1,7 @@
-//! Who listens where: one channel for each topic or pattern in use.
+//! Which session listens where: one channel for each topic or pattern in use.
 //!
-//! A channel and a session point at each other by index, so that joining, leaving and disconnecting cost what the
-//! session itself has and never a walk over others.
+//! A channel and a session refer to each other by index. So joining, leaving and disconnecting cost what the session
+//! itself has, and never walk over other sessions.
 
 mod listing;
 
@@ -17,21 +17,21 @@ use slab::Slab;
 #[derive(Debug, Default)]
 pub(crate) struct Subscriptions {
     pub(crate) sessions: Slab<Session>,
-    /// Boxed, because a slab stays as large as it ever was.
+    /// Boxed, because a slab never shrinks below the largest size it had.
     channels: Slab<Box<Channel>>,
     deliveries: u64,
-    /// Counts every change of any channel.
+    /// A counter of all changes of all channels.
     changes: u64,
-    /// The last one of a pattern's channel.
+    /// The value of `changes` at the last change of a pattern's channel.
     pattern_change: u64,
 }
 
-/// Who listens to one topic or pattern.
+/// The sessions that listen to one topic or pattern.
 #[derive(Debug)]
 struct Channel {
     of: ChannelKey,
     members: Vec<Member>,
-    /// The number of its last change, which no other change of any channel has.
+    /// The value of `changes` at its last change; no other channel has the same.
     version: u64,
 }
 
@@ -41,55 +41,55 @@ pub(crate) enum ChannelKey {
     Topic(Topic),
     /// A node of the pattern trie.
     Pattern(u32),
-    /// Those who are told who comes to a topic and goes.
+    /// The sessions that get `join` and `leave` events of a topic.
     Presence(Topic),
 }
 
-/// One session in a channel. Sixteen bytes or fewer: a fan-out reads nothing but these.
+/// One session in a channel. At most 16 bytes, because a fan-out reads only these.
 #[derive(Clone, Copy, Debug)]
 struct Member {
     id: SessionId,
     session: u32,
-    /// Its place in the session's list.
+    /// Its index in the session's list of memberships.
     membership: u32,
     slow: Slow,
 }
 
 impl Subscriptions {
-    /// Opens a channel without members; it is the caller's to close it when the last one leaves.
+    /// Opens a channel without members. The caller must remove it when the last member leaves.
     pub(crate) fn open(&mut self, of: ChannelKey) -> u32 {
         let channel = index(self.channels.insert(Box::new(Channel { of, members: Vec::new(), version: 0 })));
         self.note_change(channel);
         channel
     }
 
-    /// A number that stays the same as long as the channel has the same members with the same wishes in the same order, and
-    /// that no other channel ever has.
+    /// A number that stays the same while the channel has the same members with the same [`Slow`] in the same order.
+    /// No other channel ever has this number.
     pub(crate) fn version(&self, channel: u32) -> u64 {
         self.channels[channel as usize].version
     }
 
-    /// A number that stays the same as long as this is so of the channels of all patterns.
+    /// A number that stays the same while no channel of any pattern changes.
     pub(crate) fn pattern_version(&self) -> u64 {
         self.pattern_change
     }
 
-    /// Whether the session is in the channel, by looking through the shorter of their lists.
+    /// Whether the session is in the channel. Searches the shorter of their two lists.
     pub(crate) fn has(&self, channel: u32, session: u32) -> bool {
         self.membership(channel, session).is_some()
     }
 
-    /// How many entries are looked through to find a session in a channel.
+    /// The number of entries that a search for a session in a channel looks through.
     pub(crate) fn cost_to_find(&self, channel: u32, session: u32) -> usize {
         let memberships = &self.sessions[session as usize].memberships;
         memberships.len().min(self.count(channel))
     }
 
-    /// Puts a session, which is not in it yet, into the channel.
+    /// Adds a session to a channel that it is not in yet.
     pub(crate) fn join(&mut self, channel: u32, session: u32, slow: Slow) {
         let theirs = &mut self.sessions[session as usize];
         let members = &mut self.channels[channel as usize].members;
-        // Most sessions and most topics have one subscription: no room for four.
+        // Most sessions and most topics have one subscription: reserve room for one, not for four.
         reserve_first(members);
         reserve_first(&mut theirs.memberships);
         members.push(Member { id: theirs.id, session, membership: index(theirs.memberships.len()), slow });
@@ -97,20 +97,21 @@ impl Subscriptions {
         self.note_change(channel);
     }
 
-    /// Takes a session out of a channel; says what the channel was for when it was the last one there.
+    /// Removes a session from a channel. Returns what the channel was for if it is empty now.
     pub(crate) fn leave(&mut self, channel: u32, session: u32) -> Option<ChannelKey> {
         let membership = self.membership(channel, session)?;
         self.remove(session, membership)
     }
 
-    /// Takes a session out of the channel it joined last; `None` when it is in none.
+    /// Removes a session from the channel it joined last; `None` when it is in none. The inner value is as for
+    /// `leave`.
     pub(crate) fn leave_any(&mut self, session: u32) -> Option<Option<ChannelKey>> {
         let membership = self.sessions[session as usize].memberships.len().checked_sub(1)?;
         Some(self.remove(session, membership))
     }
 
-    /// Lists every member of these channels once, as it is in the first that it is in, except one session; says how many it
-    /// has looked at.
+    /// Lists every member of these channels once, except one session. A member of several channels is listed as it is
+    /// in the first of them. Returns the number of members looked at.
     pub(crate) fn list(&mut self, channels: &[u32], except: Option<u32>, list: &mut Vec<Receiver>) -> usize {
         if let [only] = channels {
             let members = &self.channels[*only as usize].members;
@@ -131,7 +132,8 @@ impl Subscriptions {
         channels.iter().map(|channel| self.cost_of(*channel)).sum()
     }
 
-    /// Whether to list the members of these channels, of which there are several, takes a look at more than `most` members.
+    /// Whether listing the members of these channels, of which there are at least two, looks at more than `most`
+    /// members.
     pub(crate) fn are_more_than(&self, most: usize, channels: impl Iterator<Item = u32>) -> bool {
         let costs = channels.scan(0, |sum, channel| {
             *sum += self.cost_of(channel);
@@ -140,12 +142,12 @@ impl Subscriptions {
         costs.skip(1).any(|sum| sum > most)
     }
 
-    /// Members that it costs as much to look at as at those of this channel.
+    /// The cost of listing this channel, in members looked at.
     fn cost_of(&self, channel: u32) -> usize {
         self.count(channel) + OPENED
     }
 
-    /// Changes what a member wants when it cannot keep up; says whether the session is a member.
+    /// Changes a member's [`Slow`]. Returns whether the session is a member.
     pub(crate) fn update(&mut self, channel: u32, session: u32, slow: Slow) -> bool {
         let Some(membership) = self.membership(channel, session) else { return false };
         let place = self.sessions[session as usize].memberships[membership].index;
@@ -156,13 +158,13 @@ impl Subscriptions {
         true
     }
 
-    /// What the channels are for that a session is in.
+    /// The keys of the channels that a session is in.
     pub(crate) fn places(&self, session: u32) -> impl Iterator<Item = &ChannelKey> {
         let memberships = self.sessions[session as usize].memberships.iter();
         memberships.map(|membership| &self.channels[membership.channel as usize].of)
     }
 
-    /// Whether a session listens somewhere, and wherever it does something may be left out.
+    /// Whether a session has subscriptions, and all of them allow publications to be left out.
     pub(crate) fn may_skip(&self, session: u32) -> bool {
         let memberships = self.sessions[session as usize].memberships.iter();
         let channels = memberships.map(|membership| (&self.channels[membership.channel as usize], membership.index));
@@ -205,7 +207,7 @@ impl Subscriptions {
         }
     }
 
-    /// Empties one membership of a session. The last membership and the last member each move into the gap.
+    /// Removes one membership of a session. The last membership and the last member each move into the freed index.
     fn remove(&mut self, session: u32, membership: usize) -> Option<ChannelKey> {
         let memberships = &mut self.sessions[session as usize].memberships;
         let left = memberships.swap_remove(membership);
@@ -229,7 +231,7 @@ impl Subscriptions {
     }
 }
 
-/// A slab's key as the four bytes in which it is kept.
+/// A slab's key as the `u32` in which it is stored.
 pub(crate) fn index(key: usize) -> u32 {
     u32::try_from(key).expect("a process has fewer than 2^32 sessions, topics and patterns")
 }
@@ -240,7 +242,7 @@ fn reserve_first<T>(list: &mut Vec<T>) {
     }
 }
 
-/// Members that it costs as much to look at as to find the channel they are in.
+/// The cost of finding a channel, in members looked at.
 const OPENED: usize = 4;
 
 #[cfg(test)]
@@ -258,7 +260,7 @@ mod tests {
         channels
     }
 
-    /// Whether every membership leads to a member that leads back to it, and there are no other members.
+    /// Whether every membership leads to a member that leads back to it, and no other members exist.
     fn is_consistent(all: &Subscriptions) -> bool {
         let memberships = all.sessions.iter().flat_map(|(session, theirs)| {
             (0..).zip(&theirs.memberships).map(move |(number, membership)| (index(session), number, membership))

@@ -1,8 +1,8 @@
-//! Every number the server lives by, with its default.
+//! The configuration of the server, with its default values.
 //!
-//! The binary fills a [`Config`] from flags, environment and a TOML file; a program that embeds the server fills
-//! it by hand. What the rest of the server holds of its own are sizes of work: how much is done at once before it is
-//! others' turn.
+//! The binary fills a [`Config`] from flags, environment and a TOML file; a program that embeds the server fills it
+//! itself. Constants elsewhere in the server are only sizes of work: how much is done at once before it is the turn of
+//! others.
 
 mod validate;
 
@@ -12,7 +12,7 @@ use hubcast_hub::{Limits, TopicRules};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// What the server does when nobody says otherwise; every field can be changed before [`Server::bind`], which
+/// The configuration of a server. Every field has a default and can be changed before [`Server::bind`], which
 /// [validates](Config::validate) it.
 ///
 /// [`Server::bind`]: crate::Server::bind
@@ -20,35 +20,36 @@ use std::time::Duration;
 pub struct Config {
     /// Threads that own connections; `None` is one for each core the process may use.
     pub workers: Option<usize>,
-    /// Values of `Origin` that are let in, compared as bytes; empty lets every origin in.
+    /// Allowed values of `Origin`, compared as bytes; an empty list allows every origin.
     pub origins: Vec<String>,
-    /// WebSockets open at once; the next one is answered 503. So many connections, and 32 more, may be open in all; then the
-    /// oldest that is no WebSocket is closed for a newcomer.
+    /// WebSockets open at once; the next one is answered 503. In all, 32 more connections than this may be open; after
+    /// that the oldest connection that is not a WebSocket is closed for a new one.
     pub max_connections: usize,
-    /// What one HTTP head may take.
+    /// Limits of one HTTP head.
     pub http: HttpLimits,
-    /// What one message from a client may take.
+    /// Limits of one message from a client.
     pub messages: MessageLimits,
     /// How long a connection may be quiet, slow or half closed.
     pub timeouts: Timeouts,
-    /// Bytes that may wait to be written to one connection, each frame with 64 besides; one that is over is closed with
-    /// 4002. It has to hold the largest message with its topic, escaped, and 256 bytes.
+    /// Bytes that may wait to be written to one connection; each frame counts 64 bytes more than its length. Over it
+    /// the connection is closed with 4002. It must hold the largest message with its topic, escaped, and 256 bytes.
     pub outbox: usize,
-    /// Bytes of memory for what waits to be written to all connections together. Over three quarters of it those who cause it
-    /// are read more slowly; over it the connections for which most waits are closed with 4002, or miss something where
-    /// their subscriptions allow it.
+    /// Bytes of memory for what waits to be written to all connections together. Over three quarters of it, the server
+    /// reads more slowly from the publishers that cause it. Over it, the server takes the connections with the most
+    /// waiting bytes and closes them with 4002, or leaves out publications if their subscriptions allow it.
     pub max_waiting: usize,
     /// Bytes that are read and dropped after the close handshake; over it the connection is cut.
     pub linger_bytes: usize,
-    /// What one session may ask of the hub.
+    /// Limits of one session in the hub.
     pub limits: Limits,
     /// What topics keep, by their name.
     pub rules: TopicRules,
     /// Bytes that all histories may take together.
     pub history_max_bytes: usize,
-    /// Where histories and idempotency keys go at a clean shutdown, to be read at the next start; `None`: nowhere.
+    /// The folder where histories and idempotency keys are saved at a clean shutdown and read at the next start;
+    /// `None`: they are not saved.
     pub state_dir: Option<PathBuf>,
-    /// How connections are sent away when the server stops.
+    /// How connections are closed when the server stops.
     pub drain: Drain,
 }
 
@@ -68,40 +69,42 @@ pub struct MessageLimits {
     pub message: usize,
     /// Bytes of one frame's payload; one more closes with 1009.
     pub frame: usize,
-    /// Batch that may continue the first one of a message; one more closes with 1008.
+    /// Frames that may follow the first frame of a message; one more closes with 1008.
     pub fragments: u32,
 }
 
-/// Every wait that has an end.
+/// The timeouts of a connection.
 #[derive(Clone, Debug)]
 pub struct Timeouts {
     /// From accept to a complete HTTP head.
     pub head: Duration,
     /// From a complete head to an open WebSocket.
     pub upgrade: Duration,
-    /// From the first frame of a fragmented message to its last; over it closes with 1008.
+    /// From the first frame of a fragmented message to its last; over it the connection is closed with 1008.
     pub message: Duration,
-    /// Quiet for so long, a connection is pinged.
+    /// A connection that sends nothing for so long gets a ping.
     pub ping: Duration,
-    /// From the ping to any complete frame; over it closes with 4000.
+    /// From the ping to any complete frame; over it the connection is closed with 4000.
     pub pong: Duration,
-    /// One write may wait for the peer to read; over it the connection is cut.
+    /// How long one write may wait for the client to read; over it the connection is cut.
     pub write: Duration,
-    /// From the close to the peer's close frame. It begins anew whenever the peer takes some of what waits to be written before
-    /// ours, and is ten times as long in all at most; over it the connection is cut.
+    /// From the server's close to the client's close frame; over it the connection is cut. It starts again whenever the
+    /// client takes some of the bytes that wait before the server's close frame, but the whole close takes at most ten
+    /// times as long.
     pub close: Duration,
-    /// Reading on after the close handshake, so that the peer gets to read our last bytes.
+    /// How long the server still reads after the close handshake, so that the client receives its last bytes.
     pub linger: Duration,
-    /// How long a publisher is not read whose receivers' outboxes are over three quarters full, before each of its reads.
+    /// The pause before each read from a publisher whose receivers have outboxes that are more than three quarters
+    /// full.
     pub publisher_pause: Duration,
 }
 
-/// How a stopping server parts with its connections.
+/// How a stopping server closes its connections.
 #[derive(Clone, Debug)]
 pub struct Drain {
-    /// Connections are sent away one by one over this time.
+    /// Connections are closed one by one over this time.
     pub spread: Duration,
-    /// After this time those still there are cut.
+    /// After this time the connections that are left are cut.
     pub deadline: Duration,
 }
 
@@ -142,5 +145,5 @@ impl Default for Timeouts {
     }
 }
 
-/// The most workers that there may be: a session is named by its worker in 8 bits and its connection there in 24.
+/// The largest number of workers. A session id has 8 bits for the worker and 24 for its connection there.
 pub(crate) const MAX_WORKERS: usize = 256;

@@ -1,4 +1,4 @@
-//! One WebSocket: its socket, its outbox, and how far it is on its way from open to gone.
+//! One WebSocket: its socket, its outbox, and its phase between open and closed.
 
 pub(crate) mod peer;
 #[cfg(feature = "simulation")]
@@ -29,13 +29,13 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-/// An open or closing WebSocket. One task reads it; its worker writes to it.
+/// A WebSocket that is open or closing. One task reads from it, and its worker writes to it.
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) peer: Peer,
     socket: Socket,
     state: RefCell<State>,
-    /// What all connections of the worker have waiting for themselves.
+    /// Bytes in memory for all connections of the worker that they do not share.
     queued: Rc<Cell<usize>>,
     _permit: Rc<Permit>,
 }
@@ -47,75 +47,75 @@ struct State {
     decoder: Decoder,
     /// When the last complete frame came.
     last_frame_at: Instant,
-    /// When a ping went that nothing has come since.
+    /// When the last ping was sent, while no frame has come since.
     ping_sent_at: Option<Instant>,
-    /// When the message or control frame began that is not complete.
+    /// When the incomplete message or control frame began.
     unfinished_since: Option<Instant>,
-    /// When the socket took no more, or when it was last found that this may go on.
+    /// While the socket takes no more: when it last took some, or when the write timeout was last extended.
     blocked: Option<Instant>,
     is_dirty: bool,
-    /// Whether the next read has to wait a little, because those who hear this peer are far behind.
+    /// Whether the next read has to wait a little, because the receivers of this client's publications are far behind.
     is_paused: bool,
-    /// Whether its reading task waits out such a pause.
+    /// Whether the reading task is in such a pause now.
     is_pausing: bool,
-    /// Whether nothing is read until what it asked for is done and taken.
+    /// Whether reading is stopped until the earlier requests are served and the client has taken their answers.
     is_reading_stopped: bool,
-    /// Since when nothing is read, for either reason.
+    /// Since when nothing is read, because of a pause or because reading is stopped.
     unread_since: Option<Instant>,
-    /// Whether the peer has said its last, and what it said before is not answered yet.
+    /// Whether the client has sent its last message, while requests before it are not answered yet.
     is_ending: bool,
-    /// The tick for which a deadline is set.
+    /// The tick at which the deadlines are checked next.
     armed: Option<u64>,
 }
 
-/// From open to gone, in this order; some are left out.
+/// The phases in their order. A connection may skip some of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Open,
-    /// Our close frame is on its way, behind all that waits. `took`: when the socket last took some of it. `discards_input`: what
-    /// the peer sends can no longer be understood.
+    /// Our close frame waits in the outbox, after all that waited before. `took` is when the socket last took some of
+    /// it. With `discards_input` the bytes of the client can no longer be understood.
     Closing {
         since: Instant,
         took: Instant,
         discards_input: bool,
     },
-    /// Both close frames were seen; ours may still have to be written.
+    /// Both sides have sent a close frame; ours may still wait in the outbox.
     Agreed {
         since: Instant,
         took: Instant,
     },
-    /// Everything is written and our direction is shut. What still comes is read and dropped, so that the peer
-    /// gets to read our last bytes before a reset could destroy them.
+    /// Everything is written and our direction is shut. What still comes is read and dropped. Otherwise the system
+    /// could reset the connection, and the client would lose our last bytes.
     Lingering {
         since: Instant,
         dropped: usize,
     },
-    /// All is written or the socket is shut; the reading task has ended, or looks here before it reads again.
+    /// All is written or the socket is shut. The reading task has ended, or sees this phase before it reads again.
     Aborted,
 }
 
-/// What is to be known to put something into an outbox.
+/// What the outbox needs to know to queue something.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PushContext {
     pub(crate) dialect: Dialect,
-    /// Whether the socket takes no more.
+    /// Whether the socket takes no more bytes now.
     pub(crate) blocked: bool,
 }
 
-/// What pushing a frame did.
+/// The result of pushing a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PushResult {
-    /// It waits; `first` since the last flush.
+    /// It waits; `first`: nothing else was pushed since the last flush.
     Waits { first: bool },
-    /// There is no room, or nobody to write to.
+    /// Rejected: the outbox is `full`, or else the connection is not open.
     RejectedRequest { full: bool },
 }
 
-/// What reading a chunk leads to.
+/// The result of decoding a chunk of input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FeedResult {
     Fine,
-    /// The peer closes, with this code if it gave one, and waits for the answer.
+    /// The client closes, with this code if it gave one, and waits for the answer.
     PeerClosed(Option<CloseCode>),
     Broken(Violation),
 }
@@ -129,12 +129,12 @@ impl Connection {
         self.state.borrow().phase == Phase::Open
     }
 
-    /// Where its client is, as far as the system still knows. For the log, and asked only for it.
+    /// The address of the client, if the system still knows it. Asked from the system each time; used only for the log.
     pub(crate) fn address(&self) -> Option<SocketAddr> {
         self.socket.peer_addr().ok()
     }
 
-    /// Has `put` put something into the outbox, which says whether there was room.
+    /// Calls `put` to queue something. `put` returns whether there was room.
     pub(crate) fn push(&self, put: impl FnOnce(&mut Outbox, PushContext) -> bool) -> PushResult {
         let mut state = self.state.borrow_mut();
         if state.phase != Phase::Open {
@@ -147,33 +147,34 @@ impl Connection {
         }
     }
 
-    /// Whether a message or a frame has begun that is not complete.
+    /// Whether a message or a frame is incomplete.
     pub(crate) fn is_mid_frame(&self) -> bool {
         self.state.borrow().unfinished_since.is_some()
     }
 
-    /// Whether more than three quarters of the outbox wait.
+    /// Whether more than three quarters of the outbox are in use.
     pub(crate) fn is_pressed(&self, config: &Config) -> bool {
         self.state.borrow().outbox.len() > config.outbox / 4 * 3
     }
 
-    /// Bytes that wait to be written, and those of a message that is not complete.
+    /// Bytes that wait to be written, and bytes of the incomplete message.
     pub(crate) fn waiting(&self) -> (usize, usize) {
         let state = self.state.borrow();
         (state.outbox.len() + state.outbox.exempt(), state.decoder.bytes())
     }
 
-    /// Leaves out all that may be left out of what waits; says whether there was anything.
+    /// Leaves out all that may be left out of the outbox. Returns whether there was anything.
     pub(crate) fn leave_out_all(&self) -> bool {
         self.tally(&mut self.state.borrow_mut().outbox, Outbox::leave_out_all)
     }
 
-    /// Bytes that wait and do not count.
+    /// Bytes that wait and do not count against the limit of the outbox.
     pub(crate) fn exempt(&self) -> usize {
         self.state.borrow().outbox.exempt()
     }
 
-    /// Begins to close: what waits is still written, unless the outbox overflowed. Says whether it was open.
+    /// Begins to close. What waits is still written, unless the outbox overflowed. Returns whether the connection was
+    /// open.
     pub(crate) fn close(&self, code: CloseCode, reason: &str, now: Instant) -> bool {
         let discards_input = !matches!(code.0, 1000 | 1001 | 1012 | 4000..);
         let mut state = self.state.borrow_mut();
@@ -182,7 +183,7 @@ impl Connection {
         }
         let discards = code == CloseCode::SLOW_CONSUMER;
         if discards && !self.tally(&mut state.outbox, Outbox::discard_unsent) {
-            // Within a long frame nothing else can be said.
+            // Within a long frame no close frame can be sent.
             drop(state);
             return self.abort();
         }
@@ -194,32 +195,33 @@ impl Connection {
         true
     }
 
-    /// Waits until there is something to read, or the end.
+    /// Waits until there is something to read, or the end of the input.
     pub(crate) fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.socket.poll_readable(context)
     }
 
-    /// Reads what has come, at most once, and waits if nothing has; 0 is the end.
+    /// Reads once, and waits if nothing has come; 0 is the end of the input.
     pub(crate) fn poll_read(&self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         self.socket.poll_read(context, buffer)
     }
 
-    /// Whether all is over. What a peer goes on sending to a socket that is shut could still be read, without end.
+    /// Whether the connection is over. A client may go on sending to a socket that is shut; without this check the
+    /// reading task would read for ever.
     pub(crate) fn is_aborted(&self) -> bool {
         self.state.borrow().phase == Phase::Aborted
     }
 
-    /// Notes that nothing is read any more. Says whether the connection was open.
+    /// Notes that the reading task has ended. Returns whether the connection was open.
     pub(crate) fn on_read_closed(&self) -> bool {
         let mut state = self.state.borrow_mut();
         if state.blocked.is_some() {
-            // No deadline looks after it any more, and its peer may never take what waits.
+            // No deadline is checked any more, and the client may never take what waits.
             self.socket.shutdown(Shutdown::Both);
         }
         std::mem::replace(&mut state.phase, Phase::Aborted) == Phase::Open
     }
 
-    /// Shuts the socket, and drops what waits; the reading task ends by it. Says whether the connection was open.
+    /// Shuts the socket and drops what waits. The reading task then ends. Returns whether the connection was open.
     pub(crate) fn abort(&self) -> bool {
         let mut state = self.state.borrow_mut();
         let was = std::mem::replace(&mut state.phase, Phase::Aborted);
@@ -230,7 +232,7 @@ impl Connection {
         was == Phase::Open
     }
 
-    /// Decodes what the socket gave; messages go to `sink` while the connection is open.
+    /// Decodes bytes from the socket. Passes messages to `sink` while the connection takes input.
     pub(crate) fn feed(
         &self,
         bytes: &mut [u8],
@@ -283,26 +285,26 @@ impl Connection {
         closed.unwrap_or(FeedResult::Fine)
     }
 
-    /// Notes that what the peer sends from now on does not count.
+    /// Notes that the client's input is ignored from now on.
     pub(crate) fn note_ending(&self) {
         let mut state = self.state.borrow_mut();
         (state.is_ending, state.unfinished_since) = (true, None);
     }
 
-    /// Whether what the peer sends counts.
+    /// Whether the client's input is still used.
     pub(crate) fn takes_input(&self) -> bool {
         let state = self.state.borrow();
         state.phase == Phase::Open && !state.is_ending
     }
 
-    /// The peer closes: answers with the same code (RFC 6455 section 5.5.1), unless it is the answer to ours. Says
-    /// whether the connection was open.
+    /// Called when the client closes. Answers with the same code (RFC 6455 section 5.5.1), unless the client's close
+    /// frame was already the answer to ours. Returns whether the connection was open.
     pub(crate) fn answer_close(&self, code: Option<CloseCode>, now: Instant) -> bool {
         let mut state = self.state.borrow_mut();
         let was_open = state.phase == Phase::Open;
         state.phase = match state.phase {
             Phase::Open => Phase::Agreed { since: now, took: now },
-            // The answer to ours makes what still waits no later.
+            // The client has answered our close frame. That does not change the deadline for what still waits.
             Phase::Closing { since, took, .. } => Phase::Agreed { since, took },
             further => further,
         };
@@ -313,23 +315,23 @@ impl Connection {
         was_open
     }
 
-    /// Lets the socket take nothing for as long again.
+    /// Starts the write timeout again.
     pub(crate) fn extend_write_timeout(&self, now: Instant) {
         let blocked = &mut self.state.borrow_mut().blocked;
         *blocked = blocked.map(|_| now);
     }
 
-    /// Whether a flush is under way that waits for the socket.
+    /// Whether a flush waits for the socket.
     pub(crate) fn is_blocked(&self) -> bool {
         self.state.borrow().blocked.is_some()
     }
 
-    /// Waits until the socket takes more.
+    /// Waits until the socket takes more bytes.
     pub(crate) async fn writable(&self) -> io::Result<()> {
         self.socket.writable().await
     }
 
-    /// Notes that there is something to write; says whether that is new since the last flush.
+    /// Notes that there is something to write. Returns whether it is the first since the last flush.
     pub(crate) fn mark_dirty(&self) -> bool {
         self.state.borrow_mut().mark_dirty()
     }
@@ -342,7 +344,7 @@ impl Connection {
 }
 
 impl Connection {
-    /// Changes what waits, and counts what that means for the worker.
+    /// Changes the outbox, and updates the byte count of the worker.
     fn tally<T>(&self, outbox: &mut Outbox, change: impl FnOnce(&mut Outbox) -> T) -> T {
         let before = outbox.own_bytes();
         let changed = change(outbox);

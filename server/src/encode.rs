@@ -1,4 +1,4 @@
-//! What the hub says, as bytes that many connections share.
+//! Publications and events as bytes that many connections share.
 
 pub(crate) mod account;
 pub(crate) mod batch;

@@ -1,4 +1,4 @@
-//! HTTP on the same port: the routes, and the way from a request to a WebSocket.
+//! HTTP on the same port: the routes, and the upgrade of a request to a WebSocket.
 
 mod buffered_io;
 mod handshake;
@@ -40,7 +40,7 @@ impl<S: Service> Http<S> {
         Rc::new(Self { worker, draining, warnings })
     }
 
-    /// Answers one request of a client at `peer`, which may make the connection a WebSocket.
+    /// Answers one request of the client at `peer`. The connection may become a WebSocket.
     pub(crate) async fn serve(self: Rc<Self>, stream: TcpStream, peer: SocketAddr, permit: Permit) {
         let config = self.worker.config();
         let (limits, times) = (config.http.clone(), config.timeouts.clone());
@@ -50,7 +50,8 @@ impl<S: Service> Http<S> {
             let version = request.version();
             let mut response = self.answer(request, peer, &permit);
             if version == Version::HTTP_10 {
-                // hyper says in a newer answer that the connection stays, if that is asked for, beside our own word.
+                // If the answer had a newer version than the request, hyper would add that the connection stays open
+                // when the client asks for that, although our header says `close`.
                 *response.version_mut() = version;
             }
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -66,7 +67,7 @@ impl<S: Service> Http<S> {
             .half_close(false)
             .serve_connection(socket, answer)
             .with_upgrades();
-        // hyper ends a head that does not come; this ends an answer that is not read.
+        // hyper has a timeout for the request head. This timeout is for a client that does not read the answer.
         let ended = tokio::select! {
             biased;
             ended = timeout(times.head.saturating_add(times.upgrade), exchange) => ended,
@@ -86,7 +87,7 @@ impl<S: Service> Http<S> {
         })
     }
 
-    /// Says in the log who is refused and why; what an operator must hear is a warning besides.
+    /// Logs which client is refused, and why. Also counts a warning if an operator should know.
     fn note(&self, rejection: &Rejection, request: &Request<Incoming>, peer: SocketAddr) {
         let (status, origin) = (rejection.status.as_u16(), request.headers().get(ORIGIN));
         tracing::debug!(%peer, status, reason = rejection.reason, ?origin, "refused a request");
@@ -111,7 +112,7 @@ impl<S: Service> Http<S> {
         }
         match (path, request.method()) {
             ("/healthz" | "/readyz", method) if !matches!(*method, Method::GET | Method::HEAD) => Err(NOT_READ),
-            // Also when it is full: whoever asks whether the server lives would restart it.
+            // Also when the server is full: otherwise an orchestrator would restart a server that is alive.
             ("/healthz", _) => Ok(text(StatusCode::OK, "alive")),
             ("/readyz", _) if self.is_draining() => Err(DRAINING),
             ("/readyz", _) if permit.is_full() => Err(FULL),
@@ -125,11 +126,11 @@ impl<S: Service> Http<S> {
     }
 }
 
-/// Completes when a connection has to make room for another. What has come by then is still answered: under a flood of
-/// connections it may be there and not read yet.
+/// Completes when the connection has to make room for another one. A request that has come by then is still answered:
+/// when very many connections come, it may have arrived without being read yet.
 async fn make_room(permit: &Permit) {
     permit.told_to_go().await;
-    // The runtime looks for what has come before it goes on here.
+    // The runtime looks for arrived bytes before it resumes this task.
     yield_now().await;
 }
 

@@ -1,4 +1,4 @@
-//! Accepting TCP connections, and how many there may be.
+//! Accepting TCP connections, and the limit of their number.
 
 pub(crate) mod accept;
 pub(crate) mod limit;

@@ -1,3 +1,3 @@
-//! What an operator is told in the log.
+//! Warnings for operators in the log.
 
 pub(crate) mod warnings;

@@ -1,4 +1,4 @@
-//! What waits to be written to one connection.
+//! The queue of bytes that wait to be written to one connection.
 
 mod backlog;
 
@@ -11,36 +11,39 @@ use hubcast_protocol::{Dialect, Slow, Topic};
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 
-/// A queue of frames that are shared with other outboxes, written as many at once as the socket takes.
+/// A queue of frames for one socket. Outboxes share the bytes of a frame. One write takes as many frames as the socket
+/// accepts.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     frames: VecDeque<QueuedFrame>,
-    /// What those of `frames` cost that count, with what is written of them already.
+    /// Cost of the charged entries of `frames`, in bytes. Includes the bytes of the first entry that are written
+    /// already.
     charged: usize,
-    /// What the others cost.
+    /// Cost of the exempt entries of `frames`, in bytes; counted in the same way.
     exempt: usize,
-    /// Bytes of those that no other outbox has.
+    /// Bytes of the entries that no other outbox shares.
     unshared: usize,
-    /// How much of the first one is written.
+    /// Bytes of the first entry that are written already.
     written: usize,
-    /// Whether the last one that is written ended within a frame.
+    /// Whether the last entry that was written completely ended within a frame.
     is_mid_frame: bool,
-    /// What waits behind the frames, where some of it may be left out.
+    /// The queue behind `frames`, in which some publications and events may be left out.
     backlog: Option<Box<Backlog>>,
 }
 
 #[derive(Debug)]
 struct QueuedFrame {
     bytes: Bytes,
-    /// Whether it counts against what may wait: nobody is slow because of what he missed.
+    /// Whether it counts against the limit of the outbox. A replay does not count: a client is not slow because of what
+    /// it missed while it was away.
     charged: bool,
-    /// Whether it ends where a frame ends.
+    /// Whether its last byte is the last byte of a frame.
     ends_frame: bool,
-    /// Whether other outboxes have the same bytes.
+    /// Whether other outboxes share the same bytes.
     shared: bool,
 }
 
-/// How much of what was to be written without queueing the sink took.
+/// How much of the bytes a direct write has written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DirectWrite {
     All,
@@ -49,14 +52,14 @@ pub(crate) enum DirectWrite {
     Nothing,
 }
 
-/// Where bytes go: the socket, or a test.
+/// The destination of bytes: the socket, or a test.
 pub(crate) trait Sink {
     fn write(&self, bytes: &[u8]) -> io::Result<usize>;
     fn write_vectored(&self, bytes: &[IoSlice<'_>]) -> io::Result<usize>;
 }
 
 impl Outbox {
-    /// Queues frames that must go out; says whether there was room for them among `most` bytes.
+    /// Queues frames that must go out. Returns whether they fit: at most `most` bytes may wait.
     pub(crate) fn push(&mut self, frames: Bytes, most: usize) -> bool {
         self.push_one(frames, false, most)
     }
@@ -66,7 +69,7 @@ impl Outbox {
             return backlog.push_frame(bytes, most.saturating_sub(self.charged));
         }
         let queued = self.queued();
-        // What is larger by itself than all that may wait is still a single event: it need not wait for anything.
+        // A frame may be larger than `most` by itself. It is still accepted if nothing else waits.
         let fits = queued == 0 || queued + frame_cost(&bytes) <= most;
         if fits {
             self.push_frames(QueuedFrame { shared, ..QueuedFrame::charged(bytes) });
@@ -74,7 +77,7 @@ impl Outbox {
         fits
     }
 
-    /// Queues what must go out whatever waits already.
+    /// Queues frames that must go out, without a limit. They do not count.
     pub(crate) fn push_exempt(&mut self, frames: Bytes) {
         match &mut self.backlog {
             None => self.push_frames(QueuedFrame { charged: false, ..QueuedFrame::charged(frames) }),
@@ -82,18 +85,19 @@ impl Outbox {
         }
     }
 
-    /// Queues publications that must go out whatever waits already, to be encoded when it is their turn.
+    /// Queues missed publications that must go out, without a limit. They are encoded when the socket is ready for
+    /// them.
     pub(crate) fn push_missed(&mut self, missed: Vec<Publication>) {
         self.backlog.get_or_insert_default().push_missed(missed);
     }
 
-    /// Queues the answer to a `history` request, whatever waits already, to be encoded when it is its turn.
+    /// Queues the answer to a `history` request, without a limit. It is encoded when the socket is ready for it.
     pub(crate) fn push_history(&mut self, answer: HistoryReply) {
         self.backlog.get_or_insert_default().push_history(answer);
     }
 
-    /// Queues publications of which some may be left out when there is no room among `most` bytes, or when the
-    /// socket is `blocked`; says whether there was room in the end.
+    /// Queues publications. With `drop` and `latest` the oldest may be left out: when more than `most` bytes would
+    /// wait, or when the socket is `blocked`. Returns whether there was room in the end.
     pub(crate) fn push_publications(
         &mut self,
         frames: &Batch,
@@ -116,18 +120,20 @@ impl Outbox {
         backlog.push_publications(frames.publications(), slow, most.saturating_sub(self.charged))
     }
 
-    /// Queues a join or a leave of a topic, which may be left out when the socket is `blocked`; says whether there was room
-    /// in the end.
+    /// Queues a join or a leave of a topic. It may be left out when the socket is `blocked`. Returns whether there was
+    /// room in the end.
     pub(crate) fn push_event(&mut self, topic: &Topic, frame: &Bytes, blocked: bool, most: usize) -> bool {
         if !blocked {
-            // Much in one turn makes nobody slow: where it does not fit the socket is asked first.
+            // Many events in one turn do not make a client slow. If they do not fit, the caller first tries to write to
+            // the socket.
             return self.push(frame.clone(), most);
         }
         let backlog = self.backlog.get_or_insert_default();
         backlog.push_event(topic, frame.clone(), most.saturating_sub(self.charged))
     }
 
-    /// Has frames written without queueing them, if nothing waits that must go first; what is not taken waits.
+    /// Writes frames without queueing them, if nothing waits that must go first. If the sink takes only a part, the
+    /// rest is queued.
     pub(crate) fn try_write_direct(
         &mut self,
         frames: &Bytes,
@@ -143,7 +149,7 @@ impl Outbox {
                 self.written = written;
                 DirectWrite::Part
             }
-            // The next write finds out what it is.
+            // The next write finds out what the error is.
             Err(_) => DirectWrite::Nothing,
         }
     }
@@ -153,31 +159,31 @@ impl Outbox {
         self.frames.is_empty() && self.backlog.is_none()
     }
 
-    /// What that costs which waits and counts.
+    /// Cost of all that waits and counts, in bytes.
     pub(crate) fn len(&self) -> usize {
         self.queued() + self.backlog.as_ref().map_or(0, |backlog| backlog.len())
     }
 
-    /// What that costs which waits and does not count.
+    /// Cost of all that waits and does not count, in bytes.
     pub(crate) fn exempt(&self) -> usize {
         let begun = self.frames.front().is_some_and(|first| !first.charged);
         self.exempt - if begun { self.written } else { 0 } + self.backlog.as_ref().map_or(0, |backlog| backlog.exempt())
     }
 
-    /// Bytes of memory that it takes, without frames that other outboxes have too and without publications.
+    /// Bytes of memory that it uses, without publications and without frames that other outboxes share.
     pub(crate) fn own_bytes(&self) -> usize {
         self.unshared
             + self.frames.len() * FRAME_OVERHEAD_BYTES
             + self.backlog.as_ref().map_or(0, |backlog| backlog.own_bytes())
     }
 
-    /// Leaves out all that may be left out; says whether there was anything.
+    /// Leaves out all publications and events that may be left out. Returns whether there were any.
     pub(crate) fn leave_out_all(&mut self) -> bool {
         self.backlog.as_mut().is_some_and(|backlog| backlog.leave_out_all())
     }
 
-    /// Forgets every frame of which nothing is written yet. Says whether another one may follow what is left: not after a
-    /// part of a long one.
+    /// Drops every entry of which nothing is written yet. Returns whether another frame may follow the rest: `false`
+    /// when the rest ends within a long frame.
     pub(crate) fn discard_unsent(&mut self) -> bool {
         let begun = usize::from(self.written > 0);
         let begun: Vec<_> = self.frames.drain(..).take(begun).collect();
@@ -187,11 +193,11 @@ impl Outbox {
         is_whole
     }
 
-    /// Writes until nothing waits or the sink takes no more, or it is time for others.
+    /// Writes until nothing waits, the sink takes no more, or this connection has had its share of the worker's time.
     ///
     /// # Errors
-    /// What the sink says, `WouldBlock` included; what it took until then is gone from here. `WouldBlock` too when much
-    /// was written and there is more.
+    /// The error of the sink, including `WouldBlock`; the bytes that the sink took before are removed from the outbox.
+    /// Also `WouldBlock` when [`MAX_WRITE_BYTES`] or more were written and the backlog is not empty.
     pub(crate) fn write_to(&mut self, sink: &impl Sink, dialect: Dialect) -> io::Result<()> {
         if self.frames.is_empty() {
             self.catch_up(dialect);
@@ -225,13 +231,13 @@ impl Outbox {
         Ok(())
     }
 
-    /// What the frames cost that count and are not written.
+    /// Cost of the charged frames, without the bytes that are written already.
     fn queued(&self) -> usize {
         let begun = self.frames.front().is_some_and(|first| first.charged);
         self.charged - if begun { self.written } else { 0 }
     }
 
-    /// Takes some of what waits behind the frames.
+    /// Moves at least [`CATCH_UP_BYTES`] from the backlog to `frames`, or all if less waits.
     fn catch_up(&mut self, dialect: Dialect) {
         let Some(mut backlog) = self.backlog.take() else { return };
         let mut taken = 0;
@@ -249,19 +255,20 @@ impl Outbox {
         self.frames.push_back(waiting);
     }
 
-    /// What all frames cost of one kind.
+    /// The total cost of one kind of frames.
     fn sum(&mut self, charged: bool) -> &mut usize {
         if charged { &mut self.charged } else { &mut self.exempt }
     }
 
-    /// Gives the queue's room back.
+    /// Frees the memory of the queue if the queue is empty.
     pub(crate) fn release(&mut self) {
         if self.frames.is_empty() {
             self.frames = VecDeque::new();
         }
     }
 
-    /// Keeps room only for one that gets several frames a turn, but not many.
+    /// Frees the memory of the empty queue, unless its capacity shows that the connection gets several frames in a
+    /// turn, but not many.
     fn release_unless_busy(&mut self) {
         if !(5..=KEPT_FRAMES).contains(&self.frames.capacity()) {
             self.release();
@@ -284,28 +291,29 @@ impl Outbox {
 }
 
 impl QueuedFrame {
-    /// A whole frame, or several, that counts.
+    /// One whole frame or several, which count.
     fn charged(bytes: Bytes) -> Self {
         Self { bytes, charged: true, ends_frame: true, shared: false }
     }
 
-    /// Bytes that no other outbox has.
+    /// Bytes that no other outbox shares.
     fn unshared(&self) -> usize {
         if self.shared { 0 } else { self.bytes.len() }
     }
 }
 
-/// Bytes that one connection is given before it is the turn of others, if it takes them all and has more to catch up.
+/// Bytes that are written to one connection before other connections get their turn. Applies to a connection that takes
+/// all of them and still has a backlog.
 pub(crate) const MAX_WRITE_BYTES: usize = 128 * 1024;
 
-/// Bytes that are taken at once from what waits behind the frames: enough for a large write, and the rest may still be
-/// left out.
+/// Bytes that are moved from the backlog to the frames at once: enough for a large write. What stays in the backlog may
+/// still be left out.
 const CATCH_UP_BYTES: usize = 32 * 1024;
 
-/// Batch in one vectored write.
+/// Frames in one vectored write.
 const MAX_IOVECS: usize = 64;
 
-/// Batch whose room a busy connection keeps.
+/// Largest queue, in frames, whose memory a busy connection keeps.
 const KEPT_FRAMES: usize = 64;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The server as a whole: workers, and the way from start to drained.
+//! The whole server: its workers, from the start to the end of the drain.
 
 mod error;
 mod shutdown;
@@ -40,11 +40,12 @@ pub struct Server {
 }
 
 impl Server {
-    /// Takes the listeners that the caller has bound, one or several, and hold of the state folder, if there is to be one.
+    /// Takes one or several listeners that the caller has bound, and locks the state folder, if the configuration has
+    /// one.
     ///
     /// # Errors
-    /// When the configuration does not hold, when there is no listener or one cannot be set up for the server's use, and when
-    /// the state folder cannot be made, written to or had alone.
+    /// When the configuration breaks a rule; when there is no listener, or one cannot be set up; when the state folder
+    /// cannot be made, written to, or locked for this server alone.
     pub fn bind(config: Config, listeners: impl IntoIterator<Item = TcpListener>) -> Result<Self, BindError> {
         config.validate()?;
         let listeners: Vec<_> = listeners.into_iter().collect();
@@ -57,34 +58,34 @@ impl Server {
         Ok(Self { config: Arc::new(config), listeners, state, hurry: Hurry::default() })
     }
 
-    /// Where its first listener listens.
+    /// The address of the first listener.
     ///
     /// # Errors
-    /// When the system does not say.
+    /// When the system does not return it.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.listeners[0].local_addr()
     }
 
-    /// Where all of them do, in their order.
+    /// The addresses of all listeners, in their order.
     ///
     /// # Errors
-    /// When the system does not say.
+    /// When the system does not return one.
     pub fn local_addrs(&self) -> io::Result<Vec<SocketAddr>> {
         self.listeners.iter().map(TcpListener::local_addr).collect()
     }
 
-    /// What hurries the drain of this server, for those who do not want to wait for it any longer: it can take as long as
+    /// A handle that shortens the drain of this server, which can otherwise take as long as
     /// [`Drain::deadline`](crate::Drain::deadline).
     pub fn hurry(&self) -> Hurry {
         self.hurry.clone()
     }
 
-    /// Serves publish/subscribe until `shutdown` completes and every connection has been sent away. With a state folder,
-    /// histories and idempotency keys go on where the last run has left them, and are left to the next one.
+    /// Serves publish/subscribe until `shutdown` completes and every connection is closed. With a state folder, it
+    /// loads the histories and idempotency keys of the previous run, and saves them for the next one.
     ///
     /// # Errors
-    /// When a worker cannot be started, when one panics, and when the state folder cannot be read, or does not take what is to be
-    /// left in it. After an error all connections are lost.
+    /// When a worker cannot be started, or panics; when the state folder cannot be read, or the new state cannot be
+    /// written. After an error all connections are lost.
     pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> Result<(), RunError> {
         let (settings, wakes) = (settings(&self.config, Uuid::new_v4().as_u64_pair().0), self.wakes());
         let account = Account::new(self.config.max_waiting, wakes.clone());
@@ -105,9 +106,10 @@ impl Server {
             }
         };
         self.run_workers(wakes, account, services, shutdown).await?;
-        // After a panic, which is an error above, nothing is saved: it may be half changed.
+        // After a panic, which is an error above, the state may be half changed and is not saved.
         match (state, shared_hub.save(Instant::now())) {
-            // A disk can take its time, and who has become impatient is still heard meanwhile.
+            // A disk can be slow. Saving has a thread of its own, so that the caller's tasks still run meanwhile: an
+            // impatient operator may still send a signal.
             (Some(state), Some(saved)) => {
                 let stored = spawn_blocking(move || state.save(SystemTime::now(), &saved)).await;
                 stored.map_err(io::Error::other).flatten().map_err(RunError::Save)
@@ -116,11 +118,11 @@ impl Server {
         }
     }
 
-    /// Serves something else than publish/subscribe on the same accept, handshake, framing, pings and close: one
-    /// service for each worker, made by `service`.
+    /// Serves something else than publish/subscribe, with the same accept, handshake, framing, pings and close.
+    /// `service` is called once for each worker and makes its service.
     ///
     /// # Errors
-    /// When a worker cannot be started, and when one panics. After an error all connections are lost.
+    /// When a worker cannot be started, or panics. After an error all connections are lost.
     pub async fn run_service<S: Service + Send>(
         self,
         service: impl Fn() -> S,
@@ -178,19 +180,19 @@ impl Server {
     }
 }
 
-/// Sets a listener up, whose options all accepted sockets inherit.
+/// Sets up a listener. All accepted sockets inherit its options.
 fn set_up(listener: &TcpListener) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let socket = SockRef::from(listener);
     socket.listen(ACCEPT_BACKLOG)?;
-    // Accepted sockets inherit it. Batch that belong together are written together anyway.
+    // Accepted sockets inherit it. Frames that belong together are written together in any case.
     socket.set_tcp_nodelay(true)?;
-    // The system says that a socket takes more when a third of its buffer is free, and the buffer grows to
-    // megabytes: whoever reads all the time at his own pace would look as if he did not read at all.
+    // By default the system reports that a socket takes more when a third of its buffer is free, and the buffer grows
+    // to megabytes. A client that reads slowly but steadily would look as if it did not read at all.
     system::bound_unsent(&socket, NOTSENT_LOWAT_BYTES)
 }
 
-/// What a hub is told of the configuration.
+/// The settings of the hub, from the configuration.
 pub(crate) fn settings(config: &Config, seed: u64) -> Settings {
     Settings {
         ping_ms: u64::try_from(config.timeouts.ping.as_millis()).unwrap_or(u64::MAX),
@@ -202,11 +204,11 @@ pub(crate) fn settings(config: &Config, seed: u64) -> Settings {
     }
 }
 
-/// How long after they were sent away, and after the next start, everyone should be back.
+/// How soon all clients should be back, after the drain and after the next start.
 pub(crate) const RESUME_WINDOW: Duration = Duration::from_secs(60);
 
-/// Bytes that a socket takes beyond what is on its way, after which what waits stays here.
+/// Bytes that the system keeps for a socket beyond those it has sent. The rest waits in the outbox.
 const NOTSENT_LOWAT_BYTES: u32 = 512 * 1024;
 
-/// Connections that the system queues while they are not accepted; it may queue fewer.
+/// Connections that the system queues before they are accepted; the system may queue fewer.
 const ACCEPT_BACKLOG: i32 = 4096;

@@ -1,4 +1,4 @@
-//! Where a publication goes.
+//! The receivers of a publication.
 
 use super::Hub;
 use crate::effect::ListKey;
@@ -12,17 +12,17 @@ use hubcast_protocol::{Owner, Topic};
 pub(super) struct Matched {
     pub(super) topic: Option<Topic>,
     pub(super) walk: Walk,
-    /// The patterns' version for which this is so.
+    /// The version of the patterns for which this is valid.
     pub(super) version: u64,
-    /// Which look-up this is.
+    /// The number of this look-up.
     pub(super) number: u64,
 }
 
 impl<E: Engine> Hub<E> {
-    /// Delivers a publication to everyone who listens, once each, except one session; says how many they are.
+    /// Delivers a publication to each of its receivers once, except one session. Returns the number of receivers.
     ///
-    /// A private topic reaches its owner and nobody else; any other topic reaches its own subscribers and those of
-    /// every pattern that matches.
+    /// A private topic reaches only its owner. Any other topic reaches its own subscribers and those of every pattern
+    /// that matches.
     pub(super) fn deliver(&mut self, publication: &Publication, except: Option<u32>, effects: &mut Effects) -> usize {
         let topic = publication.topic();
         match topic.owner() {
@@ -46,13 +46,13 @@ impl<E: Engine> Hub<E> {
         }
     }
 
-    /// Whether somebody would hear a publication to this topic, of which all patterns are found that match.
+    /// Whether a topic that is not private has subscribers. Call it after all matching patterns are found.
     pub(super) fn has_subscribers(&self, topic: &Topic) -> bool {
         topic.owner().is_none() && (self.topics.contains_key(topic) || !self.matched.walk.channels().is_empty())
     }
 
-    /// Finds the patterns that match a topic, unless that takes a look at more than `most` nodes; says whether it has found
-    /// all. They are looked up once for publication after publication to one topic, while the patterns stay the same.
+    /// Finds the patterns that match a topic, unless that looks at more than `most` nodes. Returns whether it has
+    /// found all. While the patterns stay the same, publications to one topic in a row share one look-up.
     pub(super) fn find(&mut self, topic: &Topic, most: usize, effects: &mut Effects) -> bool {
         let Self { patterns, matched, .. } = self;
         if topic.owner().is_some() {
@@ -76,7 +76,7 @@ impl<E: Engine> Hub<E> {
         matched.walk.is_over()
     }
 
-    /// Whether to list the receivers of a publication takes a look at more than `most` members.
+    /// Whether listing the receivers of a publication looks at more than `most` members.
     pub(super) fn are_many(&self, topic: &Topic, except: Option<u32>, most: usize, effects: &Effects) -> bool {
         let any_pattern = topic.owner().is_none() && !self.matched.walk.channels().is_empty();
         any_pattern && !effects.has_list(self.list_key(topic, except)) && {
@@ -85,7 +85,7 @@ impl<E: Engine> Hub<E> {
         }
     }
 
-    /// What the list of a topic's receivers is made from, when all patterns are found that match.
+    /// The key of the list of a topic's receivers, once all matching patterns are found.
     pub(super) fn list_key(&self, topic: &Topic, except: Option<u32>) -> ListKey {
         let any_pattern = !self.matched.walk.channels().is_empty();
         let patterns = if any_pattern { (self.matched.number, self.subscriptions.pattern_version()) } else { (0, 0) };
@@ -93,16 +93,16 @@ impl<E: Engine> Hub<E> {
         ListKey { topic, patterns, except }
     }
 
-    /// Begins a list of the receivers of a publication.
+    /// Starts a list of the receivers of a publication.
     pub(super) fn listing(&self, topic: &Topic, walk: &Walk, except: Option<u32>) -> Listing {
         Listing::new(in_order(self.topics.get(topic), walk).collect(), except)
     }
 }
 
-/// The topic's own channel first: whoever is in several is listed as he is in the first.
+/// The channels of a topic, its own first. A session in several channels is listed as it is in the first.
 fn in_order<'a>(own: Option<&u32>, walk: &'a Walk) -> impl Iterator<Item = u32> + 'a {
     own.copied().into_iter().chain(walk.channels().iter().copied())
 }
 
-/// Nanoseconds that it takes to look at a node of the patterns, about.
+/// Approximate cost in nanoseconds of looking at one node of the patterns.
 pub(super) const NODE_NS: u64 = 150;

@@ -1,4 +1,4 @@
-//! Members whose connection was lost and whose leave is not told yet.
+//! Members whose connection was lost, and whose `leave` event is not sent yet.
 
 use crate::Identity;
 use crate::sparse::release_map;
@@ -6,16 +6,16 @@ use hubcast_protocol::{ClientId, Topic};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Instant;
 
-/// Everyone who may be back soon, by topic. Going and coming back cost the same however many there are.
+/// All grace periods, by topic. Adding and cancelling one cost the same however many there are.
 #[derive(Debug, Default)]
 pub(super) struct GracePeriods {
     by_topic: HashMap<Topic, TopicGrace>,
-    /// By time and number.
+    /// Keyed by time and number.
     due: BTreeMap<(Instant, u64), Topic>,
     last: u64,
 }
 
-/// One who may be back soon.
+/// A member whose connection was lost and may soon be back.
 #[derive(Debug)]
 pub(super) struct GracePeriod {
     pub(super) until: Instant,
@@ -23,16 +23,16 @@ pub(super) struct GracePeriod {
     pub(super) identity: Option<Box<Identity>>,
 }
 
-/// Those of one topic.
+/// The grace periods of one topic.
 #[derive(Debug, Default)]
 struct TopicGrace {
-    /// By number, in the order in which they were lost.
+    /// Keyed by number, in the order in which the connections were lost.
     all: BTreeMap<u64, GracePeriod>,
     by_user: HashMap<Box<str>, VecDeque<u64>>,
 }
 
 impl GracePeriods {
-    /// When the next leave is to be told.
+    /// When the next `leave` event is due.
     pub(super) fn next(&self) -> Option<Instant> {
         self.due.keys().next().map(|(at, _)| *at)
     }
@@ -41,7 +41,7 @@ impl GracePeriods {
         self.by_topic.is_empty() && self.due.is_empty()
     }
 
-    /// Adds one who may be back. Where there are too many gives the one whose time would be over first, to be told
+    /// Adds a grace period. If there are too many, returns the one that would end first, whose `leave` is to be sent
     /// now.
     pub(super) fn insert(&mut self, topic: Topic, departure: GracePeriod) -> Option<(Topic, GracePeriod)> {
         self.last += 1;
@@ -55,7 +55,7 @@ impl GracePeriods {
         if self.due.len() > MAX_GRACE_PERIODS { self.take_first() } else { None }
     }
 
-    /// Forgets the oldest departure of this user; says whether there was one.
+    /// Removes this user's oldest grace period. Returns whether there was one.
     pub(super) fn cancel(&mut self, topic: &Topic, user: &str) -> bool {
         let waiting = self.by_topic.get(topic);
         let Some(number) = waiting.and_then(|waiting| waiting.by_user.get(user)?.front().copied()) else {
@@ -67,18 +67,18 @@ impl GracePeriods {
         true
     }
 
-    /// Takes one departure whose time is over.
+    /// Takes one grace period that has ended.
     pub(super) fn take_overdue(&mut self, now: Instant) -> Option<(Topic, GracePeriod)> {
         self.next().filter(|at| *at <= now)?;
         self.take_first()
     }
 
-    /// How many may be back in a topic.
+    /// The number of grace periods in a topic.
     pub(super) fn count(&self, topic: &Topic) -> usize {
         self.by_topic.get(topic).map_or(0, |waiting| waiting.all.len())
     }
 
-    /// Those who may be back in a topic, in the order in which they were lost.
+    /// The grace periods of a topic, in the order in which the connections were lost.
     pub(super) fn of(&self, topic: &Topic) -> impl Iterator<Item = &GracePeriod> {
         self.by_topic.get(topic).into_iter().flat_map(|waiting| waiting.all.values())
     }
@@ -110,7 +110,7 @@ impl GracePeriods {
     }
 }
 
-/// How many may be back at once, in all topics together: some 50 MB of them.
+/// The most grace periods at once, in all topics together: about 50 MB.
 const MAX_GRACE_PERIODS: usize = 65_536;
 
 #[cfg(test)]

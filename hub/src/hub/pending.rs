@@ -5,14 +5,14 @@ use hubcast_protocol::request::{Publish, Target};
 use hubcast_protocol::{ErrorCode, ErrorReply, RequestId, Slow, Topic};
 use std::collections::VecDeque;
 
-/// What is left to do when the engine has answered.
+/// The rest of a request, to be done when the engine has answered.
 #[derive(Debug)]
 pub(super) struct Pending {
-    /// Whose request it was; `None` when the session is gone.
+    /// The session of the request; `None` when the session is gone.
     pub(super) session: Option<u32>,
     pub(super) id: Option<RequestId>,
     pub(super) then: Continuation,
-    /// What a session that is gone sent behind it and is still to be published.
+    /// Publications that a session which is now gone sent behind the request. They are still to be published.
     pub(super) orphaned: VecDeque<(Publisher, Publish)>,
 }
 
@@ -30,21 +30,21 @@ pub(super) enum Continuation {
 }
 
 impl Continuation {
-    /// Whether somebody is to listen to this topic by its name.
+    /// Whether this request is a subscription to this topic by its name.
     pub(super) fn opens(&self, topic: &Topic) -> bool {
         matches!(self, Self::Subscribe(subscribe) if subscribe.is_for(topic))
     }
 }
 
-/// What a subscription is to be once the engine has said where it stands.
+/// A subscription that waits for the engine's answer.
 #[derive(Debug)]
 pub(super) struct PendingSubscribe {
     pub(super) target: Target,
     pub(super) slow: Slow,
     pub(super) presence: bool,
-    /// Whether the answer says how much of the past follows.
+    /// Whether the reply says how much of the past follows.
     pub(super) wants_past: bool,
-    /// What the engine has said so far.
+    /// The engine's answers so far.
     pub(super) opened: Option<SubscribeState>,
 }
 
@@ -54,7 +54,7 @@ impl PendingSubscribe {
         matches!(&self.target, Target::Topic(wanted) if wanted == topic)
     }
 
-    /// Adds what the engine says next.
+    /// Adds the engine's next answer.
     pub(super) fn add(&mut self, next: SubscribeState) {
         match &mut self.opened {
             None => self.opened = Some(next),

@@ -1,7 +1,7 @@
-//! Who is there: members of a topic, those who are told of them, and those who may be back soon.
+//! Presence: the members of a topic, the sessions that get `join` and `leave` events, and the grace periods.
 //!
-//! A topic's own channel is the list of its members, so presence costs a join or a leave nothing beyond telling those
-//! who asked to be told.
+//! The members of a topic are the members of its own channel. So presence adds no cost to a join or leave except for
+//! the events to the sessions that asked for them.
 
 use super::Hub;
 use super::grace::GracePeriod;
@@ -15,7 +15,7 @@ use hubcast_protocol::{ClientId, ErrorCode, ErrorReply, Event, RequestId, Slow, 
 use std::time::Instant;
 
 impl<E: Engine> Hub<E> {
-    /// Answers `presence`: all are counted, the first thousand are named.
+    /// Answers `presence`: counts all members and names the first thousand.
     pub(super) fn presence(&self, id: Option<RequestId>, topic: Topic) -> Result<Event, ErrorReply> {
         if self.presence_rule(&topic).is_none() {
             return Err(ErrorReply::new(ErrorCode::NoPresence, "this topic keeps no presence"));
@@ -30,7 +30,7 @@ impl<E: Engine> Hub<E> {
         Ok(Event::Presence(Presence { id, topic, count: count as u64, clients }))
     }
 
-    /// Lets a session be told who comes to a topic and goes, as its subscription wants it.
+    /// Makes a session get the `join` and `leave` events of a topic, with the `slow` of its subscription.
     pub(super) fn watch(&mut self, session: u32, topic: &Topic, slow: Slow) {
         if self.presence_rule(topic).is_none_or(|rule| !rule.events) {
             return;
@@ -49,7 +49,7 @@ impl<E: Engine> Hub<E> {
         }
     }
 
-    /// Takes a session off the list of those who are told.
+    /// Stops sending a session the `join` and `leave` events of a topic.
     pub(super) fn unwatch(&mut self, now: Instant, session: u32, topic: &Topic) {
         let Some(&channel) = self.watched.get(topic) else { return };
         if self.subscriptions.has(channel, session) {
@@ -59,7 +59,7 @@ impl<E: Engine> Hub<E> {
         }
     }
 
-    /// A session is now a member of a topic: tells the others, unless it is a user who is back in time.
+    /// Sends `join` for a new member of a topic, unless it is a user that is back within its grace period.
     pub(super) fn announce_join(&mut self, topic: &Topic, session: u32, effects: &mut Effects) {
         if self.presence_rule(topic).is_none() {
             return;
@@ -72,7 +72,7 @@ impl<E: Engine> Hub<E> {
         }
     }
 
-    /// The topics with presence that a session is a member of.
+    /// The topics with presence in which a session is a member.
     pub(super) fn present_in(&self, session: u32) -> Vec<Topic> {
         let topics = self.subscriptions.places(session).filter_map(|place| match place {
             ChannelKey::Topic(topic) => Some(topic),
@@ -81,7 +81,7 @@ impl<E: Engine> Hub<E> {
         topics.filter(|topic| self.presence_rule(topic).is_some()).cloned().collect()
     }
 
-    /// A session has unsubscribed from a topic: tells the others.
+    /// Sends `leave` for a session that has unsubscribed from a topic.
     pub(super) fn announce_left(&mut self, topic: &Topic, session: u32, effects: &mut Effects) {
         if self.presence_rule(topic).is_some() {
             let peer = &self.subscriptions.sessions[session as usize];
@@ -90,8 +90,8 @@ impl<E: Engine> Hub<E> {
         }
     }
 
-    /// A session is no longer a member of topics: tells the others, from the last topic on, and leaves over what is too
-    /// much for now.
+    /// Sends `leave` for a session that is gone, from the last of the topics on. Leaves the topics that are too many
+    /// for one call as unfinished work.
     pub(super) fn announce_gone(
         &mut self,
         now: Instant,
@@ -113,7 +113,8 @@ impl<E: Engine> Hub<E> {
         }
     }
 
-    /// A session is no longer a member of a topic: tells the others now or, when it was lost, after the grace time.
+    /// Sends `leave` for a session that is gone from a topic: now or, when its connection was lost, after the grace
+    /// time.
     fn announce_gone_from(&mut self, now: Instant, topic: Topic, gone: &Session, lost: bool, effects: &mut Effects) {
         let grace = self.presence_rule(&topic).map(|rule| rule.grace).filter(|grace| lost && !grace.is_zero());
         match grace {
@@ -128,14 +129,15 @@ impl<E: Engine> Hub<E> {
         }
     }
 
-    /// Tells of one who was lost and has not come back in time; says how many are told of him, if there is such a one.
+    /// Sends `leave` for one member whose grace period has ended. Returns the number of receivers; `None` when no
+    /// period has ended.
     pub(super) fn announce_expired(&mut self, now: Instant, effects: &mut Effects) -> Option<usize> {
         let (topic, departure) = self.grace.take_overdue(now)?;
         self.announce_leave(&topic, departure.client, departure.identity.as_deref(), effects);
         Some(self.watchers(&topic))
     }
 
-    /// How many are told who comes to a topic and goes.
+    /// How many sessions get the `join` and `leave` events of a topic.
     pub(super) fn watchers(&self, topic: &Topic) -> usize {
         self.watched.get(topic).map_or(0, |channel| self.subscriptions.count(*channel))
     }
@@ -167,5 +169,5 @@ fn member(topic: &Topic, client: ClientId, identity: Option<&Identity>) -> Membe
     Member { topic: topic.clone(), client, user: identity.map(|identity| identity.user.clone()) }
 }
 
-/// Members that one answer names.
+/// The most members that one answer names.
 const NAMED: usize = 1000;

@@ -1,4 +1,4 @@
-//! What becomes of each request.
+//! Carrying out requests.
 
 use super::Hub;
 use super::pending::{Continuation, Pending, too_long};
@@ -15,7 +15,7 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 impl<E: Engine> Hub<E> {
-    /// Carries out one request of a session that waits for nothing.
+    /// Carries out one request of a session that has no open question.
     pub(super) fn perform(
         &mut self,
         now: Instant,
@@ -58,7 +58,7 @@ impl<E: Engine> Hub<E> {
         self.refuse(session, RejectedRequest { id, fault }, effects);
     }
 
-    /// Goes on with a request after the engine's answer.
+    /// Finishes a request after the engine's answer.
     pub(super) fn complete(&mut self, now: Instant, pending: Pending, answer: EngineResponse, effects: &mut Effects) {
         let Pending { session, id, then, .. } = pending;
         match (then, answer) {
@@ -112,7 +112,7 @@ impl<E: Engine> Hub<E> {
         self.check_topic(&publish.topic)
     }
 
-    /// Publishes now, unless it takes long to find those who are to hear it.
+    /// Publishes now, unless finding the receivers takes long.
     fn publish(&mut self, now: Instant, session: u32, id: Option<RequestId>, publish: Publish, effects: &mut Effects) {
         let except = (!publish.echo).then_some(session);
         match self.search(&publish.topic, except, effects) {
@@ -121,7 +121,7 @@ impl<E: Engine> Hub<E> {
         }
     }
 
-    /// Publishes, now that all patterns are found that match.
+    /// Publishes, once all matching patterns are found.
     pub(super) fn publish_now(
         &mut self,
         now: Instant,
@@ -134,7 +134,7 @@ impl<E: Engine> Hub<E> {
         self.ask_for_place(now, (Some(session), by), id, publish, effects);
     }
 
-    /// Asks for the place of a publication; `by` is there where it has a key.
+    /// Asks the engine for the position of a publication. `by` is present if the publication has a key.
     fn ask_for_place(
         &mut self,
         now: Instant,
@@ -151,7 +151,7 @@ impl<E: Engine> Hub<E> {
         self.ask_engine(now, pending, EngineRequest::Publish { topic, payload, key, has_subscribers }, effects);
     }
 
-    /// Publishes what a session sent that is gone, one after another.
+    /// Publishes, one after another, what a session sent that is now gone.
     pub(super) fn publish_left_behind(
         &mut self,
         now: Instant,
@@ -185,7 +185,7 @@ impl<E: Engine> Hub<E> {
         }
     }
 
-    /// Reading what was published is for those who may hear it.
+    /// Checks that a session may read a topic's history: only a session that may subscribe may read.
     fn may_read(&self, session: u32, topic: &Topic) -> Result<(), ErrorReply> {
         self.check_topic(topic)?;
         self.check_owner(session, topic)
@@ -224,5 +224,5 @@ impl<E: Engine> Hub<E> {
     }
 }
 
-/// Publications that one answer to `history` holds.
+/// The most publications in one answer to `history`.
 const MAX_HISTORY_PAGE: u32 = 1000;

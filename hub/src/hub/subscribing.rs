@@ -1,4 +1,4 @@
-//! How a session comes to listen and stops.
+//! Subscribing and unsubscribing.
 
 use super::Hub;
 use super::pending::{Continuation, Pending, PendingSubscribe, too_long};
@@ -51,7 +51,7 @@ impl<E: Engine> Hub<E> {
         self.ask_engine(now, pending, EngineRequest::Open { target, start }, effects);
     }
 
-    /// Answers a subscribe, tells what was missed, and puts the session where publications reach it, in one step.
+    /// Answers a subscribe, sends what was missed, and adds the session to the channel, in one step.
     pub(super) fn go_live(
         &mut self,
         now: Instant,
@@ -92,7 +92,7 @@ impl<E: Engine> Hub<E> {
         if let Target::Topic(topic) = target {
             match presence {
                 true => self.watch(session, &topic, slow),
-                // A subscribe says anew all that the subscription is to be.
+                // A new subscribe replaces all settings of the subscription.
                 false => self.unwatch(now, session, &topic),
             }
             if joined {
@@ -101,7 +101,7 @@ impl<E: Engine> Hub<E> {
         }
     }
 
-    /// A subscription does not come about: the engine took its topic for used.
+    /// Cancels a subscription. The engine already counts its topic as used, so it must learn that it is not.
     pub(super) fn abort_subscribe(&mut self, now: Instant, subscribe: &PendingSubscribe) {
         if let Target::Topic(topic) = &subscribe.target
             && !self.topics.contains_key(topic)
@@ -110,16 +110,16 @@ impl<E: Engine> Hub<E> {
         }
     }
 
-    /// Tells the engine that nobody listens to a topic by its name, unless somebody is about to: the notice would
-    /// overtake the answer.
+    /// Tells the engine that no session listens to a topic by its name. Not while a subscribe to it waits for the
+    /// engine: the notice would overtake the answer.
     pub(super) fn tell_unused(&mut self, now: Instant, topic: &Topic) {
-        // With the embedded engine no question is ever open.
+        // With the embedded engine, no question is ever open.
         if !self.pending.values().any(|pending| pending.then.opens(topic)) {
             self.engine.tell(now, EngineNotice::Unused(topic));
         }
     }
 
-    /// The channel that a subscription belongs in; a session's own topic has none.
+    /// The channel of a subscription, opened if needed; a session's own topic has none.
     fn open_roster(&mut self, session: u32, target: &Target, slow: Slow) -> Option<u32> {
         match target {
             Target::Topic(topic) if topic.owner().is_some() => {
@@ -169,7 +169,7 @@ impl<E: Engine> Hub<E> {
         }
     }
 
-    /// Notes what it takes to find out whether a session is in a channel, and to change that.
+    /// Counts the work of finding out whether a session is in a channel, and of changing that.
     fn count_search(&self, channel: Option<u32>, session: u32, effects: &mut Effects) {
         let entries = channel.map_or(0, |channel| self.subscriptions.cost_to_find(channel, session));
         effects.add_work(CHANGED + LOOKED_THROUGH * entries as u64);
@@ -187,6 +187,7 @@ impl<E: Engine> Hub<E> {
     }
 }
 
-/// Nanoseconds that it takes to come to a topic or pattern, or to leave it, and to look at one entry on the way, about.
+/// Approximate cost in nanoseconds of joining or leaving a topic or pattern, and of looking at one entry in the
+/// search.
 const CHANGED: u64 = 3_000;
 const LOOKED_THROUGH: u64 = 4;

@@ -1,4 +1,4 @@
-//! What the hub does because time has passed, a slice at a time.
+//! Work that is due because time has passed, done a slice at a time.
 
 use super::Hub;
 use super::work::MAX_ANNOUNCED;
@@ -6,21 +6,21 @@ use crate::{Effects, engine::Engine};
 use std::time::Instant;
 
 impl<E: Engine> Hub<E> {
-    /// When [`handle_timeout`](Hub::handle_timeout) wants to be called next, if nothing else happens. A time that is over
-    /// says that something is due, also right after a call.
+    /// When to call [`handle_timeout`](Hub::handle_timeout) next, if nothing else happens. A time in the past means
+    /// that something is due now, also right after a call.
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.engine.poll_timeout().into_iter().chain(self.grace.next()).min()
     }
 
-    /// Does some of what is due: histories run out, and those who did not come back have left. It takes about half a
-    /// millisecond at most; the rest stays due, and [`poll_timeout`](Hub::poll_timeout) says so. Call it again then, after
-    /// others who wait for the hub.
+    /// Does some of the work that is due: old histories are dropped, and `leave` is sent for grace periods that have
+    /// ended. One call takes about half a millisecond at most. The rest stays due, and
+    /// [`poll_timeout`](Hub::poll_timeout) says so: call again, after other users of the hub had their turn.
     pub fn handle_timeout(&mut self, now: Instant, effects: &mut Effects) {
         self.look_over(now);
         self.tell_departures(now, effects);
     }
 
-    /// Has the engine let go of what has run out; says how many nodes of the pattern trie that took.
+    /// Lets the engine drop what has expired. Returns how many nodes of the pattern trie were looked at.
     fn look_over(&mut self, now: Instant) -> usize {
         let Self { engine, topics, patterns, .. } = self;
         let mut looked_at = 0;
@@ -33,7 +33,7 @@ impl<E: Engine> Hub<E> {
         looked_at
     }
 
-    /// Tells of those who were lost and have not come back in time; says what that cost, in receivers.
+    /// Sends `leave` for grace periods that have ended. Returns the cost, in receivers.
     fn tell_departures(&mut self, now: Instant, effects: &mut Effects) -> usize {
         let mut told = 0;
         while told < MAX_ANNOUNCED
@@ -45,11 +45,11 @@ impl<E: Engine> Hub<E> {
     }
 }
 
-/// Nodes of the pattern trie after which one call asks for no other topic whether a pattern matches it. The topic before
-/// that may go beyond it, by as many nodes as a publication to it would look at.
+/// The limit of pattern nodes for one call. Once it is reached, the call checks no other topic against the patterns.
+/// The last topic may exceed it, by as many nodes as a publication to it would look at.
 const MAX_NODES: usize = 8192;
 
-/// How many receivers one who has left costs as much as.
+/// The cost of one ended grace period, in receivers.
 const DEPARTURE: usize = 16;
 
 #[cfg(test)]
@@ -90,7 +90,7 @@ mod tests {
             self.tell(Input::Request { session: SessionId(session), request: Ok(Request::from(action.into())) });
         }
 
-        /// Leaves topics behind that can be resumed and that nobody listens to any more.
+        /// Creates topics that have a history that can be resumed, but no subscribers any more.
         fn leave_behind(&mut self, topics: usize) {
             self.connect(1);
             for number in 0..topics {
@@ -100,7 +100,7 @@ mod tests {
             }
         }
 
-        /// Takes slices until nothing is due; gives what each is measured by before it and after it.
+        /// Runs slices until nothing is due. Returns the measurement of each slice, taken before and after it.
         fn slices<T>(&mut self, mut slice: impl FnMut(&mut Self) -> T) -> Vec<T> {
             let mut slices = Vec::new();
             while self.hub.poll_timeout().is_some_and(|at| at <= self.now) {
@@ -111,7 +111,7 @@ mod tests {
         }
     }
 
-    /// Of `*` and `a` all combinations of so many.
+    /// The length of the combinations of `*` and `a`.
     const BITS: u32 = 9;
 
     #[test]

@@ -1,7 +1,8 @@
-//! What takes too long to be done at once is done in pieces.
+//! Inputs that take too long for one call are done in parts.
 //!
-//! One input at a time is unfinished. It goes on when its session has a turn again, and whenever somebody else hands in
-//! what has to wait for it: who waits works for it, so that it ends however rarely its own session is served.
+//! At most one input is unfinished at a time. It continues when its session has a turn again, and also whenever
+//! another session hands in an input that must wait for it: that session's turn is then spent on the unfinished
+//! input. So the unfinished input ends, however rarely its own session is served.
 
 use super::delivery::{Matched, NODE_NS};
 use super::pending::{Continuation, Pending, PendingSubscribe};
@@ -24,19 +25,19 @@ pub(super) struct UnfinishedInput {
     work: Work,
 }
 
-/// What is left to do.
+/// The rest of an unfinished input.
 #[derive(Debug)]
 pub(super) enum Work {
-    /// Find out who is to hear a publication. It has not taken effect yet, and until it has, nobody comes to listen
-    /// anywhere or stops.
+    /// Find the receivers of a publication. It has not taken effect yet. Until it has, no session may subscribe or
+    /// unsubscribe.
     Publish { id: Option<RequestId>, publish: Publish, search: Search },
-    /// Collect what a subscription has missed.
+    /// Collect the publications that a subscription has missed.
     Open { id: Option<RequestId>, subscribe: PendingSubscribe, rest: EngineRequest },
-    /// Tell of one who is gone; the next topic is the last.
+    /// Send `leave` for a session that is gone. The topics are taken from the end of the list.
     Leave { gone: Session, topics: Vec<Topic>, lost: bool },
 }
 
-/// How far the search has come for those who are to hear a publication.
+/// The progress of a search for the receivers of a publication.
 #[derive(Debug)]
 pub(super) enum Search {
     Match(Walk),
@@ -44,12 +45,12 @@ pub(super) enum Search {
 }
 
 impl<E: Engine> Hub<E> {
-    /// Takes one input and does of it what takes a quarter of a millisecond, or some more: see
+    /// Takes one input and does about a quarter of a millisecond of its work, or somewhat more: see
     /// [`Settings::work_at_once`](crate::Settings::work_at_once).
     ///
     /// # Errors
-    /// When something is left to be done. Hand in what it says when others have had their turn, and until then nothing
-    /// else of that session.
+    /// When work is left. Hand in [`Unfinished::next`] after other sessions had their turn; hand in nothing else of
+    /// that session before.
     ///
     /// # Panics
     /// As [`handle`](Hub::handle) does.
@@ -68,7 +69,7 @@ impl<E: Engine> Hub<E> {
         }
     }
 
-    /// The same while another input is unfinished, or what goes on with that.
+    /// As `begin`, while another input is unfinished, or to continue that input.
     #[cold]
     fn begin_beside(
         &mut self,
@@ -89,7 +90,7 @@ impl<E: Engine> Hub<E> {
         }
     }
 
-    /// Takes one input to its end, with whatever is unfinished before it.
+    /// Takes one input to its end, after the unfinished input before it, if there is one.
     pub(super) fn finish(&mut self, now: Instant, input: Input, effects: &mut Effects) {
         let mut next = Some(input);
         while let Some(input) = next {
@@ -97,7 +98,7 @@ impl<E: Engine> Hub<E> {
         }
     }
 
-    /// Leaves over what is too much for now.
+    /// Stores work as unfinished, because it is too much for this call.
     pub(super) fn suspend(&mut self, now: Instant, session: SessionId, work: Work, effects: &mut Effects) {
         let before = self.begun.replace(UnfinishedInput { session, work });
         if self.is_at_once || before.is_some() {
@@ -106,8 +107,8 @@ impl<E: Engine> Hub<E> {
         }
     }
 
-    /// Begins a search for those who are to hear a publication, if that takes long. If not, all patterns are found that
-    /// match.
+    /// Starts a search for the receivers of a publication, if that takes long. If it returns `None`, all matching
+    /// patterns are found.
     pub(super) fn search(&mut self, topic: &Topic, except: Option<u32>, effects: &mut Effects) -> Option<Search> {
         let (nodes, members) = (self.most_nodes(), self.most_members());
         if !self.find(topic, nodes, effects) {
@@ -121,7 +122,7 @@ impl<E: Engine> Hub<E> {
         })
     }
 
-    /// Does something with all that it causes to the end.
+    /// Runs `act` with all that it causes to its end, without splitting the work.
     fn at_once(&mut self, now: Instant, effects: &mut Effects, act: impl FnOnce(&mut Self, &mut Effects)) {
         self.end(now, effects);
         self.is_at_once = true;
@@ -144,7 +145,7 @@ impl<E: Engine> Hub<E> {
         }
     }
 
-    /// Whether an input has to wait for the one that is unfinished.
+    /// Whether an input must wait for the unfinished one.
     fn has_to_wait(&mut self, input: &Input, session: SessionId, effects: &mut Effects) -> bool {
         let Some(begun) = self.begun.as_ref().filter(|begun| begun.session != session) else { return true };
         let is_search = matches!(begun.work, Work::Publish { .. });
@@ -160,7 +161,7 @@ impl<E: Engine> Hub<E> {
         }
     }
 
-    /// Whether a search begins with this publication. What was found is kept for the next who asks.
+    /// Whether this publication needs a search. What was found is kept for the next caller.
     fn takes_long(&mut self, session: SessionId, publish: &Publish, effects: &mut Effects) -> bool {
         let Publish { topic, echo, .. } = publish;
         let except = self.by_id.get(&session).copied().filter(|_| !echo);
@@ -168,19 +169,19 @@ impl<E: Engine> Hub<E> {
         !self.find(topic, nodes, effects) || self.are_many(topic, except, members, effects)
     }
 
-    /// Whether more are told that this session is gone than at once.
+    /// Whether the `leave` events of this session have more receivers than one call allows.
     fn tells_many(&self, session: SessionId) -> bool {
         let Some(&session) = self.by_id.get(&session) else { return false };
         let told = self.present_in(session).iter().map(|topic| self.watchers(topic)).sum::<usize>();
         told > self.most_told()
     }
 
-    /// Does a piece.
+    /// Does the next part.
     fn go_on(&mut self, now: Instant, effects: &mut Effects) {
         let Some(UnfinishedInput { session, work }) = self.begun.take() else { return };
         match work {
             Work::Publish { id, publish, search } => {
-                // It is connected: who goes has to wait.
+                // The author is still connected: its `Closed` waits for this work.
                 if let Some(&author) = self.by_id.get(&session) {
                     let except = (!publish.echo).then_some(author);
                     match self.go_on_searching(&publish.topic, except, search, effects) {
@@ -205,7 +206,7 @@ impl<E: Engine> Hub<E> {
         }
     }
 
-    /// Goes on with a search; gives what is left of it.
+    /// Continues a search. Returns the rest of it, if any.
     fn go_on_searching(
         &mut self,
         topic: &Topic,
@@ -236,22 +237,23 @@ impl<E: Engine> Hub<E> {
         }
     }
 
-    /// Nodes of the pattern trie that are looked at at once.
+    /// The most nodes of the pattern trie to look at in one call.
     fn most_nodes(&self) -> usize {
         self.at_a_time(NODE_NS)
     }
 
-    /// Members that are looked at at once, of several subscriptions: those of a single one are copied in no time.
+    /// The most members to look at in one call, for a publication to several channels. The members of a single
+    /// channel are copied in negligible time.
     fn most_members(&self) -> usize {
         self.at_a_time(MEMBER_NS)
     }
 
-    /// Receivers that are told at once.
+    /// The most receivers of `leave` events in one call.
     pub(super) fn most_told(&self) -> usize {
         self.at_a_time(MEMBER_NS).min(MAX_ANNOUNCED)
     }
 
-    /// Things that may be done at once, each of which takes so many nanoseconds.
+    /// How many items of work, at `each` nanoseconds, may be done in one call.
     fn at_a_time(&self, each: u64) -> usize {
         match self.is_at_once {
             true => usize::MAX,
@@ -260,7 +262,7 @@ impl<E: Engine> Hub<E> {
     }
 }
 
-/// The session that an input is of.
+/// The session that an input belongs to.
 fn session_of(input: &Input) -> Option<SessionId> {
     match input {
         Input::Connect { session, .. }
@@ -272,5 +274,6 @@ fn session_of(input: &Input) -> Option<SessionId> {
     }
 }
 
-/// Receivers of `leave` events after which nobody else is told of at once. A single event may have more.
+/// The number of receivers of `leave` events after which a call sends no further `leave`. A single event may have
+/// more receivers.
 pub(super) const MAX_ANNOUNCED: usize = 4096;

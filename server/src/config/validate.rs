@@ -1,4 +1,4 @@
-//! What a [`Config`] must be for a server to run with it: said once, for programs that embed it and for the binary.
+//! The rules for a [`Config`], for programs that embed the server and for the binary.
 
 use super::{Config, MAX_WORKERS};
 use std::fmt;
@@ -11,20 +11,20 @@ pub struct ConfigError {
     pub invalid: Vec<InvalidSetting>,
 }
 
-/// One field that is not as it has to be.
+/// One field with a value that is not allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidSetting {
     /// The field's path, such as `timeouts.ping`.
     pub field: &'static str,
-    /// What it must be.
+    /// What the field must be.
     pub allowed: Allowed,
 }
 
-/// What a field of a [`Config`] must be.
+/// The allowed values of a field of a [`Config`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Allowed {
-    /// In words that go on after "must be".
+    /// In words that follow "must be".
     Words(&'static str),
     /// No larger or longer than this other field.
     AtMost(&'static str),
@@ -33,10 +33,11 @@ pub enum Allowed {
 }
 
 impl Config {
-    /// The largest number for [`max_connections`](Self::max_connections): as many as the hub can tell apart on one worker.
+    /// The largest value of [`max_connections`](Self::max_connections): as many as the hub can distinguish on one
+    /// worker.
     pub const MAX_CONNECTIONS: usize = 1 << 24;
 
-    /// Looks whether a server can run with this.
+    /// Checks whether a server can run with this configuration.
     ///
     /// # Errors
     /// Every rule that is broken.
@@ -49,7 +50,7 @@ impl Config {
     }
 }
 
-/// A field, whether it is as it has to be, and how that is.
+/// A field, whether its value is allowed, and what is allowed.
 type Rule = (&'static str, bool, Allowed);
 
 fn numbers(config: &Config) -> Vec<Rule> {
@@ -161,19 +162,19 @@ impl fmt::Display for Allowed {
 
 impl std::error::Error for ConfigError {}
 
-/// For each there is room in memory while a head is read.
+/// The memory for this many is allocated while a head is read.
 const MAX_HEADERS: usize = 10_000;
 
-/// The least that hyper can work with.
+/// The smallest value that hyper accepts.
 const MIN_HEAD_BYTES: usize = 8 * 1024;
 
-/// Bytes of a UUID as text: what a private topic is called.
+/// Bytes of a UUID as text, which is the name of a private topic.
 const UUID: usize = 36;
 
-/// More than any machine has, and far below where sums of sizes wrap.
+/// More memory than any machine has, and small enough that sums of sizes do not overflow.
 const MAX_BYTES: u64 = 1 << 40;
 
-/// A longer wait is a mistake, and the end of one without end cannot be told as a time.
+/// A longer wait is a mistake; the end of an unlimited one could not be written as a time.
 const MAX_DURATION: Duration = Duration::from_secs(30 * 24 * 3600);
 const AN_END: Allowed = Allowed::Words("30 days at most");
 

@@ -1,4 +1,4 @@
-//! What a service and a connection say about each other.
+//! The types that a service and a connection exchange.
 
 use hubcast_protocol::{CloseCode, Dialect};
 use std::borrow::Cow;
@@ -6,31 +6,31 @@ use std::borrow::Cow;
 /// One open connection of a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer {
-    /// Its number on its worker, below 2^24; given again after it was closed.
+    /// The connection's number on its worker, below 2^24. Used again for another connection after this one is closed.
     pub slot: u32,
-    /// What it asked to be spoken to in.
+    /// The dialect that the client chose in the handshake.
     pub dialect: Dialect,
 }
 
 /// One complete message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Message<'a> {
-    /// Of text frames.
+    /// A message in text frames.
     Text(&'a str),
-    /// Of binary frames.
+    /// A message in binary frames.
     Binary(&'a [u8]),
 }
 
-/// Why nothing more comes from a connection.
+/// Why no more messages come from a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// The peer closes, with this code if it gave one, and waits for the answer.
+    /// The client closes, with this code if it gave one, and waits for the answer.
     Closing(Option<CloseCode>),
-    /// What it sent cannot be taken, and nothing after it.
+    /// The client sent something invalid. The server ignores all that follows.
     Violation {
         /// The close code.
         code: CloseCode,
-        /// Why, for people.
+        /// The reason, for people.
         reason: &'static str,
     },
 }
@@ -38,19 +38,19 @@ pub enum Ending {
 /// How a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CloseReason {
-    /// The peer closed it.
+    /// The client closed it.
     Clean,
-    /// It was lost, or closed by the server; the peer may be back.
+    /// It was lost, or the server closed it. The client may come back.
     Lost,
 }
 
-/// Why a connection has to go.
+/// An order to close a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Disconnect {
     /// The close code.
     pub code: CloseCode,
-    /// Why, for people.
+    /// The reason, for people.
     pub reason: Cow<'static, str>,
-    /// When to come back, in milliseconds; `None`: do not.
+    /// When the client should reconnect, in milliseconds; `None`: it should not.
     pub reconnect_in_ms: Option<u64>,
 }

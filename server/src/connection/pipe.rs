@@ -1,4 +1,4 @@
-//! A connection without a socket: two queues of bytes, of which the one to the client has only so much room.
+//! A connection without a socket: two queues of bytes in memory. The queue to the client has limited room.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -22,28 +22,29 @@ struct State {
     to_client: Vec<u8>,
     /// Bytes that the server may still write.
     room: usize,
-    /// Bytes of the handshake that the server has still to write.
+    /// Bytes of the answer to the handshake that are not removed from the server's output yet.
     unseen: usize,
-    /// Whether nothing more comes from the client.
+    /// Whether the client sends no more.
     has_ended: bool,
     /// The connection's number on its worker.
     slot: u32,
-    /// Its number among all, and where it says once that something was written or that it was shut.
+    /// The connection's number in the whole server. It is pushed to `news` when the server writes or shuts the pipe;
+    /// `is_told` says that it was pushed since the client last took its bytes.
     number: u64,
     news: News,
     is_told: bool,
-    /// Whether the server writes no more, and reads no more.
+    /// Whether the server writes no more (`is_shut`), and reads no more (`is_gone`).
     is_shut: bool,
     is_gone: bool,
     reader: Option<Waker>,
     writer: Option<Waker>,
 }
 
-/// The numbers of connections to which something was written, or which were shut, since somebody looked.
+/// The numbers of connections that the server wrote to or shut since the list was last taken.
 pub(crate) type News = Rc<RefCell<Vec<u64>>>;
 
-/// Makes both ends of the connection with this number; before it is given room the server may write `answer` and nothing
-/// else, which the client does not get to see.
+/// Makes both ends of the connection with this number. At first the server has room for `answer` only, and the client
+/// does not see these bytes.
 pub(crate) fn pipe(answer: &[u8], number: u64, news: News) -> (Pipe, ClientEnd) {
     let state = State { room: answer.len(), unseen: answer.len(), number, news, ..State::default() };
     let state = Rc::new(RefCell::new(state));
@@ -121,31 +122,31 @@ impl ClientEnd {
         self
     }
 
-    /// The connection's number among all that this server had.
+    /// The connection's number in the whole server.
     pub fn number(&self) -> u64 {
         self.0.borrow().number
     }
 
-    /// The connection's number on its worker; given again after the connection is gone.
+    /// The connection's number on its worker. Used again for another connection after this one is gone.
     pub fn slot(&self) -> u32 {
         self.0.borrow().slot
     }
 
-    /// Sends bytes, which the server reads when it likes.
+    /// Sends bytes. The server reads them when its reading task is polled.
     pub fn send(&self, bytes: &[u8]) {
         let mut state = self.0.borrow_mut();
         state.to_server.extend(bytes);
         state.wake();
     }
 
-    /// Sends nothing more.
+    /// Ends the client's direction: the client sends no more.
     pub fn end(&self) {
         let mut state = self.0.borrow_mut();
         state.has_ended = true;
         state.wake();
     }
 
-    /// Breaks the connection: nothing is read any more, in either direction.
+    /// Breaks the connection: the bytes that are not read are dropped, and the server can write no more.
     pub fn reset(&self) {
         let mut state = self.0.borrow_mut();
         state.to_server.clear();
@@ -162,12 +163,12 @@ impl ClientEnd {
         }
     }
 
-    /// Takes all room that is left.
+    /// Removes all room: the server can write nothing until it gets room again.
     pub fn fill(&self) {
         self.0.borrow_mut().room = 0;
     }
 
-    /// Takes what the server has written.
+    /// Takes the bytes that the server has written.
     pub fn take_written(&self) -> Vec<u8> {
         let mut state = self.0.borrow_mut();
         state.is_told = false;
@@ -178,12 +179,12 @@ impl ClientEnd {
         written
     }
 
-    /// Bytes sent that the server has not read.
+    /// Bytes that were sent and the server has not read.
     pub fn unread(&self) -> usize {
         self.0.borrow().to_server.len()
     }
 
-    /// Whether the server writes nothing more.
+    /// Whether the server writes no more.
     pub fn is_shut(&self) -> bool {
         self.0.borrow().is_shut
     }

@@ -10,8 +10,8 @@ use std::task::{Context, Poll, ready};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
-/// Where the bytes of a connection come from and go to. Without the feature `simulation` there is only one kind, and
-/// choosing costs nothing.
+/// Reads and writes the bytes of a connection. Without the feature `simulation` there is only one variant, and the
+/// `match` costs nothing.
 #[derive(Debug)]
 pub(crate) enum Socket {
     /// A socket of the system.
@@ -22,7 +22,7 @@ pub(crate) enum Socket {
 }
 
 impl Socket {
-    /// Waits until there is something to read, or the end.
+    /// Waits until there is something to read, or the end of the input.
     pub(super) fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Tcp(stream) => stream.poll_read_ready(context),
@@ -31,7 +31,7 @@ impl Socket {
         }
     }
 
-    /// Reads what has come, at most once, and waits if nothing has; 0 is the end.
+    /// Reads once, and waits if nothing has come; 0 is the end of the input.
     pub(super) fn poll_read(&self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         match self {
             Self::Tcp(stream) => poll_read(stream, context, buffer),
@@ -40,7 +40,7 @@ impl Socket {
         }
     }
 
-    /// Waits until the socket takes more.
+    /// Waits until the socket takes more bytes.
     pub(super) async fn writable(&self) -> io::Result<()> {
         match self {
             Self::Tcp(stream) => stream.writable().await,
@@ -65,7 +65,7 @@ impl Socket {
         }
     }
 
-    /// Writes without asking the runtime first whether the socket takes more.
+    /// Writes with a system call at once, without asking the runtime first whether the socket takes more bytes.
     pub(super) fn send(&self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Tcp(stream) => system::send(stream, bytes),
@@ -82,7 +82,7 @@ impl Socket {
         }
     }
 
-    /// Ends one direction or both; where the peer has done so already there is nothing to do.
+    /// Shuts one direction or both. An error is ignored: then the client has closed already.
     pub(super) fn shutdown(&self, how: Shutdown) {
         match self {
             Self::Tcp(stream) => _ = SockRef::from(stream).shutdown(how),
@@ -92,8 +92,8 @@ impl Socket {
     }
 }
 
-/// A read that does not fill the buffer has taken all there is, so that the next one waits without asking the system
-/// first.
+/// A read that does not fill the buffer has taken all bytes there are. The next read then waits at once, without
+/// another system call.
 fn poll_read(stream: &TcpStream, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
     loop {
         ready!(stream.poll_read_ready(context))?;
@@ -101,7 +101,7 @@ fn poll_read(stream: &TcpStream, context: &mut Context<'_>, buffer: &mut [u8]) -
         let read = stream.try_io(Interest::READABLE, || {
             let count = stream.try_read(buffer)?;
             taken = Some(count);
-            // Said for its effect alone: the socket is not tried again before more has come.
+            // Not a real error: it tells the runtime not to try the socket again before more bytes have come.
             if count < buffer.len() { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
         });
         match (taken, read) {

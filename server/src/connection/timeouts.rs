@@ -1,4 +1,4 @@
-//! When a connection wants to be looked at, and what is due then.
+//! The deadlines of a connection: when they must be checked, and what to do then.
 
 use super::unread::later_by_overlap;
 use super::{Connection, Phase, State};
@@ -6,22 +6,22 @@ use crate::config::Config;
 use hubcast_protocol::CloseCode;
 use std::time::{Duration, Instant};
 
-/// What a deadline asks for.
+/// What to do after the deadlines were checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TimerAction {
-    /// Nothing before this.
+    /// Nothing before this time.
     At(Instant),
     /// Nothing at all.
     Never,
     Ping,
     Close(CloseCode, &'static str),
-    /// The socket took nothing for too long, unless that may be.
+    /// The socket took nothing for the write timeout. The worker decides whether that is allowed.
     Stalled,
     Abort,
 }
 
 impl Connection {
-    /// Sets the earliest tick at which to look at the deadlines; says whether it is earlier than the one set.
+    /// Sets the tick at which to check the deadlines, if it is earlier than the one set. Returns whether it was.
     pub(crate) fn arm(&self, tick: u64) -> bool {
         let armed = &mut self.state.borrow_mut().armed;
         let earlier = armed.is_none_or(|armed| tick < armed);
@@ -31,7 +31,8 @@ impl Connection {
         earlier
     }
 
-    /// Looks at the deadlines after the one for `tick` has come. What began before `resumed` has its time from then on.
+    /// Checks the deadlines; called when the timer for `tick` has fired. A time that began before `resumed` starts
+    /// again at `resumed`.
     pub(crate) fn due(&self, tick: u64, now: Instant, resumed: Instant, config: &Config) -> TimerAction {
         let mut state = self.state.borrow_mut();
         if state.armed == Some(tick) {
@@ -40,7 +41,7 @@ impl Connection {
         state.due(now, resumed, config)
     }
 
-    /// When to look at the deadlines next.
+    /// When to check the deadlines next.
     pub(crate) fn next_deadline(&self, now: Instant, resumed: Instant, config: &Config) -> Option<Instant> {
         match self.state.borrow().due(now, resumed, config) {
             TimerAction::At(at) => Some(at),
@@ -49,7 +50,7 @@ impl Connection {
         }
     }
 
-    /// Notes that a ping is sent now, and gives back room that a quiet connection does not need.
+    /// Notes that a ping is sent now. Frees memory of the outbox that a quiet connection does not need.
     pub(crate) fn note_ping(&self, now: Instant) {
         let mut state = self.state.borrow_mut();
         state.ping_sent_at = Some(now);
@@ -61,7 +62,7 @@ impl State {
     fn due(&self, now: Instant, resumed: Instant, config: &Config) -> TimerAction {
         let times = &config.timeouts;
         let if_stalled = if self.phase == Phase::Open { TimerAction::Stalled } else { TimerAction::Abort };
-        // While a peer is not read its time to say something stands still, but not its time to take something.
+        // While a connection is not read, its time to send something is stopped, but its time to take something is not.
         let stalled = self.blocked.map(|since| (since.max(resumed) + times.write, if_stalled));
         let phase = match self.phase {
             Phase::Open => match self.ping_sent_at {
@@ -94,15 +95,17 @@ impl State {
         if at <= now {
             return due;
         }
-        // Whatever comes meanwhile moves the next ping to `ping` after it, which may be before the answer is due.
+        // A frame that comes now makes the next ping due `ping` after it, which may be before this deadline.
         let next_ping = self.ping_sent_at.filter(|_| self.phase == Phase::Open).map(|_| now + times.ping);
         TimerAction::At(next_ping.map_or(at, |next_ping| next_ping.min(at)))
     }
 
-    /// When a peer has had so long to say something that it owes `since`, not counting the time in which it is not read.
+    /// When the client must have sent what it owes since `since`. The time in which the connection was not read does
+    /// not count.
     fn end_of_patience(&self, since: Instant, time: Duration, now: Instant, resumed: Instant) -> Instant {
         match self.unread_since {
-            // Nobody is judged before all that it has sent is read; how soon that can be is the time that it has left.
+            // A client is never closed before all that it has sent is read. While it is not read, the deadline moves
+            // with `now`, and is at least `RETRY_AFTER` away.
             Some(unread_since) => {
                 let since = later_by_overlap(since, unread_since, now);
                 (since.max(resumed) + time).max(now + RETRY_AFTER)
@@ -112,10 +115,10 @@ impl State {
     }
 }
 
-/// How many times the time for a close it may take in all, where the peer takes what waits for it little by little.
+/// The whole close may take this many times its timeout, for a client that takes the waiting bytes little by little.
 const MAX_CLOSE_TIMEOUTS: u32 = 10;
 
-/// When to look again at a peer that is not read and has no time left.
+/// When to check again a connection that is not read and whose time is over.
 const RETRY_AFTER: Duration = Duration::from_millis(50);
 
 #[cfg(test)]

@@ -1,33 +1,33 @@
-//! Why a connection is not read, and since when: what its peer owes us meanwhile is not late.
+//! Why a connection is not read, and since when. In this time, what its client owes does not become late.
 
 use super::{Connection, Phase, State};
 use std::time::Instant;
 
 impl Connection {
-    /// Has the next read wait a little.
+    /// Lets the reading task wait a little before the next read.
     pub(crate) fn pause(&self) {
         self.state.borrow_mut().is_paused = true;
     }
 
-    /// Says whether reading has to wait a little now.
+    /// Returns whether the reading task has to wait a little now, and resets it.
     pub(crate) fn take_pause(&self) -> bool {
         std::mem::take(&mut self.state.borrow_mut().is_paused)
     }
 
-    /// Whether reading has to wait until somebody says that it may go on.
+    /// Whether reading is stopped until the worker starts it again.
     pub(crate) fn is_reading_stopped(&self) -> bool {
         let state = self.state.borrow();
         state.is_reading_stopped && state.phase == Phase::Open
     }
 
-    /// Stops reading, or goes on with it.
+    /// Stops reading, or starts it again.
     pub(crate) fn set_reading_stopped(&self, is_reading_stopped: bool, now: Instant) {
         let mut state = self.state.borrow_mut();
         state.is_reading_stopped = is_reading_stopped;
         state.note_whether_read(now);
     }
 
-    /// Notes that the pause before the next read begins, or that it is over.
+    /// Notes that the pause before the next read begins or ends.
     pub(crate) fn note_pausing(&self, is_pausing: bool, now: Instant) {
         let mut state = self.state.borrow_mut();
         state.is_pausing = is_pausing;
@@ -36,7 +36,8 @@ impl Connection {
 }
 
 impl State {
-    /// To be called when what keeps a peer from being read has changed. Moves what it owes by the time in which it was not.
+    /// Called when a reason not to read begins or ends. When reading starts again, moves the client's deadlines by the
+    /// time in which the connection was not read.
     pub(super) fn note_whether_read(&mut self, now: Instant) {
         let is_read = !self.is_reading_stopped && !self.is_pausing;
         match self.unread_since {
@@ -52,7 +53,7 @@ impl State {
     }
 }
 
-/// `since`, later by the part of the time from then to `now` that is after `unread_since`.
+/// `since`, moved later by the time between `since` and `now` that is after `unread_since`.
 pub(super) fn later_by_overlap(since: Instant, unread_since: Instant, now: Instant) -> Instant {
     since + now.saturating_duration_since(since.max(unread_since))
 }

@@ -1,4 +1,4 @@
-//! How what there is for a connection gets to its socket.
+//! Writing the outbox of a connection to its socket.
 
 use super::{Connection, Phase, Socket, State};
 use crate::encode::batch::Batch;
@@ -9,16 +9,16 @@ use std::net::Shutdown;
 use std::time::Instant;
 
 impl Connection {
-    /// Whether nothing waits to be written, and more may be.
+    /// Whether the connection is open and nothing waits to be written.
     pub(crate) fn is_idle(&self) -> bool {
         let state = self.state.borrow();
         state.phase == Phase::Open && state.blocked.is_none() && state.outbox.is_empty()
     }
 
-    /// Writes publications without queueing them, if nothing waits that must go first, which is the rule.
+    /// Writes a batch without queueing it, if nothing waits that must go first. Usually nothing does.
     ///
-    /// A fan-out is little more than this, so the system is called without asking the runtime first: a socket that
-    /// takes no more says so again to the flush that follows.
+    /// A fan-out costs little more than this call, so it asks the system without asking the runtime first. If the
+    /// socket takes no more, the flush that follows finds that out again.
     pub(crate) fn try_write_direct(&self, frames: &Batch) -> DirectWrite {
         if !self.is_idle() {
             return DirectWrite::Nothing;
@@ -29,15 +29,15 @@ impl Connection {
         self.tally(&mut state.outbox, |outbox| outbox.try_write_direct(frames, write))
     }
 
-    /// Writes what waits. Says whether some is left because the socket takes no more.
+    /// Writes what waits. Returns whether some is left because the socket takes no more.
     pub(crate) fn flush(&self, now: Instant) -> bool {
         self.write(now, false)
     }
 
-    /// Writes what a socket takes that took no more before, without waiting until the runtime says that it does again.
+    /// Tries to write to a blocked socket, without waiting until the runtime reports that it takes bytes again.
     ///
-    /// The system says so only when the peer has taken half of what may be unsent (256 KiB). A slow peer needs longer for
-    /// that than it may take nothing, and takes bytes all the time.
+    /// The system reports that only when the client has taken half of what may be unsent; this half is 256 KiB. A slow
+    /// client takes bytes all the time, but may need longer for so many than the write timeout.
     pub(crate) fn retry_write(&self, now: Instant) {
         if self.is_blocked() {
             self.write(now, true);
@@ -52,7 +52,7 @@ impl Connection {
         let socket = Watched { socket: &self.socket, asks_system, took: Cell::new(false) };
         let written = self.tally(&mut state.outbox, |outbox| outbox.write_to(&socket, self.peer.dialect));
         if is_catching_up && socket.took.get() {
-            // A ping behind what was missed is on its way only when that is.
+            // The ping is behind a replay. Its time begins only when the replay is written.
             state.ping_sent_at = state.ping_sent_at.map(|_| now);
         }
         if let (true, Phase::Closing { took, .. } | Phase::Agreed { took, .. }) = (socket.took.get(), &mut state.phase)
@@ -80,10 +80,10 @@ impl Connection {
 }
 
 impl Connection {
-    /// All is written: of a connection that closes, that was the close frame.
+    /// Called when all is written. If the connection is closing, that includes the close frame.
     fn go_on_closing(&self, state: &mut State, was_blocked: bool, now: Instant) {
         match state.phase {
-            // The task that read the peer's close frame looks after every turn whether it is over.
+            // The task that read the client's close frame checks after every turn whether the connection is over.
             Phase::Agreed { .. } if !was_blocked => state.phase = Phase::Aborted,
             Phase::Agreed { .. } | Phase::Closing { discards_input: true, .. } => {
                 self.socket.shutdown(Shutdown::Write);
@@ -96,9 +96,9 @@ impl Connection {
 
 struct Watched<'a> {
     socket: &'a Socket,
-    /// Whether the system is asked also where the runtime knows that the socket took no more.
+    /// Whether to ask the system even if the runtime knows that the socket took no more.
     asks_system: bool,
-    /// Whether it took anything.
+    /// Whether the socket took any bytes.
     took: Cell<bool>,
 }
 

@@ -1,7 +1,8 @@
-//! The one account of all that waits in the process, and its bound.
+//! The account of all bytes that wait to be written in the process, and their limit.
 //!
-//! Each outbox is bounded by itself, but a thousand of them together are a gigabyte. So what waits is counted as the memory
-//! that it takes: frames that connections share once, publications that a history holds anyway not at all.
+//! Each outbox has a limit of its own, but a thousand outboxes together can be a gigabyte. So this account counts the
+//! memory that the waiting bytes use: frames that connections share once, and publications that a history keeps not at
+//! all.
 
 use bytes::Bytes;
 use hubcast_hub::LiveBytes;
@@ -9,31 +10,32 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use tokio::sync::Notify;
 
-/// Bytes of memory for what waits to be written, on all workers.
+/// Bytes of memory that wait to be written, on all workers.
 #[derive(Debug)]
 pub(crate) struct Account {
     max_bytes: usize,
-    /// Batch that several connections share.
+    /// Bytes of frames that several connections share.
     shared: AtomicUsize,
-    /// All publications that somebody holds, and those of them that histories hold.
+    /// Bytes of all publications in memory (`live`), and of those among them that histories keep (`kept`).
     live: AtomicUsize,
     kept: AtomicUsize,
     workers: Vec<Share>,
-    /// What wakes each worker.
+    /// Wakes each worker.
     wakes: Vec<Arc<Notify>>,
 }
 
-/// What one worker has to tell.
+/// The numbers that one worker reports.
 #[derive(Debug)]
 struct Share {
-    /// What each of its connections has for itself, all together.
+    /// Bytes that its connections do not share with others, summed over all its connections.
     queued: AtomicUsize,
-    /// What waits for the connection for which most waits, or [`UNKNOWN`] where it was not looked for.
+    /// Bytes that wait for the connection of this worker with the most. [`UNKNOWN`] when the worker has not looked for
+    /// it.
     largest: AtomicUsize,
 }
 
 impl Account {
-    /// An account of as many workers as there are wakes.
+    /// An account for as many workers as there are `wakes`.
     pub(crate) fn new(max_bytes: usize, wakes: Vec<Arc<Notify>>) -> Arc<Self> {
         let share = || Share { queued: AtomicUsize::new(0), largest: AtomicUsize::new(UNKNOWN) };
         let workers = wakes.iter().map(|_| share()).collect();
@@ -41,24 +43,25 @@ impl Account {
         Arc::new(Self { max_bytes, shared, live, kept, workers, wakes })
     }
 
-    /// Makes frames that are counted once for as long as anybody holds them.
+    /// Makes frames that the account counts once, until the last reference to them is dropped.
     pub(crate) fn share(self: &Arc<Self>, frames: Vec<u8>) -> Bytes {
         self.shared.fetch_add(frames.len(), Relaxed);
         Bytes::from_owner(Shared { frames, account: Arc::clone(self) })
     }
 
-    /// Says how many bytes of publications histories hold.
+    /// Sets how many bytes of publications the histories keep.
     pub(crate) fn note_kept(&self, bytes: usize) {
         self.kept.store(bytes, Relaxed);
     }
 
-    /// Says what the connections of a worker have for themselves.
+    /// Sets how many bytes wait that the connections of a worker do not share.
     pub(crate) fn note_queued(&self, worker: usize, bytes: usize) {
         self.workers[worker].queued.store(bytes, Relaxed);
     }
 
-    /// Says what waits for the connection of a worker for which most waits, and whether none of another worker has more. If
-    /// one has, or its worker has not looked since too much waited, that worker looks itself.
+    /// Sets how many bytes wait for the worker's connection with the most. Returns whether no other worker has a
+    /// connection with more. Otherwise wakes the worker that has more, or that has not looked since the limit was
+    /// exceeded, so that it acts itself.
     pub(crate) fn is_largest(&self, worker: usize, bytes: usize) -> bool {
         self.workers[worker].largest.store(bytes, Relaxed);
         let largest = |worker: &usize| self.workers[*worker].largest.load(Relaxed);
@@ -71,7 +74,7 @@ impl Account {
         }
     }
 
-    /// Too much does not wait any more: what waits for the connections of a worker is not looked at.
+    /// Called when the limit is no longer exceeded: the worker stops looking for its connection with the most bytes.
     pub(crate) fn forget_largest(&self, worker: usize) {
         self.workers[worker].largest.store(UNKNOWN, Relaxed);
     }
@@ -79,22 +82,21 @@ impl Account {
     /// Bytes of all that waits.
     pub(crate) fn bytes(&self) -> usize {
         let queued: usize = self.workers.iter().map(|worker| worker.queued.load(Relaxed)).sum();
-        // Read at different times: a publication may be counted as kept that is not counted as live any more.
+        // The counters are read at different times, so a publication may be in `kept` and not in `live` any more.
         self.shared.load(Relaxed) + self.live.load(Relaxed).saturating_sub(self.kept.load(Relaxed)) + queued
     }
 
-    /// Whether so much waits that those who cause it are slowed down.
+    /// Whether more than three quarters of the limit wait. Then the server slows down the publishers that cause it.
     pub(crate) fn is_near(&self) -> bool {
         self.memory() > self.max_bytes / 4 * 3
     }
 
-    /// Whether more waits than may.
+    /// Whether more waits than the limit allows.
     pub(crate) fn is_over(&self) -> bool {
         self.memory() > self.max_bytes
     }
 
-    /// The memory that all takes which waits: the allocator gives blocks that are larger than what is asked for, by an
-    /// eighth at most.
+    /// The memory that all waiting bytes use. The allocator's blocks are larger than requested, by an eighth at most.
     fn memory(&self) -> usize {
         let bytes = self.bytes();
         bytes + bytes / 8
@@ -111,7 +113,7 @@ impl LiveBytes for Account {
     }
 }
 
-/// Batch with the account that they are in.
+/// Frames with the account that counts them.
 #[derive(Debug)]
 struct Shared {
     frames: Vec<u8>,
@@ -130,7 +132,7 @@ impl Drop for Shared {
     }
 }
 
-/// More than anything that is known.
+/// Larger than any known number, so that a worker that has not looked is woken first.
 const UNKNOWN: usize = usize::MAX;
 
 #[cfg(test)]

@@ -7,14 +7,14 @@ use hubcast_hub::Publication;
 use hubcast_protocol::{Dialect, Event, Topic, plain, typed};
 use std::sync::{Arc, OnceLock};
 
-/// Publications that go to the same receivers one after another, as one piece of bytes: encoded once for each dialect
-/// that somebody listens in, by whoever needs it first, and shared by all receivers.
+/// Successive publications with the same receivers, encoded together. Each dialect is encoded once, when the first
+/// receiver needs it, and all receivers share the bytes.
 #[derive(Debug)]
 pub(crate) struct Batch {
     publications: Vec<Publication>,
     len: usize,
     encoded: PerDialect<Bytes>,
-    /// Where the bytes are counted.
+    /// The account that counts the bytes.
     account: Option<Arc<Account>>,
 }
 
@@ -24,7 +24,7 @@ impl Batch {
         Self { publications: vec![publication], len, encoded: PerDialect::default(), account: None }
     }
 
-    /// Batch whose bytes are counted in an account.
+    /// A batch whose bytes an account counts.
     pub(crate) fn counted(publication: Publication, account: &Arc<Account>) -> Self {
         Self { account: Some(Arc::clone(account)), ..Self::new(publication) }
     }
@@ -33,12 +33,13 @@ impl Batch {
         &self.publications
     }
 
-    /// Bytes of all frames, about.
+    /// Approximate bytes of all frames.
     pub(crate) fn len(&self) -> usize {
         self.len
     }
 
-    /// Adds a publication, unless the piece is large enough for outboxes of so many bytes; says whether it did.
+    /// Adds a publication, unless the batch would become too large for outboxes of `outbox` bytes. Returns whether it
+    /// was added.
     pub(crate) fn add(&mut self, publication: &Publication, outbox: usize) -> bool {
         let most = MAX_BATCH_BYTES.min(outbox / OUTBOX_SHARE);
         let fits = self.publications.len() < MAX_PUBLICATIONS && self.len + size(publication) <= most;
@@ -49,7 +50,8 @@ impl Batch {
         fits
     }
 
-    /// Bytes of a payload for which there is room in a piece for outboxes of so many bytes, if there is any.
+    /// The largest payload, in bytes, that still fits into the batch, for outboxes of `outbox` bytes; `None` if there
+    /// is no room.
     pub(crate) fn room(&self, topic: &Topic, outbox: usize) -> Option<usize> {
         let most = MAX_BATCH_BYTES.min(outbox / OUTBOX_SHARE);
         let taken = self.len + topic.as_str().len() + ENVELOPE_BYTES;
@@ -73,7 +75,8 @@ impl Batch {
     }
 }
 
-/// An event that many are told: encoded like [`Batch`] once for each dialect, and shared by all who are told.
+/// An event for many receivers. Like a [`Batch`], it is encoded once for each dialect, and all receivers share the
+/// bytes.
 #[derive(Debug)]
 pub(crate) struct SharedEvent {
     event: Arc<Event>,
@@ -85,7 +88,7 @@ impl SharedEvent {
         Self { event, encoded: PerDialect::default() }
     }
 
-    /// The topic whose members it is about, if it says who comes or goes.
+    /// The topic, if the event is a join or a leave.
     pub(crate) fn topic(&self) -> Option<&Topic> {
         match &*self.event {
             Event::Join(member) | Event::Leave(member) => Some(&member.topic),
@@ -93,13 +96,13 @@ impl SharedEvent {
         }
     }
 
-    /// The frame in one dialect, if it has words for the event.
+    /// The frame in one dialect; `None` if the dialect does not have this event.
     pub(crate) fn get(&self, dialect: Dialect) -> Option<&Bytes> {
         self.encoded.get(dialect, || of_event(&self.event, dialect)).as_ref()
     }
 }
 
-/// What is made once for each dialect.
+/// A value that is made once for each dialect, when it is first needed.
 #[derive(Debug)]
 struct PerDialect<T> {
     plain: OnceLock<T>,
@@ -122,7 +125,7 @@ impl<T> Default for PerDialect<T> {
     }
 }
 
-/// An event as the frame that a client of this dialect gets, if it is told at all.
+/// An event as a frame for a client of this dialect; `None` if the dialect does not have this event.
 pub(crate) fn of_event(event: &Event, dialect: Dialect) -> Option<Bytes> {
     match dialect {
         Dialect::Plain => plain::encode(event).map(|event| frame::write(Opcode::Text, event.as_bytes())),
@@ -130,8 +133,8 @@ pub(crate) fn of_event(event: &Event, dialect: Dialect) -> Option<Bytes> {
     }
 }
 
-/// Room for the first of these publications as frames, of which there are to be some more than `enough` bytes: as much as
-/// they take, for it may be kept for long.
+/// An empty buffer for the first of these publications as frames, until they are `enough` bytes or a little more. The
+/// capacity is not larger than that, because the frames may wait for long.
 pub(crate) fn room_for(publications: &[Publication], enough: usize) -> Vec<u8> {
     let mut room = 0;
     for publication in publications {
@@ -143,7 +146,7 @@ pub(crate) fn room_for(publications: &[Publication], enough: usize) -> Vec<u8> {
     Vec::with_capacity(room)
 }
 
-/// Writes the frame of a publication behind others.
+/// Appends the frame of a publication.
 pub(crate) fn append(frames: &mut Vec<u8>, publication: &Publication, dialect: Dialect) {
     let (topic, payload) = (publication.topic(), publication.payload());
     match dialect {
@@ -154,7 +157,7 @@ pub(crate) fn append(frames: &mut Vec<u8>, publication: &Publication, dialect: D
 
 fn append_text(frames: &mut Vec<u8>, text: &str) {
     let needed = text.len() + 10;
-    // The first frame gets what it needs; those after it are of about the same size.
+    // The first frame gets exactly the capacity it needs; the frames after it are probably of about the same size.
     match frames.is_empty() {
         true => frames.reserve_exact(needed),
         false => frames.reserve(needed),
@@ -162,27 +165,27 @@ fn append_text(frames: &mut Vec<u8>, text: &str) {
     frame::append(frames, Opcode::Text, text.as_bytes());
 }
 
-/// Bytes of a publication as a frame, about: escapes are not counted.
+/// Approximate bytes of a publication as a frame. Escapes are not counted.
 pub(crate) fn size(publication: &Publication) -> usize {
     publication.payload().as_plain().len() + publication.topic().as_str().len() + ENVELOPE_BYTES
 }
 
-/// What a frame costs while it waits: its bytes, and what it takes to keep them.
+/// Cost of a frame while it waits, in bytes: its own bytes and the memory to manage them.
 pub(crate) fn frame_cost(frames: &Bytes) -> usize {
     frames.len() + FRAME_OVERHEAD_BYTES
 }
 
-/// What a frame takes besides its bytes, about.
+/// Approximate bytes of memory that a waiting frame uses besides its own bytes.
 pub(crate) const FRAME_OVERHEAD_BYTES: usize = 64;
 
-/// Publications that are joined to one piece.
+/// The most publications in one batch.
 const MAX_PUBLICATIONS: usize = 64;
 
-/// Bytes that are joined to one piece, at most.
+/// The most bytes in one batch.
 const MAX_BATCH_BYTES: usize = 64 * 1024;
 
-/// Joined publications have to fit into an empty outbox, though escapes make six bytes of one.
+/// A batch has at most one eighth of an outbox, so that it fits into an empty one: escapes can make six bytes of one.
 const OUTBOX_SHARE: usize = 8;
 
-/// Bytes of a frame besides topic and payload.
+/// Approximate bytes of a frame besides topic and payload.
 const ENVELOPE_BYTES: usize = 100;

@@ -1,7 +1,8 @@
-//! The answer to a `history` request as one frame, which is made as the socket takes it.
+//! The answer to a `history` request as one frame, encoded in parts as the socket takes it.
 //!
-//! An answer may be sixty megabytes long, and its reader may take nothing. So only the publications wait, which the
-//! history holds anyway. The length in the frame's header is found by encoding them once without keeping the text.
+//! An answer may be sixty megabytes long, and its client may read none of it. So only the publications wait here, which
+//! the history keeps in memory in any case. To find the length for the header of the frame, they are encoded once
+//! before, without keeping the text.
 
 use crate::encode::batch;
 use crate::websocket::frame::{self, Opcode};
@@ -14,12 +15,12 @@ use std::vec;
 /// A frame of which the rest is still to be written.
 #[derive(Debug)]
 pub(crate) struct HistoryReply {
-    /// What comes before the publications: the header, and the beginning of the JSON object.
+    /// The bytes before the publications: the header, and the beginning of the JSON object.
     begin: Vec<u8>,
     publications: vec::IntoIter<Publication>,
-    /// Whether a publication was written already.
+    /// Whether the first publication is written.
     has_begun: bool,
-    /// Bytes that are left, about.
+    /// Approximate bytes that are left.
     left: usize,
 }
 
@@ -38,17 +39,18 @@ impl HistoryReply {
         Self { begin, publications: publications.clone().into_iter(), has_begun: false, left }
     }
 
-    /// Bytes that are left, about.
+    /// Approximate bytes that are left.
     pub(crate) fn left(&self) -> usize {
         self.left
     }
 
-    /// How many publications are left.
+    /// Number of publications that are left.
     pub(crate) fn publications(&self) -> usize {
         self.publications.len()
     }
 
-    /// The next bytes, some more than `enough` unless they are the last, and whether they are.
+    /// The next bytes: at least `enough`, unless they are the last ones. The second value says whether they are the
+    /// last ones.
     pub(crate) fn next(&mut self, enough: usize) -> (Bytes, bool) {
         let mut bytes = batch::room_for(self.publications.as_slice(), enough);
         bytes.append(&mut self.begin);
@@ -67,7 +69,7 @@ impl HistoryReply {
     }
 }
 
-/// Writes a publication as an element of the list; one that is not the first has a comma before it.
+/// Writes a publication as an element of the list, after a comma if it is not the first one.
 fn write_entry(out: &mut impl Write, publication: &Publication, is_first: bool) {
     let Some(position) = publication.position() else { return };
     let comma: &[u8] = if is_first { b"" } else { b"," };
@@ -76,7 +78,7 @@ fn write_entry(out: &mut impl Write, publication: &Publication, is_first: bool) 
         .expect("memory takes everything");
 }
 
-/// Counts bytes.
+/// A writer that counts bytes and drops them.
 struct Count(usize);
 
 impl Write for Count {

@@ -1,4 +1,4 @@
-//! What sessions missed, as bytes.
+//! A cache of encoded replays: the publications that sessions missed.
 
 use crate::encode::batch;
 use bytes::Bytes;
@@ -6,19 +6,19 @@ use hubcast_hub::Publication;
 use hubcast_protocol::{Dialect, Epoch};
 use std::collections::HashMap;
 
-/// Encodes replays. After a restart or a cut cable a crowd asks for the same past at once, each from a position of its
-/// own: a publication is encoded for the first of them and copied for the others.
+/// Encodes replays. After a restart or a broken network many clients ask for the same publications at once, each from a
+/// position of its own. So a publication is encoded for the first client, and copied for the others.
 #[derive(Debug, Default)]
 pub(crate) struct ReplayCache {
-    /// Typed frames by their place in their history, and whether one was asked for since the last turn.
+    /// Typed frames by epoch and offset.
     encoded: HashMap<(Epoch, u64), Vec<u8>>,
     bytes: usize,
     used: bool,
 }
 
 impl ReplayCache {
-    /// The first frames of what was missed, as one piece that is large enough for a write, and what is left: that is
-    /// too much to be kept for others.
+    /// Encodes the first [`REPLAY_CHUNK_BYTES`] of a replay, enough for one write, and returns them with the
+    /// publications that are left. These are too many to be kept in the cache.
     pub(crate) fn begin<'a>(&mut self, missed: &'a [Publication], dialect: Dialect) -> (Bytes, &'a [Publication]) {
         self.used = true;
         let (mut piece, mut left) = (Vec::new(), missed);
@@ -46,13 +46,13 @@ impl ReplayCache {
         (Bytes::from(piece), left)
     }
 
-    /// Bytes of frames that are kept.
+    /// Bytes of the frames in the cache.
     #[cfg(feature = "simulation")]
     pub(crate) fn bytes(&self) -> usize {
         self.encoded.values().map(Vec::len).sum()
     }
 
-    /// Forgets everything when nobody asked since the last time.
+    /// Empties the cache if no replay was encoded since the previous call. Called once a turn.
     pub(crate) fn end_turn(&mut self) {
         if !std::mem::take(&mut self.used) && self.bytes > 0 {
             *self = Self::default();
@@ -60,8 +60,8 @@ impl ReplayCache {
     }
 }
 
-/// Bytes that are encoded before the rest waits.
+/// Bytes that are encoded at once; the rest waits as publications.
 const REPLAY_CHUNK_BYTES: usize = 64 * 1024;
 
-/// Bytes of frames that are kept for the next who asks.
+/// Largest size of the cache, in bytes; above it the cache is emptied.
 const MAX_CACHE_BYTES: usize = 1024 * 1024;

@@ -1,8 +1,7 @@
-//! The socket as hyper sees it: what comes waits at the admission, and an answer can be buffered back instead of being
-//! written.
+//! The socket for hyper: the first read waits for the admission, and writes can be kept in a buffer.
 //!
-//! The answer to a handshake is followed at once by the session's first frame. Written apart they cost two system
-//! calls and two segments, the most expensive part of a connection that comes and goes.
+//! The first frame of the session follows the answer to the handshake at once. Two separate writes would cost two
+//! system calls and two segments; that is the most expensive part of a short connection.
 
 use crate::worker::admission::Admission;
 use hyper::rt::{Read, ReadBufCursor, Write};
@@ -14,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use tokio::net::TcpStream;
 
-/// A socket whose first read waits for its round, and whose writes go into memory once they are buffered.
+/// A socket whose first read waits for the worker's admission, and whose writes can go to memory.
 pub(crate) struct BufferedIo {
     socket: TokioIo<TcpStream>,
     admission: Admission,
@@ -23,7 +22,7 @@ pub(crate) struct BufferedIo {
     buffered: Vec<u8>,
 }
 
-/// Tells the socket that hyper owns to buffer what is written from now on.
+/// A switch: from `begin` on, the socket that hyper owns buffers its writes.
 #[derive(Clone, Default)]
 pub(crate) struct BufferWrites(Arc<AtomicBool>);
 
@@ -32,14 +31,14 @@ impl BufferedIo {
         Self { socket: TokioIo::new(socket), admission, is_admitted: false, buffer_writes, buffered: Vec::new() }
     }
 
-    /// The socket, and what is still to be written to it before anything else.
+    /// The socket, and the bytes that must be written to it before anything else.
     pub(crate) fn into_parts(self) -> (TcpStream, Vec<u8>) {
         (self.socket.into_inner(), self.buffered)
     }
 }
 
 impl BufferWrites {
-    /// Holds every write from now on.
+    /// Buffers every write from now on.
     pub(crate) fn begin(&self) {
         self.0.store(true, Ordering::Relaxed);
     }

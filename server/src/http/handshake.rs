@@ -8,7 +8,7 @@ use hyper::header::{
 };
 use hyper::{Method, Request, StatusCode, Version};
 
-/// Checks everything the upgrade library leaves unchecked, and chooses the dialect.
+/// Checks all that the upgrade library does not check, and chooses the dialect.
 pub(crate) fn check<B>(request: &Request<B>, origins: &[String]) -> Result<Dialect, Rejection> {
     let headers = request.headers();
     if request.method() != Method::GET {
@@ -44,7 +44,7 @@ pub(crate) fn check<B>(request: &Request<B>, origins: &[String]) -> Result<Diale
     Ok(dialect(headers))
 }
 
-/// The dialect that the client's list of subprotocols chooses (RFC 6455 section 1.9).
+/// Chooses the dialect from the client's list of subprotocols (RFC 6455 section 1.9).
 fn dialect(headers: &HeaderMap) -> Dialect {
     let offers = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter();
     let mut offers = offers.flat_map(|list| list.as_bytes().split(|byte| *byte == b','));
@@ -54,13 +54,13 @@ fn dialect(headers: &HeaderMap) -> Dialect {
     }
 }
 
-/// Whether a key is the base64 text of 16 bytes: 22 digits and two signs of padding (RFC 4648 section 4).
+/// Whether a key is the base64 text of 16 bytes: 22 digits and two padding signs (RFC 4648 section 4).
 fn is_key(key: &HeaderValue) -> bool {
     let is_digit = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
     key.as_bytes().strip_suffix(b"==").is_some_and(|digits| digits.len() == 22 && digits.iter().all(is_digit))
 }
 
-/// The value of a header that stands exactly once.
+/// The value of a header that occurs exactly once.
 fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
     let mut values = headers.get_all(name).iter();
     values.next().filter(|_| values.next().is_none())

@@ -1,4 +1,4 @@
-//! Answers that are no WebSocket.
+//! HTTP answers that do not open a WebSocket.
 
 use http_body_util::Full;
 use hyper::body::Bytes;
@@ -22,7 +22,7 @@ pub(crate) fn text(status: StatusCode, words: &str) -> Response<Full<Bytes>> {
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    // Told here and not by hyper's builder, which would also write it into the answer to a handshake.
+    // Set here and not with hyper's builder, which would also add it to the answer to a handshake.
     headers.insert(CONNECTION, HeaderValue::from_static("close"));
     response
 }
@@ -37,7 +37,7 @@ impl Rejection {
     }
 }
 
-/// A refusal that is no fault of the client's.
+/// A refusal that is not the client's fault.
 pub(super) const fn try_later(reason: &'static str) -> Rejection {
     Rejection { status: StatusCode::SERVICE_UNAVAILABLE, reason, headers: &[("retry-after", "5")] }
 }

@@ -1,4 +1,4 @@
-//! From a request that was checked to a WebSocket.
+//! Makes a checked request a WebSocket.
 
 use super::buffered_io::BufferedIo;
 use super::response::text;
@@ -16,14 +16,14 @@ use hyper_tungstenite::HyperWebsocket;
 use hyper_tungstenite::tungstenite::protocol::WebSocketConfig;
 use std::rc::Rc;
 
-/// Answers 101, and has the worker take the socket once that is done.
+/// Answers 101. After that the worker takes the socket.
 pub(super) fn upgrade<S: Service>(
     worker: &Rc<Worker<S>>,
     request: &mut Request<Incoming>,
     dialect: Dialect,
     permit: &Rc<Permit>,
 ) -> Response<Full<Bytes>> {
-    // The stream that is made on the way is taken apart at once, but would allocate 128 KiB by default.
+    // The library's stream is taken apart at once, but would allocate 128 KiB by default.
     let tiny = WebSocketConfig::default().read_buffer_size(0).write_buffer_size(0);
     let (mut response, websocket) = match hyper_tungstenite::upgrade(request, Some(tiny)) {
         Ok(upgrade) => upgrade,
@@ -37,7 +37,7 @@ pub(super) fn upgrade<S: Service>(
     response.map(|_| Full::default())
 }
 
-/// Takes the socket back from hyper when the handshake has been answered, which needs nothing from the peer.
+/// Takes the socket back from hyper after the handshake was answered. This does not wait for the client.
 async fn open<S: Service>(worker: Rc<Worker<S>>, websocket: HyperWebsocket, dialect: Dialect, permit: Rc<Permit>) {
     let websocket = match websocket.await {
         Ok(websocket) => websocket,

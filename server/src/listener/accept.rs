@@ -1,4 +1,4 @@
-//! Taking connections from the listener and dealing them out to the workers in turn.
+//! Accepts connections from the listener, and distributes them to the workers in turn.
 
 use crate::listener::limit::{ConnectionLimit, Permit};
 use crate::log::warnings::Paced;
@@ -7,8 +7,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Has connections accepted until dropped. When the process has no more descriptors, closes the oldest connection that is no
-/// WebSocket, and waits a little longer each time; what is not accepted waits in the listener's queue.
+/// Accepts connections until it is dropped. When the process has no more descriptors, it closes the oldest connection
+/// that is not a WebSocket, and waits a little longer each time. Connections that are not accepted wait in the
+/// listener's queue.
 pub(crate) async fn accept_all<S>(
     mut accept: impl AsyncFnMut() -> io::Result<S>,
     limit: Arc<ConnectionLimit>,
@@ -23,7 +24,7 @@ pub(crate) async fn accept_all<S>(
                 deal(stream, limit.admit().await);
                 in_a_row += 1;
                 if in_a_row == ACCEPTS_PER_ROUND {
-                    // A crowd that comes at once is let in by and by: those who are there already are served between.
+                    // When many connections come at once, the open connections are served in between.
                     in_a_row = 0;
                     tokio::task::yield_now().await;
                 }
@@ -41,7 +42,7 @@ pub(crate) async fn accept_all<S>(
     }
 }
 
-/// What an operator can do about it.
+/// What an operator can do about the error.
 fn advice(fault: &io::Error) -> &'static str {
     match Errno::from_io_error(fault) {
         Some(Errno::MFILE) => {
@@ -55,13 +56,13 @@ fn advice(fault: &io::Error) -> &'static str {
     }
 }
 
-/// Whether the fault is of a connection that was gone before it was accepted.
+/// Whether the error belongs to a connection that was closed before it was accepted.
 fn concerns_one_peer(fault: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
     matches!(fault.kind(), ConnectionAborted | ConnectionReset | Interrupted)
 }
 
-/// Connections accepted before others get their turn.
+/// Connections that are accepted before other tasks get their turn.
 const ACCEPTS_PER_ROUND: u32 = 8;
 
 const ACCEPT_BACKOFF_MIN: Duration = Duration::from_millis(10);
@@ -78,7 +79,8 @@ mod tests {
     use tokio::runtime::Builder;
     use tokio::sync::Notify;
 
-    /// Says whether a connection behind these faults is dealt out without any wait; it is in the end.
+    /// Whether a connection that comes after these errors is accepted without waiting. It is always accepted in the
+    /// end.
     fn is_dealt_at_once(faults: &[Errno]) -> bool {
         let mut script = faults.iter().map(|fault| Err((*fault).into())).chain([Ok(())]);
         let accept = async || match script.next() {

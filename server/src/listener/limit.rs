@@ -1,32 +1,33 @@
-//! How many connections there may be, and which one is closed when there is no room for a newcomer.
+//! The limit of the number of connections, and which connection is closed to make room for a new one.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::Notify;
 
-/// Counts the connections of all workers: at most `most` WebSockets, and some more connections that are none, which are
-/// told so or ask whether the server lives.
+/// Counts the connections of all workers: at most `most` WebSockets, and [`SPARE`] more connections. These can still be
+/// refused with an answer, or can ask for the health checks.
 #[derive(Debug)]
 pub(crate) struct ConnectionLimit {
     most: usize,
     places: Mutex<Places>,
-    /// Told when a connection has gone.
+    /// Notified when a connection has gone.
     vacated: Notify,
 }
 
 #[derive(Debug, Default)]
 struct Places {
     websockets: usize,
-    /// Those that are no WebSockets, by their numbers: the oldest first. What is stored tells one of them to go.
+    /// The connections that are not WebSockets, by number, so that the oldest is first. The `Notify` asks the
+    /// connection to close.
     others: BTreeMap<u64, Arc<Notify>>,
-    /// Those that were told to go and have not gone yet.
+    /// Number of connections that were asked to close and are not gone yet.
     leaving: usize,
     next_number: u64,
 }
 
-/// One connection, which counts for as long as this lives. It [becomes a WebSocket](Self::become_websocket), or it may be
-/// [told to go](Self::told_to_go).
+/// One connection. It counts until this is dropped. It can [become a WebSocket](Self::become_websocket); until then it
+/// can be asked to close.
 #[derive(Debug)]
 pub(crate) struct Permit {
     limit: Arc<ConnectionLimit>,
@@ -40,26 +41,26 @@ impl ConnectionLimit {
         Arc::new(Self { most, places: Mutex::default(), vacated: Notify::new() })
     }
 
-    /// Counts one more. When there are too many, the oldest that is no WebSocket has to go first: who only connects and says
-    /// nothing must not keep others out.
+    /// Counts a new connection. When there are too many, it first closes the oldest one that is not a WebSocket: a
+    /// client that connects and sends nothing must not keep others out.
     pub(crate) async fn admit(self: &Arc<Self>) -> Permit {
         let mut has_waited = false;
         loop {
             if let Some(permit) = self.try_admit() {
                 if has_waited {
-                    // Whoever else waits sees to it that the next one goes.
+                    // Another waiting task closes the next connection.
                     self.vacated.notify_one();
                 }
                 return permit;
             }
-            // There is always one to wait for: WebSockets alone are never too many.
+            // There is always a connection to wait for: WebSockets alone are never too many.
             self.close_oldest();
             self.vacated.notified().await;
             has_waited = true;
         }
     }
 
-    /// Counts one more, if there is room.
+    /// Counts a new connection, if there is room.
     pub(crate) fn try_admit(self: &Arc<Self>) -> Option<Permit> {
         let mut places = self.places();
         if places.taken() >= self.most.saturating_add(SPARE) {
@@ -71,7 +72,7 @@ impl ConnectionLimit {
         Some(Permit { limit: Arc::clone(self), number, go, is_websocket: Cell::new(false) })
     }
 
-    /// Tells the oldest connection that is no WebSocket to go, unless one is on its way out already.
+    /// Asks the oldest connection that is not a WebSocket to close, unless another one is closing already.
     pub(crate) fn close_oldest(&self) {
         let mut places = self.places();
         if places.leaving == 0
@@ -94,10 +95,10 @@ impl Places {
 }
 
 impl Permit {
-    /// Takes one of the places for WebSockets; says whether there was one.
+    /// Makes the connection a WebSocket. Returns whether there was room for one.
     pub(crate) fn become_websocket(&self) -> bool {
         let mut places = self.limit.places();
-        // One that was told to go is no longer among the others.
+        // A connection that was asked to close is no longer in `others`.
         if places.websockets >= self.limit.most || places.others.remove(&self.number).is_none() {
             return false;
         }
@@ -106,12 +107,12 @@ impl Permit {
         true
     }
 
-    /// Whether all places for WebSockets are taken.
+    /// Whether there is no room for another WebSocket.
     pub(crate) fn is_full(&self) -> bool {
         self.limit.places().websockets >= self.limit.most
     }
 
-    /// Completes when the connection has to make room for another.
+    /// Completes when the connection has to close, to make room for another one.
     pub(crate) async fn told_to_go(&self) {
         self.go.notified().await;
     }
@@ -130,7 +131,7 @@ impl Drop for Permit {
     }
 }
 
-/// Connections besides the WebSockets for which there is always room.
+/// Number of connections for which there is room besides the WebSockets.
 const SPARE: usize = 32;
 
 #[cfg(test)]
@@ -139,7 +140,7 @@ mod tests {
     use std::pin::pin;
     use std::task::{Context, Waker};
 
-    /// Whether this is complete at once.
+    /// Whether the future is ready at its first poll.
     fn is_ready(future: impl Future) -> bool {
         pin!(future).poll(&mut Context::from_waker(Waker::noop())).is_ready()
     }

@@ -1,22 +1,22 @@
-//! Warnings of what may happen a thousand times a second: one at once, and then a count a minute.
+//! Warnings about events that may happen a thousand times a second: the first one at once, then a count each minute.
 
 use std::mem;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
-/// The warnings that all workers share, so that each comes once however many workers have a reason for it.
+/// The warnings that all workers share, so that each comes once, even if several workers have a reason for it.
 #[derive(Debug, Default)]
 pub(crate) struct Warnings {
     counts: Mutex<[Paced; 4]>,
-    /// Due when something is counted that was not warned of yet.
+    /// Notified when something was counted and is not in the log yet.
     pending: Notify,
 }
 
-/// What happened that an operator must hear of.
+/// Events that an operator must know about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Warning {
-    /// A connection was answered 503, because there are as many as may be.
+    /// A connection was answered 503, because the maximum number of connections is reached.
     Full,
     /// A connection was answered 403 for its `Origin`.
     Origin,
@@ -26,21 +26,21 @@ pub(crate) enum Warning {
     TooMuchWaits,
 }
 
-/// Counts reasons for a warning, and says when it is time for one.
+/// Counts the reasons for a warning, and decides when to write it.
 #[derive(Debug, Default)]
 pub(crate) struct Paced {
     pending: u64,
     pace: Pace,
 }
 
-/// Lets something through at once, and after that once a minute.
+/// Allows something at once, and after that once a minute.
 #[derive(Debug, Default)]
 pub(crate) struct Pace {
     not_before: Option<Instant>,
 }
 
 impl Warnings {
-    /// Notes a reason for a warning, and writes the warning to the log if it is time for one.
+    /// Counts a reason for a warning, and writes the warning to the log if it is time.
     pub(crate) fn note(&self, warning: Warning, now: Instant) {
         let due = self.counts.lock().unwrap_or_else(PoisonError::into_inner)[warning as usize].note(now);
         match due {
@@ -49,7 +49,7 @@ impl Warnings {
         }
     }
 
-    /// Writes what was counted since the last warning when a minute is over, also where nothing happens any more.
+    /// Writes what was counted since the last warning when a minute is over, even if no further reason comes.
     pub(crate) async fn report_each_minute(&self) {
         loop {
             self.pending.notified().await;
@@ -66,7 +66,7 @@ impl Warnings {
         for (warning, times) in due {
             match times {
                 Rest::Due(times) => warning.write(times),
-                // It was warned of less than a minute ago.
+                // The last warning was less than a minute ago.
                 Rest::Waits => self.pending.notify_one(),
                 Rest::Nothing => {}
             }
@@ -79,7 +79,7 @@ impl Warning {
         tracing::warn!(times, "{}", self.text());
     }
 
-    /// What it means, and which setting is concerned.
+    /// The text of the warning, with the setting that it is about.
     fn text(self) -> &'static str {
         match self {
             Self::Full => "the server is full (`max_connections`): newcomers are answered 503",
@@ -95,7 +95,7 @@ impl Warning {
     }
 }
 
-/// What is left of a count.
+/// What a count has that is not in the log yet.
 #[derive(Debug, PartialEq, Eq)]
 enum Rest {
     Nothing,
@@ -104,13 +104,13 @@ enum Rest {
 }
 
 impl Paced {
-    /// Notes a reason for a warning. Says for how many reasons to warn now, if at all.
+    /// Counts a reason for a warning. If it is time to warn, returns the number of reasons.
     pub(crate) fn note(&mut self, now: Instant) -> Option<u64> {
         self.pending += 1;
         self.pace.is_due(now).then(|| mem::take(&mut self.pending))
     }
 
-    /// What was noted and not warned of.
+    /// What was counted and is not in the log yet.
     fn rest(&mut self, now: Instant) -> Rest {
         match self.pending {
             0 => Rest::Nothing,
@@ -121,7 +121,7 @@ impl Paced {
 }
 
 impl Pace {
-    /// Whether it is time; then the next time is in a minute.
+    /// Whether it is time. If so, the next time is in a minute.
     pub(crate) fn is_due(&mut self, now: Instant) -> bool {
         let is_due = self.not_before.is_none_or(|at| now >= at);
         if is_due {
@@ -131,7 +131,7 @@ impl Pace {
     }
 }
 
-/// All warnings, in their order.
+/// All warnings, in the order of the enum.
 const EACH: [Warning; 4] = [Warning::Full, Warning::Origin, Warning::SlowConsumer, Warning::TooMuchWaits];
 
 /// Time between two warnings of one kind.

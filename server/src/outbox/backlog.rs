@@ -1,9 +1,11 @@
-//! What waits for a reader that is behind, where its subscriptions allow that something is left out.
+//! The backlog of a slow reader: what waits behind the frames when its subscriptions allow that publications are left
+//! out.
 //!
-//! Nothing is left out without a word. A *segment* is what waits of one topic in one epoch with nothing of the topic in
-//! between that must go out. It is left out from its beginning on, so that one gap is enough for it; the gap stands
-//! where the last one left out stood, and a `gap` event tells of it there: after all of the topic that goes out before,
-//! and before all that goes out later. Joins and leaves (`events`) have no offsets and are told of by a `gap` of their own.
+//! The client learns of everything that is left out. A *segment* is a run of waiting publications of one topic and one
+//! epoch, without anything of the topic between them that must go out. The server leaves out a segment from its oldest
+//! publication on, so that one gap is enough for each segment. The gap takes the place of the last publication that was
+//! left out. There the client gets a `gap` event: after everything of the topic that was sent before, and before
+//! everything of it that follows. Joins and leaves (`events`) have no offsets; a `gap` of their own reports them.
 
 mod events;
 
@@ -17,13 +19,13 @@ use hubcast_protocol::{Dialect, Epoch, Event, Position, Slow, Topic};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::vec;
 
-/// A queue behind the outbox, in which publications may still be taken back.
+/// A queue behind the frames of the outbox. Publications in it can still be left out.
 ///
-/// Every segment is charged from its first publication on with what its gap will take: what is left out never needs room
-/// that is not there.
+/// Every segment is charged with the cost of its gap from its first publication on. So there is always room for the gap
+/// when publications are left out.
 #[derive(Debug, Default)]
 pub(crate) struct Backlog {
-    /// The queue by kinds, each entry with its place in it.
+    /// The queue, by kind of entry. Each entry has its place in the queue as a number.
     frames: VecDeque<(u64, Required)>,
     publications: BTreeMap<u64, QueuedPublication>,
     skipped: BTreeMap<u64, SkippedRange>,
@@ -31,50 +33,50 @@ pub(crate) struct Backlog {
     topics: HashMap<Topic, TopicBacklog>,
     /// Joins and leaves.
     events: Events,
-    /// The place of the newest replay: it may hold publications of any topic.
+    /// The place of the newest replay. A replay may have publications of any topic, so no segment continues across it.
     replay: u64,
-    /// Bytes that cannot be taken back: of frames that count, and of a gap for each segment.
+    /// Bytes that cannot be left out: frames that count, and a gap for each segment and each topic with events.
     reserved: usize,
-    /// Bytes that can.
+    /// Bytes of the publications that can be left out.
     droppable: usize,
     /// Bytes that do not count.
     exempt: usize,
-    /// How much of that is not encoded yet, and the publications that it is.
+    /// The part of `exempt` that is not encoded yet, in bytes, and the number of its publications.
     to_encode: usize,
     missed: usize,
 }
 
-/// What must go out.
+/// An entry that must go out.
 #[derive(Debug)]
 enum Required {
     Charged(Bytes),
     Exempt(Bytes),
-    /// What is left of a replay, to be encoded by and by.
+    /// The rest of a replay, encoded in parts when the socket is ready.
     Missed(vec::IntoIter<Publication>),
-    /// What is left of the answer to a `history` request, to be encoded by and by.
+    /// The rest of the answer to a `history` request, encoded in parts when the socket is ready.
     History(HistoryReply),
 }
 
-/// What is to be written next.
+/// The next bytes to write.
 #[derive(Debug)]
 pub(crate) struct NextBytes {
     pub(crate) bytes: Bytes,
-    /// Whether it counts against what may wait.
+    /// Whether they count against the limit of the outbox.
     pub(crate) charged: bool,
-    /// Whether it ends where a frame ends, so that another one may follow.
+    /// Whether they end where a frame ends, so that another frame may follow.
     pub(crate) ends_frame: bool,
 }
 
-/// What may be left out.
+/// A publication that may be left out.
 #[derive(Debug)]
 struct QueuedPublication {
     publication: Publication,
-    /// It goes on with a segment, of which something is before it in the queue.
+    /// Whether an earlier entry of the queue belongs to the same segment.
     continues: bool,
 }
 
-/// Publications of one segment that were left out: all between the two, and both. They have no offsets on a topic without
-/// history.
+/// The publications of one segment that were left out, from `first` to `last`, both included. Without history a topic
+/// has no offsets, and both are `None`.
 #[derive(Debug)]
 struct SkippedRange {
     topic: Topic,
@@ -82,20 +84,20 @@ struct SkippedRange {
     last: Option<Position>,
 }
 
-/// What waits of one topic; every gap stands before every publication.
+/// The entries of one topic. All gaps come before all publications.
 #[derive(Debug, Default)]
 struct TopicBacklog {
     publications: VecDeque<u64>,
-    /// The newest one.
+    /// The newest gap.
     skipped: Option<u64>,
-    /// Of what came last.
+    /// The epoch of the newest publication.
     epoch: Option<Epoch>,
-    /// No segment goes on beyond this place: there the topic has something that must go out.
+    /// No segment continues across this place: here the topic has something that must go out.
     barrier: u64,
 }
 
 impl Backlog {
-    /// Queues what must go out; says whether there was room for it among `most` bytes.
+    /// Queues a frame that must go out. Returns whether it fits: at most `most` bytes may wait.
     pub(crate) fn push_frame(&mut self, bytes: Bytes, most: usize) -> bool {
         let fits = self.reserved + frame_cost(&bytes) <= most;
         if fits {
@@ -107,13 +109,13 @@ impl Backlog {
         fits
     }
 
-    /// Queues what must go out whatever waits already, such as a replay.
+    /// Queues a frame that must go out, such as a replay, without a limit.
     pub(crate) fn push_exempt(&mut self, bytes: Bytes) {
         self.exempt += frame_cost(&bytes);
         self.push_replay(Required::Exempt(bytes));
     }
 
-    /// Queues what a replay has that is not encoded yet.
+    /// Queues the part of a replay that is not encoded yet.
     pub(crate) fn push_missed(&mut self, missed: Vec<Publication>) {
         let bytes = missed.iter().map(batch::size).sum::<usize>();
         (self.exempt, self.to_encode) = (self.exempt + bytes, self.to_encode + bytes);
@@ -129,7 +131,7 @@ impl Backlog {
         self.push_replay(Required::History(answer));
     }
 
-    /// Queues publications that must go out, as the frames that they are; says whether there was room.
+    /// Queues publications that must go out, encoded as `frames`. Returns whether there was room.
     pub(crate) fn push_required(&mut self, publications: &[Publication], frames: Bytes, most: usize) -> bool {
         let fits = self.push_frame(frames, most);
         for publication in publications.iter().filter(|_| fits) {
@@ -140,8 +142,9 @@ impl Backlog {
         fits
     }
 
-    /// Queues what may be left out, the oldest first or, with [`Slow::Latest`], all that waits of the topic already; says
-    /// whether there was room among `most` bytes for what then has to be told.
+    /// Queues publications that may be left out. If there is no room, the oldest of all are left out; with
+    /// [`Slow::Latest`], all that wait of the same topic are left out in any case. Returns whether there was room among
+    /// `most` bytes for the gaps of the segments.
     pub(crate) fn push_publications(&mut self, publications: &[Publication], slow: Slow, most: usize) -> bool {
         let fits = self.reserved + self.price_of_segments(publications) <= most;
         if fits {
@@ -153,8 +156,8 @@ impl Backlog {
         fits
     }
 
-    /// Queues a join or a leave, which may be left out, the oldest first; says whether there was room among `most` bytes
-    /// for what then has to be told.
+    /// Queues a join or a leave that may be left out, oldest first. Returns whether there was room among `most` bytes
+    /// for the gap of its topic.
     pub(crate) fn push_event(&mut self, topic: &Topic, frame: Bytes, most: usize) -> bool {
         let price = self.events.price(topic);
         let fits = self.reserved + price <= most;
@@ -167,7 +170,7 @@ impl Backlog {
         fits
     }
 
-    /// Bytes that count against what may wait.
+    /// Bytes that count against the limit of the outbox.
     pub(crate) fn len(&self) -> usize {
         self.reserved + self.droppable + self.events.bytes()
     }
@@ -177,20 +180,20 @@ impl Backlog {
         self.exempt
     }
 
-    /// Bytes of memory that it takes, without the publications themselves.
+    /// Bytes of memory that it uses, without the publications themselves.
     pub(crate) fn own_bytes(&self) -> usize {
         let waiting = self.publications.len() * PUBLICATION_OVERHEAD_BYTES + self.missed * size_of::<Publication>();
         self.reserved + self.events.bytes() + (self.exempt - self.to_encode) + waiting
     }
 
-    /// Leaves out all that may be left out; says whether there was anything.
+    /// Leaves out all that may be left out. Returns whether there was anything.
     pub(crate) fn leave_out_all(&mut self) -> bool {
         let was = self.droppable + self.events.bytes() > 0;
         self.shrink_to(0);
         was
     }
 
-    /// Takes the next piece to be written; `None` when nothing waits any more.
+    /// Removes the next bytes to write; `None` when nothing waits any more.
     pub(crate) fn pop(&mut self, dialect: Dialect) -> Option<NextBytes> {
         loop {
             let frame = self.frames.front().map(|(place, _)| *place);
@@ -242,7 +245,7 @@ impl Backlog {
         self.publications.insert(place, QueuedPublication { publication: publication.clone(), continues });
     }
 
-    /// Whether the newest segment of the topic goes on with this one.
+    /// Whether the newest segment of the topic continues with this publication.
     fn continues(&self, publication: &Publication) -> bool {
         self.topics.get(publication.topic()).is_some_and(|topic_backlog| {
             let last = topic_backlog.publications.back().or(topic_backlog.skipped.as_ref());
@@ -250,14 +253,14 @@ impl Backlog {
         })
     }
 
-    /// What the segments are charged at most that begin with these.
+    /// The most that the new segments of these publications can be charged, in bytes.
     fn price_of_segments(&self, publications: &[Publication]) -> usize {
         let goes_on = |one: &Publication, next: &Publication| one.topic() == next.topic() && epoch(one) == epoch(next);
         let firsts = publications.chunk_by(goes_on).map(|segment| &segment[0]);
         firsts.filter(|first| !self.continues(first)).map(|first| price(first.topic())).sum()
     }
 
-    /// Leaves out what is oldest of what may be left out, until no more than `most` bytes wait, or none is left.
+    /// Leaves out the oldest publications and events until at most `most` bytes wait, or none of them is left.
     fn shrink_to(&mut self, most: usize) {
         while self.len() > most {
             match (self.publications.keys().next().copied(), self.events.oldest()) {
@@ -270,7 +273,7 @@ impl Backlog {
         }
     }
 
-    /// Leaves out the publication at a place, the first that waits of its topic.
+    /// Leaves out the publication at a place, which must be the first of its topic in the queue.
     fn leave_out(&mut self, place: u64) {
         let Some(QueuedPublication { publication, continues }) = self.publications.remove(&place) else { return };
         self.droppable -= cost(&publication);
@@ -330,7 +333,7 @@ impl Backlog {
         Some(Batch::new(publication).get(dialect).clone())
     }
 
-    /// Takes a gap out; `None` in the plain dialect, which has no word for it.
+    /// Removes a gap; `None` in the plain dialect, which has no gap event.
     fn pop_skipped(&mut self, dialect: Dialect) -> Option<Bytes> {
         let (place, SkippedRange { topic, first, last }) = self.skipped.pop_first()?;
         match self.topics.get_mut(&topic).filter(|topic_backlog| topic_backlog.skipped == Some(place)) {
@@ -338,7 +341,7 @@ impl Backlog {
                 topic_backlog.skipped = None;
                 self.shorten_segment(&topic);
             }
-            // Nothing waits of the segment: another one has begun since.
+            // No publication of this segment waits; a newer segment of the topic has begun.
             None => self.reserved -= price(&topic),
         }
         let (from, to) = (first.map(|first| first.offset), last.map(|last| last.offset));
@@ -346,7 +349,7 @@ impl Backlog {
         of_event(&Event::Gap(Gap { topic, from, to, epoch, offset: None, reason: GapReason::SlowConsumer }), dialect)
     }
 
-    /// Takes a join or a leave out, or the gap of some.
+    /// Removes a join, a leave, or the gap of some that were left out.
     fn pop_event(&mut self, dialect: Dialect) -> Option<Bytes> {
         let (next, price) = self.events.pop()?;
         self.reserved -= price;
@@ -356,7 +359,7 @@ impl Backlog {
         }
     }
 
-    /// The beginning of a topic's oldest segment with publications has gone out: the next one is its beginning now.
+    /// Updates the oldest segment of a topic after its first entry was removed: the next entry is now its first.
     fn shorten_segment(&mut self, topic: &Topic) {
         let Some(topic_backlog) = self.topics.get(topic) else { return };
         let next = topic_backlog.publications.front().and_then(|next| self.publications.get_mut(next));
@@ -374,17 +377,17 @@ fn epoch(publication: &Publication) -> Option<Epoch> {
     publication.position().map(|position| position.epoch)
 }
 
-/// What a publication costs while it waits here.
+/// Cost of a publication while it waits here, in bytes.
 fn cost(publication: &Publication) -> usize {
     publication.payload().as_plain().len() + publication.topic().as_str().len() + 128
 }
 
-/// What a segment costs besides its publications: its gap, and what is known of its topic.
+/// Cost of a segment besides its publications, in bytes: its gap, and the bookkeeping of its topic.
 fn price(topic: &Topic) -> usize {
     topic.as_str().len() + 256
 }
 
-/// Bytes of memory that a publication takes here besides itself, about.
+/// Approximate bytes of memory for the entry of a publication, besides the publication itself.
 const PUBLICATION_OVERHEAD_BYTES: usize = 96;
 
 /// Bytes of a replay that are encoded at once.

@@ -2,7 +2,7 @@ use super::*;
 use crate::encode::batch::append;
 use std::cell::RefCell;
 
-/// Takes so many bytes of each write.
+/// A sink that takes at most this many bytes of each write.
 struct Narrow(usize, RefCell<Vec<u8>>);
 
 impl Sink for Narrow {
@@ -87,7 +87,7 @@ fn who_takes_everything_lets_others_have_a_turn() {
     assert!(outbox.is_empty());
 }
 
-/// Writes again and again, as whoever lets others have their turns in between.
+/// Writes again until everything is written, like a worker that serves other connections in between.
 fn write_all(outbox: &mut Outbox, sink: &Narrow) {
     while let Err(fault) = outbox.write_to(sink, Dialect::Plain) {
         assert_eq!(fault.kind(), io::ErrorKind::WouldBlock);

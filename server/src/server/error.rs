@@ -1,4 +1,4 @@
-//! What can go wrong with a server as a whole, one type for each operation.
+//! The errors of a server as a whole, one type for each operation.
 
 use crate::config::ConfigError;
 use std::io;
@@ -7,18 +7,18 @@ use std::io;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BindError {
-    /// The configuration cannot be run with.
+    /// The configuration breaks a rule.
     #[error("the configuration does not hold")]
     Config(#[from] ConfigError),
-    /// The listener could not be set up for the server's use.
+    /// The listener could not be set up.
     #[error("cannot use the listener")]
     Listener(#[source] io::Error),
-    /// The state folder could not be made, written to or had alone.
+    /// The state folder could not be made, written to, or locked for this server alone.
     #[error(transparent)]
     State(io::Error),
 }
 
-/// Why a server that ran has ended, other than by its shutdown.
+/// Why a running server ended with an error.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
@@ -27,22 +27,22 @@ pub enum RunError {
     Start {
         /// The worker's number, from 0.
         worker: usize,
-        /// What the system says.
+        /// The error of the system.
         source: io::Error,
     },
-    /// A panic in the server: a fault of its own, or of the [`Service`](crate::Service) that it was given. All connections are lost, and
-    /// nothing is left in the state folder, because it may be half changed. Start the server anew.
+    /// A panic, in the server or in its [`Service`](crate::Service). All connections are lost. Nothing is saved in the
+    /// state folder, because the state may be half changed. Start the server again.
     #[error("worker {worker} panicked: {message}")]
     Panicked {
         /// The worker's number, from 0.
         worker: usize,
-        /// What the panic said.
+        /// The message of the panic.
         message: String,
     },
-    /// What the last run left in the state folder could not be taken.
+    /// The state of the previous run could not be read from the state folder.
     #[error(transparent)]
     Restore(io::Error),
-    /// What is to be left in the state folder could not be written.
+    /// The state could not be written to the state folder.
     #[error(transparent)]
     Save(io::Error),
 }

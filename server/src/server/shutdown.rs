@@ -1,21 +1,21 @@
-//! A server that is stopping can be requested that nobody wants to wait any longer.
+//! A handle that shortens the drain of a server.
 
 use std::future::pending;
 use tokio::sync::watch;
 
-/// Hurries a server that drains; got by [`Server::hurry`](crate::Server::hurry), and useful from any thread.
+/// Shortens the drain of a server. [`Server::hurry`](crate::Server::hurry) returns it; any thread may use it.
 ///
-/// [`Server::run`](crate::Server::run) comes back as it does after a whole drain, with the histories in the state folder.
+/// [`Server::run`](crate::Server::run) returns as after a full drain, with the histories in the state folder.
 #[derive(Clone, Debug, Default)]
 pub struct Hurry(watch::Sender<bool>);
 
-/// Hears of the hurry, for one worker.
+/// The receiving side, for one worker.
 #[derive(Clone, Debug)]
 pub(crate) struct Hurried(watch::Receiver<bool>);
 
 impl Hurry {
-    /// Has every connection that is left sent away and cut at once. Before the shutdown began it changes nothing until
-    /// then; a second time it changes nothing at all.
+    /// Closes and cuts all connections that are left at once. If the shutdown has not begun, this happens as soon as it
+    /// begins. A second call has no effect.
     pub fn now(&self) {
         self.0.send_replace(true);
     }
@@ -26,10 +26,10 @@ impl Hurry {
 }
 
 impl Hurried {
-    /// Waits until somebody wants the server to hurry.
+    /// Waits until the server should shorten its drain.
     pub(crate) async fn requested(&mut self) {
         if self.0.wait_for(|hurried| *hurried).await.is_err() {
-            // Nobody is left who could.
+            // All handles are dropped, so no request can come.
             pending::<()>().await;
         }
     }

@@ -1,8 +1,8 @@
-//! A whole server without threads, sockets and clock, for tests that decide what happens next.
+//! A whole server without threads, sockets or a clock, for tests that decide what happens next.
 //!
-//! Everything else is what is shipped: the tasks that read, take turns, look at deadlines and write when there is room,
-//! the hub behind its lock, and the mail between workers. A test polls these tasks one by one, of whichever worker it
-//! likes, and says what time it is.
+//! All else is the code of the real server: the tasks that read, take turns, check deadlines and write when there is
+//! room, the hub behind its lock, and the mail between workers. A test polls these tasks one by one, on any worker, and
+//! sets the time.
 
 pub use crate::connection::ClientEnd;
 pub use crate::pubsub::observer::Observed;
@@ -29,8 +29,8 @@ use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::Notify;
 
-/// The server. Make one, [`connect`](Self::connect) to it, and have it do something with [`poll`](Self::poll) and
-/// [`advance`](Self::advance). One that is dropped has crashed.
+/// A simulated server. Make one, [`connect`](Self::connect) to it, and run it with [`poll`](Self::poll) and
+/// [`advance`](Self::advance). Dropping it is a crash.
 pub struct Simulated {
     shared_hub: Arc<SharedHub>,
     account: Arc<Account>,
@@ -43,8 +43,9 @@ pub struct Simulated {
 }
 
 impl Simulated {
-    /// A server with as many workers as the configuration says, or one. It goes on with what its state folder holds, if
-    /// it has one. Its hub is made from `seed`; every other one does in many pieces what may be done in pieces.
+    /// A server with as many workers as the configuration says, or one. It continues with the saved `state`, if there
+    /// is one. The hub is seeded with `seed`. With an even seed it does as little at once as possible, where work can
+    /// be divided.
     pub fn new(config: Config, seed: u64, state: Option<Snapshot>, now: Instant) -> Self {
         let wakes: Vec<Arc<Notify>> = (0..config.workers.unwrap_or(1)).map(|_| Arc::default()).collect();
         let account = Account::new(config.max_waiting, wakes.clone());
@@ -86,28 +87,28 @@ impl Simulated {
         client.in_slot(slot)
     }
 
-    /// Polls the task of a worker that was woken first; says whether there was one.
+    /// Polls the task of a worker that was woken first. Returns whether there was one.
     pub fn poll(&mut self, worker: usize) -> bool {
         self.workers[worker].1.poll_one()
     }
 
-    /// When something happens by itself.
+    /// The time of the next timer.
     pub fn next_timer(&self) -> Option<Instant> {
         self.workers.iter().filter_map(|(_, tasks)| tasks.next_timer()).min()
     }
 
-    /// Lets it be `now`.
+    /// Sets the time to `now`.
     pub fn advance(&mut self, now: Instant) {
         self.workers.iter().for_each(|(_, tasks)| tasks.advance(now));
     }
 
-    /// The numbers of connections to which something was written, or which were shut, since the last call. One of which
-    /// nothing was taken since is not named again.
+    /// The numbers of connections that the server wrote to or shut since the last call. A connection is not listed
+    /// again before the client has taken its bytes.
     pub fn take_news(&self) -> Vec<u64> {
         self.news.take()
     }
 
-    /// Begins to send everybody away.
+    /// Begins to close all connections.
     pub fn drain(&mut self) {
         for (worker, tasks) in &self.workers {
             if self.keeps_state {
@@ -117,37 +118,37 @@ impl Simulated {
         }
     }
 
-    /// Sends one connection away.
+    /// Closes one connection.
     pub fn disconnect(&mut self, worker: usize, slot: u32, why: Disconnect) {
         self.workers[worker].0.disconnect_one(slot, why);
     }
 
-    /// What is left in the state folder for the next server.
+    /// The state that the next server loads from the state folder.
     pub fn save(&self, now: Instant) -> Snapshot {
         self.shared_hub.save(now).expect("a test ends where the server panics")
     }
 
-    /// What the hub did since the last call, in its order; before the first one nothing is written down.
+    /// What the hub did since the last call, in order. Recording begins with the first call.
     pub fn take_observed(&self) -> Vec<Observed> {
         self.shared_hub.take_observed()
     }
 
-    /// Whether the hub has no session, no subscription and nothing to be answered.
+    /// Whether the hub has no session, no subscription and no request to answer.
     pub fn is_empty(&self) -> bool {
         self.shared_hub.is_empty()
     }
 
-    /// How many histories there are.
+    /// Number of histories.
     pub fn histories(&self) -> usize {
         self.shared_hub.histories()
     }
 
-    /// How many turns a worker has taken.
+    /// Number of turns that a worker has taken.
     pub fn turns(&self, worker: usize) -> u64 {
         self.workers[worker].0.turns_taken()
     }
 
-    /// What a worker has to do.
+    /// The work and the memory of a worker.
     pub fn load(&self, worker: usize) -> Load {
         let worker = &self.workers[worker].0;
         let (WorkerLoad { connections, held, queued }, service) = (worker.load(), worker.service());
@@ -161,24 +162,24 @@ impl Simulated {
     }
 }
 
-/// What one worker has to do, and what it keeps for that.
+/// The work that one worker has to do, and the memory it needs for it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Load {
-    /// Connections, those included of which something is left to be done.
+    /// Connections, including closed ones for which work is left.
     pub connections: usize,
-    /// Of these, those that are not read until what they asked for is done or taken.
+    /// Number of these whose reading is stopped until their requests are served or their answers taken.
     pub held: usize,
-    /// Bytes of requests that were read and not served, about.
+    /// Approximate bytes of requests that were read and are not served.
     pub unserved: usize,
-    /// Whether requests wait until their connection has taken what it asked for before.
+    /// Whether requests wait until their connection has taken the answers to earlier ones.
     pub holds_back: bool,
     /// Bytes that wait to be written.
     pub queued: usize,
-    /// Bytes of frames that are kept for the next who missed the same.
+    /// Bytes of frames in the replay cache.
     pub replay_cache: usize,
 }
 
-/// The answer to a handshake, as far as anybody has to know it.
+/// The answer to a handshake, as short as the simulation allows.
 const ANSWER: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\n\r\n";
 
 impl Drop for Simulated {

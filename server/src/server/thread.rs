@@ -26,10 +26,10 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::sync::{Barrier, Notify, watch};
 use tokio::time::timeout;
 
-/// A connection that another worker accepted, and whence it comes.
+/// A connection that another worker accepted, with the address of its client.
 type Assigned = (std::net::TcpStream, SocketAddr, Permit);
 
-/// What one worker is given.
+/// The arguments of one worker.
 pub(crate) struct WorkerContext {
     pub(crate) config: Arc<Config>,
     pub(crate) account: Arc<Account>,
@@ -38,28 +38,29 @@ pub(crate) struct WorkerContext {
     pub(crate) draining: watch::Receiver<bool>,
     pub(crate) hurried: Hurried,
     pub(crate) assigned: UnboundedReceiver<Assigned>,
-    /// Where workers that are drained wait for the others: the first one still answers that the server is not ready.
+    /// Where drained workers wait for the others. Until all are drained, the first one still answers that the server is
+    /// not ready.
     pub(crate) drained: Arc<Barrier>,
-    /// Only the first worker accepts: no thread of its own has to be woken for each connection.
+    /// Only the first worker accepts, so that no separate thread must be woken for each connection.
     pub(crate) acceptor: Option<Acceptor>,
 }
 
-/// What the accepting worker is given.
+/// The arguments of the worker that accepts.
 pub(crate) struct Acceptor {
     pub(crate) listeners: Vec<std::net::TcpListener>,
     pub(crate) limit: Arc<ConnectionLimit>,
-    /// Where to hand connections to each worker.
+    /// The queue of new connections of each worker.
     pub(crate) worker_queues: Vec<UnboundedSender<Assigned>>,
 }
 
-/// Where to hand connections to each worker, and which one had the last.
+/// The queue of new connections of each worker, and which worker got the last one.
 #[derive(Clone)]
 struct WorkerQueues {
     of: Rc<[UnboundedSender<Assigned>]>,
     turn: Rc<Cell<usize>>,
 }
 
-/// Starts the thread of a worker; how it ended is told to `exit`.
+/// Starts the thread of a worker. Its result is sent to `exit`.
 pub(crate) fn start<S: Service + Send>(
     number: usize,
     context: WorkerContext,
@@ -79,7 +80,7 @@ pub(crate) fn start<S: Service + Send>(
                 None => return,
             },
         };
-        // Nobody listens any more when another worker has failed before.
+        // Nothing receives the result if another worker failed before.
         let _ = exit.send(ended);
     })?;
     Ok(())
@@ -95,7 +96,7 @@ async fn serve<S: Service>(number: usize, context: WorkerContext, service: S) ->
     let http = Http::new(Rc::clone(&worker), draining.clone(), Arc::clone(&warnings));
     if let Some(Acceptor { listeners, limit, worker_queues }) = acceptor {
         tasks.spawn(async move { warnings.report_each_minute().await });
-        // The listeners assign out as one: each worker has its turn, wherever the next connection comes.
+        // All listeners share one order of workers, whichever listener the next connection comes from.
         let worker_queues = WorkerQueues { of: worker_queues.into(), turn: Rc::default() };
         for listener in listeners {
             let listener = TcpListener::from_std(listener);
@@ -112,7 +113,7 @@ async fn serve<S: Service>(number: usize, context: WorkerContext, service: S) ->
     tasks.spawn(Rc::clone(&worker).turns());
     let drained = async {
         if draining.wait_for(|draining| *draining).await.is_err() {
-            // Nothing to drain for: `has_ended` below completes too.
+            // No drain is needed here: `has_ended` below completes too.
             return;
         }
         let sending_away = tasks.spawn(Rc::clone(&worker).drain());
@@ -128,7 +129,7 @@ async fn serve<S: Service>(number: usize, context: WorkerContext, service: S) ->
                 let _ = timeout(HURRIED_CLOSE, worker.idle()).await;
             }
         }
-        // A worker that has panicked does not come.
+        // A worker that panicked never reaches the barrier.
         tokio::select! {
             _ = timeout(config.drain.deadline, all.wait()) => {}
             () = hurried.requested() => {}
@@ -142,12 +143,12 @@ async fn serve<S: Service>(number: usize, context: WorkerContext, service: S) ->
     }
 }
 
-/// Completes when the server is no more: another worker has panicked, or nobody waits for the server to end.
+/// Completes when the server has ended: another worker has panicked, or the future of the server was dropped.
 async fn has_ended(mut draining: watch::Receiver<bool>) {
     while draining.changed().await.is_ok() {}
 }
 
-/// Deals connections out to all workers in turn, of which the first is served by `http`.
+/// Distributes connections to all workers in turn. `http` serves those of the first worker.
 fn assign_in_turn<S: Service>(
     http: Rc<Http<S>>,
     tasks: Tasks,
@@ -159,7 +160,7 @@ fn assign_in_turn<S: Service>(
         if turn == 0 {
             tasks.spawn(Rc::clone(&http).serve(stream, address, permit));
         } else if let Ok(stream) = stream.into_std() {
-            // A worker that has ended takes its connections with it.
+            // If the worker has ended, its connections are lost too.
             let _ = worker_queues.of[turn].send((stream, address, permit));
         }
     }
@@ -179,5 +180,5 @@ async fn serve_assigned<S: Service>(http: Rc<Http<S>>, tasks: Tasks, mut assigne
     }
 }
 
-/// How long connections have to be told that they are sent away by a server that hurries.
+/// How long connections have for the close, when the drain is shortened.
 const HURRIED_CLOSE: Duration = Duration::from_millis(200);

@@ -1,7 +1,7 @@
-//! The state folder: where histories and idempotency keys stay between a clean shutdown and the next start.
+//! The state folder: it keeps histories and idempotency keys between a clean shutdown and the next start.
 //!
-//! The file is there only while no server runs. Whoever takes it up removes it first, so that after a crash there is
-//! none: histories that have gone on without it must not come back under their old epochs.
+//! The file exists only while no server runs. A server that loads it removes it first. So after a crash there is no
+//! file: histories that have changed since the file was written must not come back under their old epochs.
 
 use super::format::{self, SnapshotError};
 use hubcast_hub::Snapshot;
@@ -12,8 +12,8 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// A folder that is this server's alone until it is dropped: [`take`](SnapshotDir::load) what the last run left,
-/// [`store`](SnapshotDir::save) what this one leaves.
+/// A folder that only this server uses until it is dropped. [`load`](SnapshotDir::load) reads the state of the previous
+/// run; [`save`](SnapshotDir::save) writes the state of this one.
 #[derive(Debug)]
 pub(crate) struct SnapshotDir {
     path: PathBuf,
@@ -32,7 +32,7 @@ impl SnapshotDir {
         Ok(Self { path: path.to_owned(), lock })
     }
 
-    /// What the last run left, which is nothing after a crash. A file that cannot be read is set aside.
+    /// Reads the state of the previous run; after a crash it is empty. A file that cannot be read is renamed and kept.
     pub(crate) fn load(&self, now: SystemTime) -> io::Result<Snapshot> {
         let path = self.path.join(FILE);
         let saved = match fs::read(&path) {
@@ -52,15 +52,15 @@ impl SnapshotDir {
                 Snapshot::default()
             }
         };
-        // Also after a power cut the file must not be back.
+        // The file must not come back after a power cut either.
         self.sync()?;
         Ok(saved)
     }
 
-    /// Leaves histories and keys to the next run: all of them, or the file is not there.
+    /// Writes the histories and keys for the next run: either all of them, or no file.
     pub(crate) fn save(&self, now: SystemTime, saved: &Snapshot) -> io::Result<()> {
         let (path, unfinished) = (self.path.join(FILE), self.path.join(UNFINISHED));
-        // A folder that was removed meanwhile, with its lock, may be another server's by now.
+        // If the folder was removed meanwhile, with its lock, it may belong to another server now.
         let gone = |error| fault("the state folder is gone and cannot be made again", &self.path, &error);
         let _held = if self.is_held() { None } else { Some(lock_folder(&self.path).map_err(gone)?) };
         let write = || {
@@ -70,7 +70,7 @@ impl SnapshotDir {
             fs::rename(&unfinished, &path)
         };
         write().map_err(|error| {
-            // It is of no use to anybody, and on a full disk its room is.
+            // An unfinished file is useless, and a full disk needs the room.
             let _ = fs::remove_file(&unfinished);
             fault("cannot write the state file", &path, &error)
         })?;
@@ -80,7 +80,7 @@ impl SnapshotDir {
         Ok(())
     }
 
-    /// Whether the lock that this server has is still the one of the folder.
+    /// Whether this server's lock file is still the one in the folder.
     fn is_held(&self) -> bool {
         let place = |file: fs::Metadata| (file.dev(), file.ino());
         let (ours, there) = (self.lock.metadata().map(place), fs::metadata(self.path.join(LOCK)).map(place));
@@ -103,7 +103,7 @@ impl SnapshotDir {
         Ok(())
     }
 
-    /// Makes sure that what was renamed and removed stays so.
+    /// Makes renames and removals in the folder durable.
     fn sync(&self) -> io::Result<()> {
         let synced = File::open(&self.path).and_then(|folder| folder.sync_all());
         synced.map_err(|error| fault("cannot write to the state folder", &self.path, &error))
@@ -124,7 +124,7 @@ fn lock_folder(path: &Path) -> io::Result<File> {
     }
 }
 
-/// Removes what a run has left that was killed while it stored.
+/// Removes the unfinished file of a run that was killed while it saved.
 fn remove_unfinished(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -136,7 +136,7 @@ fn remove_unfinished(path: &Path) -> io::Result<()> {
     }
 }
 
-/// A file that only this user may read: in it is what people write to each other.
+/// Opens a file that only this user may read, because it contains private messages.
 fn private(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
 }
@@ -161,7 +161,7 @@ mod tests {
     use std::time::Duration;
     use uuid::Uuid;
 
-    /// A folder that is gone after its test.
+    /// A folder that is removed after its test.
     struct Folder(PathBuf);
 
     impl Folder {

@@ -1,5 +1,5 @@
-//! The file of histories: a line that says what it is, a line for each topic, each idempotency key and each producer,
-//! and a line that proves it complete.
+//! The format of the state file: a first line with the version, one line for each topic, idempotency key and producer,
+//! and a last line that proves that the file is complete.
 
 use hubcast_hub::engine::Outcome;
 use hubcast_hub::{HistorySnapshot, KeySnapshot, NumberSnapshot, ProducerSnapshot, Publisher, Snapshot};
@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use std::io::{self, Write};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Why the file cannot be taken up.
+/// Why the file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SnapshotError {
     #[error("it cannot be read: {0}")]
@@ -27,23 +27,23 @@ pub(super) enum SnapshotError {
     Senseless { line: usize, fault: serde_json::Error },
 }
 
-/// The first line, as every version begins.
+/// The part of the first line that every version has.
 #[derive(Serialize, Deserialize)]
 struct Heading {
     /// The version of the format.
     histories: u32,
 }
 
-/// The rest of the first line.
+/// The whole first line.
 #[derive(Serialize, Deserialize)]
 struct Header {
     #[serde(flatten)]
     heading: Heading,
-    /// Milliseconds since 1970.
+    /// When the file was written, in milliseconds since 1970.
     saved_at: u64,
 }
 
-/// A line between the first and the last. An age is in milliseconds, as it was when the file was written.
+/// A line between the first and the last. Ages are in milliseconds, at the time when the file was written.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Line<'a> {
@@ -73,7 +73,7 @@ enum Line<'a> {
     },
 }
 
-/// Who published. In version 2 that is not said.
+/// The publisher of a key. Version 2 does not have it.
 #[derive(Serialize, Deserialize)]
 struct Whose<'a> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -82,7 +82,7 @@ struct Whose<'a> {
     client: Option<ClientId>,
 }
 
-/// One publication of a producer, with the milliseconds for which it is remembered yet.
+/// One publication of a producer, with the milliseconds for which it is still remembered.
 #[derive(Serialize, Deserialize)]
 struct Number {
     sequence: u64,
@@ -92,7 +92,7 @@ struct Number {
     left: u64,
 }
 
-/// A payload. JSON is written as a string, for it keeps its line breaks.
+/// A payload. JSON is written as a string, so that its line breaks are kept.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Message<'a> {
@@ -108,7 +108,7 @@ struct End {
     checksum: u64,
 }
 
-/// Writes what the next run is to go on with.
+/// Writes the state for the next run.
 pub(super) fn write(out: &mut impl Write, now: SystemTime, saved: &Snapshot) -> io::Result<()> {
     let mut out = ChecksumWriter { out, sum: EMPTY_SUM };
     write_line(&mut out, &Header { heading: Heading { histories: VERSION }, saved_at: unix_millis(now) })?;
@@ -124,7 +124,7 @@ fn write_line(mut out: &mut impl Write, line: &impl Serialize) -> io::Result<()>
     out.write_all(b"\n")
 }
 
-/// Reads what the last run left, older by the time since it was written.
+/// Reads the state of the previous run. All ages grow by the time since the file was written.
 pub(super) fn read(text: &[u8], now: SystemTime) -> Result<Snapshot, SnapshotError> {
     let first = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
     match serde_json::from_slice(first) {
@@ -139,7 +139,7 @@ pub(super) fn read(text: &[u8], now: SystemTime) -> Result<Snapshot, SnapshotErr
         return Err(SnapshotError::Changed);
     }
     let header: Header = serde_json::from_slice(first).map_err(|fault| SnapshotError::Senseless { line: 1, fault })?;
-    // A clock that was set back meanwhile makes nothing younger.
+    // If the clock was set back meanwhile, nothing becomes younger.
     let downtime = Duration::from_millis(unix_millis(now).saturating_sub(header.saved_at));
     let lines = text[..end].split(|byte| *byte == b'\n').enumerate().skip(1).filter(|(_, line)| !line.is_empty());
     let mut saved = Snapshot::default();
@@ -173,7 +173,7 @@ impl<'a> Line<'a> {
         Self::Producer { by, producer, floor: *floor, numbers }
     }
 
-    /// Adds what it says, older by `downtime`.
+    /// Adds the content of the line to `saved`, with ages that are `downtime` larger.
     fn enter(self, saved: &mut Snapshot, downtime: Duration) -> serde_json::Result<()> {
         let age_now = |age| Duration::from_millis(age).saturating_add(downtime);
         match self {
@@ -245,12 +245,12 @@ impl<'a> Message<'a> {
     }
 }
 
-/// Refuses what no server writes, though it is complete.
+/// Refuses a value that no server writes, even if the line is complete.
 fn possible(fault: Option<&'static str>) -> serde_json::Result<()> {
     fault.map_or(Ok(()), |fault| Err(serde::de::Error::custom(fault)))
 }
 
-/// Adds up what goes by.
+/// A writer that computes a checksum of all bytes.
 struct ChecksumWriter<W> {
     out: W,
     sum: u64,
@@ -268,7 +268,7 @@ impl<W: Write> Write for ChecksumWriter<W> {
     }
 }
 
-/// FNV-1a of 64 bits (Fowler, Noll and Vo): no byte can change alone without a change to it.
+/// FNV-1a of 64 bits (Fowler, Noll and Vo): a change of one byte always changes the sum.
 fn sum(sum: u64, bytes: &[u8]) -> u64 {
     bytes.iter().fold(sum, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01B3))
 }
@@ -281,7 +281,7 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Version 2 did not say whose a key is, and had no producers.
+/// Version 2 had no publishers of keys, and no producers.
 const VERSION: u32 = 3;
 /// Version 1 had no keys.
 const OLDEST: u32 = 2;

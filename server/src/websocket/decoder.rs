@@ -1,46 +1,46 @@
-//! From a client's bytes to its messages.
+//! Decodes the bytes of a client to messages.
 //!
-//! Bytes are read into a buffer that all connections of a worker share, and decoded there in place: a connection
-//! holds memory only while a message of its own is half read. Limits are checked when a header names a length, and
-//! text is checked as its bytes come, so that nothing is buffered that will be refused.
+//! All connections of a worker read into one shared buffer, and bytes are decoded there in place. A connection uses
+//! memory of its own only while one of its messages is incomplete. Limits are checked as soon as a header gives a
+//! length, and text is checked as its bytes come, so that nothing is buffered that will be refused.
 
 use crate::config::MessageLimits;
 use crate::websocket::frame::{Header, Opcode, Violation, apply_mask};
 use hubcast_protocol::CloseCode;
 
-/// What a client sent, complete and unmasked.
+/// A complete and unmasked message or control frame from a client.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Incoming<'a> {
     Text(&'a str),
     Binary(&'a [u8]),
     Ping(&'a [u8]),
     Pong,
-    /// With the code it gave, if it gave one.
+    /// With the close code, if the client gave one.
     Close(Option<CloseCode>),
 }
 
-/// One direction of one connection. Holds nothing between messages.
+/// The decoder of one connection. It uses no memory of its own between messages.
 #[derive(Debug, Default)]
 pub(crate) struct Decoder {
     partial: Option<Box<Partial>>,
 }
 
-/// A message, or the frame of one, of which more is to come.
+/// An incomplete message, or an incomplete frame.
 #[derive(Debug, Default)]
 struct Partial {
     head: Vec<u8>,
     frame: Option<Frame>,
     control: Vec<u8>,
     message: Vec<u8>,
-    /// How much of a text message is known to be UTF-8.
+    /// Bytes at the start of a text message that are checked to be valid UTF-8.
     valid: usize,
-    /// Of the message's first frame, while the message is not complete.
+    /// The kind of the message, from its first frame, while the message is incomplete.
     kind: Option<Opcode>,
-    /// Then frames of the message.
+    /// Number of continuation frames of the message.
     fragments: u32,
 }
 
-/// A frame whose payload is still coming.
+/// A frame whose payload is incomplete.
 #[derive(Debug)]
 struct Frame {
     header: Header,
@@ -48,7 +48,7 @@ struct Frame {
 }
 
 impl Decoder {
-    /// Decodes what has come; says how many frames were completed by it.
+    /// Decodes bytes. Returns how many frames they completed.
     ///
     /// # Errors
     /// When the client broke the protocol or a limit. The decoder must not be fed again.
@@ -81,18 +81,18 @@ impl Decoder {
         Ok(frames)
     }
 
-    /// Bytes of memory that what has begun takes.
+    /// Bytes of memory that the incomplete message uses.
     pub(crate) fn bytes(&self) -> usize {
         self.partial.as_ref().map_or(0, |partial| partial.message.capacity() + size_of::<Partial>())
     }
 
-    /// Whether a message or a frame has begun that is not complete.
+    /// Whether a message or a frame is incomplete.
     pub(crate) fn is_mid_frame(&self) -> bool {
         self.partial.is_some()
     }
 }
 
-/// Takes a frame that is a whole message and has come whole, the usual case; `None` for any other.
+/// Decodes a frame that is a whole message and is complete in the buffer, the usual case; `None` for any other.
 fn whole_frame(
     bytes: &mut [u8],
     limits: &MessageLimits,
@@ -111,7 +111,7 @@ fn whole_frame(
     Ok(Some(start + payload.len()))
 }
 
-/// Refuses a frame that may not come here or is too large, before its payload is read.
+/// Refuses a frame that is not allowed here or is too large, before its payload is read.
 fn check(header: &Header, within: Option<Opcode>, so_far: usize, limits: &MessageLimits) -> Result<(), Violation> {
     match (header.opcode, within) {
         (opcode, _) if opcode.is_control() => return Ok(()),
@@ -131,7 +131,7 @@ fn check(header: &Header, within: Option<Opcode>, so_far: usize, limits: &Messag
 }
 
 impl Partial {
-    /// Takes the header or a piece of the payload; says how many bytes it took and whether they completed a frame.
+    /// Takes a header or a part of the payload. Returns how many bytes it took, and whether they completed a frame.
     fn feed(
         &mut self,
         bytes: &mut [u8],
@@ -180,7 +180,7 @@ impl Partial {
         Ok(len - had)
     }
 
-    /// Ends the frame, and with it the message if it was the last one.
+    /// Ends the frame, and also the message if the frame was its last one.
     fn complete(&mut self, sink: &mut impl FnMut(Incoming<'_>)) -> Result<(), Violation> {
         let Some(Frame { header, .. }) = self.frame.take() else { return Ok(()) };
         if header.opcode.is_control() {
@@ -195,7 +195,7 @@ impl Partial {
         Ok(())
     }
 
-    /// Refuses text at the first byte that no continuation could make valid.
+    /// Refuses text at the first byte that makes it invalid UTF-8, whatever follows.
     fn check_text(&mut self) -> Result<(), Violation> {
         if self.kind != Some(Opcode::Text) {
             return Ok(());

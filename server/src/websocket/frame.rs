@@ -3,10 +3,10 @@
 use bytes::Bytes;
 use hubcast_protocol::CloseCode;
 
-/// What a frame is (RFC 6455 section 5.2, "opcode").
+/// The kind of a frame (RFC 6455 section 5.2, "opcode").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Opcode {
-    /// More of a message that has begun.
+    /// The next part of a message in several frames.
     Continuation,
     /// A message of UTF-8 text.
     Text,
@@ -14,14 +14,14 @@ pub enum Opcode {
     Binary,
     /// The last frame of its direction.
     Close,
-    /// A question whether the peer is there.
+    /// Asks the other side whether it is there.
     Ping,
-    /// The answer to it.
+    /// The answer to a ping.
     Pong,
 }
 
 impl Opcode {
-    /// Whether the frame stands for itself, between the fragments of a message if need be.
+    /// Whether it is a control frame. A control frame is never part of a message, but may come between its fragments.
     pub(crate) fn is_control(self) -> bool {
         matches!(self, Self::Close | Self::Ping | Self::Pong)
     }
@@ -62,11 +62,11 @@ pub(crate) struct Header {
 }
 
 impl Header {
-    /// The longest header: two bytes, eight of length, four of mask.
+    /// Bytes of the longest header: two, eight for the length, four for the mask.
     pub(crate) const MAX: usize = 14;
 
-    /// Reads a header from the start of `bytes`, and says how many of them it took; `None` when more are needed. A
-    /// header that cannot become valid is refused from its second byte on.
+    /// Reads a header from the start of `bytes`. Returns it with its length in bytes; `None` when more bytes are
+    /// needed. A header that cannot become valid is refused as soon as its first two bytes are there.
     pub(crate) fn read(bytes: &[u8]) -> Result<Option<(Self, usize)>, Violation> {
         let [first, second, rest @ ..] = bytes else { return Ok(None) };
         if first & 0x70 != 0 {
@@ -98,7 +98,7 @@ impl Header {
     }
 }
 
-/// What a peer did wrong, as the code and reason of the close frame that answers it.
+/// A protocol error of the client, as code and reason of the close frame that answers it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Violation {
     pub(crate) code: CloseCode,
@@ -115,7 +115,7 @@ impl Violation {
     }
 }
 
-/// Takes a client's mask off, or puts it on; `offset` is how much of the frame's payload came before.
+/// Masks or unmasks a part of a payload. `offset` is how many bytes of the frame's payload came before.
 pub(crate) fn apply_mask(payload: &mut [u8], mask: [u8; 4], offset: usize) {
     let mut mask = mask;
     mask.rotate_left(offset % 4);
@@ -129,20 +129,20 @@ pub(crate) fn apply_mask(payload: &mut [u8], mask: [u8; 4], offset: usize) {
     }
 }
 
-/// Writes a whole, unmasked frame. Nothing in it differs between receivers, so that all of them share its bytes.
+/// Writes a whole, unmasked frame. It is the same for every receiver, so that all receivers can share its bytes.
 pub fn write(opcode: Opcode, payload: &[u8]) -> Bytes {
     let mut frame = Vec::with_capacity(10 + payload.len());
     append(&mut frame, opcode, payload);
     Bytes::from(frame)
 }
 
-/// Writes a whole, unmasked frame behind others.
+/// Appends a whole, unmasked frame.
 pub(crate) fn append(frame: &mut Vec<u8>, opcode: Opcode, payload: &[u8]) {
     append_header(frame, opcode, payload.len());
     frame.extend_from_slice(payload);
 }
 
-/// Writes the header of an unmasked frame behind other frames; so many bytes of payload are to follow.
+/// Appends the header of an unmasked frame whose payload is `length` bytes long.
 pub(crate) fn append_header(frame: &mut Vec<u8>, opcode: Opcode, length: usize) {
     frame.push(0x80 | opcode.bits());
     match length {
@@ -158,7 +158,7 @@ pub(crate) fn append_header(frame: &mut Vec<u8>, opcode: Opcode, length: usize) 
     }
 }
 
-/// Writes a close frame; a reason that does not fit into its 123 bytes is cut at a character.
+/// Writes a close frame. A reason longer than 123 bytes is cut at the end of a character.
 pub(crate) fn write_close(code: CloseCode, reason: &str) -> Bytes {
     let mut payload = Vec::with_capacity(2 + reason.len());
     payload.extend_from_slice(&code.0.to_be_bytes());

@@ -1,46 +1,46 @@
-//! What waits of joins and leaves.
+//! Joins and leaves that wait for one slow reader.
 
 use super::price;
 use bytes::Bytes;
 use hubcast_protocol::Topic;
 use std::collections::{BTreeMap, HashMap};
 
-/// Joins and leaves that may be left out, and gap in their place: at most one for a topic, where the last one stood.
-/// Who reads of the gap asks who is there.
+/// Joins and leaves that may be left out, and the gaps that replace them. A topic has at most one gap, at the place of
+/// its last event that was left out. A client that gets such a gap asks for the members again.
 #[derive(Debug, Default)]
 pub(super) struct Events {
     /// By place in the queue.
     waiting: BTreeMap<u64, (Topic, Bytes)>,
     skipped: BTreeMap<u64, Topic>,
     topics: HashMap<Topic, TopicEvents>,
-    /// What all that waits costs.
+    /// Cost of all events that wait, in bytes.
     bytes: usize,
 }
 
-/// What waits of one topic.
+/// The events that wait of one topic.
 #[derive(Debug, Default)]
 struct TopicEvents {
     count: usize,
     skipped: Option<u64>,
 }
 
-/// What is next.
+/// The next entry of the queue.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum NextEvent {
     Event(Bytes),
-    /// Some of this topic were left out.
+    /// Some events of this topic were left out.
     Skipped(Topic),
 }
 
 impl Events {
-    /// Queues one; it is the newest of all.
+    /// Queues one event. Its `place` must be larger than all before.
     pub(super) fn push(&mut self, place: u64, topic: &Topic, frame: Bytes) {
         self.bytes += cost(topic, &frame);
         self.topics.entry(topic.clone()).or_default().count += 1;
         self.waiting.insert(place, (topic.clone(), frame));
     }
 
-    /// What a topic is charged with that has nothing here: its gap.
+    /// The charge for the gap of a topic, in bytes; 0 if the topic has an entry here and is charged already.
     pub(super) fn price(&self, topic: &Topic) -> usize {
         if self.topics.contains_key(topic) { 0 } else { price(topic) }
     }
@@ -50,17 +50,17 @@ impl Events {
         self.bytes
     }
 
-    /// The place of the oldest that may be left out.
+    /// The place of the oldest event that may be left out.
     pub(super) fn oldest(&self) -> Option<u64> {
         self.waiting.keys().next().copied()
     }
 
-    /// The place of what is next.
+    /// The place of the next entry.
     pub(super) fn first(&self) -> Option<u64> {
         self.oldest().into_iter().chain(self.skipped.keys().next().copied()).min()
     }
 
-    /// Leaves out the oldest.
+    /// Leaves out the oldest event.
     pub(super) fn leave_out(&mut self) {
         let Some((place, (topic, frame))) = self.waiting.pop_first() else { return };
         self.bytes -= cost(&topic, &frame);
@@ -72,7 +72,7 @@ impl Events {
         self.skipped.insert(place, topic);
     }
 
-    /// Takes what is next out, and says what does not have to be charged any more.
+    /// Removes the next entry. Returns it with the bytes that need not be charged any more.
     pub(super) fn pop(&mut self) -> Option<(NextEvent, usize)> {
         let first = self.first()?;
         let (topic, next) = match self.skipped.remove(&first) {
@@ -101,7 +101,7 @@ impl Events {
     }
 }
 
-/// What one costs while it waits here.
+/// Cost of one event while it waits here, in bytes.
 fn cost(topic: &Topic, frame: &Bytes) -> usize {
     topic.as_str().len() + frame.len() + 128
 }

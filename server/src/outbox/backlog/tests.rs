@@ -1,4 +1,4 @@
-//! What waits for a slow reader: scenes of it, and anything against what a list of all that was pushed says.
+//! The backlog of a slow reader: single cases, and a property test against a list of all that was pushed.
 
 use super::*;
 use hubcast_protocol::typed;
@@ -15,12 +15,12 @@ fn push(backlog: &mut Backlog, topic: &str, offsets: impl IntoIterator<Item = u6
     }
 }
 
-/// A frame as the outbox has it from elsewhere.
+/// A frame as other parts of the server make it.
 fn frame(text: &str) -> Bytes {
     crate::websocket::frame::write(crate::websocket::frame::Opcode::Text, text.as_bytes())
 }
 
-/// What comes next, as "topic:offset" or "topic:from-to" for a gap, with the epoch if it is not the usual one.
+/// The next entry, as "topic:offset", or "topic:from-to" for a gap, with the epoch if it is not epoch 1.
 fn pop(backlog: &mut Backlog) -> Option<String> {
     let frame = backlog.pop(Dialect::Typed)?.bytes;
     let text = std::str::from_utf8(&frame[if frame[1] == 126 { 4 } else { 2 }..]).unwrap();
@@ -42,7 +42,7 @@ fn pop(backlog: &mut Backlog) -> Option<String> {
     })
 }
 
-/// All that comes, after which nothing may be left.
+/// All entries; then checks that the backlog is empty.
 fn drain(backlog: &mut Backlog) -> Vec<String> {
     let seen = std::iter::from_fn(|| pop(backlog)).collect();
     assert_eq!((backlog.reserved, backlog.droppable, backlog.exempt), (0, 0, 0));
@@ -172,16 +172,17 @@ fn a_plain_client_is_told_of_no_gap() {
     assert_eq!(backlog.len(), 0);
 }
 
-/// What is pushed, with the bytes that may wait then.
+/// What a step of the property test does.
 #[derive(Clone, Debug)]
 enum Step {
-    /// To these topics, each with what it is ahead of the next offset, because others were not meant for this reader.
+    /// Publishes to these topics. Each number is how far the offset jumps ahead, because this reader does not get the
+    /// publications between.
     Publish(Vec<(usize, u64)>, Slow),
     /// A publication of this topic that must go out.
     Bound(usize),
     Required,
     Replay,
-    /// The topic's history begins anew.
+    /// The topic's history starts again with a new epoch.
     Epoch(usize),
     Pop(usize),
 }
@@ -201,15 +202,15 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// All that was pushed and is not accounted for, by topic; what belongs to all topics is in each list.
+/// All that was pushed and has not come out yet, for each topic. Entries that belong to all topics are in each list.
 #[derive(Debug, Default)]
 struct Model {
     expected: [VecDeque<Expected>; 3],
     ends: [(u64, u64); 3],
     pushed: u64,
-    /// The newest one that went out.
+    /// The newest one that came out.
     went_out: u64,
-    /// Something without offsets is left out, nobody knows how much.
+    /// Publications without offsets were left out; their number is unknown.
     is_vague: bool,
 }
 
@@ -278,12 +279,12 @@ impl Model {
         };
         match fits {
             true => assert!(backlog.len() <= most, "{} of {most} bytes", backlog.len()),
-            // What was refused was never published, as far as this reader goes.
+            // For this reader, a publication that was refused was never published.
             false => self.ends = ends,
         }
     }
 
-    /// Checks what comes next, and that no two gaps are told where one would do.
+    /// Checks the next entries, and that no two gaps come where one is enough.
     fn pop(&mut self, backlog: &mut Backlog, times: usize) {
         let mut last_gap = BTreeMap::new();
         for told in std::iter::from_fn(|| pop(backlog)).take(times).filter(|told| told != "a frame") {
@@ -296,7 +297,7 @@ impl Model {
         }
     }
 
-    /// Takes out what was told, which has to be the oldest of its topic; says whether it was a gap.
+    /// Removes what an entry reports; it must be the oldest of its topic. Returns whether the entry was a gap.
     fn account(&mut self, topic: usize, told: &str) -> bool {
         let expected = &mut self.expected[topic];
         while topic == 2 && self.is_vague && told != "n:?" && expected.front().is_some_and(|front| front.name != told) {
@@ -333,7 +334,7 @@ fn name(publication: &Publication) -> String {
     pop(&mut backlog).unwrap()
 }
 
-/// The bytes of all that waits, charged one by one.
+/// The cost of all entries, added up one by one.
 fn bytes(backlog: &Backlog) -> usize {
     let frames = backlog.frames.iter().map(|(_, frame)| match frame {
         Required::Charged(bytes) => frame_cost(bytes),

@@ -1,4 +1,4 @@
-//! What is written is read again, and what is not is told apart.
+//! What is written can be read again, and anything else is refused with its own error.
 
 use super::*;
 
@@ -54,7 +54,7 @@ fn written() -> Vec<u8> {
     text
 }
 
-/// What is said of a file.
+/// The error message for a file.
 fn error(text: &[u8]) -> String {
     read(text, saved_at()).unwrap_err().to_string()
 }

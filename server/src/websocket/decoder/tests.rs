@@ -1,4 +1,4 @@
-//! The decoder must say the same however the bytes are cut, and must refuse before it buffers.
+//! The decoder must give the same result however the bytes are divided, and must refuse before it buffers.
 
 use super::*;
 
@@ -22,7 +22,7 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// What comes out when the bytes arrive in pieces of this size.
+/// The result when the bytes arrive in parts of this size.
 fn decode(bytes: &[u8], piece: usize) -> Result<Vec<String>, Violation> {
     let mut decoder = Decoder::default();
     let mut seen = Vec::new();
