@@ -24,9 +24,6 @@ impl SnapshotDir {
     /// Makes the folder if it is missing, and locks it.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let unusable = |error| fault("the state folder cannot be used", path, &error);
-        if path.is_file() {
-            return Err(unusable(io::Error::new(io::ErrorKind::NotADirectory, "this is a file; name a folder")));
-        }
         let lock = lock_folder(path).map_err(unusable)?;
         remove_unfinished(&path.join(UNFINISHED)).map_err(unusable)?;
         Ok(Self { path: path.to_owned(), lock })
@@ -35,7 +32,7 @@ impl SnapshotDir {
     /// Reads the state of the previous run; after a crash it is empty. A file that cannot be read is renamed and kept.
     pub(crate) fn load(&self, now: SystemTime) -> io::Result<Snapshot> {
         let path = self.path.join(FILE);
-        let saved = match fs::read(&path) {
+        let saved = match refuse_special(&path).and_then(|()| fs::read(&path)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Snapshot::default()),
             Err(error) => Err(SnapshotError::Unreadable(error)),
             Ok(text) => format::read(&text, now),
@@ -112,8 +109,17 @@ impl SnapshotDir {
 
 /// Makes the folder if it is missing, and locks it.
 fn lock_folder(path: &Path) -> io::Result<File> {
+    let none = |reason| Err(io::Error::new(io::ErrorKind::NotADirectory, reason));
+    if path.exists() && !path.is_dir() {
+        return none("this is a file; name a folder");
+    }
+    if path.is_symlink() && !path.exists() {
+        return none("this is a link to a folder that does not exist; make the folder, or remove the link");
+    }
     DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-    let lock = private(&path.join(LOCK))?;
+    let lock = path.join(LOCK);
+    refuse_special(&lock)?;
+    let lock = private(&lock)?;
     match lock.try_lock() {
         Ok(()) => Ok(lock),
         Err(TryLockError::Error(error)) => Err(error),
@@ -122,6 +128,14 @@ fn lock_folder(path: &Path) -> io::Result<File> {
             Err(io::Error::new(io::ErrorKind::ResourceBusy, reason))
         }
     }
+}
+
+/// Fails for a pipe, a socket or a device of this name: to open one could take for ever.
+fn refuse_special(path: &Path) -> io::Result<()> {
+    if path.exists() && !path.is_file() && !path.is_dir() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{} is not a regular file", path.display())));
+    }
+    Ok(())
 }
 
 /// Removes the unfinished file of a run that was killed while it saved.
@@ -157,7 +171,8 @@ mod tests {
     use hubcast_hub::{HistorySnapshot, KeySnapshot, Publisher};
     use hubcast_protocol::{ClientId, Position};
     use std::env;
-    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::process::Command;
     use std::time::Duration;
     use uuid::Uuid;
 
@@ -229,6 +244,40 @@ mod tests {
         fs::create_dir(folder.0.join(FILE)).unwrap();
         assert_eq!(state.load(NOW).unwrap(), Snapshot::default());
         assert_eq!(folder.names(), ["histories.damaged-0", LOCK]);
+    }
+
+    #[test]
+    fn pipes_of_the_names_of_our_files_do_not_stop_the_start() {
+        let folder = Folder::new();
+        let state = SnapshotDir::open(&folder.0).unwrap();
+        make_pipe(&folder.0.join(FILE));
+        assert_eq!(state.load(NOW).unwrap(), Snapshot::default());
+        assert_eq!(folder.names(), ["histories.damaged-0", LOCK]);
+        drop(state);
+        fs::remove_file(folder.0.join(LOCK)).unwrap();
+        make_pipe(&folder.0.join(LOCK));
+        let refused = SnapshotDir::open(&folder.0).unwrap_err().to_string();
+        assert!(refused.ends_with("/lock is not a regular file"), "{refused}");
+    }
+
+    fn make_pipe(path: &Path) {
+        assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+    }
+
+    #[test]
+    fn a_file_or_a_link_to_nothing_is_no_folder_also_where_it_takes_the_place_of_one() {
+        let folder = Folder::new();
+        let state = SnapshotDir::open(&folder.0).unwrap();
+        fs::remove_dir_all(&folder.0).unwrap();
+        symlink(folder.0.join("gone"), &folder.0).unwrap();
+        let link = "this is a link to a folder that does not exist; make the folder, or remove the link";
+        let refused = [state.save(NOW, &saved()).unwrap_err(), SnapshotDir::open(&folder.0).unwrap_err()];
+        assert!(refused.iter().all(|refused| refused.to_string().ends_with(link)), "{refused:?}");
+        fs::remove_file(&folder.0).unwrap();
+        fs::write(&folder.0, "").unwrap();
+        let refused = [state.save(NOW, &saved()).unwrap_err(), SnapshotDir::open(&folder.0).unwrap_err()];
+        assert!(refused.iter().all(|refused| refused.to_string().ends_with("name a folder")), "{refused:?}");
+        fs::remove_file(&folder.0).unwrap();
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! What the log says, and that it is JSON to the last line where that is asked for.
 
 use crate::client::{Client, connect, request};
-use crate::run::{Run, folder, hubcast};
+use crate::run::{Run, folder, full_pipe, hubcast};
 use serde_json::Value;
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
+use std::process::{Command, Stdio};
 
 /// The events of a log in JSON; a line that is none fails the test.
 #[track_caller]
@@ -131,6 +132,87 @@ fn a_log_that_nobody_reads_does_not_end_the_server() {
     }
     server.signal("TERM");
     assert_eq!(server.exit_code(), Some(0));
+}
+
+#[test]
+fn a_log_whose_reader_stands_still_blocks_no_client_and_no_signal() {
+    let ((full, _reader), state) = (full_pipe(), folder("standing_reader"));
+    let words = ["--listen", "127.0.0.1:0", "--drain-spread", "0s", "--log-level", "debug", "--workers", "1"];
+    let server = Run::of(hubcast(&words).args(["--state-dir", state.to_str().unwrap()]).stderr(full));
+    for _ in 0..3 {
+        assert_eq!(request(&mut connect(server.address()), "/nowhere", ""), 404);
+    }
+    let mut client = Client::open(server.address());
+    client.subscribe("news");
+    assert_eq!(client.publish("news", "one")["offset"], 1);
+    drop(client);
+    server.signal("TERM");
+    assert_eq!(server.exit_code(), Some(0));
+    assert!(state.join("histories.json").exists(), "what is kept is stored");
+}
+
+#[test]
+fn a_standard_output_whose_reader_stands_still_blocks_no_client_and_no_signal() {
+    let (full, _reader) = full_pipe();
+    let mut command = hubcast(&["--listen", "127.0.0.1:0", "--log-format", "json"]);
+    let mut child = command.stdout(full).spawn().unwrap();
+    let mut log = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("listening") {
+        line.clear();
+        assert_ne!(log.read_line(&mut line).unwrap(), 0);
+    }
+    let event: Value = serde_json::from_str(&line).unwrap();
+    let server = Run::started(child, event["address"].as_str().unwrap().parse().unwrap());
+    assert_eq!(request(&mut connect(server.address()), "/healthz", ""), 200);
+    server.signal("TERM");
+    assert_eq!(server.exit_code(), Some(0));
+}
+
+#[test]
+fn a_log_file_that_may_grow_no_more_does_not_end_the_server() {
+    let log = folder("log_file");
+    fs::create_dir_all(log.parent().unwrap()).unwrap();
+    let script = format!("ulimit -f 1 && exec \"$0\" \"$@\" 2> {}", log.display());
+    let mut command = Command::new("sh");
+    command.env_clear().args(["-c", &script, env!("CARGO_BIN_EXE_hubcast")]);
+    command.args(["--listen", "127.0.0.1:0", "--log-level", "debug", "--drain-spread", "0s"]);
+    let server = Run::of(command.stdin(Stdio::null()).stdout(Stdio::piped()));
+    for _ in 0..30 {
+        assert_eq!(request(&mut connect(server.address()), "/nowhere", ""), 404);
+    }
+    server.signal("TERM");
+    assert_eq!(server.exit_code(), Some(0));
+}
+
+#[test]
+fn wrong_usage_and_settings_are_events_too_where_the_log_is_json() {
+    let file = folder("wrong.toml");
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    fs::write(&file, "log_format = \"json\"\nping = \"never\"").unwrap();
+    let config = file.to_str().unwrap();
+    for (words, variable, part) in [
+        (&["--log-format", "json", "--pign", "1s"][..], "", "--ping"),
+        (&["--log-format=json", "--ping", "1"], "", "--ping"),
+        (&["--pign", "1s"], "json", "--ping"),
+        (&["--log-format", "json", "--ping", "0s"], "", "ping"),
+        (&["--ping", "0s"], "json", "ping"),
+        (&["--config", config], "", "ping"),
+    ] {
+        let mut command = hubcast(words);
+        if !variable.is_empty() {
+            command.env("HUBCAST_LOG_FORMAT", variable);
+        }
+        let ended = command.output().unwrap();
+        assert_eq!((ended.status.code(), ended.stdout.as_slice()), (Some(2), b"".as_slice()), "{words:?}");
+        let events = events(std::str::from_utf8(&ended.stderr).unwrap());
+        assert_eq!((events.len(), &events[0]["level"]), (1, &Value::from("ERROR")), "{events:?}");
+        assert!(message(&events[0]).contains(part), "{events:?}");
+    }
+    for words in [&["--log-format", "text", "--pign", "1s"][..], &["check-config", "--pign", "1s"]] {
+        let ended = hubcast(words).env("HUBCAST_LOG_FORMAT", "json").output().unwrap();
+        assert!(ended.stderr.starts_with(b"error: "), "{words:?}: for people");
+    }
 }
 
 #[test]

@@ -1,13 +1,13 @@
 //! One run of the program.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, PipeReader, PipeWriter, Read, Write, pipe};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The program with these words and none of the environment.
 pub(crate) fn hubcast(words: &[&str]) -> Command {
@@ -44,9 +44,14 @@ impl Run {
         let log = child.stderr.take().map(BufReader::new);
         let mut first_line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut first_line).unwrap();
-        let address = first_line.split("ws://").nth(1).and_then(|rest| rest.strip_suffix("/socket\n"));
+        let address = first_line.split("ws://").nth(1).and_then(|rest| rest.split("/socket").next());
         let address = address.unwrap_or_else(|| panic!("not a line that says where it listens: {first_line:?}"));
         Self { child, log, address: address.parse().unwrap() }
+    }
+
+    /// A server that listens there, and whose log this does not read.
+    pub(crate) fn started(child: Child, address: SocketAddr) -> Self {
+        Self { child, log: None, address }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -76,8 +81,17 @@ impl Run {
         self.log = None;
     }
 
+    /// Waits for the end, without reading the log.
+    #[track_caller]
     pub(crate) fn exit_code(mut self) -> Option<i32> {
-        self.child.wait().unwrap().code()
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            assert!(begun.elapsed() < DEADLINE, "the server ends when it is told to");
+            thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// Waits for the end, and returns the exit code and the rest of the log.
@@ -100,6 +114,13 @@ impl Drop for Run {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The writing end of a pipe that is full and that nothing reads, and its reading end.
+pub(crate) fn full_pipe() -> (PipeWriter, PipeReader) {
+    let (reader, mut writer) = pipe().unwrap();
+    writer.write_all(&[b'.'; 64 * 1024]).unwrap();
+    (writer, reader)
 }
 
 /// A server that does not end fails its test; it must not stop it.

@@ -5,6 +5,7 @@ use crate::settings::options::Options;
 use crate::settings::resolve::CliArgs;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
+use std::env;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -31,6 +32,20 @@ pub(crate) fn read(line: &[OsString]) -> Result<Task, clap::Error> {
         _ => Task::Serve(cli.settings.given(matches)),
     })
 }
+
+/// Whether a command line that cannot be read, or the environment, asks the server for a log in JSON.
+pub(crate) fn wants_json_log(line: &[OsString]) -> bool {
+    let words: Vec<_> = line.iter().skip(1).map(|word| word.to_string_lossy()).collect();
+    if words.first().is_some_and(|word| command().find_subcommand(&**word).is_some()) {
+        return false;
+    }
+    let flag = words.windows(2).filter(|pair| pair[0] == LOG_FORMAT).map(|pair| &*pair[1]);
+    let flag = flag.chain(words.iter().filter_map(|word| word.strip_prefix(LOG_FORMAT)?.strip_prefix('='))).last();
+    flag.map_or_else(|| env::var("HUBCAST_LOG_FORMAT").is_ok_and(|format| format == JSON), |format| format == JSON)
+}
+
+const LOG_FORMAT: &str = "--log-format";
+const JSON: &str = "json";
 
 #[derive(Parser)]
 #[command(name = "hubcast", version, about = ABOUT, after_help = AFTER_HELP)]
@@ -115,8 +130,9 @@ const AFTER_HELP: &str = "\
 \x1b[1;4mSignals:\x1b[0m
   SIGTERM, SIGINT  send the connections away one by one; a second one cuts who is left; a third ends the process
                    at once, and only then is nothing left in the state folder
-  SIGHUP           the same as the first SIGTERM where standard input was a terminal at the start, which was closed;
-                   otherwise it is logged and ignored";
+  SIGHUP           where standard input was a terminal at the start, the same as the first SIGTERM: a terminal sends
+                   it when it is closed; otherwise it is logged and ignored
+  Before the server listens, SIGTERM and SIGINT end the process at once";
 
 #[cfg(test)]
 mod tests {

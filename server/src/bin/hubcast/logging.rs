@@ -1,17 +1,20 @@
 //! The log on standard error: for people by default, JSON for machines.
 
+mod writer;
+
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::env;
 use std::fmt;
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::panic::{self, PanicHookInfo};
 use std::thread;
 use tracing::dispatcher::{self, Dispatch};
 use tracing::field;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
+use writer::LogWriter;
 
 /// How important an event must be to be logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -33,34 +36,46 @@ pub(crate) enum Format {
     Json,
 }
 
-/// The log of this process.
+/// What is logged, and how it is written.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Log {
     pub(crate) level: Level,
     pub(crate) format: Format,
 }
 
+/// The log of this process, which a thread of its own writes.
+#[derive(Clone, Debug)]
+pub(crate) struct RunningLog {
+    log: Log,
+    writer: LogWriter,
+}
+
 impl Log {
     /// Logs from here on, panics too; called once.
-    pub(crate) fn start(self) {
+    ///
+    /// # Errors
+    /// The system gives no thread to write the log.
+    pub(crate) fn start(self) -> io::Result<RunningLog> {
+        let running = RunningLog { log: self, writer: LogWriter::start(io::stderr())? };
         // Fails only where there is a log already.
-        let _ = dispatcher::set_global_default(self.writing_to(io::stderr));
-        panic::set_hook(Box::new(move |panicked| self.whatever_the_level(|| tell(panicked))));
+        let _ = dispatcher::set_global_default(self.writing_to(running.lines()));
+        let of_panics = running.clone();
+        panic::set_hook(Box::new(move |panicked| of_panics.whatever_the_level(|| tell(panicked))));
+        Ok(running)
     }
 
-    /// Says why the program ends.
-    pub(crate) fn last_words(self, why: &str) {
-        self.whatever_the_level(|| tracing::error!(target: "hubcast", "{why}"));
-    }
-
-    /// A log that is off is silent about what happens, and not about the end of the program.
-    fn whatever_the_level(self, say: impl FnOnce()) {
-        if self.level == Level::Off {
-            let errors = Self { level: Level::Error, ..self };
-            dispatcher::with_default(&errors.writing_to(io::stderr), say);
-        } else {
-            say();
+    /// Says why the program ends before its log is started.
+    pub(crate) fn refuse(self, why: &str) {
+        match self.format {
+            // Whoever closes standard error still gets the exit code.
+            Format::Text => _ = writeln!(io::stderr(), "error: {why}"),
+            Format::Json => dispatcher::with_default(&self.at_error().writing_to(io::stderr), || say(why)),
         }
+    }
+
+    /// The same log, where nothing less important than an error is written.
+    fn at_error(self) -> Self {
+        Self { level: Level::Error, ..self }
     }
 
     fn writing_to<W>(self, writer: W) -> Dispatch
@@ -78,6 +93,37 @@ impl Log {
             Format::Json => Dispatch::new(log.json().flatten_event(true).finish()),
         }
     }
+}
+
+impl RunningLog {
+    /// Says why the program ends.
+    pub(crate) fn last_words(&self, why: &str) {
+        self.whatever_the_level(|| say(why));
+    }
+
+    /// Waits until what was logged is written, for a second at most. Called before the process ends.
+    pub(crate) fn flush(&self) {
+        self.writer.flush();
+    }
+
+    /// Calls `say`; what it logs is written also where the log is off. A log that is off is silent about what happens,
+    /// and not about the end of the program.
+    fn whatever_the_level(&self, say: impl FnOnce()) {
+        if self.log.level == Level::Off {
+            dispatcher::with_default(&self.log.at_error().writing_to(self.lines()), say);
+        } else {
+            say();
+        }
+    }
+
+    fn lines(&self) -> impl Fn() -> LogWriter + Send + Sync + use<> {
+        let writer = self.writer.clone();
+        move || writer.clone()
+    }
+}
+
+fn say(why: &str) {
+    tracing::error!(target: "hubcast", "{why}");
 }
 
 /// Logs a panic in one event, which a line of its own to standard error would not be.
@@ -131,7 +177,7 @@ mod tests {
     #[derive(Clone, Default)]
     struct Written(Arc<Mutex<Vec<u8>>>);
 
-    impl io::Write for Written {
+    impl Write for Written {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0.lock().unwrap().write(bytes)
         }

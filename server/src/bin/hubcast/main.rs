@@ -8,30 +8,31 @@ mod settings;
 
 use command_line::Task;
 use commands::bench;
-use logging::Log;
-use settings::resolve::{CliArgs, Resolved, resolve};
+use logging::{Format, Level, Log};
+use settings::resolve::{self, Resolved, resolve};
 use std::env;
 use std::ffi::OsString;
-use std::io::{self, Write};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let line: Vec<OsString> = env::args_os().collect();
     match command_line::read(&line) {
+        Err(usage) if usage.use_stderr() && command_line::wants_json_log(&line) => {
+            refuse(Format::Json, usage.to_string().trim_end())
+        }
         Err(usage) => usage.exit(),
         Ok(Task::Serve(given)) => {
             allocator::give_back_what_is_freed();
-            with_settings(&given, serve)
+            match resolve(&given) {
+                Ok(resolved) => serve(&resolved),
+                Err(wrong) => refuse(resolve::log_format(&given), &format!("{wrong:#}")),
+            }
         }
-        Ok(Task::CheckConfig(given)) => with_settings(&given, check_config),
-        Ok(Task::Bench(args)) => exit_code(bench::run(args), FAILED),
-    }
-}
-
-fn with_settings(given: &CliArgs, command: fn(&Resolved) -> ExitCode) -> ExitCode {
-    match resolve(given) {
-        Ok(resolved) => command(&resolved),
-        Err(wrong) => exit_code(Err(wrong), MISCONFIGURED),
+        Ok(Task::CheckConfig(given)) => match resolve(&given) {
+            Ok(resolved) => exit_code(commands::check_config::run(&resolved)),
+            Err(wrong) => refuse(Format::Text, &format!("{wrong:#}")),
+        },
+        Ok(Task::Bench(args)) => exit_code(bench::run(args)),
     }
 }
 
@@ -39,27 +40,33 @@ fn with_settings(given: &CliArgs, command: fn(&Resolved) -> ExitCode) -> ExitCod
 fn serve(resolved: &Resolved) -> ExitCode {
     let options = &resolved.settings.options;
     let log = Log { level: options.log_level, format: options.log_format };
-    log.start();
-    match commands::serve::run(resolved) {
-        Ok(()) => ExitCode::SUCCESS,
+    let log = match log.start() {
+        Ok(log) => log,
         Err(error) => {
-            log.last_words(&format!("{error:#}"));
-            ExitCode::from(FAILED)
+            log.refuse(&format!("cannot start the thread of the log: {error}"));
+            return ExitCode::from(FAILED);
         }
+    };
+    let ended = commands::serve::run(resolved, &log);
+    if let Err(error) = &ended {
+        log.last_words(&format!("{error:#}"));
     }
+    log.flush();
+    ended.map_or(ExitCode::from(FAILED), |()| ExitCode::SUCCESS)
 }
 
-fn check_config(resolved: &Resolved) -> ExitCode {
-    exit_code(commands::check_config::run(resolved), FAILED)
+/// Says what is wrong with the command line or the settings.
+fn refuse(format: Format, why: &str) -> ExitCode {
+    Log { level: Level::Error, format }.refuse(why);
+    ExitCode::from(MISCONFIGURED)
 }
 
-fn exit_code(outcome: anyhow::Result<()>, failure: u8) -> ExitCode {
+fn exit_code(outcome: anyhow::Result<()>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Whoever closes standard error still gets the exit code.
-            let _ = writeln!(io::stderr(), "error: {error:#}");
-            ExitCode::from(failure)
+            Log { level: Level::Error, format: Format::Text }.refuse(&format!("{error:#}"));
+            ExitCode::from(FAILED)
         }
     }
 }

@@ -4,22 +4,24 @@ mod listening;
 mod signals;
 
 use crate::allocator;
+use crate::logging::{Format, RunningLog};
 use crate::settings::descriptors;
-use crate::settings::endpoints::{Endpoint, reachable};
+use crate::settings::endpoints::reachable;
 use crate::settings::resolve::{self, Resolved};
 use anyhow::Context;
 use hubcast_server::{Config, Server};
 use listening::listen;
 use signals::Signals;
 use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::thread;
 use tokio::runtime;
 
 /// Serves until a signal comes and the connections are drained.
 ///
 /// # Errors
 /// The server cannot start, or fails while it runs.
-pub(crate) fn run(resolved: &Resolved) -> anyhow::Result<()> {
+pub(crate) fn run(resolved: &Resolved, log: &RunningLog) -> anyhow::Result<()> {
     let Resolved { settings, ignored } = resolved;
     let config = resolve::config(settings)?;
     if !ignored.is_empty() {
@@ -27,45 +29,66 @@ pub(crate) fn run(resolved: &Resolved) -> anyhow::Result<()> {
         tracing::warn!(variables, "ignored variables of the environment: there are no settings of these names");
     }
     descriptors::reserve_fds(config.max_connections);
+    let signals = Signals::follow(log.clone()).context("cannot listen for signals")?;
+    let listeners = listen(&settings.options.listen)?;
     let runtime = runtime::Builder::new_current_thread().enable_all().build().context("cannot start a runtime")?;
-    runtime.block_on(serve(config, &settings.options.listen))
+    runtime.block_on(serve(config, listeners, &signals, settings.options.log_format))
 }
 
-async fn serve(config: Config, endpoint: &Endpoint) -> anyhow::Result<()> {
-    // Before anyone is told that the server is there: a signal from now on drains.
-    let signals = Signals::new().context("cannot listen for signals")?;
-    let listeners = listen(endpoint)?;
+async fn serve(
+    config: Config,
+    listeners: Vec<TcpListener>,
+    signals: &Signals,
+    log_format: Format,
+) -> anyhow::Result<()> {
     let max_connections = config.max_connections;
     let server = Server::bind(config, listeners).context("cannot start the server")?;
-    let (bound, hurry) = (server.local_addrs()?, server.hurry());
+    let bound = server.local_addrs()?;
+    // Before anyone is told that the server is there: a signal from now on drains.
+    let stop = signals.drain_on_stop(server.hurry());
     for address in &bound {
         tracing::info!(%address, max_connections, "listening");
     }
-    announce(&bound);
+    announce(&bound, log_format);
     tokio::select! {
-        ended = server.run(signals.stop(hurry)) => ended.context("the server failed")?,
+        ended = server.run(stop) => ended.context("the server failed")?,
         never = allocator::give_back_while_idle() => match never {},
     }
     tracing::info!("stopped");
     Ok(())
 }
 
-/// Says on standard output where to connect and what to try.
-fn announce(bound: &[SocketAddr]) {
-    let [first, others @ ..] = bound else { return };
-    let version = env!("CARGO_PKG_VERSION");
+/// Says on standard output where to connect and what to try. A thread of its own writes it, because its reader can
+/// stand still.
+fn announce(bound: &[SocketAddr], log_format: Format) {
+    let text = match log_format {
+        Format::Text => for_people(bound),
+        Format::Json => bound.iter().map(for_machines).collect(),
+    };
+    // A server does its work also when nothing reads its output.
+    let write = move || _ = io::stdout().write_all(text.as_bytes());
+    let _ = thread::Builder::new().name("announce".to_owned()).spawn(write);
+}
+
+fn for_people(bound: &[SocketAddr]) -> String {
+    let [first, others @ ..] = bound else { return String::new() };
     let url = format!("ws://{}/socket", reachable(*first));
     let others: String = others.iter().map(|other| format!("and on ws://{other}/socket\n")).collect();
-    let text = format!(
-        "hubcast {version} is listening on ws://{first}/socket\n\
+    format!(
+        "hubcast {VERSION} is listening on ws://{first}/socket\n\
          {others}\
          try it:  npx wscat -c {url}\n\
          type:    {SUBSCRIBE}\n\
          then:    {PUBLISH}\n"
-    );
-    // A server does its work also when nobody reads its output.
-    let _ = io::stdout().write_all(text.as_bytes());
+    )
 }
 
+/// A line like those of the log: what runs a server often puts both streams into one.
+fn for_machines(address: &SocketAddr) -> String {
+    let message = format!("hubcast {VERSION} is listening on ws://{address}/socket");
+    format!("{}\n", serde_json::json!({ "level": "INFO", "message": message }))
+}
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 const SUBSCRIBE: &str = r#"{"action": "subscribe", "topic": "world"}"#;
 const PUBLISH: &str = r#"{"action": "publish", "topic": "world", "message": "Hello world!"}"#;

@@ -3,11 +3,13 @@
 use super::layered::{Settings, Source};
 use super::options::Options;
 use super::{checks, descriptors, environment, file};
+use crate::logging::Format;
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 use hubcast_server::Config;
-use std::env;
 use std::path::PathBuf;
+use std::{env, fs};
+use toml::Table;
 
 /// What flags and environment say about the configuration.
 #[derive(Debug)]
@@ -44,6 +46,17 @@ pub(crate) fn resolve(given: &CliArgs) -> anyhow::Result<Resolved> {
     let settings = Settings::layered(&given.options, source, file.unwrap_or_default(), given.config.as_deref())?;
     checks::check(&settings)?;
     Ok(Resolved { settings, ignored })
+}
+
+/// How the log is written where the settings are wrong: as flag or variable say, or the file, as far as it can be read.
+pub(crate) fn log_format(given: &CliArgs) -> Format {
+    if given.matches.value_source("log_format") != Some(ValueSource::DefaultValue) {
+        return given.options.log_format;
+    }
+    let regular = given.config.as_deref().filter(|path| path.is_file());
+    let table = || fs::read_to_string(regular?).ok()?.parse::<Table>().ok();
+    let written = table().and_then(|table| table.get("log_format")?.clone().try_into().ok());
+    written.unwrap_or(given.options.log_format)
 }
 
 /// What the library takes.
