@@ -3,10 +3,12 @@
 mod buffered_io;
 mod handshake;
 mod response;
+mod timer;
 mod upgrade;
 
 use crate::listener::limit::Permit;
 use crate::log::warnings::{Warning, Warnings};
+use crate::runtime::patience::PatientSleep;
 use crate::worker::Worker;
 use crate::worker::service::Service;
 use buffered_io::{BufferWrites, BufferedIo};
@@ -15,17 +17,16 @@ use hyper::body::{Bytes, Incoming};
 use hyper::header::ORIGIN;
 use hyper::server::conn::http1;
 use hyper::{Method, Request, Response, StatusCode, Version, service::service_fn};
-use hyper_util::rt::TokioTimer;
 use response::{Rejection, text, try_later};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
+use timer::PatientTimer;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::yield_now;
-use tokio::time::timeout;
 use upgrade::upgrade;
 
 /// Serves connections that are not WebSockets yet.
@@ -60,7 +61,7 @@ impl<S: Service> Http<S> {
             async { Ok::<_, Infallible>(response) }
         });
         let exchange = http1::Builder::new()
-            .timer(TokioTimer::new())
+            .timer(PatientTimer)
             .header_read_timeout(times.head)
             .max_headers(limits.headers)
             .max_buf_size(limits.head)
@@ -68,15 +69,17 @@ impl<S: Service> Http<S> {
             .serve_connection(socket, answer)
             .with_upgrades();
         // hyper has a timeout for the request head. This timeout is for a client that does not read the answer.
-        let ended = tokio::select! {
+        tokio::select! {
             biased;
-            ended = timeout(times.head.saturating_add(times.upgrade), exchange) => ended,
-            () = make_room(&permit) => return tracing::debug!(%peer, "an HTTP connection made room for another one"),
-        };
-        match ended {
-            Ok(Ok(())) => {}
-            Ok(Err(fault)) => tracing::debug!(%peer, %fault, "an HTTP connection ended"),
-            Err(_) => tracing::debug!(%peer, "an HTTP connection took too long"),
+            ended = exchange => {
+                if let Err(fault) = ended {
+                    tracing::debug!(%peer, %fault, "an HTTP connection ended");
+                }
+            }
+            () = PatientSleep::new(times.head.saturating_add(times.upgrade)) => {
+                tracing::debug!(%peer, "an HTTP connection took too long");
+            }
+            () = make_room(&permit) => tracing::debug!(%peer, "an HTTP connection made room for another one"),
         }
     }
 

@@ -17,6 +17,7 @@ mod writing;
 
 use crate::config::Config;
 use crate::connection::peer::{Disconnect, Peer};
+use crate::runtime::patience::STALL_MIN;
 use admission::Admission;
 use connections::Connections;
 use hubcast_protocol::CloseCode;
@@ -158,11 +159,16 @@ impl<S: Service> Worker<S> {
         self.connections.draining.set(true);
         let slots: Vec<u32> = self.connections.table.borrow().iter().map(|(slot, _)| key(slot)).collect();
         let spread = self.connections.config.drain.spread;
-        let start = self.connections.runtime.now();
+        let mut start = self.connections.runtime.now();
         let count = u32::try_from(slots.len()).unwrap_or(u32::MAX).max(1);
         for (place, slot) in (0_u32..).zip(slots) {
             let wait = spread * place / count;
             self.connections.runtime.sleep_until(start + wait).await;
+            let late = self.connections.runtime.now().saturating_duration_since(start + wait);
+            if late >= STALL_MIN {
+                // The process stood still. Those that are left are still disconnected one after another.
+                start += late;
+            }
             if let Some(connection) = self.connections.connection(slot) {
                 // They return in the order in which they were disconnected.
                 self.disconnect(connection.peer, spread + wait);

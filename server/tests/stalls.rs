@@ -4,7 +4,7 @@
 
 use hyper_tungstenite::tungstenite::{ClientRequestBuilder, Error, Message, WebSocket, client};
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader, ErrorKind};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -24,9 +24,14 @@ struct Run {
 
 impl Run {
     fn start() -> Self {
+        Self::started(&["--ping", "1s", "--pong-timeout", "1s"])
+    }
+
+    fn started(words: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_hubcast"))
             .env_clear()
-            .args(["--listen", "127.0.0.1:0", "--ping", "1s", "--pong-timeout", "1s", "--log-level", "off"])
+            .args(["--listen", "127.0.0.1:0", "--log-level", "off"])
+            .args(words)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
@@ -79,6 +84,22 @@ impl Client {
         }
     }
 
+    /// Waits for the end, and answers it: the code of the close frame.
+    fn is_closed_with(&mut self) -> u16 {
+        self.0.get_ref().set_read_timeout(Some(STALL * 2)).unwrap();
+        loop {
+            match self.0.read() {
+                Ok(Message::Close(why)) => {
+                    // The answer is queued, and sent with the next read.
+                    let _ = self.0.read();
+                    return why.map_or(1005, |why| why.code.into());
+                }
+                Ok(_) => {}
+                Err(fault) => panic!("the connection ended without a close frame: {fault}"),
+            }
+        }
+    }
+
     /// Waits for a ping, and does not answer it yet.
     fn is_pinged(&mut self) {
         assert!(self.hear(STALL).is_some_and(|message| message.is_ping()), "a ping");
@@ -128,6 +149,46 @@ fn who_answers_pings_at_once_outlives_a_stall_of_the_server() {
     server.signal("-CONT");
     all_stay(&mut clients, AFTER);
     clients.iter_mut().for_each(Client::is_served);
+}
+
+#[test]
+fn a_request_head_that_came_while_the_server_stood_still_is_answered() {
+    let server = Run::started(&["--head-timeout", "1500ms", "--upgrade-timeout", "100ms"]);
+    let head = "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n";
+    let mut clients = [0, 10].map(|sent| {
+        let mut client = TcpStream::connect(&server.address).unwrap();
+        client.write_all(&head.as_bytes()[..sent]).unwrap();
+        (client, &head[sent..])
+    });
+    thread::sleep(Duration::from_millis(300));
+    server.signal("-STOP");
+    for (client, rest) in &mut clients {
+        client.write_all(rest.as_bytes()).unwrap();
+    }
+    thread::sleep(STALL);
+    server.signal("-CONT");
+    for (mut client, rest) in clients {
+        let mut answer = String::new();
+        client.set_read_timeout(Some(STALL)).unwrap();
+        client.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{rest:?} came during the stall: {answer:?}");
+    }
+}
+
+#[test]
+fn a_stall_during_the_drain_takes_nothing_from_its_time() {
+    let server = Run::started(&["--drain-spread", "2s", "--drain-deadline", "3s"]);
+    let mut clients = server.clients(10);
+    server.signal("-TERM");
+    thread::sleep(Duration::from_millis(500));
+    server.signal("-STOP");
+    thread::sleep(STALL);
+    server.signal("-CONT");
+    thread::scope(|scope| {
+        for client in &mut clients {
+            scope.spawn(|| assert_eq!(client.is_closed_with(), 1012));
+        }
+    });
 }
 
 #[test]

@@ -9,6 +9,7 @@ use crate::listener::accept::accept_all;
 use crate::listener::limit::{ConnectionLimit, Permit};
 use crate::log::warnings::{Paced, Warnings};
 use crate::runtime::Runtime;
+use crate::runtime::patience::sleep_while_running;
 use crate::runtime::tasks::{self, Tasks};
 use crate::worker::Worker;
 use crate::worker::connections::Connections;
@@ -118,10 +119,10 @@ async fn serve<S: Service>(number: usize, context: WorkerContext, service: S) ->
         }
         let sending_away = tasks.spawn(Rc::clone(&worker).drain());
         tokio::select! {
-            gone = timeout(config.drain.deadline, worker.idle()) => {
-                if gone.is_err() {
-                    tracing::warn!(worker = number, connections = worker.len(), "some connections did not go in time and were cut");
-                }
+            biased;
+            () = worker.idle() => {}
+            () = sleep_while_running(config.drain.deadline) => {
+                tracing::warn!(worker = number, connections = worker.len(), "some connections did not go in time and were cut");
             }
             () = hurried.requested() => {
                 sending_away.abort();
@@ -131,7 +132,8 @@ async fn serve<S: Service>(number: usize, context: WorkerContext, service: S) ->
         }
         // A worker that panicked never reaches the barrier.
         tokio::select! {
-            _ = timeout(config.drain.deadline, all.wait()) => {}
+            _ = all.wait() => {}
+            () = sleep_while_running(config.drain.deadline) => {}
             () = hurried.requested() => {}
         }
     };

@@ -8,6 +8,7 @@ use crate::connection::{Connection, TimerAction};
 use crate::encode::account::Account;
 use crate::log::warnings::{Warning, Warnings};
 use crate::runtime::Runtime;
+use crate::runtime::patience::STALL_MIN;
 use bytes::Bytes;
 use hubcast_protocol::CloseCode;
 use slab::Slab;
@@ -274,9 +275,6 @@ impl Connections {
         }
     }
 }
-
-/// A delay from which on every connection gets the time for its answers anew.
-const STALL_MIN: Duration = Duration::from_millis(250);
 
 /// Connections that are written to in one round of the runtime because their sockets take more.
 const CATCH_UP_PER_ROUND: usize = 32;
