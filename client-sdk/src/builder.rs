@@ -1,4 +1,4 @@
-//! A client that is not quite the usual one.
+//! Connecting a client: with the default settings, or with settings from a [`ClientBuilder`].
 
 use crate::client::Client;
 use crate::driver::{Address, Driver, Endpoint};
@@ -16,9 +16,9 @@ impl Client {
     /// Runs a task on the current tokio runtime for as long as the client lives.
     ///
     /// # Errors
-    /// When the address is not one, when the server says that it does not want this client, or when there is no
-    /// connection within ten seconds. Once there was a connection, only the server's close code ends the client: a
-    /// handshake that is refused later is tried again.
+    /// When the address is not valid, when the server refuses this client for good, or when there is no connection
+    /// within ten seconds. After the first connection, only the server's close code ends the client: a handshake that
+    /// is refused later is tried again.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
@@ -26,7 +26,7 @@ impl Client {
         Self::builder(url).connect().await
     }
 
-    /// A client with other timeouts, pauses and bounds than the usual.
+    /// A builder for a client whose timeouts, pauses and bounds differ from the defaults.
     pub fn builder(url: &str) -> ClientBuilder {
         ClientBuilder::new(url)
     }
@@ -37,18 +37,18 @@ impl crate::testing::TestServer {
     /// A client that is connected to this server.
     ///
     /// # Errors
-    /// When the server is stopped for longer than a client waits.
+    /// When the server stays stopped for longer than the client's connect timeout.
     pub async fn client(&self) -> Result<Client, ConnectError> {
         self.builder().connect().await
     }
 
-    /// A client of this server with other timeouts, pauses and bounds than the usual.
+    /// A builder for a client of this server whose timeouts, pauses and bounds differ from the defaults.
     pub fn builder(&self) -> ClientBuilder {
         ClientBuilder::local(self.clone())
     }
 }
 
-/// What a client should be like, then [`ClientBuilder::connect`].
+/// The settings of a client; [`ClientBuilder::connect`] connects it.
 #[derive(Clone, Debug)]
 #[must_use = "nothing is connected before `connect`"]
 pub struct ClientBuilder {
@@ -80,73 +80,75 @@ impl ClientBuilder {
         Self { server, config: Config::default(), subscription_queue: 1024, tls: None, headers: Headers::default() }
     }
 
-    /// The first connection must come within this time, whatever number of attempts that takes; ten seconds.
+    /// The time within which the first connection must be made, over all attempts; by default ten seconds.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.config.connect_timeout = timeout;
         self
     }
 
-    /// One attempt, from the first packet to the welcome, may take so long; ten seconds.
+    /// The longest time for one attempt, from the first packet to the welcome; by default ten seconds.
     pub fn attempt_timeout(mut self, timeout: Duration) -> Self {
         self.config.attempt_timeout = timeout;
         self
     }
 
-    /// Everything that is asked of the server is answered within this time, or fails; 30 seconds. Time without a
-    /// connection counts.
+    /// The time within which the server must answer a request, or the request fails; by default 30 seconds. Time
+    /// without a connection counts.
     pub fn request_timeout(mut self, timeout: Duration) -> Self {
         self.config.request_timeout = timeout;
         self
     }
 
-    /// Closing waits so long for what is unanswered; five seconds.
+    /// The longest time that [`Client::close`] waits for unanswered requests; by default five seconds.
     pub fn close_timeout(mut self, timeout: Duration) -> Self {
         self.config.close_timeout = timeout;
         self
     }
 
-    /// The server pings a connection that is quiet; when it is this late with that, the connection is given up; ten
-    /// seconds.
+    /// How late the server's ping on a quiet connection may be; after that, the client closes the connection and makes
+    /// a new one. By default ten seconds.
     pub fn ping_grace(mut self, grace: Duration) -> Self {
         self.config.ping_grace = grace;
         self
     }
 
-    /// How long to wait between attempts; up to 250 milliseconds at first, up to 15 seconds in the end.
+    /// The pauses between attempts; by default at most 250 milliseconds at first, and at most 15 seconds later.
     pub fn backoff(mut self, backoff: Backoff) -> Self {
         self.config.backoff = backoff;
         self
     }
 
-    /// So many requests may wait for a connection or an answer; 1,024. One more fails at once.
+    /// The most requests that wait for a connection or an answer; by default 1,024. One more fails at once.
     pub fn request_queue(mut self, requests: usize) -> Self {
         self.config.queue = requests;
         self
     }
 
-    /// So many items wait in a subscription that is not read, unless it says otherwise itself; 1,024.
+    /// The most items that wait in a subscription that is not read, unless
+    /// [`Subscribe::queue`](crate::Subscribe::queue) sets another bound; by default 1,024.
     pub fn subscription_queue(mut self, items: usize) -> Self {
         self.subscription_queue = items;
         self
     }
 
-    /// Of so many topics under one pattern the position is kept, to resume them; 512. Of the others it is said, after
-    /// a reconnect, that something may be missing.
+    /// The most topics under one pattern whose positions are kept, to resume them; by default 512. For the other
+    /// topics, a [`Gap`](crate::Gap) after a reconnect says that publications may be missing.
     pub fn topics_per_pattern(mut self, topics: usize) -> Self {
         self.config.topics_per_pattern = topics;
         self
     }
 
-    /// How `wss://` is spoken: other roots of trust than those of the web, or a certificate of the client's own.
+    /// The TLS configuration for `wss://`, such as other root certificates than those of the web, or a certificate of
+    /// the client. By default the client trusts the roots of the web.
     pub fn tls(mut self, config: Arc<rustls::ClientConfig>) -> Self {
         self.tls = Some(config);
         self
     }
 
-    /// Says this in the handshake of every connection, such as an `Origin`, a `Cookie` or an `Authorization` for what
-    /// stands before the server. The same name may be given again.
+    /// Adds a header to the handshake of every connection, such as an `Origin`, a `Cookie` or an `Authorization` for a
+    /// proxy in front of the server. The same name may be added several times.
     ///
-    /// A name or value that is none fails [`ClientBuilder::connect`], as do headers of the handshake itself.
+    /// An invalid name or value makes [`ClientBuilder::connect`] fail, as does a header that the handshake sets itself.
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.add(name, value);
         self
@@ -155,7 +157,7 @@ impl ClientBuilder {
     /// Connects.
     ///
     /// # Errors
-    /// As [`Client::connect`], and when a [header](ClientBuilder::header) is none.
+    /// As [`Client::connect`], and when a [header](ClientBuilder::header) is not valid.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
@@ -177,8 +179,8 @@ impl ClientBuilder {
     }
 }
 
-/// A number that nobody can guess, from the operating system. Where that has none, from what the standard library has
-/// taken from it for its hash maps.
+/// A seed that others cannot guess, from the random source of the operating system. If that fails, from the random keys
+/// that the standard library has taken from it for its hash maps.
 fn seed() -> u128 {
     let mut seed = [0; 16];
     if rustls::crypto::ring::default_provider().secure_random.fill(&mut seed).is_err() {

@@ -1,4 +1,4 @@
-//! The handle that a program holds.
+//! The client as a program uses it.
 
 use crate::TopicName;
 use crate::error::{CloseError, ConnectError, RequestError};
@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
-/// A client of one server: connected, and connected again whenever the connection breaks.
+/// A client of one server. It connects again whenever the connection breaks.
 ///
 /// Clones are the same client. It closes when [`Client::close`] is called, or when the last clone and the last
 /// subscription are dropped.
@@ -29,9 +29,10 @@ pub struct Client {
 /// A part of a topic's history, oldest first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct History<T> {
-    /// Which history. When it is not that of the position that was asked from, the past of that position is gone.
+    /// The epoch that these messages belong to. If it differs from the epoch of the `since` position, the history that
+    /// this position belonged to is gone.
     pub epoch: Epoch,
-    /// Its last offset.
+    /// The last offset of the whole history, not only of this part.
     pub offset: u64,
     /// The messages asked for.
     pub messages: Vec<Message<T>>,
@@ -42,13 +43,13 @@ impl Client {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Waits for the first welcome.
+    /// Waits until the server has welcomed the first connection.
     pub(crate) async fn welcome(&self) -> Result<(), ConnectError> {
         self.shared.call(Command::Connect, None).await?;
         Ok(())
     }
 
-    /// Listens to a topic: `.await` what this returns, after saying more about it where that is needed.
+    /// Subscribes to a topic: `.await` the returned [`Subscribe`], after setting its options where needed.
     ///
     /// ```no_run
     /// # async fn example(client: hubcast_client::Client) -> Result<(), Box<dyn std::error::Error>> {
@@ -63,33 +64,33 @@ impl Client {
         Subscribe::to_topic(self.shared.clone(), topic.into().into_name())
     }
 
-    /// Listens to all topics that match: tokens separated by `.`, where `*` stands for one token and `>`, as the
-    /// last one, for one or more.
+    /// Subscribes to all topics that match a pattern. A pattern is tokens separated by `.`: `*` stands for one token,
+    /// and `>`, which must be the last, for one or more.
     pub fn subscribe_pattern<T: DeserializeOwned>(&self, pattern: &str) -> Subscribe<PatternSubscription<T>> {
         Subscribe::to_pattern(self.shared.clone(), pattern)
     }
 
-    /// Listens to what is sent to this client alone: published to its [`Client::id`], or to `@` and its user.
+    /// Subscribes to the private topics of this client: its [`Client::id`], and `@` followed by its user.
     ///
-    /// The server sends it anyway, so there is nothing to wait for. What is sent to an id after its connection broke
-    /// is lost; the events say so.
+    /// The server sends these messages without a subscription, so this does not wait. Messages to an id whose
+    /// connection is broken are lost; the events say so.
     pub fn direct<T: DeserializeOwned>(&self) -> Subscription<T> {
         subscribe::direct(&self.shared)
     }
 
-    /// Publishes a value: `.await` what this returns, after saying more about it where that is needed.
+    /// Publishes a value: `.await` the returned [`Publish`], after setting its options where needed.
     ///
-    /// The value is turned into JSON at once. A value whose JSON is `null`, such as `None` or `()`, is refused with
-    /// [`EncodeError::Null`](crate::EncodeError::Null): on the wire it is an empty text. Within another value `null` is
-    /// what it is.
+    /// The value is converted to JSON at once. A value whose JSON is `null`, such as `None` or `()`, is refused with
+    /// [`EncodeError::Null`](crate::EncodeError::Null), because on the wire `null` means an empty text. A `null` inside
+    /// another value is allowed.
     ///
-    /// The value is of the topic's type. To publish a `&str` to a `Topic<String>`, or a slice to a topic of vectors, say
-    /// the name: `client.publish(topic.name(), "hi")`.
+    /// The value must have the topic's type. To publish a `&str` to a `Topic<String>`, or a slice to a topic of
+    /// vectors, pass the name: `client.publish(topic.name(), "hi")`.
     pub fn publish<T: Serialize + ?Sized>(&self, topic: impl Into<Topic<T>>, value: &T) -> Publish {
         Publish::new(self.shared.clone(), topic.into().into_name(), value)
     }
 
-    /// Reads a topic's history forward from a position, or the last `limit` messages without one.
+    /// Reads a topic's history forward from the position `since`; without a position, the last `limit` messages.
     ///
     /// # Errors
     /// When the topic keeps no history, when a message is not a `T`, or when no answer comes in time.
@@ -111,7 +112,7 @@ impl Client {
         Ok(History { epoch, offset, messages: messages.collect::<Result<_, _>>()? })
     }
 
-    /// Who is subscribed to a topic.
+    /// The connections that are subscribed to a topic.
     ///
     /// # Errors
     /// When the topic keeps no presence, or when no answer comes in time.
@@ -122,7 +123,7 @@ impl Client {
         }
     }
 
-    /// Asks the server for a sign of life; gives the time that it took. Nothing of this is needed to stay connected.
+    /// Sends a ping to the server and returns the time until its answer. The client stays connected without this.
     ///
     /// # Errors
     /// When no answer comes in time.
@@ -132,34 +133,35 @@ impl Client {
         Ok(asked.elapsed())
     }
 
-    /// The id of the latest connection, and its private topic. After a reconnect it is another one.
+    /// The id of the latest connection, which is also the name of its private topic. Every reconnect changes it.
     ///
     /// # Panics
-    /// Never: a client that can be called has been welcomed.
+    /// Never: connecting returns a client only after the first welcome.
     pub fn id(&self) -> ClientId {
         let client = self.shared.status.borrow().client;
         client.expect("connecting waits for the first welcome, and an id is only ever replaced by the next")
     }
 
-    /// How the client stands now.
+    /// The current status of the client.
     pub fn status(&self) -> Status {
         self.shared.status.borrow().clone()
     }
 
-    /// How the client stands, to be watched: `changed().await`, then look.
+    /// A receiver of the client's status: `changed().await` waits for the next change.
     pub fn statuses(&self) -> watch::Receiver<Status> {
         self.shared.status.clone()
     }
 
-    /// Waits until everything is answered that was asked, then closes for good. All streams end.
+    /// Waits until all requests are answered, then closes for good. All streams end.
     ///
-    /// Publications and questions are waited for, also for the connection that they may need, as long as
-    /// [`ClientBuilder::close_timeout`](crate::ClientBuilder::close_timeout) says; subscriptions that do not stand yet are given up. What is asked after this
-    /// fails. A client that is closed already, by whomever, closes at once and without an error.
+    /// This waits for publications, pings and reads of history or presence, and for the connection that they may need,
+    /// for at most [`ClientBuilder::close_timeout`](crate::ClientBuilder::close_timeout). Subscriptions that the server
+    /// has not confirmed yet are given up. Later requests fail. On a client that is closed already, whatever closed it,
+    /// this returns at once and without an error.
     ///
     /// # Errors
-    /// When something was still unanswered after five seconds, or what was set; and when the server ended the client
-    /// meanwhile.
+    /// When a request was still unanswered at the end of the close timeout (by default five seconds), or when the
+    /// server ended the client before all requests were answered.
     pub async fn close(&self) -> Result<(), CloseError> {
         match self.shared.call(Command::Close, None).await {
             Err(Failure::Unfinished(unanswered)) => Err(CloseError { unanswered }),
@@ -167,7 +169,7 @@ impl Client {
         }
     }
 
-    /// An answer that belongs to another command, which the machine never gives.
+    /// The error for an answer that belongs to another command. The machine never gives such an answer.
     fn unexpected_answer(&self) -> RequestError {
         RequestError::Closed(self.shared.closed())
     }

@@ -1,4 +1,4 @@
-//! The task that runs a client: one machine, one socket, one clock.
+//! The task that runs a client: one machine, one connection, one clock.
 
 mod connection;
 mod endpoint;
@@ -19,16 +19,16 @@ use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::{mpsc, oneshot, watch};
 
-/// Feeds a machine with what happens and carries out what it wants, until it is closed.
+/// Passes all inputs to the machine and carries out its effects, until the machine is closed.
 ///
-/// Nothing here decides: whatever a user can observe is the machine's.
+/// The driver makes no decisions: the machine decides everything that a user can observe.
 #[derive(Debug)]
 pub(crate) struct Driver {
     machine: Machine,
     effects: Effects,
     connection: Connection,
     commands: mpsc::UnboundedReceiver<DriverCommand>,
-    /// Nobody is left who could give an order.
+    /// All handles of the program are dropped: no command can come any more.
     is_orphaned: bool,
     last_ticket: u64,
     replies: HashMap<Ticket, oneshot::Sender<Result<Answer, Failure>>>,
@@ -36,14 +36,14 @@ pub(crate) struct Driver {
     status: watch::Sender<Status>,
 }
 
-/// What the program's handles tell their driver.
+/// Messages from the program's handles to the driver.
 #[derive(Debug)]
 pub(crate) enum DriverCommand {
-    /// Do this and say what came of it; of a subscribe, into this inbox.
+    /// A command for the machine. Its result goes to `reply`; the deliveries of a subscribe go to `inbox`.
     Command { command: Command, inbox: Option<Arc<Inbox>>, reply: oneshot::Sender<Result<Answer, Failure>> },
-    /// Hear the private topics.
+    /// Subscribes to the private topics.
     Subscribe(SubscriptionId, Arc<Inbox>),
-    /// Hear something no longer.
+    /// Ends a subscription.
     Unsubscribe(SubscriptionId),
 }
 
@@ -60,7 +60,7 @@ impl Driver {
         config: Config,
         seed: u128,
     ) -> (mpsc::UnboundedSender<DriverCommand>, watch::Receiver<Status>) {
-        // Unbounded, because dropping a subscription cannot wait; the machine bounds what may be asked.
+        // Unbounded, because dropping a subscription cannot wait. The machine bounds the number of waiting requests.
         let (sender, commands) = mpsc::unbounded_channel();
         let (status, watcher) = watch::channel(Status { state: State::Connecting, client: None, user: None });
         let driver = Self {
@@ -91,7 +91,7 @@ impl Driver {
             }
             self.carry_out().await;
         }
-        // What is on its way is answered too, and what comes later finds nobody.
+        // Commands that are still in the channel are answered too. Closing the channel makes later ones fail.
         self.commands.close();
         while let Some(order) = self.commands.recv().await {
             self.order(order);
@@ -149,7 +149,7 @@ impl Driver {
                 Effect::Deliver(id, delivery) => self.deliver(id, delivery),
                 Effect::Complete(ticket, result) => {
                     if let Some(reply) = self.replies.remove(&ticket) {
-                        // Who gave up waiting does not want to know.
+                        // The caller may have stopped waiting and dropped its receiver.
                         let _ = reply.send(result);
                     }
                 }
@@ -171,7 +171,8 @@ impl Driver {
 }
 
 impl Drop for Driver {
-    /// A runtime that shuts down drops its tasks where they stand: no reader may wait for ever.
+    /// Ends all subscriptions: a runtime that shuts down drops its tasks in the middle, and no reader may wait for
+    /// ever.
     fn drop(&mut self) {
         self.inboxes.values().for_each(|inbox| end(inbox, &self.status));
     }
@@ -192,7 +193,7 @@ async fn sleep_until(deadline: Option<Instant>) {
     }
 }
 
-/// The runtime's clock, which a test may hold.
+/// The runtime's clock, which a test may pause.
 fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }

@@ -1,26 +1,26 @@
-//! What can go wrong, one enum for each operation.
+//! The errors of this crate, one enum for each operation.
 
 use crate::machine::{Closed, Failure, Refused};
 use crate::{DecodeError, IdempotencyKey};
 use hubcast_protocol::{InvalidPattern, InvalidPayload};
 use std::time::Duration;
 
-/// Why there is no client.
+/// Why [`Client::connect`](crate::Client::connect) failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// The address is not one of a WebSocket.
+    /// The address is not a WebSocket address.
     #[error("{url:?} is not a WebSocket address: {reason}")]
     InvalidUrl {
-        /// As it was given.
+        /// The address that the program gave.
         url: String,
         /// What is wrong with it.
         reason: String,
     },
-    /// A header that the program gave is none.
+    /// A header that the program gave is not valid.
     #[error("the header {name:?} cannot be sent: {reason}")]
     InvalidHeader {
-        /// As it was given.
+        /// The name that the program gave.
         name: String,
         /// What is wrong with it.
         reason: String,
@@ -28,24 +28,24 @@ pub enum ConnectError {
     /// No attempt succeeded in time.
     #[error("no connection within {within:?}: {reason}")]
     Timeout {
-        /// In what time.
+        /// The connect timeout.
         within: Duration,
-        /// What happened to the last attempt.
+        /// How the last attempt failed.
         reason: String,
     },
-    /// The server answered, and another attempt would be answered the same.
+    /// The server refused the connection in a way that another attempt would not change.
     #[error(transparent)]
     Closed(Closed),
 }
 
-/// Why there is no subscription.
+/// Why a subscription failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SubscribeError {
     /// The text is not a pattern.
     #[error(transparent)]
     InvalidPattern(#[from] InvalidPattern),
-    /// The server said no.
+    /// The server refused it.
     #[error(transparent)]
     Refused(Refused),
     /// The server did not confirm it in time.
@@ -54,9 +54,9 @@ pub enum SubscribeError {
     /// The request has more bytes than the server takes.
     #[error("the request has {size} bytes and the server takes {limit}")]
     TooLarge {
-        /// Its bytes, as JSON.
+        /// The size of its JSON, in bytes.
         size: usize,
-        /// What the server takes.
+        /// The largest request that the server takes, in bytes.
         limit: u64,
     },
     /// Too many requests wait for a connection or an answer.
@@ -67,40 +67,43 @@ pub enum SubscribeError {
     Closed(Closed),
 }
 
-/// Why nobody knows of a publication, or nobody knows whether anybody does.
+/// Why a publication failed, or why its outcome is unknown.
 ///
-/// Where it is not known, there is a key to publish the same again with: [`IdempotencyKey`] says how long that is safe.
+/// Where the outcome is unknown, the error has a key to publish the same again with: [`IdempotencyKey`] says how long
+/// that is safe.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PublishError {
     /// The value cannot be a message.
     #[error(transparent)]
     Encode(#[from] EncodeError),
-    /// The server said no; nothing was published.
+    /// The server refused it; nothing was published.
     #[error(transparent)]
     Refused(Refused),
-    /// It was sent again, because its connection broke or by the program, and failed then: the first one may have been
-    /// published or not.
+    /// The publication was sent again, because its connection broke or because the program published it again with the
+    /// same key, and then it failed. The first one may or may not have been published.
     #[error("it is not known whether the publication took effect when it was sent first; sent again it failed")]
     Uncertain {
-        /// What became of the second.
+        /// Why the second one failed.
         #[source]
         why: Box<PublishError>,
-        /// Published again with this key, it takes effect once, as long as the server knows the key.
+        /// The key of the publication. Published again with this key, it takes effect once, as long as the server knows
+        /// the key.
         key: IdempotencyKey,
     },
     /// The server did not confirm it in time: it may have been published or not.
     #[error("the publication was not confirmed in time")]
     Timeout {
-        /// Published again with this key, it takes effect once, as long as the server knows the key.
+        /// The key of the publication. Published again with this key, it takes effect once, as long as the server knows
+        /// the key.
         key: Option<IdempotencyKey>,
     },
     /// The request has more bytes than the server takes; nothing was published.
     #[error("the request has {size} bytes and the server takes {limit}")]
     TooLarge {
-        /// Its bytes, as JSON.
+        /// The size of its JSON, in bytes.
         size: usize,
-        /// What the server takes.
+        /// The largest request that the server takes, in bytes.
         limit: u64,
     },
     /// Too many requests wait for a connection or an answer; nothing was published.
@@ -109,10 +112,10 @@ pub enum PublishError {
     /// The client is closed.
     #[error("{why}")]
     Closed {
-        /// Why.
+        /// Why it is closed.
         why: Closed,
-        /// When it is there, the publication was under way: published again with this key, it takes effect once, as
-        /// long as the server knows the key.
+        /// If present, the publication may or may not have been published. Published again with this key, it takes
+        /// effect once, as long as the server knows the key.
         key: Option<IdempotencyKey>,
     },
 }
@@ -121,23 +124,23 @@ pub enum PublishError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EncodeError {
-    /// It has no JSON.
+    /// It cannot be written as JSON.
     #[error("the value has no JSON")]
     Json(#[from] serde_json::Error),
-    /// Its JSON is `null`, as that of `None` and `()`, which the server takes for the empty text: nobody would hear what
-    /// was published.
+    /// Its JSON is `null`, as that of `None` and `()`. The server treats `null` as the empty text, so subscribers would
+    /// not receive the value.
     #[error("the value is null, which cannot be told from an empty text")]
     Null,
-    /// The server would not take its JSON.
+    /// The server would refuse its JSON.
     #[error(transparent)]
     Payload(#[from] InvalidPayload),
 }
 
-/// Why a question to the server has no answer.
+/// Why a ping or a read of history or presence failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RequestError {
-    /// The server said no.
+    /// The server refused it.
     #[error(transparent)]
     Refused(Refused),
     /// The server did not answer in time.
@@ -146,13 +149,13 @@ pub enum RequestError {
     /// The request has more bytes than the server takes.
     #[error("the request has {size} bytes and the server takes {limit}")]
     TooLarge {
-        /// Its bytes, as JSON.
+        /// The size of its JSON, in bytes.
         size: usize,
-        /// What the server takes.
+        /// The largest request that the server takes, in bytes.
         limit: u64,
     },
-    /// The server's answer, or that to another question of the same moment, was larger than this client takes: a
-    /// history is read in smaller parts.
+    /// The server's answer to this request, or to another one that was sent at the same time, was larger than this
+    /// client takes. Read a history in smaller parts.
     #[error("the answer has more bytes than this client takes")]
     AnswerTooLarge,
     /// Too many requests wait for a connection or an answer.
@@ -166,11 +169,11 @@ pub enum RequestError {
     Decode(#[from] DecodeError),
 }
 
-/// What was left undone when a client closed.
+/// The error of a close that did not get all answers in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("closed with {unanswered} requests unanswered")]
 pub struct CloseError {
-    /// So many requests have failed, each with an error of its own.
+    /// The number of requests that failed because of the close; each of them also returns an error.
     pub unanswered: usize,
 }
 
@@ -224,7 +227,8 @@ impl From<Failure> for RequestError {
     }
 }
 
-/// Why the client is closed; what is left of the failures comes only to who closed something himself.
+/// Why the client is closed. Failures other than [`Failure::Closed`] reach this only for something that the program
+/// closed.
 fn closed(failure: Failure) -> Closed {
     match failure {
         Failure::Closed { why, .. } => why,

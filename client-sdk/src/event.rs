@@ -1,50 +1,53 @@
-//! What a subscription brings, with the program's own types.
+//! The events of a subscription, with the program's own types.
 
 use crate::machine::{Ended, Gap, Resumed};
 use hubcast_protocol::event::{self, Member};
 use hubcast_protocol::{Payload, Position, Topic};
 use serde::de::DeserializeOwned;
 
-/// Everything that a subscription can say.
+/// One event of a subscription.
 ///
-/// After every reconnect there is a `Resumed`, one for all of them where the queue ran over in the meantime. Unless it
-/// says that everything was recovered, a `Gap` says what is missing: no publication is ever left out without one.
+/// After every reconnect there is a `Resumed`. If the queue was full, one `Resumed` may stand for several reconnects.
+/// Unless it says that everything was recovered, a `Gap` says what is missing: no publication is left out without a
+/// `Gap`.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Event<T> {
     /// A publication.
     Message(Message<T>),
-    /// The subscription stands again after its connection was lost.
+    /// The subscription continues after its connection was lost, or after
+    /// [`Subscribe::recover`](crate::Subscribe::recover).
     Resumed(Resumed),
-    /// Publications that this subscription does not get or, as its reason says, joins and leaves.
+    /// Publications that this subscription does not receive or, as its reason says, joins and leaves.
     Gap(Gap),
-    /// Somebody subscribed; only when presence was asked for. After a `Resumed`, and after a `Gap` with the reason
-    /// [`MissedPresence`](crate::GapReason::MissedPresence) or [`SlowReader`](crate::GapReason::SlowReader), ask
-    /// [`Client::presence`](crate::Client::presence) who is there: joins and leaves were not heard.
+    /// A member joined: its connection subscribed. Only with [`Subscribe::presence`](crate::Subscribe::presence). After
+    /// a `Resumed`, and after a `Gap` with the reason [`MissedPresence`](crate::GapReason::MissedPresence) or
+    /// [`SlowReader`](crate::GapReason::SlowReader), joins and leaves are missing: ask
+    /// [`Client::presence`](crate::Client::presence) for the current members.
     Joined(Member),
-    /// Somebody is gone; only when presence was asked for.
+    /// A member left. Only with [`Subscribe::presence`](crate::Subscribe::presence).
     Left(Member),
 }
 
-/// A publication, with where it was published.
+/// A publication, with its topic and position.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message<T> {
-    /// Where it was published.
+    /// The topic that it was published to.
     pub topic: Topic,
     /// A position to resume after this message; `None` on a topic without history.
     pub position: Option<Position>,
-    /// What was published.
+    /// The published value.
     pub value: T,
 }
 
-/// An item of a stream that is not what was expected.
+/// An error item of a stream.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ItemError {
     /// A message is not of the stream's type; the stream goes on.
     #[error(transparent)]
     Decode(#[from] DecodeError),
-    /// The subscription ended without the program's doing; nothing comes after this.
+    /// The subscription ended, and the program did not end it; no item follows.
     #[error(transparent)]
     Ended(#[from] Ended),
 }
@@ -53,13 +56,13 @@ pub enum ItemError {
 #[derive(Debug, thiserror::Error)]
 #[error("a message on {topic:?} is not of the expected type")]
 pub struct DecodeError {
-    /// Where it was published.
+    /// The topic that it was published to.
     pub topic: Topic,
-    /// Where in the history it is.
+    /// Its position in the history; `None` on a topic without history.
     pub position: Option<Position>,
-    /// What it is instead.
+    /// The payload as the server sent it.
     pub payload: Payload,
-    /// Why that does not fit.
+    /// Why it cannot be read as the expected type.
     pub source: serde_json::Error,
 }
 

@@ -1,4 +1,4 @@
-//! What all clones and subscriptions of a client have in common.
+//! The state that all clones and subscriptions of a client share.
 
 use crate::driver::DriverCommand;
 use crate::inbox::Inbox;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{mpsc, oneshot, watch};
 
-/// What all clones and subscriptions of a client have in common.
+/// The channel to the driver, and the settings that all clones and subscriptions of a client share.
 #[derive(Debug)]
 pub(crate) struct Shared {
     commands: mpsc::UnboundedSender<DriverCommand>,
@@ -29,7 +29,7 @@ impl Shared {
         SubscriptionId(self.last_subscription.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Gives a command and waits for its completion.
+    /// Sends a command to the driver and waits for its completion.
     pub(crate) async fn call(&self, command: Command, inbox: Option<Arc<Inbox>>) -> Result<Answer, Failure> {
         let (reply, answer) = oneshot::channel();
         self.tell(DriverCommand::Command { command, inbox, reply });

@@ -1,10 +1,10 @@
-//! What a handshake says beside what belongs to it.
+//! Additional headers for the handshake.
 
 use crate::error::ConnectError;
 use std::fmt;
 use tokio_tungstenite::tungstenite::http::{HeaderMap, HeaderName, HeaderValue, header};
 
-/// Headers as the program gave them, in their order.
+/// Headers as the program gave them, in that order.
 #[derive(Clone, Default)]
 pub(crate) struct Headers(Vec<(String, String)>);
 
@@ -13,7 +13,7 @@ impl Headers {
         self.0.push((name.to_owned(), value.to_owned()));
     }
 
-    /// The headers as they go over the wire.
+    /// The headers as they are sent, or the first one that is not valid.
     pub(crate) fn checked(&self) -> Result<HeaderMap, ConnectError> {
         let mut headers = HeaderMap::new();
         for (name, value) in &self.0 {
@@ -23,7 +23,7 @@ impl Headers {
                 return Err(refused("the handshake sets it itself"));
             }
             let mut value: HeaderValue = value.parse().map_err(|_| refused("the value is not visible ASCII"))?;
-            // Most headers that a program sets are there to identify it.
+            // Most headers that a program sets contain credentials.
             value.set_sensitive(true);
             headers.append(header, value);
         }
@@ -32,7 +32,7 @@ impl Headers {
 }
 
 impl fmt::Debug for Headers {
-    /// Without the values, which may be secrets.
+    /// Prints the names only: the values may be secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
     }

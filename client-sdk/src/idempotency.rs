@@ -1,26 +1,27 @@
-//! What makes a publication take effect once.
+//! The key that makes a publication take effect once.
 
 use hubcast_protocol::request::Key;
 use std::fmt;
 
-/// Tells the server whether a publication is a repetition: of two with the same key only the first takes effect.
+/// A key by which the server recognizes a repeated publication: of two publications with the same key only the first
+/// takes effect.
 ///
-/// A program makes one of a text of its own choice. A [`PublishError`](crate::PublishError) hands one back, be it the
-/// program's or the client's, with which the same can be published again safely: as it is, with
-/// [`Publish::key`](crate::Publish::key), by this client or another one. Its text is for people: a key that the client
-/// made is not the same as its text.
+/// A program can make a key from a text of its choice. A [`PublishError`](crate::PublishError) returns the key of its
+/// publication, whether the program or the client made it. With [`Publish::key`](crate::Publish::key) this client or
+/// another one can publish the same again safely. The text that [`Display`](fmt::Display) prints is for people: a key
+/// that the client made is not equal to a key made from that text.
 ///
-/// # How long it holds
-/// - A text belongs to its topic. The server remembers it for two minutes, unless its operator says otherwise for the
-///   topic, and as long as whoever publishes keeps within an equal share of the room (24 MiB for all publishers together,
-///   some 65,000 keys of the usual length).
-/// - What the client makes is a number of its own, over all topics. The server remembers the last 256 numbers of each
-///   client, for the same time. What is below them it refuses rather than to do it twice: then the error is
-///   [`PublishError::Uncertain`](crate::PublishError::Uncertain).
+/// # How long a key is valid
+/// - A text belongs to its topic. The server remembers it for two minutes, unless its operator sets another time for
+///   the topic, and as long as the publisher's keys stay within an equal share of the memory for keys (24 MiB for all
+///   publishers together, some 65,000 keys of the usual length).
+/// - A key that the client makes is a number, counted over all topics. The server remembers the last 256 numbers of
+///   each client, for the same time. It refuses smaller numbers, because it cannot tell whether they took effect; then
+///   the error is [`PublishError::Uncertain`](crate::PublishError::Uncertain).
 ///
-/// A crash of the server forgets both; a restart in good order keeps them where the server has a state folder.
+/// A server that crashes forgets both. An orderly restart keeps them if the server has a state folder.
 ///
-/// Clients without a user share one lot of keys: a text that another one can guess can be used before you.
+/// Clients without a user share one set of keys: another client that guesses a text can use it first.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct IdempotencyKey(pub(crate) Key);
 
@@ -42,7 +43,7 @@ impl From<Box<str>> for IdempotencyKey {
     }
 }
 
-/// For people and their logs.
+/// The key as text for logs.
 impl fmt::Display for IdempotencyKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-/// What waits for one reader. When it is full the oldest gives way, and a gap says what was lost, so that a reader
-/// who stands still costs a bounded memory and holds nobody else up.
+/// The deliveries that wait for one reader, at most `capacity`. When it is full, the oldest is dropped, and a gap says
+/// what was lost. So a reader that does not read costs bounded memory and delays no other reader.
 #[derive(Debug)]
 pub(crate) struct Inbox {
     inner: Mutex<Inner>,
@@ -16,9 +16,10 @@ pub(crate) struct Inbox {
 struct Inner {
     waiting: VecDeque<Delivery>,
     capacity: usize,
-    /// What gave way since the reader last looked, at most one gap a topic; all of it is older than what waits.
+    /// What was dropped since the reader last polled, at most one gap for each topic. All of it is older than
+    /// `waiting`.
     lost: VecDeque<Gap>,
-    /// That the connection came back, which gave way too.
+    /// The dropped `Resumed` events, joined into one.
     resumed: Option<Resumed>,
     reader: Option<Waker>,
 }
@@ -62,7 +63,7 @@ impl Inbox {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        // Every change is complete before anything in it could panic.
+        // A poisoned lock is safe to use: every change is complete before anything could panic.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -106,7 +107,7 @@ impl Inner {
     }
 }
 
-/// Of more topics than these it is not said one by one what was lost.
+/// The most topics with a gap of their own. Beyond that, one gap without a topic stands for all.
 const MOST_TOPICS: usize = 64;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! A typed client for hubcast: streams that survive every reconnect.
+//! A typed client for hubcast. Its subscriptions are streams that continue after every reconnect.
 //!
 //! ```no_run
 //! use hubcast_client::Client;
@@ -16,28 +16,28 @@
 //! ```
 //!
 //! # What it promises
-//! - **It comes back.** When the connection breaks, the client connects again, after random pauses that grow, or when
-//!   the server says; every subscription is resumed from where it was. Only when the server says not to come back,
-//!   all streams end with that.
-//! - **Nothing is lost without a word.** A [`Subscription`] is a stream of values; its [events](Subscription::events)
-//!   also say [`Resumed`] after every reconnect, and [`Gap`] wherever something is missing: because the server does
-//!   not have it any more, because the connection was slow, or because the program did not read.
-//! - **What is published takes effect once.** Without a connection a publication waits for the next one; without a
-//!   confirmation it is sent again, with the same number. The server knows the last 256 numbers of each client for two
-//!   minutes, unless its operator says otherwise, and refuses what is below them; so no more than 256 publications go
-//!   without an answer at a time, and others wait. It knows them also over a restart in good order where it keeps its
-//!   state, but not over a crash: what is sent again after that may take effect twice. See [`IdempotencyKey`].
-//! - **Everything is bounded**, in time and in number: see [`ClientBuilder`].
+//! - **It reconnects.** When the connection breaks, the client connects again. It waits for a random pause before each
+//!   attempt; the pauses grow. If the server names a time, the client does not connect before it. Every subscription is
+//!   resumed from its last position. Only when the server says not to reconnect, all streams end with that reason.
+//! - **Every loss is reported.** A [`Subscription`] is a stream of values. Its [events](Subscription::events) also
+//!   contain [`Resumed`] after every reconnect, and [`Gap`] wherever publications are missing: because the server does
+//!   not have them any more, because the connection was slow, or because the program did not read.
+//! - **A publication takes effect once.** Without a connection a publication waits for the next one. Without a
+//!   confirmation it is sent again with the same number. By default the server remembers the last 256 numbers of each
+//!   client for two minutes, and refuses older numbers. Therefore at most 256 publications of a client are sent and not
+//!   confirmed at a time; others wait. A server with a state folder remembers the numbers over an orderly restart, but
+//!   not over a crash: a publication that is sent again after a crash may take effect twice. See [`IdempotencyKey`].
+//! - **Everything is bounded** in time and in number: see [`ClientBuilder`].
 //!
 //! # What it is not
-//! It keeps nothing on disk. A program that wants to resume after its own restart keeps the position of the last
-//! message that it handled, and hands it to [`Subscribe::recover`].
+//! It keeps nothing on disk. A program that wants to resume after its own restart stores the position of the last
+//! message that it handled, and passes it to [`Subscribe::recover`].
 //!
 //! # Testing with it
-//! The feature `testing` has a server within the test's process, without sockets and in virtual time, whose
-//! connections break when the test says so: `testing::TestServer`.
+//! The feature `testing` contains `testing::TestServer`: a server inside the test's process, without sockets and in
+//! virtual time. A test breaks its connections when it wants to.
 //!
-//! The [`machine`] decides all of this without a socket or a clock; a small tokio task drives it.
+//! The [`machine`] makes all decisions, without a socket or a clock. A small tokio task runs it.
 #![cfg_attr(doctest, doc = include_str!("../../README.md"))]
 
 pub mod machine;

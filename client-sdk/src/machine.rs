@@ -1,9 +1,9 @@
-//! The client without its socket: what happened goes in, what is to be done comes out.
+//! The logic of the client, without a socket: inputs go in, effects come out.
 //!
-//! A [`Machine`] knows no socket, no clock and no runtime. Whoever drives it, the driver of this crate or a
-//! simulation in virtual time, passes every [`Input`] to [`Machine::handle`], carries out the [`Effect`]s in order, and
-//! calls [`Machine::handle_timeout`] when [`Machine::poll_timeout`] has come. The same seed and inputs give the same
-//! effects.
+//! A [`Machine`] knows no socket, no clock and no runtime. Its caller is the driver of this crate, or a simulation in
+//! virtual time. The caller passes every [`Input`] to [`Machine::handle`], carries out the [`Effect`]s in order, and
+//! calls [`Machine::handle_timeout`] at the time that [`Machine::poll_timeout`] gives. The same seed and inputs give
+//! the same effects.
 
 mod calls;
 mod commands;
@@ -37,10 +37,10 @@ use server_view::ServerView;
 use std::time::Instant;
 use subscriptions::Subscriptions;
 
-/// One client: connects, subscribes, publishes, and does it again when the connection breaks.
+/// One client: it connects, subscribes and publishes, and does so again after the connection breaks.
 ///
-/// It starts with [`Command::Connect`] and ends with [`Command::Close`], or when the server says not to come back.
-/// Every command is completed exactly once; after the end, at once.
+/// It starts with [`Command::Connect`]. It ends with [`Command::Close`], when the first connection fails, or when the
+/// server says not to reconnect. Every command is completed exactly once; after the end, at once.
 #[derive(Debug)]
 pub struct Machine {
     config: Config,
@@ -50,27 +50,28 @@ pub struct Machine {
     outgoing: Outgoing,
     resumes: Resumes,
     told: ServerView,
-    /// What the session takes as one request, in bytes.
+    /// The largest request that this session takes, in bytes.
     message_limit: u64,
     last_id: u64,
-    /// Under this name the server knows the numbers of what is published.
+    /// The name under which the server remembers the numbers of this client's publications.
     producer: Box<str>,
-    /// When that is tried again which the server could not take for a while, and how often in a row that happened.
+    /// When requests that the server refused for a while are sent again; `refusals` counts how often in a row that
+    /// happened.
     retry_at: Option<Instant>,
     refusals: u32,
-    /// Until then nothing is sent that can wait: the server counts how often it is asked.
+    /// Until `retry_at`, only new requests are sent: the server said that it is asked too often.
     is_limited: bool,
     connecting: Option<(Ticket, Instant)>,
     closing: Option<Closing>,
     closed: Option<Closed>,
-    /// Why the last connection ended, for who waits for the first.
+    /// Why the last connection ended, for the error of a failed [`Command::Connect`].
     last_loss: String,
     client: Option<ClientId>,
     user: Option<Box<str>>,
     status: Option<Status>,
 }
 
-/// What is still to be waited for before the end.
+/// The commands that asked to close, and how long they wait for unanswered requests.
 #[derive(Debug)]
 struct Closing {
     tickets: Vec<Ticket>,
@@ -78,8 +79,8 @@ struct Closing {
 }
 
 impl Machine {
-    /// A machine that waits for [`Command::Connect`]. The seed decides its random pauses and the name under which it
-    /// numbers its publications: clients of one server need different ones, and none that another can guess.
+    /// A machine that waits for [`Command::Connect`]. The seed determines its random pauses, and the name under which
+    /// it numbers its publications. Clients of one server need different seeds that others cannot guess.
     pub fn new(config: Config, seed: u128) -> Self {
         let (producer, random) = random::split(seed);
         Self {
@@ -106,7 +107,7 @@ impl Machine {
         }
     }
 
-    /// Takes one input and pushes what it causes.
+    /// Takes one input and pushes the effects that follow from it.
     pub fn handle(&mut self, now: Instant, input: Input, effects: &mut Effects) {
         match input {
             Input::Command(ticket, command) => self.command(now, ticket, command, effects),
@@ -115,13 +116,13 @@ impl Machine {
             Input::Heard => self.link.heard(now),
             Input::Frame(text) => self.frame(now, &text, effects),
             Input::Disconnected(why) if self.link.is_open() => self.disconnected(now, why, effects),
-            // Of a connection that was given up already.
+            // From a connection that was given up already.
             Input::Disconnected(_) => {}
         }
         self.settle(now, effects);
     }
 
-    /// When [`Machine::handle_timeout`] is to be called, if nothing else happens before.
+    /// When [`Machine::handle_timeout`] must be called, unless another input changes this time.
     pub fn poll_timeout(&self) -> Option<Instant> {
         if self.closed.is_some() {
             return None;
@@ -137,7 +138,7 @@ impl Machine {
         deadlines.into_iter().flatten().min()
     }
 
-    /// Does what is due; with nothing due it does nothing.
+    /// Does what is due at `now`; does nothing if nothing is due.
     pub fn handle_timeout(&mut self, now: Instant, effects: &mut Effects) {
         if self.closed.is_some() {
             return;
@@ -176,12 +177,12 @@ impl Machine {
         }
     }
 
-    /// Whether it is over: nothing is sent or delivered any more, and every command fails at once.
+    /// Whether the client is closed: nothing is sent or delivered any more, and every command is completed at once.
     pub fn is_closed(&self) -> bool {
         self.closed.is_some()
     }
 
-    /// Gives up a connection that does not do what it should.
+    /// Gives up a connection whose server does not answer in time.
     fn abandon(&mut self, now: Instant, why: &str, effects: &mut Effects) {
         if self.link.is_open() {
             effects.push(Effect::Close(CloseCode::PING_TIMEOUT));
@@ -207,7 +208,8 @@ impl Machine {
                 self.link.lost(now, None);
                 self.end(Closed::ByServer { code, reason }, effects);
             }
-            // Where a session once was, something stands in its place for a while, such as a proxy.
+            // If there was a session before, something temporary answers instead of the server, such as a proxy: try
+            // again.
             Disconnection::Rejected { reason } if self.client.is_none() => {
                 self.link.lost(now, None);
                 self.end(Closed::Rejected { reason }, effects);
@@ -227,8 +229,8 @@ impl Machine {
         }
     }
 
-    /// Whatever happened: sends what may be sent, ends when there is nothing left to wait for, and says how the client
-    /// stands.
+    /// The last step of every input and timeout. Sends what may be sent, closes if nothing is left to wait for, and
+    /// reports a changed status.
     fn settle(&mut self, now: Instant, effects: &mut Effects) {
         self.send_waiting(now, effects);
         if let Some(closing) = &self.closing
@@ -248,7 +250,7 @@ impl Machine {
         }
     }
 
-    /// Closes what there is, fails what is unanswered, and tells everyone.
+    /// Closes the connection, fails every unanswered call, and ends every subscription.
     fn end(&mut self, why: Closed, effects: &mut Effects) {
         self.link.close(CloseCode::NORMAL, effects);
         self.closed = Some(why.clone());

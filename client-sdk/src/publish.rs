@@ -1,4 +1,4 @@
-//! Publishing, with wishes.
+//! Publishing, with options.
 
 use crate::error::{EncodeError, PublishError};
 use crate::handle::Shared;
@@ -10,17 +10,18 @@ use serde::Serialize;
 use std::pin::Pin;
 use std::sync::Arc;
 
-/// A publication to be: say how, then `.await` it until the server has taken it.
+/// A publication that is not sent yet. Set its options, then `.await` it until the server has confirmed it.
 ///
-/// Without a connection it waits for one; what was sent and not confirmed is sent again. The number that the client gives
-/// it makes that harmless for as long as the server knows the number, by default two minutes and not over a crash
-/// ([`IdempotencyKey`]). At most 256 publications of a client are sent and not confirmed; the next ones wait.
+/// Without a connection it waits for one. A publication that was sent and not confirmed is sent again. The client
+/// numbers its publications, so the server recognizes the second as a repetition for as long as it knows the number: by
+/// default two minutes, and not over a crash ([`IdempotencyKey`]). At most 256 publications of a client are sent and
+/// not confirmed at a time; others wait.
 ///
-/// It becomes a future with `.await`, or with `.into_future()` where one is wanted, as for `tokio::spawn` or
-/// `futures::future::join_all`; its error is a [`PublishError`]. The whole request, which is the JSON of the value with
-/// the topic and the key around it, must not have more bytes than the server takes, by default 64 KiB.
+/// `.await` turns it into a future. So does `.into_future()`, for functions that need a future, such as `tokio::spawn`
+/// or `futures::future::join_all`. Its error is a [`PublishError`]. The whole request is the JSON of the value with the
+/// topic and the key around it; it must not have more bytes than the server takes, by default 64 KiB.
 ///
-/// A future that was polled and then dropped has published all the same: only the confirmation finds nobody.
+/// A future that was polled and then dropped still publishes; only its confirmation is discarded.
 #[derive(Debug)]
 #[must_use = "nothing is published before it is awaited"]
 pub struct Publish {
@@ -34,16 +35,16 @@ impl Publish {
         Self { shared, publish }
     }
 
-    /// With `false` this client's own subscriptions do not hear it. (After a reconnect they may: what is replayed
-    /// then does not tell whose it was.)
+    /// With `false`, this client's own subscriptions do not receive the publication. After a reconnect they may:
+    /// replayed publications do not say which client published them.
     pub fn echo(self, echo: bool) -> Self {
         self.with(|publish| publish.echo = echo)
     }
 
-    /// A second publication with the same key, while the server remembers the first, has no effect and is answered as
-    /// the first. Without one the client numbers its publications itself.
+    /// Sets the key. While the server remembers it, a second publication with the same key has no effect and gets the
+    /// answer of the first. Without this option the client numbers its publications itself.
     ///
-    /// It is a text of the program's choice, or what an error handed back:
+    /// The key is a text of the program's choice, or one that an error returned:
     ///
     /// ```no_run
     /// # async fn example(client: hubcast_client::Client) -> Result<(), hubcast_client::PublishError> {

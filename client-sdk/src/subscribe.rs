@@ -1,4 +1,4 @@
-//! Making a subscription, with wishes.
+//! Making a subscription, with options.
 
 use crate::driver::DriverCommand;
 use crate::error::SubscribeError;
@@ -14,13 +14,13 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
 
-/// A subscription to be: say what it should be like, then `.await` it.
+/// A subscription that is not requested yet. Set its options, then `.await` it.
 ///
-/// Subscriptions of one program to the same topic or pattern are one for the server. Each has its own queue and its
-/// own position.
+/// Several subscriptions of one client to the same topic or pattern are one subscription at the server. Each has its
+/// own queue and its own position.
 ///
-/// It becomes a future with `.await`, or with `.into_future()` where one is wanted, as for `tokio::spawn` or
-/// `futures::future::join_all`; its error is a [`SubscribeError`]. Whoever drops the future drops the subscription.
+/// `.await` turns it into a future. So does `.into_future()`, for functions that need a future, such as `tokio::spawn`
+/// or `futures::future::join_all`. Its error is a [`SubscribeError`]. Dropping the future drops the subscription.
 #[must_use = "nothing is subscribed to before it is awaited"]
 pub struct Subscribe<S> {
     shared: Arc<Shared>,
@@ -44,23 +44,23 @@ impl<S> Subscribe<S> {
         Self { shared, listen, queue, of: PhantomData }
     }
 
-    /// Joins and leaves come too, as events.
+    /// Joins and leaves are delivered too, as events.
     ///
-    /// Nobody hears of those who come and go while the connection is lost, and nothing replays them: ask
-    /// [`Client::presence`](crate::Client::presence) at first and after every [`Event::Resumed`](crate::Event::Resumed).
-    /// With another [`slow`](Self::slow) than `Disconnect` ask too after a gap with the reason
-    /// [`MissedPresence`](crate::GapReason::MissedPresence).
+    /// Joins and leaves while the connection is lost are not delivered, and the server does not replay them: ask
+    /// [`Client::presence`](crate::Client::presence) at first and after every
+    /// [`Event::Resumed`](crate::Event::Resumed). With a [`slow`](Self::slow) option other than `Disconnect`, ask also
+    /// after a gap with the reason [`MissedPresence`](crate::GapReason::MissedPresence).
     pub fn presence(self) -> Self {
         self.with(|listen| listen.presence = true)
     }
 
-    /// What the server does when the connection cannot keep up. Among subscriptions to the same topic the one that
-    /// wants to lose least decides.
+    /// What the server does when the connection cannot keep up. Among this client's subscriptions to the same topic,
+    /// the option that loses least applies to all.
     pub fn slow(self, slow: Slow) -> Self {
         self.with(|listen| listen.slow = slow)
     }
 
-    /// Keeps up to this many items that are not read yet; with one more the oldest gives way.
+    /// The most items that wait unread; a newer item then replaces the oldest.
     pub fn queue(self, items: usize) -> Self {
         Self { queue: items, ..self }
     }
@@ -74,30 +74,31 @@ impl<S> Subscribe<S> {
 }
 
 impl<T> Subscribe<Subscription<T>> {
-    /// Begins with the last messages of the topic's history, as many as there are up to this many; with 1 it is the
-    /// current value.
+    /// Begins with the last messages of the topic's history, at most this many; with 1 it is the current value.
     ///
-    /// Where another subscription of this client listens to the topic already, nothing of the past comes: the two share
-    /// one, which goes on. [`Client::history`](crate::Client::history) reads it then.
+    /// If another subscription of this client listens to the topic already, no earlier messages are delivered: at the
+    /// server both are one subscription, which simply continues. Then read them with
+    /// [`Client::history`](crate::Client::history).
     pub fn last(self, count: u32) -> Self {
         self.with(|listen| listen.start = Start::Last(count))
     }
 
-    /// Begins after a position, such as that of the last message that an earlier run of the program handled. The
-    /// first event is [`Event::Resumed`](crate::Event::Resumed), which says whether all that followed could be had.
+    /// Begins after a position, such as that of the last message that an earlier run of the program handled. The first
+    /// event is [`Event::Resumed`](crate::Event::Resumed), which says whether all later messages could be recovered.
     ///
-    /// Where another subscription of this client listens to the topic already, nothing of the past comes, even where the
-    /// server has it: a [`Gap`](crate::Gap) says so. [`Client::history`](crate::Client::history) reads it then.
+    /// If another subscription of this client listens to the topic already, no earlier messages are delivered, even if
+    /// the server has them: a [`Gap`](crate::Gap) says so. Then read them with
+    /// [`Client::history`](crate::Client::history).
     pub fn recover(self, position: Position) -> Self {
         self.with(|listen| listen.start = Start::After(position))
     }
 }
 
 impl<T> Subscribe<PatternSubscription<T>> {
-    /// Begins after a position for each of these topics; the others begin live.
+    /// Begins after a position for each of these topics; the other topics begin live.
     ///
-    /// Where another subscription of this client listens to the same pattern already, nothing of the past comes, even
-    /// where the server has it: [`Gap`](crate::Gap)s say so.
+    /// If another subscription of this client listens to the same pattern already, no earlier messages are delivered,
+    /// even if the server has them: [`Gap`](crate::Gap)s say so.
     pub fn recover(self, positions: BTreeMap<Topic, Position>) -> Self {
         self.with(|listen| listen.start = Start::AfterEach(positions))
     }
@@ -111,7 +112,7 @@ impl<S: From<Reader> + 'static> IntoFuture for Subscribe<S> {
         let Self { shared, listen, queue, .. } = self;
         Box::pin(async move {
             let (id, inbox) = (shared.next_subscription(), Arc::new(Inbox::new(queue)));
-            // From here on: whoever drops this future drops the reader, which unsubscribes.
+            // From here on, dropping this future drops the reader, which unsubscribes.
             let reader = Reader::new(id, inbox.clone(), shared.clone());
             shared.call(Command::Subscribe(id, listen?), Some(inbox)).await?;
             Ok(S::from(reader))
@@ -125,7 +126,7 @@ impl<S> fmt::Debug for Subscribe<S> {
     }
 }
 
-/// Begins to hear the private topics, without asking the server.
+/// Subscribes to the private topics. The server is not asked, because it sends them anyway.
 pub(crate) fn direct<T>(shared: &Arc<Shared>) -> Subscription<T> {
     let (id, inbox): (SubscriptionId, _) =
         (shared.next_subscription(), Arc::new(Inbox::new(shared.subscription_queue)));

@@ -1,4 +1,4 @@
-//! Streams of what a subscription hears.
+//! The streams of a subscription.
 
 use crate::driver::DriverCommand;
 use crate::event::{Event, ItemError, Message};
@@ -16,30 +16,30 @@ use std::task::{Context, Poll, ready};
 
 /// The values published to one topic, as a stream; dropping it unsubscribes.
 ///
-/// The values alone do not tell what is missing: [`Subscription::events`] does. What is not read waits in a queue
-/// of 1,024 items, or as many as [`Subscribe::queue`](crate::Subscribe::queue) says; when it is full the oldest
-/// gives way, and the events have a [`Gap`](crate::Gap) in its place. A subscription that is not read holds up
-/// neither its client nor any other.
+/// The values alone do not show what is missing: [`Subscription::events`] does. Unread items wait in a queue of 1,024
+/// items, or as many as [`Subscribe::queue`](crate::Subscribe::queue) sets. When it is full, the oldest item is
+/// dropped, and the events contain a [`Gap`](crate::Gap) in its place. A subscription that is not read delays neither
+/// its client nor other subscriptions.
 ///
-/// The stream ends when the client is closed. When the server ended it, the last item says why.
+/// The stream ends when the client is closed. If the server ended it, the last item says why.
 pub struct Subscription<T> {
     events: Events<T>,
 }
 
-/// What is published to the topics that match a pattern, as a stream; dropping it unsubscribes.
+/// The messages of all topics that match a pattern, as a stream; dropping it unsubscribes.
 ///
-/// As a [`Subscription`], but every message carries its topic.
+/// Like a [`Subscription`], but every item is a [`Message`] with its topic.
 pub struct PatternSubscription<T> {
     events: Events<T>,
 }
 
-/// Everything a subscription says, as a stream; dropping it unsubscribes.
+/// All events of a subscription, as a stream; dropping it unsubscribes.
 pub struct Events<T> {
     reader: Reader,
     of: PhantomData<fn() -> T>,
 }
 
-/// The untyped end of one subscription.
+/// The reading end of one subscription, without a message type.
 pub(crate) struct Reader {
     id: SubscriptionId,
     inbox: Arc<Inbox>,
@@ -53,7 +53,7 @@ impl<T: DeserializeOwned> Subscription<T> {
         poll_fn(|context| self.poll_value(context)).await
     }
 
-    /// The same subscription with all that it has to say: positions, gaps, who comes and goes.
+    /// The same subscription as a stream of all its events: positions, gaps, joins and leaves.
     pub fn events(self) -> Events<T> {
         self.events
     }
@@ -69,7 +69,7 @@ impl<T: DeserializeOwned> PatternSubscription<T> {
         poll_fn(|context| self.events.poll_message(context)).await
     }
 
-    /// The same subscription with all that it has to say: gaps, who comes and goes.
+    /// The same subscription as a stream of all its events: gaps, joins and leaves.
     pub fn events(self) -> Events<T> {
         self.events
     }

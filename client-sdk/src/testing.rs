@@ -1,8 +1,8 @@
-//! A server for tests: the real hub within the test's process, without sockets and in virtual time.
+//! A server for tests: the real hub inside the test's process, without sockets and in virtual time.
 //!
-//! A [`TestServer`] gives [`Client`]s that are connected to it, as many as a test wants, and does to them what networks
-//! and servers do. What clients say and hear is the text that goes over a real connection; time is tokio's, so that
-//! with `start_paused` every timeout and pause passes at once.
+//! A [`TestServer`] makes [`Client`]s that are connected to it, as many as a test needs. It can break their
+//! connections, stop, crash and restart. Clients and server exchange the same text as over a real connection. Time is
+//! tokio's: with `start_paused` timeouts and pauses take no real time.
 //!
 //! ```
 //! use hubcast_client::{Event, testing::TestServer};
@@ -13,7 +13,7 @@
 //!     let (alice, bob) = (server.client().await?, server.client().await?);
 //!     let mut heard = alice.subscribe::<String>("news").await?.events();
 //!
-//!     server.stop();                                       // nobody is connected, and nothing is forgotten
+//!     server.stop();                                       // no client is connected, and nothing is forgotten
 //!     let publishing = bob.publish("news", "are you there?");
 //!     let (published, ()) = tokio::join!(publishing, async { server.restart() });
 //!     assert_eq!(published?.offset, Some(1));
@@ -39,7 +39,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 use tokio::sync::{Notify, mpsc};
 
-/// A server within the process. Clones are the same server.
+/// A server inside the process. Clones are the same server.
 #[derive(Clone, Debug)]
 pub struct TestServer {
     shared: Arc<Shared>,
@@ -48,7 +48,7 @@ pub struct TestServer {
 #[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
-    /// Told whenever the hub may have something else to do next.
+    /// Notified whenever the time of the hub's next timeout may have changed.
     changed: Arc<Notify>,
 }
 
@@ -61,7 +61,7 @@ pub(crate) struct Wire {
 }
 
 impl TestServer {
-    /// A server as it is without configuration.
+    /// Starts a server with the default settings.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
@@ -69,7 +69,8 @@ impl TestServer {
         Self::with_settings(Settings::with_seed(1))
     }
 
-    /// A server with limits and rules of its own. It never pings: virtual time would be full of it.
+    /// Starts a server with these settings. It never sends pings: in virtual time they would follow each other without
+    /// a pause.
     ///
     /// # Panics
     /// Outside of a tokio runtime.
@@ -80,29 +81,29 @@ impl TestServer {
         Self { shared }
     }
 
-    /// Breaks every connection. The clients come back.
+    /// Breaks every connection. The clients connect again.
     pub fn cut(&self) {
         self.state().cut(now());
         self.shared.changed.notify_one();
     }
 
-    /// Stops in good order. Until [`TestServer::restart`] nobody can connect; then everything kept is there again.
+    /// Stops orderly: the state is kept for [`TestServer::restart`]. Until then no client can connect.
     pub fn stop(&self) {
         self.state().stop(now());
     }
 
-    /// Dies: as [`TestServer::stop`], but nothing is kept.
+    /// Crashes: like [`TestServer::stop`], but no state is kept.
     pub fn crash(&self) {
         self.state().crash();
     }
 
-    /// Begins again, where it is stopped.
+    /// Starts again if it is stopped.
     pub fn restart(&self) {
         self.state().restart(now());
         self.shared.changed.notify_one();
     }
 
-    /// How many connections there are.
+    /// The number of open connections.
     pub fn connections(&self) -> usize {
         self.state().connections()
     }
@@ -126,7 +127,7 @@ impl TestServer {
 
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
-        // A hub that panicked fails the test that made it do so.
+        // If the hub panicked, it has failed its test already.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -160,7 +161,7 @@ impl Drop for Shared {
     }
 }
 
-/// Tells the hub when something is due, for as long as there is a server.
+/// Calls the hub's timeouts when they are due, for as long as the server exists.
 async fn keep_time(server: Weak<Shared>, changed: Arc<Notify>) {
     loop {
         let due = match server.upgrade() {

@@ -1,4 +1,4 @@
-//! Topics that know what is published to them.
+//! Topics with a message type.
 
 use crate::{ClientId, TopicName};
 use std::hash::{Hash, Hasher};
@@ -6,8 +6,8 @@ use std::{fmt, marker::PhantomData};
 
 /// The name of a topic together with the type of its messages.
 ///
-/// The type is a promise of the program, not of the server: a message of another shape is an error item of the
-/// stream. Any text is a `Topic<T>` too, so that names can be given as they are.
+/// Only the program knows the type, the server does not: a message that does not fit it is an error item of the stream.
+/// Any text converts into a `Topic<T>`, so functions take plain names too.
 ///
 /// ```
 /// use hubcast_client::Topic;

@@ -1,77 +1,79 @@
-//! What the hub wants done.
+//! The effects of the hub: what its caller must do.
 
 use crate::{Publication, SessionId, engine::EngineCall};
 use hubcast_protocol::event::{Entry, History};
 use hubcast_protocol::{CloseCode, Event, Position, RequestId, Slow, Topic};
 use std::{borrow::Cow, ops::Range, sync::Arc};
 
-/// One thing to do. Those that name the same session must reach it in the order of the list.
+/// One thing for the caller to do. Effects that name the same session must reach it in the order of the list.
 #[derive(Clone, Debug)]
 pub enum Effect {
-    /// Tell one session something.
+    /// Send one event to one session.
     Send {
-        /// Who is told.
+        /// The session that gets the event.
         session: SessionId,
-        /// What.
+        /// The event.
         event: Box<Event>,
     },
-    /// Tell each of many sessions the same; [`Effects::receivers`] lists them.
+    /// Send the same event to several sessions; [`Effects::receivers`] lists them.
     Notify {
-        /// What, encoded once for a dialect.
+        /// The event. It is encoded at most once for each dialect.
         event: Arc<Event>,
-        /// Where in the list they stand.
+        /// The range of the receivers in the list of receivers.
         receivers: Range<usize>,
     },
-    /// Hand one publication to each of many sessions; [`Effects::receivers`] lists them.
+    /// Send one publication to several sessions; [`Effects::receivers`] lists them.
     Deliver {
-        /// What they get, encoded once for a dialect.
+        /// The publication. It is encoded at most once for each dialect.
         publication: Publication,
-        /// Where in the list they stand.
+        /// The range of the receivers in the list of receivers.
         receivers: Range<usize>,
     },
-    /// Hand one session what it missed, in order. It does not count against what may wait for a slow reader.
+    /// Send one session the publications that it missed, in order. They do not count against the limit of what may wait
+    /// for a slow reader.
     Replay {
-        /// Who gets it.
+        /// The session that gets them.
         session: SessionId,
-        /// What.
+        /// The publications that it missed, in the order in which it must get them.
         missed: Arc<Vec<Publication>>,
     },
-    /// Answer one session's `history` request. Like a replay it does not count against what may wait for a slow reader.
+    /// Answer one session's `history` request. Like a replay, the answer does not count against the limit of what may
+    /// wait for a slow reader.
     History {
-        /// Who asked.
+        /// The session that asked.
         session: SessionId,
-        /// What was found.
+        /// The answer.
         answer: HistoryAnswer,
     },
-    /// Close a connection once everything before this has been written to it.
+    /// Close a connection after all earlier effects of its session have been written to it.
     Close {
-        /// Whose.
+        /// The session of the connection.
         session: SessionId,
-        /// With which code.
+        /// The close code.
         code: CloseCode,
-        /// Why, for people.
+        /// The reason, for people.
         reason: Cow<'static, str>,
     },
-    /// Pass a question on to an engine that lives elsewhere; the embedded one never causes this.
+    /// Pass a question on to an engine that lives elsewhere. The embedded engine never causes this.
     Ask(EngineCall),
 }
 
-/// The answer to a `history` request, with the publications themselves: its text may be long, and is made as the socket
-/// takes it.
+/// The answer to a `history` request, as publications and not as text. The text may be long; the server makes it in
+/// parts, as the socket takes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HistoryAnswer {
-    /// Of the request.
+    /// The id of the request.
     pub id: RequestId,
-    /// Whose history.
+    /// The topic of the history.
     pub topic: Topic,
     /// The end of the history.
     pub position: Position,
-    /// What was asked for, oldest first.
+    /// The publications that the request asked for, oldest first.
     pub publications: Vec<Publication>,
 }
 
 impl HistoryAnswer {
-    /// The answer as an event of its own.
+    /// The whole answer as one event.
     pub fn to_event(&self) -> Event {
         let entries = self.publications.iter().filter_map(|publication| {
             let offset = publication.position()?.offset;
@@ -87,40 +89,42 @@ impl HistoryAnswer {
     }
 }
 
-/// One session of many that get the same.
+/// One session in a list of receivers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Receiver {
-    /// Who.
+    /// The session.
     pub session: SessionId,
-    /// What its subscription wants when its connection cannot keep up.
+    /// What its subscription asks for when its connection is too slow.
     pub slow: Slow,
 }
 
-/// Effects in delivery order, pushed by the hub into what the caller gives; [`Effects::clear`] keeps the room.
+/// Effects in delivery order, pushed by the hub into what the caller gives. [`Effects::clear`] empties it and keeps the
+/// memory for the next use.
 #[derive(Clone, Debug, Default)]
 pub struct Effects {
     list: Vec<Effect>,
     receivers: Vec<Receiver>,
-    /// The list that was made last of the subscribers of topics, to be used again while these are the same.
+    /// The list of a topic's subscribers that was made last. It is used again while [`ListKey`] is the same.
     last_list: Option<Range<usize>>,
     last_key: ListKey,
     work: u64,
 }
 
-/// What a list of receivers was made from: as long as this is the same, the list is.
+/// What a list of receivers was made from. While the key is the same, the list is the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ListKey {
-    /// The version of the topic's own channel; 0 where it has none.
+    /// The version of the topic's own channel; 0 if it has none.
     pub(crate) topic: u64,
-    /// The number of the look-up that found the patterns that match, and the last change of the subscriptions of any pattern;
-    /// 0 where none matches.
+    /// The number of the look-up that found the matching patterns, and the version of all subscriptions to patterns;
+    /// both are 0 if no pattern matches.
     pub(crate) patterns: (u64, u64),
-    /// Who is left out.
+    /// The session that the list leaves out.
     pub(crate) except: Option<u32>,
 }
 
 impl Effects {
-    /// Forgets everything, so that the room can be used again; what one large input needed is given back.
+    /// Removes all effects, so that the memory can be used again. Gives back memory beyond 32,768 effects and as many
+    /// receivers, which one large input may have needed.
     pub fn clear(&mut self) {
         self.list.clear();
         self.list.shrink_to(KEPT);
@@ -130,13 +134,14 @@ impl Effects {
         self.work = 0;
     }
 
-    /// How long the hub has worked since the effects were cleared, in nanoseconds: counted from what it did, not measured,
-    /// so that the same inputs give the same number. A caller that shares the hub hands it no more when this is too much.
+    /// Nanoseconds that the hub has worked since the effects were cleared. They are computed from what the hub did and
+    /// not measured, so that the same inputs give the same number. A caller that shares the hub stops handing in inputs
+    /// when this is too much.
     pub fn work(&self) -> u64 {
         self.work
     }
 
-    /// The effects in order.
+    /// The effects, in order.
     pub fn iter(&self) -> impl Iterator<Item = &Effect> {
         self.list.iter()
     }
@@ -146,17 +151,17 @@ impl Effects {
         self.list.get(number)
     }
 
-    /// The sessions that an [`Effect::Deliver`] or [`Effect::Notify`] of this list names.
+    /// The receivers of an [`Effect::Deliver`] or [`Effect::Notify`].
     pub fn receivers(&self, of: &Range<usize>) -> &[Receiver] {
         &self.receivers[of.clone()]
     }
 
-    /// How many effects there are.
+    /// The number of effects.
     pub fn len(&self) -> usize {
         self.list.len()
     }
 
-    /// Whether there is nothing to do.
+    /// Whether there is no effect.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
@@ -169,12 +174,12 @@ impl Effects {
         self.list.push(Effect::Send { session, event: Box::new(event) });
     }
 
-    /// Notes that the hub has worked for so many nanoseconds.
+    /// Adds this many nanoseconds to the work of the hub.
     pub(crate) fn add_work(&mut self, nanoseconds: u64) {
         self.work = self.work.saturating_add(nanoseconds);
     }
 
-    /// Delivers to one session, if there is one; says how many they are.
+    /// Delivers to one receiver, if there is one. Returns the number of receivers.
     pub(crate) fn deliver_to(&mut self, publication: &Publication, receiver: Option<Receiver>) -> usize {
         let start = self.receivers.len();
         self.receivers.extend(receiver);
@@ -182,8 +187,8 @@ impl Effects {
         self.push_delivery(publication, receivers)
     }
 
-    /// Delivers to the receivers that `fill` lists, unless they were listed from the same `key` before; says how many
-    /// they are.
+    /// Delivers to the receivers that `fill` lists, or to the last list if it was made from the same `key`. Returns the
+    /// number of receivers.
     pub(crate) fn deliver(
         &mut self,
         publication: &Publication,
@@ -201,12 +206,12 @@ impl Effects {
         self.push_delivery(publication, receivers)
     }
 
-    /// Whether the receivers are listed that are made from `key`.
+    /// Whether the last list of receivers was made from `key`.
     pub(crate) fn has_list(&self, key: ListKey) -> bool {
         self.last_list.is_some() && self.last_key == key
     }
 
-    /// Takes up a list of receivers that was made from `key`.
+    /// Stores a list of receivers that was made from `key`, for the deliveries that follow.
     pub(crate) fn keep_list(&mut self, key: ListKey, list: Vec<Receiver>) {
         let receivers = self.list_receivers(|receivers| {
             receivers.extend(list);
@@ -232,7 +237,7 @@ impl Effects {
         self.list.push(Effect::Replay { session, missed: Arc::new(missed) });
     }
 
-    /// Lists the receivers that `fill` pushes, having looked at as many members as it says, and tells them.
+    /// Sends an event to the receivers that `fill` pushes. `fill` returns how many members it has looked at.
     pub(crate) fn tell(&mut self, event: Event, fill: impl FnOnce(&mut Vec<Receiver>) -> usize) {
         let receivers = self.list_receivers(fill);
         if !receivers.is_empty() {
@@ -240,7 +245,7 @@ impl Effects {
         }
     }
 
-    /// Lists receivers; `fill` says how many members it has looked at.
+    /// Lists the receivers that `fill` pushes. `fill` returns how many members it has looked at.
     fn list_receivers(&mut self, fill: impl FnOnce(&mut Vec<Receiver>) -> usize) -> Range<usize> {
         let start = self.receivers.len();
         let looked_at = fill(&mut self.receivers);
@@ -249,11 +254,11 @@ impl Effects {
     }
 }
 
-/// Nanoseconds that it takes to look at one member and list it, about.
+/// Approximate nanoseconds for looking at one member and listing it.
 pub(crate) const MEMBER_NS: u64 = 10;
 
-/// Nanoseconds that it takes to collect one publication of a history, about.
+/// Approximate nanoseconds for collecting one publication of a history.
 pub(crate) const COLLECT_NS: u64 = 40;
 
-/// Effects and receivers whose room is kept.
+/// The number of effects, and of receivers, for which the memory is kept.
 const KEPT: usize = 32 * 1024;

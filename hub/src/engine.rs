@@ -1,16 +1,17 @@
-//! What outlives a subscription is asked of an engine, by messages: a question in, an answer out.
+//! The engine keeps what outlives a subscription. The hub asks it by messages: a question in, an answer out.
 //!
-//! The embedded [`Memory`] answers within the call and is the reference for every other. An engine that lives
-//! elsewhere hands the question back; the hub passes it on as [`Effect::Ask`](crate::Effect::Ask) and goes on
-//! when [`Input::Reply`](crate::Input::Reply) comes. The hub is written for both: it holds what it needs to go
-//! on under a [`Ticket`], and until then it keeps the session's later requests waiting, so that a session's
-//! requests take effect in the order in which they were sent. At most 256 wait; more are refused as `unavailable`.
+//! The embedded [`Memory`] answers within the call and is the reference for every other engine. An engine that lives
+//! elsewhere hands the question back; the hub passes it on as [`Effect::Ask`](crate::Effect::Ask) and goes on when
+//! [`Input::Reply`](crate::Input::Reply) comes. The hub is written for both. It keeps what it needs to complete the
+//! request under a [`Ticket`]. Until the answer comes, it queues the session's later requests, so that a session's
+//! requests take effect in the order in which they were sent. At most 256 requests wait; more are refused as
+//! `unavailable`.
 //!
-//! An idempotency key is used from the first [`EngineRequest::Publish`] on that carries it and is not answered with
-//! [`EngineResponse::Failed`]; what is answered to its repetitions comes later, with [`EngineNotice::Delivered`]. So an engine
-//! elsewhere can be asked the key again before it knows the outcome. It must not answer [`EngineResponse::Published`] to
-//! that: it keeps the question, and all that follow it, until the notice has come, and then answers
-//! [`EngineResponse::Repeated`].
+//! An idempotency key counts as used from the first [`EngineRequest::Publish`] that carries it, unless the engine
+//! answers that with [`EngineResponse::Failed`]. The outcome to answer to a repetition comes later, with
+//! [`EngineNotice::Delivered`]. So an engine elsewhere can be asked the same key again before it knows the outcome. It
+//! must not answer [`EngineResponse::Published`] to that. It must keep the question, and all questions after it, until
+//! the notice has come, and then answer [`EngineResponse::Repeated`].
 
 mod memory;
 
@@ -23,130 +24,133 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Who keeps offsets, histories and idempotency keys.
+/// The store of offsets, histories and idempotency keys.
 pub trait Engine {
-    /// Answers at once, or hands the question back to be passed on.
+    /// Answers at once, or hands the question back, for the hub to pass on.
     ///
     /// # Errors
-    /// When the answer will come later. Then it comes exactly once, and answers come in the order of the questions.
+    /// The question itself, if the answer will come later. Then the answer comes exactly once, and answers come in the
+    /// order of the questions.
     fn ask(&mut self, now: Instant, ask: EngineCall) -> Result<EngineResponse, EngineCall>;
 
-    /// Hears what needs no answer.
+    /// Takes a notice, which needs no answer.
     fn tell(&mut self, _now: Instant, _notice: EngineNotice<'_>) {}
 
-    /// When [`handle_timeout`](Engine::handle_timeout) wants to be called next; a time that is over where it left
-    /// something due.
+    /// When [`handle_timeout`](Engine::handle_timeout) must be called next. The time is in the past if the last call
+    /// left something due.
     fn poll_timeout(&self) -> Option<Instant> {
         None
     }
 
-    /// Lets go of what has run out, of so much that it takes no more than a fraction of a millisecond: others wait. The
-    /// rest stays due, and the call comes again as long as [`poll_timeout`](Engine::poll_timeout) says so.
+    /// Drops what has expired, in parts that take at most a fraction of a millisecond, because other work waits. The
+    /// rest stays due, and the caller calls again as long as [`poll_timeout`](Engine::poll_timeout) says so.
     ///
-    /// `has_subscribers` says whether somebody listens to a topic here, by its name or by a pattern: who comes and goes by a
-    /// pattern is not told topic by topic. Looking through the patterns is work too, so that it may answer `None`, no
-    /// more now: then what the answer was for stays due, and nothing more is asked in this call. The first question of a
-    /// call is always answered.
+    /// The argument is a function that says whether a topic has subscribers here, by its name or by a pattern. The
+    /// engine has to ask, because no notice names the topics that a subscription to a pattern begins or ceases to
+    /// reach. Searching the patterns is work too, so the function may answer `None`: no more in this call. Then the
+    /// history that the question was for stays due, and the engine asks nothing more in this call. The first question
+    /// of a call is always answered.
     fn handle_timeout(&mut self, _now: Instant, _is_heard: &mut dyn FnMut(&Topic) -> Option<bool>) {}
 }
 
 /// A question to an engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EngineCall {
-    /// Comes back with the answer.
+    /// The ticket, which comes back with the answer.
     pub ticket: Ticket,
-    /// What is asked.
+    /// The question.
     pub question: EngineRequest,
 }
 
-/// What an engine can be asked.
+/// The questions to an engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EngineRequest {
-    /// Give this message its place.
+    /// Give this publication its position.
     Publish {
-        /// Where it goes.
+        /// The topic that it goes to.
         topic: Topic,
-        /// What it carries.
+        /// The payload.
         payload: Payload,
-        /// Its idempotency key, used from this question on if it was not used before.
+        /// Its idempotency key. It counts as used from this question on, if it was not used before.
         key: Option<Keyed>,
-        /// Whether somebody listens here.
+        /// Whether the topic has subscribers here, by its name or by a pattern.
         has_subscribers: bool,
     },
-    /// Where does a subscription that begins here stand, and what did it miss?
+    /// What is the position of a subscription that begins here, and what did it miss?
     Open {
-        /// What it listens to.
+        /// The topic or pattern of the subscription.
         target: Target,
-        /// Where it wants to begin.
+        /// Where the subscription begins.
         start: Start,
     },
-    /// What was published?
+    /// Which publications does a history contain?
     Read(ReadHistory),
 }
 
-/// An idempotency key and who used it: the same key of somebody else is another one.
+/// An idempotency key with its publisher. The same text from another publisher is another key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Keyed {
-    /// Who publishes.
+    /// The publisher.
     pub by: Publisher,
     /// The key.
     pub key: Key,
 }
 
-/// Who publishes.
+/// The publisher of a publication with an idempotency key: the owner of the key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Publisher {
-    /// A user, on whatever connection. The user's keys are the user's own.
+    /// A user, on any of its connections. Its keys are separate from those of all others.
     User(Arc<str>),
-    /// A connection of nobody in particular. Keys of all of these are one lot, because who reconnects has another id;
-    /// but each takes up room of its own.
+    /// A connection without a user. The keys of all such connections are one common set, because a client has another
+    /// id after it reconnects. But each connection has a share of the memory of its own.
     Client(ClientId),
 }
 
-/// What an engine answers.
+/// The answers of an engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EngineResponse {
-    /// To [`EngineRequest::Publish`]: deliver this.
+    /// To [`EngineRequest::Publish`]: the publication with its position, to be delivered.
     Published(Publication),
-    /// To [`EngineRequest::Publish`]: the key was used before, with this outcome; deliver nothing.
+    /// To [`EngineRequest::Publish`]: the key was used before, with this outcome. Nothing is to be delivered.
     Repeated(Outcome),
-    /// To [`EngineRequest::Open`].
+    /// To [`EngineRequest::Open`]: the whole answer.
     Opened(SubscribeState),
-    /// To [`EngineRequest::Open`], if there is too much for one call: what comes first of all that was missed, and what is left
-    /// to be asked. It may be asked at any time, and says then also what has been missed since.
+    /// To [`EngineRequest::Open`], if one call would take too long: the first part of the answer, and the question for
+    /// the rest. The rest may be asked at any time; its answer then includes what was published in the meantime.
     OpenedPart(SubscribeState, EngineRequest),
-    /// To [`EngineRequest::Read`].
+    /// To [`EngineRequest::Read`]: the publications.
     HistoryPage(HistoryPage),
-    /// To any question: it cannot be done.
+    /// To any question: a refusal.
     Failed(ErrorReply),
 }
 
-/// What became of a publication.
+/// The outcome of a publication.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// Its place, on a topic with history; of a repetition only while it is a place in the topic's history of now.
+    /// Its position, on a topic with history. For a repetition it is `None` if the topic has another history now.
     pub position: Option<Position>,
-    /// How many connections it was handed to.
+    /// The number of connections that it was handed to.
     pub receivers: u64,
 }
 
-/// Where a subscription stands.
+/// The state of a subscription when it begins.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct SubscribeState {
-    /// The end of the topic's history, when it keeps one.
+    /// The end of the topic's history, if it keeps one.
     pub position: Option<Position>,
-    /// Whether everything since the position asked for could be found; `None` when none was asked for.
+    /// Whether everything since the requested position was found; `None` if no position was requested.
     pub recovered: Option<bool>,
-    /// What comes first, in order within each topic.
+    /// The publications that the subscription gets first, in order within each topic.
     pub missed: Vec<Publication>,
-    /// Of a pattern: topics that could not be resumed, with the position from which they go on, if they have one.
+    /// For a pattern: the topics that could not be resumed, each with the position from which it goes on, if it has
+    /// one.
     pub lost: Vec<(Topic, Option<Position>)>,
 }
 
 impl SubscribeState {
-    /// Adds the answer to what was left to be asked of a pattern.
+    /// Adds the answer for the rest of a pattern.
     pub(crate) fn add(&mut self, next: Self) {
-        // A history that is lost between two answers begins anew: what it had before would come behind the gap.
+        // A history that is lost between two answers begins anew. Its earlier publications would come behind the gap.
         if !next.lost.is_empty() {
             let is_lost: HashSet<_> = next.lost.iter().map(|(topic, _)| topic).collect();
             self.missed.retain(|publication| !is_lost.contains(publication.topic()));
@@ -158,7 +162,7 @@ impl SubscribeState {
     }
 }
 
-/// A part of a history.
+/// A part of a history: the answer to [`EngineRequest::Read`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HistoryPage {
     /// The end of the history.
@@ -167,18 +171,18 @@ pub struct HistoryPage {
     pub publications: Vec<Publication>,
 }
 
-/// What an engine is told.
+/// The notices to an engine. They need no answer.
 #[derive(Clone, Copy, Debug)]
 pub enum EngineNotice<'a> {
-    /// The last one who subscribed to this topic by its name is gone.
+    /// The last subscription to this topic by its name is gone.
     Unused(&'a Topic),
-    /// What became of a publication with a key, after the answer that it is published.
+    /// The outcome of a publication with a key. It comes after the answer [`EngineResponse::Published`].
     Delivered {
-        /// Where it went.
+        /// The topic that it went to.
         topic: &'a Topic,
         /// Its key.
         key: &'a Keyed,
-        /// What is answered to a repetition.
+        /// The outcome to answer to a repetition.
         outcome: Outcome,
     },
 }
@@ -186,12 +190,12 @@ pub enum EngineNotice<'a> {
 /// An answer that comes later, with the ticket of its question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EngineReply {
-    /// Of the question.
+    /// The ticket of the question.
     pub ticket: Ticket,
-    /// What the engine says.
+    /// The answer.
     pub answer: EngineResponse,
 }
 
-/// Ties an answer to its question.
+/// The number that ties an answer to its question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Ticket(pub u64);

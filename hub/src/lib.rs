@@ -1,10 +1,10 @@
-//! hubcast's state machine: everything a subscriber can observe is decided here.
+//! The hub: hubcast's state machine. It decides everything that a subscriber can observe.
 //!
-//! A [`Hub`] takes [`Input`]s (a session came, asked, went) and gives [`Effect`]s (send this event, deliver this
-//! publication to these sessions, close that one) in the order in which they must reach the sessions. It holds
-//! sessions, subscriptions, patterns, private topics and limits; what outlives a subscription is asked of an
-//! [`Engine`]. It knows no socket, no thread, no clock and no randomness: time comes in as an argument, and the
-//! same inputs give the same effects.
+//! A [`Hub`] takes [`Input`]s (a session connected, sent a request, closed) and gives [`Effect`]s (send this event,
+//! deliver this publication to these sessions, close that session) in the order in which they must reach the sessions.
+//! It keeps sessions, subscriptions, patterns, private topics and limits; an [`Engine`] keeps what outlives a
+//! subscription. The hub knows no socket, no thread, no clock and no randomness: time is an argument, and the same
+//! inputs give the same effects.
 //!
 //! ```
 //! use hubcast_hub::{Effect, Effects, Hub, Input, SessionId, Settings};

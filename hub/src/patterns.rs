@@ -1,4 +1,4 @@
-//! The patterns in use, as a trie of their tokens.
+//! The patterns with subscribers, as a trie of their tokens.
 
 mod needs;
 mod walk;
@@ -13,12 +13,12 @@ use slab::Slab;
 use std::collections::HashMap;
 use std::str::Split;
 
-/// Finds the channels of all patterns that match a topic. What it costs depends on the topic's tokens and on the
-/// nodes that they reach, not on how many patterns there are. Nodes are left out below which every pattern has too many
-/// tokens for the topic, or too few.
+/// Finds the channels of all patterns that match a topic. The cost depends on the topic's tokens and on the nodes that
+/// they reach, not on the number of patterns. A node is skipped if every pattern below it has too many tokens for the
+/// topic, or too few.
 #[derive(Debug)]
 pub(crate) struct Patterns {
-    /// Boxed, because a slab stays as large as it ever was.
+    /// Boxed, because a slab shrinks only when it is empty: its unused entries should be small.
     nodes: Slab<Box<Node>>,
     version: u64,
 }
@@ -26,14 +26,14 @@ pub(crate) struct Patterns {
 #[derive(Debug, Default)]
 struct Node {
     parent: u32,
-    /// The literal that leads here; wildcards have none.
+    /// The literal token of this node; empty for a wildcard.
     token: Box<str>,
     literals: HashMap<Box<str>, u32>,
     one: Option<u32>,
     rest: Option<u32>,
-    /// Who subscribed to the pattern that ends here.
+    /// The channel of the pattern that ends here.
     channel: Option<u32>,
-    /// What the patterns need that end here or below.
+    /// The numbers of tokens that the patterns ending here or below still need.
     needs: Needs,
 }
 
@@ -46,7 +46,7 @@ impl Patterns {
         Self { nodes, version: 0 }
     }
 
-    /// Another number whenever a topic may match other patterns, or other channels, than before.
+    /// A number that changes whenever a topic may match other patterns, or other channels, than before.
     pub(crate) fn version(&self) -> u64 {
         self.version
     }
@@ -64,7 +64,7 @@ impl Patterns {
         at.channel
     }
 
-    /// Makes the node of a pattern; `open` makes its channel, given the node, unless it has one.
+    /// Adds a pattern and returns its channel. If the pattern has none, `open` makes it, given the node of the pattern.
     pub(crate) fn insert(&mut self, pattern: &Pattern, open: impl FnOnce(u32) -> u32) -> u32 {
         let mut at = ROOT;
         for token in pattern.tokens() {
@@ -83,7 +83,7 @@ impl Patterns {
         channel
     }
 
-    /// Forgets the channel of a node, and every node that only led there.
+    /// Removes the channel of a node, and every node that only led to it.
     pub(crate) fn remove(&mut self, mut at: u32) {
         self.nodes[at as usize].channel = None;
         self.note(at, Needs::remove);
@@ -98,13 +98,14 @@ impl Patterns {
         }
     }
 
-    /// Whether some pattern matches a topic; a private one is matched by none. Counts the nodes that it looks at.
+    /// Whether any pattern matches a topic. No pattern matches a private topic. Adds the nodes that it looks at to
+    /// `looked_at`.
     pub(crate) fn is_any_matching(&self, topic: &Topic, looked_at: &mut usize) -> bool {
         topic.owner().is_none() && self.is_any_below(ROOT, topic.as_str().split('.'), tokens(topic), looked_at)
     }
 
-    /// Whether some pattern at a node or below it matches the rest of a topic, which is so many tokens. A way is followed
-    /// to its end before the next one is tried, and the first that matches is enough.
+    /// Whether any pattern at a node or below it matches the rest of a topic, which has `left` tokens. The search goes
+    /// depth first and stops at the first match.
     fn is_any_below(&self, at: u32, mut rest: Split<'_, char>, left: usize, looked_at: &mut usize) -> bool {
         *looked_at += 1;
         let node = &self.nodes[at as usize];
@@ -117,7 +118,7 @@ impl Patterns {
             || children.into_iter().any(|child| self.is_any_below(child, rest.clone(), left - 1, looked_at))
     }
 
-    /// Has every node on the way to a pattern's end note what it needs below.
+    /// Calls `note` with what a pattern still needs, for every node from the pattern's end to the root.
     fn note(&mut self, end: u32, note: impl Fn(&mut Needs, Need)) {
         let ends_in_rest = self.nodes[self.nodes[end as usize].parent as usize].rest == Some(end);
         let (mut at, mut tokens) = (end, 0);
@@ -169,7 +170,7 @@ impl Node {
     }
 }
 
-/// How many tokens a topic has.
+/// The number of tokens of a topic.
 fn tokens(topic: &Topic) -> usize {
     1 + topic.as_str().bytes().filter(|byte| *byte == b'.').count()
 }

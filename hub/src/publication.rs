@@ -1,10 +1,10 @@
-//! A message with its place.
+//! A message with its position.
 
 use hubcast_protocol::{Payload, Position, Topic};
 use std::fmt::Debug;
 use std::sync::Arc;
 
-/// What was published: topic, payload and, on a topic with history, its place there. Cloning shares it.
+/// A publication: topic, payload and, on a topic with history, its position. A clone shares the content.
 #[derive(Clone, Debug)]
 pub struct Publication(Arc<Content>);
 
@@ -16,25 +16,26 @@ struct Content {
     counted_by: Option<Arc<dyn LiveBytes>>,
 }
 
-/// Counts the bytes of all publications that somebody still holds: a history, or whoever has not written them yet.
+/// The counter of the bytes of all publications in memory: in a history, or waiting to be written.
 ///
-/// Each publication counts once, however many hold it, with the bytes of its text and some more for what is around it. It
-/// is only told: nothing that the hub does depends on it. Publications are let go of by whoever holds them last, on any thread.
+/// Each publication counts once, however many clones it has, with the bytes of its text and a constant for what is
+/// around it. Nothing that the hub does depends on the count. `remove` is called when the last clone is dropped, on any
+/// thread.
 pub trait LiveBytes: Debug + Send + Sync {
-    /// A publication of so many bytes was made.
+    /// Adds a new publication of this many bytes.
     fn add(&self, bytes: usize);
 
-    /// Nobody holds a publication of so many bytes any more.
+    /// Removes a publication of this many bytes, whose last clone was dropped.
     fn remove(&self, bytes: usize);
 }
 
 impl Publication {
-    /// Joins a message with its place in the history, when the topic keeps one.
+    /// Makes a publication of a message and its position, if the topic keeps a history.
     pub fn new(topic: Topic, payload: Payload, position: Option<Position>) -> Self {
         Self(Arc::new(Content { topic, payload, position, counted_by: None }))
     }
 
-    /// The same, counted as long as somebody holds it.
+    /// Makes a publication that `live` counts until its last clone is dropped.
     pub(crate) fn counted(
         topic: Topic,
         payload: Payload,
@@ -48,22 +49,22 @@ impl Publication {
         Self(Arc::new(content))
     }
 
-    /// Where it was published.
+    /// The topic that it was published to.
     pub fn topic(&self) -> &Topic {
         &self.0.topic
     }
 
-    /// What it carries.
+    /// The payload.
     pub fn payload(&self) -> &Payload {
         &self.0.payload
     }
 
-    /// The position that a subscriber has after it; `None` on a topic without history.
+    /// The position of a subscriber after this publication; `None` on a topic without history.
     pub fn position(&self) -> Option<Position> {
         self.0.position
     }
 
-    /// Bytes that it takes, about: its text, the block it is in, and its place in a queue.
+    /// Approximate bytes that it takes: its text, its memory block, and its entry in a queue.
     pub(crate) fn bytes(&self) -> usize {
         self.0.bytes()
     }

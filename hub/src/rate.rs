@@ -1,34 +1,34 @@
-//! How often a session may ask.
+//! The rate limit of a session's requests.
 
 use std::time::{Duration, Instant};
 
-/// A token bucket that also counts how long its owner went on after it was empty.
+/// A token bucket that also counts the requests that come after it is empty.
 #[derive(Debug)]
 pub(crate) struct Bucket {
-    /// When the bucket would be full again if nothing more were taken.
+    /// When the bucket is full again if no more tokens are taken.
     full_at: Instant,
-    /// What one token costs in time.
+    /// The time in which one token is refilled.
     token: Duration,
 }
 
-/// What the bucket says to one more request.
+/// The decision on one more request.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Pass,
     Refuse,
-    /// A second's worth was refused already.
+    /// One second's worth of requests was refused already.
     Disconnect,
 }
 
 const BURST: Duration = Duration::from_secs(1);
 
 impl Bucket {
-    /// A full bucket that refills by `per_second` tokens a second and holds as many.
+    /// A full bucket. It refills by `per_second` tokens a second and has room for as many.
     pub(crate) fn new(now: Instant, per_second: u32) -> Self {
         Self { full_at: now, token: Duration::from_secs(1) / per_second.max(1) }
     }
 
-    /// Takes a token. A refused request costs one too, so that only who slows down gets through again.
+    /// Takes a token. A refused request costs one too, so that a client gets through again only after it slows down.
     pub(crate) fn take(&mut self, now: Instant) -> Verdict {
         let full_at = self.full_at.max(now) + self.token;
         match full_at - now {

@@ -1,4 +1,4 @@
-//! What a topic keeps, by its name.
+//! The rules that say what each topic keeps.
 
 mod index;
 
@@ -7,79 +7,80 @@ pub(crate) use index::RuleIndex;
 use hubcast_protocol::{Owner, Pattern, Topic};
 use std::time::Duration;
 
-/// What topics keep: the first rule that matches decides, and the default where none does.
+/// The rules of all topics. The first rule that matches a topic decides; the default applies if none does.
 #[derive(Clone, Debug, Default)]
 pub struct TopicRules {
-    /// In the order in which they are tried.
+    /// The rules, in the order in which they are tried.
     pub list: Vec<TopicRule>,
 }
 
-/// What the topics keep that match a pattern.
+/// The policy of all topics that match a pattern.
 #[derive(Clone, Debug)]
 pub struct TopicRule {
-    /// Which topics.
+    /// The topics that it applies to.
     pub pattern: Pattern,
-    /// What they keep.
+    /// What these topics keep.
     pub policy: TopicPolicy,
 }
 
-/// What a topic keeps.
+/// What one topic keeps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopicPolicy {
-    /// Its publications; `None`: nothing, and nothing is paid for it.
+    /// The history. `None`: no publication is kept, and that costs nothing.
     pub history: Option<HistoryPolicy>,
-    /// Who is there; `None`: `presence` is refused with `no_presence`.
+    /// The presence. `None`: `presence` requests are refused as `no_presence`.
     pub presence: Option<PresencePolicy>,
-    /// How long an idempotency key is remembered.
+    /// The time for which an idempotency key is remembered.
     pub key_window: Duration,
 }
 
-/// How much of a topic's publications is kept.
+/// The bounds of a topic's history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HistoryPolicy {
-    /// At most so many publications.
+    /// Most publications.
     pub size: usize,
-    /// At most for so long.
+    /// Longest time that a publication is kept.
     pub ttl: Duration,
-    /// Whether somebody has to listen.
+    /// Whether the topic must have subscribers.
     pub keep: Retention,
 }
 
-/// When publications are kept.
+/// When a topic's publications are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retention {
-    /// While somebody listens, and after that at least as long again as the history's `ttl`, at most twice as long.
+    /// While the topic has subscribers, and after that for at least one `ttl` of the history and at most two.
     InUse,
-    /// Whether somebody listens or not.
+    /// With and without subscribers.
     Always,
 }
 
-/// How presence is told.
+/// How a topic reports presence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PresencePolicy {
-    /// Whether those who ask for it get `join` and `leave` events.
+    /// Whether sessions that ask for it get `join` and `leave` events.
     pub events: bool,
-    /// How long after a lost connection its `leave` is told.
+    /// The time from a lost connection to its `leave` event.
     pub grace: Duration,
 }
 
 impl TopicRules {
-    /// What this topic keeps, by trying one rule after another. The hub has an index that says the same.
+    /// Returns what this topic keeps, by trying one rule after another. The hub uses an index that gives the same
+    /// answer.
     pub fn of(&self, topic: &Topic) -> &TopicPolicy {
         decide(topic, || self.list.iter().find(|rule| rule.pattern.matches(topic)))
     }
 
-    /// How long a key is remembered at most, whatever its topic.
+    /// The longest time that any topic remembers a key.
     pub(crate) fn longest_key_window(&self) -> Duration {
         let all = self.list.iter().map(|rule| &rule.policy).chain([&DEFAULT, &NOTHING]);
         all.map(|policy| policy.key_window).max().unwrap_or_default()
     }
 }
 
-/// What this topic keeps, given how to find the first rule that matches. Rules are not for private topics.
+/// Returns what this topic keeps. `find` finds the first rule that matches; it is not called for private topics.
 fn decide<'a>(topic: &Topic, find: impl FnOnce() -> Option<&'a TopicRule>) -> &'a TopicPolicy {
     match topic.owner() {
-        // A connection's own topic ends with it: nobody could resume.
+        // A connection's own topic ends with the connection, so there is nothing to resume.
         Some(Owner::Client(_) | Owner::Nobody) => &NOTHING,
         Some(Owner::User(_)) => &DEFAULT,
         None => find().map_or(&DEFAULT, |rule| &rule.policy),
@@ -92,7 +93,7 @@ impl Default for TopicPolicy {
     }
 }
 
-/// Without configuration resuming works: the last 100 publications for two minutes.
+/// The policy without configuration, with which clients can resume: the last 100 publications, for two minutes.
 const DEFAULT: TopicPolicy = TopicPolicy {
     history: Some(HistoryPolicy { size: 100, ttl: Duration::from_secs(120), keep: Retention::InUse }),
     presence: None,

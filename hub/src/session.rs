@@ -1,41 +1,43 @@
-//! What the hub knows of one peer.
+//! The hub's state of one connected client.
 
 use crate::engine::{Publisher, Ticket};
 use crate::{Identity, SessionId, rate::Bucket};
 use hubcast_protocol::{ClientId, RejectedRequest, Request, Slow};
 use std::collections::VecDeque;
 
-/// One peer: who it is and what it listens to.
+/// One session: its client, its user and its subscriptions.
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) id: SessionId,
     pub(crate) client: ClientId,
     pub(crate) identity: Option<Box<Identity>>,
-    /// How many of its memberships only watch presence.
+    /// The number of its memberships that only watch presence.
     pub(crate) watching: u32,
-    /// Its entries in subscriptions; each knows its place there, and the channel knows its place here.
+    /// Its memberships. Each knows its index in the channel's list of members, and each member knows its index in this
+    /// list.
     pub(crate) memberships: Vec<Membership>,
-    /// What it wants when it cannot keep up with its own private topic, unless it does not hear that.
+    /// What it asks for when its connection is too slow for its own private topic; `None` if it is not subscribed to
+    /// that.
     pub(crate) direct: Option<Slow>,
-    /// The last delivery that listed it, so that no delivery lists it twice.
+    /// The number of the last delivery that listed it, so that no delivery lists it twice.
     pub(crate) listed_in: u64,
-    /// Whether it is being closed because it asked too often.
+    /// Whether the hub is closing it because it exceeded the rate limit.
     pub(crate) cut: bool,
-    /// Only with a rate limit.
+    /// `Some` only with a rate limit.
     pub(crate) bucket: Option<Box<Bucket>>,
-    /// Only while an engine elsewhere has not answered.
+    /// `Some` only while it waits for the answer of an engine elsewhere.
     pub(crate) waiting: Option<Box<Waiting>>,
 }
 
-/// A session between its question to an engine and the answer.
+/// The state of a session between a question to an engine and its answer.
 #[derive(Debug)]
 pub(crate) struct Waiting {
     pub(crate) ticket: Ticket,
-    /// What it sent since, to be performed in order; at most [`MAX_WAITING_REQUESTS`].
+    /// The requests that it sent since, to be performed in order; at most [`MAX_WAITING_REQUESTS`].
     pub(crate) requests: VecDeque<Result<Request, RejectedRequest>>,
 }
 
-/// Where a session stands in one channel.
+/// The entry of a session in one channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Membership {
     pub(crate) channel: u32,
@@ -63,21 +65,21 @@ impl Session {
         }
     }
 
-    /// The user's name, when it is known.
+    /// The user's name, if the session has a user.
     pub(crate) fn user(&self) -> Option<&str> {
         self.identity.as_ref().map(|identity| &*identity.user)
     }
 
-    /// Who publishes here.
+    /// The owner of the idempotency keys that this session uses.
     pub(crate) fn publisher(&self) -> Publisher {
         self.user().map_or(Publisher::Client(self.client), |user| Publisher::User(user.into()))
     }
 
-    /// Lets later requests wait until the question with this ticket is answered.
+    /// Queues later requests until the question with this ticket is answered.
     pub(crate) fn wait_for(&mut self, ticket: Ticket) {
         self.waiting = Some(Box::new(Waiting { ticket, requests: VecDeque::new() }));
     }
 }
 
-/// Requests of a session that wait behind an open question; one more is `unavailable`, at once.
+/// Most requests of a session that wait behind an open question. One more is refused at once as `unavailable`.
 pub(crate) const MAX_WAITING_REQUESTS: usize = 256;

@@ -1,50 +1,51 @@
-//! What the hub is told once.
+//! The settings of a hub, given when it is made.
 
 use crate::{LiveBytes, TopicRules};
 use std::borrow::Cow;
 use std::sync::Arc;
 
-/// What a hub needs to know to greet and to refuse.
+/// Everything that a hub has to know from its caller.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Name and version that the welcome tells.
+    /// Name and version of the server, for the welcome.
     pub server: Cow<'static, str>,
-    /// Milliseconds of quiet after which the caller pings, as the welcome tells.
+    /// Milliseconds without traffic after which the caller sends a ping, for the welcome.
     pub ping_ms: u64,
-    /// Bytes of a whole request that the caller takes, as the welcome tells.
+    /// Largest request that the caller accepts, in bytes, for the welcome.
     pub message: usize,
-    /// What one session may ask.
+    /// The limits of one session.
     pub limits: Limits,
-    /// What topics keep.
+    /// What each topic keeps.
     pub rules: TopicRules,
-    /// Bytes that all publications kept by the embedded engine may take, and the histories that nobody is subscribed to
-    /// by name. A topic's share is this divided by the number of histories, at least 64 KiB: the one furthest above its
-    /// share loses its oldest first, and where none is above it, what has gone unused longest goes.
+    /// Most bytes of all publications that the embedded engine keeps, together with the histories that have no
+    /// subscriber by name. A topic's share is this divided by the number of histories, at least 64 KiB. The history
+    /// furthest above its share loses its oldest publications first. If none is above its share, the one that was
+    /// unused longest is dropped.
     pub history_max_bytes: usize,
-    /// Who counts all publications that somebody holds, if anybody.
+    /// The counter of all publications in memory, if the caller wants one.
     pub live_bytes: Option<Arc<dyn LiveBytes>>,
     /// Nanoseconds of work, as [`Effects::work`](crate::Effects::work) counts it, after which a request is left
-    /// [`Unfinished`](crate::Unfinished): some more than that is done at once.
+    /// [`Unfinished`](crate::Unfinished). One call may do somewhat more than that.
     pub work_at_once: u64,
-    /// Makes the epochs of this hub's histories its own: random, and new for every hub. With that of another hub a client
-    /// of the one would be told by the other that it has missed nothing.
+    /// The seed of the epochs of this hub's histories. It must be random and new for every hub. If two hubs had the
+    /// same seed, a client of one could resume at the other, which would wrongly answer that nothing was missed.
     pub seed: u64,
 }
 
-/// What one session may ask.
+/// The limits of one session.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Bytes of a topic or pattern; a longer one is `invalid_topic` or `invalid_pattern`.
+    /// Most bytes of a topic or pattern. A longer one is refused as `invalid_topic` or `invalid_pattern`.
     pub topic: usize,
-    /// Subscriptions at once; one more is `limit_exceeded`. The private topics of a session do not count.
+    /// Most subscriptions at once. One more is refused as `limit_exceeded`. A session's private topics do not count.
     pub subscriptions: usize,
-    /// Requests a second, with a second's worth of burst; `None` is no limit. One more is `rate_limited`, and
-    /// who goes on for another second's worth is closed with 4003.
+    /// Most requests a second, with a burst of one second's worth; `None` is no limit. More are refused as
+    /// `rate_limited`. After another second's worth of refused requests the session is closed with 4003.
     pub requests_per_second: Option<u32>,
 }
 
 impl Settings {
-    /// The defaults, and a [`seed`](Settings::seed), for which there is none.
+    /// The default settings, with a [`seed`](Settings::seed), which has no default.
     pub fn with_seed(seed: u64) -> Self {
         Self {
             server: concat!("hubcast/", env!("CARGO_PKG_VERSION")).into(),

@@ -1,34 +1,35 @@
-//! Gives memory back when most of what it was for has gone.
+//! Gives memory of collections back when most of it is unused.
 //!
-//! Half of what is left over stays, so that giving back costs each removal a constant at most.
+//! A collection shrinks to twice its length, not further. So the cost of giving back is at most a constant for each
+//! removal.
 
 use slab::Slab;
 use std::collections::HashMap;
 use std::hash::Hash;
 
-/// After a removal from a list: it may be one of a million, so even little room is worth giving back.
+/// Call after a removal from a list. There may be a million such lists, so small ones shrink too.
 pub(crate) fn release_list<T>(list: &mut Vec<T>) {
     if list.len() < list.capacity() / 4 {
         list.shrink_to(list.len() * 2);
     }
 }
 
-/// After a removal from a map of which there are few.
+/// Call after a removal from a map. There are few such maps, so small ones do not shrink.
 pub(crate) fn release_map<K: Eq + Hash, V>(map: &mut HashMap<K, V>) {
     if map.capacity() > KEPT && map.len() < map.capacity() / 4 {
         map.shrink_to(map.len() * 2);
     }
 }
 
-/// After a removal from a slab. Its entries cannot move, so only an empty one is given back, and what is large in an
-/// entry belongs in a box.
+/// Call after a removal from a slab. The entries of a slab cannot move, so memory is given back only when it is empty.
+/// For the same reason the large parts of an entry belong in a box.
 pub(crate) fn release_slab<T>(slab: &mut Slab<T>) {
     if slab.is_empty() && slab.capacity() > KEPT {
         *slab = Slab::new();
     }
 }
 
-/// Places in a map or slab that are never given back.
+/// The capacity up to which a map or slab does not shrink.
 const KEPT: usize = 1024;
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
-//! Codes: why a request was refused, why a connection ended.
+//! Codes: the reason of a refused request, and of a closed connection.
 
 use serde::{Deserialize, Serialize};
 use std::{borrow::Cow, fmt};
 
-/// Why a request was refused, for programs.
+/// The reason why a request was refused, for programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorCode {
@@ -11,112 +11,112 @@ pub enum ErrorCode {
     InvalidJson,
     /// The JSON is not a request: a field is missing, of the wrong type or out of bounds.
     InvalidRequest,
-    /// No action has this name.
+    /// There is no action of this name.
     UnknownAction,
-    /// The topic is longer than the server takes.
+    /// The topic is longer than the server accepts.
     InvalidTopic,
-    /// The pattern is malformed or longer than the server takes.
+    /// The pattern is malformed, or longer than the server accepts.
     InvalidPattern,
-    /// The session has no right to this.
+    /// The session has no permission for this.
     Forbidden,
-    /// The session has to say first who it is.
+    /// The session must authenticate first.
     Unauthenticated,
-    /// The token does not hold.
+    /// The token is not valid.
     TokenInvalid,
-    /// The token held once.
+    /// The token was valid and has expired.
     TokenExpired,
-    /// The session has all it may have of this.
+    /// The session has as many of these as it may have.
     LimitExceeded,
-    /// The session asks too often; the same request later may pass.
+    /// The session sends requests too often. The same request may succeed later.
     RateLimited,
-    /// The message is larger than the topic takes.
+    /// The message is larger than the topic accepts.
     MessageTooLarge,
     /// The topic keeps no history.
     NoHistory,
     /// The topic keeps no presence.
     NoPresence,
-    /// The number of a publish is below the last ones of its producer: nothing was published now, and whether it was
-    /// before is not known any more.
+    /// The number of a publish is below the last numbers of its producer. Nothing was published now. The server no
+    /// longer knows whether it was published before.
     SequenceTooOld,
-    /// Something the server depends on does not answer; the same request later may pass.
+    /// Something that the server depends on does not answer. The same request may succeed later.
     Unavailable,
     /// A fault of the server.
     Internal,
-    /// A code that came after this version.
+    /// A code that is newer than this version.
     #[serde(other)]
     Unknown,
 }
 
 impl ErrorCode {
-    /// Whether the same request may succeed when it is sent again later.
+    /// Whether the same request may succeed later.
     pub fn is_temporary(self) -> bool {
         matches!(self, Self::RateLimited | Self::Unavailable | Self::Internal)
     }
 }
 
-/// A refusal: a code for programs and a sentence for people.
+/// The refusal of a request: a code for programs and a sentence for people.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct ErrorReply {
-    /// Which kind of refusal.
+    /// The kind of refusal.
     pub code: ErrorCode,
-    /// What was wrong, lower-case and without a full stop.
+    /// What is wrong, in lower case and without a full stop.
     pub reason: Cow<'static, str>,
 }
 
 impl ErrorReply {
-    /// Makes a refusal with its reason.
+    /// Makes a refusal from its code and its reason.
     pub fn new(code: ErrorCode, reason: impl Into<Cow<'static, str>>) -> Self {
         Self { code, reason: reason.into() }
     }
 }
 
-/// The number with which a WebSocket is closed (RFC 6455 section 7.4), with hubcast's own from 4000 on.
+/// The number with which a WebSocket is closed (RFC 6455 section 7.4). hubcast's own numbers begin at 4000.
 ///
-/// Own codes say what to do next: 4000 to 4499 come back, 4500 to 4999 do not.
+/// hubcast's own codes tell the client what to do next: after 4000 to 4499 it should reconnect, after 4500 to 4999 not.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct CloseCode(pub u16);
 
 impl CloseCode {
-    /// The purpose is fulfilled.
+    /// The connection has served its purpose.
     pub const NORMAL: Self = Self(1000);
-    /// The peer goes away: a page is left, a program ends.
+    /// The peer goes away: a page is closed, or a program ends.
     pub const GOING_AWAY: Self = Self(1001);
-    /// A frame broke the protocol.
+    /// A frame violated the protocol.
     pub const PROTOCOL_ERROR: Self = Self(1002);
-    /// A kind of data that is not taken, such as a binary frame in the typed dialect.
+    /// A kind of data that is not accepted, such as a binary frame in the typed dialect.
     pub const UNSUPPORTED: Self = Self(1003);
-    /// Text that is not UTF-8.
+    /// A text that is not UTF-8.
     pub const NOT_UTF8: Self = Self(1007);
-    /// A rule was broken that has no code of its own.
+    /// A violation of a rule that has no code of its own.
     pub const POLICY: Self = Self(1008);
-    /// A message or frame over its limit.
+    /// A message or frame that is over its limit.
     pub const TOO_BIG: Self = Self(1009);
     /// A fault of the server.
     pub const INTERNAL: Self = Self(1011);
-    /// The server restarts: come back.
+    /// The server restarts. The client should reconnect.
     pub const RESTARTING: Self = Self(1012);
-    /// The server is overloaded: come back later.
+    /// The server is overloaded. The client should reconnect later.
     pub const TRY_AGAIN_LATER: Self = Self(1013);
-    /// No answer to a ping.
+    /// A ping was not answered.
     pub const PING_TIMEOUT: Self = Self(4000);
-    /// The token ran out: come back with a new one.
+    /// The token has expired. The client should reconnect with a new one.
     pub const TOKEN_EXPIRED: Self = Self(4001);
-    /// The client read too slowly and more than its outbox holds was waiting.
+    /// The client read too slowly, and its outbox was full.
     pub const SLOW_CONSUMER: Self = Self(4002);
-    /// The client went on asking too often.
+    /// The client continued to exceed the rate limit.
     pub const RATE_LIMIT: Self = Self(4003);
-    /// The operator moved the client elsewhere.
+    /// The operator moved the client to another server.
     pub const MOVED: Self = Self(4004);
-    /// The token does not hold.
+    /// The token is not valid.
     pub const TOKEN_INVALID: Self = Self(4500);
-    /// The server takes no client without a token.
+    /// The server accepts no client without a token.
     pub const TOKEN_REQUIRED: Self = Self(4501);
-    /// The operator sent the client away for good.
+    /// The operator disconnected the client for good.
     pub const DISCONNECTED: Self = Self(4502);
 
-    /// Whether a client should try again: false for what would fail the same way again.
+    /// Whether a client should reconnect: `false` if the next connection would end in the same way.
     pub fn may_reconnect(self) -> bool {
         match self.0 {
             1002 | 1003 | 1007..=1010 => false,

@@ -1,67 +1,66 @@
-//! What the server says.
+//! Events: what the server sends to a client.
 
 use crate::{ClientId, CloseCode, Epoch, ErrorCode, ErrorReply, Payload, Position, RequestId, Target, Topic};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
-/// One frame from the server. In the typed dialect it is one JSON object; what the plain dialect makes of it is
-/// said in [`crate::plain`].
+/// One frame from the server. In the typed dialect it is one JSON object; for the plain dialect see [`crate::plain`].
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     /// The first frame of every session.
     Welcome(Welcome),
-    /// A subscription stands.
+    /// A subscription has begun.
     Subscribed(Subscribed),
-    /// A publication.
+    /// A publication to a topic that the session is subscribed to.
     Message(Message),
-    /// A publication was taken.
+    /// The server has accepted a publication.
     Published(Published),
-    /// A subscription is gone.
+    /// A subscription has ended.
     Unsubscribed(Unsubscribed),
     /// The answer to `history`.
     History(History),
     /// The answer to `presence`.
     Presence(Presence),
-    /// Somebody subscribed.
+    /// A client subscribed to a topic.
     Join(Member),
-    /// Somebody is gone.
+    /// A client is no longer subscribed to a topic.
     Leave(Member),
-    /// Publications that this session does not get, or joins and leaves.
+    /// Publications, or joins and leaves, that this session does not get.
     Gap(Gap),
     /// The answer to `ping`.
     Pong(Pong),
-    /// A request was refused.
+    /// The refusal of a request.
     Error(Refusal),
     /// The server is about to close the connection.
     Closing(Closing),
 }
 
-/// Who the session is and what it may ask.
+/// The first event of a session: its id, its user and its limits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Welcome {
     /// The session's id and private topic.
     pub client: ClientId,
-    /// The user that the session's token names.
+    /// The user, as the session's token names it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<Box<str>>,
     /// Name and version of the server.
     pub server: Cow<'static, str>,
-    /// Quiet for so many milliseconds, the connection is pinged.
+    /// Milliseconds without traffic after which the server sends a ping.
     pub ping: u64,
-    /// What the server takes.
+    /// The limits of the session.
     pub limits: Limits,
 }
 
-/// What the server takes from one session.
+/// The server's limits for one session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
-    /// Bytes of a whole request.
+    /// Most bytes of a whole request.
     pub message: u64,
-    /// Bytes of a topic or pattern.
+    /// Most bytes of a topic or pattern.
     pub topic: u64,
-    /// Subscriptions at once.
+    /// Most subscriptions at once.
     pub subscriptions: u64,
 }
 
@@ -69,73 +68,73 @@ pub struct Limits {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum About {
-    /// A subscription to one topic.
+    /// The topic of the subscription.
     Topic(Topic),
-    /// A subscription to a pattern.
+    /// The pattern of the subscription.
     Pattern(crate::Pattern),
 }
 
-/// A subscription stands; comes before its first `message`.
+/// A subscription has begun. This comes before its first `message`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Subscribed {
-    /// Of the request.
+    /// The id of the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<RequestId>,
-    /// What it listens to.
+    /// The topic or pattern of the subscription.
     #[serde(flatten)]
     pub about: About,
-    /// The topic's history, when it keeps one.
+    /// The epoch of the topic's history, if it keeps one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epoch: Option<Epoch>,
     /// The last offset of the history.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offset: Option<u64>,
-    /// In answer to `recover`: whether everything that was missed follows.
+    /// In answer to `recover`: whether all missed publications follow.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recovered: Option<bool>,
-    /// How many publications of the past follow, when a past was asked for.
+    /// The number of earlier publications that follow, if the request asked for some.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replayed: Option<u32>,
 }
 
-/// A publication as subscribers get it, the same for each of them.
+/// A publication as subscribers get it. It is the same for all of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
-    /// Where it was published.
+    /// The topic that it was published to.
     pub topic: Topic,
-    /// The history it is in, when the topic keeps one.
+    /// The epoch of the topic's history, if it keeps one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epoch: Option<Epoch>,
-    /// Its place there.
+    /// Its offset there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offset: Option<u64>,
-    /// What it carries.
+    /// Its payload.
     #[serde(rename = "message")]
     pub payload: Payload,
 }
 
-/// A publication was taken.
+/// The server has accepted a publication.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Published {
-    /// Of the request.
+    /// The id of the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<RequestId>,
-    /// Where it went.
+    /// The topic that it went to.
     pub topic: Topic,
-    /// Its place in the topic's history, when it keeps one.
+    /// Its offset in the topic's history, if the topic keeps one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offset: Option<u64>,
-    /// How many connections it was handed to.
+    /// The number of connections that it was handed to.
     pub receivers: u64,
 }
 
-/// A subscription is gone, or was never there.
+/// A subscription has ended, or there was none.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unsubscribed {
-    /// Of the request.
+    /// The id of the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<RequestId>,
-    /// What it listened to.
+    /// The topic or pattern of the subscription.
     #[serde(flatten)]
     pub about: About,
 }
@@ -143,50 +142,50 @@ pub struct Unsubscribed {
 /// A part of a topic's history, oldest first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct History {
-    /// Of the request.
+    /// The id of the request.
     pub id: RequestId,
-    /// Whose history.
+    /// The topic of the history.
     pub topic: Topic,
-    /// Which history.
+    /// The epoch of the history.
     pub epoch: Epoch,
-    /// Its last offset.
+    /// The last offset of the whole history.
     pub offset: u64,
-    /// The publications asked for.
+    /// The publications that the request asked for.
     pub messages: Vec<Entry>,
 }
 
 /// One publication of a history.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// Its place.
+    /// Its offset.
     pub offset: u64,
-    /// What it carries.
+    /// Its payload.
     #[serde(rename = "message")]
     pub payload: Payload,
 }
 
-/// Who is subscribed to a topic.
+/// The clients that are subscribed to a topic.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Presence {
-    /// Of the request.
+    /// The id of the request.
     pub id: RequestId,
-    /// Which topic.
+    /// The topic.
     pub topic: Topic,
-    /// How many there are.
+    /// The number of clients.
     pub count: u64,
-    /// Some of them: at most 1,000.
+    /// Some of these clients, at most 1,000.
     pub clients: Vec<Present>,
 }
 
-/// One who is subscribed to a topic.
+/// A client that is subscribed to a topic.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Present {
     /// The session's id.
     pub client: ClientId,
-    /// The user its token names.
+    /// The user, as its token names it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<Box<str>>,
-    /// What its token says of the user.
+    /// What its token says about the user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub info: Option<Box<RawValue>>,
 }
@@ -198,50 +197,51 @@ impl PartialEq for Present {
     }
 }
 
-/// Somebody came to a topic or left it.
+/// A client that subscribed to a topic, or is no longer subscribed to it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
-    /// Which topic.
+    /// The topic.
     pub topic: Topic,
-    /// Whose session.
+    /// The id of the client's session.
     pub client: ClientId,
-    /// The user its token names.
+    /// The user, as its token names it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<Box<str>>,
 }
 
-/// Publications that this session does not get, or joins and leaves, as the reason says.
+/// Publications that this session does not get or, if the reason says so, joins and leaves.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gap {
-    /// Of which topic.
+    /// The topic of what is missing.
     pub topic: Topic,
-    /// The first one left out.
+    /// The offset of the first missing publication.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<u64>,
-    /// The last one left out.
+    /// The offset of the last missing publication.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<u64>,
-    /// The history that they are in or, with `offset`, the one that goes on from here.
+    /// The epoch of the missing publications or, with `offset`, of the history that the subscription goes on in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epoch: Option<Epoch>,
-    /// Where it goes on, when what is missing cannot be counted.
+    /// The offset after which the subscription goes on, if the missing publications cannot be counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offset: Option<u64>,
-    /// Why.
+    /// The reason.
     pub reason: GapReason,
 }
 
-/// Why a session does not get something.
+/// The reason why a session does not get something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GapReason {
-    /// Its connection did not keep up.
+    /// The connection is too slow.
     SlowConsumer,
-    /// Its position is not in the history.
+    /// The requested position is not in the history.
     NotRecoverable,
-    /// Its connection did not keep up with joins and leaves. No publication is missing; `presence` says who is there.
+    /// The connection is too slow for joins and leaves. No publication is missing; a `presence` request gets the
+    /// current clients.
     MissedPresence,
-    /// A reason that came after this version.
+    /// A reason that is newer than this version.
     #[serde(other)]
     Unknown,
 }
@@ -249,21 +249,21 @@ pub enum GapReason {
 /// The answer to `ping`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pong {
-    /// Of the request.
+    /// The id of the request.
     pub id: RequestId,
 }
 
-/// A request was refused.
+/// The refusal of a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
-    /// Of the request, when it could be read.
+    /// The id of the request, if it could be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<RequestId>,
-    /// Why, for programs.
+    /// The reason, for programs.
     pub code: ErrorCode,
-    /// Why, for people.
+    /// The reason, for people.
     pub reason: Cow<'static, str>,
-    /// Whether the same request may pass later.
+    /// Whether the same request may succeed later.
     #[serde(default)]
     pub retry: bool,
 }
@@ -273,22 +273,22 @@ pub struct Refusal {
 pub struct Closing {
     /// The code that the close frame will have.
     pub code: CloseCode,
-    /// Why, for people.
+    /// The reason, for people.
     pub reason: Cow<'static, str>,
-    /// When to come back, counted from now; absent: do not.
+    /// Milliseconds after which the client should reconnect; `None`: it should not reconnect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reconnect_in_ms: Option<u64>,
 }
 
 impl Refusal {
-    /// The event that tells of a fault.
+    /// Makes the event of a refusal.
     pub fn new(id: Option<RequestId>, fault: ErrorReply) -> Self {
         Self { id, code: fault.code, reason: fault.reason, retry: fault.code.is_temporary() }
     }
 }
 
 impl Gap {
-    /// Says that joins and leaves of a topic were left out.
+    /// Makes the event for joins and leaves of a topic that were left out.
     pub fn of_presence(topic: Topic) -> Self {
         Self { topic, from: None, to: None, epoch: None, offset: None, reason: GapReason::MissedPresence }
     }
@@ -313,7 +313,7 @@ impl From<About> for Target {
 }
 
 impl Message {
-    /// A position to resume after this publication; `None` on a topic without history.
+    /// The position from which to resume after this publication; `None` on a topic without history.
     pub fn position(&self) -> Option<Position> {
         Some(Position { epoch: self.epoch?, offset: self.offset? })
     }

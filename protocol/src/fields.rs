@@ -1,7 +1,7 @@
-//! The fields of a request as they stand in its JSON, before anyone says what they mean.
+//! The fields of a request, as JSON texts before their meaning is read.
 //!
-//! Names are compared without case and `null` is the same as absent, as in the original server (Go's
-//! `encoding/json`); of a field that stands twice the last one counts.
+//! Names are compared without case, and `null` is the same as absent, as in the original server (Go's `encoding/json`).
+//! If a field occurs twice, the last one counts.
 
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -11,11 +11,11 @@ use std::{borrow::Cow, fmt};
 #[derive(Default)]
 pub(crate) struct Fields<'a> {
     values: [Option<&'a RawValue>; NAMES.len()],
-    /// Whether a name that means nothing may be none of JSON.
+    /// Whether an unknown name may be invalid JSON.
     is_doubtful: bool,
 }
 
-/// The names that mean something; all others are ignored with whatever they hold.
+/// The names of the known fields. All other fields are ignored, whatever their values.
 #[derive(Clone, Copy)]
 pub(crate) enum Name {
     Id,
@@ -41,14 +41,15 @@ const NAMES: [&str; 15] = [
 ];
 
 impl<'a> Fields<'a> {
-    /// Reads one JSON object. `null` in its place is an object without fields, as it was to the original.
+    /// Reads one JSON object. `null` is read as an object without fields, as in the original server.
     pub(crate) fn read(text: &'a str) -> Result<Self, NotAnObject> {
         let fields = serde_json::from_str::<Option<Self>>(text).map(Option::unwrap_or_default);
         match fields {
             Ok(fields) if !fields.is_doubtful => return Ok(fields),
             _ => {}
         }
-        // The reader stops at the first byte that cannot begin an object; only the whole tells whether it is JSON.
+        // The reader stops at the first byte that cannot begin an object. Only reading the whole text tells whether it
+        // is JSON.
         serde_json::from_str::<de::IgnoredAny>(text).map_err(NotAnObject::NotJson)?;
         fields.map_err(|_| NotAnObject::OtherJson)
     }
@@ -57,7 +58,7 @@ impl<'a> Fields<'a> {
         self.values[name as usize]
     }
 
-    /// The text of a string field; `Err` when it holds anything else.
+    /// The text of a string field; `Err` if the field has another type.
     pub(crate) fn text(&self, name: Name) -> Result<Option<Cow<'a, str>>, WrongType> {
         self.get(name).map(|value| lossy_string(value.get()).ok_or(WrongType(name, "a string"))).transpose()
     }
@@ -70,7 +71,7 @@ pub(crate) enum NotAnObject {
     OtherJson,
 }
 
-/// A field of another type than it can have, and what it can be.
+/// A field of a wrong type, with the expected type.
 #[derive(Clone, Copy)]
 pub(crate) struct WrongType(pub(crate) Name, pub(crate) &'static str);
 
@@ -109,11 +110,12 @@ impl<'de> Visitor<'de> for FieldsVisitor {
     }
 }
 
-/// A key as its place in [`NAMES`]. Keys are read as bytes, which also takes one with half a surrogate pair.
+/// A field's name as its index in [`NAMES`]. Names are read as bytes, which also accepts half of a surrogate pair.
 enum FieldName {
     Known(usize),
     Other {
-        /// Whether it holds control characters, which JSON has escaped only; the reader of bytes does not ask.
+        /// Whether it contains control characters. In JSON they must be escaped, but the reader of bytes does not check
+        /// that.
         is_doubtful: bool,
     },
 }
@@ -139,8 +141,8 @@ impl<'de> de::Deserialize<'de> for FieldName {
     }
 }
 
-/// Finds a name without regard to case. Two letters outside ASCII fold into it (Unicode's simple case folding):
-/// the long s and the Kelvin sign.
+/// Finds a name without regard to case. Two letters outside ASCII fold into ASCII (Unicode's simple case folding): the
+/// long s and the Kelvin sign.
 fn place(key: &[u8]) -> Option<usize> {
     if key.is_ascii() {
         return NAMES.iter().position(|name| name.as_bytes().eq_ignore_ascii_case(key));
@@ -162,7 +164,7 @@ pub(crate) fn lossy_string(json: &str) -> Option<Cow<'_, str>> {
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         text.push_str(chunk.valid());
-        // Half a pair is three bytes in WTF-8, and std reports each of them as a fault of its own: the first is 0xED.
+        // Half a pair is three bytes in WTF-8. std reports each byte as a separate fault; the first byte is 0xED.
         if chunk.invalid().first() == Some(&0xED) {
             text.push(char::REPLACEMENT_CHARACTER);
         }

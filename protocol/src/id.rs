@@ -1,16 +1,17 @@
-//! Ids: the server's for a client, the client's for a request.
+//! Ids: of clients, chosen by the server, and of requests, chosen by the client.
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 use std::fmt;
 use uuid::{Builder, Uuid, fmt::Hyphenated};
 
-/// The id that a connection gets with its welcome: a version 4 UUID (RFC 9562), and its private topic.
+/// The id that a connection gets with its welcome: a version 4 UUID (RFC 9562). It is also the name of its private
+/// topic.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ClientId(Uuid);
 
 impl ClientId {
-    /// Makes an id of 16 random bytes, of which six bits give way to version and variant.
+    /// Makes an id of 16 random bytes. Six bits are overwritten with the version and the variant.
     pub fn from_random(bytes: [u8; 16]) -> Self {
         Self(Builder::from_random_bytes(bytes).into_uuid())
     }
@@ -41,20 +42,20 @@ impl fmt::Debug for ClientId {
     }
 }
 
-/// What a client chose to tell the reply to one of its requests from the others.
+/// The text or number that a client chose for a request, so that it can find the reply.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(untagged)]
 pub enum RequestId {
-    /// A whole number from 0 to 2^53, which every JSON reader holds exactly.
+    /// A whole number from 0 to 2^53. Every JSON reader represents it exactly.
     Number(u64),
-    /// A text of up to 64 bytes.
+    /// A text of at most 64 bytes.
     Text(Box<str>),
 }
 
 impl RequestId {
-    /// The largest number that is taken, 2^53.
+    /// The largest number, 2^53.
     pub const MAX_NUMBER: u64 = 1 << 53;
-    /// The longest text that is taken, in bytes.
+    /// The longest text, in bytes.
     pub const MAX_TEXT: usize = 64;
 }
 

@@ -1,9 +1,9 @@
-//! The words that hubcast and its clients exchange, as pure encode and decode.
+//! The protocol between hubcast and its clients, as pure encode and decode.
 //!
-//! A client sends a [`Request`], the server answers with [`Event`]s; a [`Topic`] or a [`Pattern`] says which
-//! publications are meant. Two dialects carry them over a WebSocket: [`plain`], the bare text of the original
-//! server, and [`typed`], one JSON object a frame. This crate knows no socket, no clock and no state: the hub
-//! decides, the server and the clients move bytes.
+//! A client sends [`Request`]s and the server sends [`Event`]s. A [`Topic`] or a [`Pattern`] selects the publications.
+//! There are two dialects over a WebSocket: [`plain`], the bare text of the original server, and [`typed`], one JSON
+//! object in each frame. This crate knows no socket, no clock and no state: the hub decides, the server and the clients
+//! move bytes.
 //!
 //! ```
 //! use hubcast_protocol::{Event, plain, typed};
@@ -38,12 +38,12 @@ pub use position::{Epoch, InvalidEpoch, Position};
 pub use request::{Action, RejectedRequest, Request, Slow, Target};
 pub use topic::{Owner, Topic};
 
-/// The two ways in which a session's events are written; requests read the same in both.
+/// The two ways to write events. Requests are read in the same way in both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Dialect {
-    /// Bare text, exactly as the original server spoke.
+    /// Bare text, exactly as the original server wrote it.
     Plain,
-    /// One JSON object a frame, chosen by offering [`SUBPROTOCOL`].
+    /// One JSON object in each frame. A client chooses it by offering [`SUBPROTOCOL`].
     Typed,
 }
 

@@ -4,11 +4,11 @@ use crate::Topic;
 use serde::{Deserialize, Serialize};
 use std::{fmt, sync::Arc};
 
-/// A topic with wildcards: tokens separated by `.`, where `*` stands for exactly one token of a topic and `>`,
-/// as the last one, for one or more.
+/// A topic with wildcards: tokens separated by `.`. The token `*` stands for exactly one token of a topic, and `>`, as
+/// the last token, for one or more.
 ///
-/// A wildcard stands alone in its token, and no token of a pattern is empty; `*` does match an empty token of a
-/// topic. Private topics are matched by no pattern.
+/// A wildcard is a whole token, and no token of a pattern is empty; `*` does match an empty token of a topic. No
+/// pattern matches a private topic.
 ///
 /// ```
 /// use hubcast_protocol::{Pattern, Topic};
@@ -21,32 +21,32 @@ use std::{fmt, sync::Arc};
 #[serde(try_from = "String")]
 pub struct Pattern(Arc<str>);
 
-/// One step of a pattern.
+/// One token of a pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Token<'a> {
-    /// This text and no other.
+    /// This text only.
     Literal(&'a str),
     /// `*`: any one token.
     One,
-    /// `>`: all tokens from here on, at least one.
+    /// `>`: all remaining tokens, at least one.
     Rest,
 }
 
 impl Pattern {
-    /// The most tokens: what it costs to find the patterns of a topic grows with them.
+    /// Most tokens of a pattern. The cost of finding the patterns that match a topic grows with it.
     pub const MAX_TOKENS: usize = 16;
 
-    /// The text as it stands on the wire.
+    /// The text as it is on the wire.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The tokens from left to right; `Rest` comes only as the last one.
+    /// The tokens, from left to right. `Rest` can only be the last one.
     pub fn tokens(&self) -> impl Iterator<Item = Token<'_>> {
         self.0.split('.').map(Token::read)
     }
 
-    /// Whether a publication to `topic` reaches this pattern.
+    /// Whether a subscription to this pattern gets publications to `topic`.
     pub fn matches(&self, topic: &Topic) -> bool {
         if topic.owner().is_some() {
             return false;
@@ -123,16 +123,16 @@ impl fmt::Debug for Pattern {
 /// Why a text is not a pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidPattern {
-    /// Two dots in a row, a dot at an end, or nothing at all.
+    /// Two dots in a row, a dot at the beginning or the end, or an empty text.
     #[error("a pattern has no empty token")]
     EmptyToken,
-    /// A wildcard with other characters in its token, as in `a*`.
+    /// A wildcard with other characters in the same token, as in `a*`.
     #[error("\"*\" and \">\" stand alone between dots")]
     NotAlone,
     /// More than [`Pattern::MAX_TOKENS`] tokens.
     #[error("a pattern has at most 16 tokens")]
     TooLong,
-    /// A `>` with something after it.
+    /// A `>` that is not the last token.
     #[error("\">\" can only be the last token")]
     RestNotLast,
 }

@@ -1,29 +1,29 @@
-//! What a publication carries.
+//! The payload of a publication.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 use std::fmt;
 
-/// The `message` of a publication: any JSON value, kept as text so that nothing in it changes on the way.
+/// The `message` of a publication: any JSON value. It is kept as text, so that nothing in it changes on the way.
 #[derive(Clone)]
 pub enum Payload {
-    /// A JSON string, unescaped: what a plain client sends and sees.
+    /// A JSON string, unescaped, as plain clients send and get it.
     Text(Box<str>),
-    /// Any other JSON value, as its text: numbers keep every digit.
+    /// Any other JSON value, as its text, so that numbers keep every digit.
     Json(Box<RawValue>),
 }
 
 impl Payload {
-    /// How deeply arrays and objects may be nested, so that no reader's stack is at risk.
+    /// The limit on the nesting of arrays and objects. It protects the stack of every reader.
     pub const MAX_DEPTH: u32 = 64;
 
-    /// Makes a payload of one JSON value.
+    /// Makes a payload from one JSON value.
     ///
-    /// An escaped half of a surrogate pair in a string is read as U+FFFD, as the original server read it.
+    /// In a string, an escaped half of a surrogate pair becomes U+FFFD, as in the original server.
     ///
     /// # Errors
-    /// When the value is nested more than [`Payload::MAX_DEPTH`] deep, or holds half of a surrogate pair inside
-    /// an array or object, which no strict reader would take.
+    /// When the value is nested more than [`Payload::MAX_DEPTH`] deep, or has half of a surrogate pair inside an array
+    /// or object, which no strict reader would accept.
     pub fn from_json(json: &RawValue) -> Result<Self, InvalidPayload> {
         let text = json.get();
         if text.starts_with('"') {
@@ -39,7 +39,7 @@ impl Payload {
         Ok(Self::Json(json.to_owned()))
     }
 
-    /// The text that a plain client gets: of a string its characters, of anything else its JSON.
+    /// The text that a plain client gets: the characters of a string, and the JSON of any other value.
     pub fn as_plain(&self) -> &str {
         match self {
             Self::Text(text) => text,
@@ -91,21 +91,21 @@ impl<'de> Deserialize<'de> for Payload {
     }
 }
 
-/// Why a JSON value is not taken as a payload.
+/// Why a JSON value is not accepted as a payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidPayload {
     /// More than [`Payload::MAX_DEPTH`] arrays and objects inside each other.
     #[error("message is nested more than 64 deep")]
     TooDeep,
-    /// A `\ud800` to `\udfff` without its other half.
+    /// An escape from `\ud800` to `\udfff` without its other half.
     #[error("message holds half of a surrogate pair")]
     HalfSurrogate,
 }
 
-/// Whether valid JSON holds an escaped half of a surrogate pair (RFC 8259 section 8.2) without the other half.
+/// Whether valid JSON contains an escaped half of a surrogate pair (RFC 8259 section 8.2) without the other half.
 fn has_half_surrogate(json: &str) -> bool {
     let mut rest = json;
-    // A lead that the next escape has to complete.
+    // Whether the last escape was the first half of a pair, which the next escape must complete.
     let mut is_led = false;
     while let Some(at) = rest.find('\\') {
         if is_led && at > 0 {
@@ -118,13 +118,13 @@ fn has_half_surrogate(json: &str) -> bool {
             return true;
         }
         is_led = matches!(unit, Some(0xD800..=0xDBFF));
-        // What is escaped may be a backslash. It is a character of one byte in valid JSON.
+        // The escaped character may be a backslash itself. In valid JSON it is one byte.
         rest = &escape[if unit.is_some() { 5 } else { 1 }..];
     }
     is_led
 }
 
-/// Counts how many brackets are open while valid JSON goes by.
+/// Counts the open brackets while it reads valid JSON byte by byte.
 #[derive(Default)]
 struct Depth {
     open: u32,

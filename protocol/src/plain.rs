@@ -1,7 +1,7 @@
-//! The plain dialect: bare text, exactly as the original server spoke it.
+//! The plain dialect: bare text, exactly as the original server wrote it.
 //!
-//! Of a request only `action`, `topic` and `message` are held to their types; the other fields came later, and a
-//! value of a type that they cannot have is ignored like any field that the original did not know.
+//! Only `action`, `topic` and `message` of a request must have the right types. The other fields are newer than the
+//! original server: a value of the wrong type is ignored, like any field that the original server did not know.
 
 use crate::event::Event;
 use crate::request::{RejectedRequest, Request};
@@ -15,7 +15,7 @@ pub fn decode(text: &str) -> Result<Request, RejectedRequest> {
     reading::read(Dialect::Plain, text)
 }
 
-/// Writes an event as a plain client sees it; `None` for those that it is not told.
+/// Writes an event for a plain client; `None` for an event that a plain client does not get.
 pub fn encode(event: &Event) -> Option<String> {
     match event {
         Event::Welcome(welcome) => Some(format!("Server: Welcome! Your ID is {}", welcome.client)),

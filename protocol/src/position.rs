@@ -1,26 +1,26 @@
-//! Where in the history of a topic a subscriber stands.
+//! Positions in the histories of topics.
 
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
-/// A place in one topic's history: after the publication with this offset.
+/// A position in one topic's history: after the publication with this offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Position {
-    /// Which history is meant.
+    /// The identity of the history.
     pub epoch: Epoch,
-    /// The last publication heard; offsets start at 1, so 0 is before the first.
+    /// The offset of the last publication before this position. Offsets start at 1, so 0 is before the first.
     pub offset: u64,
 }
 
 impl Position {
-    /// The highest offset that there can be, 2^53: up to it every reader of JSON tells each number from the next.
+    /// The highest possible offset, 2^53. Up to it, every JSON reader tells each number from the next.
     pub const MAX_OFFSET: u64 = 1 << 53;
 }
 
 /// The identity of one topic's history: a short text, opaque to clients.
 ///
-/// It changes whenever the server cannot prove that the history is continuous. It holds up to
-/// [`Epoch::MAX_LEN`] bytes in place, so that a position is copied without allocating.
+/// It changes whenever the server cannot prove that the history is continuous. The text is at most [`Epoch::MAX_LEN`]
+/// bytes and is stored in place, so that copying a position does not allocate.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct Epoch {
@@ -32,10 +32,10 @@ impl Epoch {
     /// The longest text, in bytes.
     pub const MAX_LEN: usize = 15;
 
-    /// The epoch of no history.
+    /// An epoch that no history has.
     pub(crate) const OF_NONE: Self = Self { len: 0, text: [0; Self::MAX_LEN] };
 
-    /// Writes a random number as an epoch: base 62, at most eleven characters.
+    /// Makes an epoch from a random number: base 62, at most eleven characters.
     pub fn from_random(mut number: u64) -> Self {
         let mut epoch = Self { len: 0, text: [0; Self::MAX_LEN] };
         loop {
@@ -48,7 +48,7 @@ impl Epoch {
         }
     }
 
-    /// The text as it stands on the wire.
+    /// The text as it is on the wire.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.text[..usize::from(self.len)]).unwrap_or_default()
     }

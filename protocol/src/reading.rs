@@ -1,4 +1,4 @@
-//! From the fields of a frame to a request: one reader for both dialects, which differ in what they forgive.
+//! The reader of requests, from the fields of a frame. It serves both dialects, which differ in what they accept.
 
 use crate::fields::{Fields, Name, NotAnObject, WrongType, lossy_string};
 use crate::request::{Action, Key, MAX_KEY, MAX_SEQUENCE, PRODUCER_BYTES, Publish};
@@ -34,7 +34,7 @@ impl Reader<'_> {
 
     fn action(&self) -> Result<Action, ErrorReply> {
         if self.dialect == Dialect::Plain {
-            // The original read all three of its fields, whatever the action.
+            // The original server checked the types of all three of its fields, whatever the action.
             self.fields.text(Name::Topic)?;
             self.fields.text(Name::Message)?;
         }
@@ -67,8 +67,8 @@ impl Reader<'_> {
         })
     }
 
-    /// What makes a publish happen once. What does not fit is refused, in both dialects: to leave it out would let what
-    /// is sent again take effect again.
+    /// The idempotency key. One that is out of bounds is refused in both dialects: if it were ignored, a repetition
+    /// would take effect again.
     fn key(&self) -> Result<Option<Key>, ErrorReply> {
         let key = self.option(Name::Key, KEY, lossy_string)?;
         if key.as_ref().is_some_and(|key| key.len() > MAX_KEY) {
@@ -87,8 +87,8 @@ impl Reader<'_> {
                 Err(WrongType(Name::Sequence, SEQUENCE).into())
             }
             (Some(producer), Some(sequence)) => Ok(Some(Key::Number { producer: producer.into(), sequence })),
-            // To a plain client one of them alone is a field of its own, as it was to the original server.
             (None, None) => Ok(key.map(|key| Key::Text(key.into()))),
+            // For a plain client, one of the two alone is an unknown field, as it was to the original server.
             _ if self.dialect == Dialect::Plain => Ok(key.map(|key| Key::Text(key.into()))),
             (Some(_), None) => Err(invalid("sequence is missing: producer and sequence come together")),
             (None, Some(_)) => Err(invalid("producer is missing: producer and sequence come together")),
@@ -128,7 +128,8 @@ impl Reader<'_> {
         self.topic()
     }
 
-    /// What answers with more than text has no answer in the plain dialect, and no answer at all without an id.
+    /// Refuses a request whose answer is more than text in the plain dialect, which cannot express it. In the typed
+    /// dialect, refuses it without an id, because then there would be no answer.
     fn typed_only(&self, code: ErrorCode) -> Result<(), ErrorReply> {
         match (self.dialect, self.fields.get(Name::Id)) {
             (Dialect::Plain, _) => Err(ErrorReply::new(code, "only the typed dialect (hubcast.v1) can answer this")),
@@ -161,7 +162,8 @@ impl Reader<'_> {
         }
     }
 
-    /// A field that came after the original: where it does not fit, a plain client meant something else by it.
+    /// A field that the original server did not know. For a plain client a value that does not fit is ignored, because
+    /// the client may use the name for something else.
     fn option<'a, T>(
         &'a self,
         name: Name,
@@ -199,7 +201,7 @@ fn json<T: serde::de::DeserializeOwned>(json: &str) -> Option<T> {
     serde_json::from_str(json).ok()
 }
 
-/// A position as a client names it. An epoch that none of ours can be is no mistake: its history is gone.
+/// A position as a client sends it. An epoch that no history can have is not an error: its history is gone.
 #[derive(Deserialize)]
 struct Named<'a> {
     #[serde(borrow)]

@@ -1,4 +1,4 @@
-//! What a client asks.
+//! Requests: what a client sends to the server.
 
 use crate::{ErrorReply, Pattern, Payload, Position, RequestId, Topic};
 use std::collections::BTreeMap;
@@ -8,137 +8,141 @@ use std::ops::RangeInclusive;
 /// One frame from a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// Comes back in the reply; without it only errors, `subscribed` and `unsubscribed` come back.
+    /// The id, which comes back in the reply. Without it only errors, `subscribed` and `unsubscribed` come back.
     pub id: Option<RequestId>,
-    /// What is asked.
+    /// The action.
     pub action: Action,
 }
 
-/// What a request asks for.
+/// The action of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Hear what is published from now on, or from a position on.
+    /// Subscribe to a topic or pattern, from now on or from a position on.
     Subscribe(Subscribe),
-    /// Hear it no longer.
+    /// End a subscription.
     Unsubscribe(Target),
-    /// Send to all who listen.
+    /// Publish a message to a topic.
     Publish(Publish),
-    /// Read what was published.
+    /// Read a topic's history.
     History(ReadHistory),
-    /// See who is there.
+    /// List the clients that are subscribed to a topic.
     Presence(Topic),
-    /// Ask for a `pong`; not answered without an id.
+    /// Ask for a `pong`. Without an id there is no answer.
     Ping,
 }
 
-/// What a subscription listens to.
+/// The topic or pattern of a subscription.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Target {
-    /// One topic, byte for byte.
+    /// One topic, compared byte for byte.
     Topic(Topic),
-    /// All public topics that match.
+    /// All public topics that match a pattern.
     Pattern(Pattern),
 }
 
-/// A wish to hear a topic or a pattern.
+/// The parameters of a subscription.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subscribe {
-    /// Where to listen.
+    /// The topic or pattern.
     pub target: Target,
-    /// Where to begin.
+    /// Where the subscription begins.
     pub start: Start,
-    /// Whether `join` and `leave` events of the topic come too.
+    /// Whether the session also gets the topic's `join` and `leave` events.
     pub presence: bool,
-    /// What happens when the connection cannot keep up.
+    /// What happens when the connection is too slow.
     pub slow: Slow,
 }
 
 /// Where a subscription begins.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub enum Start {
-    /// With the next publication.
+    /// At the next publication.
     #[default]
     Live,
-    /// After a position of the topic: what was missed comes first.
+    /// After a position of the topic. The publications after it come first.
     After(Position),
-    /// After a position for each topic of a pattern; topics that are not named start live.
+    /// For a pattern: after a position for each topic. Topics without a position begin at the next publication.
     AfterEach(BTreeMap<Topic, Position>),
-    /// With the last so many publications of the history.
+    /// With the last publications of the history, at most this many.
     Last(u32),
 }
 
-/// What a subscription wants when its connection cannot keep up.
+/// What a subscription asks for when its connection is too slow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub enum Slow {
-    /// The connection is closed with 4002 and may come back.
+    /// The connection is closed with 4002. The client may reconnect.
     #[default]
     Disconnect,
-    /// The oldest waiting publications are left out, and a `gap` event says which. So are the oldest joins and leaves; a
-    /// `gap` event of their own says so.
+    /// The oldest waiting publications are left out, and a `gap` event says which. The oldest joins and leaves are left
+    /// out too; a separate `gap` event says so.
     Drop,
-    /// Only the newest waiting publication of each topic is kept, and a `gap` event says what was left out. Joins
-    /// and leaves are left out as with `Drop`.
+    /// Only the newest waiting publication of each topic is kept, and a `gap` event says which ones were left out.
+    /// Joins and leaves are left out as with `Drop`.
     Latest,
 }
 
-/// A message for all who listen to a topic.
+/// A message for all subscribers of a topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Publish {
-    /// Where it goes.
+    /// The topic that it goes to.
     pub topic: Topic,
-    /// What it carries.
+    /// The payload.
     pub payload: Payload,
-    /// Whether the publishing connection hears it too, where it is subscribed.
+    /// Whether the publishing connection gets it too, if it is subscribed.
     pub echo: bool,
-    /// Idempotency key: a second publication with it, within the window, has no effect.
+    /// The idempotency key. A second publication with the same key has no effect while the first one is remembered.
     pub key: Option<Key>,
 }
 
-/// What tells a repetition from a new publication. It is the publisher's own: another user may have the same.
+/// An idempotency key: it tells a repetition from a new publication. Another user's key with the same text is another
+/// key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Key {
-    /// A text that a program chose, of at most [`MAX_KEY`] bytes. It belongs to the topic.
+    /// A text that a program chose, of at most [`MAX_KEY`] bytes. Another topic's key with the same text is another
+    /// key.
     Text(Box<str>),
-    /// A number that a client library counted. It belongs to the producer, over all topics.
+    /// A number that a client library counted. It belongs to its producer, for all topics together.
     Number {
-        /// One client object for as long as it lives: [`PRODUCER_BYTES`] of text that nobody can guess.
+        /// The name of one client object, for as long as it lives: a text of [`PRODUCER_BYTES`] that others cannot
+        /// guess.
         producer: Box<str>,
-        /// From 1 to [`MAX_SEQUENCE`]; higher for each new publication of this producer, the same for a repetition.
+        /// From 1 to [`MAX_SEQUENCE`]: higher for each new publication of this producer, and the same for a repetition.
         sequence: u64,
     },
 }
 
-/// A wish to read a topic's history.
+/// The parameters of a `history` request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadHistory {
-    /// Whose history.
+    /// The topic of the history.
     pub topic: Topic,
-    /// Forward from this position; without it the last ones, oldest first.
+    /// The position from which to read forward. Without it the last publications are read, oldest first.
     pub since: Option<Position>,
-    /// At most so many publications; more than 1,000, or none, is 1,000.
+    /// Most publications to read. The limit is 1,000, also without this field.
     pub limit: Option<u32>,
 }
 
-/// A frame that is no request, with the id that the refusal carries when one could be read.
+/// A frame that is not a valid request, with the id for its refusal, if one could be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{fault}")]
 pub struct RejectedRequest {
-    /// The id of the frame, where it had one.
+    /// The id of the frame, if it had one.
     pub id: Option<RequestId>,
-    /// What was wrong with it.
+    /// What is wrong with it.
     pub fault: ErrorReply,
 }
 
-/// The longest idempotency key that is a text, in bytes.
+/// The longest text of an idempotency key, in bytes.
 pub const MAX_KEY: usize = 256;
 
-/// How long the name of a producer may be, in bytes.
+/// The length of a producer's name, in bytes.
 pub const PRODUCER_BYTES: RangeInclusive<usize> = 16..=64;
 
-/// The greatest number of a producer, 2^53, which every JSON reader holds exactly.
+/// The highest number of a producer, 2^53. Every JSON reader represents it exactly.
 pub const MAX_SEQUENCE: u64 = 1 << 53;
 
-/// So many of a producer's last numbers the server knows: no client has more publications unanswered.
+/// The number of a producer's last numbers that the server remembers. A client may have at most this many unanswered
+/// publications.
 pub const PRODUCER_WINDOW: usize = 256;
 
 impl Request {
@@ -155,7 +159,7 @@ impl From<Action> for Request {
 }
 
 impl Subscribe {
-    /// From now on, closed when too slow, without joins and leaves.
+    /// The default subscription: from now on, closed when too slow, without joins and leaves.
     pub fn live(target: Target) -> Self {
         Self { target, start: Start::Live, presence: false, slow: Slow::Disconnect }
     }
@@ -179,7 +183,7 @@ impl From<&str> for Key {
     }
 }
 
-/// For people: not every text that this writes could be read back.
+/// For people: not every such text can be read back.
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

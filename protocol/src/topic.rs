@@ -1,32 +1,32 @@
-//! Names that publications go to.
+//! Topics: the names that publications go to.
 
 use crate::ClientId;
 use serde::{Deserialize, Serialize};
 use std::{borrow::Borrow, fmt, sync::Arc};
 
-/// The name a publication goes to: any text, compared byte for byte; cloning shares the text.
+/// The name that a publication goes to: any text, compared byte for byte. A clone shares the text.
 ///
-/// The length is not bounded here, but by the server's configuration. Nothing in a topic is a wildcard. Topics
-/// that read as a UUID or begin with `@` are private: see [`Topic::owner`].
+/// The server's configuration bounds the length; this type does not. Nothing in a topic is a wildcard. Topics that have
+/// the form of a UUID or begin with `@` are private: see [`Topic::owner`].
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(from = "String")]
 pub struct Topic(Arc<str>);
 
 impl Topic {
-    /// Makes a topic of any text, the empty one included.
+    /// Makes a topic from any text, including the empty one.
     pub fn new(name: impl Into<Arc<str>>) -> Self {
         Self(name.into())
     }
 
-    /// The text as it stands on the wire.
+    /// The text as it is on the wire.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Who alone may listen to this topic; `None` when it is open to everyone.
+    /// The only connections that may subscribe to this topic; `None` if all may.
     ///
-    /// Private is what reads as a UUID in its usual form (36 characters with hyphens, in either case) and
-    /// everything that begins with `@`.
+    /// A topic is private if it has the usual form of a UUID (36 characters with hyphens, in upper or lower case) or
+    /// begins with `@`.
     pub fn owner(&self) -> Option<Owner<'_>> {
         if let Some(user) = self.0.strip_prefix('@') {
             return Some(Owner::User(user));
@@ -38,14 +38,14 @@ impl Topic {
     }
 }
 
-/// Who a private topic belongs to.
+/// The owner of a private topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owner<'a> {
     /// The one connection with this id.
     Client(ClientId),
     /// Every connection of this user.
     User(&'a str),
-    /// Reads as a UUID, but is written as no id is (ids are lower case), so nobody has it.
+    /// None: the text has the form of a UUID, but no connection has this id, because ids are written in lower case.
     Nobody,
 }
 

@@ -1,4 +1,4 @@
-//! The typed dialect: one JSON object a frame, both ways.
+//! The typed dialect: one JSON object in each frame, in both directions.
 
 use crate::event::{Event, History};
 use crate::request::{Action, Key, Publish, ReadHistory, RejectedRequest, Request, Slow, Start, Subscribe, Target};
@@ -9,7 +9,7 @@ use std::{borrow::Cow, collections::BTreeMap, io};
 /// Reads one frame of a typed client.
 ///
 /// # Errors
-/// When the frame is not a request; the refusal carries the frame's id where one could be read.
+/// When the frame is not a request. The refusal carries the frame's id, if one could be read.
 pub fn decode(text: &str) -> Result<Request, RejectedRequest> {
     reading::read(Dialect::Typed, text)
 }
@@ -19,7 +19,7 @@ pub fn encode(event: &Event) -> String {
     to_json(event)
 }
 
-/// Writes the `message` event of a publication without taking the publication apart.
+/// Writes the `message` event of a publication from its parts.
 pub fn encode_message(topic: &Topic, position: Option<Position>, payload: &Payload) -> String {
     #[derive(Serialize)]
     struct Frame<'a> {
@@ -32,7 +32,7 @@ pub fn encode_message(topic: &Topic, position: Option<Position>, payload: &Paylo
     to_json(&Frame { event: "message", topic: topic.as_str(), position, message: payload })
 }
 
-/// Writes the `history` event up to its list of publications. The list and [`HISTORY_END`] follow.
+/// Writes the `history` event up to its list of publications. The list and then [`HISTORY_END`] must follow.
 pub fn encode_history_begin(id: &RequestId, topic: &Topic, end: Position) -> String {
     let Position { epoch, offset } = end;
     let empty = History { id: id.clone(), topic: topic.clone(), epoch, offset, messages: Vec::new() };
@@ -41,13 +41,13 @@ pub fn encode_history_begin(id: &RequestId, topic: &Topic, end: Position) -> Str
     text
 }
 
-/// What comes after the list of publications of a `history` event.
+/// The text after the list of publications of a `history` event.
 pub const HISTORY_END: &str = "]}";
 
-/// Writes one publication of a `history` event, without the comma that stands between two of them.
+/// Writes one publication of a `history` event, without the comma between two of them.
 ///
 /// # Errors
-/// When `out` takes no more.
+/// When `out` fails.
 pub fn write_history_entry(out: &mut impl io::Write, offset: u64, payload: &Payload) -> io::Result<()> {
     #[derive(Serialize)]
     struct Entry<'a> {
@@ -57,11 +57,11 @@ pub fn write_history_entry(out: &mut impl io::Write, offset: u64, payload: &Payl
     Ok(serde_json::to_writer(out, &Entry { offset, message: payload })?)
 }
 
-/// Reads one frame of the server.
+/// Reads one frame from the server.
 ///
 /// # Errors
-/// When the frame is not an event that this version knows. A client skips [`InvalidEvent::Unknown`]: a newer
-/// server may say more.
+/// When the frame is not an event that this version knows. A client skips [`InvalidEvent::Unknown`], because a newer
+/// server may send more kinds of events.
 pub fn decode_event(text: &str) -> Result<Event, InvalidEvent> {
     #[derive(Deserialize)]
     struct Tag<'a> {
@@ -90,7 +90,7 @@ pub fn decode_event(text: &str) -> Result<Event, InvalidEvent> {
     }
 }
 
-/// Writes a request as one frame, with no field that says what goes without saying.
+/// Writes a request as one frame. Fields with their default values are left out.
 pub fn encode_request(request: &Request) -> String {
     let mut frame = Frame { id: request.id.as_ref(), ..Frame::default() };
     match &request.action {
@@ -113,13 +113,13 @@ pub fn encode_request(request: &Request) -> String {
     to_json(&frame)
 }
 
-/// Why a frame of the server could not be read.
+/// Why a frame from the server could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidEvent {
-    /// An event of a newer server; to be gap.
+    /// An event of a newer server. The client skips it.
     #[error("unknown event {0:?}")]
     Unknown(Box<str>),
-    /// Not an event at all.
+    /// Not an event.
     #[error("not an event: {0}")]
     Malformed(#[from] serde_json::Error),
 }
@@ -200,7 +200,7 @@ impl<'a> Frame<'a> {
     }
 }
 
-/// JSON of a type of this crate, none of which has a key that is not text.
+/// Writes a type of this crate as JSON. It cannot fail, because every map key of these types is text.
 fn to_json(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("the protocol's types always serialise: every map key is text")
 }

@@ -1,4 +1,4 @@
-//! The connection as it comes and goes: none, in the making, or a socket.
+//! The connection in its phases: none, opening, or open.
 
 use super::endpoint::Endpoint;
 use super::transport::Transport;
@@ -30,21 +30,21 @@ impl Connection {
         self.stage = Phase::Opening(Box::pin(self.endpoint.clone().open()));
     }
 
-    /// Sends as soon as the connection takes it; without one there is nobody to send to.
+    /// Queues a frame for sending; without an open connection the frame is dropped.
     pub(super) fn send(&mut self, text: String) {
         if let Phase::Open(line) = &mut self.stage {
             line.send(text);
         }
     }
 
-    /// Ends what there is; takes a second at most.
+    /// Closes the connection, if there is one, or stops opening it. Takes one second at most.
     pub(super) async fn close(&mut self, code: CloseCode) {
         if let Phase::Open(line) = std::mem::replace(&mut self.stage, Phase::None) {
             line.close(code).await;
         }
     }
 
-    /// The next thing that happens on the connection.
+    /// The next input from the connection.
     pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Input> {
         let input = match &mut self.stage {
             Phase::None => return Poll::Pending,

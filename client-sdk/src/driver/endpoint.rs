@@ -1,4 +1,4 @@
-//! Where the server is, and how it is reached.
+//! The address of the server, and opening a connection to it.
 
 use super::socket::Socket;
 use super::transport::Transport;
@@ -17,16 +17,16 @@ use tokio_tungstenite::tungstenite::http::{HeaderMap, HeaderValue, Response, Sta
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{Connector, connect_async_tls_with_config};
 
-/// Where a server is.
+/// A server: at an address, or in this process.
 #[derive(Clone, Debug)]
 pub(crate) enum Endpoint {
     Address(Address),
-    /// In this process.
+    /// A server in this process.
     #[cfg(feature = "testing")]
     Local(crate::testing::TestServer),
 }
 
-/// The address of a server, with everything that a handshake needs.
+/// The address of a server, and the TLS configuration and headers for the handshake.
 #[derive(Clone, Debug)]
 pub(crate) struct Address {
     url: String,
@@ -46,7 +46,7 @@ impl Endpoint {
 }
 
 impl Address {
-    /// Checks the address; without a TLS configuration the roots of the web are trusted.
+    /// Checks the address. Without a TLS configuration the client trusts the roots of the web.
     pub(crate) fn new(url: String, tls: Option<Arc<ClientConfig>>, headers: HeaderMap) -> Result<Self, ConnectError> {
         let checked = (&url).into_client_request().and_then(|request| uri_mode(request.uri()).map(|_| ()));
         match checked {
@@ -77,7 +77,7 @@ impl Address {
     }
 }
 
-/// What a failed handshake means: whether another try might go better.
+/// Classifies a failed handshake: `Lost` if another attempt may succeed, else `Rejected`.
 fn refusal(error: Error, path: &str) -> Disconnection {
     match error {
         Error::Http(response) => refused(&response, path),
@@ -111,7 +111,8 @@ fn is_about_the_certificate(error: &io::Error) -> bool {
     matches!(cause.or(source), Some(rustls::Error::InvalidCertificate(_)))
 }
 
-/// TLS with an explicit provider: a program may hold several, and then none is the default one.
+/// The default TLS configuration. It names its provider, because a program may contain several, and then there is no
+/// default one.
 fn web_roots() -> Arc<ClientConfig> {
     let roots = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -120,9 +121,10 @@ fn web_roots() -> Arc<ClientConfig> {
     Arc::new(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
-/// Messages are short as a rule; tungstenite's own 128 KiB would be most of what an idle client costs.
+/// The read buffer, in bytes. Most messages are short, and tungstenite's own 128 KiB would be most of the memory of an
+/// idle client.
 const READ_BUFFER: usize = 16 * 1024;
 
-/// The largest thing that a server says is a part of a history: a thousand publications of 64 KiB each, and half of them
-/// may be characters that JSON writes with a backslash.
+/// The largest message that the client takes, in bytes. The largest message of a server is a part of a history: a
+/// thousand publications of 64 KiB each, and half of their characters may be ones that JSON writes with a backslash.
 const LARGEST_MESSAGE: usize = 128 * 1024 * 1024;

@@ -1,4 +1,4 @@
-//! One WebSocket: frames out of a queue, inputs in.
+//! One WebSocket: it sends frames from a queue, and turns received frames into inputs.
 
 use crate::machine::{Disconnection, Input};
 use futures_util::{Sink, Stream, StreamExt};
@@ -12,11 +12,11 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, frame::codin
 use tokio_tungstenite::tungstenite::{self, Error};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
-/// A connection that reads while it writes, so that neither direction waits for the other.
+/// A WebSocket connection. It reads while it writes, so that neither direction waits for the other.
 #[derive(Debug)]
 pub(super) struct Socket {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
-    /// Bounded by what the machine lets be under way.
+    /// Messages that are not written yet. Bounded, because the machine bounds the requests without an answer.
     outgoing: VecDeque<Message>,
     is_flushed: bool,
 }
@@ -30,7 +30,7 @@ impl Socket {
         self.outgoing.push_back(Message::text(text));
     }
 
-    /// Writes what can be written and reads one frame; after a `Disconnected` it is over.
+    /// Writes as much as possible and reads one frame. After `Disconnected` it must not be called again.
     pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Input> {
         if let Poll::Ready(Err(error)) = self.poll_write(context) {
             return Poll::Ready(Input::Disconnected(lost(&error)));
@@ -39,7 +39,7 @@ impl Socket {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Some(Ok(Message::Text(text)))) => Poll::Ready(Input::Frame(text.as_str().to_owned())),
             Poll::Ready(Some(Ok(Message::Close(frame)))) => {
-                // Answers the close frame; whether that arrives is the server's concern.
+                // Sends the answer to the close frame; its failure does not matter here.
                 let _ = Pin::new(&mut self.socket).poll_flush(context);
                 Poll::Ready(Input::Disconnected(closed(frame)))
             }
@@ -49,7 +49,8 @@ impl Socket {
         }
     }
 
-    /// Says goodbye as RFC 6455 wants it: close frame, answer, end; within a bounded time.
+    /// Closes as RFC 6455 demands: sends a close frame, waits for the answer and for the end of the stream, at most
+    /// [`GOODBYE`].
     pub(super) async fn close(mut self, code: CloseCode) {
         let frame = CloseFrame { code: coding::CloseCode::from(code.0), reason: "".into() };
         let goodbye = async {
@@ -62,7 +63,7 @@ impl Socket {
             }
             Ok::<_, Error>(())
         };
-        // A server that does not answer is left without a goodbye.
+        // If the server does not answer in time, the socket is dropped.
         let _ = tokio::time::timeout(GOODBYE, goodbye).await;
     }
 

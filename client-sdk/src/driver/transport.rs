@@ -1,11 +1,11 @@
-//! An open connection, whatever carries it.
+//! An open connection, through a socket or inside the process.
 
 use super::socket::Socket;
 use crate::machine::Input;
 use hubcast_protocol::CloseCode;
 use std::task::{Context, Poll};
 
-/// A connection through a socket, or within the process.
+/// An open connection through a socket, or to a server in this process.
 #[derive(Debug)]
 pub(crate) enum Transport {
     Socket(Box<Socket>),
@@ -22,7 +22,7 @@ impl Transport {
         }
     }
 
-    /// The next thing that happens; after a `Disconnected` it is over.
+    /// The next input from the connection. After `Disconnected` it must not be called again.
     pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Input> {
         match self {
             Self::Socket(socket) => socket.poll(context),

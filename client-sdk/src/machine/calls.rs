@@ -9,18 +9,19 @@ use hubcast_protocol::{ErrorCode, Event, RequestId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-/// Every command that is not completed yet and needs an answer of the server, by the id of its request.
+/// Every command that needs an answer of the server and is not completed, by the id of its request.
 ///
-/// A call stays here when its connection breaks, and is sent again on the next one: reads change nothing, a
-/// subscribe is the same as once, and a publish carries its key or number. Of those with a number as many are sent at most
-/// as the server remembers: so none of them is ever below what it knows.
+/// A call stays here when its connection breaks, and is sent again on the next one. That is safe: reads change nothing,
+/// a repeated subscribe has no effect, and a publish carries a key or a number. At most [`PRODUCER_WINDOW`] publishes
+/// with a number are sent and not answered, which is as many numbers as the server remembers. So none of these numbers
+/// is ever older than what the server remembers.
 #[derive(Debug)]
 pub(super) struct Calls {
-    /// In the order of the commands, which is also that of the deadlines: all wait equally long.
+    /// In the order of the commands. That is also the order of the deadlines, because all calls have the same timeout.
     open: BTreeMap<u64, Call>,
-    /// Publishes that were given up while this connection may still answer them, of those that do not come back to us.
+    /// Publishes without echo that were given up, and that this connection may still answer.
     silent: BTreeSet<u64>,
-    /// Publishes with a number that were sent, on whatever connection, and are still here.
+    /// How many publishes with a number were sent, on any connection, and are still in `open`.
     unanswered: usize,
     most: usize,
     timeout: Duration,
@@ -30,7 +31,7 @@ pub(super) struct Calls {
 pub(super) struct Call {
     pub(super) ticket: Ticket,
     pub(super) request: Request,
-    /// Whose first subscribe this is.
+    /// The subscription that this call makes, if it is a first subscribe.
     pub(super) subscription: Option<SubscriptionId>,
     deadline: Instant,
     sent: Sent,
@@ -40,9 +41,9 @@ pub(super) struct Call {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sent {
     Never,
-    /// On this one and on none before.
+    /// On this connection only.
     Here,
-    /// On an earlier one, which may have carried it to its end.
+    /// On an earlier connection, where the server may have carried it out.
     Before,
 }
 
@@ -69,12 +70,12 @@ impl Calls {
         self.open.get(&id)
     }
 
-    /// The first call with a greater id than this.
+    /// The id of the first call after this id.
     pub(super) fn first_after(&self, id: u64) -> Option<u64> {
         self.open.range(id.saturating_add(1)..).next().map(|(id, _)| *id)
     }
 
-    /// It is sent on this connection.
+    /// Records that the call is sent on this connection.
     pub(super) fn sent(&mut self, id: u64) {
         if let Some(call) = self.open.get_mut(&id).filter(|call| call.sent == Sent::Never) {
             call.sent = Sent::Here;
@@ -82,12 +83,13 @@ impl Calls {
         }
     }
 
-    /// Whether the server will still know this publish when it has to be sent again. One that was sent before, it does.
+    /// Whether this call may be sent now: the server must still remember its number if it has to be sent again. That
+    /// holds for a call that was sent before, because it is counted already.
     pub(super) fn may_be_sent(&self, id: u64) -> bool {
         self.unanswered < PRODUCER_WINDOW || self.get(id).is_some_and(|call| call.was_sent() || !call.is_numbered())
     }
 
-    /// Takes the call out that an event answers; `None` when nothing, or something else, was asked with this id.
+    /// Removes the call that an event answers. `None` if no call has this id, or if the event does not fit its request.
     pub(super) fn answered(&mut self, id: &RequestId, answer: &Event) -> Option<Call> {
         let RequestId::Number(id) = id else { return None };
         let fits = match (&self.open.get(id)?.request.action, answer) {
@@ -108,14 +110,14 @@ impl Calls {
         Some(call)
     }
 
-    /// Takes out the first subscribe of a subscription, if it is still under way.
+    /// Removes the first subscribe of a subscription, if it is not answered yet.
     pub(super) fn remove_subscribe(&mut self, subscription: SubscriptionId) -> Option<Call> {
         let mut calls = self.open.iter();
         let (&id, _) = calls.find(|(_, call)| call.subscription == Some(subscription))?;
         self.open.remove(&id)
     }
 
-    /// Takes out the oldest call, with its id, if it has waited long enough.
+    /// Removes the oldest call whose deadline has passed, and returns it with its id.
     pub(super) fn expired(&mut self, now: Instant) -> Option<(u64, Call)> {
         let (&id, _) = self.open.first_key_value().filter(|(_, oldest)| oldest.deadline <= now)?;
         let call = self.remove(id)?;
@@ -128,7 +130,8 @@ impl Calls {
         Some((id, call))
     }
 
-    /// Takes out every question that was sent: the answer to one of them cannot be taken, nobody knows to which.
+    /// Removes every read and ping that was sent. Called when an answer was too large: it is not known which request it
+    /// answered.
     pub(super) fn take_questions(&mut self) -> Vec<Call> {
         let questions = self.open.extract_if(.., |_, call| {
             let is_question = matches!(call.request.action, Action::History(_) | Action::Presence(_) | Action::Ping);
@@ -137,12 +140,13 @@ impl Calls {
         questions.map(|(_, call)| call).collect()
     }
 
-    /// Whether this answers a publish that was given up and does not come back to us.
+    /// Whether `id` belongs to a publish without echo that was given up; forgets it.
     pub(super) fn take_silent(&mut self, id: &RequestId) -> bool {
         matches!(id, RequestId::Number(id) if self.silent.remove(id))
     }
 
-    /// The connection is gone: what was given up is not answered any more, and what was sent may have been done.
+    /// Called when the connection is gone: given-up publishes will not be answered, and calls that were sent may have
+    /// been carried out.
     pub(super) fn cut(&mut self) {
         self.silent.clear();
         for call in self.open.values_mut().filter(|call| call.sent == Sent::Here) {
@@ -182,7 +186,7 @@ impl Call {
         matches!(&self.request.action, Action::Publish(Publish { key: Some(Key::Number { .. }), .. }))
     }
 
-    /// The key of a publish, to be handed back when nobody knows whether it happened.
+    /// The key of a publish, for an error whose outcome is unknown.
     pub(super) fn into_key(self) -> Option<Key> {
         match self.request.action {
             Action::Publish(publish) => publish.key,
@@ -190,8 +194,8 @@ impl Call {
         }
     }
 
-    /// What the program is told when the call failed: of a publication that an earlier connection may have carried to
-    /// the server, that nobody knows. Nor does the server of one whose number it has forgotten.
+    /// The result for a call that failed. It is `Uncertain` for a publish that an earlier connection may have carried
+    /// to the server, and for one whose number the server has forgotten.
     pub(super) fn failed(self, failure: Failure) -> (Ticket, Result<Answer, Failure>) {
         let is_forgotten = matches!(&failure, Failure::Refused(refused) if refused.code == ErrorCode::SequenceTooOld);
         let (ticket, is_uncertain) = (self.ticket, self.sent == Sent::Before || is_forgotten);
@@ -202,7 +206,7 @@ impl Call {
         (ticket, Err(failure))
     }
 
-    /// What the program is told when no answer came.
+    /// The result for a call that was not answered in time.
     pub(super) fn timed_out(self) -> (Ticket, Result<Answer, Failure>) {
         (self.ticket, Err(Failure::Timeout { key: self.into_key() }))
     }

@@ -1,4 +1,4 @@
-//! What the program wants.
+//! The commands of the program.
 
 use super::effect::{Answer, Closed, Effect, Effects, Failure};
 use super::input::{Command, Source, SubscribeRequest, SubscriptionId, Ticket};
@@ -26,8 +26,7 @@ impl Machine {
         self.call(now, ticket, action, None, effects);
     }
 
-    /// What becomes of a command when the client is closed or closing. The answer to a second close comes with that
-    /// to the first.
+    /// Completes a command while the client is closed or closing. A second close is completed together with the first.
     fn command_at_the_end(&mut self, ticket: Ticket, command: &Command, effects: &mut Effects) {
         let result = match (command, &mut self.closing) {
             (Command::Close, Some(closing)) => return closing.tickets.push(ticket),
@@ -49,7 +48,7 @@ impl Machine {
         self.link.connect(now, effects);
     }
 
-    /// Stops listening at once, and waits for the answers to everything else.
+    /// Gives up subscriptions that are not confirmed, and begins to wait for the answers to all other calls.
     fn close(&mut self, now: Instant, ticket: Ticket, effects: &mut Effects) {
         for subscription in self.calls.subscriptions() {
             self.give_up(subscription, Failure::Closed { why: Closed::ByUser, key: None }, effects);
@@ -72,7 +71,7 @@ impl Machine {
         self.subscriptions.insert(id, listen);
         match self.subscriptions.subscribe(id) {
             Some(subscribe) => self.call(now, ticket, Action::Subscribe(subscribe), Some(id), effects),
-            // The private topics come without asking, so that there is nothing to wait for.
+            // The server sends the private topics without a request, so there is nothing to wait for.
             None => {
                 if self.link.is_ready() {
                     self.subscriptions.go_direct(id, effects);
@@ -82,7 +81,7 @@ impl Machine {
         }
     }
 
-    /// Asks the server, now or as soon as there is a connection.
+    /// Adds a call, and sends it now or as soon as there is a connection.
     fn call(
         &mut self,
         now: Instant,
@@ -98,7 +97,7 @@ impl Machine {
         let id = self.next_id();
         self.calls.insert(now, id, ticket, action, subscription);
         self.send_waiting(now, effects);
-        // What has to wait is told at once that the server it waits for would not take it.
+        // A call that must wait fails at once if it is larger than the server takes.
         if let Some(call) = self.calls.get(id).filter(|call| !call.was_sent()) {
             let size = typed::encode_request(&call.request).len();
             if size as u64 > self.message_limit {
@@ -107,7 +106,7 @@ impl Machine {
         }
     }
 
-    /// Ends a subscription that its user gives up, also where it is still being made.
+    /// Ends a subscription that the program gives up, also one that is not confirmed yet.
     pub(super) fn give_up(&mut self, subscription: SubscriptionId, failure: Failure, effects: &mut Effects) {
         if let Some(call) = self.calls.remove_subscribe(subscription) {
             effects.push(Effect::Complete(call.ticket, Err(failure)));
@@ -115,7 +114,8 @@ impl Machine {
         self.unsubscribe(subscription);
     }
 
-    /// Forgets a subscription; the server is told when nobody else shares its target, or those who do want less.
+    /// Forgets a subscription. The server must be asked for a change if no other subscription shares the target, or if
+    /// the others want less.
     pub(super) fn unsubscribe(&mut self, subscription: SubscriptionId) {
         if let Some(target) = self.subscriptions.remove(subscription) {
             let wanted = self.subscriptions.wishes(&target);
@@ -123,7 +123,8 @@ impl Machine {
         }
     }
 
-    /// Its number is that of its request: calls are sent and sent again in the order of their requests.
+    /// Gives a publish a number, unless it has a key. The number is the id of its request, because calls are sent and
+    /// sent again in the order of their ids.
     fn keyed(&self, publish: Publish) -> Publish {
         let number = || Key::Number { producer: self.producer.clone(), sequence: self.last_id + 1 };
         Publish { key: Some(publish.key.unwrap_or_else(number)), ..publish }

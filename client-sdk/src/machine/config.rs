@@ -1,49 +1,50 @@
-//! What can be set about a client, with defaults that suit a program on the internet.
+//! The settings of a client; the defaults suit a program on the internet.
 
 use std::time::Duration;
 
-/// How patient a client is and how much it keeps.
+/// The timeouts and bounds of a client.
 ///
-/// Every duration is cut to thirty days, so that [`Duration::MAX`] may stand for "never".
+/// Every duration is reduced to thirty days at most, so that [`Duration::MAX`] may stand for "never".
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// The first welcome must come within this time, whatever number of attempts that takes.
+    /// The time within which the first welcome must come, over all attempts.
     pub connect_timeout: Duration,
-    /// One attempt, from the first packet to the welcome, may take so long.
+    /// The longest time for one attempt, from the first packet to the welcome.
     pub attempt_timeout: Duration,
-    /// A request is answered within this time, or fails; time without a connection counts.
+    /// The time within which a request must be answered, or it fails. Time without a connection counts.
     pub request_timeout: Duration,
-    /// Closing waits so long for the answers that are still to come.
+    /// The longest time that closing waits for unanswered requests.
     pub close_timeout: Duration,
-    /// The server pings a quiet connection; so long after it should have, the connection is given up.
+    /// How late the server's ping on a quiet connection may be before the connection is given up.
     pub ping_grace: Duration,
-    /// How long to wait between attempts.
+    /// The pauses between attempts.
     pub backoff: Backoff,
-    /// Requests that wait for a connection or an answer; one more is refused at once.
+    /// The most requests that wait for a connection or an answer; one more fails at once.
     pub queue: usize,
-    /// Of so many topics under one pattern the position is kept, those heard last.
+    /// The most topics under one pattern whose positions are kept: those with the latest messages.
     pub topics_per_pattern: usize,
 }
 
-/// Exponential backoff with full jitter: before attempt n the pause is random between zero and
-/// `min(cap, base * 1.1^n)`, so that clients who lost the same server do not come back together.
+/// Exponential backoff with full jitter. Before attempt n the pause is random between zero and `min(cap, base *
+/// 1.1^n)`, so that clients that lost the same server do not all connect again at once.
 ///
-/// It grows by a tenth and not by doubling: a short outage should not be followed by a long pause, in which a history
-/// of the usual size runs over. After two seconds without a server hardly any pause is longer than one.
+/// It grows by a tenth and does not double: a short outage should not be followed by a long pause, in which a history
+/// of the usual size could drop publications that the client has not received. After two seconds without a server
+/// hardly any pause is longer than one second.
 ///
 /// Source: M. Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog, 2015.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backoff {
-    /// The longest pause before the first attempt.
+    /// The bound of the first pause.
     pub base: Duration,
-    /// The longest pause of all.
+    /// The bound of every pause.
     pub cap: Duration,
 }
 
 impl Backoff {
-    /// The longest pause after so many failures.
+    /// The bound of the pause after this many failures.
     pub(super) fn longest(&self, failures: u32) -> Duration {
-        // Far past the point where any base has reached any cap, and far from overflow.
+        // 128 failures are far past the point where any sensible base reaches its cap, and far from overflow.
         let factor = 1.1_f64.powi(failures.min(128).cast_signed());
         Duration::try_from_secs_f64(self.base.as_secs_f64() * factor).map_or(self.cap, |pause| pause.min(self.cap))
     }

@@ -1,4 +1,4 @@
-//! The life of the connection: when to try, when to wait, when to give up.
+//! The phases of the connection, and their deadlines.
 
 use super::config::{Backoff, Config};
 use super::effect::{Effect, Effects, State};
@@ -6,12 +6,12 @@ use super::random::Random;
 use hubcast_protocol::CloseCode;
 use std::time::{Duration, Instant};
 
-/// Where the connection stands, and what has to happen by when.
+/// The phase of the connection, and the rules for its deadlines and pauses.
 #[derive(Debug)]
 pub(super) struct ConnectionState {
     phase: Phase,
-    /// Attempts since a connection last held for longer than the base pause: one that is closed at once, again and
-    /// again, is a failure too.
+    /// Attempts since a connection last stood for longer than the base pause. A connection that the server closes at
+    /// once counts as a failure too.
     failures: u32,
     backoff: Backoff,
     attempt_timeout: Duration,
@@ -25,7 +25,7 @@ enum Phase {
     Connecting {
         until: Instant,
     },
-    /// The connection stands, the welcome is still to come.
+    /// Connected; the welcome has not come yet.
     Greeting {
         until: Instant,
     },
@@ -34,7 +34,7 @@ enum Phase {
         heard: Instant,
         idle_timeout: Option<Duration>,
     },
-    /// The server has said that it will close.
+    /// The server has announced that it will close.
     Leaving {
         until: Instant,
         back_at: Option<Instant>,
@@ -48,9 +48,9 @@ enum Phase {
 /// What a passed deadline means.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Due {
-    /// The pause is over.
+    /// The pause is over: connect.
     Connect,
-    /// The connection does not do what it should.
+    /// The server did not do what it had to do in time.
     GiveUp(&'static str),
 }
 
@@ -77,7 +77,7 @@ impl ConnectionState {
         }
     }
 
-    /// The welcome came; says whether it was waited for. With `ping` zero the server never pings.
+    /// Takes the welcome; `false` if it was not expected. With `ping` zero the server never pings.
     pub(super) fn welcomed(&mut self, now: Instant, ping: Duration) -> bool {
         if !matches!(self.phase, Phase::Greeting { .. }) {
             return false;
@@ -93,25 +93,27 @@ impl ConnectionState {
         }
     }
 
-    /// The server is about to close, and wants to be tried again at a time of its own.
+    /// The server announces that it will close. It may name a time after which the client is to connect again.
     pub(super) fn leave(&mut self, now: Instant, come_back_in: Option<Duration>) {
         if !self.has_frames() {
             return;
         }
         self.reset_backoff(now);
         let until = match self.phase {
-            // However often it says so, it has to do so in time.
+            // A repeated announcement does not extend the time for closing.
             Phase::Leaving { until, .. } => until,
             _ => after(now, self.ping_grace),
         };
         self.phase = Phase::Leaving { until, back_at: come_back_in.map(|pause| after(now, pause)) };
     }
 
-    /// There is no connection now: waits until the time that the server named, and for a random one.
+    /// The connection is gone, or was not made: waits until the time that the server named, and then for a random
+    /// pause.
     pub(super) fn lost(&mut self, now: Instant, retry_after: Option<Duration>) {
         self.reset_backoff(now);
         let (earliest, pause) = match (self.phase, retry_after) {
-            // Who names a time to clients that were connected names another to each.
+            // A server that announces its closing spreads its clients itself, by a different time for each. So the
+            // first attempt needs no random pause.
             (Phase::Leaving { back_at: Some(at), .. }, _) if self.failures == 0 => (at.max(now), Duration::ZERO),
             (Phase::Leaving { back_at: Some(at), .. }, _) => (at.max(now), self.pause(self.failures)),
             (_, named) => (after(now, named.unwrap_or_default()), self.pause(self.failures)),
@@ -120,7 +122,7 @@ impl ConnectionState {
         self.phase = Phase::Waiting { until: after(earliest, pause) };
     }
 
-    /// A connection that has held for a while makes up for the failures before it.
+    /// Forgets earlier failures if the connection stood for at least the base pause.
     fn reset_backoff(&mut self, now: Instant) {
         if let Phase::Ready { since, .. } = self.phase
             && now >= after(since, self.backoff.base)
@@ -129,7 +131,7 @@ impl ConnectionState {
         }
     }
 
-    /// Closes what there is, for good.
+    /// Closes the connection, if there is one, for good.
     pub(super) fn close(&mut self, code: CloseCode, effects: &mut Effects) {
         if self.is_open() {
             effects.push(Effect::Close(code));
@@ -137,7 +139,7 @@ impl ConnectionState {
         self.phase = Phase::Closed;
     }
 
-    /// A random time up to the bound for this many failures.
+    /// A random pause, at most the bound for this many failures.
     pub(super) fn pause(&mut self, failures: u32) -> Duration {
         self.random.up_to(self.backoff.longest(failures))
     }
@@ -162,22 +164,22 @@ impl ConnectionState {
         }
     }
 
-    /// Whether requests can be sent.
+    /// Whether requests may be sent.
     pub(super) fn is_ready(&self) -> bool {
         matches!(self.phase, Phase::Ready { .. })
     }
 
-    /// Whether frames can come.
+    /// Whether frames can be received.
     pub(super) fn has_frames(&self) -> bool {
         matches!(self.phase, Phase::Greeting { .. } | Phase::Ready { .. } | Phase::Leaving { .. })
     }
 
-    /// Whether there is a connection, or one is being made.
+    /// Whether there is a connection, or an attempt to make one.
     pub(super) fn is_open(&self) -> bool {
         self.has_frames() || matches!(self.phase, Phase::Connecting { .. })
     }
 
-    /// `None` before the first attempt and after the last.
+    /// The state for the program; `None` before the first attempt and after the end.
     pub(super) fn state(&self) -> Option<State> {
         match self.phase {
             Phase::Idle | Phase::Closed => None,
@@ -188,7 +190,7 @@ impl ConnectionState {
     }
 }
 
-/// `now` and a duration that may come from anywhere, without overflow.
+/// The time `duration` after `now`, at most [`LONGEST`] later, so that it cannot overflow.
 pub(super) fn after(now: Instant, duration: Duration) -> Instant {
     now + duration.min(LONGEST)
 }

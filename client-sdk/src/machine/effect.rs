@@ -1,4 +1,4 @@
-//! What a machine wants done, and what it says.
+//! The output of a machine: effects, and the values that they carry.
 
 use super::input::{SubscriptionId, Ticket};
 use hubcast_protocol::event::{History, Member, Message, Presence, Refusal};
@@ -6,182 +6,188 @@ use hubcast_protocol::request::Key;
 use hubcast_protocol::{ClientId, CloseCode, Epoch, ErrorCode, Topic};
 use std::{sync::Arc, time::Duration};
 
-/// Effects in the order in which they are to be carried out.
+/// Effects, in the order in which the caller must carry them out.
 pub type Effects = Vec<Effect>;
 
-/// One thing to do.
+/// One action for the caller of the machine.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
-    /// Make a connection and say `Connected` or `Disconnected`.
+    /// Make a connection, then pass [`Input::Connected`](super::Input::Connected) or
+    /// [`Input::Disconnected`](super::Input::Disconnected).
     Connect,
     /// Send a text frame.
     Send(String),
-    /// Close the connection, or give up making one. For the machine it is gone: nothing of it may be fed any more.
+    /// Close the connection, or stop making one. The caller must not pass any further input from it.
     Close(CloseCode),
-    /// Something for one subscription.
+    /// Pass this delivery to a subscription of the program.
     Deliver(SubscriptionId, Delivery),
-    /// The answer to a command.
+    /// Complete a command with this result.
     Complete(Ticket, Result<Answer, Failure>),
-    /// How the client stands now.
+    /// The status of the client has changed to this.
     Status(Status),
 }
 
-/// What a subscription hears.
+/// One item for a subscription.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Delivery {
     /// A publication.
     Message(Arc<Message>),
-    /// The subscription stands again after its connection was lost, or was resumed as it was asked for.
+    /// The subscription continues after its connection was lost, or after the position that it was started with.
     Resumed(Resumed),
-    /// Publications that this subscription does not get, or joins and leaves.
+    /// Publications, or joins and leaves, that this subscription does not receive.
     Gap(Gap),
-    /// Somebody subscribed.
+    /// A member joined.
     Joined(Member),
-    /// Somebody is gone.
+    /// A member left.
     Left(Member),
-    /// Nothing comes any more.
+    /// The end of the subscription; no delivery follows.
     Ended(Ended),
 }
 
-/// A subscription stands again.
+/// A subscription that continues, after a reconnect or after the position that it was started with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Resumed {
-    /// Whether nothing was missed. Otherwise [`Gap`]s that follow say what. Under a pattern this speaks of the topics
-    /// that were heard before: of one that began in between, the next message says whether others came before it.
+    /// Whether nothing was missed. If not, [`Gap`]s that follow say what was. Under a pattern this covers only the
+    /// topics that the subscription had received messages of before. For any other topic, its next message shows
+    /// whether earlier ones are missing.
     pub recovered: bool,
-    /// How many publications of the time in between follow now, at most.
+    /// How many of the missed publications follow now, at most.
     pub replayed: u32,
 }
 
-/// Publications that a subscription does not get, or joins and leaves: the reason says which. What is `None` is not known.
+/// Publications, or joins and leaves, that a subscription does not receive: the reason says which. A field that is
+/// `None` is not known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gap {
-    /// Of which topic; `None` under a pattern when it may be any.
+    /// The topic; `None` under a pattern if it may be any.
     pub topic: Option<Topic>,
-    /// The history in which `from` and `to` count.
+    /// The epoch of the history that `from` and `to` are offsets in.
     pub epoch: Option<Epoch>,
-    /// The first one left out.
+    /// The offset of the first missing publication.
     pub from: Option<u64>,
-    /// The last one left out.
+    /// The offset of the last missing publication.
     pub to: Option<u64>,
-    /// Why.
+    /// Why they are missing.
     pub reason: GapReason,
 }
 
-/// Why a subscription does not get something.
+/// Why a subscription does not receive something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum GapReason {
-    /// The connection did not keep up, and the subscription had chosen to lose something then.
+    /// The connection did not keep up, and the subscription's [`Slow`](crate::Slow) option allows the server to leave
+    /// out publications then.
     SlowConnection,
-    /// The connection did not keep up with joins and leaves, and the subscription had chosen to lose something then. No
-    /// publication is missing. Ask [`Client::presence`](crate::Client::presence) who is there.
+    /// The connection did not keep up with joins and leaves, and the subscription's [`Slow`](crate::Slow) option allows
+    /// the server to leave them out then. No publication is missing. Ask [`Client::presence`](crate::Client::presence)
+    /// for the current members.
     MissedPresence,
     /// The program did not read this subscription, and its queue was full. Joins and leaves may be missing too.
     SlowReader,
-    /// They went by without a connection, and the server does not have them, or cannot tell.
+    /// They were published while there was no connection, and the server does not have them, or cannot tell whether
+    /// there were any.
     NotRecoverable,
-    /// The server did not send them. Where a subscription was begun with `recover` although another one of this client
-    /// listened to the same topic or pattern, that is no fault of the server: see
+    /// The server did not send them. This is no fault of the server if the subscription began with `recover` while
+    /// another subscription of this client listened to the same topic or pattern: see
     /// [`Subscribe::recover`](crate::Subscribe::recover).
     Missing,
 }
 
-/// What a command brought.
+/// The successful result of a command.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
-    /// The first welcome came.
+    /// The server has welcomed the first connection.
     Connected,
-    /// The subscription stands.
+    /// The server has confirmed the subscription, or it needed no request.
     Subscribed,
-    /// The publication was taken.
+    /// The server has taken the publication.
     Published(Published),
     /// A part of a history.
     History(History),
-    /// Who is there.
+    /// The members of a topic.
     Presence(Presence),
-    /// The server lives.
+    /// The server has answered a ping.
     Pong,
-    /// Nothing is left to do.
+    /// The client is closed, and no request was left unanswered.
     Closed,
 }
 
-/// The server took a publication.
+/// The server's confirmation of a publication.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Published {
-    /// Its place in the topic's history, when it keeps one.
+    /// Its offset in the topic's history; `None` if the topic keeps none.
     pub offset: Option<u64>,
-    /// How many connections it was handed to.
+    /// How many connections the server delivered it to.
     pub receivers: u64,
 }
 
-/// Why a command failed. A publish that is not confirmed may or may not have happened: published again with the
+/// Why a command failed. A publish that is not confirmed may or may not have been carried out: published again with the
 /// `key`, it takes effect once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Failure {
-    /// The server said no.
+    /// The server refused it.
     Refused(Refused),
-    /// No answer in time.
+    /// The server did not answer in time.
     Timeout {
-        /// Of a publish.
+        /// The key, if the command was a publish.
         key: Option<Key>,
     },
     /// The client is closed.
     Closed {
-        /// Why.
+        /// Why it is closed.
         why: Closed,
-        /// Of a publish.
+        /// The key, if the command was a publish.
         key: Option<Key>,
     },
     /// The request has more bytes than the server takes.
     TooLarge {
-        /// Its bytes, as JSON.
+        /// The size of its JSON, in bytes.
         size: usize,
-        /// What the server takes.
+        /// The largest request that the server takes, in bytes.
         limit: u64,
     },
-    /// A publication was sent again, because its connection broke or by the program, and failed then: the first may have
-    /// had its effect.
+    /// A publication was sent again, because its connection broke or because the program published it again with the
+    /// same key, and then it failed. The first one may have taken effect.
     Uncertain {
-        /// What became of the second.
+        /// Why the second one failed.
         why: Box<Failure>,
-        /// Of the publication.
+        /// The key of the publication.
         key: Key,
     },
-    /// The server answered, or wanted to, with more than this client takes.
+    /// The answer was larger than this client takes.
     AnswerTooLarge,
-    /// Too many requests wait already.
+    /// Too many requests wait for a connection or an answer.
     QueueFull,
-    /// The subscription was given up before it stood.
+    /// The program gave up the subscription before the server confirmed it.
     Unsubscribed,
-    /// Closed, with so many requests unanswered.
+    /// The client is closed, and this many requests were not answered.
     Unfinished(usize),
 }
 
-/// The server said no.
+/// The server's refusal of a request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct Refused {
-    /// Why, for programs.
+    /// The reason, for programs.
     pub code: ErrorCode,
-    /// Why, for people.
+    /// The reason, for people.
     pub reason: String,
-    /// Whether the same request may pass later.
+    /// Whether the same request may succeed later.
     pub retry: bool,
 }
 
-/// Why a subscription ended that the program did not end.
+/// Why a subscription ended without being dropped.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Ended {
-    /// The whole client did.
+    /// The client is closed.
     #[error(transparent)]
     Closed(#[from] Closed),
-    /// After a reconnect the server did not take it again.
+    /// After a reconnect the server refused the subscription.
     #[error("the server did not take the subscription again: {0}")]
     Refused(Refused),
-    /// The server ended it, by order of its operator.
+    /// The server ended it, because its operator ordered so.
     #[error("the server ended the subscription")]
     Unsubscribed,
 }
@@ -190,55 +196,55 @@ pub enum Ended {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Closed {
-    /// The program wanted it.
+    /// The program closed it.
     #[error("the client was closed")]
     ByUser,
-    /// The server closed with a code that says not to come back.
+    /// The server closed the connection with a code that means: do not reconnect.
     #[error("the server closed the connection for good: {reason} ({code})")]
     ByServer {
-        /// What it said.
+        /// The code of the close frame.
         code: CloseCode,
-        /// Why, for people.
+        /// The reason in the close frame, for people.
         reason: String,
     },
-    /// The server does not take such a connection.
+    /// The server refused the handshake in a way that another attempt would not change.
     #[error("the server refused the connection: {reason}")]
     Rejected {
-        /// What was wrong.
+        /// What the server refused.
         reason: String,
     },
-    /// The first connection did not come in time.
+    /// There was no first connection within the connect timeout.
     #[error("no connection within {within:?}: {reason}")]
     NoConnection {
-        /// In what time.
+        /// The connect timeout.
         within: Duration,
-        /// What happened to the last attempt.
+        /// How the last attempt failed.
         reason: String,
     },
 }
 
-/// How a client stands.
+/// The status of a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
-    /// Whether there is a connection.
+    /// The state of its connection.
     pub state: State,
-    /// The id of the latest session. Every connection has another one.
+    /// The id of the latest session; every connection has another one. `None` before the first welcome.
     pub client: Option<ClientId>,
-    /// The user that the latest session's token names.
+    /// The user that the token of the latest session names.
     pub user: Option<Box<str>>,
 }
 
-/// Whether there is a connection.
+/// The state of a client's connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum State {
-    /// One is being made.
+    /// The client is making a connection.
     Connecting,
-    /// There is.
+    /// There is a connection.
     Connected,
-    /// None, until the next attempt.
+    /// There is no connection; the client waits before the next attempt.
     Waiting,
-    /// None any more.
+    /// The client is closed, for this reason.
     Closed(Closed),
 }
 

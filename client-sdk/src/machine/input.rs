@@ -1,107 +1,109 @@
-//! What a machine is told.
+//! The inputs of a machine.
 
 use hubcast_protocol::request::{Publish, ReadHistory, Slow, Start};
 use hubcast_protocol::{CloseCode, Target, Topic};
 use std::time::Duration;
 
-/// Something that happened: to the socket, or in the program.
+/// One event: at the socket, or in the program.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Input {
-    /// The program wants something; it is answered by exactly one `Complete` with the same ticket.
+    /// A command of the program. Exactly one [`Effect::Complete`](super::Effect::Complete) with the same ticket
+    /// completes it.
     Command(Ticket, Command),
-    /// The program listens no longer; nothing is delivered to this subscription after it.
+    /// The program has dropped a subscription; nothing more is delivered to it.
     Unsubscribe(SubscriptionId),
-    /// The connection that was asked for stands, with the typed dialect.
+    /// The connection is made, and both sides speak the typed dialect.
     Connected,
-    /// A text frame came.
+    /// A text frame was received.
     Frame(String),
-    /// Anything else came, such as a ping: the connection lives.
+    /// Another frame was received, such as a ping: the connection still works.
     Heard,
-    /// The connection is gone, or could not be made.
+    /// The connection broke, was closed, or could not be made.
     Disconnected(Disconnection),
 }
 
-/// Names a command in its completion; the caller chooses it and uses it once.
+/// The number of a command, for its completion. The caller chooses it and uses it once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Ticket(pub u64);
 
-/// Names one subscription of the program; the caller chooses it and uses it once.
+/// The number of one subscription of the program. The caller chooses it and uses it once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SubscriptionId(pub u64);
 
-/// What a program wants.
+/// A command of the program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// Connect, and stay connected from then on; completed by the first welcome.
+    /// Connect, and reconnect whenever the connection breaks. The first welcome completes it.
     Connect,
-    /// Hear what comes from a source.
+    /// Subscribe to a source.
     Subscribe(SubscriptionId, SubscribeRequest),
-    /// Publish once, however often the connection breaks; without a key the machine makes one.
+    /// Publish, with effect once however often the connection breaks. Without a key the machine makes one.
     Publish(Publish),
     /// Read a topic's history.
     History(ReadHistory),
-    /// See who is subscribed to a topic.
+    /// Read the members of a topic.
     Presence(Topic),
-    /// Ask for a pong.
+    /// Send a ping; the answer completes it.
     Ping,
-    /// Wait for what is unanswered, then close for good.
+    /// Wait for the unanswered requests, then close for good.
     Close,
 }
 
-/// What a subscription of the program wants to hear.
+/// The options of a subscription of the program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SubscribeRequest {
-    /// From where.
+    /// The source of its messages.
     pub source: Source,
-    /// From when on; after a reconnect it is the position that was reached.
+    /// The first message to deliver. After a reconnect the machine uses the position that it has reached.
     pub start: Start,
     /// Whether joins and leaves are delivered.
     pub presence: bool,
-    /// What the server does when the connection cannot keep up. Subscriptions that share a target share this too:
-    /// the one that wants to lose least decides.
+    /// What the server does when the connection cannot keep up. For subscriptions that share a target, the option that
+    /// loses least applies to all.
     pub slow: Slow,
 }
 
-/// Where a subscription's messages come from.
+/// The source of a subscription's messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// A topic or pattern, subscribed to at the server.
+    /// A topic or pattern, for which the server needs a subscribe request.
     Target(Target),
-    /// The session's private topics, its own id and `@user`, which the server sends without being asked.
+    /// The session's private topics, its own id and `@user`, which the server sends without a request.
     Direct,
 }
 
-/// How a connection ended, or why there is none.
+/// Why a connection ended, or could not be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Disconnection {
     /// The server sent a close frame.
     Closed {
-        /// What it said.
+        /// The code of the close frame.
         code: CloseCode,
-        /// Why, for people.
+        /// The reason in the close frame, for people.
         reason: String,
     },
-    /// The network failed, or the server cannot take the connection now: worth another try.
+    /// The network failed, or the server cannot take the connection now: try again.
     Lost {
         /// What failed.
         reason: String,
-        /// When the server wants to be tried again, where it said so.
+        /// The pause before the next attempt, if the server named one.
         retry_after: Option<Duration>,
     },
-    /// The server sent more at once than this client takes: what it answered so must not be asked for again.
+    /// The server sent a larger message than this client takes. The request that it answers must not be sent again.
     TooLarge {
         /// What was too large.
         reason: String,
     },
-    /// The handshake was refused in a way that another try would not change, unless it had been taken before.
+    /// The server refused the handshake in a way that another attempt would not change. (After a first session the
+    /// machine tries again: it may be a proxy that refuses.)
     Rejected {
-        /// What was wrong.
+        /// What the server refused.
         reason: String,
     },
 }
 
 impl SubscribeRequest {
-    /// From now on, with the defaults of the wire.
+    /// A live subscription with the protocol's default options.
     pub fn live(source: Source) -> Self {
         Self { source, start: Start::Live, presence: false, slow: Slow::Disconnect }
     }

@@ -1,23 +1,23 @@
-//! How much of what waits may be sent now.
+//! The window: how many requests may be sent and not answered.
 
 use super::calls::Calls;
 use std::collections::BTreeSet;
 
-/// The requests of one connection, from sending to answer.
+/// The requests that were sent on one connection and are not answered.
 ///
-/// What an earlier connection left to be done goes out a few requests at a time: a server that limits how often it is
-/// asked would send away whoever asks for everything at once, again and again.
+/// Resumes, and calls from before this connection, are sent a few at a time. Otherwise a server that limits the rate of
+/// requests would close the connection whenever the client sent all of them at once.
 #[derive(Debug)]
 pub(super) struct Outgoing {
-    /// Sent on this connection and not answered, whether or not somebody still waits for it.
+    /// Requests that were sent on this connection and are not answered, also those whose caller stopped waiting.
     in_flight: BTreeSet<u64>,
-    /// Calls up to this one were made before this connection.
+    /// The last call that was made before this connection; it and all earlier ones are the backlog.
     backlog: u64,
     /// The last call that was sent on this connection.
     sent: u64,
-    /// So many may be under way of what an earlier connection left.
+    /// The most unanswered requests at which a resume or a call of the backlog may still be sent.
     window: usize,
-    /// So many may be under way at all.
+    /// The most unanswered requests at which any call may still be sent.
     most: usize,
 }
 
@@ -26,12 +26,12 @@ impl Outgoing {
         Self { in_flight: BTreeSet::new(), backlog: 0, sent: 0, window: WINDOW, most: most.max(WINDOW) }
     }
 
-    /// A session begins; calls up to this one wait for it already.
+    /// A session begins; the calls up to `last_call` are its backlog.
     pub(super) fn welcomed(&mut self, last_call: u64) {
         self.backlog = last_call;
     }
 
-    /// The connection is gone, perhaps because the server was asked too often.
+    /// The connection is gone; `was_too_fast`: because the client sent requests too fast.
     pub(super) fn cut(&mut self, was_too_fast: bool) {
         *self = Self::new(self.most);
         if was_too_fast {
@@ -43,28 +43,30 @@ impl Outgoing {
         self.in_flight.insert(id);
     }
 
-    /// The answer came, or nobody waits for it any longer.
+    /// The answer came, or its caller stopped waiting for it.
     pub(super) fn done(&mut self, id: u64) {
         self.in_flight.remove(&id);
     }
 
-    /// The server is asked too often: one by one from here on, so that no more than one request is refused in a row.
+    /// The server refuses requests because they come too fast. From now on the backlog is sent one by one, so that at
+    /// most one request is refused in a row.
     pub(super) fn slow_down(&mut self) {
         self.window = 1;
     }
 
-    /// Whether something may be sent that an earlier connection left.
+    /// Whether a resume or a call of the backlog may be sent.
     pub(super) fn has_room(&self) -> bool {
         self.in_flight.len() < self.window
     }
 
-    /// Whether so many requests may be under way apart from the others.
+    /// Whether fewer than `window` requests of another kind are unanswered.
     pub(super) fn is_within_window(&self, requests: usize) -> bool {
         requests < self.window
     }
 
-    /// The next call to send, if it may be sent now. A new one waits for those before it and then for nothing else:
-    /// the server refuses it by itself.
+    /// The next call to send, if it may be sent now. A call of the backlog waits for room in the window and for the end
+    /// of a pause. A new call waits only for the calls before it and for the bound of all requests: if it comes too
+    /// fast, the server refuses just this call.
     pub(super) fn next_call(&mut self, calls: &Calls, is_paused: bool) -> Option<u64> {
         let next = calls.first_after(self.sent).filter(|next| calls.may_be_sent(*next))?;
         let may_go =
@@ -76,5 +78,6 @@ impl Outgoing {
     }
 }
 
-/// Fewer than any sensible limit for a second, and enough that a usual program is back within a few round trips.
+/// Fewer requests than any sensible limit for a second, and enough that a usual program has resumed after a few round
+/// trips.
 const WINDOW: usize = 8;

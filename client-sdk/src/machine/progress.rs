@@ -1,24 +1,25 @@
-//! How far a subscription has come, topic by topic.
+//! The positions that a subscription has reached, by topic.
 
 use super::effect::{Gap, GapReason};
 use hubcast_protocol::request::Start;
 use hubcast_protocol::{Position, Target, Topic, event};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The position reached in each topic that a subscription heard, of many topics only of those heard last.
+/// The position that a subscription has reached in each topic; of more than `most` topics, only of those with the
+/// latest messages.
 ///
-/// From it follows what the next publication is: the next one, one that was heard already, or one that says that
-/// others are missing.
+/// It tells for each publication whether it is the next one, a duplicate, or a sign that earlier ones are missing.
 #[derive(Clone, Debug)]
 pub(super) struct Progress {
     reached: BTreeMap<Topic, Reached>,
     most: usize,
     heard: u64,
-    /// Something was heard whose position is not known here: not all can be resumed.
+    /// A message came whose position is not kept here, so not all topics can be resumed.
     incomplete: bool,
-    /// The connection broke once: a topic that is first heard now may have said something in between.
+    /// The connection broke since this began. So a topic whose first message comes now may have had messages before it.
     was_cut: bool,
-    /// Of topics that were not heard yet: up to where all their publications are our own and do not come back to us.
+    /// For topics without a received message: the offset up to which all their publications are this client's own,
+    /// published without echo.
     unheard: BTreeMap<Topic, u64>,
 }
 
@@ -26,16 +27,16 @@ pub(super) struct Progress {
 struct Reached {
     position: Position,
     heard: u64,
-    /// Publications of our own after the position that do not come back to us.
+    /// Offsets after the position that are this client's own publications without echo.
     silent: BTreeSet<u64>,
 }
 
-/// What a publication is to a subscription.
+/// How a publication relates to the position of a subscription.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Step {
     Next,
     Duplicate,
-    /// Publications before this one did not come.
+    /// Publications before this one are missing.
     After(Gap),
 }
 
@@ -59,7 +60,7 @@ impl Progress {
         progress
     }
 
-    /// Where a subscribe to the target has to begin so that nothing is lost that can be had.
+    /// The start of the next subscribe to the target, so that the server replays all that it can.
     pub(super) fn start(&self, target: &Target) -> Start {
         match target {
             Target::Topic(topic) => self.position(topic).map_or(Start::Live, Start::After),
@@ -75,19 +76,19 @@ impl Progress {
         self.reached.get(topic).map(|reached| reached.position)
     }
 
-    /// Whether there is no topic that could be resumed.
+    /// Whether no topic has a position to resume from.
     pub(super) fn is_empty(&self) -> bool {
         self.reached.is_empty()
     }
 
-    /// Counts a publication in.
+    /// Takes a publication into account and says how it relates to the position.
     pub(super) fn step(&mut self, topic: &Topic, at: Option<Position>) -> Step {
         let Some(at) = at else {
             self.incomplete = true;
             return Step::Next;
         };
         let missing_from = match self.position(topic) {
-            // Nobody knows where this subscription would have stood in another history.
+            // In another history this subscription has no position, so the start of the gap is not known.
             Some(last) if last.epoch != at.epoch => Some(None),
             Some(last) if at.offset <= last.offset => return Step::Duplicate,
             Some(last) => (at.offset - last.offset > 1).then(|| Some(last.offset + 1)),
@@ -103,7 +104,8 @@ impl Progress {
         Step::After(Gap { topic, epoch, from, to, reason: GapReason::Missing })
     }
 
-    /// Counts a publication of our own in that was not to come back to us, now or when those before it are there.
+    /// Takes into account a publication of this client without echo: at once, or when those before it have been
+    /// received.
     pub(super) fn skip(&mut self, topic: &Topic, offset: u64) {
         let Some(reached) = self.reached.get_mut(topic) else { return self.skip_unheard(topic, offset) };
         if offset > reached.position.offset && reached.silent.len() < MOST_SILENT {
@@ -112,8 +114,8 @@ impl Progress {
         }
     }
 
-    /// Without a position, whose epoch an acknowledgement does not tell, the topic cannot be resumed; but nothing is
-    /// missing before the first publication of others.
+    /// Records an own publication on a topic without a position. Acknowledgements have no epoch, so the topic still
+    /// cannot be resumed. But it follows that no others' publications are missing up to this offset.
     fn skip_unheard(&mut self, topic: &Topic, offset: u64) {
         if offset == self.unheard.get(topic).map_or(1, |own| own.saturating_add(1)) {
             if self.unheard.len() >= self.most {
@@ -123,7 +125,7 @@ impl Progress {
         }
     }
 
-    /// Counts in what the server says it leaves out; `None` when nothing of it is new to this subscription.
+    /// Takes into account a gap that the server reports; `None` if this subscription misses nothing new.
     pub(super) fn leave_out(&mut self, gap: &event::Gap) -> Option<Gap> {
         let reason = match gap.reason {
             event::GapReason::SlowConsumer => GapReason::SlowConnection,
@@ -133,7 +135,7 @@ impl Progress {
         };
         let topic = Some(gap.topic.clone());
         let last = self.position(&gap.topic);
-        // Without an epoch it speaks of the history that is heard.
+        // Without an epoch the gap is about the current history.
         let epoch = gap.epoch.or(last.map(|last| last.epoch));
         let end = epoch.zip(gap.offset.or(gap.to)).map(|(epoch, offset)| Position { epoch, offset });
         match (last, end) {
@@ -142,11 +144,12 @@ impl Progress {
                 let is_new = end.offset > last.offset;
                 is_new.then(|| Gap { topic, epoch, from: Some(last.offset + 1), to: Some(end.offset), reason })
             }
-            // It tells a subscription that had a position; this one had none to lose.
+            // Such a gap is for a subscription that had a position; this one had none.
             (None, Some(_)) if gap.offset.is_some() => None,
             (_, Some(end)) => {
                 self.reach(&gap.topic, end);
-                // As with a publication: whoever was cut off, or stood in another history, may have missed more.
+                // As with a publication: after a lost connection, or in another history, more may be missing than the
+                // server reports.
                 let from = gap.from.filter(|from| last.is_none() && !(self.was_cut && *from > 1));
                 Some(Gap { topic, epoch, from, to: gap.to, reason })
             }
@@ -154,7 +157,7 @@ impl Progress {
         }
     }
 
-    /// Stands at a position now, whatever was before.
+    /// Sets the position of a topic, whatever it was before.
     pub(super) fn reach(&mut self, topic: &Topic, position: Position) {
         self.heard += 1;
         match self.reached.get_mut(topic) {
@@ -169,13 +172,13 @@ impl Progress {
         }
     }
 
-    /// The topic has no history any more.
+    /// Forgets the position of a topic that has no history any more.
     pub(super) fn forget(&mut self, topic: &Topic) {
         self.reached.remove(topic);
     }
 
-    /// Forgets the topics that were heard longest ago: half of them at once, so that it is rarely to be done. Says
-    /// whether there was something to forget.
+    /// Forgets the half of the topics whose last messages are oldest; by halves, so that this is rarely needed. `false`
+    /// if there was nothing to forget.
     pub(super) fn forget_half(&mut self) -> bool {
         let mut heard: Vec<u64> = self.reached.values().map(|reached| reached.heard).collect();
         let middle = heard.len() / 2;
@@ -190,16 +193,16 @@ impl Progress {
 
     pub(super) fn cut(&mut self) {
         self.was_cut = true;
-        // The next publication may be of another history, and follow others that nobody heard.
+        // The next publication may belong to another history, and follow others that were not received.
         self.unheard.clear();
     }
 
-    /// Whether a resume from [`Progress::start`] brings everything back that was ever heard of.
+    /// Whether a resume from [`Progress::start`] covers every topic with a received message.
     pub(super) fn is_complete(&self) -> bool {
         !self.incomplete
     }
 
-    /// What was heard until now is not to be resumed any more.
+    /// Called when the past is given up: what was received until now need not be resumed.
     pub(super) fn let_go(&mut self) {
         self.incomplete = false;
     }
@@ -224,7 +227,7 @@ impl Reached {
     }
 }
 
-/// Publications of our own that wait for those before them: more of them show as a gap.
+/// The most own publications of a topic that wait for those before them; more of them show as a gap.
 const MOST_SILENT: usize = 1024;
 
 #[cfg(test)]

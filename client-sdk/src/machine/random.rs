@@ -1,8 +1,9 @@
-//! Random numbers from a seed: the same seed, the same client.
+//! Random numbers from a seed: the same seed gives the same numbers.
 
 use std::time::Duration;
 
-/// A name for who publishes, in which each bit of the seed counts, and what the pauses are made of.
+/// Makes the name of this client as a publisher, which depends on each bit of the seed, and the generator for the
+/// pauses.
 pub(super) fn split(seed: u128) -> (Box<str>, Random) {
     let half = |bits: u128| u64::try_from(bits).expect("half of 128 bits are 64");
     let (mut high, mut low) = (Random::new(half(seed >> 64)), Random::new(half(seed & u128::from(u64::MAX))));
@@ -10,8 +11,8 @@ pub(super) fn split(seed: u128) -> (Box<str>, Random) {
     (producer.into(), Random::new(low.next()))
 }
 
-/// A splitmix64 generator (G. Steele, D. Lea, C. Flood, "Fast Splittable Pseudorandom Number Generators", 2014):
-/// good enough to spread clients, of no use for secrets.
+/// A splitmix64 generator (G. Steele, D. Lea, C. Flood, "Fast Splittable Pseudorandom Number Generators", 2014). It is
+/// good enough to spread clients, and unfit for secrets.
 #[derive(Clone, Debug)]
 pub(super) struct Random(u64);
 

@@ -1,19 +1,19 @@
-//! The requests that bring subscriptions back after a reconnect.
+//! The requests that resume subscriptions after a reconnect.
 
 use super::input::SubscriptionId;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
-/// What is to be resumed, and what the server has been asked to resume.
+/// The subscriptions that must be resumed, in groups of one request each, and the requests that are not answered.
 #[derive(Debug, Default)]
 pub(super) struct Resumes {
     waiting: VecDeque<Vec<SubscriptionId>>,
-    /// What the server could not take for a while.
+    /// Groups that the server refused for a while.
     defer: VecDeque<Vec<SubscriptionId>>,
     asked: BTreeMap<u64, Resume>,
 }
 
-/// One request that brings back subscriptions which stood at the same place.
+/// One request that is not answered, for subscriptions to one target whose starts one request can cover.
 #[derive(Debug)]
 struct Resume {
     subscriptions: Vec<SubscriptionId>,
@@ -21,32 +21,32 @@ struct Resume {
 }
 
 impl Resumes {
-    /// A session begins in which all of these are to be resumed, those of one request together.
+    /// A session begins; each of these groups must be resumed by one request.
     pub(super) fn begin(&mut self, waiting: Vec<Vec<SubscriptionId>>) {
         *self = Self { waiting: waiting.into(), ..Self::default() };
     }
 
-    /// The next to be asked for that was not refused yet.
+    /// The next group that was not requested yet.
     pub(super) fn next(&mut self) -> Option<Vec<SubscriptionId>> {
         self.waiting.pop_front()
     }
 
-    /// The next to be asked for once more.
+    /// The next group that must be requested once more.
     pub(super) fn next_put_off(&mut self) -> Option<Vec<SubscriptionId>> {
         self.defer.pop_front()
     }
 
-    /// Remembers that a request for these was sent.
+    /// Records a request for these subscriptions.
     pub(super) fn ask(&mut self, request: u64, subscriptions: Vec<SubscriptionId>, deadline: Instant) {
         self.asked.insert(request, Resume { subscriptions, deadline });
     }
 
-    /// Takes out those whose request the server has answered.
+    /// Forgets a request that is answered, and returns its subscriptions.
     pub(super) fn answered(&mut self, request: u64) -> Option<Vec<SubscriptionId>> {
         self.asked.remove(&request).map(|resume| resume.subscriptions)
     }
 
-    /// These are asked for again later, after all others.
+    /// Puts a refused group at the end; it is requested again later.
     pub(super) fn defer(&mut self, subscriptions: Vec<SubscriptionId>) {
         self.defer.push_back(subscriptions);
     }
@@ -55,12 +55,12 @@ impl Resumes {
         *self = Self::default();
     }
 
-    /// Whether some have not been asked for at all.
+    /// Whether there are groups that were not requested yet.
     pub(super) fn are_waiting(&self) -> bool {
         !self.waiting.is_empty()
     }
 
-    /// By when the server has to have answered the oldest request.
+    /// The deadline of the oldest request.
     pub(super) fn timeout(&self) -> Option<Instant> {
         self.asked.first_key_value().map(|(_, resume)| resume.deadline)
     }

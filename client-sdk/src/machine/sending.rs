@@ -1,4 +1,4 @@
-//! What is sent, and in which order.
+//! The order of sending.
 
 use super::effect::{Effect, Effects, Ended, Failure, Refused};
 use super::input::SubscriptionId;
@@ -9,8 +9,8 @@ use hubcast_protocol::{ErrorCode, RequestId, Target, typed};
 use std::time::Instant;
 
 impl Machine {
-    /// Sends what may be sent now: first what stood before is brought back, then the calls go out in the order in which
-    /// they were made, then come the subscriptions that the server put off, and what has changed about the others.
+    /// Sends what may be sent now, in this order: the resumes; the calls, in the order of the commands; the resumes
+    /// that the server refused for a while; and changes to other subscriptions.
     pub(super) fn send_waiting(&mut self, now: Instant, effects: &mut Effects) {
         if !self.link.is_ready() {
             return;
@@ -34,9 +34,9 @@ impl Machine {
         }
     }
 
-    /// Asks for subscriptions that stood on an earlier connection, from where they were.
+    /// Requests subscriptions that were live on an earlier connection, from the positions that they had reached.
     fn send_resume(&mut self, now: Instant, ids: Vec<SubscriptionId>, effects: &mut Effects) {
-        // Whoever was to be resumed may have gone in the meantime.
+        // The program may have dropped all of them since the group was made.
         let Some(mut subscribe) = self.subscriptions.resume(&ids) else { return };
         let id = self.next_id();
         let wishes = Wishes { presence: subscribe.presence, slow: subscribe.slow };
@@ -65,7 +65,8 @@ impl Machine {
         }
     }
 
-    /// Sends one call that is still open, unless the server would close the connection because of its size.
+    /// Sends one call that is still open. One that is larger than the server takes fails instead, because the server
+    /// would close the connection.
     fn send_call(&mut self, id: u64, effects: &mut Effects) {
         let Some(call) = self.calls.get(id) else { return };
         let text = typed::encode_request(&call.request);
@@ -74,7 +75,8 @@ impl Machine {
         }
         if let Action::Subscribe(subscribe) = &call.request.action {
             let (target, presence, slow) = (subscribe.target.clone(), subscribe.presence, subscribe.slow);
-            // To whoever listens already the server sends nothing of the past.
+            // The server replays nothing to a connection that is subscribed already. The target is unsubscribed first
+            // if no other subscription shares it.
             if self.told.take_outdated(&target) && self.subscriptions.is_alone(&target) {
                 self.send_unsubscribe(target.clone(), effects);
             }
@@ -84,7 +86,7 @@ impl Machine {
         self.send(id, text, effects);
     }
 
-    /// Fails a call that the server would close the connection for.
+    /// Fails a call that is larger than the server takes.
     pub(super) fn fail_as_too_large(&mut self, id: u64, size: usize, effects: &mut Effects) {
         let Some(call) = self.calls.remove(id) else { return };
         let (subscription, limit) = (call.subscription, self.message_limit);
@@ -95,7 +97,8 @@ impl Machine {
         }
     }
 
-    /// Tells the server what it is to know of a target that somebody has left.
+    /// Updates the server on a target that a subscription has left: unsubscribes from it, or subscribes with what the
+    /// others want.
     fn send_changes(&mut self, target: Target, effects: &mut Effects) {
         match self.subscriptions.wishes(&target) {
             None => self.send_unsubscribe(target, effects),
@@ -107,13 +110,13 @@ impl Machine {
                 self.send(id, typed::encode_request(&request), effects);
                 self.told.ask(id, target, Some(wishes));
             }
-            // Another subscribe has said it already.
+            // Another subscribe has updated the server already.
             Some(_) => {}
         }
     }
 
     fn send_unsubscribe(&mut self, target: Target, effects: &mut Effects) {
-        // The id tells the answer from an unsubscribe that the server's operator ordered.
+        // The id distinguishes the answer from an unsubscribe that the server's operator ordered.
         let id = self.next_id();
         let request = Request::new(RequestId::Number(id), Action::Unsubscribe(target.clone()));
         self.send(id, typed::encode_request(&request), effects);

@@ -1,27 +1,27 @@
-//! What the server knows of the program's wishes, and what it has to be told because they changed.
+//! What the server knows of this client's subscriptions, and which of it must be updated.
 
 use hubcast_protocol::Target;
 use hubcast_protocol::request::Slow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// The wishes that were sent on this connection, target by target.
+/// The options that were sent on this connection, by target.
 #[derive(Debug, Default)]
 pub(super) struct ServerView {
     wishes: HashMap<Target, Wishes>,
-    /// Nobody listens there any more, or those who do want something else.
+    /// Targets that no subscription shares any more, or whose options have changed.
     outdated: BTreeSet<Target>,
-    /// Requests about such targets that are not answered.
+    /// Updates for such targets that are not answered.
     asked: BTreeMap<u64, PendingUpdate>,
 }
 
-/// What all who share a target want together.
+/// The options of all subscriptions that share a target, combined.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Wishes {
     pub(super) presence: bool,
     pub(super) slow: Slow,
 }
 
-/// A request that is to bring the server up to date.
+/// An update that is not answered.
 #[derive(Debug)]
 struct PendingUpdate {
     target: Target,
@@ -30,18 +30,18 @@ struct PendingUpdate {
 }
 
 impl ServerView {
-    /// A subscribe with these wishes was sent.
+    /// Records a subscribe with these options.
     pub(super) fn tell(&mut self, target: &Target, wishes: Wishes) {
         self.wishes.insert(target.clone(), wishes);
     }
 
-    /// The server does not hold the target any more, or never did.
+    /// The server has no subscription to the target any more, or never had one.
     pub(super) fn forget(&mut self, target: &Target) {
         self.wishes.remove(target);
         self.outdated.remove(target);
     }
 
-    /// Somebody has left the target, and this is what the others want, if there are any.
+    /// A subscription has left the target; `wanted` is what the others want, if there are any.
     pub(super) fn mark_stale(&mut self, target: Target, wanted: Option<Wishes>) {
         if self.get(&target).is_some_and(|told| Some(told) != wanted) {
             self.outdated.insert(target);
@@ -52,12 +52,12 @@ impl ServerView {
         self.outdated.pop_first()
     }
 
-    /// Whether the server was to be told something about the target; then that is settled otherwise now.
+    /// Whether the target was outdated. It no longer is after this call: the caller updates it in another way.
     pub(super) fn take_outdated(&mut self, target: &Target) -> bool {
         self.outdated.remove(target)
     }
 
-    /// A request with these wishes was sent; with `None` an unsubscribe.
+    /// Records an update with these options; with `None` it is an unsubscribe.
     pub(super) fn ask(&mut self, request: u64, target: Target, wishes: Option<Wishes>) {
         let before = match wishes {
             Some(wishes) => self.wishes.insert(target.clone(), wishes),
@@ -66,12 +66,12 @@ impl ServerView {
         self.asked.insert(request, PendingUpdate { target, before, after: wishes });
     }
 
-    /// The server answered, whatever it was.
+    /// Forgets an update that the server has answered.
     pub(super) fn answered(&mut self, request: u64) {
         self.asked.remove(&request);
     }
 
-    /// The server wants to be asked again later; says whether that was about a request of this kind.
+    /// The server refused an update for a while: it must be sent again. `false` if `request` is no update.
     pub(super) fn defer(&mut self, request: u64) -> bool {
         let Some(PendingUpdate { target, before, after }) = self.asked.remove(&request) else { return false };
         if self.get(&target) == after {
@@ -92,7 +92,7 @@ impl ServerView {
         self.wishes.get(target).copied()
     }
 
-    /// How many requests are not answered.
+    /// How many updates are not answered.
     pub(super) fn in_flight(&self) -> usize {
         self.asked.len()
     }

@@ -1,4 +1,4 @@
-//! What the server says.
+//! The frames from the server.
 
 use super::effect::{Answer, Effect, Effects, Ended, Failure, Published};
 use super::input::SubscriptionId;
@@ -14,7 +14,8 @@ impl Machine {
             return;
         }
         self.link.heard(now);
-        // What a newer server says is gap, and what cannot be read shows as a gap in the offsets.
+        // An event of a newer protocol version is ignored. An event that cannot be read shows later as a gap in the
+        // offsets.
         let Ok(event) = typed::decode_event(text) else { return };
         if let Some(RequestId::Number(id)) = answered_by(&event) {
             self.outgoing.done(*id);
@@ -46,7 +47,7 @@ impl Machine {
         }
     }
 
-    /// A session begins: what stood before is to be brought back, and everything unanswered to be sent again.
+    /// A session begins: subscriptions must be resumed, and unanswered calls sent again.
     fn welcomed(&mut self, now: Instant, welcome: &Welcome, effects: &mut Effects) {
         if !self.link.welcomed(now, Duration::from_millis(welcome.ping)) {
             return;
@@ -111,7 +112,7 @@ impl Machine {
         }
     }
 
-    /// Forgets subscriptions that the server does not hold.
+    /// Forgets subscriptions that the server refused.
     fn drop_refused(&mut self, ids: &[SubscriptionId]) {
         for id in ids {
             let Some(target) = self.subscriptions.remove(*id) else { continue };
@@ -122,8 +123,8 @@ impl Machine {
         }
     }
 
-    /// What the server did not take now is tried again after a pause: a random one after the shortest, or a server in
-    /// need would be asked again at once.
+    /// Schedules another attempt at what the server refused for a while. The pause is `shortest` plus a random time:
+    /// otherwise an overloaded server would get all requests again at once.
     fn retry_later(&mut self, now: Instant, shortest: Duration) {
         if self.retry_at.is_none() {
             let pause = shortest.saturating_add(self.link.pause(self.refusals));
@@ -159,7 +160,7 @@ impl Machine {
     }
 }
 
-/// The request that an event answers.
+/// The id of the request that an event answers.
 fn answered_by(event: &Event) -> Option<&RequestId> {
     match event {
         Event::Subscribed(subscribed) => subscribed.id.as_ref(),
@@ -173,5 +174,5 @@ fn answered_by(event: &Event) -> Option<&RequestId> {
     }
 }
 
-/// Requests are counted by the second: after one without any, some pass again.
+/// The server counts requests by the second: after one second without any, it takes some again.
 const LIMITED: Duration = Duration::from_secs(1);

@@ -1,4 +1,4 @@
-//! One subscription of the program: what it has heard, and what reaches it.
+//! One subscription of the program: its stage, its positions, and its deliveries.
 
 use super::effect::{Delivery, Effect, Effects, Ended, Gap, GapReason, Resumed};
 use super::input::{Source, SubscribeRequest, SubscriptionId};
@@ -8,8 +8,8 @@ use hubcast_protocol::request::{Slow, Start};
 use hubcast_protocol::{Position, Target, Topic};
 use std::sync::Arc;
 
-/// A subscription of the program, with its own position: those that share a target at the server may stand at
-/// different places, one still in the past and the other live.
+/// A subscription of the program, with its own position. Subscriptions that share a target at the server may have
+/// different positions: one may still receive the past while the other is live.
 #[derive(Debug)]
 pub(super) struct SubscriptionState {
     id: SubscriptionId,
@@ -25,9 +25,9 @@ pub(super) struct SubscriptionState {
 enum Stage {
     /// The server has not confirmed it yet.
     New,
-    /// It stood, and its connection was lost.
+    /// It was live, and its connection was lost.
     Cut,
-    /// It stands.
+    /// The server has confirmed it on this connection.
     Live,
 }
 
@@ -38,7 +38,7 @@ impl SubscriptionState {
         Self { id, source, presence, slow, begin: start, stage: Stage::New, progress }
     }
 
-    /// The server confirmed the subscription, on this connection.
+    /// Takes the server's confirmation of the subscription on this connection.
     pub(super) fn confirm(&mut self, reply: &Subscribed, effects: &mut Effects) {
         let Some(target) = self.source.target().cloned() else { return };
         let resumes = self.stage == Stage::Cut || matches!(self.start(&target), Start::After(_) | Start::AfterEach(_));
@@ -46,7 +46,7 @@ impl SubscriptionState {
         let end = reply.epoch.zip(reply.offset).map(|(epoch, offset)| Position { epoch, offset });
         let begin = end.map(|end| Position { offset: end.offset.saturating_sub(replayed.into()), ..end });
         let complete = self.progress.is_complete();
-        // The request may have been for others too, who stood elsewhere.
+        // The request may have covered other subscriptions too, with other positions.
         let is_covered = match (&target, begin) {
             (Target::Topic(topic), Some(begin)) => self
                 .progress
@@ -62,7 +62,7 @@ impl SubscriptionState {
         }
         match &target {
             Target::Topic(topic) if !recovered => self.restart(topic, begin, resumes, effects),
-            // Of topics whose position was sent, the server itself says what is gone.
+            // For topics whose position was sent, the server itself reports gaps.
             Target::Pattern(_) if resumes && (!complete || !is_covered || reply.recovered.is_none()) => {
                 self.tell(unknown_gap(None), effects);
             }
@@ -70,7 +70,7 @@ impl SubscriptionState {
         }
     }
 
-    /// Stands at another place of the topic than before, because it is new or because its past is gone.
+    /// Sets the position in the topic to `begin`, because the subscription is new or because its past is gone.
     fn restart(&mut self, topic: &Topic, begin: Option<Position>, resumes: bool, effects: &mut Effects) {
         self.progress.let_go();
         let last = self.progress.position(topic);
@@ -97,7 +97,7 @@ impl SubscriptionState {
         self.tell(gap, effects);
     }
 
-    /// The session stands whose private topics this is about. What was sent to the one before is lost.
+    /// A session with its own private topics has begun. Messages to those of the session before are lost.
     pub(super) fn go_direct(&mut self, effects: &mut Effects) {
         if std::mem::replace(&mut self.stage, Stage::Live) == Stage::Cut {
             self.tell(Delivery::Resumed(Resumed { recovered: false, replayed: 0 }), effects);
@@ -112,8 +112,8 @@ impl SubscriptionState {
         }
     }
 
-    /// A publication that it listens to came. `replay`: in answer to a subscribe to this target, which asked for the
-    /// past; for others it may be older than they are.
+    /// Takes a publication on a topic that it listens to. `replay` is the target whose subscribe this publication is
+    /// replayed for, if it is replayed; for a subscription to another target it may be older than that subscription.
     pub(super) fn message(&mut self, message: &Arc<Message>, replay: Option<&Target>, effects: &mut Effects) {
         let is_of_others = replay.is_some() && replay != self.source.target();
         if !self.is_live() || is_of_others && self.progress.position(&message.topic).is_none() {
@@ -127,7 +127,7 @@ impl SubscriptionState {
         self.tell(Delivery::Message(message.clone()), effects);
     }
 
-    /// A publication of our own was taken that the server does not echo.
+    /// The server has taken a publication of this client without echo.
     pub(super) fn published_silently(&mut self, topic: &Topic, offset: u64) {
         if self.is_live() {
             self.progress.skip(topic, offset);
@@ -145,7 +145,7 @@ impl SubscriptionState {
         }
     }
 
-    /// Joins and leaves were left out; how far the publications are stays as it is.
+    /// Joins and leaves are missing; the positions of publications do not change.
     fn missed_presence(&self, topic: Topic, effects: &mut Effects) {
         if self.is_live() && self.presence {
             let (topic, reason) = (Some(topic), GapReason::MissedPresence);
@@ -169,12 +169,12 @@ impl SubscriptionState {
         self.tell(Delivery::Ended(why), effects);
     }
 
-    /// Makes the next request shorter, at the price of what it can resume; `false` when there is nothing to shorten.
+    /// Makes the next request shorter, by forgetting positions; `false` if there is nothing to forget.
     pub(super) fn shorten(&mut self) -> bool {
         matches!(self.source.target(), Some(Target::Pattern(_))) && self.progress.forget_half()
     }
 
-    /// Where a subscribe has to begin now.
+    /// The start of the next subscribe.
     pub(super) fn start(&self, target: &Target) -> Start {
         match (self.stage, &self.begin) {
             (Stage::New, Start::Last(count)) => Start::Last(*count),

@@ -1,4 +1,4 @@
-//! All subscriptions of the program: which of them a frame reaches, and what the server has to be asked for.
+//! All subscriptions of the program: which of them an event reaches, and which requests they need.
 
 use super::effect::{Effects, Ended};
 use super::input::{Source, SubscribeRequest, SubscriptionId};
@@ -10,16 +10,16 @@ use hubcast_protocol::{Position, Target, Topic};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-/// The subscriptions, whether or not the server has confirmed them.
+/// All subscriptions, confirmed by the server or not.
 #[derive(Debug)]
 pub(super) struct Subscriptions {
     all: BTreeMap<SubscriptionId, SubscriptionState>,
     by_topic: HashMap<Topic, Vec<SubscriptionId>>,
     /// Patterns and the private topics.
     others: Vec<SubscriptionId>,
-    /// What the session hears without asking.
+    /// The topics that the server sends to this session without a subscription.
     private: Vec<Topic>,
-    /// The subscribe whose past comes next, and how many publications of it.
+    /// The target of the subscribe that is being replayed, and how many publications of it are still to come.
     replay: Option<(Target, u32)>,
     topics_per_pattern: usize,
 }
@@ -36,7 +36,7 @@ impl Subscriptions {
         }
     }
 
-    /// Adds a subscription, which hears nothing before it is confirmed.
+    /// Adds a subscription. It gets no deliveries before it is confirmed.
     pub(super) fn insert(&mut self, id: SubscriptionId, listen: SubscribeRequest) {
         match &listen.source {
             Source::Target(Target::Topic(topic)) => self.by_topic.entry(topic.clone()).or_default().push(id),
@@ -45,7 +45,7 @@ impl Subscriptions {
         self.all.insert(id, SubscriptionState::new(id, listen, self.topics_per_pattern));
     }
 
-    /// Takes a subscription out; gives its target, of which the server may have to be told now.
+    /// Removes a subscription and returns its target, if the server may have to be updated.
     pub(super) fn remove(&mut self, id: SubscriptionId) -> Option<Target> {
         let target = self.all.remove(&id)?.source.target().cloned();
         self.others.retain(|other| *other != id);
@@ -57,11 +57,11 @@ impl Subscriptions {
                 self.by_topic.remove(topic);
             }
         }
-        // The session hears its private topics without a subscription, and an unsubscribe would end that too.
+        // The server sends the private topics without a subscription, and an unsubscribe would end that too.
         target.filter(|target| !self.is_private(target))
     }
 
-    /// The request that subscribes for this one, with the wishes of all who share its target.
+    /// The subscribe request for this subscription, with the combined options of all that share its target.
     pub(super) fn subscribe(&self, id: SubscriptionId) -> Option<Subscribe> {
         let subscription = self.all.get(&id)?;
         let target = subscription.source.target()?.clone();
@@ -69,9 +69,9 @@ impl Subscriptions {
         Some(self.request(target, start))
     }
 
-    /// The subscriptions that are to be brought back, in the groups that one request asks for, all of a target together:
-    /// to whoever listens already the server sends nothing of the past. Only what no one request can ask for, such as
-    /// two epochs, is asked apart.
+    /// The subscriptions that must be resumed, in groups of one request each. All of one target are in one group where
+    /// possible, because the server replays nothing to a connection that is subscribed already. Only those whose starts
+    /// one request cannot cover, such as positions in two epochs, are requested apart.
     pub(super) fn to_resume(&self) -> Vec<Vec<SubscriptionId>> {
         let mut groups: BTreeMap<&Target, Vec<(Start, Vec<SubscriptionId>)>> = BTreeMap::new();
         for (id, subscription) in self.all.iter().filter(|(_, subscription)| subscription.is_cut()) {
@@ -90,7 +90,7 @@ impl Subscriptions {
         groups.into_values().flatten().map(|(_, ids)| ids).collect()
     }
 
-    /// The request that brings back these, which one request can ask for; `None` when they are all gone.
+    /// The request that resumes this group; `None` if all of it are removed.
     pub(super) fn resume(&self, ids: &[SubscriptionId]) -> Option<Subscribe> {
         let mut subscriptions = ids.iter().filter_map(|id| self.all.get(id)).peekable();
         let target = subscriptions.peek()?.source.target()?;
@@ -100,7 +100,7 @@ impl Subscriptions {
         Some(self.request(target.clone(), start))
     }
 
-    /// The server answered a subscribe, also one that nobody waits for any more.
+    /// Takes the number of replayed publications from the answer to a subscribe, also if its caller stopped waiting.
     pub(super) fn expect_replay(&mut self, reply: &Subscribed) {
         self.replay = reply.replayed.filter(|left| *left > 0).map(|left| (reply.about.clone().into(), left));
     }
@@ -113,7 +113,7 @@ impl Subscriptions {
         }
     }
 
-    /// A session begins that hears these topics without asking.
+    /// A session begins; `private` are the topics that the server sends to it without a subscription.
     pub(super) fn welcomed(&mut self, private: Vec<Topic>, effects: &mut Effects) {
         self.private = private;
         for id in self.others.clone() {
@@ -121,14 +121,14 @@ impl Subscriptions {
         }
     }
 
-    /// Lets a subscription to the private topics hear them.
+    /// Makes a subscription to the private topics live; does nothing for others.
     pub(super) fn go_direct(&mut self, id: SubscriptionId, effects: &mut Effects) {
         if let Some(subscription) = self.all.get_mut(&id).filter(|subscription| subscription.source == Source::Direct) {
             subscription.go_direct(effects);
         }
     }
 
-    /// The connection is gone; nothing is live until it is confirmed again.
+    /// The connection is gone: no subscription is live until it is confirmed again.
     pub(super) fn cut(&mut self) {
         self.replay = None;
         self.all.values_mut().for_each(SubscriptionState::cut);
@@ -140,7 +140,7 @@ impl Subscriptions {
         self.hearing(&message.topic, |subscription| subscription.message(&message, replay.as_ref(), effects));
     }
 
-    /// Which subscribe this publication is an answer to, when it is one of the past.
+    /// The target of the subscribe that this publication is replayed for; `None` if it is live.
     fn take_replay(&mut self, topic: &Topic) -> Option<Target> {
         let (target, left) = self.replay.as_mut()?;
         let is_of_it = match &*target {
@@ -173,7 +173,7 @@ impl Subscriptions {
         self.hearing(&member.topic, |subscription| subscription.left(member, effects));
     }
 
-    /// Ends these and forgets them.
+    /// Ends these subscriptions and removes them.
     pub(super) fn end(&mut self, ids: &[SubscriptionId], why: &Ended, effects: &mut Effects) {
         self.tell_end(ids, why, effects);
         for id in ids {
@@ -181,14 +181,14 @@ impl Subscriptions {
         }
     }
 
-    /// Tells these why nothing comes any more.
+    /// Delivers the end to these subscriptions.
     pub(super) fn tell_end(&self, ids: &[SubscriptionId], why: &Ended, effects: &mut Effects) {
         for subscription in ids.iter().filter_map(|id| self.all.get(id)) {
             subscription.end(why.clone(), effects);
         }
     }
 
-    /// Makes the resume of these shorter; `false` when it cannot be.
+    /// Makes the resume of these subscriptions shorter; `false` if that is not possible.
     pub(super) fn shorten(&mut self, ids: &[SubscriptionId]) -> bool {
         let subscriptions = ids.iter().filter(|id| self.all.get_mut(id).is_some_and(SubscriptionState::shorten));
         subscriptions.count() > 0
@@ -198,13 +198,13 @@ impl Subscriptions {
         self.all.keys().copied().collect()
     }
 
-    /// Those that listen to a target and stand.
+    /// The live subscriptions to a target.
     pub(super) fn live_on(&self, target: &Target) -> Vec<SubscriptionId> {
         let live = self.all.iter().filter(|(_, l)| l.source.target() == Some(target) && l.is_live());
         live.map(|(id, _)| *id).collect()
     }
 
-    /// What all who listen to a target want together; `None` when nobody does.
+    /// The combined options of all subscriptions to a target; `None` if there are none.
     pub(super) fn wishes(&self, target: &Target) -> Option<Wishes> {
         let slow = self.sharing(target).map(|subscription| subscription.slow).min_by_key(|slow| match slow {
             Slow::Disconnect => 0,
@@ -214,7 +214,7 @@ impl Subscriptions {
         Some(Wishes { presence: self.sharing(target).any(|subscription| subscription.presence), slow })
     }
 
-    /// Whether at most one subscription listens to the target.
+    /// Whether at most one subscription has this target.
     pub(super) fn is_alone(&self, target: &Target) -> bool {
         self.sharing(target).count() <= 1
     }
@@ -237,7 +237,7 @@ impl Subscriptions {
         matches!(target, Target::Topic(topic) if self.private.contains(topic))
     }
 
-    /// Calls `each` with every subscription that listens to a topic.
+    /// Calls `each` with every subscription that a topic reaches.
     fn hearing(&mut self, topic: &Topic, mut each: impl FnMut(&mut SubscriptionState)) {
         for id in self.by_topic.get(topic).into_iter().flatten().chain(&self.others) {
             let Some(subscription) = self.all.get_mut(id) else { continue };
@@ -253,7 +253,7 @@ impl Subscriptions {
     }
 }
 
-/// Where to begin for two subscriptions at once; `None` when what one would get has nothing of what the other needs.
+/// The start that covers two subscriptions; `None` if one start cannot cover both.
 fn earliest(one: &Start, other: &Start) -> Option<Start> {
     match (one, other) {
         (Start::After(one), Start::After(other)) => earlier(one, other).map(Start::After),

@@ -12,7 +12,7 @@ pub(super) struct State {
     settings: Settings,
     /// `None` while the server is stopped.
     hub: Option<Hub>,
-    /// What the next hub begins with.
+    /// The snapshot that the next hub restores.
     kept: Snapshot,
     effects: Effects,
     clients: BTreeMap<SessionId, mpsc::UnboundedSender<Input>>,
@@ -33,7 +33,7 @@ impl State {
         }
     }
 
-    /// Makes a connection, unless the server is stopped.
+    /// Opens a connection; `None` while the server is stopped.
     pub(super) fn open(&mut self, now: Instant) -> Option<(SessionId, mpsc::UnboundedReceiver<Input>)> {
         self.hub.as_ref()?;
         self.last_session += 1;
@@ -45,7 +45,7 @@ impl State {
         Some((session, incoming))
     }
 
-    /// Takes what a client says.
+    /// Takes a frame from a client.
     pub(super) fn take(&mut self, now: Instant, session: SessionId, text: &str) {
         self.handle(now, HubInput::Request { session, request: typed::decode(text) });
     }
@@ -66,7 +66,7 @@ impl State {
             self.kept = hub.save(now);
             let why = Disconnection::Closed { code: CloseCode::RESTARTING, reason: "restarting".to_owned() };
             for client in std::mem::take(&mut self.clients).into_values() {
-                // A client that is gone does not want to know.
+                // The client may have dropped its end.
                 let _ = client.send(Input::Disconnected(why.clone()));
             }
         }
@@ -80,7 +80,7 @@ impl State {
 
     pub(super) fn restart(&mut self, now: Instant) {
         if self.hub.is_none() {
-            // Another server, other epochs.
+            // A restarted server makes other epochs than the one before.
             self.settings.seed = self.settings.seed.wrapping_add(SEED_STEP);
             let mut hub = Hub::new(self.settings.clone());
             hub.restore(now, std::mem::take(&mut self.kept));
@@ -144,7 +144,7 @@ impl State {
                     self.tell(*session, Input::Disconnected(why));
                     closed.push(*session);
                 }
-                // Only an engine that lives elsewhere is asked by an effect.
+                // Only an engine outside the hub's process needs this effect.
                 Effect::Ask(_) => {}
             }
         }
@@ -155,7 +155,7 @@ impl State {
 
     fn tell(&self, session: SessionId, input: Input) {
         if let Some(client) = self.clients.get(&session) {
-            // A client that is gone does not want to know.
+            // The client may have dropped its end.
             let _ = client.send(input);
         }
     }
@@ -165,5 +165,5 @@ fn frame(publication: &Publication) -> String {
     typed::encode_message(publication.topic(), publication.position(), publication.payload())
 }
 
-/// Any odd number: seeds, and with them epochs, do not come again.
+/// Any odd number: additions of it do not repeat a seed, and so epochs do not repeat.
 const SEED_STEP: u64 = 0x2545_F491_4F6C_DD1D;

@@ -1,4 +1,4 @@
-//! The embedded engine.
+//! The embedded engine: histories and idempotency keys in memory.
 
 mod history;
 mod history_store;
@@ -24,34 +24,37 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Answers at once from this process's memory: histories and keys, all of them bounded.
+/// The embedded engine. It answers at once from this process's memory. Histories and keys are bounded in bytes.
 #[derive(Debug)]
 pub struct Memory {
     rules: RuleIndex,
-    /// Bytes that all histories may take together.
+    /// Most bytes of all histories together.
     most_bytes: usize,
     by_topic: HashMap<Topic, u32>,
     histories: HistoryStore,
     keys: Keys,
-    /// When to look which history over.
+    /// The next look-over of each history that has one planned.
     due: BTreeSet<(Instant, u32)>,
     epochs: EpochSource,
-    /// Until when more is kept than the rules say, for those who are on their way back.
+    /// Until then, publications are kept beyond the size of their history, for clients that will reconnect.
     awaits_until: Option<Instant>,
     evicted: Evicted,
     live: Option<Arc<dyn LiveBytes>>,
-    /// How many publications one answer to a pattern's [`EngineRequest::Open`] collects, at least: of no other topic then.
+    /// The number of missed publications after which one answer to a pattern's [`EngineRequest::Open`] looks at no
+    /// further topic.
     most_missed: usize,
 }
 
-/// Epochs of histories: no two of a process, and none of two processes but by chance, are the same.
+/// The source of the epochs of histories. Within a process no two are the same; those of two processes are the same
+/// only by chance.
 #[derive(Debug)]
 struct EpochSource {
     state: u64,
 }
 
 impl Memory {
-    /// Keeps what `rules` say within `most_bytes`; `seed` makes this process's epochs its own.
+    /// Makes an engine that keeps what `rules` say, within `most_bytes`. `seed` makes the epochs of this process
+    /// different from those of others.
     pub fn new(rules: TopicRules, most_bytes: usize, seed: u64) -> Self {
         Self {
             rules: RuleIndex::new(rules),
@@ -68,43 +71,43 @@ impl Memory {
         }
     }
 
-    /// Has `live` count all publications from now on.
+    /// Sets the counter of all publications that are made from now on.
     pub fn counted_by(self, live: Option<Arc<dyn LiveBytes>>) -> Self {
         Self { live, ..self }
     }
 
-    /// Answers what a pattern has missed in parts, once that is so many publications.
+    /// Makes the engine answer in parts when a pattern has missed this many publications or more.
     pub fn answering_in_parts(self, most_missed: NonZeroUsize) -> Self {
         Self { most_missed: most_missed.get(), ..self }
     }
 
-    /// Keeps publications beyond the size of their history until then, as far as all of them are within their bound:
-    /// everyone is sent away, and will have missed more than what is kept otherwise.
+    /// Keeps publications beyond the size of their history until then, as long as all histories together are within
+    /// their bound. Called when all clients are disconnected: they will have missed more than the rules keep.
     pub fn await_return(&mut self, until: Instant) {
         self.awaits_until = Some(until);
     }
 
-    /// Bytes that can be given back: what was published, and histories that nobody listens to.
+    /// Bytes that can be given back: all publications, and the histories that have no subscriber by name.
     pub fn history_bytes(&self) -> usize {
         self.histories.bytes()
     }
 
-    /// Bytes of all publications that histories hold.
+    /// Bytes of all publications in the histories.
     pub fn publication_bytes(&self) -> usize {
         self.histories.publication_bytes()
     }
 
-    /// How many histories there are.
+    /// The number of histories.
     pub fn histories(&self) -> usize {
         self.histories.len()
     }
 
-    /// Where the history of a topic ends, if there is one now.
+    /// The end of a topic's history, if it has one now.
     pub fn position(&self, topic: &Topic) -> Option<Position> {
         self.by_topic.get(topic).map(|&id| self.histories.get(id).position())
     }
 
-    /// What was dropped so far because all histories together took more than they may.
+    /// What was dropped so far because all histories together were over their bound.
     pub fn evicted(&self) -> Evicted {
         self.evicted
     }
@@ -138,7 +141,7 @@ impl Memory {
         let size = self.size(now);
         let history = self.histories.get_mut(id);
         history.touch(now, has_subscribers);
-        // The history's own topic: its publications share one text.
+        // The history's own copy of the topic, so that all its publications share one text.
         let position = Some(history.next_position());
         let publication = Publication::counted(history.topic().clone(), payload, position, self.live.as_ref());
         history.push(now, publication.clone(), size);
@@ -194,10 +197,10 @@ impl Memory {
         EngineResponse::OpenedPart(opened, rest)
     }
 
-    /// What a history has after a position, if nothing of it is missing, and where it ends.
+    /// Returns the publications after a position, if none of them is missing, and the end of the history.
     fn missed_since(&mut self, now: Instant, id: u32, after: Position) -> (Option<Vec<Publication>>, Position) {
         let history = self.trimmed(now, id);
-        // Whoever is told a position may have to resume from it soon.
+        // A client that gets a position may resume from it soon.
         history.touch(now, true);
         let found = (history.since(after), history.position());
         self.account(now, id);
@@ -254,7 +257,7 @@ impl Memory {
         id
     }
 
-    /// A history without what has run out.
+    /// Returns a history after dropping what has expired.
     fn trimmed(&mut self, now: Instant, id: u32) -> &mut History {
         let size = self.size(now);
         let history = self.histories.get_mut(id);
@@ -306,8 +309,8 @@ impl Engine for Memory {
 }
 
 impl EpochSource {
-    /// The next number of the splitmix64 sequence (Steele, Lea and Flood, "Fast splittable pseudorandom number
-    /// generators", 2014), which repeats none.
+    /// Returns the next number of the splitmix64 sequence (Steele, Lea and Flood, "Fast splittable pseudorandom number
+    /// generators", 2014). The sequence repeats no number.
     fn next(&mut self) -> Epoch {
         self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.state;
@@ -317,5 +320,6 @@ impl EpochSource {
     }
 }
 
-/// How much later than it could a history or a key is looked over: many at once cost less.
+/// The time by which the look-over of a history or key is delayed, so that one call does several at once, which costs
+/// less.
 const EXPIRY_SLACK: Duration = Duration::from_secs(1);

@@ -1,18 +1,18 @@
-//! How many more tokens a topic must have for the patterns below a node of the trie.
+//! The numbers of tokens that the patterns below a node of the trie still need.
 
-/// The patterns below a node, counted by how many tokens they still need. A change costs a constant, and so does the
-/// question.
+/// The patterns below a node, counted by how many tokens they still need. A change and a question each cost a constant.
 #[derive(Debug, Default)]
 pub(super) struct Needs {
-    /// Bit n: a pattern needs exactly n tokens more.
+    /// Bit n is set if a pattern needs exactly n more tokens.
     exactly: u32,
-    /// Bit n: a pattern needs n tokens or more, as its last one is `>`.
+    /// Bit n is set if a pattern needs n or more tokens, because its last one is `>`.
     at_least: u32,
-    /// How many patterns need the same, where they are several: below most nodes there is one.
+    /// The needs that several patterns have, each with the number of these patterns. Below most nodes there is one
+    /// pattern.
     shared: Vec<(Need, u32)>,
 }
 
-/// What one pattern needs below a node.
+/// The number of tokens that one pattern needs below a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Need {
     Exactly(u32),
@@ -32,7 +32,7 @@ impl Needs {
         }
     }
 
-    /// Takes away a pattern that was added.
+    /// Removes a pattern that was added.
     pub(super) fn remove(&mut self, need: Need) {
         match self.shared.iter().position(|(shared, _)| *shared == need) {
             Some(place) if self.shared[place].1 > 2 => self.shared[place].1 -= 1,
@@ -47,14 +47,14 @@ impl Needs {
         }
     }
 
-    /// Whether a pattern can match a topic that has so many tokens more.
+    /// Whether any pattern can match a topic that has this many more tokens.
     pub(super) fn can_match(&self, tokens: usize) -> bool {
         let bit = 1_u32 << tokens.min(MANY);
-        // Those that need so many or fewer.
+        // `bit | (bit - 1)` are the bits of this many tokens or fewer.
         self.exactly & bit != 0 || self.at_least & (bit | (bit - 1)) != 0
     }
 
-    /// Where a need is noted.
+    /// The bit of a need, and the field that it is in.
     fn bits(&mut self, need: Need) -> (&mut u32, u32) {
         match need {
             Need::Exactly(tokens) => (&mut self.exactly, 1 << tokens),
@@ -63,7 +63,7 @@ impl Needs {
     }
 }
 
-/// More tokens than a pattern has.
+/// More tokens than any pattern has.
 const MANY: usize = 31;
 
 #[cfg(test)]

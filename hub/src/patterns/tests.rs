@@ -1,10 +1,10 @@
-//! The trie against a list of patterns.
+//! Compares the trie with a list of patterns.
 
 use super::*;
 use proptest::{collection::vec, prelude::*, sample::select};
 use std::collections::BTreeMap;
 
-/// Patterns and topics of up to four tokens, few enough to share beginnings all the time.
+/// Patterns and topics of up to four tokens. There are few different tokens, so that beginnings are shared often.
 fn texts(tokens: &'static [&'static str], last: &'static [&'static str]) -> impl Strategy<Value = String> {
     (vec(select(tokens), 0..4), select(last)).prop_map(|(mut tokens, last)| {
         tokens.push(last);
@@ -78,7 +78,7 @@ fn a_topic_with_other_than_the_patterns_number_of_tokens_is_turned_away_at_the_r
     assert_eq!(looks_at(&trie, "a.a.a.a.a.a.a.a.a.a.z").0, 1 + 2 * 8 + 1, "only the way to the one with `>`");
 }
 
-/// The subscriptions of the patterns that match, looked up in pieces, and how many nodes were looked at.
+/// The channels of the matching patterns, found in parts of `piece` nodes, and the number of nodes looked at.
 fn matching(trie: &Patterns, topic: &Topic, piece: usize) -> (Vec<u32>, usize) {
     let (mut walk, mut looked_at) = (Walk::default(), 0);
     walk.restart();
@@ -91,7 +91,7 @@ fn matching(trie: &Patterns, topic: &Topic, piece: usize) -> (Vec<u32>, usize) {
     (walk.channels().to_vec(), looked_at)
 }
 
-/// Of each node from the root to a pattern's end: the numbers of tokens more with which a topic may match.
+/// For each node from the root to a pattern's end: the numbers of further tokens with which a topic may match.
 fn needs_on_the_way(trie: &Patterns, pattern: &Pattern) -> Vec<Vec<usize>> {
     let tokens: Vec<_> = pattern.tokens().collect();
     let way = (0..=tokens.len())
@@ -99,7 +99,7 @@ fn needs_on_the_way(trie: &Patterns, pattern: &Pattern) -> Vec<Vec<usize>> {
     way.map(|at| (0..9).filter(|more| trie.nodes[at as usize].needs.can_match(*more)).collect()).collect()
 }
 
-/// The same, by a look at every pattern.
+/// The same numbers, computed from every pattern.
 fn needs_by_list(all: &BTreeMap<Pattern, u32>, pattern: &Pattern) -> Vec<Vec<usize>> {
     let tokens: Vec<_> = pattern.tokens().collect();
     let needs = (0..=tokens.len()).map(|depth| {

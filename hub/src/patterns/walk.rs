@@ -1,22 +1,23 @@
-//! Which patterns match a topic.
+//! The search for the patterns that match a topic.
 
 use super::{Patterns, ROOT, tokens};
 use hubcast_protocol::Topic;
 use std::mem;
 
-/// A look-up of the patterns that match one public topic. It may be made in pieces, as long as the patterns stay the same.
+/// A search for the patterns that match one public topic. It may be done in parts, as long as the patterns stay the
+/// same.
 #[derive(Debug, Default)]
 pub(crate) struct Walk {
-    /// How many of the topic's tokens led to what is reached.
+    /// The number of the topic's tokens that led to the nodes reached.
     depth: usize,
-    /// Nodes that are reached and not looked at yet, and those that the next token reaches.
+    /// The nodes that are reached and not looked at yet. `next` has those that the next token reaches.
     channels_reached: Vec<u32>,
     next: Vec<u32>,
     channels: Vec<u32>,
 }
 
 impl Walk {
-    /// Begins anew, with another topic.
+    /// Begins a new search, for another topic.
     pub(crate) fn restart(&mut self) {
         self.depth = 0;
         self.next.clear();
@@ -25,23 +26,24 @@ impl Walk {
         self.channels_reached.push(ROOT);
     }
 
-    /// Forgets what was found.
+    /// Removes what was found.
     pub(crate) fn clear(&mut self) {
         self.restart();
         self.channels_reached.clear();
     }
 
-    /// Whether all was found.
+    /// Whether the search is finished.
     pub(crate) fn is_over(&self) -> bool {
         self.channels_reached.is_empty() && self.next.is_empty()
     }
 
-    /// The channels of the patterns that match.
+    /// The channels of the patterns that match, as far as they are found.
     pub(crate) fn channels(&self) -> &[u32] {
         &self.channels
     }
 
-    /// Goes on until it is over, or until it has looked at some `most` nodes; says how many these were.
+    /// Continues until the search is finished, or until about `most` nodes are looked at. Returns how many it looked
+    /// at.
     pub(crate) fn go_on(&mut self, patterns: &Patterns, topic: &Topic, most: usize) -> usize {
         let Self { depth, channels_reached, next, channels } = self;
         let count = tokens(topic);

@@ -1,4 +1,4 @@
-//! The rules, as a trie of their patterns' tokens.
+//! The index of the rules: a trie of their patterns' tokens.
 
 use super::{TopicPolicy, TopicRules, decide};
 use hubcast_protocol::{Token, Topic};
@@ -6,24 +6,25 @@ use std::collections::HashMap;
 use std::str::Split;
 use std::time::Duration;
 
-/// Says what [`TopicRules::of`] says. What that costs depends on the topic's tokens and on the nodes that they reach, not on how
-/// many rules there are: the hub asks several times for a request, and for each subscription of one who leaves.
+/// Gives the same answers as [`TopicRules::of`]. The cost depends on the topic's tokens and on the nodes that they
+/// reach, not on the number of rules. This matters, because the hub asks several times for each request, and once for
+/// each subscription of a session that ends.
 #[derive(Debug)]
 pub(crate) struct RuleIndex {
     rules: TopicRules,
     nodes: Vec<Node>,
 }
 
-/// Where those patterns lead that begin with the same tokens. Rules are numbered as they stand in the list.
+/// A node: all patterns that begin with the same tokens. A rule's number is its index in the list.
 #[derive(Debug)]
 struct Node {
     literals: HashMap<Box<str>, usize>,
     one: Option<usize>,
     /// The first rule whose pattern ends here.
     ends: usize,
-    /// The first rule whose pattern goes on with `>` here.
+    /// The first rule whose pattern has `>` as its next token here.
     rest: usize,
-    /// The first rule here and below: nothing is to be looked for here by who has found an earlier one.
+    /// The first rule here or below. A search that has found an earlier one skips this node.
     first: usize,
 }
 
@@ -45,12 +46,12 @@ impl RuleIndex {
         })
     }
 
-    /// How long a key is remembered at most, whatever its topic.
+    /// The longest time that any topic remembers a key.
     pub(crate) fn longest_key_window(&self) -> Duration {
         self.rules.longest_key_window()
     }
 
-    /// Looks from a node on for the first rule that matches the rest of a topic, among those before the one that is found.
+    /// Searches a node and those below it for the first rule that matches the rest of a topic, if it is before `found`.
     fn search(&self, at: usize, mut rest: Split<'_, char>, found: &mut usize) {
         let node = &self.nodes[at];
         if node.first >= *found {
@@ -67,7 +68,7 @@ impl RuleIndex {
     }
 }
 
-/// Adds a rule, which comes after all that are there.
+/// Adds a rule. Its number must be higher than those of all rules added before.
 fn insert<'a>(nodes: &mut Vec<Node>, number: usize, tokens: impl Iterator<Item = Token<'a>>) {
     let mut at = ROOT;
     for token in tokens {
@@ -77,7 +78,7 @@ fn insert<'a>(nodes: &mut Vec<Node>, number: usize, tokens: impl Iterator<Item =
         at = match token {
             Token::Literal(text) => *node.literals.entry(text.into()).or_insert(next),
             Token::One => *node.one.get_or_insert(next),
-            // Always the last token.
+            // `>` is always the last token.
             Token::Rest => return node.rest = node.rest.min(number),
         };
         if at == next {
@@ -97,7 +98,7 @@ impl Default for Node {
 
 const ROOT: usize = 0;
 
-/// In place of a rule's number: later than all of them.
+/// Stands for no rule: higher than every rule's number.
 const NO_RULE: usize = usize::MAX;
 
 #[cfg(test)]
@@ -108,7 +109,7 @@ mod tests {
     use proptest::{collection::vec, prelude::*, sample::select};
     use std::time::Duration;
 
-    /// Rules that can be told apart.
+    /// Rules with different policies, so that a test can tell them apart.
     fn rules(patterns: impl IntoIterator<Item = Pattern>) -> TopicRules {
         let list = (1..).zip(patterns).map(|(number, matches)| {
             let policy = TopicPolicy { key_window: Duration::from_secs(1000 + number), ..TopicPolicy::default() };

@@ -1,15 +1,15 @@
-//! A list of receivers that is made in pieces.
+//! A list of receivers that is made in parts.
 
 use super::{OPENED, Subscriptions};
 use crate::Receiver;
 
-/// Every member of some channels once, as it is in the first that it is in, except one session. Between two pieces nobody
-/// may join a channel or leave one.
+/// A list of every member of some channels, each once, as in the first of its channels, without one session. Between
+/// two parts, no session may join or leave a channel.
 #[derive(Debug)]
 pub(crate) struct Listing {
     channels: Vec<u32>,
     except: Option<u32>,
-    /// The channel that is next, and which of its members.
+    /// The index of the next channel, and the index of the next of its members.
     next: (usize, usize),
     /// A bit for each session: whether it is listed.
     listed: Vec<u64>,
@@ -17,12 +17,13 @@ pub(crate) struct Listing {
 }
 
 impl Listing {
-    /// A list of nobody yet.
+    /// An empty list.
     pub(crate) fn new(channels: Vec<u32>, except: Option<u32>) -> Self {
         Self { channels, except, next: (0, 0), listed: Vec::new(), receivers: Vec::new() }
     }
 
-    /// Goes on until it is over, or until it has looked at some `most` members; says how many these were.
+    /// Continues until the list is complete, or until about `most` members are looked at. Returns how many it looked
+    /// at.
     pub(crate) fn go_on(&mut self, all: &Subscriptions, most: usize) -> usize {
         let Self { channels, except, next: (channel, begin), listed, receivers } = self;
         listed.resize(all.sessions.capacity().div_ceil(BITS), 0);
@@ -48,16 +49,16 @@ impl Listing {
         looked_at
     }
 
-    /// Whether everybody is listed.
+    /// Whether the list is complete.
     pub(crate) fn is_over(&self) -> bool {
         self.next.0 == self.channels.len()
     }
 
-    /// Everybody.
+    /// The complete list.
     pub(crate) fn into_receivers(self) -> Vec<Receiver> {
         self.receivers
     }
 }
 
-/// Bits of a word.
+/// Bits in a word of `listed`.
 const BITS: usize = u64::BITS as usize;

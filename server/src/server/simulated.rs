@@ -1,6 +1,6 @@
 //! A whole server without threads, sockets or a clock, for tests that decide what happens next.
 //!
-//! All else is the code of the real server: the tasks that read, take turns, check deadlines and write when there is
+//! All other code is that of the real server: the tasks that read, take turns, check deadlines and write when there is
 //! room, the hub behind its lock, and the mail between workers. A test polls these tasks one by one, on any worker, and
 //! sets the time.
 
@@ -36,16 +36,16 @@ pub struct Simulated {
     account: Arc<Account>,
     limit: Arc<ConnectionLimit>,
     workers: Vec<(Rc<Worker<PubSub>>, Rc<ByHand>)>,
-    /// Whether there is a state folder.
+    /// Whether there would be a state folder.
     keeps_state: bool,
     connections: u64,
     news: News,
 }
 
 impl Simulated {
-    /// A server with as many workers as the configuration says, or one. It continues with the saved `state`, if there
-    /// is one. The hub is seeded with `seed`. With an even seed it does as little at once as possible, where work can
-    /// be divided.
+    /// A server with as many workers as the configuration says, or one. If there is a saved `state`, the server
+    /// continues from it. `seed` is the seed of the hub. With an even seed the server divides its work into the
+    /// smallest parts.
     pub fn new(config: Config, seed: u64, state: Option<Snapshot>, now: Instant) -> Self {
         let wakes: Vec<Arc<Notify>> = (0..config.workers.unwrap_or(1)).map(|_| Arc::default()).collect();
         let account = Account::new(config.max_waiting, wakes.clone());
@@ -102,8 +102,8 @@ impl Simulated {
         self.workers.iter().for_each(|(_, tasks)| tasks.advance(now));
     }
 
-    /// The numbers of connections that the server wrote to or shut since the last call. A connection is not listed
-    /// again before the client has taken its bytes.
+    /// The numbers of the connections that the server wrote to or closed since the last call. A connection is not
+    /// listed again before the client has taken its bytes.
     pub fn take_news(&self) -> Vec<u64> {
         self.news.take()
     }
@@ -156,7 +156,7 @@ impl Simulated {
         Load { connections, held, unserved, holds_back, queued, replay_cache }
     }
 
-    /// Bytes of memory for all that waits to be written.
+    /// The memory, in bytes, of all that waits to be written.
     pub fn waiting(&self) -> usize {
         self.account.bytes()
     }
@@ -167,9 +167,9 @@ impl Simulated {
 pub struct Load {
     /// Connections, including closed ones for which work is left.
     pub connections: usize,
-    /// Number of these whose reading is stopped until their requests are served or their answers taken.
+    /// The number of these whose reading is stopped until their requests are served or their answers are taken.
     pub held: usize,
-    /// Approximate bytes of requests that were read and are not served.
+    /// The approximate bytes of requests that were read and are not served yet.
     pub unserved: usize,
     /// Whether requests wait until their connection has taken the answers to earlier ones.
     pub holds_back: bool,

@@ -6,22 +6,23 @@ use hubcast_protocol::{Epoch, Position, Topic};
 use std::collections::VecDeque;
 use std::time::Instant;
 
-/// A bounded window of publications with dense offsets.
+/// The history of one topic: a bounded window of publications whose offsets have no gaps.
 #[derive(Debug)]
 pub(super) struct History {
     topic: Topic,
     rule: HistoryPolicy,
     epoch: Epoch,
-    /// The last offset given; those of `entries` are the last so many up to it.
+    /// The last offset given. The entries are the publications up to and including it.
     last: u64,
     entries: VecDeque<Entry>,
     bytes: usize,
-    /// Whether somebody listens to the topic itself.
+    /// Whether the topic has a subscriber by its name.
     pub(super) in_use: bool,
-    /// When it was last of use to somebody, as far as is known: listened to, or published to for those who listen. Or,
-    /// if it is `unheard`, when it was found so.
+    /// When it was last in use, as far as is known: had a subscriber by name, was resumed from, or got a publication
+    /// that counts as a use (see [`touch`](Self::touch)). If it is `unheard`, when a look-over last found no
+    /// subscriber.
     used_at: Instant,
-    /// Whether nobody listened at the last look-over, and nobody used it since.
+    /// Whether the last look-over found no subscriber, and it was not used since.
     unheard: bool,
     expires_at: Option<Instant>,
 }
@@ -32,16 +33,16 @@ struct Entry {
     publication: Publication,
 }
 
-/// How many publications a history keeps.
+/// The limit on the number of publications of a history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Size {
     OfTheRule,
-    /// As many as there is room for.
+    /// No limit on the number; only the bound on the bytes of all histories counts.
     Any,
 }
 
 impl History {
-    /// A history that begins after an offset: 0, unless another process kept what was before.
+    /// A history that begins after the offset `last`: 0, unless another process saved the publications before it.
     pub(super) fn new(now: Instant, topic: Topic, rule: HistoryPolicy, epoch: Epoch, last: u64) -> Self {
         let entries = VecDeque::new();
         Self {
@@ -71,18 +72,18 @@ impl History {
         Position { epoch: self.epoch, offset: self.last + 1 }
     }
 
-    /// Bytes that can be given back: what was published and, unless somebody listens, what it costs by itself.
+    /// Bytes that can be given back: its publications and, if it has no subscriber by name, the history itself.
     pub(super) fn bytes(&self) -> usize {
         let itself = if self.in_use { 0 } else { HISTORY_COST + self.topic.as_str().len() };
         self.bytes + itself
     }
 
-    /// Bytes of what was published.
+    /// Bytes of its publications.
     pub(super) fn publication_bytes(&self) -> usize {
         self.bytes
     }
 
-    /// How many publications it holds.
+    /// The number of its publications.
     pub(super) fn len(&self) -> usize {
         self.entries.len()
     }
@@ -91,12 +92,12 @@ impl History {
         self.entries.is_empty()
     }
 
-    /// Publications, oldest first, each with the time when it was published.
+    /// Its publications, oldest first, each with the time when it was published.
     pub(super) fn entries(&self) -> impl Iterator<Item = (Instant, &Publication)> {
         self.entries.iter().map(|entry| (entry.at, &entry.publication))
     }
 
-    /// Adds the publication at the next position.
+    /// Adds the publication at the next position. Then drops publications that are too many or too old.
     pub(super) fn push(&mut self, at: Instant, publication: Publication, size: Size) {
         self.last += 1;
         self.bytes += publication.bytes();
@@ -104,12 +105,12 @@ impl History {
         self.trim(at, size);
     }
 
-    /// Drops what is too much or too old.
+    /// Drops publications that are too many or too old.
     pub(super) fn trim(&mut self, now: Instant, size: Size) {
         self.trim_some(now, size, usize::MAX);
     }
 
-    /// Drops at most so many of what is too much or too old; says how many.
+    /// Drops at most `may_drop` publications that are too many or too old. Returns how many it dropped.
     pub(super) fn trim_some(&mut self, now: Instant, size: Size, may_drop: usize) -> usize {
         let most = if size == Size::OfTheRule { self.rule.size } else { usize::MAX };
         let mut dropped = 0;
@@ -132,21 +133,21 @@ impl History {
         }
     }
 
-    /// Notes that somebody hears what is published, or nobody. What nobody hears does not make a history last that
-    /// nobody uses any more.
+    /// Notes a use, if a publication has subscribers or the rule is [`Retention::Always`]. A publication without a
+    /// subscriber does not prolong an unused history.
     pub(super) fn touch(&mut self, now: Instant, has_subscribers: bool) {
         if has_subscribers || self.rule.keep == Retention::Always {
             (self.used_at, self.unheard) = (now, false);
         }
     }
 
-    /// Notes that nobody listens to the topic itself any more.
+    /// Notes that the last subscriber by name is gone.
     pub(super) fn release(&mut self, now: Instant) {
         self.in_use = false;
         (self.used_at, self.unheard) = (now, false);
     }
 
-    /// Everything after a position; `None` when it cannot be proven that nothing is missing.
+    /// All publications after a position; `None` if some of them may be missing.
     pub(super) fn since(&self, after: Position) -> Option<Vec<Publication>> {
         let missed = usize::try_from(self.last.checked_sub(after.offset)?).ok()?;
         (after.epoch == self.epoch && missed <= self.entries.len()).then(|| self.last(missed))
@@ -165,11 +166,11 @@ impl History {
         self.entries.iter().skip(skip).map(|entry| entry.publication.clone()).collect()
     }
 
-    /// Looks it over when its time has run out, and says whether nobody could resume from it any more; `None`, and
-    /// nothing is changed, when `has_subscribers` does not answer.
+    /// Called when a look-over is due. Returns whether the history is unused for so long that no client can resume from
+    /// it. Returns `None`, and changes nothing, if `has_subscribers` does not answer.
     ///
-    /// Who listens by a pattern may have left at any time since the last look-over. So from the first one that finds
-    /// nobody it has as long again.
+    /// A subscriber by a pattern may have left at any time since the last look-over. So a history without subscribers
+    /// is kept for one more `ttl` after the first look-over that finds none.
     pub(super) fn is_expired(
         &mut self,
         now: Instant,
@@ -183,7 +184,7 @@ impl History {
         Some(was_unheard && self.unheard)
     }
 
-    /// Plans a look-over, not before `earliest`, unless there is one planned; says when the new one is.
+    /// Plans a look-over, not before `earliest`, unless one is planned already. Returns the time of the new one.
     pub(super) fn schedule_expiry(&mut self, earliest: Instant) -> Option<Instant> {
         if self.expires_at.is_some() {
             return None;
@@ -195,16 +196,16 @@ impl History {
         self.expires_at
     }
 
-    /// When it is to be looked over.
+    /// The time of its planned look-over.
     pub(super) fn expires_at(&self) -> Option<Instant> {
         self.expires_at
     }
 
-    /// Notes that it is looked over now.
+    /// Notes that the planned look-over is done.
     pub(super) fn take_expiry(&mut self) {
         self.expires_at = None;
     }
 }
 
-/// What a history costs by itself, with its place in the index.
+/// Approximate bytes of a history without publications, with its entry in the index.
 const HISTORY_COST: usize = 448;

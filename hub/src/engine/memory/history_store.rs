@@ -1,4 +1,4 @@
-//! All histories, in the order in which they were used, and the large ones by their size.
+//! The store of all histories, ordered by their last use, and the large ones also by their size.
 
 use super::history::History;
 use crate::sparse::release_slab;
@@ -8,32 +8,32 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::iter::successors;
 
-/// Histories by number, their bytes, which of them is the largest, and which has gone unused longest.
+/// All histories by id, with the sum of their bytes, the largest one, and the one that was unused longest.
 ///
-/// The order of use is a list through the slots, so that using one costs the same whatever their number. A history that
-/// is in use and empty is not in it: there is nothing to be gained from it.
+/// The order of use is a linked list through the slots, so that a use has the same cost however many histories there
+/// are. A history that is in use and empty is not in the list, because dropping it would free nothing.
 #[derive(Debug, Default)]
 pub(super) struct HistoryStore {
-    /// Boxed, because a slab stays as large as it ever was.
+    /// Boxed, because a slab shrinks only when it is empty: its unused entries should be small.
     slots: Slab<Box<Slot>>,
     newest: Option<u32>,
     oldest: Option<u32>,
     bytes: usize,
-    /// How much of that are publications, whether or not it can be given back.
+    /// Bytes of all publications, including those that do not count in `bytes`.
     publication_bytes: usize,
-    /// Those above [`MIN_SHARE_BYTES`], by their bytes and by when they came to take these.
+    /// The histories above [`MIN_SHARE_BYTES`], by their bytes and then by when they got this size.
     large: BTreeMap<(usize, Reverse<u64>), u32>,
-    /// How often a large one came to take other bytes.
+    /// A counter of the changes of size of large histories. It orders those of the same size.
     sizings: u64,
 }
 
 #[derive(Debug)]
 struct Slot {
     history: History,
-    /// Its bytes as they are counted in the sums.
+    /// Its bytes, as the sum `bytes` counts them.
     counted: usize,
     publications_counted: usize,
-    /// Which of the sizings gave it these bytes, if it is large.
+    /// The value of `sizings` when it got its size, if it is large.
     sized: u64,
     listed: bool,
     newer: Option<u32>,
@@ -59,7 +59,7 @@ impl HistoryStore {
         slot.history
     }
 
-    /// Counts what a history takes now, and makes it the one that was used last.
+    /// Updates the bytes of a history, and makes it the one that was used last.
     pub(super) fn touch(&mut self, id: u32) {
         self.update_sums(id);
         self.unlink(id);
@@ -68,7 +68,7 @@ impl HistoryStore {
         }
     }
 
-    /// Counts what a history takes now, without a change to the order.
+    /// Updates the bytes of a history, but not its place in the order of use.
     pub(super) fn recount(&mut self, id: u32) {
         self.update_sums(id);
         if !is_worth_dropping(&self.slots[id as usize].history) {
@@ -80,8 +80,8 @@ impl HistoryStore {
         self.oldest
     }
 
-    /// The one with the most bytes, if these are more than [`MIN_SHARE_BYTES`]; of several the one that has had them
-    /// longest.
+    /// The history with the most bytes, if these are more than [`MIN_SHARE_BYTES`]. Of several, the one that has had
+    /// this size longest.
     pub(super) fn largest(&self) -> Option<u32> {
         self.large.values().next_back().copied()
     }
@@ -111,7 +111,7 @@ impl HistoryStore {
         &mut self.slots[id as usize].history
     }
 
-    /// All of them, in the order in which they were used; those that are not in the list come last.
+    /// All histories, in the order of their last use. Those that are not in the list come last.
     pub(super) fn iter(&self) -> impl Iterator<Item = &History> {
         let slot = |id: u32| &*self.slots[id as usize];
         let listed = successors(self.oldest.map(slot), move |before| before.newer.map(slot));
@@ -168,7 +168,7 @@ impl HistoryStore {
 }
 
 impl Slot {
-    /// Its place among the large ones.
+    /// Its key among the large histories.
     fn place(&self) -> (usize, Reverse<u64>) {
         (self.counted, Reverse(self.sized))
     }

@@ -1,4 +1,4 @@
-//! What was published with an idempotency key, and what became of it.
+//! The idempotency keys in use, and the outcome of each publication with one.
 
 mod names;
 mod producers;
@@ -16,21 +16,21 @@ use std::time::{Duration, Instant};
 use texts::Texts;
 use window::Number;
 
-/// Keys of both kinds: the texts by themselves, the numbers by their producer.
+/// Keys of both kinds: texts on their own, and numbers by their producer.
 #[derive(Debug)]
 pub(super) struct Keys {
     texts: Texts,
     producers: Producers,
 }
 
-/// Whose a key is: a user's, or anybody's of those that are not known.
+/// The owner of a key: a user, or `None` for all connections without a user together.
 type Scope = Option<Arc<str>>;
 
 impl Keys {
-    /// What became of the publication that had this key, while that is remembered; `None`: the key is new.
+    /// Returns the outcome of the publication that had this key, while it is remembered; `None`: the key is new.
     ///
     /// # Errors
-    /// When the key cannot be told from a repetition that is not remembered any more.
+    /// When the key may be a repetition that is no longer remembered, and when a number was used with another topic.
     pub(super) fn find(&mut self, now: Instant, topic: &Topic, keyed: &Keyed) -> Result<Option<Outcome>, ErrorReply> {
         let Keyed { by, key } = keyed;
         match key {
@@ -40,7 +40,7 @@ impl Keys {
     }
 
     pub(super) fn remember(&mut self, now: Instant, topic: &Topic, keyed: &Keyed, outcome: Outcome, window: Duration) {
-        // Whoever adds one takes two away that are over, so that the look-over finds few.
+        // Each new key removes up to two expired ones of each kind, so that a look-over finds few.
         self.expire_some(now, 2);
         let (Keyed { by, key }, until) = (keyed, now + window);
         match key {
@@ -51,17 +51,17 @@ impl Keys {
         }
     }
 
-    /// When something is to be forgotten.
+    /// The time when the next entry expires.
     pub(super) fn next(&self) -> Option<Instant> {
         self.texts.next().into_iter().chain(self.producers.next()).min()
     }
 
-    /// Forgets what is over, [`MAX_FORGOTTEN`] of each kind at most: what is left is still due.
+    /// Forgets expired entries, at most [`MAX_FORGOTTEN`] of each kind. The rest stays due.
     pub(super) fn expire(&mut self, now: Instant) {
         self.expire_some(now, MAX_FORGOTTEN);
     }
 
-    /// Keys whose window is open, oldest first; `window` says how long it was.
+    /// All keys that have not expired, oldest first. `window` returns the key window of a topic.
     pub(super) fn save_texts(&self, now: Instant, window: impl Fn(&Topic) -> Duration) -> Vec<KeySnapshot> {
         let saved = self.texts.open(now).map(|texts::Open { by, topic, key, outcome, left }| {
             let age = window(topic).saturating_sub(left);
@@ -70,7 +70,7 @@ impl Keys {
         saved.collect()
     }
 
-    /// Producers with the numbers that are remembered, the one that was not used for longest first.
+    /// All producers with their remembered numbers, the least recently used first.
     pub(super) fn save_producers(&self, now: Instant) -> Vec<ProducerSnapshot> {
         let saved = self.producers.open().map(|producers::Open { by, producer, window }| {
             let numbers = window.open(now).map(|Number { sequence, topic, outcome, until }| {
@@ -83,7 +83,7 @@ impl Keys {
         saved.filter(|saved| !saved.numbers.is_empty()).collect()
     }
 
-    /// Takes up a key, unless it was used here.
+    /// Adds a saved key, unless the same key was used here.
     pub(super) fn restore_text(&mut self, now: Instant, saved: KeySnapshot, left: Duration) {
         let KeySnapshot { by, topic, key, outcome, .. } = saved;
         if self.texts.find(now, &by, &topic, &key).is_none() {
@@ -91,7 +91,7 @@ impl Keys {
         }
     }
 
-    /// Takes up a producer, unless it published here. None of its numbers is remembered for longer than `longest`.
+    /// Adds a saved producer, unless it published here. Its numbers are remembered for at most `longest`.
     pub(super) fn restore_producer(&mut self, now: Instant, saved: ProducerSnapshot, longest: Duration) {
         let ProducerSnapshot { by, producer, floor, numbers } = saved;
         let numbers = numbers.into_iter().filter(|number| !number.left.is_zero());
@@ -130,11 +130,12 @@ impl Publisher {
     }
 }
 
-/// Bytes that all keys of programs may take: some 65,000 of the usual length.
+/// Most bytes of all keys that are texts: about 65,000 of the usual length.
 const MAX_TEXT_BYTES: usize = 24 * 1024 * 1024;
 
-/// Bytes that all producers may take: some 2,000 that are busy, or 40,000 that publish now and then.
+/// Most bytes of all producers: about 2,000 that are busy, or 40,000 that publish now and then.
 const MAX_PRODUCER_BYTES: usize = 32 * 1024 * 1024;
 
-/// So many are forgotten in one call, which takes less than half a millisecond; with a producer go all of its numbers.
+/// Most texts, and most producers, that one call forgets. It takes less than half a millisecond. A producer is
+/// forgotten with all of its numbers.
 const MAX_FORGOTTEN: usize = 256;

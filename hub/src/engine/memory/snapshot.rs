@@ -1,4 +1,4 @@
-//! Histories, keys and producers on their way out of a process and into the next one.
+//! Snapshots: histories, keys and producers as one process saves them and the next one restores them.
 
 use super::{History, Memory};
 use crate::Publication;
@@ -7,25 +7,26 @@ use hubcast_protocol::request::MAX_SEQUENCE;
 use hubcast_protocol::{Epoch, Payload, Position, Topic};
 use std::time::{Duration, Instant};
 
-/// What one process leaves to the next one, free of its clock: ages instead of times.
+/// Everything that one process saves for the next one. It contains ages and not times, because the next process has
+/// another clock.
 ///
-/// Time in which no process runs is for the caller to add to every age.
+/// The caller must add the time in which no process ran to every age.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
-    /// No two of one topic; what was used last comes last.
+    /// At most one for each topic, in the order of their last use.
     pub histories: Vec<HistorySnapshot>,
     /// Oldest first.
     pub keys: Vec<KeySnapshot>,
-    /// No two of one name and scope; what was used last comes last.
+    /// At most one for each name and scope, in the order of their last use.
     pub producers: Vec<ProducerSnapshot>,
 }
 
 /// One topic's history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HistorySnapshot {
-    /// Whose history.
+    /// The topic.
     pub topic: Topic,
-    /// Which one; it stays the same, so that clients can resume.
+    /// The epoch. It stays the same, so that clients can resume.
     pub epoch: Epoch,
     /// The last offset given.
     pub last: u64,
@@ -36,46 +37,46 @@ pub struct HistorySnapshot {
 /// One idempotency key that a program chose.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeySnapshot {
-    /// Who used it: whose it is, and whose share of the room it takes.
+    /// The publisher: the key is in its scope, and takes from its share of the memory.
     pub by: Publisher,
-    /// Where it was used.
+    /// The topic that it was used with.
     pub topic: Topic,
-    /// As the client chose it.
+    /// The text, as the client chose it.
     pub key: Box<str>,
-    /// What is answered to a repetition.
+    /// The outcome to answer to a repetition.
     pub outcome: Outcome,
-    /// How long ago it was used.
+    /// The time since it was used.
     pub age: Duration,
 }
 
-/// The numbers of one client library.
+/// The numbers of one producer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProducerSnapshot {
-    /// Who published with it first: whose it is, and whose share of the room it takes.
+    /// The publisher that used it first: the producer is in its scope, and takes from its share of the memory.
     pub by: Publisher,
-    /// As the client library chose it.
+    /// The name, as the client library chose it.
     pub producer: Box<str>,
-    /// Numbers up to this one are refused.
+    /// The highest number that was pushed out. Numbers up to it are refused.
     pub floor: u64,
-    /// Those that are remembered, in rising order.
+    /// The remembered numbers, in rising order.
     pub numbers: Vec<NumberSnapshot>,
 }
 
-/// One publication of a producer.
+/// One number of a producer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NumberSnapshot {
     /// Its number.
     pub sequence: u64,
-    /// A mark of the topic's name.
+    /// The hash of the topic's name.
     pub topic: u32,
-    /// What is answered to a repetition.
+    /// The outcome to answer to a repetition.
     pub outcome: Outcome,
-    /// How long it is remembered yet.
+    /// The time for which it is still remembered.
     pub left: Duration,
 }
 
 impl HistorySnapshot {
-    /// Why no process can have saved this, if none can.
+    /// Returns why no process can have saved this; `None`: it is valid.
     pub fn fault(&self) -> Option<&'static str> {
         let Self { epoch, last, entries, .. } = self;
         fault_of_position(Position { epoch: *epoch, offset: *last })
@@ -84,14 +85,14 @@ impl HistorySnapshot {
 }
 
 impl KeySnapshot {
-    /// Why no process can have saved this, if none can.
+    /// Returns why no process can have saved this; `None`: it is valid.
     pub fn fault(&self) -> Option<&'static str> {
         fault_of_outcome(&self.outcome)
     }
 }
 
 impl ProducerSnapshot {
-    /// Why no process can have saved this, if none can.
+    /// Returns why no process can have saved this; `None`: it is valid.
     pub fn fault(&self) -> Option<&'static str> {
         let is_number = |number: &NumberSnapshot| (1..=MAX_SEQUENCE).contains(&number.sequence);
         if self.floor > MAX_SEQUENCE || !self.numbers.iter().all(is_number) {
@@ -122,7 +123,7 @@ fn fault_of_position(position: Position) -> Option<&'static str> {
 }
 
 impl Memory {
-    /// Every history, and every key and number whose window is open, as they are now.
+    /// Saves every history, and every key and number that has not expired, as of now.
     pub fn save(&self, now: Instant) -> Snapshot {
         let histories = self.histories.iter().map(|history| {
             let Position { epoch, offset: last } = history.position();
@@ -135,9 +136,9 @@ impl Memory {
         Snapshot { histories: histories.collect(), keys, producers: self.keys.save_producers(now) }
     }
 
-    /// Takes up what another process saved, as far as the rules here still keep it. A topic that has a history keeps its
-    /// own, a key that was used here its outcome, and a producer that published here its numbers. What no process can
-    /// have saved is left out.
+    /// Adds what another process saved, as far as the rules here still keep it. Where both have an entry, this engine's
+    /// own counts: the history of a topic, the outcome of a key, the numbers of a producer. An entry that no process
+    /// can have saved is left out.
     pub fn restore(&mut self, now: Instant, saved: Snapshot) {
         let Snapshot { histories, keys, producers } = saved;
         let histories = histories.into_iter().filter(|history| history.fault().is_none());
@@ -161,7 +162,7 @@ impl Memory {
         for (age, payload) in entries {
             let position = Some(history.next_position());
             let publication = Publication::counted(topic.clone(), payload, position, self.live.as_ref());
-            // What is older than the clock can tell is over all the same.
+            // An age beyond the range of the clock is expired anyway, and so is an age of one `ttl`.
             let at = now.checked_sub(age).or_else(|| now.checked_sub(ttl));
             history.push(at.unwrap_or(now), publication, size);
         }

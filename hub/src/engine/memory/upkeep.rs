@@ -1,22 +1,23 @@
-//! Keeps histories within their bytes and within their time.
+//! The bounds of histories: their bytes and their age.
 
 use super::{EXPIRY_SLACK, Memory};
 use crate::sparse::release_map;
 use hubcast_protocol::Topic;
 use std::time::Instant;
 
-/// What was dropped because all histories together took more than they may; what a rule's size or time drops is not
-/// counted.
+/// What was dropped because all histories together were over their bound. What a rule's size or time drops does not
+/// count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Evicted {
-    /// Publications, those of forgotten histories among them.
+    /// Publications, including those of forgotten histories.
     pub publications: u64,
-    /// Histories that were forgotten with their epochs.
+    /// Histories that were forgotten, with their epochs.
     pub histories: u64,
 }
 
 impl Memory {
-    /// After a history was used: accounts for it, keeps all of them within bounds, and plans its next look-over.
+    /// Called after a history was used. Updates its bytes, keeps all histories within their bound, and plans its next
+    /// look-over.
     pub(super) fn account(&mut self, now: Instant, id: u32) {
         self.histories.touch(id);
         while self.histories.bytes() > self.most_bytes && self.evict(id) {}
@@ -25,12 +26,14 @@ impl Memory {
         }
     }
 
-    /// Drops what goes first where all histories take more than they may; says whether there was something to drop.
+    /// Drops one publication or one history, when all histories are over their bound. Returns whether there was one to
+    /// drop.
     ///
-    /// A topic's share is what all may take, divided by the number of histories, and at least `MIN_SHARE_BYTES`. The
-    /// one furthest above it goes first, which is the largest, as all have the same share. While all take more than
-    /// they may, the largest takes more than that quotient: the largest is never below the average. So whether it is
-    /// above its share depends on the minimum alone, and nothing has to be divided or walked through.
+    /// A topic's share is the bound divided by the number of histories, and at least `MIN_SHARE_BYTES`. The history
+    /// furthest above its share is dropped from first. As all have the same share, this is the largest. While all
+    /// together are over the bound, the largest takes more than that quotient, because the largest is never below the
+    /// average. So whether it is above its share depends on the minimum alone, and there is no need to divide or to
+    /// walk through the histories.
     fn evict(&mut self, just_used: u32) -> bool {
         if let Some(largest) = self.histories.largest() {
             self.evict_oldest_of(largest);
@@ -38,7 +41,8 @@ impl Memory {
         }
         let Some(unused) = self.histories.least_recently_used() else { return false };
         let history = self.histories.get(unused);
-        // Where somebody listens, or a position is just being told, only publications go, and the epoch stays.
+        // If the history has a subscriber, or a client is about to get its position, only publications go, and the
+        // epoch stays.
         if history.in_use || (unused == just_used && !history.is_empty()) {
             self.evict_oldest_of(unused);
         } else {
@@ -55,8 +59,8 @@ impl Memory {
         self.evicted.publications += 1;
     }
 
-    /// Looks over histories whose time has come: drops what is too old, and forgets those that nobody could resume from
-    /// any more. What is too much for one call, or what `has_subscribers` does not answer, stays due.
+    /// Looks over the histories that are due: drops publications that are too old, and forgets histories that no client
+    /// can resume from. What is too much for one call, or what `has_subscribers` does not answer, stays due.
     pub(super) fn look_over(&mut self, now: Instant, has_subscribers: &mut dyn FnMut(&Topic) -> Option<bool>) {
         let mut may_drop = MAX_DROPPED;
         for _ in 0..MAX_EXPIRY_CHECKS {
@@ -93,8 +97,8 @@ impl Memory {
     }
 }
 
-/// Histories that one call looks over.
+/// Most histories that one call looks over.
 const MAX_EXPIRY_CHECKS: usize = 64;
 
-/// Publications that one call drops because their time is over.
+/// Most publications that one call drops because of their age.
 const MAX_DROPPED: usize = 4096;

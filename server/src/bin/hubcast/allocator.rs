@@ -1,8 +1,8 @@
-//! The allocator, set up to give back what is not needed.
+//! The memory allocator, with options that return unused memory to the system.
 //!
-//! As it comes, it keeps freed pages for a second and looks at them only when more is allocated: a server that was
-//! busy once stays large while it is idle. It reads its options from the environment before `main`, so that the only
-//! safe way to set them is to start the program once more, in the same process, with the environment they need.
+//! By default it keeps freed pages for a second and looks at them only when more is allocated. So a server that was
+//! busy once stays large while it is idle. It reads its options from the environment before `main`. The only safe way
+//! to set them is to start the program again, in the same process, with the options in its environment.
 
 use std::convert::Infallible;
 use std::env;
@@ -11,12 +11,13 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::time::Duration;
 
-/// A server's threads allocate and free small things all day, often one what another allocated.
+/// A server's threads often allocate and free small blocks, and one thread often frees what another allocated.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Starts the program again with the allocator's options set, unless they are: whoever sets one keeps it. Comes back
-/// only when there is nothing to do or the system refuses; then the server runs all the same and is larger.
+/// Starts the program again with the allocator's options in its environment, unless one of them is set already: then
+/// the operator's choice stays. Returns only if there is nothing to do or the system refuses; then the server runs as
+/// well, but needs more memory.
 pub(crate) fn give_back_what_is_freed() {
     if OPTIONS.iter().any(|(name, _)| env::var_os(name).is_some()) {
         return;
@@ -31,7 +32,8 @@ pub(crate) fn give_back_what_is_freed() {
     tracing::debug!(%refused, "the allocator keeps its defaults");
 }
 
-/// Has the allocator look at its free pages now and then: by itself it does so only when large blocks come and go.
+/// Makes the allocator look at its free pages every [`LOOK`]. By itself it does so only when large blocks are allocated
+/// and freed.
 pub(crate) async fn give_back_while_idle() -> Infallible {
     loop {
         tokio::time::sleep(LOOK).await;
@@ -39,12 +41,12 @@ pub(crate) async fn give_back_while_idle() -> Infallible {
     }
 }
 
-/// How often free pages are looked at. It takes a few microseconds.
+/// How often the allocator looks at its free pages. One look takes a few microseconds.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// A block that no thread keeps for the next one who asks. It is never touched, so it takes no memory.
+/// The size, in bytes, of a block that no thread keeps for reuse. The block is never written to, so it takes no memory.
 const LARGE: usize = 4 * 1024 * 1024;
 
-/// Free pages go back after ten milliseconds, so that what every turn frees and takes again stays, and no page is taken
-/// before it is used.
+/// The options of the allocator. Free pages are returned after ten milliseconds: pages that every turn frees and
+/// allocates again stay. No page is taken from the system before it is used.
 const OPTIONS: [(&str, &str); 2] = [("MIMALLOC_PURGE_DELAY", "10"), ("MIMALLOC_ARENA_EAGER_COMMIT", "0")];

@@ -1,4 +1,4 @@
-//! The command line: what can be asked of the program, and its help.
+//! The command line and its help.
 
 use crate::commands::bench::args::BenchArgs;
 use crate::settings::options::Options;
@@ -9,14 +9,14 @@ use std::env;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// What the program is asked to do.
+/// The command to carry out.
 #[derive(Debug)]
 pub(crate) enum Task {
     /// Run the server.
     Serve(CliArgs),
-    /// Print the configuration in force.
+    /// Print the settings in force.
     CheckConfig(CliArgs),
-    /// Load a server.
+    /// Put load on a server.
     Bench(BenchArgs),
 }
 
@@ -80,13 +80,14 @@ impl SettingsArgs {
     }
 }
 
-/// The names of variables follow one rule, which the help says once instead of at every flag.
+/// The command, with variables hidden in its help: their names follow one rule, which the help states once.
 fn command() -> Command {
     let quiet = |command: Command| command.mut_args(|arg| arg.hide_env(true));
     quiet(Cli::command()).mut_subcommand("check-config", quiet)
 }
 
-/// Clap names the flag also where the value came from the environment; whoever set the variable looks for its name.
+/// Names the variable in an error if the value came from the environment: clap names the flag, but the operator wrote
+/// the variable.
 fn name_the_variable(mut error: clap::Error, command: &Command, line: &[OsString]) -> clap::Error {
     if !matches!(error.kind(), ErrorKind::ValueValidation | ErrorKind::InvalidValue) {
         return error;

@@ -1,4 +1,4 @@
-//! What the program can be asked to do, a file for each command.
+//! The commands of the program, a file for each.
 
 pub(crate) mod bench;
 pub(crate) mod check_config;

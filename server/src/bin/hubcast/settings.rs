@@ -1,4 +1,4 @@
-//! Where a setting may be given, and what all of them together come to.
+//! The settings of the program: their sources, their syntax, and the rules between them.
 
 mod checks;
 pub(crate) mod descriptors;

@@ -1,4 +1,4 @@
-//! Client libraries that number what they publish.
+//! Producers: client libraries that number their publications.
 
 use super::Scope;
 use super::names::Names;
@@ -9,14 +9,14 @@ use hubcast_protocol::{ErrorReply, Topic};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-/// The last numbers of each producer, and at most so many bytes of them in all: of whoever brought the most, the producer
-/// that was not used for longest gives room back, first by its lower numbers and at last as a whole.
+/// The last numbers of each producer, at most `most_bytes` in all. Beyond that, the publisher with the most bytes gives
+/// back: its least recently used producer loses the lower half of its numbers or, if it has only one, is forgotten.
 #[derive(Debug)]
 pub(super) struct Producers {
     by_name: Names,
     list: BTreeMap<u64, Producer>,
     last: u64,
-    /// When to look which one over.
+    /// The time of each producer's look-over.
     due: BTreeSet<(Instant, u64)>,
     shares: Shares,
     most_bytes: usize,
@@ -32,7 +32,7 @@ struct Name {
 struct Producer {
     name: Name,
     window: Window,
-    /// When the last of its numbers is over.
+    /// When its last number expires.
     until: Instant,
     /// When it is looked over; not later than `until`.
     due: Instant,
@@ -40,7 +40,7 @@ struct Producer {
     bytes: usize,
 }
 
-/// What is remembered of one producer.
+/// A producer with its numbers, as it is saved.
 #[derive(Debug)]
 pub(super) struct Open<'a> {
     pub(super) by: &'a Publisher,
@@ -54,10 +54,10 @@ impl Producers {
         Self { by_name: Names::default(), list, last: 0, due, shares, most_bytes }
     }
 
-    /// What became of the publication with this number; `None`: it is new.
+    /// Returns the outcome of the publication with this number; `None`: the number is new.
     ///
     /// # Errors
-    /// When nobody knows any more, and when the number was used with another topic.
+    /// When the number may be a repetition that is no longer remembered, and when it was used with another topic.
     pub(super) fn find(
         &mut self,
         now: Instant,
@@ -91,7 +91,7 @@ impl Producers {
         self.make_room();
     }
 
-    /// Takes up what was saved, unless the producer is known here.
+    /// Adds a saved producer, unless it is known here.
     pub(super) fn restore(&mut self, by: &Publisher, producer: &str, floor: u64, numbers: Vec<Number>) {
         let Some(until) = numbers.iter().map(|number| number.until).max() else { return };
         if self.id(by, producer).is_none() {
@@ -100,7 +100,7 @@ impl Producers {
         }
     }
 
-    /// Every producer, the one that was not used for longest first.
+    /// All producers, the least recently used first.
     pub(super) fn open(&self) -> impl Iterator<Item = Open<'_>> {
         let mut open: Vec<_> = self.list.values().collect();
         open.sort_unstable_by_key(|known| known.place.number);
@@ -111,12 +111,12 @@ impl Producers {
         })
     }
 
-    /// When the next one is to be looked over.
+    /// The time of the next look-over.
     pub(super) fn next(&self) -> Option<Instant> {
         self.due.first().map(|(at, _)| *at)
     }
 
-    /// Forgets producers whose numbers are all over, of those that are due, so many at most.
+    /// Looks over at most `most` producers that are due, and forgets those whose numbers have all expired.
     pub(super) fn expire(&mut self, now: Instant, most: usize) {
         for _ in 0..most {
             let Some(&(at, id)) = self.due.first().filter(|(at, _)| *at <= now) else { return };
@@ -147,7 +147,7 @@ impl Producers {
         id
     }
 
-    /// Each round halves the numbers of one producer or forgets it.
+    /// Gives back bytes beyond the limit. Each round halves the numbers of one producer or forgets it.
     fn make_room(&mut self) {
         while self.shares.bytes() > self.most_bytes {
             let Some(oldest) = self.shares.oldest_of_largest() else { break };
@@ -169,7 +169,7 @@ impl Producers {
 }
 
 impl Producer {
-    /// After its window has changed.
+    /// Updates its bytes after its window has changed.
     fn account(&mut self, shares: &mut Shares) {
         let bytes = self.name.cost() + self.window.bytes();
         shares.change(self.place, self.bytes, bytes);
@@ -182,14 +182,14 @@ impl Name {
         (self.scope.as_deref(), &self.producer)
     }
 
-    /// What it takes to remember it without its numbers, in bytes.
+    /// Approximate bytes that it takes without its numbers.
     fn cost(&self) -> usize {
         self.producer.len() + COST
     }
 }
 
-/// Of a producer besides its name and its numbers: its places in the map, the list, the order of looking over and its
-/// publisher's share, which mostly is a share for it alone.
+/// Approximate bytes of a producer without its name and its numbers: its entries in the index, in the list, in the
+/// order of look-overs, and in its publisher's share, which mostly is a share for it alone.
 const COST: usize = 512;
 
 #[cfg(test)]

@@ -1,38 +1,41 @@
-//! Who brought how much of what is remembered: where there is too much, the one with the most loses its oldest.
+//! Shares: the bytes that each publisher's entries take. When all take too many, the largest share loses its oldest
+//! entry.
 
 use crate::engine::Publisher;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Entries by the publisher that brought them, each with its bytes. Whatever happens costs the logarithm of their number.
+/// Entries by their publisher, each with its bytes. The cost of every operation grows with the logarithm of their
+/// number.
 ///
-/// So of `n` publishers each keeps what is within one `n`th of the bound: only a larger share is the largest of all.
+/// With `n` publishers, a share that is at most the bound divided by `n` loses nothing. While all shares together are
+/// above the bound, their average is more than that, and the largest share is never below the average.
 #[derive(Debug, Default)]
 pub(super) struct Shares {
     by_publisher: BTreeMap<Publisher, u64>,
-    /// By the number of the first entry.
+    /// Shares by id. The id is the number that the first entry got when it was added.
     list: BTreeMap<u64, Share>,
-    /// The largest last; of equal ones the one that began first.
+    /// Shares by size. The last one is the largest; of several of the same size, the oldest.
     by_size: BTreeSet<(usize, Reverse<u64>)>,
     bytes: usize,
-    /// The last number given.
+    /// The last number given to an entry.
     last: u64,
 }
 
-/// What one publisher brought. It is gone with its last entry, however long ago its publisher left.
+/// The entries of one publisher. A share is removed with its last entry, even if its publisher left long before.
 #[derive(Debug)]
 struct Share {
     publisher: Publisher,
     bytes: usize,
-    /// By number, the oldest first.
+    /// Pairs of number and entry, in the order of their last use.
     entries: BTreeSet<(u64, u64)>,
 }
 
-/// Where an entry stands.
+/// The place of an entry: its share, and its number there.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ShareRef {
     share: u64,
-    /// Of all entries, in the order in which they were used.
+    /// The number in the order of use, over all entries of all shares.
     pub(super) number: u64,
 }
 
@@ -48,7 +51,7 @@ impl Shares {
         ShareRef { share, number }
     }
 
-    /// An entry is used again: it is the newest now.
+    /// Makes an entry the newest, because it is used again.
     pub(super) fn touch(&mut self, place: &mut ShareRef, entry: u64) {
         self.last += 1;
         if let Some(share) = self.list.get_mut(&place.share) {
@@ -58,7 +61,7 @@ impl Shares {
         }
     }
 
-    /// An entry takes other bytes than before.
+    /// Changes the bytes of an entry.
     pub(super) fn change(&mut self, place: ShareRef, before: usize, after: usize) {
         if before != after {
             self.resize(place.share, before, after);
@@ -72,18 +75,18 @@ impl Shares {
         }
     }
 
-    /// The oldest entry of the publisher that brought the most.
+    /// The oldest entry of the largest share.
     pub(super) fn oldest_of_largest(&self) -> Option<u64> {
         let (_, Reverse(share)) = self.by_size.last()?;
         self.list.get(share)?.entries.first().map(|(_, entry)| *entry)
     }
 
-    /// Of all entries.
+    /// Bytes of all entries.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Who brought what stands there.
+    /// The publisher of an entry.
     pub(super) fn publisher(&self, place: ShareRef) -> &Publisher {
         &self.list[&place.share].publisher
     }

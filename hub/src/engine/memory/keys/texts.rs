@@ -8,20 +8,20 @@ use hubcast_protocol::Topic;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-/// Outcomes by scope, topic and key, each for its window, and at most so many bytes in all: who brought the most loses
-/// the oldest.
+/// Outcomes by scope, topic and key, each until its window ends, at most `most_bytes` in all. Beyond that, the
+/// publisher with the most bytes loses its oldest key.
 #[derive(Debug)]
 pub(super) struct Texts {
     by_name: Names,
     list: BTreeMap<u64, Used>,
     last: u64,
-    /// By the end of their windows.
+    /// The end of each key's window.
     due: BTreeSet<(Instant, u64)>,
     shares: Shares,
     most_bytes: usize,
 }
 
-/// A key where it was used.
+/// The full name of a key: its scope, its topic and its text.
 #[derive(Debug)]
 struct Name {
     scope: Scope,
@@ -37,7 +37,7 @@ struct Used {
     place: ShareRef,
 }
 
-/// What is remembered of one key.
+/// A key that has not expired, as it is saved.
 #[derive(Debug)]
 pub(super) struct Open<'a> {
     pub(super) by: &'a Publisher,
@@ -53,7 +53,7 @@ impl Texts {
         Self { by_name: Names::default(), list, last: 0, due, shares, most_bytes }
     }
 
-    /// What became of the publication that had this key, while its window is open.
+    /// Returns the outcome of the publication that had this key, until its window ends.
     pub(super) fn find(&self, now: Instant, by: &Publisher, topic: &Topic, key: &str) -> Option<Outcome> {
         let used = &self.list[&self.id(by.user(), topic, key)?];
         (now < used.until).then_some(used.outcome)
@@ -75,7 +75,7 @@ impl Texts {
         }
     }
 
-    /// Keys whose window is open, oldest first.
+    /// All keys that have not expired, oldest first.
     pub(super) fn open(&self, now: Instant) -> impl Iterator<Item = Open<'_>> {
         let open = self.list.values().filter(move |used| now < used.until);
         open.map(move |used| Open {
@@ -87,12 +87,12 @@ impl Texts {
         })
     }
 
-    /// When the next window is over.
+    /// The time when the next key expires.
     pub(super) fn next(&self) -> Option<Instant> {
         self.due.first().map(|(until, _)| *until)
     }
 
-    /// Forgets keys whose window is over, so many at most.
+    /// Forgets at most `most` expired keys.
     pub(super) fn expire(&mut self, now: Instant, most: usize) {
         for _ in 0..most {
             let Some(&(_, id)) = self.due.first().filter(|(until, _)| *until <= now) else { return };
@@ -118,13 +118,14 @@ impl Name {
         (self.scope.as_deref(), &self.topic, &self.key)
     }
 
-    /// What it takes to remember it, in bytes.
+    /// Approximate bytes that a key takes.
     fn cost(&self) -> usize {
         self.topic.as_str().len() + self.key.len() + COST
     }
 }
 
-/// Of a key besides its texts: its places in the map, the list, the order of windows and its publisher's share.
+/// Approximate bytes of a key without its texts: its entries in the index, in the list, in the order of windows, and in
+/// its publisher's share.
 const COST: usize = 320;
 
 #[cfg(test)]
@@ -175,7 +176,7 @@ mod tests {
         assert_eq!((texts.list.len(), texts.next()), (3, Some(now)));
     }
 
-    /// What is remembered, as a list, and whose share began when.
+    /// A naive model: the keys as a list, and the publishers in the order in which their shares began.
     #[derive(Default)]
     struct Model {
         used: Vec<(u8, u8, u64)>,

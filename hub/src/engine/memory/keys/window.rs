@@ -1,4 +1,4 @@
-//! The last numbers of one producer.
+//! The window of the last numbers of one producer.
 
 use crate::engine::Outcome;
 use hubcast_protocol::request::PRODUCER_WINDOW;
@@ -6,20 +6,20 @@ use hubcast_protocol::{ErrorCode, ErrorReply, Position, Topic};
 use std::collections::VecDeque;
 use std::time::Instant;
 
-/// What became of the last numbers of a producer, `MOST` of them, each for its own time.
+/// The outcomes of the last `MOST` numbers of a producer. Each number expires at its own time.
 ///
-/// A number is remembered, or too low to be known any more, or new. Too low is whatever is not above the highest number
-/// that was pushed out, and what would be pushed out itself: it may have taken effect. Numbers whose time is over are
-/// forgotten as if they had never been.
+/// A number is remembered, or too low, or new. It is too low if it is not above the highest number that was pushed out,
+/// or if the window is full and all numbers in it are higher. A number that is too low may have taken effect, so it is
+/// refused. Expired numbers are forgotten as if they had never been used.
 #[derive(Debug, Default)]
 pub(super) struct Window<const MOST: usize = PRODUCER_WINDOW> {
-    /// In rising order. The first one's time is not over, unless nobody looked.
+    /// In rising order. The first one has not expired, as of the last call of `find`.
     entries: VecDeque<Entry>,
     /// The highest number that was pushed out.
     floor: u64,
 }
 
-/// One number. Millions of these are in memory.
+/// One number. There are millions of these in memory, so it is small.
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     sequence: u64,
@@ -29,28 +29,28 @@ struct Entry {
     topic: u32,
 }
 
-/// A number on its way out of a process and into the next one.
+/// One number with its outcome, as it is inserted and saved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Number {
     pub(super) sequence: u64,
-    /// Of the topic's name: see [`mark`].
+    /// The hash of the topic's name: see [`mark`].
     pub(super) topic: u32,
     pub(super) outcome: Outcome,
     pub(super) until: Instant,
 }
 
 impl<const MOST: usize> Window<MOST> {
-    /// Takes up what was saved; numbers come in rising order.
+    /// Makes a window from what was saved. The numbers must be in rising order.
     pub(super) fn restored(floor: u64, numbers: impl IntoIterator<Item = Number>) -> Self {
         let mut window = Self { entries: VecDeque::new(), floor };
         numbers.into_iter().for_each(|number| window.insert(number));
         window
     }
 
-    /// What became of the publication with this number; `None`: it is new.
+    /// Returns the outcome of the publication with this number; `None`: the number is new.
     ///
     /// # Errors
-    /// When nobody knows any more, and when the number was used with another topic.
+    /// When the number is too low, and when it was used with another topic.
     pub(super) fn find(&mut self, now: Instant, topic: &Topic, sequence: u64) -> Result<Option<Outcome>, ErrorReply> {
         self.tidy(now);
         if self.is_too_low(sequence) {
@@ -67,7 +67,7 @@ impl<const MOST: usize> Window<MOST> {
         }
     }
 
-    /// Remembers a number that was new.
+    /// Inserts a number that was new.
     pub(super) fn insert(&mut self, number: Number) {
         let Number { sequence, topic, outcome: Outcome { position, receivers }, until } = number;
         let receivers = u32::try_from(receivers).unwrap_or(u32::MAX);
@@ -83,7 +83,7 @@ impl<const MOST: usize> Window<MOST> {
         }
     }
 
-    /// Gives room back: the lower half of the numbers is too low from now on. `false` if there is but one.
+    /// Gives back memory: pushes out the lower half of the numbers. Returns `false` if there is only one number.
     pub(super) fn halve(&mut self) -> bool {
         let half = self.entries.len() / 2;
         self.push_out(half);
@@ -91,7 +91,7 @@ impl<const MOST: usize> Window<MOST> {
         half > 0
     }
 
-    /// The numbers whose time is not over, in rising order.
+    /// The numbers that have not expired, in rising order.
     pub(super) fn open(&self, now: Instant) -> impl Iterator<Item = Number> {
         let open = self.entries.iter().filter(move |entry| now < entry.until);
         open.map(|entry| {
@@ -104,7 +104,7 @@ impl<const MOST: usize> Window<MOST> {
         self.floor
     }
 
-    /// What its numbers take.
+    /// Bytes of its numbers.
     pub(super) fn bytes(&self) -> usize {
         self.entries.capacity() * size_of::<Entry>()
     }
@@ -128,7 +128,8 @@ impl<const MOST: usize> Window<MOST> {
         }
     }
 
-    /// Forgets from below what is over: each number once, so that it costs a constant for each that was inserted.
+    /// Removes expired numbers from the front. Each number is removed once, so the cost is a constant for each
+    /// insertion.
     fn tidy(&mut self, now: Instant) {
         while self.entries.front().is_some_and(|entry| entry.until <= now) {
             self.entries.pop_front();
@@ -145,8 +146,8 @@ impl Entry {
     }
 }
 
-/// A mark of a topic's name, the same in every process: it tells one program's mistake from a repetition, and no more.
-/// (FNV-1a of 32 bits, by Fowler, Noll and Vo.)
+/// A hash of a topic's name, the same in every process. It serves only to tell a mistake of a program, the same number
+/// with another topic, from a repetition. (FNV-1a of 32 bits, by Fowler, Noll and Vo.)
 pub(super) fn mark(topic: &Topic) -> u32 {
     topic.as_str().bytes().fold(0x811C_9DC5, |sum, byte| (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
@@ -162,7 +163,8 @@ mod tests {
 
     const MOST: usize = 3;
 
-    /// Numbers with the end of their time and what is answered, and the highest that was pushed out.
+    /// A naive model: each number with the end of its time and its receivers, and the highest number that was pushed
+    /// out.
     #[derive(Default)]
     struct Model {
         known: Vec<(u64, u64, u64)>,
@@ -170,7 +172,7 @@ mod tests {
     }
 
     impl Model {
-        /// What is answered to a number that comes now; `None`: it is refused.
+        /// Returns the receivers that are answered to a number that comes now; `None`: it is refused.
         fn publish(&mut self, now: u64, sequence: u64, until: u64, receivers: u64) -> Option<u64> {
             self.known.sort_unstable();
             while self.known.first().is_some_and(|(_, until, _)| *until <= now) {

@@ -1,7 +1,8 @@
-//! `hubcast bench`: loads a server that speaks the plain dialect, and says what it gave for how much CPU and memory.
+//! `hubcast bench`: puts load on a server that speaks the plain dialect, and reports what it did with how much CPU and
+//! memory.
 //!
-//! The loader shares a small machine with what it measures, so it must be far cheaper than any server: one thread, a
-//! framing of its own that reads in place, and no allocation for a delivery.
+//! The loader shares a small machine with the server that it measures, so it must use far less CPU than any server. It
+//! has one thread, parses frames in place with its own code, and allocates nothing for a delivery.
 
 pub(crate) mod args;
 mod churn;
@@ -28,21 +29,22 @@ use std::thread;
 use std::time::Duration;
 use tokio::runtime::{Builder, LocalOptions};
 
-/// Runs the load, prints the report, and fails if the server did.
+/// Runs the load and prints the report. Fails if the server made an error.
 ///
 /// # Errors
-/// When the server cannot be reached, refuses, or delivers anything else than what was published.
+/// When the server cannot be reached, refuses a request, or delivers anything other than what was published.
 pub(crate) fn run(args: BenchArgs) -> anyhow::Result<()> {
     let target = Target::parse(&args.url)?;
     ensure!(args.topics.saturating_mul(args.publishers) <= 65_535, "there can be 65,535 publishers at most");
     allow_connections(args.connections())?;
     let server = args.pid.map(Process::with_id).transpose()?;
-    // One pass over every ready socket between two looks at the selector: fewer system calls for the same work.
+    // The runtime serves all ready sockets before it polls the selector again: fewer system calls for the same work.
     let mut runtime = Builder::new_current_thread();
     runtime.enable_all().event_interval(1024);
     if args.rate.is_none() && args.connections() >= CROWD {
-        // Out of work, a crowd's loader rests for a moment: it then finds many sockets ready instead of one, and the
-        // server need not wake it for each, which clients on other machines would not ask of it either.
+        // With many connections, the loader sleeps for a moment when it has no work. Then it finds many sockets ready
+        // instead of one, and the server need not wake it for each. Clients on other machines would not need to be
+        // woken by the server either.
         runtime.on_thread_park(|| thread::sleep(REST));
     }
     let runtime = runtime.build_local(LocalOptions::default())?;
@@ -58,7 +60,7 @@ pub(crate) fn run(args: BenchArgs) -> anyhow::Result<()> {
     report.verdict()
 }
 
-/// Raises the soft limit of open files as far as `connections` need it.
+/// Raises the soft limit of open files to what `connections` need.
 fn allow_connections(connections: u64) -> anyhow::Result<()> {
     let needed = connections + SPARE_FILES;
     let allowed = rlimit::increase_nofile_limit(needed).context("cannot read the limit of open files")?;
@@ -71,8 +73,8 @@ fn allow_connections(connections: u64) -> anyhow::Result<()> {
 /// Open files of the loader that are not connections.
 const SPARE_FILES: u64 = 64;
 
-/// From this many connections on, [`REST`] is short against the time their deliveries take.
+/// From this number of connections on, [`REST`] is short compared to the time that their deliveries take.
 const CROWD: u64 = 100;
 
-/// A rest of the loader; the kernel makes some 70 µs of it.
+/// The sleep of a loader without work; the kernel extends it to about 70 µs.
 const REST: Duration = Duration::from_micros(20);

@@ -1,12 +1,12 @@
-//! `hubcast check-config`: the settings in force, and where each comes from.
+//! `hubcast check-config`: prints the settings in force, with the source of each.
 
 use crate::settings::resolve::{Resolved, config};
 use std::io::{self, Write};
 
-/// Prints them as a TOML file.
+/// Prints the settings as a TOML file.
 ///
 /// # Errors
-/// The process may not open enough files for them, and standard output that is closed.
+/// When the process may not open enough files for these settings, or when standard output is closed.
 pub(crate) fn run(resolved: &Resolved) -> anyhow::Result<()> {
     let Resolved { settings, ignored } = resolved;
     if !ignored.is_empty() {

@@ -1,16 +1,16 @@
-//! Whether the configuration holds, by the rules of the library; a fault is named as the value was written.
+//! Checks the settings by the library's rules. An error names each value as it was written.
 
 use super::layered::Settings;
 use super::units::AutoCount;
 use anyhow::bail;
 use hubcast_server::{Allowed, Config, InvalidSetting};
 
-/// Checks all rules.
+/// Checks all rules of the library.
 ///
 /// # Errors
-/// Every rule that is broken, a line for each.
+/// All broken rules, one line each.
 pub(crate) fn check(settings: &Settings) -> anyhow::Result<()> {
-    // What `auto` comes to is settled later.
+    // The number for `auto` is found later; the default satisfies the rules.
     let max_connections = match settings.options.max_connections {
         AutoCount::Auto => Config::default().max_connections,
         AutoCount::Exactly(asked) => asked as usize,
@@ -32,7 +32,7 @@ fn line(settings: &Settings, fault: &InvalidSetting) -> String {
     format!("{}: must be {allowed}{or_auto}", settings.origin_of(key))
 }
 
-/// The setting that becomes this field of the library's configuration.
+/// The key of the setting for this field of the library's configuration.
 fn key(field: &'static str) -> &'static str {
     match field {
         "http.head" => "max_head",
@@ -134,7 +134,7 @@ mod tests {
         let settings = of_file("").unwrap();
         let invalid = config.validate().unwrap_err().invalid;
         assert!(invalid.len() > 20, "{invalid:?}");
-        // A field without a setting of its name panics.
+        // `line` panics for a field without a setting.
         invalid.iter().for_each(|fault| drop(line(&settings, fault)));
     }
 }

@@ -1,4 +1,4 @@
-//! Every connection takes a file descriptor: how many there may be is settled before the first one comes.
+//! Every connection takes a file descriptor. This finds out at the start how many connections there may be.
 
 use super::layered::Settings;
 use super::threads::workers;
@@ -6,10 +6,10 @@ use super::units::AutoCount;
 use anyhow::{Context, bail};
 use hubcast_server::Config;
 
-/// Raises the limit of open files as far as this user may, and says how many connections fit under it.
+/// Raises the soft limit of open files to the hard limit, and returns how many connections fit.
 ///
 /// # Errors
-/// Not a single one fits, or fewer than the configuration asks for.
+/// When none fits, or fewer than the settings ask for.
 pub(crate) fn connections(settings: &Settings) -> anyhow::Result<usize> {
     let limit = rlimit::increase_nofile_limit(rlimit::INFINITY).context("cannot ask how many files may be open")?;
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
@@ -35,26 +35,27 @@ fn fitting(limit: usize, workers: usize, settings: &Settings) -> anyhow::Result<
     }
 }
 
-/// Makes room in the system's table for the descriptors of so many connections, as far as that costs little. To be
-/// called before there is a second thread.
+/// Enlarges the process's table of descriptors for this many connections, at most [`RESERVED_FDS`]. Must be called
+/// before there is a second thread.
 ///
-/// The table doubles when it is full. With several threads that waits until no core reads the old one any more (an RCU
-/// grace period, tens of milliseconds), and nobody is served meanwhile.
+/// The kernel doubles the table when it is full. With several threads the process then waits until no core reads the
+/// old table any more (an RCU grace period, tens of milliseconds), and no client is served during that time.
 pub(crate) fn reserve_fds(connections: usize) {
     let last = connections.min(RESERVED_FDS);
     if let Ok(last) = i32::try_from(last) {
-        // The table stays as large as it was made for this one. Without the room the server runs all the same.
+        // The duplicate enlarges the table and is closed at once; the table keeps its size. If this fails, the server
+        // still runs.
         let _ = rustix::io::fcntl_dupfd_cloexec(std::io::stderr(), last);
     }
 }
 
-/// For what the process itself has open: streams, listener, signals, and connections that are being refused.
+/// Descriptors for the process itself: streams, listeners, signals, and connections that are being refused.
 const RESERVE: usize = 64;
 
-/// Descriptors for which there is room from the start: half a megabyte of the system's memory.
+/// The largest table that is made in advance: half a megabyte of kernel memory.
 const RESERVED_FDS: usize = 65_535;
 
-/// For the poll and the wake-up of each worker.
+/// Descriptors for the poll and the wake-up of each worker.
 const RESERVE_OF_WORKER: usize = 8;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Where the server listens, and which web pages may connect to it.
+//! The address that the server listens on, and the origins of web pages that may connect.
 
 use super::units::from_text;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
@@ -6,23 +6,23 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
-/// A host and a port to listen on; the name is resolved only when it is bound.
+/// A host and a port to listen on. A host name is resolved only when the listener is bound.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Endpoint(String);
 
-/// The values of `Origin` that are let in; none listed lets every origin in.
+/// The values of the `Origin` header that are allowed; an empty list allows all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Origins(Vec<String>);
 
 impl Endpoint {
-    /// What the socket functions take.
+    /// The text for socket functions.
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }
 
 impl Default for Endpoint {
-    /// This machine alone: whoever wants to be reached from the network says so.
+    /// This machine only. An operator must choose to be reachable from the network.
     fn default() -> Self {
         Self("127.0.0.1:8080".to_owned())
     }
@@ -49,7 +49,7 @@ impl fmt::Display for Endpoint {
 }
 
 impl Origins {
-    /// The list as the library takes it.
+    /// The list for the library's configuration.
     pub(crate) fn list(&self) -> Vec<String> {
         self.0.clone()
     }
@@ -60,8 +60,8 @@ impl Origins {
     }
 }
 
-/// Whether a browser could send it (RFC 6454 section 6.2): it is compared as bytes, so a path, a capital letter, a name
-/// that is not in Punycode or the port that goes without saying would never match.
+/// Whether a browser can send this text (RFC 6454 section 6.2). Origins are compared byte by byte, so a path, a capital
+/// letter, a name that is not in Punycode or the scheme's default port would never match.
 fn is_origin(text: &str) -> bool {
     let (scheme, host) = text.split_once("://").unwrap_or_default();
     let is_usual = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "+-.:[]_".contains(c);
@@ -114,9 +114,9 @@ impl Serialize for Origins {
     }
 }
 
-/// Where a client on this machine finds a server that listens on `bound`.
+/// The address at which a client on this machine reaches a server that listens on `bound`.
 ///
-/// One that listens everywhere has no address of its own to connect to.
+/// A server that listens on all addresses is reached by the loopback address.
 pub(crate) fn reachable(bound: SocketAddr) -> SocketAddr {
     let ip = match bound.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),

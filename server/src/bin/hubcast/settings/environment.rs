@@ -1,18 +1,17 @@
-//! Variables of the environment that look like settings and are none.
+//! Checks for environment variables that look like settings and name none.
 //!
-//! A name that is nearly one of ours is an error: whoever wrote it believes that it is in force. Any other name may have
-//! been set for another program, or by the machine, and must not keep the server from starting.
+//! A name that is almost that of a setting is an error, because its author believes that it has an effect. Any other
+//! name may have been set for another program, or by the machine, and must not prevent the server from starting.
 
 use super::options::Options;
 use anyhow::bail;
 use clap::{Args, Command};
 use std::ffi::OsString;
 
-/// Looks through the environment. Returns the names that begin like ours and are unknown, except for those that
-/// Kubernetes sets.
+/// Checks all variables. Returns the unknown names that begin with `HUBCAST_`, except for those that Kubernetes sets.
 ///
 /// # Errors
-/// Every name that is nearly that of a setting, a line for each.
+/// All names that are almost that of a setting, one line each.
 pub(crate) fn check(variables: impl Iterator<Item = (OsString, OsString)>) -> anyhow::Result<Vec<String>> {
     let known = known();
     let (mut faults, mut unknown) = (Vec::new(), Vec::new());
@@ -34,15 +33,16 @@ pub(crate) fn check(variables: impl Iterator<Item = (OsString, OsString)>) -> an
     bail!(faults.join("\n       "))
 }
 
-/// The variables of all settings.
+/// The names of the variables of all settings.
 fn known() -> Vec<String> {
     let command = Options::augment_args(Command::new("hubcast"));
     let variables = command.get_arguments().filter_map(|arg| arg.get_env());
     variables.map(|name| name.to_string_lossy().into_owned()).chain(["HUBCAST_CONFIG".to_owned()]).collect()
 }
 
-/// Whether Kubernetes sets the variable in every pod because there is a Service named `hubcast`, or `hubcast-` and more:
-/// `HUBCAST_SERVICE_HOST`, `HUBCAST_PORT=tcp://10.0.0.1:8080`, `HUBCAST_PORT_8080_TCP_ADDR`. Links of Docker do the same.
+/// Whether Kubernetes sets this variable in every pod because a Service is named `hubcast`, or begins with `hubcast-`:
+/// `HUBCAST_SERVICE_HOST`, `HUBCAST_PORT=tcp://10.0.0.1:8080`, `HUBCAST_PORT_8080_TCP_ADDR`. Docker's links set the
+/// same names.
 fn is_of_kubernetes(name: &str, value: &str) -> bool {
     let is_port = |rest: &str| {
         let mut parts = rest.split('_');
@@ -55,7 +55,7 @@ fn is_of_kubernetes(name: &str, value: &str) -> bool {
         || name.match_indices("_PORT_").any(|(at, found)| is_port(&name[at + found.len()..]))
 }
 
-/// Whether a name is that of a setting with a slip or two: one letter in four.
+/// Whether a name is that of a setting with a few typing errors: at most one for each four letters.
 fn is_near(name: &str, known: &str) -> bool {
     let (name, known) = (name.to_ascii_uppercase(), known.trim_start_matches(PREFIX));
     let slips = strsim::osa_distance(name.trim_start_matches(PREFIX), known);

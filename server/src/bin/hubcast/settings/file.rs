@@ -1,4 +1,4 @@
-//! The TOML file: read, and every fault named with file, key and what is allowed.
+//! Reads the TOML file. An error names the file, the key and what is allowed.
 
 use super::options::Options;
 use anyhow::{Context, anyhow, bail};
@@ -9,7 +9,7 @@ use std::io::{self, ErrorKind};
 use std::path::Path;
 use toml::{Table, Value};
 
-/// The keys that the file sets; each of them is a key of [`Options`] with a value that it takes.
+/// The keys and values that the file sets. Each is a key of [`Options`] with a valid value.
 pub(crate) fn read(path: &Path) -> anyhow::Result<Table> {
     let text = fs::read_to_string(path).map_err(|error| anyhow!("{}: {}", path.display(), reason(&error)))?;
     parse(&text).with_context(|| path.display().to_string())
@@ -27,19 +27,19 @@ fn parse(text: &str) -> anyhow::Result<Table> {
     Ok(table)
 }
 
-/// Reads one key alone, so that the fault is the key's.
+/// Checks one key alone, so that the error is about this key.
 fn check(key: &str, value: &Value) -> anyhow::Result<()> {
     let alone = Table::from_iter([(key.to_owned(), value.clone())]);
     match alone.try_into::<Options>() {
         Ok(_) => Ok(()),
-        // The whole list would hide the key that is meant.
+        // The whole list would be too long to find the wrong key in it.
         Err(error) if key == "topics" => bail!("{key}, {}", error.message()),
         Err(error) => bail!("{key} = {value}: {}", error.message()),
     }
 }
 
-/// The key that is meant: the same words in another way of writing them, or else the nearest by the rule that finds the
-/// nearest flag on the command line.
+/// The known key that is probably meant: the same words in another notation, or else the nearest one, found by clap's
+/// rule for flags.
 fn suggestion(key: &str, known: &Table) -> String {
     let key = snake_case(key);
     if known.contains_key(&key) {
@@ -54,7 +54,7 @@ fn suggestion(key: &str, known: &Table) -> String {
     }
 }
 
-/// `max-outbox`, `maxOutbox` and `MAX_OUTBOX` as we write them.
+/// Rewrites `max-outbox`, `maxOutbox` and `MAX_OUTBOX` as `max_outbox`.
 fn snake_case(key: &str) -> String {
     let mut words = String::new();
     let mut before = '_';

@@ -1,4 +1,5 @@
-//! The configuration in force: flag before environment before file before default, each value with its source.
+//! The settings in force, each with its source. A flag takes precedence over the environment, the environment over the
+//! file, and the file over the default.
 
 use super::options::Options;
 use super::threads::workers;
@@ -9,7 +10,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
-/// Every setting, whence it came, and what it was written as.
+/// All settings, with the source and the text of each.
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) options: Options,
@@ -18,7 +19,7 @@ pub(crate) struct Settings {
     file: Option<PathBuf>,
 }
 
-/// Where a value comes from.
+/// The source of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Source {
     Flag,
@@ -28,7 +29,7 @@ pub(super) enum Source {
 }
 
 impl Settings {
-    /// Lays the sources one over the other.
+    /// Combines the sources: `options` has the values of flags, environment and defaults, `file` those of the file.
     pub(super) fn layered(
         options: &Options,
         source: impl Fn(&str) -> Source,
@@ -47,7 +48,8 @@ impl Settings {
         Ok(Self { options, values, sources, file: path.map(Path::to_owned) })
     }
 
-    /// A setting as it was written, to be found again: `--ping 0s`, `HUBCAST_PING=0s`, `hubcast.toml: ping = "0s"`.
+    /// A setting as it was written, so that an operator finds it: `--ping 0s`, `HUBCAST_PING=0s`, `hubcast.toml: ping =
+    /// "0s"`.
     pub(crate) fn origin_of(&self, key: &str) -> String {
         let value = &self.values[key];
         let plain = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
@@ -59,7 +61,7 @@ impl Settings {
         }
     }
 
-    /// The whole as a TOML file, with the source of each value behind it.
+    /// All settings as a TOML file, with the source of each as a comment.
     pub(crate) fn listing(&self, config: &Config) -> String {
         let command = Options::augment_args(Command::new("hubcast"));
         let mut text = String::new();
@@ -78,7 +80,7 @@ impl Settings {
         text
     }
 
-    /// The line of a setting, and those that follow it: of a list of tables each has one of its own.
+    /// The first line of a setting, and its further lines: a list of tables has a line for each table.
     fn lines(&self, key: &str) -> (String, Vec<String>) {
         let value = &self.values[key];
         match value.as_array() {
@@ -99,7 +101,7 @@ impl Settings {
         }
     }
 
-    /// What `auto` comes to on this machine.
+    /// The number for `auto` on this machine, as a part of the comment; empty for other values.
     fn meaning(&self, key: &str, config: &Config) -> String {
         let number = match key {
             _ if self.values[key] != Value::from("auto") => return String::new(),
@@ -122,7 +124,7 @@ fn variable(key: &str) -> String {
 pub(crate) mod tests {
     use super::*;
 
-    /// What the text of a file comes to, with nothing else set.
+    /// The settings from the text of a file, with no other source.
     pub(crate) fn of_file(text: &str) -> anyhow::Result<Settings> {
         let file = text.parse().unwrap();
         Settings::layered(&Options::default(), |_| Source::Default, file, Some(Path::new("some.toml")))

@@ -1,7 +1,8 @@
-//! Every setting of the server: one struct is flags, environment and file, so that none can exist in one way only.
+//! All settings of the server. One struct defines flags, environment variables and file keys, so that every setting
+//! exists in all three.
 //!
-//! A field's name is the key in the file; its flag is the same in kebab-case, its variable the same in capitals after
-//! `HUBCAST_`. The defaults are the library's own.
+//! A field's name is the key in the file. Its flag has the same name in kebab-case, and its variable has the same name
+//! in capitals after `HUBCAST_`. The defaults are the library's. The comments of the fields are the text of `--help`.
 
 use super::endpoints::{Endpoint, Origins};
 use super::state_dir::StateDir;
@@ -13,171 +14,175 @@ use hubcast_hub::{Limits, TopicRules};
 use hubcast_server::{Config, Drain, HttpLimits, MessageLimits, Timeouts};
 use serde::{Deserialize, Serialize};
 
-/// What can be set; [`Options::default`] is what holds when nothing is.
+/// All settings; [`Options::default`] has the defaults.
 #[derive(Args, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Options {
-    /// Where to listen; a name stands for all of its addresses, port 0 takes a free one
+    /// The address to listen on; a name stands for all of its addresses, port 0 takes a free one
     #[arg(long, env = "HUBCAST_LISTEN", value_name = "HOST:PORT")]
     #[arg(default_value_t = Self::default().listen, help_heading = SERVER)]
     pub(crate) listen: Endpoint,
 
-    /// Threads that own connections, up to 256; auto is one for each core
+    /// Threads that serve connections, up to 256; auto is one for each core
     #[arg(long, env = "HUBCAST_WORKERS", value_name = "N|auto")]
     #[arg(default_value_t = Self::default().workers, help_heading = SERVER)]
     pub(crate) workers: AutoCount,
 
-    /// Origins of web pages that may connect, with commas between; any lets in every one
+    /// Origins of web pages that may connect, separated by commas; any allows all
     #[arg(long, env = "HUBCAST_ORIGINS", value_name = "ORIGINS|any")]
     #[arg(default_value_t = Self::default().origins, help_heading = SERVER)]
     pub(crate) origins: Origins,
 
-    /// WebSockets at once; the next is answered 503. auto is what the limit of open files allows (the soft limit is
-    /// raised to the hard one), less 64 and 8 for each worker
+    /// The most WebSockets at the same time; one more is answered with 503. auto is what the limit of open files allows
+    /// (the soft limit is raised to the hard one), minus 64 and minus 8 for each worker
     #[arg(long, env = "HUBCAST_MAX_CONNECTIONS", value_name = "N|auto")]
     #[arg(default_value_t = Self::default().max_connections, help_heading = LIMITS)]
     pub(crate) max_connections: AutoCount,
 
-    /// HTTP request line and headers together, 8KiB or more; over it the answer is 431
+    /// The largest HTTP head (request line and headers), at least 8KiB; a larger one is answered with 431
     #[arg(long, env = "HUBCAST_MAX_HEAD", value_name = "SIZE")]
     #[arg(default_value_t = Self::default().max_head, help_heading = LIMITS)]
     pub(crate) max_head: Size,
 
-    /// HTTP header lines; over it the answer is 431
+    /// The most HTTP header lines; more are answered with 431
     #[arg(long, env = "HUBCAST_MAX_HEADERS", value_name = "N")]
     #[arg(default_value_t = Self::default().max_headers, help_heading = LIMITS)]
     pub(crate) max_headers: Count,
 
-    /// A message from a client, all its fragments together; over it closes with 1009
+    /// The largest message from a client, all fragments together; a larger one closes the connection with 1009
     #[arg(long, env = "HUBCAST_MAX_MESSAGE", value_name = "SIZE")]
     #[arg(default_value_t = Self::default().max_message, help_heading = LIMITS)]
     pub(crate) max_message: Size,
 
-    /// One frame of a message, no more than the message may have; over it closes with 1009
+    /// The largest frame of a message, at most --max-message; a larger one closes the connection with 1009
     #[arg(long, env = "HUBCAST_MAX_FRAME", value_name = "SIZE")]
     #[arg(default_value_t = Self::default().max_frame, help_heading = LIMITS)]
     pub(crate) max_frame: Size,
 
-    /// Frames that may continue the first one of a message; over it closes with 1008
+    /// The most frames after the first one of a message; one more closes the connection with 1008
     #[arg(long, env = "HUBCAST_MAX_FRAGMENTS", value_name = "N")]
     #[arg(default_value_t = Self::default().max_fragments, help_heading = LIMITS)]
     pub(crate) max_fragments: Count,
 
-    /// A topic's name; over it the request is refused
+    /// The longest name of a topic; a request with a longer one is refused
     #[arg(long, env = "HUBCAST_MAX_TOPIC", value_name = "SIZE")]
     #[arg(default_value_t = Self::default().max_topic, help_heading = LIMITS)]
     pub(crate) max_topic: Size,
 
-    /// Subscriptions of one connection; over it the request is refused
+    /// The most subscriptions of one connection; one more is refused
     #[arg(long, env = "HUBCAST_MAX_SUBSCRIPTIONS", value_name = "N")]
     #[arg(default_value_t = Self::default().max_subscriptions, help_heading = LIMITS)]
     pub(crate) max_subscriptions: Count,
 
-    /// What may wait for a slow reader, at least one message, each frame with 64 bytes besides; over it closes with 4002
+    /// The most bytes that wait for one slow reader, at least --max-message; each frame counts 64 bytes more. Above
+    /// that the connection is closed with 4002
     #[arg(long, env = "HUBCAST_MAX_OUTBOX", value_name = "SIZE")]
     #[arg(default_value_t = Self::default().max_outbox, help_heading = LIMITS)]
     pub(crate) max_outbox: Size,
 
-    /// What may wait for all readers together, in memory; over it those for whom most waits are closed with 4002
+    /// The most memory for bytes that wait for all readers together. Above that the connections for which most waits
+    /// are closed with 4002
     #[arg(long, env = "HUBCAST_MAX_WAITING", value_name = "SIZE")]
     #[arg(default_value_t = Self::default().max_waiting, help_heading = LIMITS)]
     pub(crate) max_waiting: Size,
 
-    /// Requests of one connection each second, and as many in a burst; 0 is no limit
+    /// Requests of one connection for each second, and in one burst; 0 is no limit
     #[arg(long, env = "HUBCAST_REQUESTS_PER_SECOND", value_name = "N")]
     #[arg(default_value_t = Self::default().requests_per_second, help_heading = LIMITS)]
     pub(crate) requests_per_second: Count,
 
-    /// What topics keep, as [{match = "chat.>", ...}]; the first rule that matches decides. hubcast.example.toml lists
-    /// the keys of a rule
+    /// Rules for what topics keep, as [{match = "chat.>", ...}]; the first rule that matches applies.
+    /// hubcast.example.toml lists the keys of a rule
     #[arg(long, env = "HUBCAST_TOPICS", value_name = "RULES")]
     #[arg(default_value_t = Self::default().topics, help_heading = TOPICS)]
     pub(crate) topics: TopicSettings,
 
-    /// All histories together; topics with more than their share of it lose their oldest first
+    /// The largest size of all histories together; topics that use more than their share drop their oldest publications
+    /// first
     #[arg(long, env = "HUBCAST_HISTORY_MAX_BYTES", value_name = "SIZE")]
     #[arg(default_value_t = Self::default().history_max_bytes, help_heading = TOPICS)]
     pub(crate) history_max_bytes: Size,
 
-    /// Where histories and idempotency keys stay over a clean restart; it is made if it is missing
+    /// The folder that keeps histories and idempotency keys over an orderly restart; it is created if it is missing
     #[arg(long, env = "HUBCAST_STATE_DIR", value_name = "FOLDER|none")]
     #[arg(default_value_t = Self::default().state_dir, help_heading = TOPICS)]
     pub(crate) state_dir: StateDir,
 
-    /// From the accepted connection to the end of its HTTP head
+    /// Time from the accepted connection to the end of its HTTP head
     #[arg(long, env = "HUBCAST_HEAD_TIMEOUT", value_name = "DURATION")]
     #[arg(default_value_t = Self::default().head_timeout, help_heading = TIMEOUTS)]
     pub(crate) head_timeout: DurationText,
 
-    /// From there to the open WebSocket
+    /// Time from the end of the HTTP head to the open WebSocket
     #[arg(long, env = "HUBCAST_UPGRADE_TIMEOUT", value_name = "DURATION")]
     #[arg(default_value_t = Self::default().upgrade_timeout, help_heading = TIMEOUTS)]
     pub(crate) upgrade_timeout: DurationText,
 
-    /// From the first frame of a fragmented message to its last; over it closes with 1008
+    /// Time from the first frame of a fragmented message to its last; later the connection is closed with 1008
     #[arg(long, env = "HUBCAST_MESSAGE_TIMEOUT", value_name = "DURATION")]
     #[arg(default_value_t = Self::default().message_timeout, help_heading = TIMEOUTS)]
     pub(crate) message_timeout: DurationText,
 
-    /// A connection that was quiet for so long is pinged
+    /// A connection that sends nothing for this time gets a ping
     #[arg(long, env = "HUBCAST_PING", value_name = "DURATION")]
     #[arg(default_value_t = Self::default().ping, help_heading = TIMEOUTS)]
     pub(crate) ping: DurationText,
 
-    /// From the ping to any sign of life; over it closes with 4000
+    /// Time from the ping to any complete frame; later the connection is closed with 4000
     #[arg(long, env = "HUBCAST_PONG_TIMEOUT", value_name = "DURATION")]
     #[arg(default_value_t = Self::default().pong_timeout, help_heading = TIMEOUTS)]
     pub(crate) pong_timeout: DurationText,
 
-    /// One write may wait so long for its reader; over it the connection is cut
+    /// Time that one write may wait for the reader; later the connection is cut
     #[arg(long, env = "HUBCAST_WRITE_TIMEOUT", value_name = "DURATION")]
     #[arg(default_value_t = Self::default().write_timeout, help_heading = TIMEOUTS)]
     pub(crate) write_timeout: DurationText,
 
-    /// For the close; begins anew whenever the reader takes some of what waits, ten times as long in all at most; over
-    /// it the connection is cut
+    /// Time for the close; it starts again whenever the reader takes some of the waiting bytes, but the whole close
+    /// takes at most ten times as long. Later the connection is cut
     #[arg(long, env = "HUBCAST_CLOSE_TIMEOUT", value_name = "DURATION")]
     #[arg(default_value_t = Self::default().close_timeout, help_heading = TIMEOUTS)]
     pub(crate) close_timeout: DurationText,
 
-    /// Reading on after the close, so that the peer gets to read our last bytes
+    /// Time that the server still reads after the close, so that the client can receive the last bytes
     #[arg(long, env = "HUBCAST_LINGER", value_name = "DURATION")]
     #[arg(default_value_t = Self::default().linger, help_heading = TIMEOUTS)]
     pub(crate) linger: DurationText,
 
-    /// And dropping so many bytes; over it the connection is cut
+    /// The most bytes that are read and dropped after the close; above that the connection is cut
     #[arg(long, env = "HUBCAST_LINGER_BYTES", value_name = "SIZE")]
     #[arg(default_value_t = Self::default().linger_bytes, help_heading = TIMEOUTS)]
     pub(crate) linger_bytes: Size,
 
-    /// A publisher whose receivers are far behind is not read for so long, before each of its reads
+    /// Pause before each read from a publisher whose receivers have outboxes that are more than three quarters full
     #[arg(long, env = "HUBCAST_PUBLISHER_PAUSE", value_name = "DURATION")]
     #[arg(default_value_t = Self::default().publisher_pause, help_heading = TIMEOUTS)]
     pub(crate) publisher_pause: DurationText,
 
-    /// On SIGTERM or SIGINT, connections are sent away one by one over this time; a second signal hurries it
+    /// On SIGTERM or SIGINT, connections are closed one by one over this time; a second signal closes them at once
     #[arg(long, env = "HUBCAST_DRAIN_SPREAD", value_name = "DURATION")]
     #[arg(default_value_t = Self::default().drain_spread, help_heading = STOPPING)]
     pub(crate) drain_spread: DurationText,
 
-    /// After this time those still there are cut; no less than the spread
+    /// After this time the connections that are left are cut; at least --drain-spread
     #[arg(long, env = "HUBCAST_DRAIN_DEADLINE", value_name = "DURATION")]
     #[arg(default_value_t = Self::default().drain_deadline, help_heading = STOPPING)]
     pub(crate) drain_deadline: DurationText,
 
-    /// The least important events that are logged; off still says why a server ends by a fault
+    /// The least important level that is logged; with off, an error that ends the server is still printed
     #[arg(long, env = "HUBCAST_LOG_LEVEL", value_name = "LEVEL")]
     #[arg(default_value_t = Self::default().log_level, help_heading = LOGGING)]
     pub(crate) log_level: Level,
 
-    /// Lines for people, or one JSON object a line; both go to standard error
+    /// Lines of text for people, or one JSON object for each line; both go to standard error
     #[arg(long, env = "HUBCAST_LOG_FORMAT", value_name = "FORMAT")]
     #[arg(default_value_t = Self::default().log_format, help_heading = LOGGING)]
     pub(crate) log_format: Format,
 }
 
 impl Options {
-    /// What the library takes; `max_connections` is settled by the caller, who knows how many files may be open.
+    /// The library's configuration. The caller computes `max_connections`, because it depends on the limit of open
+    /// files.
     pub(crate) fn config(&self, max_connections: usize) -> Config {
         Config {
             workers: match self.workers {
@@ -269,7 +274,7 @@ impl Default for Options {
     }
 }
 
-/// Headings of the help and of the listing, in the order of the fields.
+/// The headings of the help and of the listing, in the order of the fields.
 const SERVER: &str = "Server";
 const LIMITS: &str = "Limits";
 const TOPICS: &str = "Topics";

@@ -1,4 +1,4 @@
-//! From what was given to the settings in force, and from these to what the library takes.
+//! Computes the settings in force from all sources, and from them the library's configuration.
 
 use super::layered::{Settings, Source};
 use super::options::Options;
@@ -11,30 +11,31 @@ use std::path::PathBuf;
 use std::{env, fs};
 use toml::Table;
 
-/// What flags and environment say about the configuration.
+/// The settings from flags and environment.
 #[derive(Debug)]
 pub(crate) struct CliArgs {
-    /// The file to read, if any.
+    /// The configuration file, if any.
     pub(crate) config: Option<PathBuf>,
-    /// Every setting, the default where neither flag nor variable sets it.
+    /// All settings; one without a flag or variable has its default.
     pub(crate) options: Options,
-    /// Knows for each setting whether flag, variable or default gave its value.
+    /// Gives the source of each setting: flag, variable or default.
     pub(crate) matches: ArgMatches,
 }
 
 /// The settings in force.
 #[derive(Debug)]
 pub(crate) struct Resolved {
-    /// Each holds by itself and with the others.
+    /// All settings; they satisfy all rules.
     pub(crate) settings: Settings,
-    /// Variables that begin like ours and name no setting.
+    /// Variables that begin with `HUBCAST_` and name no setting.
     pub(crate) ignored: Vec<String>,
 }
 
-/// Lays flags over variables over the file over the defaults, and checks what comes of it.
+/// Combines flags, variables, file and defaults, in this order of precedence, and checks the result.
 ///
 /// # Errors
-/// A file that cannot be read or does not fit, and values that do not go together.
+/// When the file cannot be read or has a wrong key or value, when a variable is almost named like a setting, and when
+/// settings break a rule.
 pub(crate) fn resolve(given: &CliArgs) -> anyhow::Result<Resolved> {
     let source = |key: &str| match given.matches.value_source(key) {
         Some(ValueSource::CommandLine) => Source::Flag,
@@ -59,10 +60,10 @@ pub(crate) fn log_format(given: &CliArgs) -> Format {
     written.unwrap_or(given.options.log_format)
 }
 
-/// What the library takes.
+/// The library's configuration.
 ///
 /// # Errors
-/// The process may not open enough files.
+/// When the process may not open enough files.
 pub(crate) fn config(settings: &Settings) -> anyhow::Result<Config> {
     let connections = descriptors::connections(settings)?;
     Ok(settings.options.config(connections))

@@ -1,4 +1,4 @@
-//! The folder where histories and idempotency keys stay over a restart, as a setting.
+//! The setting for the state folder, which keeps histories and idempotency keys over a restart.
 
 use super::units::from_text;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -6,12 +6,12 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// A folder, or the word `none`; a folder of that name is `./none`.
+/// A folder, or the word `none`. A folder with the name `none` is written `./none`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct StateDir(Option<String>);
 
 impl StateDir {
-    /// As the library takes it.
+    /// The folder for the library's configuration.
     pub(crate) fn path(&self) -> Option<PathBuf> {
         self.0.as_ref().map(PathBuf::from)
     }
@@ -21,7 +21,7 @@ impl FromStr for StateDir {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        // An empty variable is one that nobody filled.
+        // An empty variable counts as not set.
         Ok(Self(Some(text).filter(|text| !["", NONE].contains(text)).map(str::to_owned)))
     }
 }

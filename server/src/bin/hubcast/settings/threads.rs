@@ -1,11 +1,11 @@
-//! How many threads there are.
+//! The number of threads.
 
 use super::options::Options;
 use super::units::AutoCount;
 use std::num::NonZero;
 use std::thread;
 
-/// Threads that will own connections.
+/// The number of worker threads.
 pub(crate) fn workers(options: &Options) -> usize {
     match options.workers {
         AutoCount::Auto => thread::available_parallelism().map_or(1, NonZero::get),

@@ -1,6 +1,6 @@
-//! Rules for topics: a list of tables in the file, the same as an inline list for flag and variable.
+//! The rules for topics: a list of tables in the file, and the same as an inline list in flag and variable.
 //!
-//! What a rule does not say is as in the hub's default. Every fault names the rule by its number, and the key.
+//! A rule uses the hub's defaults for keys that it does not set. Every error names the rule by its number, and the key.
 
 use super::units::{Count, DurationText, from_text};
 use hubcast_hub::{HistoryPolicy, PresencePolicy, Retention, TopicPolicy, TopicRule};
@@ -12,12 +12,12 @@ use std::str::FromStr;
 use std::time::Duration;
 use toml::{Table, Value};
 
-/// What topics keep, by their name: the first rule that matches decides.
+/// The rules for topics, by pattern; the first rule that matches applies.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TopicSettings {
-    /// As the library takes them.
+    /// The rules for the library's configuration.
     pub(crate) rules: Vec<TopicRule>,
-    /// As they were written.
+    /// The rules as they were written.
     origin_of: Vec<Value>,
 }
 
@@ -52,7 +52,7 @@ fn rule(value: &Value) -> Result<TopicRule, String> {
     Ok(TopicRule { pattern: matches, policy })
 }
 
-/// `false`: nothing; `true`: what holds when nothing else is said; a table: the same, changed.
+/// The policy for a value: `false` gives none, `true` the default, and a table changes keys of the default.
 fn switched<T>(
     value: &Value,
     default: Option<T>,
@@ -101,7 +101,7 @@ fn table(value: &Value) -> Result<Table, String> {
     value.as_table().cloned().ok_or_else(|| format!("{value}: must be a table, such as {{ match = \"chat.>\" }}"))
 }
 
-/// Reads one key, alone, so that a fault is the key's.
+/// Removes and reads one key alone, so that the error is about this key.
 fn take<T: DeserializeOwned>(given: &mut Table, key: &str) -> Result<Option<T>, String> {
     let Some(value) = given.remove(key) else { return Ok(None) };
     value.clone().try_into().map(Some).map_err(|error| format!("{key} = {value}: {}", error.message()))
@@ -114,7 +114,7 @@ fn no_more(given: &Table, known: &str) -> Result<(), String> {
     }
 }
 
-/// A [`Retention`] by its word.
+/// A [`Retention`] as it is written.
 struct Kept(Retention);
 
 impl FromStr for Kept {
@@ -167,7 +167,7 @@ impl Serialize for TopicSettings {
     }
 }
 
-/// What `presence = true` means.
+/// The policy for `presence = true`.
 const PRESENCE: PresencePolicy = PresencePolicy { events: true, grace: Duration::from_secs(10) };
 
 const NOT_RULES: &str = "not a list of rules; write [{ match = \"chat.>\", presence = true }] with a table for each";

@@ -1,4 +1,4 @@
-//! How durations, sizes and counts are written: the same text as a flag, in the environment and in the TOML file.
+//! The text of durations, sizes and counts: the same in flags, environment and TOML file.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use std::fmt;
@@ -13,20 +13,20 @@ pub(crate) struct DurationText(pub(crate) Duration);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Size(pub(crate) usize);
 
-/// A number of things, such as `100`.
+/// A count, such as `100`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub(crate) struct Count(pub(crate) u32);
 
-/// A number of things, or the word `auto` for what fits this machine.
+/// A count, or the word `auto` for one that suits this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AutoCount {
-    /// What fits this machine.
+    /// A number that suits this machine.
     Auto,
-    /// So many and no other number.
+    /// Exactly this number.
     Exactly(u32),
 }
 
-/// Reads a TOML value by the rule that reads a flag's text, so that one text cannot mean two things.
+/// Reads a TOML value by the rule for a flag's text, so that a text cannot have two meanings.
 pub(crate) fn from_text<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
@@ -39,7 +39,7 @@ where
     text.parse().map_err(D::Error::custom)
 }
 
-/// The number a text begins with, and what comes after it.
+/// The number at the start of a text, and the text after it.
 fn number_and_unit(text: &str) -> Option<(u64, &str)> {
     let text = text.trim();
     let digits = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
@@ -108,7 +108,7 @@ impl fmt::Display for Count {
 }
 
 impl Count {
-    /// A count of the library, which keeps some as `usize`; none of its defaults is near the end of `u32`.
+    /// A count from the library's configuration, which has some as `usize`. Its defaults all fit into `u32`.
     pub(crate) fn of(number: usize) -> Self {
         Self(u32::try_from(number).unwrap_or(u32::MAX))
     }
@@ -181,13 +181,13 @@ impl Serialize for AutoCount {
     }
 }
 
-/// Units of a [`DurationText`] in milliseconds, the longest first.
+/// The units of a [`DurationText`] in milliseconds, the longest first.
 const PERIODS: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
-/// Units of a [`Size`] in bytes, the largest first.
+/// The units of a [`Size`] in bytes, the largest first.
 const SIZES: [(&str, usize); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
 
-/// Thirty days: far enough from the end of the clock that adding to an instant cannot fail.
+/// Thirty days, in milliseconds: an instant plus this duration cannot overflow.
 const LONGEST: u64 = 30 * 24 * 3_600_000;
 
 const NOT_A_PERIOD: &str = "not a duration; write a number with ms, s, m or h, such as \"25s\"";

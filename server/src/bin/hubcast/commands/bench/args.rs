@@ -4,43 +4,45 @@ use crate::settings::units::DurationText;
 use clap::Args;
 use serde::Serialize;
 
-/// What to load the server with
+/// The load and how to measure it
 #[derive(Args, Clone, Debug, Serialize)]
 pub(crate) struct BenchArgs {
-    /// The server; it must speak the plain dialect
+    /// The address of the server; it must speak the plain dialect
     #[arg(default_value = "ws://127.0.0.1:8080/socket")]
     pub(super) url: String,
 
-    /// Topics published to
+    /// The number of topics
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) topics: u32,
 
-    /// Connections subscribed to each topic; with 0 nothing is published
+    /// Subscribers of each topic, one connection each; with 0 nothing is published
     #[arg(long, value_name = "N", default_value_t = 100)]
     pub(super) subscribers: u32,
 
-    /// Connections publishing to each topic; they do not subscribe
+    /// Publishers of each topic, one connection each; they do not subscribe
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) publishers: u32,
 
-    /// Publications of one publisher that may be on their way to subscribers at once [default: 1]
+    /// Publications of one publisher that may be under way to subscribers at the same time [default: 1]
     #[arg(long, value_name = "N", conflicts_with = "rate", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub(super) outstanding: Option<u32>,
 
-    /// Publications a second, of all publishers together, sent on schedule however the server keeps up; latency then
-    /// counts from the scheduled time
+    /// Publications for each second, of all publishers together. They are sent on schedule even if the server is
+    /// slower; latency is then counted from the scheduled time
     #[arg(long, value_name = "PER_SECOND", value_parser = rate)]
     pub(super) rate: Option<f64>,
 
-    /// Bytes of a message
+    /// The size of a message in bytes
     #[arg(long, value_name = "BYTES", default_value_t = 128, value_parser = clap::value_parser!(u32).range(25..=131_072))]
     pub(super) payload: u32,
 
-    /// Further connections that subscribe and hear nothing; with --subscribers 0 and --pid the memory of one is told
+    /// Further connections that subscribe and receive nothing; with --subscribers 0 and --pid the report has the memory
+    /// for each
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(super) idle: u32,
 
-    /// Instead of publishing, let N clients at once connect, subscribe, receive one message and leave, over and over
+    /// Instead of the above, N clients at the same time connect, subscribe, receive one message and close, again and
+    /// again
     #[arg(long, value_name = "N", conflicts_with_all = ["topics", "subscribers", "publishers", "outstanding", "rate", "idle"],
           value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) churn: Option<u32>,
@@ -53,7 +55,7 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "TIME", default_value = "2s")]
     pub(super) warmup: DurationText,
 
-    /// The server's process on this machine, to report its CPU and memory
+    /// The server's process id on this machine, to report its CPU and memory
     #[arg(long)]
     #[serde(skip)]
     pub(super) pid: Option<u32>,

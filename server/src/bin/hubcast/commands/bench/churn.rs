@@ -1,4 +1,4 @@
-//! The measurement of coming and going: connect, subscribe, receive one message, leave.
+//! The measurement of short connections: connect, subscribe, receive one message, close.
 
 use super::args::BenchArgs;
 use super::connection::{Connection, GREETING, Heard, PATIENCE, Scratch, Target, request, scratch};
@@ -23,7 +23,7 @@ pub(super) async fn run(
     server: Option<Process>,
 ) -> anyhow::Result<Report> {
     let scratch = scratch();
-    // One cycle alone, so that a server which is not there or refuses is told before the crowd comes.
+    // The first cycle runs alone, so that an absent or refusing server is reported before all clients start.
     cycle(&target, &scratch, "bench.first").await?;
     let state = Rc::new(RefCell::new(Cycles { done: 0, failed: 0, first: None, latency: new_latency() }));
     for client in 0..clients {
@@ -44,17 +44,17 @@ pub(super) async fn run(
     Ok(report)
 }
 
-/// What all clients together have done.
+/// The results of all clients together.
 #[derive(Debug)]
 struct Cycles {
     done: u64,
     failed: u64,
-    /// Why the first one failed.
+    /// The error of the first cycle that failed.
     first: Option<String>,
     latency: Histogram<u64>,
 }
 
-/// One client's cycles, until the first that fails.
+/// Runs one client's cycles until one fails.
 async fn come_and_go(client: u32, target: Target, scratch: Scratch, state: Rc<RefCell<Cycles>>) {
     let topic = format!("bench.{}.{client}", std::process::id());
     let why = loop {
@@ -73,8 +73,8 @@ async fn come_and_go(client: u32, target: Target, scratch: Scratch, state: Rc<Re
     state.first.get_or_insert(why);
 }
 
-/// Connects, subscribes to `topic`, hears the message it publishes there itself, and leaves as RFC 6455 has it: the
-/// cycle is over when the server has closed.
+/// Runs one cycle: connects, subscribes to `topic`, receives the message that it publishes there itself, and closes as
+/// in RFC 6455. The cycle ends when the server has closed.
 async fn cycle(target: &Target, scratch: &Scratch, topic: &str) -> anyhow::Result<()> {
     let mut connection = Connection::open(target).await?;
     let mut bytes = Vec::with_capacity(256);

@@ -1,4 +1,4 @@
-//! One client of the plain dialect: connects, subscribes, and reads what comes in place.
+//! One client of the plain dialect: it connects, subscribes, and reads messages in place.
 
 use super::frame::{self, CLOSE, PING, PONG, TEXT};
 use anyhow::{Context as _, anyhow, bail, ensure};
@@ -13,17 +13,17 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// A WebSocket to the server: [`open`](Self::open), [`subscribe`](Self::subscribe), then [`read`](Self::read) and
-/// [`write`](Self::write) as long as it lasts.
+/// A WebSocket to the server: first [`open`](Self::open) and [`subscribe`](Self::subscribe), then [`read`](Self::read)
+/// and [`write`](Self::write) until it ends.
 #[derive(Debug)]
 pub(super) struct Connection {
     stream: TcpStream,
-    /// The beginning of a frame whose end has not come; almost always empty, and then without memory.
+    /// The beginning of an incomplete frame; almost always empty, and then without memory.
     rest: Vec<u8>,
 }
 
 impl Connection {
-    /// Connects and shakes hands.
+    /// Connects and completes the handshake.
     pub(super) async fn open(target: &Target) -> anyhow::Result<Self> {
         let opening = async {
             let stream = TcpStream::connect(&*target.address)
@@ -35,10 +35,11 @@ impl Connection {
         timeout(PATIENCE, opening).await.with_context(|| format!("{} did not finish the handshake", target.address))?
     }
 
-    /// Subscribes to `topic` and returns when the server has done so.
+    /// Subscribes to `topic`, and returns when the server has done so.
     ///
-    /// The plain dialect is silent about success, but answers in order: an action nobody knows, sent behind the
-    /// subscription, is refused when the subscription stands. That leaves nothing behind in the server.
+    /// In the plain dialect the server does not confirm a subscription, but it answers in order. So a request with an
+    /// unknown action follows the subscribe: when the server refuses it, the subscription is in effect. The unknown
+    /// action leaves nothing in the server.
     pub(super) async fn subscribe(&mut self, topic: &str, scratch: &Scratch) -> anyhow::Result<()> {
         let mut requests = Vec::new();
         request(&mut requests, "subscribe", topic, "");
@@ -63,7 +64,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Waits for bytes and hands each text they complete to `each`; answers pings.
+    /// Waits for bytes, passes each text that is complete to `each`, and answers pings.
     pub(super) async fn read(&mut self, scratch: &Scratch, mut each: impl FnMut(&[u8])) -> anyhow::Result<Heard> {
         poll_fn(|context| self.poll_read(context, &mut scratch.borrow_mut(), &mut each)).await
     }
@@ -72,7 +73,7 @@ impl Connection {
         self.stream.write_all(bytes).await.context("the server cut a connection")
     }
 
-    /// Waits until the server has closed, reading past whatever comes before.
+    /// Waits until the server has closed, and drops all bytes before that.
     pub(super) async fn gone(mut self) -> anyhow::Result<()> {
         let mut passed = [0; 256];
         while self.stream.read(&mut passed).await.context("the server cut a connection")? > 0 {}
@@ -88,7 +89,8 @@ impl Connection {
         let kept = self.rest.len();
         scratch[..kept].copy_from_slice(&self.rest);
         let mut fresh = ReadBuf::new(&mut scratch[kept..]);
-        // `poll_read` rather than `try_read`: it knows from a short read that there is no more, and saves asking.
+        // `poll_read` and not `try_read`: after a short read it knows that there are no more bytes, which saves a
+        // system call.
         ready!(Pin::new(&mut self.stream).poll_read(context, &mut fresh)).context("the server cut a connection")?;
         let filled = fresh.filled().len();
         if filled == 0 {
@@ -112,12 +114,12 @@ impl Connection {
     fn pong(&self, payload: &[u8]) {
         let mut pong = Vec::new();
         frame::append(&mut pong, PONG, payload);
-        // A socket too full for a pong belongs to a server that has plenty from us to read: it sees life in that.
+        // A full socket means that the server has many of our bytes to read, and these are a sign of life too.
         let _ = self.stream.try_write(&pong);
     }
 }
 
-/// Where the server is.
+/// The address of the server, and the path of its WebSocket.
 #[derive(Clone, Debug)]
 pub(super) struct Target {
     address: Rc<str>,
@@ -138,23 +140,23 @@ impl Target {
     }
 }
 
-/// What a reading gave.
+/// The result of a read.
 #[derive(Debug)]
 pub(super) enum Heard {
-    /// Bytes came, and the texts they completed were handed on.
+    /// Bytes came, and the complete texts were passed on.
     Texts,
-    /// Nothing will come any more, and why.
+    /// The connection has ended, for this reason.
     End(String),
 }
 
-/// A buffer to read into, one for all connections, so that an idle one holds none.
+/// A read buffer that all connections share, so that an idle connection has none.
 pub(super) type Scratch = Rc<RefCell<Box<[u8]>>>;
 
 pub(super) fn scratch() -> Scratch {
     Rc::new(RefCell::new(vec![0; 2 * frame::MAX_PAYLOAD].into_boxed_slice()))
 }
 
-/// Appends the frame of a request; the texts need no escapes in JSON.
+/// Appends the frame of a request. The arguments must not need escapes in JSON.
 pub(super) fn request(out: &mut Vec<u8>, action: &str, topic: &str, message: &str) {
     let json = format!(r#"{{"action":"{action}","topic":"{topic}","message":"{message}"}}"#);
     frame::append(out, TEXT, json.as_bytes());
@@ -195,15 +197,15 @@ fn closed(payload: &[u8]) -> String {
     }
 }
 
-/// How a server of the plain dialect begins.
+/// The beginning of the first message of a plain server.
 pub(super) const GREETING: &[u8] = b"Server: Welcome!";
 
-/// How long the server may take for a handshake, a subscription or a goodbye.
+/// The longest time for a handshake, a subscription or a close.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 const UNKNOWN_ACTION: &str = "Server: Action unrecognized";
 
-// The example of RFC 6455, section 1.3: a constant key spares the loader a digest for each connection.
+// The example of RFC 6455, section 1.3: with a constant key the loader need not compute a digest for each connection.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 

@@ -1,4 +1,4 @@
-//! The measurement of deliveries: subscribers, publishers and idle connections, from the first to the report.
+//! The measurement of deliveries, with subscribers, publishers and idle connections.
 
 use super::args::BenchArgs;
 use super::connection::{Connection, Heard, Scratch, Target, scratch};
@@ -57,7 +57,7 @@ pub(super) async fn run(args: BenchArgs, target: Target, server: Option<Process>
     Ok(report)
 }
 
-/// What every connection of the crowd needs.
+/// The arguments of every connection.
 #[derive(Clone, Debug)]
 struct Crowd {
     target: Target,
@@ -65,7 +65,7 @@ struct Crowd {
 }
 
 impl Crowd {
-    /// Connects and subscribes those who take part, and sets them going; nothing is published yet.
+    /// Connects the subscribers and publishers, subscribes, and starts their tasks. Nothing is published yet.
     async fn assemble(&self, args: &BenchArgs) -> anyhow::Result<Rc<RefCell<Load>>> {
         let subscribed = (0..args.topics).flat_map(|topic| (0..args.subscribers).map(move |_| Some(name(topic))));
         let subscribers = self.open("subscribers", subscribed.collect()).await?;
@@ -89,17 +89,18 @@ impl Crowd {
         Ok(load)
     }
 
-    /// Connects those who only subscribe, a hundred to a topic.
+    /// Connects the idle connections, which only subscribe, a hundred to each topic.
     async fn idle(&self, load: &Rc<RefCell<Load>>, count: u32) -> anyhow::Result<()> {
         let topics = (0..count).map(|index| Some(format!("{}.idle", name(index / 100)))).collect();
         for connection in self.open("idle connections", topics).await? {
-            // Nobody publishes there, so they need no tallies: whatever they hear is unexpected.
+            // Nothing is published to these topics, so there are no tallies: any message is unexpected.
             spawn_local(self.clone().listen(load.clone(), connection, 0, 0));
         }
         Ok(())
     }
 
-    /// Opens a connection for each topic, a few at a time, and subscribes it if there is one.
+    /// Opens a connection for each item of `topics`, at most [`CONNECTING_AT_ONCE`] at a time. If the item is a topic,
+    /// subscribes to it.
     async fn open(&self, what: &'static str, topics: Vec<Option<String>>) -> anyhow::Result<Vec<Connection>> {
         let mut connections = Vec::with_capacity(topics.len());
         let bar = progress::count(what, topics.len());
@@ -124,7 +125,7 @@ impl Crowd {
         Ok(connections)
     }
 
-    /// Hears what is published to `topic`.
+    /// Receives what is published to `topic`, until the connection ends.
     async fn listen(self, load: Rc<RefCell<Load>>, mut connection: Connection, topic: usize, publishers: usize) {
         let mut tallies = vec![Tally::default(); publishers];
         let why = loop {
@@ -143,7 +144,7 @@ impl Crowd {
         load.borrow_mut().ended(why);
     }
 
-    /// Writes what is in the outbox when the bell rings.
+    /// Writes the publisher's outbox whenever its bell rings, until the connection ends.
     async fn publish(self, load: Rc<RefCell<Load>>, mut connection: Connection, index: usize, bell: Rc<Notify>) {
         let frame_len = load.borrow().frame_len(index);
         let mut writing = Vec::new();
@@ -157,7 +158,7 @@ impl Crowd {
                 () = bell.notified() => {
                     writing.clear();
                     writing = load.borrow_mut().take_outbox(index, writing);
-                    // Each message by itself, as client libraries write them: it is for the server to put them together.
+                    // One write for each message, as client libraries do: combining them is the server's work.
                     for frame in writing.chunks(frame_len) {
                         if let Err(error) = connection.write(frame).await {
                             break 'ended format!("{error:#}");
@@ -176,7 +177,8 @@ fn begin(load: &Rc<RefCell<Load>>, pace: Pace) {
     let Pace::Every(interval) = pace else { return };
     let tick = Arc::new(Notify::new());
     let ticks = Arc::downgrade(&tick);
-    // A thread, because the runtime's timers are a millisecond coarse, which would show in every percentile.
+    // This is a thread, because the runtime's timers are only exact to a millisecond, which would show in every
+    // percentile.
     thread::spawn(move || {
         let interval = interval.max(SHORTEST_TICK);
         let mut due = Instant::now();
@@ -195,7 +197,7 @@ fn begin(load: &Rc<RefCell<Load>>, pace: Pace) {
     });
 }
 
-/// Stops publishing, and waits for what is on its way until nothing comes any more.
+/// Stops publishing and waits for missing deliveries, until none has arrived for [`QUIET`].
 async fn drain(load: &RefCell<Load>) {
     load.borrow_mut().stop();
     let (mut quiet_since, mut before) = (Instant::now(), load.borrow().counts().lost);
@@ -215,16 +217,16 @@ fn pace(args: &BenchArgs) -> Pace {
     }
 }
 
-/// A topic's name; the process id keeps two loads of one server apart.
+/// The name of a topic. The process id separates two loads of one server.
 fn name(topic: u32) -> String {
     format!("bench.{}.{topic}", std::process::id())
 }
 
-/// Handshakes under way at the same time: fewer than the backlog of any listener.
+/// The most handshakes at the same time: fewer than the backlog of any listener.
 const CONNECTING_AT_ONCE: usize = 64;
 
-/// How long nothing must arrive before what is missing counts as lost.
+/// How long no delivery must arrive before the missing ones count as lost.
 const QUIET: Duration = Duration::from_secs(3);
 
-/// The pacing thread does not sleep shorter than this; publications due in between go out together.
+/// The shortest sleep of the pacing thread. Publications that are due during a sleep are sent together.
 const SHORTEST_TICK: Duration = Duration::from_micros(50);

@@ -1,22 +1,22 @@
-//! What went wrong during a load.
+//! The faults of a load.
 
 use indicatif::HumanCount;
 use serde::Serialize;
 use std::fmt;
 
-/// Everything that must not happen.
+/// The faults, counted by kind.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Faults {
     pub(super) lost: u64,
     pub(super) duplicated: u64,
     pub(super) out_of_order: u64,
-    /// Texts from the server that nobody published there.
+    /// Texts that were not published to their receiver.
     pub(super) unexpected: u64,
-    /// Connections that ended before they should.
+    /// Connections that ended too early.
     pub(super) disconnected: u64,
     /// Cycles that were not completed.
     pub(super) failed: u64,
-    /// What happened first, where there is more to say than a number.
+    /// A description of the first fault, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) first: Option<String>,
 }

@@ -1,19 +1,19 @@
-//! The little of RFC 6455 that a load generator needs: whole frames out, whole frames in, nothing copied.
+//! The part of RFC 6455 that a load generator needs: it writes and reads whole frames, without copying what it reads.
 
 use anyhow::{bail, ensure};
 
-/// One frame from the server, still in the buffer it was read into.
+/// One frame from the server, in the buffer that it was read into.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Frame<'a> {
     pub(super) opcode: u8,
     pub(super) payload: &'a [u8],
 }
 
-/// Takes the first frame off `bytes`; `None` when it is not complete yet.
+/// Removes the first frame from `bytes`; `None` if it is not complete.
 ///
 /// # Errors
-/// When the bytes cannot be a server's frame, or hold a part of a message: nobody has reason to fragment what fits
-/// into the loader's buffer.
+/// When the bytes cannot be a server's frame, or when the frame is a fragment: no server has a reason to fragment a
+/// message that fits into the loader's buffer.
 pub(super) fn take<'a>(bytes: &mut &'a [u8]) -> anyhow::Result<Option<Frame<'a>>> {
     let [first, second, after @ ..] = *bytes else { return Ok(None) };
     ensure!(first & 0x70 == 0, "the server set reserved bits of a frame");
@@ -38,8 +38,8 @@ pub(super) fn take<'a>(bytes: &mut &'a [u8]) -> anyhow::Result<Option<Frame<'a>>
 
 /// Appends a client's frame.
 ///
-/// The masking key is all zeros, so the payload goes out as it is. A key must be there, and the server unmasks all the
-/// same; it has to be unpredictable only where somebody else chooses the bytes (RFC 6455, section 10.3).
+/// The masking key is zero, so the payload is sent unchanged. A key is mandatory, and the server unmasks with it as
+/// with any other. The key must be unpredictable only if somebody else chooses the bytes (RFC 6455, section 10.3).
 pub(super) fn append(out: &mut Vec<u8>, opcode: u8, payload: &[u8]) {
     out.push(FIN | opcode);
     match (u8::try_from(payload.len()), u16::try_from(payload.len())) {
@@ -62,7 +62,7 @@ pub(super) const CLOSE: u8 = 8;
 pub(super) const PING: u8 = 9;
 pub(super) const PONG: u8 = 10;
 
-/// The longest payload that is read.
+/// The longest payload that is accepted, in bytes.
 pub(super) const MAX_PAYLOAD: usize = 192 * 1024;
 
 const FIN: u8 = 0x80;
@@ -72,7 +72,7 @@ const MASKED: u8 = 0x80;
 mod tests {
     use super::*;
 
-    /// A server's frame, which is a client's without mask bit and key.
+    /// A server's frame: a client's frame without mask bit and key.
     fn from_server(payload: &[u8]) -> Vec<u8> {
         let mut bytes = Vec::new();
         append(&mut bytes, TEXT, payload);

@@ -1,4 +1,4 @@
-//! The bookkeeping of a load: what is published when, and what of it was heard. Knows no sockets.
+//! The records of a load: when to publish, and what was received. It has no sockets.
 
 use super::connection::GREETING;
 use super::pace::Pace;
@@ -9,10 +9,10 @@ use hdrhistogram::Histogram;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-/// Everything published and heard by all connections together.
+/// All that was published and received on all connections.
 ///
-/// [`begin`](Self::begin) starts publishing, [`heard`](Self::heard) takes each text that a subscriber hears, and
-/// [`publish_due`](Self::publish_due) follows the schedule, if there is one. What is to be written waits in the
+/// [`begin`](Self::begin) starts publishing. [`heard`](Self::heard) takes each text that a subscriber receives.
+/// [`publish_due`](Self::publish_due) follows the schedule, if there is one. Frames to write are put into the
 /// publisher's outbox, and its bell rings.
 #[derive(Debug)]
 pub(super) struct Load {
@@ -22,10 +22,10 @@ pub(super) struct Load {
     subscribers: u32,
     publishers_of_topic: usize,
     publishers: Vec<Publisher>,
-    /// Publications that the schedule has let go.
+    /// How many publications the schedule has sent.
     scheduled: u64,
     stopped: bool,
-    /// Latency counts for what was scheduled in these nanoseconds.
+    /// Latency is recorded for publications that were scheduled in this range of nanoseconds.
     window: Range<u64>,
     latency: Histogram<u64>,
     counts: Counts,
@@ -49,7 +49,7 @@ impl Load {
         }
     }
 
-    /// Starts the clock, and lets every publisher fill what may be outstanding.
+    /// Starts the clock, and lets every publisher send as many publications as may be outstanding.
     pub(super) fn begin(&mut self) {
         self.started = Instant::now();
         if let Pace::Outstanding(_) = self.pace {
@@ -57,7 +57,7 @@ impl Load {
         }
     }
 
-    /// Publishes what the schedule says should be out by now; the publishers take turns.
+    /// Sends all publications that are due by now; the publishers take turns.
     pub(super) fn publish_due(&mut self) {
         let Pace::Every(interval) = self.pace else { return };
         let now = self.now();
@@ -72,7 +72,8 @@ impl Load {
         }
     }
 
-    /// Takes a text that a subscriber of `topic` heard at `now`; `tallies` are its own, one for each publisher.
+    /// Takes a text that a subscriber of `topic` received at `now`. `tallies` are those of the subscriber, one for each
+    /// publisher of the topic.
     pub(super) fn heard(&mut self, topic: usize, tallies: &mut [Tally], text: &[u8], now: u64) {
         let first = topic * self.publishers_of_topic;
         let known = Stamp::read(text).and_then(|stamp| {
@@ -100,7 +101,7 @@ impl Load {
         }
     }
 
-    /// Takes a text that nobody published for who hears it; the server's greeting is one of them.
+    /// Takes a text that was not published to its receiver; the server's greeting is allowed.
     pub(super) fn unexpected(&mut self, text: &[u8]) {
         if !text.starts_with(GREETING) {
             self.counts.unexpected += 1;
@@ -109,17 +110,17 @@ impl Load {
         }
     }
 
-    /// Bytes of each frame that a publisher writes.
+    /// The bytes of each frame that a publisher writes.
     pub(super) fn frame_len(&self, publisher: usize) -> usize {
         self.publishers[publisher].frame_len()
     }
 
-    /// Takes what is to be written for a publisher, giving `empty` in exchange.
+    /// Takes the outbox of a publisher, and leaves `empty` in its place.
     pub(super) fn take_outbox(&mut self, publisher: usize, empty: Vec<u8>) -> Vec<u8> {
         self.publishers[publisher].take_outbox(empty)
     }
 
-    /// Notes that a connection ended before it should.
+    /// Records that a connection ended, for this reason. Before [`stop`](Self::stop) that is a fault.
     pub(super) fn ended(&mut self, why: String) {
         if !self.stopped {
             self.counts.disconnected += 1;
@@ -127,13 +128,13 @@ impl Load {
         }
     }
 
-    /// Counts latency for what is scheduled from now on, for `duration`.
+    /// Records the latency of publications that are scheduled in the next `duration`.
     pub(super) fn open_window(&mut self, duration: Duration) {
         let now = self.now();
         self.window = now..now + nanoseconds(duration);
     }
 
-    /// Publishes nothing any more.
+    /// Stops publishing.
     pub(super) fn stop(&mut self) {
         self.window.end = self.window.end.min(self.now());
         self.stopped = true;
@@ -168,22 +169,22 @@ impl Load {
     }
 }
 
-/// What was counted since the load began.
+/// The counts since the load began.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Counts {
     pub(super) published: u64,
-    /// Deliveries, each counted once.
+    /// Deliveries, without repeated ones.
     pub(super) delivered: u64,
-    /// Deliveries that did not arrive, or not yet.
+    /// Deliveries that have not arrived.
     pub(super) lost: u64,
     pub(super) duplicated: u64,
     pub(super) out_of_order: u64,
-    /// Texts that nobody published there: refusals, strays.
+    /// Texts that were not published to their receiver, such as refusals.
     pub(super) unexpected: u64,
     pub(super) disconnected: u64,
 }
 
-/// A histogram of nanoseconds, up to an hour, to three digits.
+/// A histogram of nanoseconds, up to an hour, exact to three digits.
 pub(super) fn new_latency() -> Histogram<u64> {
     Histogram::new_with_bounds(1, 3_600_000_000_000, 3).expect("these bounds are valid")
 }
@@ -202,7 +203,7 @@ mod tests {
         Load::new(pace, 2, 1, vec![Publisher::new(0, "t", 30, pace)])
     }
 
-    /// The messages in the publisher's outbox, which it empties.
+    /// Takes the publisher's outbox and returns its messages.
     fn published(load: &mut Load) -> Vec<Vec<u8>> {
         messages(&load.take_outbox(0, Vec::new()))
     }

@@ -1,12 +1,13 @@
-//! When publications go out.
+//! The pace of publishing.
 
 use std::time::Duration;
 
-/// When publications go out.
+/// The rule for when a publisher sends its next publication.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Pace {
-    /// As soon as fewer than this many of a publisher's have not arrived everywhere.
+    /// As soon as fewer than this many publications of the publisher are outstanding, that is, not received by all
+    /// subscribers.
     Outstanding(u32),
-    /// One by one on a schedule, whatever has arrived.
+    /// One in each such interval, over all publishers, whatever has been received.
     Every(Duration),
 }

@@ -1,15 +1,15 @@
-//! What a person at a terminal sees while the load runs; on standard error, and nothing if that is no terminal.
+//! Progress bars on standard error while the load runs; none if that is not a terminal.
 
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
-/// A bar over `total` things to be done.
+/// A progress bar for `total` things.
 pub(super) fn count(what: &'static str, total: usize) -> ProgressBar {
     ProgressBar::new(total as u64).with_style(style("{msg:>16} {bar:40} {human_pos} of {human_len}")).with_message(what)
 }
 
-/// Waits for `duration`, showing how fast `count` grows.
+/// Waits for `duration` and shows how fast `count` grows.
 pub(super) async fn watch(what: &'static str, duration: Duration, count: impl Fn() -> u64) {
     let bar =
         ProgressBar::new(milliseconds(duration)).with_style(style("{prefix:>16} {bar:40} {msg}")).with_prefix(what);

@@ -1,4 +1,4 @@
-//! What one publisher has published and may publish next. Knows no sockets either.
+//! The records of one publisher: what it has published, and when it may publish next. It has no socket.
 
 use super::connection;
 use super::pace::Pace;
@@ -7,16 +7,17 @@ use std::mem;
 use std::rc::Rc;
 use tokio::sync::Notify;
 
-/// One publishing connection, as far as the bookkeeping goes.
+/// One publisher, without its connection.
 #[derive(Debug)]
 pub(super) struct Publisher {
     index: u16,
-    /// The frame of a publication, all but its stamp.
+    /// The frame of a publication, with a placeholder for its stamp.
     frame: Vec<u8>,
     stamp_at: usize,
     /// The next sequence number.
     next: u32,
-    /// Subscribers that have not heard a publication yet, by sequence number modulo the length; empty on a schedule.
+    /// How many subscribers have not received a publication yet, by sequence number modulo the length; empty on a
+    /// schedule.
     awaited: Box<[u32]>,
     outbox: Vec<u8>,
     bell: Rc<Notify>,
@@ -34,12 +35,12 @@ impl Publisher {
         Self { index, frame, stamp_at, next: 0, awaited, outbox: Vec::new(), bell: Rc::default() }
     }
 
-    /// Bytes of each frame in the outbox.
+    /// The bytes of each frame in the outbox.
     pub(super) fn frame_len(&self) -> usize {
         self.frame.len()
     }
 
-    /// Takes what is in the outbox, giving `empty` in exchange.
+    /// Takes the outbox, and leaves `empty` in its place.
     pub(super) fn take_outbox(&mut self, empty: Vec<u8>) -> Vec<u8> {
         mem::replace(&mut self.outbox, empty)
     }
@@ -48,7 +49,7 @@ impl Publisher {
         sequence < self.next
     }
 
-    /// Rings when there is something in the outbox.
+    /// A bell that rings when the outbox is not empty.
     pub(super) fn bell(&self) -> Rc<Notify> {
         self.bell.clone()
     }
@@ -72,7 +73,7 @@ impl Publisher {
         self.slot(self.next).is_some_and(|awaited| *awaited == 0)
     }
 
-    /// Notes one arrival; `true` when it was the last one awaited of this publication.
+    /// Records one arrival of a publication; `true` if it was the last outstanding one.
     pub(super) fn arrived(&mut self, sequence: u32) -> bool {
         self.slot(sequence).is_some_and(|awaited| {
             *awaited = awaited.saturating_sub(1);
@@ -91,11 +92,11 @@ pub(super) mod tests {
     use super::super::frame;
     use super::*;
 
-    /// The messages of the publications in an outbox, whose frames must be whole.
+    /// The messages of the publications in an outbox, which must contain whole frames.
     pub(in super::super) fn messages(mut outbox: &[u8]) -> Vec<Vec<u8>> {
         let mut messages = Vec::new();
         while !outbox.is_empty() {
-            // Without mask bit and key it is a server's frame.
+            // Without mask bit and key it is a server's frame, which `take` can read.
             let key = if outbox[1] & 0x7f < 126 { 2 } else { 4 };
             let mut frame = [&outbox[..key], &outbox[key + 4..]].concat();
             frame[1] &= 0x7f;

@@ -1,4 +1,4 @@
-//! What a load gave: as a table for people, as JSON for scripts.
+//! The report of a load: a table for people, JSON for scripts.
 
 use super::args::BenchArgs;
 use super::faults::Faults;
@@ -10,11 +10,11 @@ use serde::Serialize;
 use std::fmt;
 use std::time::Duration;
 
-/// The outcome of one run.
+/// The results of one run.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
     asked: BenchArgs,
-    /// What is counted: `deliveries` or `cycles`.
+    /// The unit of `count`: `deliveries` or `cycles`.
     unit: &'static str,
     count: u64,
     seconds: f64,
@@ -28,7 +28,7 @@ pub(super) struct Report {
 }
 
 impl Report {
-    /// `count` of `unit` were done while `usage` was measured.
+    /// A report of `count` things of `unit` that were done while `usage` was measured.
     pub(super) fn new(
         asked: BenchArgs,
         unit: &'static str,
@@ -56,8 +56,8 @@ impl Report {
         }
     }
 
-    /// Adds what an idle connection takes, given the server's memory before they came; where there is traffic too, its
-    /// part could not be told apart.
+    /// Adds the memory of one idle connection, given the server's memory before they were opened, in bytes. Does
+    /// nothing if there is traffic too, because its memory could not be separated.
     pub(super) fn idle_memory(&mut self, before: u64) {
         let alone = self.asked_only_idle();
         if let Some(server) = self.server.as_mut().filter(|_| alone) {
@@ -66,7 +66,7 @@ impl Report {
     }
 
     /// # Errors
-    /// When the server did not do everything it was asked, once and in order.
+    /// When the server did not do all that was asked, once and in order.
     pub(super) fn verdict(&self) -> anyhow::Result<()> {
         if !self.faults.none() {
             let first = self.faults.first.as_deref().map(|first| format!("; first: {first}")).unwrap_or_default();
@@ -137,7 +137,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// The server's part.
+/// The server's results.
 #[derive(Debug, Serialize)]
 struct Server {
     #[serde(flatten)]
@@ -202,7 +202,7 @@ impl fmt::Display for Latency {
     }
 }
 
-/// A rate as people read it.
+/// A rate as a whole number with separators.
 fn whole(number: f64) -> String {
     let digits = format!("{number:.0}");
     digits.parse().map_or(digits, |number| HumanCount(number).to_string())

@@ -1,24 +1,25 @@
-//! What a published message says about itself, so that each subscriber can check what it hears.
+//! The stamp of a published message, by which each subscriber checks what it receives.
 
-/// The head of a message: who published it, as which of its publications, and when it was to go out.
+/// The first 25 bytes of a message: its publisher, its number among that publisher's publications, and its scheduled
+/// time.
 ///
-/// On the wire 25 bytes: `#`, then 4, 8 and 12 hexadecimal digits. The mark keeps it apart from what a server of the
-/// plain dialect says itself, the width lets it be read without a search.
+/// On the wire: `#`, then 4, 8 and 12 hexadecimal digits. The `#` distinguishes it from a plain server's own messages.
+/// Because of the fixed width it can be read without a search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stamp {
-    /// Index among all publishers.
+    /// The index of the publisher among all publishers.
     pub(super) publisher: u16,
-    /// Counts the publisher's publications from 0.
+    /// The number of the publication among those of its publisher, from 0.
     pub(super) sequence: u32,
-    /// Nanoseconds since the load began; 48 bits are more than three days.
+    /// The scheduled time in nanoseconds since the load began; 48 bits are more than three days.
     pub(super) scheduled: u64,
 }
 
 impl Stamp {
-    /// Bytes of a stamp, and the least a message can have.
+    /// The bytes of a stamp, which is also the smallest size of a message.
     pub(super) const LENGTH: usize = 25;
 
-    /// Reads the stamp that `message` begins with.
+    /// Reads the stamp at the beginning of `message`.
     pub(super) fn read(message: &[u8]) -> Option<Self> {
         let (stamp, _) = message.split_first_chunk::<{ Self::LENGTH }>()?;
         if stamp[0] != MARK {
@@ -40,7 +41,7 @@ impl Stamp {
     }
 }
 
-/// Reads hexadecimal digits without branches; other bytes give other numbers, and the checks of who reads tell.
+/// Reads hexadecimal digits without branches. Other bytes give other numbers; the caller's checks find those.
 fn number(digits: &[u8]) -> u64 {
     digits.iter().fold(0, |number, digit| number << 4 | u64::from((digit & 0x0f) + 9 * (digit >> 6)))
 }

@@ -1,15 +1,15 @@
-//! What one subscriber has heard of one publisher.
+//! The publications that one subscriber has received from one publisher.
 
 use std::collections::BTreeSet;
 
-/// Tells for each sequence number that arrives whether it came in turn, late, or once more.
+/// Decides for each sequence number whether it arrived in order, late, or again.
 ///
-/// As long as all goes well it is a single counter; only gaps cost memory.
+/// Without faults it is a single counter; only missing numbers need memory.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tally {
-    /// One more than the highest number heard.
+    /// One more than the highest number received.
     next: u32,
-    /// Numbers below `next` that were not heard.
+    /// Numbers below `next` that were not received.
     missing: BTreeSet<u32>,
 }
 
@@ -30,11 +30,11 @@ impl Tally {
 /// How a publication arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Arrival {
-    /// After all that was published before it and did arrive.
+    /// Later than all received publications before it.
     InTurn,
-    /// After one that was published later: out of order.
+    /// After a later publication: out of order.
     Late,
-    /// For the second time or more.
+    /// Not for the first time.
     Again,
 }
 

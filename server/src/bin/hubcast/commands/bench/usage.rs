@@ -1,10 +1,10 @@
-//! What the server's process and the loader's own have used of this machine, from `/proc`.
+//! The CPU time and memory of the server's process and of the loader, from `/proc`.
 
 use anyhow::Context;
 use std::fs;
 use std::time::{Duration, Instant};
 
-/// A measurement under way, from [`begin`](Self::begin) to [`end`](Self::end).
+/// A measurement, from [`begin`](Self::begin) to [`end`](Self::end).
 #[derive(Debug)]
 pub(super) struct Meter {
     begun: Instant,
@@ -28,16 +28,16 @@ impl Meter {
     }
 }
 
-/// What was used between the beginning and the end of a measurement.
+/// The CPU time and memory that were used in a measurement.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Usage {
     pub(super) elapsed: Duration,
     pub(super) loader_cpu: Duration,
-    /// The server's CPU time, and its memory in bytes at the end.
+    /// The server's CPU time, and its memory at the end, in bytes.
     pub(super) server: Option<(Duration, u64)>,
 }
 
-/// A process whose use of CPU and memory is read.
+/// A process whose CPU time and memory are measured.
 #[derive(Clone, Debug)]
 pub(super) struct Process {
     folder: String,
@@ -45,7 +45,7 @@ pub(super) struct Process {
 
 impl Process {
     /// # Errors
-    /// When there is no such process, or it may not be looked at.
+    /// When there is no such process, or this user may not read its data.
     pub(super) fn with_id(id: u32) -> anyhow::Result<Self> {
         let process = Self { folder: format!("/proc/{id}") };
         process.cpu().with_context(|| format!("cannot measure process {id}"))?;
@@ -57,14 +57,14 @@ impl Process {
         Self { folder: "/proc/self".to_owned() }
     }
 
-    /// The time all its threads have spent on a CPU, in the kernel's too; exact to ten milliseconds.
+    /// The CPU time of all its threads, including time in the kernel; exact to ten milliseconds.
     pub(super) fn cpu(&self) -> anyhow::Result<Duration> {
         let path = format!("{}/stat", self.folder);
         let stat = fs::read_to_string(&path).with_context(|| format!("cannot read {path}, which only Linux has"))?;
         ticks(&stat).map(|ticks| TICK * ticks).with_context(|| format!("{path} is not as proc(5) has it"))
     }
 
-    /// Its proportional set size in bytes.
+    /// The proportional set size of the process, in bytes.
     pub(super) fn memory(&self) -> anyhow::Result<u64> {
         let path = format!("{}/smaps_rollup", self.folder);
         let rollup = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
@@ -72,7 +72,7 @@ impl Process {
     }
 }
 
-/// `utime` and `stime`; the process's name before them may hold anything, spaces and brackets too.
+/// The sum of `utime` and `stime`. The name of the process before them may contain spaces and brackets.
 fn ticks(stat: &str) -> Option<u32> {
     let (_, fields) = stat.rsplit_once(')')?;
     let mut times = fields.split_ascii_whitespace().skip(11).map(str::parse::<u32>);
