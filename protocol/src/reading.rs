@@ -5,6 +5,7 @@ use crate::request::{Action, Key, MAX_KEY, MAX_SEQUENCE, PRODUCER_BYTES, Publish
 use crate::request::{ReadHistory, RejectedRequest, Request, Slow, Start, Subscribe, Target};
 use crate::{Dialect, Epoch, ErrorCode, ErrorReply, Payload, Position, RequestId, Topic};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -60,7 +61,7 @@ impl Reader<'_> {
             None => Payload::from(""),
         };
         Ok(Publish {
-            topic: self.topic()?,
+            topic: self.topic_alone()?,
             payload,
             echo: self.option(Name::Echo, BOOLEAN, json)?.unwrap_or(true),
             key: self.key()?,
@@ -117,7 +118,7 @@ impl Reader<'_> {
     fn history(&self) -> Result<ReadHistory, ErrorReply> {
         self.typed_only(ErrorCode::NoHistory)?;
         Ok(ReadHistory {
-            topic: self.topic()?,
+            topic: self.topic_alone()?,
             since: self.option(Name::Since, POSITION, position)?,
             limit: self.option(Name::Limit, WHOLE, whole)?,
         })
@@ -125,7 +126,7 @@ impl Reader<'_> {
 
     fn presence(&self) -> Result<Topic, ErrorReply> {
         self.typed_only(ErrorCode::NoPresence)?;
-        self.topic()
+        self.topic_alone()
     }
 
     /// Refuses a request whose answer is more than text in the plain dialect, which cannot express it. In the typed
@@ -151,6 +152,14 @@ impl Reader<'_> {
                 Ok(pattern) => Ok(Target::Pattern(pattern)),
                 Err(fault) => Err(ErrorReply::new(ErrorCode::InvalidPattern, format!("{fault}"))),
             },
+        }
+    }
+
+    /// The topic of an action that takes no pattern. For a plain client `pattern` is a field of its own there.
+    fn topic_alone(&self) -> Result<Topic, ErrorReply> {
+        match (self.fields.get(Name::Pattern), self.dialect) {
+            (Some(_), Dialect::Typed) => Err(invalid("this action has a topic, and takes no pattern")),
+            _ => self.topic(),
         }
     }
 
@@ -201,32 +210,30 @@ fn json<T: serde::de::DeserializeOwned>(json: &str) -> Option<T> {
     serde_json::from_str(json).ok()
 }
 
-/// A position as a client sends it. An epoch that no history can have is not an error: its history is gone.
+/// A position as a client sends it, before its epoch is read.
 #[derive(Deserialize)]
-struct Named<'a> {
+struct SentPosition<'a> {
     #[serde(borrow)]
-    epoch: Cow<'a, str>,
+    epoch: &'a RawValue,
     offset: u64,
 }
 
-impl From<Named<'_>> for Position {
-    fn from(named: Named<'_>) -> Self {
-        Self { epoch: named.epoch.parse().unwrap_or(Epoch::OF_NONE), offset: named.offset }
-    }
-}
-
+/// A position. An epoch that no history can have is not an error: its history is gone.
 fn position(json: &str) -> Option<Position> {
-    serde_json::from_str::<Named<'_>>(json).ok().map(Position::from)
+    // serde would also read an array as the fields in their order.
+    let sent: SentPosition<'_> = json.starts_with('{').then(|| serde_json::from_str(json).ok())??;
+    let epoch = lossy_string(sent.epoch.get())?.parse().unwrap_or(Epoch::OF_NONE);
+    Some(Position { epoch, offset: sent.offset })
 }
 
 fn positions(json: &str) -> Option<BTreeMap<Topic, Position>> {
-    let named: BTreeMap<Topic, Named<'_>> = serde_json::from_str(json).ok()?;
-    Some(named.into_iter().map(|(topic, named)| (topic, named.into())).collect())
+    let sent: BTreeMap<Topic, &RawValue> = serde_json::from_str(json).ok()?;
+    sent.into_iter().map(|(topic, sent)| Some((topic, position(sent.get())?))).collect()
 }
 
+/// A count. One that is larger than any count here stands for the largest.
 fn whole(json: &str) -> Option<u32> {
-    let number: u64 = serde_json::from_str(json).ok()?;
-    Some(u32::try_from(number).unwrap_or(u32::MAX))
+    json.bytes().all(|byte| byte.is_ascii_digit()).then(|| json.parse().unwrap_or(u32::MAX))
 }
 
 fn slow(json: &str) -> Option<Slow> {
@@ -243,5 +250,5 @@ const WHOLE: &str = "a whole number";
 const KEY: &str = "a string up to 256 bytes";
 const PRODUCER: &str = "a string of 16 to 64 bytes";
 const SEQUENCE: &str = "a whole number from 1 to 2^53";
-const POSITION: &str = "an object with epoch and offset";
-const POSITIONS: &str = "an object of topics with their positions";
+const POSITION: &str = "an object with epoch, a string, and offset, a whole number";
+const POSITIONS: &str = "an object of topics, each with its position: an object with epoch and offset";

@@ -46,7 +46,7 @@ impl<S: Service> Http<S> {
         let config = self.worker.config();
         let (limits, times) = (config.http.clone(), config.timeouts.clone());
         let (permit, buffer_writes) = (Rc::new(permit), BufferWrites::default());
-        let socket = BufferedIo::new(stream, self.worker.admission(), buffer_writes.clone());
+        let socket = BufferedIo::new(stream, limits.head, self.worker.admission(), buffer_writes.clone());
         let answer = service_fn(|request| {
             let version = request.version();
             let mut response = self.answer(request, peer, &permit);

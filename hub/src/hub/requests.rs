@@ -36,7 +36,10 @@ impl<E: Engine> Hub<E> {
                 Ok(()) => return self.subscribe(now, session, id, subscribe, effects),
                 Err(fault) => fault,
             },
-            Action::Unsubscribe(target) => return self.unsubscribe(now, session, id, target, effects),
+            Action::Unsubscribe(target) => match self.check_length(&target) {
+                Ok(()) => return self.unsubscribe(now, session, id, target, effects),
+                Err(fault) => fault,
+            },
             Action::Ping => {
                 if let Some(id) = id {
                     effects.send(self.id(session), Event::Pong(Pong { id }));

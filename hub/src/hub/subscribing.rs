@@ -14,18 +14,12 @@ impl<E: Engine> Hub<E> {
     pub(super) fn may_subscribe(&self, session: u32, target: &Target) -> Result<(), ErrorReply> {
         let limits = &self.settings.limits;
         let peer = &self.subscriptions.sessions[session as usize];
-        match target {
-            Target::Topic(topic) => {
-                self.check_topic(topic)?;
-                self.check_owner(session, topic)?;
-                if topic.owner().is_some() {
-                    return Ok(());
-                }
+        self.check_length(target)?;
+        if let Target::Topic(topic) = target {
+            self.check_owner(session, topic)?;
+            if topic.owner().is_some() {
+                return Ok(());
             }
-            Target::Pattern(pattern) if pattern.as_str().len() > limits.topic => {
-                return Err(too_long(ErrorCode::InvalidPattern, "pattern", limits.topic));
-            }
-            Target::Pattern(_) => {}
         }
         if peer.memberships.len() - peer.watching as usize >= limits.subscriptions
             && !self.is_subscribed(session, target)
@@ -34,6 +28,18 @@ impl<E: Engine> Hub<E> {
             return Err(ErrorReply::new(ErrorCode::LimitExceeded, reason));
         }
         Ok(())
+    }
+
+    /// Checks that a topic or pattern is no longer than it may be.
+    pub(super) fn check_length(&self, target: &Target) -> Result<(), ErrorReply> {
+        let most = self.settings.limits.topic;
+        match target {
+            Target::Topic(topic) => self.check_topic(topic),
+            Target::Pattern(pattern) if pattern.as_str().len() > most => {
+                Err(too_long(ErrorCode::InvalidPattern, "pattern", most))
+            }
+            Target::Pattern(_) => Ok(()),
+        }
     }
 
     pub(super) fn subscribe(

@@ -221,11 +221,21 @@ impl Model {
             {
                 Err(ErrorCode::Forbidden)
             }
+            Action::Subscribe(Subscribe { target: Target::Topic(topic), .. })
+            | Action::Unsubscribe(Target::Topic(topic))
+                if topic.as_str().len() > limits.topic =>
+            {
+                Err(ErrorCode::InvalidTopic)
+            }
+            Action::Subscribe(Subscribe { target: Target::Pattern(pattern), .. })
+            | Action::Unsubscribe(Target::Pattern(pattern))
+                if pattern.as_str().len() > limits.topic =>
+            {
+                Err(ErrorCode::InvalidPattern)
+            }
             Action::Subscribe(Subscribe { target, .. }) => {
                 let theirs = self.subscriptions.iter().filter(|(whose, what)| *whose == who && *what != own).count();
                 match target {
-                    Target::Topic(topic) if topic.as_str().len() > limits.topic => Err(ErrorCode::InvalidTopic),
-                    Target::Pattern(pattern) if pattern.as_str().len() > limits.topic => Err(ErrorCode::InvalidPattern),
                     target if *target == own || self.listens(who, target) => Ok(()),
                     Target::Topic(topic) if topic.owner().is_some() => Err(ErrorCode::Forbidden),
                     _ if theirs >= limits.subscriptions => Err(ErrorCode::LimitExceeded),

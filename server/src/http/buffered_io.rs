@@ -1,4 +1,5 @@
-//! The socket for hyper: the first read waits for the admission, and writes can be kept in a buffer.
+//! The socket for hyper: the first read waits for the admission, the request head has a bound, and writes can be kept
+//! in a buffer.
 //!
 //! The first frame of the session follows the answer to the handshake at once. Two separate writes would cost two
 //! system calls and two segments; that is the most expensive part of a short connection.
@@ -7,15 +8,20 @@ use crate::worker::admission::Admission;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead as _, ReadBuf};
 use tokio::net::TcpStream;
 
 /// A socket whose first read waits for the worker's admission, and whose writes can go to memory.
 pub(crate) struct BufferedIo {
     socket: TokioIo<TcpStream>,
+    /// Bytes that may still be read before the head has to be complete. hyper's own bound is the size of its buffer,
+    /// which grows in steps; when exactly the allowed bytes have been read, hyper has a whole head, or refuses it.
+    head_left: usize,
     admission: Admission,
     is_admitted: bool,
     buffer_writes: BufferWrites,
@@ -27,8 +33,10 @@ pub(crate) struct BufferedIo {
 pub(crate) struct BufferWrites(Arc<AtomicBool>);
 
 impl BufferedIo {
-    pub(crate) fn new(socket: TcpStream, admission: Admission, buffer_writes: BufferWrites) -> Self {
-        Self { socket: TokioIo::new(socket), admission, is_admitted: false, buffer_writes, buffered: Vec::new() }
+    /// Reads from `socket`; a request head has at most `max_head` bytes.
+    pub(crate) fn new(socket: TcpStream, max_head: usize, admission: Admission, buffer_writes: BufferWrites) -> Self {
+        let (socket, buffered) = (TokioIo::new(socket), Vec::new());
+        Self { socket, head_left: max_head, admission, is_admitted: false, buffer_writes, buffered }
     }
 
     /// The socket, and the bytes that must be written to it before anything else.
@@ -45,13 +53,26 @@ impl BufferWrites {
 }
 
 impl Read for BufferedIo {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        mut buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
         if !self.is_admitted {
             ready!(self.socket.inner().poll_read_ready(cx))?;
             ready!(self.admission.poll_admit(cx));
             self.is_admitted = true;
         }
-        Pin::new(&mut self.socket).poll_read(cx, buffer)
+        if self.head_left == 0 {
+            return Pin::new(&mut self.socket).poll_read(cx, buffer);
+        }
+        let most = self.head_left.min(buffer.remaining()).min(READ_BYTES);
+        let mut read = [MaybeUninit::uninit(); READ_BYTES];
+        let mut read = ReadBuf::uninit(&mut read[..most]);
+        ready!(Pin::new(self.socket.inner_mut()).poll_read(cx, &mut read))?;
+        self.head_left -= read.filled().len();
+        buffer.put_slice(read.filled());
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -72,3 +93,6 @@ impl Write for BufferedIo {
         Pin::new(&mut self.socket).poll_shutdown(cx)
     }
 }
+
+/// Bytes of a head that one read takes; hyper's buffer begins with as many.
+const READ_BYTES: usize = 8 * 1024;

@@ -138,7 +138,12 @@ impl Connections {
             }
             PushResult::RejectedRequest { full: true } => {
                 self.warnings.note(Warning::SlowConsumer, now);
-                self.close(connection, CloseCode::SLOW_CONSUMER, "too slow for what it subscribed to", now);
+                self.close(
+                    connection,
+                    CloseCode::SLOW_CONSUMER,
+                    "too slow: more waits for this connection than may",
+                    now,
+                );
             }
             PushResult::RejectedRequest { full: false } => {}
         }

@@ -75,9 +75,9 @@ impl<'a> Outbound<'a> {
             && let Some(frame) = batch::of_event(event, connection.peer.dialect)
         {
             match event {
-                // Like a replay, it does not count against the outbox: a connection is not slow because of a list that
-                // it asked for.
-                Event::Presence(_) => self.connections.push_exempt(connection, &frame, self.now),
+                // Like a replay, they do not count against the outbox: a connection is not slow because of a list that it
+                // asked for, or of topics that it cannot resume.
+                Event::Presence(_) | Event::Gap(_) => self.connections.push_exempt(connection, &frame, self.now),
                 _ => self.connections.push(connection, &frame, self.now),
             }
         }

@@ -54,6 +54,25 @@ fn a_head_without_end_is_refused_by_its_size() {
 }
 
 #[test]
+fn a_head_of_exactly_the_limit_is_answered_and_one_byte_more_is_431() {
+    for limit in [8 * 1024, 9 * 1024, 23 * 1024 + 1, 101 * 1024] {
+        let server = Server::with(|config| config.http.head = limit);
+        let begin = "GET /healthz HTTP/1.1\r\nHost: x\r\nA: ";
+        for (length, part, status) in
+            [(limit, limit, 200), (limit, 777, 200), (limit + 1, limit, 431), (limit * 3, 7777, 431)]
+        {
+            let head = format!("{begin}{}\r\n\r\n", "a".repeat(length - begin.len() - 4));
+            let mut socket = server.socket();
+            for part in head.as_bytes().chunks(part) {
+                // Where the head is refused, the rest of it may find a closed socket.
+                let _ = socket.try_writes(part);
+            }
+            assert_eq!(socket.answer().status, status, "{length} of {limit} bytes, {part} in a write");
+        }
+    }
+}
+
+#[test]
 fn who_is_quiet_is_pinged_and_who_answers_stays() {
     let server = Server::with(|config| (config.timeouts.ping, config.timeouts.pong) = (SOON, SOON * 10));
     let mut peer = server.plain();
@@ -216,6 +235,31 @@ fn what_was_missed_is_told_however_much_it_is_and_more_only_when_it_was_read() {
         (0..100).for_each(|_| assert_eq!(reader.next_event()["event"], "message"));
         assert_eq!(reader.next_event()["event"], "unsubscribed");
     }
+}
+
+#[test]
+fn topics_that_cannot_be_resumed_are_told_behind_a_replay_that_is_still_being_read() {
+    let server = Server::with(|config| {
+        config.rules.list.clear();
+        config.outbox = 64 * 1024;
+    });
+    let (mut keeper, mut publisher) = (server.typed(), server.typed());
+    keeper.says(json!({"action": "subscribe", "topic": "big", "slow": "latest"}));
+    keeper.next_event();
+    let publish = json!({"id": 1, "action": "publish", "topic": "big", "message": "x".repeat(60_000)});
+    (0..100).for_each(|_| _ = publisher.asks(&publish));
+    let mut reader = Typed::open(server.narrow_socket());
+    let lost = (0..1200).map(|topic| (format!("a.{topic}"), json!({"epoch": "gone", "offset": 1})));
+    let lost = serde_json::Value::Object(lost.collect());
+    let again = [
+        json!({"action": "subscribe", "topic": "big", "last": 100}),
+        json!({"action": "subscribe", "pattern": "a.*", "recover": lost}),
+    ];
+    reader.socket.sends(&again.map(|request| Frame::text(request.to_string())));
+    assert_eq!(reader.next_event()["replayed"], 100);
+    (0..100).for_each(|_| assert_eq!(reader.next_event()["event"], "message"));
+    assert_eq!(reader.next_event()["event"], "subscribed");
+    (0..1200).for_each(|_| assert_eq!(reader.next_event()["reason"], "not_recoverable"));
 }
 
 #[test]
