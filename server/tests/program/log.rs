@@ -230,6 +230,7 @@ fn every_refusal_is_told_at_debug_with_its_reason_and_its_peer() {
     for (path, headers, frames, told) in [
         ("/nowhere", "", vec![], ("status", 404, "nothing here")),
         ("/socket", "Origin: https://b.example\r\n", vec![], ("status", 403, "this Origin is not let in")),
+        ("/socket", "", vec![], ("status", 403, "exactly one Origin header is needed")),
         ("/socket", "Content-Length: 5\r\n", vec![], ("status", 400, "a handshake has no body")),
         ("/socket", ours, text(b"\xff"), ("code", 1007, "UTF-8")),
         ("/socket", ours, text(&[b'x'; 1025]), ("code", 1009, "")),
