@@ -129,7 +129,7 @@ pub enum EncodeError {
     Json(#[from] serde_json::Error),
     /// Its JSON is `null`, as that of `None` and `()`. The server treats `null` as the empty text, so subscribers would
     /// not receive the value.
-    #[error("the value is null, which cannot be told from an empty text")]
+    #[error("the value is null, which cannot be distinguished from an empty text")]
     Null,
     /// The server would refuse its JSON.
     #[error(transparent)]

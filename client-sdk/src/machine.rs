@@ -49,7 +49,7 @@ pub struct Machine {
     subscriptions: Subscriptions,
     outgoing: Outgoing,
     resumes: Resumes,
-    told: ServerView,
+    server_view: ServerView,
     /// The largest request that this session takes, in bytes.
     message_limit: u64,
     last_id: u64,
@@ -90,7 +90,7 @@ impl Machine {
             subscriptions: Subscriptions::new(config.topics_per_pattern),
             outgoing: Outgoing::new(config.queue),
             resumes: Resumes::default(),
-            told: ServerView::default(),
+            server_view: ServerView::default(),
             config,
             message_limit: u64::MAX,
             last_id: 0,
@@ -201,7 +201,7 @@ impl Machine {
         self.calls.cut();
         self.outgoing.cut(matches!(why, Disconnection::Closed { code: CloseCode::RATE_LIMIT, .. }));
         self.resumes.cut();
-        self.told.cut();
+        self.server_view.cut();
         (self.retry_at, self.is_limited) = (None, false);
         match why {
             Disconnection::Closed { code, reason } if !code.may_reconnect() => {

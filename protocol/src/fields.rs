@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn other_json_is_told_from_no_json() {
+    fn other_json_is_distinguished_from_no_json() {
         for json in ["[]", "1", "true", "1e999", r#""text""#, r#""\ud800""#] {
             assert!(matches!(Fields::read(json), Err(NotAnObject::OtherJson)), "{json}");
         }

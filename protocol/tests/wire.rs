@@ -130,7 +130,7 @@ fn a_plain_client_may_have_fields_of_its_own_and_number_its_publications_too() {
 }
 
 #[test]
-fn an_event_that_is_not_known_is_told_from_garbage() {
+fn an_event_that_is_not_known_is_distinguished_from_garbage() {
     assert!(matches!(typed::decode_event(r#"{"event":"party"}"#), Err(typed::InvalidEvent::Unknown(_))));
     assert!(matches!(typed::decode_event(r#"{"event":"pong"}"#), Err(typed::InvalidEvent::Malformed(_))));
 }
@@ -301,7 +301,7 @@ const PIECES: &[&str] = &[
 
 proptest! {
     #[test]
-    fn what_is_no_json_is_told_from_all_that_is(text in nearly_json()) {
+    fn what_is_no_json_is_distinguished_from_all_that_is(text in nearly_json()) {
         let is_json = serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok();
         for refused in [typed::decode(&text).err(), plain::decode(&text).err()] {
             let is_taken_for_none = refused.is_some_and(|refused| refused.fault.code == ErrorCode::InvalidJson);

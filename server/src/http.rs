@@ -132,7 +132,7 @@ impl<S: Service> Http<S> {
 /// Completes when the connection has to make room for another one. A request that has come by then is still answered:
 /// when very many connections come, it may have arrived without being read yet.
 async fn make_room(permit: &Permit) {
-    permit.told_to_go().await;
+    permit.asked_to_leave().await;
     // The runtime looks for arrived bytes before it resumes this task.
     yield_now().await;
 }

@@ -85,7 +85,7 @@ fn help_has_headings_defaults_units_and_examples() {
 }
 
 #[test]
-fn the_version_is_told() {
+fn the_version_is_printed() {
     let (code, version, _) = outcome(&mut hubcast(&["--version"]));
     assert_eq!((code, version), (Some(0), concat!("hubcast ", env!("CARGO_PKG_VERSION"), "\n").to_owned()));
 }

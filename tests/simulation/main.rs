@@ -33,12 +33,12 @@ use std::thread;
 use world::{Failure, Tally, World};
 
 #[test]
-fn every_subscriber_of_a_few_saw_everything_or_was_told_what_it_missed() {
+fn every_subscriber_of_a_few_saw_everything_or_got_a_gap_for_what_it_missed() {
     run_all(Size::Small, 1000);
 }
 
 #[test]
-fn every_subscriber_of_hundreds_saw_everything_or_was_told_what_it_missed() {
+fn every_subscriber_of_hundreds_saw_everything_or_got_a_gap_for_what_it_missed() {
     run_all(Size::Large, 20);
 }
 

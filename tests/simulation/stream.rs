@@ -125,7 +125,7 @@ impl Stream {
         };
         let topic = record.index(topic);
         let (Some(epoch), Some(from), Some(to)) = (gap.epoch, gap.from, gap.to) else {
-            let until = told(topic, cause, record);
+            let until = known_until(topic, cause, record);
             if let Some(place) = self.places.get_mut(&topic) {
                 place.excused = place.excused.max(until);
                 place.is_known |= gap.epoch.is_some();
@@ -187,7 +187,7 @@ impl Stream {
 }
 
 /// Up to which place a gap without offsets excuses: where the subscription goes on, as the same frame says.
-fn told(topic: usize, cause: Cause<'_>, record: &Record) -> usize {
+fn known_until(topic: usize, cause: Cause<'_>, record: &Record) -> usize {
     let now = record.entries(topic).len();
     match cause.event {
         Some(Event::Subscribed(reply)) => {

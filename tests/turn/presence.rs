@@ -32,7 +32,7 @@ fn go(stage: &mut Stage, guest: usize) {
 }
 
 /// What a watcher has heard since it came, in words.
-fn told(stage: &mut Stage, watcher: usize) -> Vec<&'static str> {
+fn events(stage: &mut Stage, watcher: usize) -> Vec<&'static str> {
     let events = stage.events(watcher).into_iter().filter_map(|event| match event {
         Event::Join(_) => Some("join"),
         Event::Leave(_) => Some("leave"),
@@ -48,35 +48,35 @@ fn told(stage: &mut Stage, watcher: usize) -> Vec<&'static str> {
 }
 
 #[test]
-fn of_one_who_comes_and_goes_within_a_turn_only_the_outcome_is_told() {
+fn of_one_who_comes_and_goes_within_a_turn_only_the_outcome_is_announced() {
     let (mut stage, watchers, guest) = room();
     for _ in 0..50 {
         come(&mut stage, guest);
         go(&mut stage, guest);
     }
     stage.settle();
-    assert!(watchers.iter().all(|watcher| told(&mut stage, *watcher).is_empty()));
+    assert!(watchers.iter().all(|watcher| events(&mut stage, *watcher).is_empty()));
     come(&mut stage, guest);
     go(&mut stage, guest);
     come(&mut stage, guest);
     stage.settle();
-    assert_eq!(watchers.map(|watcher| told(&mut stage, watcher)), [vec!["join"], vec!["join"]]);
+    assert_eq!(watchers.map(|watcher| events(&mut stage, watcher)), [vec!["join"], vec!["join"]]);
     go(&mut stage, guest);
     come(&mut stage, guest);
     stage.settle();
     go(&mut stage, guest);
     stage.settle();
-    assert_eq!(watchers.map(|watcher| told(&mut stage, watcher)), [vec!["join", "leave"], vec!["join", "leave"]]);
+    assert_eq!(watchers.map(|watcher| events(&mut stage, watcher)), [vec!["join", "leave"], vec!["join", "leave"]]);
 }
 
 #[test]
-fn who_asked_in_between_is_told_what_is_not_so_any_more() {
+fn who_asked_in_between_hears_what_is_not_so_any_more() {
     let (mut stage, [watcher, other], guest) = room();
     // Its reader is polled first, and all of this is in the turn that follows.
     come(&mut stage, guest);
     stage.say(guest, r#"{"id":1,"action":"presence","topic":"room"}"#);
     go(&mut stage, guest);
     stage.settle();
-    assert_eq!(told(&mut stage, guest), ["three"]);
-    assert_eq!([watcher, other].map(|watcher| told(&mut stage, watcher)), [vec!["leave"], vec!["leave"]]);
+    assert_eq!(events(&mut stage, guest), ["three"]);
+    assert_eq!([watcher, other].map(|watcher| events(&mut stage, watcher)), [vec!["leave"], vec!["leave"]]);
 }

@@ -119,7 +119,7 @@ impl Machine {
     pub(super) fn unsubscribe(&mut self, subscription: SubscriptionId) {
         if let Some(target) = self.subscriptions.remove(subscription) {
             let wanted = self.subscriptions.wishes(&target);
-            self.told.mark_stale(target, wanted);
+            self.server_view.mark_stale(target, wanted);
         }
     }
 

@@ -286,16 +286,16 @@ mod tests {
             reason: event::GapReason::SlowConsumer,
         };
         let mut progress = progress(4);
-        let mut told = |gap: event::Gap| {
-            let told = progress.leave_out(&gap).map(|told| (told.epoch.unwrap(), told.from, told.to));
-            (told, progress.position(&topic).unwrap())
+        let mut skipped = |gap: event::Gap| {
+            let reported = progress.leave_out(&gap).map(|gap| (gap.epoch.unwrap(), gap.from, gap.to));
+            (reported, progress.position(&topic).unwrap())
         };
         let end = |epoch, offset| Position { epoch, offset };
-        assert_eq!(told(left_out(Some(e), 3, 5)), (Some((e, Some(3), Some(5))), end(e, 5)));
-        assert_eq!(told(left_out(Some(e), 4, 7)), (Some((e, Some(6), Some(7))), end(e, 7)));
-        assert_eq!(told(left_out(Some(e), 4, 7)), (None, end(e, 7)));
-        assert_eq!(told(left_out(None, 8, 8)), (Some((e, Some(8), Some(8))), end(e, 8)));
-        assert_eq!(told(left_out(Some(f), 1, 2)), (Some((f, None, Some(2))), end(f, 2)));
+        assert_eq!(skipped(left_out(Some(e), 3, 5)), (Some((e, Some(3), Some(5))), end(e, 5)));
+        assert_eq!(skipped(left_out(Some(e), 4, 7)), (Some((e, Some(6), Some(7))), end(e, 7)));
+        assert_eq!(skipped(left_out(Some(e), 4, 7)), (None, end(e, 7)));
+        assert_eq!(skipped(left_out(None, 8, 8)), (Some((e, Some(8), Some(8))), end(e, 8)));
+        assert_eq!(skipped(left_out(Some(f), 1, 2)), (Some((f, None, Some(2))), end(f, 2)));
     }
 
     #[test]

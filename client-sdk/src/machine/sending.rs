@@ -28,8 +28,8 @@ impl Machine {
             let Some(ids) = self.resumes.next_put_off() else { break };
             self.send_resume(now, ids, effects);
         }
-        while !self.is_limited && self.outgoing.is_within_window(self.told.in_flight()) {
-            let Some(target) = self.told.next_outdated() else { break };
+        while !self.is_limited && self.outgoing.is_within_window(self.server_view.in_flight()) {
+            let Some(target) = self.server_view.next_outdated() else { break };
             self.send_changes(target, effects);
         }
     }
@@ -54,7 +54,7 @@ impl Machine {
         match text {
             Some(text) => {
                 self.send(id, text, effects);
-                self.told.tell(&target, wishes);
+                self.server_view.tell(&target, wishes);
                 self.resumes.ask(id, ids, after(now, self.config.request_timeout));
             }
             None => {
@@ -77,10 +77,10 @@ impl Machine {
             let (target, presence, slow) = (subscribe.target.clone(), subscribe.presence, subscribe.slow);
             // The server replays nothing to a connection that is subscribed already. The target is unsubscribed first
             // if no other subscription shares it.
-            if self.told.take_outdated(&target) && self.subscriptions.is_alone(&target) {
+            if self.server_view.take_outdated(&target) && self.subscriptions.is_alone(&target) {
                 self.send_unsubscribe(target.clone(), effects);
             }
-            self.told.tell(&target, Wishes { presence, slow });
+            self.server_view.tell(&target, Wishes { presence, slow });
         }
         self.calls.sent(id);
         self.send(id, text, effects);
@@ -102,13 +102,13 @@ impl Machine {
     fn send_changes(&mut self, target: Target, effects: &mut Effects) {
         match self.subscriptions.wishes(&target) {
             None => self.send_unsubscribe(target, effects),
-            Some(wishes) if self.told.get(&target).is_some_and(|told| told != wishes) => {
+            Some(wishes) if self.server_view.get(&target).is_some_and(|known| known != wishes) => {
                 let id = self.next_id();
                 let Wishes { presence, slow } = wishes;
                 let subscribe = Subscribe { target: target.clone(), start: Start::Live, presence, slow };
                 let request = Request::new(RequestId::Number(id), Action::Subscribe(subscribe));
                 self.send(id, typed::encode_request(&request), effects);
-                self.told.ask(id, target, Some(wishes));
+                self.server_view.ask(id, target, Some(wishes));
             }
             // Another subscribe has updated the server already.
             Some(_) => {}
@@ -120,7 +120,7 @@ impl Machine {
         let id = self.next_id();
         let request = Request::new(RequestId::Number(id), Action::Unsubscribe(target.clone()));
         self.send(id, typed::encode_request(&request), effects);
-        self.told.ask(id, target, None);
+        self.server_view.ask(id, target, None);
     }
 
     fn send(&mut self, id: u64, text: String, effects: &mut Effects) {

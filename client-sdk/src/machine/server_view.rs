@@ -43,7 +43,7 @@ impl ServerView {
 
     /// A subscription has left the target; `wanted` is what the others want, if there are any.
     pub(super) fn mark_stale(&mut self, target: Target, wanted: Option<Wishes>) {
-        if self.get(&target).is_some_and(|told| Some(told) != wanted) {
+        if self.get(&target).is_some_and(|known| Some(known) != wanted) {
             self.outdated.insert(target);
         }
     }

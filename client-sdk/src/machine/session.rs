@@ -32,12 +32,12 @@ impl Machine {
             Event::Subscribed(ref reply) => self.subscribed(reply, &event, effects),
             Event::Unsubscribed(unsubscribed) if unsubscribed.id.is_none() => {
                 let target = unsubscribed.about.into();
-                self.told.forget(&target);
+                self.server_view.forget(&target);
                 self.subscriptions.end(&self.subscriptions.live_on(&target), &Ended::Unsubscribed, effects);
             }
             Event::Unsubscribed(unsubscribed) => {
                 if let Some(RequestId::Number(id)) = unsubscribed.id {
-                    self.told.answered(id);
+                    self.server_view.answered(id);
                 }
             }
             Event::Error(ref refusal) => self.refused(now, refusal, &event, effects),
@@ -72,7 +72,7 @@ impl Machine {
             effects.push(Effect::Complete(call.ticket, Ok(Answer::Subscribed)));
             self.subscriptions.confirm(call.subscription.as_slice(), reply, effects);
         } else if let RequestId::Number(id) = id {
-            self.told.answered(*id);
+            self.server_view.answered(*id);
             if let Some(subscriptions) = self.resumes.answered(*id) {
                 self.refusals = 0;
                 self.subscriptions.confirm(&subscriptions, reply, effects);
@@ -106,8 +106,8 @@ impl Machine {
                 self.drop_refused(&subscriptions);
             }
         } else if !refusal.retry {
-            self.told.answered(id);
-        } else if self.told.defer(id) {
+            self.server_view.answered(id);
+        } else if self.server_view.defer(id) {
             self.retry_later(now, self.config.backoff.base);
         }
     }
@@ -117,8 +117,8 @@ impl Machine {
         for id in ids {
             let Some(target) = self.subscriptions.remove(*id) else { continue };
             match self.subscriptions.wishes(&target) {
-                None => self.told.forget(&target),
-                wanted => self.told.mark_stale(target, wanted),
+                None => self.server_view.forget(&target),
+                wanted => self.server_view.mark_stale(target, wanted),
             }
         }
     }

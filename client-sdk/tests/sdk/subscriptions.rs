@@ -83,7 +83,7 @@ fn a_gap_of_the_server_is_passed_on_once_and_not_found_again() {
 }
 
 #[test]
-fn that_joins_and_leaves_were_left_out_is_told_to_who_asked_for_them_and_no_publication_is_missed() {
+fn that_joins_and_leaves_were_left_out_is_reported_to_those_who_asked_for_them_and_no_publication_is_missed() {
     let mut script = Script::connected();
     for (id, presence) in [(1, true), (2, false)] {
         let listen =
@@ -155,7 +155,7 @@ fn subscriptions_of_one_topic_come_back_with_one_request() {
 }
 
 #[test]
-fn the_server_is_told_when_the_last_of_a_topic_is_dropped() {
+fn the_server_learns_when_the_last_of_a_topic_is_dropped() {
     let mut script = Script::connected();
     script.subscribed(1, "a", json!({}));
     script.subscribed(2, "a", json!({}));

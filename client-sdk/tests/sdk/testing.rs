@@ -68,7 +68,7 @@ async fn what_an_error_hands_back_is_published_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_crash_is_told_as_a_gap() {
+async fn a_crash_is_reported_as_a_gap() {
     let server = TestServer::start();
     let (_subscriber, mut heard, publisher) = pair(&server).await;
     publisher.publish("numbers", &1).await.unwrap();

@@ -101,11 +101,11 @@ impl<E: Engine> Hub<E> {
         lost: bool,
         effects: &mut Effects,
     ) {
-        let (most, mut told) = (self.most_told(), 0);
-        while told < most
+        let (most, mut announced) = (self.max_announced(), 0);
+        while announced < most
             && let Some(topic) = topics.pop()
         {
-            told += self.watchers(&topic);
+            announced += self.watchers(&topic);
             self.announce_gone_from(now, topic, &gone, lost, effects);
         }
         if !topics.is_empty() {

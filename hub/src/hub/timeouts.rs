@@ -35,13 +35,13 @@ impl<E: Engine> Hub<E> {
 
     /// Sends `leave` for grace periods that have ended. Returns the cost, in receivers.
     fn tell_departures(&mut self, now: Instant, effects: &mut Effects) -> usize {
-        let mut told = 0;
-        while told < MAX_ANNOUNCED
+        let mut announced = 0;
+        while announced < MAX_ANNOUNCED
             && let Some(receivers) = self.announce_expired(now, effects)
         {
-            told += DEPARTURE + receivers;
+            announced += DEPARTURE + receivers;
         }
-        told
+        announced
     }
 }
 
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn of_many_who_do_not_come_back_each_call_tells_of_some_and_all_are_told_of_in_order() {
+    fn of_many_who_do_not_come_back_each_call_announces_some_and_all_are_announced_in_order() {
         let presence = Some(PresencePolicy { events: true, grace: Duration::from_secs(1) });
         let mut scene = Scene::new(TopicPolicy { history: None, presence, ..TopicPolicy::default() });
         let room = Target::from(Topic::from("room"));
@@ -183,15 +183,15 @@ mod tests {
         scene.now += Duration::from_secs(1);
         scene.effects.clear();
         let slices = scene.slices(|scene| scene.hub.tell_departures(scene.now, &mut scene.effects));
-        assert!(slices.iter().all(|told| *told < MAX_ANNOUNCED + DEPARTURE + 100), "{slices:?}");
+        assert!(slices.iter().all(|announced| *announced < MAX_ANNOUNCED + DEPARTURE + 100), "{slices:?}");
         assert_eq!(slices.iter().sum::<usize>(), 1000 * (DEPARTURE + 100));
-        let told = scene.effects.iter().map(|effect| match effect {
+        let left = scene.effects.iter().map(|effect| match effect {
             Effect::Notify { event, receivers } if receivers.len() == 100 => match &**event {
                 Event::Leave(member) => member.client,
                 other => panic!("{other:?}"),
             },
             other => panic!("{other:?}"),
         });
-        assert!(told.eq((100..1100_u128).map(|session| ClientId::from_random(session.to_be_bytes()))));
+        assert!(left.eq((100..1100_u128).map(|session| ClientId::from_random(session.to_be_bytes()))));
     }
 }

@@ -172,8 +172,8 @@ impl<E: Engine> Hub<E> {
     /// Whether the `leave` events of this session have more receivers than one call allows.
     fn tells_many(&self, session: SessionId) -> bool {
         let Some(&session) = self.by_id.get(&session) else { return false };
-        let told = self.present_in(session).iter().map(|topic| self.watchers(topic)).sum::<usize>();
-        told > self.most_told()
+        let announced = self.present_in(session).iter().map(|topic| self.watchers(topic)).sum::<usize>();
+        announced > self.max_announced()
     }
 
     /// Does the next part.
@@ -249,7 +249,7 @@ impl<E: Engine> Hub<E> {
     }
 
     /// The most receivers of `leave` events in one call.
-    pub(super) fn most_told(&self) -> usize {
+    pub(super) fn max_announced(&self) -> usize {
         self.at_a_time(MEMBER_NS).min(MAX_ANNOUNCED)
     }
 

@@ -145,15 +145,15 @@ fn what_a_pattern_has_missed_is_collected_in_pieces_one_after_another() {
 }
 
 #[test]
-fn who_leaves_many_rooms_is_told_of_in_pieces() {
+fn who_leaves_many_rooms_is_announced_in_parts() {
     let mut scene = Scene::new();
     let room = |number: u32| Target::from(Topic::new(format!("room.{number}")));
     for session in 0..100 {
         (0..30).for_each(|number| scene.ask(session, Subscribe { presence: true, ..Subscribe::live(room(number)) }));
     }
     let gone = [1, 2].map(|session| Input::Closed { session: SessionId(session), lost: false });
-    let told = 2 * 30 * 98 * 10;
-    assert!(scene.pieces(gone) as u64 >= told / AT_ONCE);
+    let announced = 2 * 30 * 98 * 10;
+    assert!(scene.pieces(gone) as u64 >= announced / AT_ONCE);
     let of = |session: u32| ClientId::from_random(u128::from(session).to_be_bytes());
     for session in [1, 2] {
         let leaves = scene.effects.iter().filter(|effect| {

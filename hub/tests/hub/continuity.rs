@@ -127,7 +127,7 @@ impl Listeners {
     }
 
     fn unsubscribed(&mut self, session: SessionId, target: &Target, seen: &[Seen]) {
-        let is_done = |seen: &Seen| matches!(seen, Seen::Told { event: Event::Unsubscribed(_), .. });
+        let is_done = |seen: &Seen| matches!(seen, Seen::Sent { event: Event::Unsubscribed(_), .. });
         if seen.iter().any(is_done) {
             self.list.retain(|listener| listener.session != session || listener.target != *target);
         }
@@ -232,7 +232,7 @@ fn begin_pattern(
 
 fn reply(seen: &Seen) -> Option<&Subscribed> {
     match seen {
-        Seen::Told { event: Event::Subscribed(subscribed), .. } => Some(subscribed),
+        Seen::Sent { event: Event::Subscribed(subscribed), .. } => Some(subscribed),
         _ => None,
     }
 }
@@ -246,7 +246,7 @@ fn replayed(seen: &Seen) -> &[Publication] {
 
 fn gap(seen: &Seen) -> Option<&Topic> {
     match seen {
-        Seen::Told { event: Event::Gap(gap), .. } => Some(&gap.topic),
+        Seen::Sent { event: Event::Gap(gap), .. } => Some(&gap.topic),
         _ => None,
     }
 }

@@ -12,7 +12,7 @@ use hubcast_protocol::{ClientId, Position, Topic, typed};
 use std::time::{Duration, Instant};
 
 #[test]
-fn a_history_answered_from_elsewhere_is_told_the_same() {
+fn a_history_answered_from_elsewhere_is_encoded_the_same() {
     let mut stage = Stage::with(Settings::with_seed(1), Place::Elsewhere);
     let ada = stage.connect();
     stage.says(ada, r#"{"action":"subscribe","topic":"a"}"#);

@@ -172,19 +172,19 @@ fn published(deed: &Deed) -> Option<(&SessionId, &Publish)> {
 }
 
 fn is_refused(seen: &Seen) -> bool {
-    matches!(seen, Seen::Told { event: Event::Error(_), .. })
+    matches!(seen, Seen::Sent { event: Event::Error(_), .. })
 }
 
 fn outcome(seen: &Seen) -> Option<(Option<u64>, u64)> {
     match seen {
-        Seen::Told { event: Event::Published(Published { offset, receivers, .. }), .. } => Some((*offset, *receivers)),
+        Seen::Sent { event: Event::Published(Published { offset, receivers, .. }), .. } => Some((*offset, *receivers)),
         _ => None,
     }
 }
 
 fn presence(seen: &Seen) -> Option<&Presence> {
     match seen {
-        Seen::Told { event: Event::Presence(presence), .. } => Some(presence),
+        Seen::Sent { event: Event::Presence(presence), .. } => Some(presence),
         _ => None,
     }
 }
@@ -192,8 +192,8 @@ fn presence(seen: &Seen) -> Option<&Presence> {
 /// By how much a member's count changes for somebody who watches.
 fn change_for(watcher: SessionId, seen: &Seen) -> Option<(&Member, isize)> {
     match seen {
-        Seen::Told { session, event: Event::Join(member) } if *session == watcher => Some((member, 1)),
-        Seen::Told { session, event: Event::Leave(member) } if *session == watcher => Some((member, -1)),
+        Seen::Sent { session, event: Event::Join(member) } if *session == watcher => Some((member, 1)),
+        Seen::Sent { session, event: Event::Leave(member) } if *session == watcher => Some((member, -1)),
         _ => None,
     }
 }

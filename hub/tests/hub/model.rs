@@ -109,7 +109,7 @@ impl Model {
             Input::Disconnect { session, code, reason, reconnect_in_ms } => match self.who(*session) {
                 Some(who) => {
                     let closing = Closing { code: *code, reason: reason.clone(), reconnect_in_ms: *reconnect_in_ms };
-                    vec![self.told(who, Event::Closing(closing)), Seen::Closed { session: *session, code: *code }]
+                    vec![self.sent(who, Event::Closing(closing)), Seen::Closed { session: *session, code: *code }]
                 }
                 None => Vec::new(),
             },
@@ -140,7 +140,7 @@ impl Model {
             subscriptions: self.settings.limits.subscriptions as u64,
         };
         let server = self.settings.server.clone();
-        vec![self.told(who, Event::Welcome(Welcome { client, user, server, ping: self.settings.ping_ms, limits }))]
+        vec![self.sent(who, Event::Welcome(Welcome { client, user, server, ping: self.settings.ping_ms, limits }))]
     }
 
     fn disconnect(&mut self, now: Instant, who: usize, lost: bool) -> Vec<Seen> {
@@ -247,11 +247,11 @@ impl Model {
     }
 
     fn refused(&self, who: usize, id: Option<RequestId>, code: ErrorCode) -> Vec<Seen> {
-        vec![self.told(who, Event::Error(Refusal::new(id, ErrorReply::new(code, ""))))]
+        vec![self.sent(who, Event::Error(Refusal::new(id, ErrorReply::new(code, ""))))]
     }
 
-    fn told(&self, who: usize, event: Event) -> Seen {
-        Seen::told(self.peers[who].session, event)
+    fn sent(&self, who: usize, event: Event) -> Seen {
+        Seen::sent(self.peers[who].session, event)
     }
 
     fn who(&self, session: SessionId) -> Option<usize> {

@@ -52,7 +52,7 @@ struct Scene {
     effects: Effects,
     clients: u128,
     /// What each session is told it is subscribed to.
-    told: Vec<(SessionId, Target)>,
+    confirmed: Vec<(SessionId, Target)>,
     /// How far each has come in a topic, if it hears all of that.
     at: HashMap<(SessionId, Topic), Position>,
     /// The resume of each that is not answered yet.
@@ -75,7 +75,7 @@ impl Scene {
             now: Instant::now(),
             effects: Effects::default(),
             clients: 0,
-            told: Vec::new(),
+            confirmed: Vec::new(),
             at: HashMap::new(),
             asked: HashMap::new(),
             silent: HashMap::new(),
@@ -144,7 +144,7 @@ impl Scene {
         self.effects.clear();
         let next = self.hub.begin(self.now, input, &mut self.effects).err().map(|Unfinished { next, .. }| *next);
         if is_gone && !matches!(next, Some(Input::Closed { .. })) {
-            self.told.retain(|(whose, _)| *whose != session);
+            self.confirmed.retain(|(whose, _)| *whose != session);
             self.at.retain(|(whose, _), _| *whose != session);
         }
         self.check()?;
@@ -153,21 +153,22 @@ impl Scene {
 
     /// Follows what the sessions are told.
     fn check(&mut self) -> Verdict {
-        let Self { effects, told, at, asked, silent, .. } = self;
+        let Self { effects, confirmed, at, asked, silent, .. } = self;
         for effect in effects.iter() {
             match effect {
                 Effect::Send { session, event } => match &**event {
                     Event::Subscribed(subscribed) => {
                         prop_assert_ne!(subscribed.recovered, Some(false));
-                        told.push((*session, subscribed.about.clone().into()));
+                        confirmed.push((*session, subscribed.about.clone().into()));
                         let asked = asked.remove(session).unwrap_or_default();
                         at.extend(asked.into_iter().map(|(topic, position)| ((*session, topic), position)));
                     }
                     Event::Unsubscribed(unsubscribed) => {
                         let target = unsubscribed.about.clone().into();
-                        told.retain(|(whose, what)| whose != session || *what != target);
-                        let hears =
-                            |topic: &Topic| told.iter().any(|(whose, what)| whose == session && matches(what, topic));
+                        confirmed.retain(|(whose, what)| whose != session || *what != target);
+                        let hears = |topic: &Topic| {
+                            confirmed.iter().any(|(whose, what)| whose == session && matches(what, topic))
+                        };
                         at.retain(|(whose, topic), _| whose != session || hears(topic));
                     }
                     Event::Error(refusal) => prop_assert!(false, "{:?}", refusal),
@@ -185,7 +186,7 @@ impl Scene {
                     let mut heard: Vec<_> = effects.receivers(receivers).iter().map(|to| to.session).collect();
                     heard.sort();
                     let but = silent.get(publication.payload().as_plain());
-                    let listening = told.iter().filter(|(_, target)| matches(target, publication.topic()));
+                    let listening = confirmed.iter().filter(|(_, target)| matches(target, publication.topic()));
                     let mut expected: Vec<_> =
                         listening.map(|(session, _)| *session).filter(|session| Some(session) != but).collect();
                     expected.sort();
@@ -217,7 +218,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn with_others_in_between_everyone_hears_what_he_is_told_he_hears_once_and_in_order(
+    fn with_others_in_between_everyone_hears_what_the_replies_say_once_and_in_order(
         deeds in vec((0..SESSIONS, deed()), 1..60),
         turns in vec(0..SESSIONS, 0..200),
     ) {

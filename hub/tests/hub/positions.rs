@@ -28,7 +28,7 @@ impl Positions {
             match seen {
                 Seen::Heard { publication, .. } => self.note(publication),
                 Seen::Replayed { missed, .. } => missed.iter().for_each(|publication| self.note(publication)),
-                Seen::Told { event: Event::Subscribed(subscribed), .. } => {
+                Seen::Sent { event: Event::Subscribed(subscribed), .. } => {
                     if let (About::Topic(topic), Some(epoch), Some(offset)) =
                         (&subscribed.about, subscribed.epoch, subscribed.offset)
                     {

@@ -11,17 +11,17 @@ const LEAVE: &str = r#"{"action":"unsubscribe","topic":"room"}"#;
 const WHO: &str = r#"{"id":1,"action":"presence","topic":"room"}"#;
 
 #[test]
-fn those_who_ask_are_told_who_comes_and_goes_and_nobody_of_himself() {
+fn those_who_ask_hear_who_comes_and_goes_and_nobody_of_himself() {
     let mut stage = room();
     let [ada, bob, carol] = [(); 3].map(|()| stage.connect());
     assert_eq!(stage.answer(ada, WATCH), [r#"{"event":"subscribed","topic":"room"}"#]);
     stage.says(bob, JOIN);
-    assert_eq!(stage.hears(ada), [told("join", bob, "")]);
+    assert_eq!(stage.hears(ada), [member_event("join", bob, "")]);
     stage.says(carol, WATCH);
-    assert_eq!(stage.hears(ada), [told("join", carol, "")]);
+    assert_eq!(stage.hears(ada), [member_event("join", carol, "")]);
     stage.says(bob, LEAVE);
     stage.closed(carol);
-    assert_eq!(stage.hears(ada), [told("leave", bob, ""), told("leave", carol, "")]);
+    assert_eq!(stage.hears(ada), [member_event("leave", bob, ""), member_event("leave", carol, "")]);
     assert_eq!(stage.hears(bob).len(), 2, "his own replies and nothing else");
     stage.ends();
 }
@@ -67,7 +67,7 @@ fn a_lost_user_who_is_back_in_time_was_never_gone() {
     stage.wait(Duration::from_secs(60));
     assert_eq!(stage.hears(watcher), [""; 0]);
     stage.closed(ada);
-    assert_eq!(stage.hears(watcher), [told("leave", ada, r#","user":"ada""#)]);
+    assert_eq!(stage.hears(watcher), [member_event("leave", ada, r#","user":"ada""#)]);
     stage.ends();
 }
 
@@ -85,9 +85,9 @@ fn a_lost_session_that_does_not_come_back_has_left_after_the_grace_time() {
     stage.wait(Duration::from_millis(3999));
     assert_eq!(stage.hears(watcher), [""; 0]);
     stage.wait(Duration::from_millis(1));
-    assert_eq!(stage.hears(watcher), [told("leave", ada, r#","user":"ada""#)]);
+    assert_eq!(stage.hears(watcher), [member_event("leave", ada, r#","user":"ada""#)]);
     stage.wait(Duration::from_secs(1));
-    assert_eq!(stage.hears(watcher), [told("leave", nobody, "")]);
+    assert_eq!(stage.hears(watcher), [member_event("leave", nobody, "")]);
     stage.ends();
 }
 
@@ -104,27 +104,27 @@ fn of_two_lost_connections_of_a_user_one_that_comes_back_stands_for_one() {
     let back = stage.connect_as("ada");
     stage.says(back, JOIN);
     stage.wait(Duration::from_secs(5));
-    assert_eq!(stage.hears(watcher), [told("leave", desk, r#","user":"ada""#)]);
+    assert_eq!(stage.hears(watcher), [member_event("leave", desk, r#","user":"ada""#)]);
     assert!(stage.answer(watcher, WHO)[0].contains(r#""count":2"#));
     stage.ends();
 }
 
 #[test]
-fn subscribing_again_says_anew_whether_to_be_told() {
+fn subscribing_again_says_anew_whether_joins_are_wanted() {
     let mut stage = room();
     let [ada, bob] = [(); 2].map(|()| stage.connect());
-    let told_of_bob = |stage: &mut Stage, ada_says: &str| {
+    let announced_bob = |stage: &mut Stage, ada_says: &str| {
         stage.says(ada, ada_says);
         stage.hears(ada);
         stage.says(bob, JOIN);
         stage.says(bob, LEAVE);
         stage.hears(ada)
     };
-    let both = [told("join", bob, ""), told("leave", bob, "")];
-    assert_eq!(told_of_bob(&mut stage, WATCH), both);
-    assert_eq!(told_of_bob(&mut stage, JOIN), [""; 0]);
-    assert_eq!(told_of_bob(&mut stage, WATCH), both);
-    assert_eq!(told_of_bob(&mut stage, &WATCH.replace("true", "false")), [""; 0]);
+    let both = [member_event("join", bob, ""), member_event("leave", bob, "")];
+    assert_eq!(announced_bob(&mut stage, WATCH), both);
+    assert_eq!(announced_bob(&mut stage, JOIN), [""; 0]);
+    assert_eq!(announced_bob(&mut stage, WATCH), both);
+    assert_eq!(announced_bob(&mut stage, &WATCH.replace("true", "false")), [""; 0]);
     assert!(stage.answer(ada, WHO)[0].contains(r#""count":1"#), "she is there all the time");
     stage.ends();
 }
@@ -145,7 +145,7 @@ fn watching_does_not_count_as_a_subscription() {
 }
 
 #[test]
-fn with_events_off_presence_is_answered_and_nobody_is_told() {
+fn with_events_off_presence_is_answered_and_nothing_is_announced() {
     let mut stage = Stage::with(keeping(present(false)), Place::Embedded);
     let [ada, bob] = [(); 2].map(|()| stage.connect());
     stage.says(ada, WATCH);
@@ -166,6 +166,6 @@ fn present(events: bool) -> TopicPolicy {
     TopicPolicy { history: None, presence, ..TopicPolicy::default() }
 }
 
-fn told(event: &str, session: SessionId, user: &str) -> String {
+fn member_event(event: &str, session: SessionId, user: &str) -> String {
     format!(r#"{{"event":"{event}","topic":"room","client":"{}"{user}}}"#, id_of(session))
 }

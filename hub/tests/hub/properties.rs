@@ -69,7 +69,7 @@ fn without_an_id_only_errors_subscribed_and_unsubscribed_come_back() {
     whatever_happens(|script| {
         for Scene { deed, seen } in Driver::play(script) {
             for seen in seen.iter().filter(|seen| seen.answers().is_none()) {
-                let Seen::Told { event, .. } = seen else { continue };
+                let Seen::Sent { event, .. } = seen else { continue };
                 let expected = match deed {
                     Deed::Tell(Input::Connect { .. }) => matches!(event, Event::Welcome(_)),
                     Deed::Tell(Input::Disconnect { .. }) => matches!(event, Event::Closing(_)),
@@ -84,25 +84,25 @@ fn without_an_id_only_errors_subscribed_and_unsubscribed_come_back() {
 }
 
 #[test]
-fn a_session_hears_exactly_what_it_was_told_it_is_subscribed_to() {
+fn a_session_hears_exactly_what_it_is_subscribed_to_by_the_replies() {
     whatever_happens(|script| {
         let silent = publishers_without_echo(script);
-        let mut told: Vec<(SessionId, Target)> = Vec::new();
+        let mut confirmed: Vec<(SessionId, Target)> = Vec::new();
         for Scene { deed, seen } in Driver::play(script) {
             if let Deed::Tell(Input::Closed { session, .. }) = deed {
-                told.retain(|(whose, _)| *whose != session);
+                confirmed.retain(|(whose, _)| *whose != session);
             }
             for seen in seen {
                 match seen {
-                    Seen::Told { session, event: Event::Subscribed(subscribed) } => {
-                        told.push((session, subscribed.about.into()));
+                    Seen::Sent { session, event: Event::Subscribed(subscribed) } => {
+                        confirmed.push((session, subscribed.about.into()));
                     }
-                    Seen::Told { session, event: Event::Unsubscribed(unsubscribed) } => {
+                    Seen::Sent { session, event: Event::Unsubscribed(unsubscribed) } => {
                         let target = unsubscribed.about.into();
-                        told.retain(|(whose, what)| *whose != session || *what != target);
+                        confirmed.retain(|(whose, what)| *whose != session || *what != target);
                     }
                     Seen::Heard { publication, by } if publication.topic().owner().is_none() => {
-                        let mut expected = listeners(&told, &publication);
+                        let mut expected = listeners(&confirmed, &publication);
                         let silent = silent.get(publication.payload().as_plain());
                         expected.retain(|session| Some(session) != silent || by.contains(session));
                         prop_assert_eq!(by, expected, "hear {:?}", publication);
@@ -118,21 +118,21 @@ fn a_session_hears_exactly_what_it_was_told_it_is_subscribed_to() {
 #[test]
 fn nobody_has_more_subscriptions_than_the_limit() {
     whatever_happens(|script| {
-        let mut told: HashSet<(SessionId, Target)> = HashSet::new();
+        let mut confirmed: HashSet<(SessionId, Target)> = HashSet::new();
         for Scene { deed, seen } in Driver::play(script) {
             if let Deed::Tell(Input::Closed { session, .. }) = deed {
-                told.retain(|(whose, _)| *whose != session);
+                confirmed.retain(|(whose, _)| *whose != session);
             }
             for seen in seen {
                 match seen {
-                    Seen::Told { session, event: Event::Subscribed(subscribed) } => {
-                        told.insert((session, subscribed.about.into()));
+                    Seen::Sent { session, event: Event::Subscribed(subscribed) } => {
+                        confirmed.insert((session, subscribed.about.into()));
                         let counts = |(whose, what): &&_| *whose == session && is_public(what);
-                        let subscriptions = told.iter().filter(counts).count();
-                        prop_assert!(subscriptions <= script.settings.limits.subscriptions, "{:?}", told);
+                        let subscriptions = confirmed.iter().filter(counts).count();
+                        prop_assert!(subscriptions <= script.settings.limits.subscriptions, "{:?}", confirmed);
                     }
-                    Seen::Told { session, event: Event::Unsubscribed(unsubscribed) } => {
-                        told.remove(&(session, unsubscribed.about.into()));
+                    Seen::Sent { session, event: Event::Unsubscribed(unsubscribed) } => {
+                        confirmed.remove(&(session, unsubscribed.about.into()));
                     }
                     _ => {}
                 }

@@ -6,7 +6,7 @@ use hubcast_protocol::{ClientId, CloseCode, Event, RequestId, Topic};
 /// One effect.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Seen {
-    Told {
+    Sent {
         session: SessionId,
         /// A refusal is without its reason, and presence in the order of the clients.
         event: Event,
@@ -34,7 +34,7 @@ impl Seen {
         Self::settled(effects.iter().flat_map(|effect| Self::of(effect, effects)).collect())
     }
 
-    /// The same with neighbouring joins and leaves in one order: who is told first is nobody's business.
+    /// The same with neighbouring joins and leaves in one order: the order of the receivers does not matter.
     pub(crate) fn settled(mut list: Vec<Self>) -> Vec<Self> {
         for run in list.chunk_by_mut(|one, next| one.about_a_member().is_some() && next.about_a_member().is_some()) {
             run.sort_by_key(Self::about_a_member);
@@ -43,13 +43,13 @@ impl Seen {
     }
 
     /// Tells a session something.
-    pub(crate) fn told(session: SessionId, mut event: Event) -> Self {
+    pub(crate) fn sent(session: SessionId, mut event: Event) -> Self {
         match &mut event {
             Event::Error(refusal) => refusal.reason = "".into(),
             Event::Presence(presence) => presence.clients.sort_by_key(|present| present.client),
             _ => {}
         }
-        Self::Told { session, event }
+        Self::Sent { session, event }
     }
 
     /// Hands a publication to sessions in any order.
@@ -61,7 +61,7 @@ impl Seen {
     /// Whom it concerns.
     pub(crate) fn sessions(&self) -> &[SessionId] {
         match self {
-            Self::Told { session, .. } | Self::Replayed { session, .. } | Self::Closed { session, .. } => {
+            Self::Sent { session, .. } | Self::Replayed { session, .. } | Self::Closed { session, .. } => {
                 std::slice::from_ref(session)
             }
             Self::Heard { by, .. } => by,
@@ -71,7 +71,7 @@ impl Seen {
 
     /// The request that it answers.
     pub(crate) fn answers(&self) -> Option<&RequestId> {
-        let Self::Told { event, .. } = self else { return None };
+        let Self::Sent { event, .. } = self else { return None };
         match event {
             Event::Subscribed(subscribed) => subscribed.id.as_ref(),
             Event::Unsubscribed(unsubscribed) => unsubscribed.id.as_ref(),
@@ -89,10 +89,10 @@ impl Seen {
         }
     }
 
-    /// Of a join or a leave: who is told, where and of whom.
+    /// Of a join or a leave: the receiver, the topic and the member.
     fn about_a_member(&self) -> Option<(SessionId, Topic, ClientId)> {
         match self {
-            Self::Told { session, event: Event::Join(member) | Event::Leave(member) } => {
+            Self::Sent { session, event: Event::Join(member) | Event::Leave(member) } => {
                 Some((*session, member.topic.clone(), member.client))
             }
             _ => None,
@@ -103,16 +103,16 @@ impl Seen {
     fn of(effect: &Effect, effects: &Effects) -> Vec<Self> {
         vec![match effect {
             Effect::Notify { event, receivers } => {
-                let told = effects.receivers(receivers).iter().map(|to| Self::told(to.session, (**event).clone()));
-                return told.collect();
+                let sent = effects.receivers(receivers).iter().map(|to| Self::sent(to.session, (**event).clone()));
+                return sent.collect();
             }
-            Effect::Send { session, event } => Self::told(*session, (**event).clone()),
+            Effect::Send { session, event } => Self::sent(*session, (**event).clone()),
             Effect::Deliver { publication, receivers } => {
                 let by = effects.receivers(receivers).iter().map(|receiver| receiver.session);
                 Self::heard(publication.clone(), by.collect())
             }
             Effect::Replay { session, missed } => Self::Replayed { session: *session, missed: missed.to_vec() },
-            Effect::History { session, answer } => Self::told(*session, answer.to_event()),
+            Effect::History { session, answer } => Self::sent(*session, answer.to_event()),
             Effect::Close { session, code, .. } => Self::Closed { session: *session, code: *code },
             Effect::Ask(_) => Self::Asked,
         }]

@@ -145,7 +145,7 @@ fn ask(action: impl Into<Action>) -> Input {
 
 fn resumed(seen: &Seen) -> Option<(Option<bool>, Option<u32>)> {
     match seen {
-        Seen::Told { event: Event::Subscribed(Subscribed { recovered, replayed, .. }), .. } => {
+        Seen::Sent { event: Event::Subscribed(Subscribed { recovered, replayed, .. }), .. } => {
             Some((*recovered, *replayed))
         }
         _ => None,

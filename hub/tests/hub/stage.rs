@@ -57,14 +57,14 @@ impl Stage {
     pub(crate) fn position(&mut self, session: SessionId, topic: &str) -> Position {
         self.says(session, &format!(r#"{{"action":"subscribe","topic":"{topic}"}}"#));
         self.hears(session);
-        let told = self.driver.effects().iter().find_map(|effect| match effect {
+        let position = self.driver.effects().iter().find_map(|effect| match effect {
             Effect::Send { event, .. } => match &**event {
                 Event::Subscribed(Subscribed { epoch, offset, .. }) => epoch.zip(*offset),
                 _ => None,
             },
             _ => None,
         });
-        let (epoch, offset) = told.expect("a topic with history");
+        let (epoch, offset) = position.expect("a topic with history");
         Position { epoch, offset }
     }
 

@@ -29,10 +29,10 @@ struct State {
     /// The connection's number on its worker.
     slot: u32,
     /// The connection's number in the whole server. It is pushed to `news` when the server writes or shuts the pipe;
-    /// `is_told` says that it was pushed since the client last took its bytes.
+    /// `is_notified` says that it was pushed since the client last took its bytes.
     number: u64,
     news: News,
-    is_told: bool,
+    is_notified: bool,
     /// Whether the server writes no more (`is_shut`), and reads no more (`is_gone`).
     is_shut: bool,
     is_gone: bool,
@@ -171,7 +171,7 @@ impl ClientEnd {
     /// Takes the bytes that the server has written.
     pub fn take_written(&self) -> Vec<u8> {
         let mut state = self.0.borrow_mut();
-        state.is_told = false;
+        state.is_notified = false;
         let mut written = std::mem::take(&mut state.to_client);
         let unseen = state.unseen.min(written.len());
         state.unseen -= unseen;
@@ -192,7 +192,7 @@ impl ClientEnd {
 
 impl State {
     fn tell(&mut self) {
-        if !std::mem::replace(&mut self.is_told, true) {
+        if !std::mem::replace(&mut self.is_notified, true) {
             self.news.borrow_mut().push(self.number);
         }
     }

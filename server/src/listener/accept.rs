@@ -87,12 +87,12 @@ mod tests {
             Some(accepted) => accepted,
             None => pending().await,
         };
-        let (dealt, told) = (Cell::new(false), Notify::new());
+        let (dealt, went_on) = (Cell::new(false), Notify::new());
         let runtime = Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
             let deal = |(), _| {
                 dealt.set(true);
-                told.notify_one();
+                went_on.notify_one();
             };
             let mut accepting = pin!(accept_all(accept, ConnectionLimit::new(1), deal));
             let ended = poll_fn(|context| Poll::Ready(accepting.as_mut().poll(context).is_ready())).await;
@@ -100,7 +100,7 @@ mod tests {
             let at_once = dealt.get();
             tokio::select! {
                 () = accepting => false,
-                () = told.notified() => at_once,
+                () = went_on.notified() => at_once,
             }
         })
     }

@@ -113,7 +113,7 @@ impl Permit {
     }
 
     /// Completes when the connection has to close, to make room for another one.
-    pub(crate) async fn told_to_go(&self) {
+    pub(crate) async fn asked_to_leave(&self) {
         self.go.notified().await;
     }
 }
@@ -152,11 +152,11 @@ mod tests {
         assert!(kept.become_websocket());
         let mut others: Vec<_> = (0..SPARE).map(|_| limit.try_admit().unwrap()).collect();
         assert!(!is_ready(limit.admit()), "no room yet");
-        let told: Vec<_> = others.iter().map(|permit| is_ready(permit.told_to_go())).collect();
-        assert_eq!(told.iter().filter(|told| **told).count(), 1, "one is enough");
-        assert!(told[0] && !is_ready(kept.told_to_go()));
+        let asked: Vec<_> = others.iter().map(|permit| is_ready(permit.asked_to_leave())).collect();
+        assert_eq!(asked.iter().filter(|asked| **asked).count(), 1, "one is enough");
+        assert!(asked[0] && !is_ready(kept.asked_to_leave()));
         assert!(!is_ready(limit.admit()), "it has not gone yet");
-        assert!(!is_ready(others[1].told_to_go()), "nobody else has to go meanwhile");
+        assert!(!is_ready(others[1].asked_to_leave()), "nobody else has to go meanwhile");
         others.remove(0);
         assert!(is_ready(limit.admit()));
     }
@@ -168,14 +168,14 @@ mod tests {
         let (mut one, mut other) = (pin!(limit.admit()), pin!(limit.admit()));
         let mut context = Context::from_waker(Waker::noop());
         assert!(one.as_mut().poll(&mut context).is_pending() && other.as_mut().poll(&mut context).is_pending());
-        assert!(is_ready(others.remove(0).told_to_go()));
+        assert!(is_ready(others.remove(0).asked_to_leave()));
         let admitted = one.as_mut().poll(&mut context);
         assert!(admitted.is_ready() && other.as_mut().poll(&mut context).is_pending());
-        assert!(is_ready(others[0].told_to_go()), "the second one sees to its own room");
+        assert!(is_ready(others[0].asked_to_leave()), "the second one sees to its own room");
     }
 
     #[test]
-    fn who_was_told_to_go_becomes_no_websocket() {
+    fn who_was_asked_to_leave_becomes_no_websocket() {
         let limit = ConnectionLimit::new(1);
         let permit = limit.try_admit().unwrap();
         limit.close_oldest();

@@ -142,14 +142,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_is_told_at_once_and_the_others_by_the_minute() {
+    fn the_first_is_logged_at_once_and_the_others_by_the_minute() {
         let (mut paced, start) = (Paced::default(), Instant::now());
         let due: Vec<_> = (0..=120).map(|second| paced.note(start + Duration::from_secs(second))).collect();
         assert_eq!(due.iter().flatten().collect::<Vec<_>>(), [&1, &60, &60]);
     }
 
     #[test]
-    fn what_is_left_is_told_after_a_minute_though_nothing_happens_any_more() {
+    fn what_is_left_is_logged_after_a_minute_though_nothing_happens_any_more() {
         let (mut paced, start) = (Paced::default(), Instant::now());
         let after = |seconds| start + Duration::from_secs(seconds);
         assert_eq!(paced.note(start), Some(1));

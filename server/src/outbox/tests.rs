@@ -44,7 +44,7 @@ fn nothing_is_written_past_what_waits() {
 }
 
 #[test]
-fn what_is_larger_than_all_that_may_wait_goes_by_itself_or_is_told_to_be_missing() {
+fn what_is_larger_than_all_that_may_wait_goes_by_itself_or_gets_a_gap() {
     let large = Batch::new(Publication::new("t".into(), "x".repeat(400).as_str().into(), None));
     for (blocked, end) in [(false, &b"xxx\"}"[..]), (true, br#"{"event":"gap","topic":"t","reason":"slow_consumer"}"#)]
     {

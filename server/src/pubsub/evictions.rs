@@ -45,7 +45,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_eviction_is_told_at_once_and_later_ones_together_after_a_minute() {
+    fn the_first_eviction_is_logged_at_once_and_later_ones_together_after_a_minute() {
         let (mut evictions, start) = (Evictions::default(), Instant::now());
         let mut reported = |second, so_far| evictions.unreported(start + Duration::from_secs(second), so_far);
         assert_eq!(reported(0, evicted(0, 0)), None);

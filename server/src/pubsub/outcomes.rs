@@ -80,7 +80,7 @@ mod tests {
 
         /// Members 0 to 3 join and leave; step 4 is a `presence` request.
         #[test]
-        fn each_member_is_told_of_once_and_every_answer_and_what_follows_it_add_up(steps in vec(0..5u8, 0..40)) {
+        fn each_member_is_announced_once_and_every_answer_and_what_follows_it_add_up(steps in vec(0..5u8, 0..40)) {
             let (mut outcomes, mut there, mut announced) = (Outcomes::default(), BTreeSet::from([0, 1]), Vec::new());
             let before = there.clone();
             // For each answer: the number of announcements before it, and the list that was answered.
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn one_who_is_where_he_was_is_not_told_of() {
+    fn a_member_that_is_where_it_was_is_not_announced() {
         let mut outcomes = Outcomes::default();
         assert!(outcomes.note(&event(1, true), 0).is_announced);
         assert_eq!(outcomes.note(&event(1, false), 1), Announcement { withdrawn: Some(0), is_announced: false });

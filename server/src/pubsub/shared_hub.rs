@@ -318,8 +318,8 @@ mod tests {
             _ => 0,
         });
         assert_eq!(heard.sum::<usize>(), published);
-        let told = two.turn(0, []).mail.iter().map(|output| format!("{output:?}")).collect::<Vec<_>>();
-        assert_eq!(told, [format!("{:?}", RemoteOutput::Resume(blocked[0]))]);
+        let mail = two.turn(0, []).mail.iter().map(|output| format!("{output:?}")).collect::<Vec<_>>();
+        assert_eq!(mail, [format!("{:?}", RemoteOutput::Resume(blocked[0]))]);
         assert!(two.turn(0, [publish()]).blocked.is_empty(), "there is room again");
     }
 

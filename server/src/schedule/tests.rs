@@ -150,7 +150,7 @@ fn what_joins_goes_on_after_the_end_of_a_slice() {
 fn a_connection_is_held_while_something_of_it_is_left_over() {
     let mut schedule = Schedule::default();
     (0..3).for_each(|_| schedule.push(7, publication(7)));
-    let mut told = Vec::new();
+    let mut calls = Vec::new();
     for _ in 0..3 {
         schedule.begin_slice(false);
         while schedule.next(None).is_some() {
@@ -158,9 +158,9 @@ fn a_connection_is_held_while_something_of_it_is_left_over() {
         }
         let (mut held, mut released) = (Vec::new(), Vec::new());
         schedule.end_slice(|slot| held.push(slot), |slot| released.push(slot));
-        told.push((held, released));
+        calls.push((held, released));
     }
-    assert_eq!(told, [(vec![7], vec![]), (vec![], vec![]), (vec![], vec![7])]);
+    assert_eq!(calls, [(vec![7], vec![]), (vec![], vec![]), (vec![], vec![7])]);
 }
 
 #[test]

@@ -94,7 +94,7 @@ impl SnapshotDir {
         tracing::warn!(
             %error,
             file = %aside.display(),
-            "cannot take up the histories and keys of the last run, so clients that resume are told of a gap, and what is \
+            "cannot take up the histories and keys of the last run, so clients that resume get a gap, and what is \
              sent again takes effect again; the file was set aside: keep it to find out what happened to it, or delete it"
         );
         Ok(())

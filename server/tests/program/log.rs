@@ -87,9 +87,9 @@ fn what_an_operator_must_hear_comes_once_and_in_json_to_the_last_line() {
     assert_eq!(code, Some(1));
     let events = events(&(before + &after));
     for warning in ["the server is full", "`origins` does not list their Origin", "slow consumers are closed"] {
-        let told = with(&events, warning);
-        assert_eq!((told.len(), &told[0]["level"]), (1, &Value::from("WARN")), "{warning}: {after}");
-        assert_eq!(told[0]["times"], 1, "{warning}");
+        let logged = with(&events, warning);
+        assert_eq!((logged.len(), &logged[0]["level"]), (1, &Value::from("WARN")), "{warning}: {after}");
+        assert_eq!(logged[0]["times"], 1, "{warning}");
     }
     let last = events.last().unwrap();
     assert_eq!(last["level"], "ERROR");
@@ -216,7 +216,7 @@ fn wrong_usage_and_settings_are_events_too_where_the_log_is_json() {
 }
 
 #[test]
-fn every_refusal_is_told_at_debug_with_its_reason_and_its_peer() {
+fn every_refusal_is_logged_at_debug_with_its_reason_and_its_peer() {
     let mut server = Run::start(
         &[
             &["--log-format", "json", "--log-level", "debug", "--max-message", "1KiB", "--max-frame", "1KiB"][..],
@@ -227,7 +227,7 @@ fn every_refusal_is_told_at_debug_with_its_reason_and_its_peer() {
     );
     let ours = "Origin: https://a.example\r\n";
     let subscribe = text(b"{\"action\":\"subscribe\",\"topic\":\"t\"}");
-    for (path, headers, frames, told) in [
+    for (path, headers, frames, logged) in [
         ("/nowhere", "", vec![], ("status", 404, "nothing here")),
         ("/socket", "Origin: https://b.example\r\n", vec![], ("status", 403, "this Origin is not let in")),
         ("/socket", "", vec![], ("status", 403, "exactly one Origin header is needed")),
@@ -246,8 +246,8 @@ fn every_refusal_is_told_at_debug_with_its_reason_and_its_peer() {
         let log = server.logs(&peer);
         let events = events(&log);
         let event = events.last().unwrap();
-        assert_eq!((&event[told.0], &event["level"]), (&Value::from(told.1), &Value::from("DEBUG")), "{event}");
-        assert!(event["reason"].as_str().unwrap().contains(told.2), "{event}");
+        assert_eq!((&event[logged.0], &event["level"]), (&Value::from(logged.1), &Value::from("DEBUG")), "{event}");
+        assert!(event["reason"].as_str().unwrap().contains(logged.2), "{event}");
         let _ = stream.read_to_end(&mut Vec::new());
     }
     let mut stream = connect(server.address());

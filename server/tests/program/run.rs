@@ -89,7 +89,7 @@ impl Run {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status.code();
             }
-            assert!(begun.elapsed() < DEADLINE, "the server ends when it is told to");
+            assert!(begun.elapsed() < DEADLINE, "the server ends when it is asked to");
             thread::sleep(Duration::from_millis(10));
         }
     }
@@ -97,14 +97,14 @@ impl Run {
     /// Waits for the end, and returns the exit code and the rest of the log.
     #[track_caller]
     pub(crate) fn end(mut self) -> (Option<i32>, String) {
-        let (mut log, (read, told)) = (self.log.take().unwrap(), mpsc::channel());
+        let (mut log, (read, rest_of_log)) = (self.log.take().unwrap(), mpsc::channel());
         thread::spawn(move || {
             let mut rest = String::new();
             log.read_to_string(&mut rest).unwrap();
             // Nobody waits for it after the test has failed.
             let _ = read.send(rest);
         });
-        let rest = told.recv_timeout(DEADLINE).expect("the server ends when it is told to");
+        let rest = rest_of_log.recv_timeout(DEADLINE).expect("the server ends when it is asked to");
         (self.child.wait().unwrap().code(), rest)
     }
 }

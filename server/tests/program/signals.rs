@@ -47,7 +47,7 @@ fn a_second_signal_hurries_the_drain_and_what_is_kept_is_stored() {
 }
 
 #[test]
-fn who_is_left_is_told_when_the_drain_is_hurried() {
+fn who_is_left_gets_a_close_when_the_drain_is_hurried() {
     let words = ["--listen", "127.0.0.1:0", "--drain-spread", "10m", "--drain-deadline", "10m"];
     let mut server = Run::of(&mut hubcast(&words));
     let mut clients = [(); 3].map(|()| Client::open(server.address()));

@@ -210,7 +210,7 @@ fn a_reader_who_asks_and_never_reads_is_closed_with_4002() {
 }
 
 #[test]
-fn what_was_missed_is_told_however_much_it_is_and_more_only_when_it_was_read() {
+fn what_was_missed_is_replayed_however_much_it_is_and_more_only_when_it_was_read() {
     let server = Server::with(|config| {
         config.rules.list.clear();
         config.outbox = 64 * 1024;
@@ -238,7 +238,7 @@ fn what_was_missed_is_told_however_much_it_is_and_more_only_when_it_was_read() {
 }
 
 #[test]
-fn topics_that_cannot_be_resumed_are_told_behind_a_replay_that_is_still_being_read() {
+fn topics_that_cannot_be_resumed_get_their_gaps_behind_a_replay_that_is_still_being_read() {
     let server = Server::with(|config| {
         config.rules.list.clear();
         config.outbox = 64 * 1024;

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 #[test]
-fn typed_clients_are_told_when_to_come_back_and_closed_with_1012() {
+fn typed_clients_learn_when_to_come_back_and_closed_with_1012() {
     let mut server = Server::start();
     let mut peers: Vec<Typed> = (0..5).map(|_| server.typed()).collect();
     server.stops();
@@ -21,7 +21,7 @@ fn typed_clients_are_told_when_to_come_back_and_closed_with_1012() {
 }
 
 #[test]
-fn plain_clients_are_closed_with_1012_and_told_nothing_else() {
+fn plain_clients_are_closed_with_1012_and_get_nothing_else() {
     let mut server = Server::start();
     let mut peers: Vec<Plain> = (0..5).map(|_| server.plain()).collect();
     server.stops();
@@ -41,7 +41,7 @@ fn a_server_without_connections_ends_at_once() {
 }
 
 #[test]
-fn later_ones_are_told_to_come_back_later() {
+fn later_ones_are_asked_to_come_back_later() {
     let mut server = Server::with(|config| config.drain.spread = Duration::from_millis(200));
     let mut peers: Vec<Typed> = (0..4).map(|_| server.typed()).collect();
     server.stops();

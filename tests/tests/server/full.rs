@@ -39,7 +39,7 @@ fn all_live(peers: &mut [Typed]) {
 }
 
 #[test]
-fn one_connection_too_many_is_told_to_come_back() {
+fn one_connection_too_many_is_asked_to_come_back() {
     let server = with_room_for(2);
     let (kept, gone) = (server.plain(), server.plain());
     for request in ["GET /socket HTTP/1.1", "GET /readyz HTTP/1.1"] {

@@ -50,7 +50,7 @@ fn what_a_client_may_say_differently_is_taken() {
 }
 
 #[test]
-fn what_is_no_upgrade_or_of_another_version_is_told_which_one_is_needed() {
+fn what_is_no_upgrade_or_of_another_version_learns_which_one_is_needed() {
     let wrong = [
         good().without("Upgrade"),
         good().without("Connection"),
@@ -71,7 +71,7 @@ fn what_is_no_upgrade_or_of_another_version_is_told_which_one_is_needed() {
 }
 
 #[test]
-fn a_plain_get_is_told_in_words_that_this_is_a_websocket_endpoint() {
+fn a_plain_get_is_answered_in_words_that_this_is_a_websocket_endpoint() {
     let server = Server::start();
     let mut socket = server.socket();
     socket.writes(b"GET /socket HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -194,7 +194,7 @@ fn every_other_path_is_not_found() {
 }
 
 #[test]
-fn liveness_and_readiness_are_told_by_get_and_head() {
+fn liveness_and_readiness_are_answered_to_get_and_head() {
     let server = Server::start();
     for path in ["/healthz", "/readyz", "/healthz?x=y"] {
         assert_eq!(server.status_of(&format!("GET {path} HTTP/1.1")), 200, "{path}");

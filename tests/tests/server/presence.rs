@@ -79,7 +79,7 @@ fn comes(guest: &mut Typed, room: &str, watcher: &mut Watcher) {
 }
 
 #[test]
-fn a_slow_watcher_that_allows_it_misses_joins_and_leaves_and_is_told_and_a_fast_one_misses_none() {
+fn a_slow_watcher_that_allows_it_misses_joins_and_leaves_and_gets_a_gap_and_a_fast_one_misses_none() {
     let server = server();
     let room = "room".repeat(250);
     let mut lossy = ["drop", "latest"].map(|slow| Watcher::enter(Typed::open(server.narrow_socket()), &room, slow));

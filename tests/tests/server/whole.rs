@@ -60,7 +60,7 @@ fn where_too_much_waits_in_all_the_one_is_closed_for_whom_most_waits() {
 }
 
 #[test]
-fn where_too_much_waits_in_all_who_may_miss_something_misses_it_and_is_told() {
+fn where_too_much_waits_in_all_who_may_miss_something_misses_it_and_gets_a_gap() {
     let server = server_of_a_mebibyte();
     let (mut publisher, mut reader) = (server.typed(), unread(&server, "t", "drop"));
     assert_eq!(handed(&mut publisher, "t", 500), 500, "it is never closed");

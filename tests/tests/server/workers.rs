@@ -114,7 +114,7 @@ fn direct_messages_and_patterns_reach_every_worker() {
 }
 
 #[test]
-fn who_comes_and_goes_is_told_on_every_worker_between_what_is_published() {
+fn who_comes_and_goes_is_announced_on_every_worker_between_what_is_published() {
     let presence = Some(PresencePolicy { events: true, grace: Duration::ZERO });
     let policy = TopicPolicy { history: None, presence, ..TopicPolicy::default() };
     let change = |config: &mut Config| config.rules.list[0].policy = policy.clone();

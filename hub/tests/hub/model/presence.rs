@@ -72,7 +72,7 @@ impl Model {
 
     fn notify_watchers(&self, topic: &Topic, except: Option<usize>, event: &Event) -> Vec<Seen> {
         let watchers = self.watching.iter().filter(|(who, what)| what == topic && Some(*who) != except);
-        watchers.map(|(who, _)| self.told(*who, event.clone())).collect()
+        watchers.map(|(who, _)| self.sent(*who, event.clone())).collect()
     }
 
     fn member(&self, topic: &Topic, who: usize) -> Member {

@@ -23,10 +23,10 @@ impl Model {
             Action::Subscribe(subscribe) => self.subscribe(now, who, id, subscribe),
             _ if !self.peers[who].here => Vec::new(),
             Action::Unsubscribe(target) => self.unsubscribe(now, who, id, target),
-            Action::Ping => id.map(|id| self.told(who, Event::Pong(Pong { id }))).into_iter().collect(),
+            Action::Ping => id.map(|id| self.sent(who, Event::Pong(Pong { id }))).into_iter().collect(),
             Action::History(read) => self.read(now, who, id, read),
             Action::Presence(topic) => match self.presence(id.clone(), topic) {
-                Ok(presence) => vec![self.told(who, Event::Presence(presence))],
+                Ok(presence) => vec![self.sent(who, Event::Presence(presence))],
                 Err(code) => self.refused(who, id, code),
             },
         }
@@ -49,11 +49,11 @@ impl Model {
         let (recovered, replayed) = (opened.recovered, (start != Start::Live).then_some(count));
         let about = target.into();
         let mut seen =
-            vec![self.told(who, Event::Subscribed(Subscribed { id, about, epoch, offset, recovered, replayed }))];
+            vec![self.sent(who, Event::Subscribed(Subscribed { id, about, epoch, offset, recovered, replayed }))];
         for (topic, position) in opened.lost {
             let (epoch, offset) = (position.map(|at| at.epoch), position.map(|at| at.offset));
             let reason = GapReason::NotRecoverable;
-            seen.push(self.told(who, Event::Gap(Gap { topic, from: None, to: None, epoch, offset, reason })));
+            seen.push(self.sent(who, Event::Gap(Gap { topic, from: None, to: None, epoch, offset, reason })));
         }
         if !opened.missed.is_empty() {
             seen.push(Seen::Replayed { session: self.peers[who].session, missed: opened.missed });
@@ -72,7 +72,7 @@ impl Model {
             self.watching.retain(|(whose, what)| *whose != who || *what != topic);
             seen.extend(self.leave(now, who, &topic, false));
         }
-        seen.push(self.told(who, Event::Unsubscribed(Unsubscribed { id, about: target.into() })));
+        seen.push(self.sent(who, Event::Unsubscribed(Unsubscribed { id, about: target.into() })));
         seen
     }
 
@@ -111,7 +111,7 @@ impl Model {
         }
         let Outcome { position, receivers } = outcome;
         let offset = position.map(|position| position.offset);
-        vec![self.told(who, Event::Published(Published { id, topic, offset, receivers }))]
+        vec![self.sent(who, Event::Published(Published { id, topic, offset, receivers }))]
     }
 
     fn read(&self, now: Instant, who: usize, id: Option<RequestId>, read: ReadHistory) -> Vec<Seen> {
@@ -124,6 +124,6 @@ impl Model {
         });
         let messages = entries.collect();
         let history = History { id, topic: read.topic, epoch: end.epoch, offset: end.offset, messages };
-        vec![self.told(who, Event::History(history))]
+        vec![self.sent(who, Event::History(history))]
     }
 }

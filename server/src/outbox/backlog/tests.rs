@@ -57,7 +57,7 @@ fn drain(backlog: &mut Backlog) -> Vec<String> {
 }
 
 #[test]
-fn the_oldest_are_left_out_first_and_the_hole_is_told_before_what_follows() {
+fn the_oldest_are_left_out_first_and_the_gap_comes_before_what_follows() {
     let mut backlog = Backlog::default();
     for offset in 1..=5 {
         push(&mut backlog, "a", [offset], Slow::Drop);
@@ -83,8 +83,8 @@ fn joins_and_leaves_are_left_out_oldest_first_and_a_gap_of_their_own_stands_wher
     event(&mut backlog, "a", "z comes");
     let newest = backlog.len() - backlog.reserved;
     backlog.shrink_to(backlog.reserved + newest / 2);
-    let told = ["a:1-1", "b: who is there?", "an answer", "a: who is there?", "a:2", "z comes"];
-    assert_eq!(drain(&mut backlog), told);
+    let popped = ["a:1-1", "b: who is there?", "an answer", "a: who is there?", "a:2", "z comes"];
+    assert_eq!(drain(&mut backlog), popped);
     event(&mut backlog, "a", "z leaves");
     assert_eq!(drain(&mut backlog), ["z leaves"], "nothing is said twice");
 }
@@ -164,7 +164,7 @@ fn a_topic_without_history_has_one_gap_without_offsets() {
 }
 
 #[test]
-fn a_plain_client_is_told_of_no_gap() {
+fn a_plain_client_gets_no_gap() {
     let mut backlog = Backlog::default();
     push(&mut backlog, "a", 1..=3, Slow::Latest);
     assert_eq!(backlog.pop(Dialect::Plain).map(|popped| (popped.bytes, popped.charged)), Some((frame("3"), true)));
@@ -287,42 +287,46 @@ impl Model {
     /// Checks the next entries, and that no two gaps come where one is enough.
     fn pop(&mut self, backlog: &mut Backlog, times: usize) {
         let mut last_gap = BTreeMap::new();
-        for told in std::iter::from_fn(|| pop(backlog)).take(times).filter(|told| told != "a frame") {
-            let is_of = |topic: &usize| told.starts_with("replay") || told.starts_with(TOPICS[*topic]);
+        for popped in std::iter::from_fn(|| pop(backlog)).take(times).filter(|popped| popped != "a frame") {
+            let is_of = |topic: &usize| popped.starts_with("replay") || popped.starts_with(TOPICS[*topic]);
             for topic in (0..3).filter(is_of) {
-                let is_gap = self.account(topic, &told);
-                let before = last_gap.insert(topic, told.split(':').next().map(str::to_owned).filter(|_| is_gap));
-                assert!(!is_gap || before != Some(last_gap[&topic].clone()), "{told} is a second gap");
+                let is_gap = self.account(topic, &popped);
+                let before = last_gap.insert(topic, popped.split(':').next().map(str::to_owned).filter(|_| is_gap));
+                assert!(!is_gap || before != Some(last_gap[&topic].clone()), "{popped} is a second gap");
             }
         }
     }
 
     /// Removes what an entry reports; it must be the oldest of its topic. Returns whether the entry was a gap.
-    fn account(&mut self, topic: usize, told: &str) -> bool {
+    fn account(&mut self, topic: usize, popped: &str) -> bool {
         let expected = &mut self.expected[topic];
-        while topic == 2 && self.is_vague && told != "n:?" && expected.front().is_some_and(|front| front.name != told) {
+        while topic == 2
+            && self.is_vague
+            && popped != "n:?"
+            && expected.front().is_some_and(|front| front.name != popped)
+        {
             let left_out = expected.pop_front().unwrap();
-            assert!(left_out.publication.is_some(), "{left_out:?} did not come before {told}");
+            assert!(left_out.publication.is_some(), "{left_out:?} did not come before {popped}");
         }
-        if let Some(front) = expected.pop_front_if(|front| front.name == told) {
-            assert!(front.number >= self.went_out, "{told} is out of order");
+        if let Some(front) = expected.pop_front_if(|front| front.name == popped) {
+            assert!(front.number >= self.went_out, "{popped} is out of order");
             self.went_out = front.number;
             self.is_vague &= topic != 2;
             return false;
         }
-        let first = expected.pop_front().unwrap_or_else(|| panic!("{told}, but nothing is expected"));
-        let first = first.publication.unwrap_or_else(|| panic!("{told} instead of {}", first.name));
+        let first = expected.pop_front().unwrap_or_else(|| panic!("{popped}, but nothing is expected"));
+        let first = first.publication.unwrap_or_else(|| panic!("{popped} instead of {}", first.name));
         if topic == 2 {
-            assert_eq!(told, "n:?");
+            assert_eq!(popped, "n:?");
             self.is_vague = true;
             return true;
         }
         let mut last = first.clone();
         let gap = |last: &Publication| format!("{}-{}", name(&first), last.position().unwrap().offset);
-        while gap(&last) != told {
+        while gap(&last) != popped {
             let next = expected.pop_front().and_then(|next| next.publication);
-            last = next.unwrap_or_else(|| panic!("{told} names what went out, or was not published, after {last:?}"));
-            assert_eq!(epoch(&last), epoch(&first), "{told}");
+            last = next.unwrap_or_else(|| panic!("{popped} names what went out, or was not published, after {last:?}"));
+            assert_eq!(epoch(&last), epoch(&first), "{popped}");
         }
         true
     }

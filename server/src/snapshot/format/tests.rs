@@ -108,7 +108,7 @@ fn a_changed_byte_is_noticed_wherever_it_is() {
 }
 
 #[test]
-fn what_is_no_file_of_histories_is_told_apart() {
+fn what_is_no_file_of_histories_is_recognised() {
     for text in ["", "\n", "garbage", "{}\n", "{\"saved_at\":1}\n", "\0\0\0\0"] {
         assert_eq!(error(text.as_bytes()), "it does not begin as a file of histories does", "{text:?}");
     }

@@ -178,7 +178,7 @@ fn last_begins_with_the_current_value() {
 }
 
 #[test]
-fn who_comes_and_goes_is_told_and_who_is_there_can_be_asked() {
+fn who_comes_and_goes_is_announced_and_who_is_there_can_be_asked() {
     let server = Server::with(|config| {
         let presence = Some(PresencePolicy { events: true, grace: Duration::ZERO });
         let policy = TopicPolicy { presence, ..TopicPolicy::default() };

@@ -59,7 +59,7 @@ fn a_restart_with_a_state_folder_leaves_out_nothing() {
 }
 
 #[test]
-fn a_restart_without_a_state_folder_is_told_and_the_stream_goes_on() {
+fn a_restart_without_a_state_folder_is_reported_and_the_stream_goes_on() {
     let old = usual_server();
     let proxy = Proxy::to(&old);
     program(async {

@@ -44,7 +44,7 @@ async fn serve(
     let max_connections = config.max_connections;
     let server = Server::bind(config, listeners).context("cannot start the server")?;
     let bound = server.local_addrs()?;
-    // Before anyone is told that the server is there: a signal from now on drains.
+    // Before the address is announced: a signal from now on drains.
     let stop = signals.drain_on_stop(server.hurry());
     for address in &bound {
         tracing::info!(%address, max_connections, "listening");

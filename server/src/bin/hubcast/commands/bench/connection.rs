@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_close_frame_is_told_with_code_and_reason() {
+    fn a_close_frame_is_reported_with_code_and_reason() {
         assert_eq!(closed(b"\x0f\xa2slow consumer"), "the server closed a connection with 4002 slow consumer");
         assert_eq!(closed(b""), "the server closed a connection");
     }

@@ -40,16 +40,16 @@ impl Faults {
 
 impl fmt::Display for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let told: Vec<_> = self
+        let listed: Vec<_> = self
             .counted()
             .into_iter()
             .filter(|(count, _)| *count > 0)
             .map(|(count, what)| format!("{} {what}", HumanCount(count)))
             .collect();
-        if told.is_empty() {
+        if listed.is_empty() {
             f.write_str("none: nothing lost, duplicated or out of order")
         } else {
-            f.write_str(&told.join(", "))
+            f.write_str(&listed.join(", "))
         }
     }
 }
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn faults_are_told_one_by_one() {
+    fn faults_are_reported_one_by_one() {
         let faults = Faults { lost: 1234, out_of_order: 1, ..Faults::default() };
         assert_eq!(faults.to_string(), "1,234 lost, 1 out of order");
         assert!(!faults.none());

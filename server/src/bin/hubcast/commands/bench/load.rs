@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn duplicates_strays_and_refusals_are_told_apart() {
+    fn duplicates_strays_and_refusals_are_distinguished() {
         let mut load = load(Pace::Outstanding(2));
         let mut tallies = [Tally::default()];
         load.begin();

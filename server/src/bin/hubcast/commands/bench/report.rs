@@ -197,8 +197,8 @@ impl fmt::Display for Latency {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { p50, p90, p99, p999, max } = self;
         let named = [("p50", p50), ("p90", p90), ("p99", p99), ("p99.9", p999), ("max", max)];
-        let told = named.map(|(name, microseconds)| format!("{name} {:.2} ms", microseconds / 1000.0));
-        f.write_str(&told.join(", "))
+        let shown = named.map(|(name, microseconds)| format!("{name} {:.2} ms", microseconds / 1000.0));
+        f.write_str(&shown.join(", "))
     }
 }
 

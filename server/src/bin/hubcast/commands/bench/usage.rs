@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn the_proportional_size_is_told_in_bytes() {
+    fn the_proportional_size_is_in_bytes() {
         let rollup = "55d0-7ffd ---p 00000000 00:00 0 [rollup]\nRss:  2000 kB\nPss:    1234 kB\nPss_Dirty: 10 kB\n";
         assert_eq!(pss(rollup), Some(1234 * 1024));
     }
