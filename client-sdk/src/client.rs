@@ -28,6 +28,7 @@ pub struct Client {
 
 /// A part of a topic's history, oldest first.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct History<T> {
     /// The epoch that these messages belong to. If it differs from the epoch of the `since` position, the history that
     /// this position belonged to is gone.

@@ -172,6 +172,7 @@ pub enum RequestError {
 /// The error of a close that did not get all answers in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("closed with {unanswered} requests unanswered")]
+#[non_exhaustive]
 pub struct CloseError {
     /// The number of requests that failed because of the close; each of them also returns an error.
     pub unanswered: usize,

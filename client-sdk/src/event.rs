@@ -31,6 +31,7 @@ pub enum Event<T> {
 
 /// A publication, with its topic and position.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Message<T> {
     /// The topic that it was published to.
     pub topic: Topic,
@@ -55,6 +56,7 @@ pub enum ItemError {
 /// A message that is not of the expected type.
 #[derive(Debug, thiserror::Error)]
 #[error("a message on {topic:?} is not of the expected type")]
+#[non_exhaustive]
 pub struct DecodeError {
     /// The topic that it was published to.
     pub topic: Topic,

@@ -40,7 +40,11 @@
 //! The [`machine`] makes all decisions, without a socket or a clock. A small tokio task runs it.
 #![cfg_attr(doctest, doc = include_str!("../../README.md"))]
 
+#[cfg(feature = "testing")]
 pub mod machine;
+#[cfg(not(feature = "testing"))]
+#[allow(unreachable_pub, reason = "it is public with the feature `testing`")]
+mod machine;
 #[cfg(feature = "testing")]
 pub mod testing;
 

@@ -6,6 +6,7 @@ use std::{borrow::Cow, fmt};
 /// The reason why a request was refused, for programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum ErrorCode {
     /// The frame is not JSON.
     InvalidJson,

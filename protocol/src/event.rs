@@ -233,6 +233,7 @@ pub struct Gap {
 /// The reason why a session does not get something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum GapReason {
     /// The connection is too slow.
     SlowConsumer,

@@ -122,6 +122,7 @@ impl fmt::Debug for Pattern {
 
 /// Why a text is not a pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum InvalidPattern {
     /// Two dots in a row, a dot at the beginning or the end, or an empty text.
     #[error("a pattern has no empty token")]

@@ -93,6 +93,7 @@ impl<'de> Deserialize<'de> for Payload {
 
 /// Why a JSON value is not accepted as a payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum InvalidPayload {
     /// More than [`Payload::MAX_DEPTH`] arrays and objects inside each other.
     #[error("message is nested more than 64 deep")]

@@ -115,6 +115,7 @@ pub fn encode_request(request: &Request) -> String {
 
 /// Why a frame from the server could not be read.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum InvalidEvent {
     /// An event of a newer server. The client skips it.
     #[error("unknown event {0:?}")]

@@ -46,6 +46,7 @@ pub enum Delivery {
 
 /// A subscription that continues, after a reconnect or after the position that it was started with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Resumed {
     /// Whether nothing was missed. If not, [`Gap`]s that follow say what was. Under a pattern this covers only the
     /// topics that the subscription had received messages of before. For any other topic, its next message shows
@@ -58,6 +59,7 @@ pub struct Resumed {
 /// Publications, or joins and leaves, that a subscription does not receive: the reason says which. A field that is
 /// `None` is not known.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Gap {
     /// The topic; `None` under a pattern if it may be any.
     pub topic: Option<Topic>,
@@ -114,6 +116,7 @@ pub enum Answer {
 
 /// The server's confirmation of a publication.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Published {
     /// Its offset in the topic's history; `None` if the topic keeps none.
     pub offset: Option<u64>,
@@ -168,6 +171,7 @@ pub enum Failure {
 /// The server's refusal of a request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
+#[non_exhaustive]
 pub struct Refused {
     /// The reason, for programs.
     pub code: ErrorCode,
@@ -225,6 +229,7 @@ pub enum Closed {
 
 /// The status of a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Status {
     /// The state of its connection.
     pub state: State,

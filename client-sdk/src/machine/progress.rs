@@ -131,7 +131,8 @@ impl Progress {
             event::GapReason::SlowConsumer => GapReason::SlowConnection,
             event::GapReason::NotRecoverable => GapReason::NotRecoverable,
             event::GapReason::MissedPresence => return None,
-            event::GapReason::Unknown => GapReason::Missing,
+            // Also a reason that is newer than this version.
+            _ => GapReason::Missing,
         };
         let topic = Some(gap.topic.clone());
         let last = self.position(&gap.topic);

@@ -31,7 +31,7 @@ fn typed_values_go_out_and_come_in() {
             async { client.publish(&prices, &Price { cents: 7 }).echo(false).key("k").await },
             peer.answers(json!({"event": "published", "topic": "prices", "offset": 1, "receivers": 2})),
         );
-        assert_eq!(published.unwrap(), Published { offset: Some(1), receivers: 2 });
+        assert!(matches!(published, Ok(Published { offset: Some(1), receivers: 2, .. })));
         assert_eq!(
             (&request["message"], &request["key"], &request["echo"]),
             (&json!({"cents": 7}), &json!("k"), &json!(false))
@@ -131,7 +131,7 @@ fn close_says_what_was_left_unanswered() {
         let publish = tokio::spawn(client.publish("a", "x").into_future());
         peer.hears().await;
         let (closed, _) = tokio::join!(client.close(), peer.hears_close());
-        assert_eq!(closed, Err(CloseError { unanswered: 1 }));
+        assert!(matches!(closed, Err(CloseError { unanswered: 1, .. })));
         assert!(publish.await.unwrap().is_err());
     });
 }

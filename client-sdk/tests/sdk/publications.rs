@@ -11,8 +11,8 @@ fn a_publication_is_acknowledged_with_its_place() {
     let mut script = Script::connected();
     let ticket = script.publish("a", "x", true);
     script.reply(json!({"topic": "a", "offset": 46, "receivers": 3}), json!({"event": "published"}));
-    let published = Published { offset: Some(46), receivers: 3 };
-    assert_eq!(script.result(ticket), Some(Ok(Answer::Published(published))));
+    let result = script.result(ticket);
+    assert!(matches!(result, Some(Ok(Answer::Published(Published { offset: Some(46), receivers: 3, .. })))));
 }
 
 #[test]

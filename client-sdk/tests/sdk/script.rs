@@ -191,7 +191,7 @@ fn in_short(delivery: &Delivery) -> String {
     let or = |number: &Option<u64>| number.map_or("?".to_owned(), |number| number.to_string());
     match delivery {
         Delivery::Message(message) => format!("{} {}", message.topic, or(&message.offset)),
-        Delivery::Resumed(Resumed { recovered: true, replayed }) => format!("recovered, {replayed} follow"),
+        Delivery::Resumed(Resumed { recovered: true, replayed, .. }) => format!("recovered, {replayed} follow"),
         Delivery::Resumed(Resumed { recovered: false, .. }) => "resumed".to_owned(),
         Delivery::Gap(Gap { topic, from, to, .. }) => {
             let topic = topic.as_ref().map_or("?", |topic| topic.as_str());

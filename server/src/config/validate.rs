@@ -6,6 +6,7 @@ use std::time::Duration;
 
 /// Every rule that a [`Config`] breaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ConfigError {
     /// At least one, in the order of the fields.
     pub invalid: Vec<InvalidSetting>,
@@ -13,6 +14,7 @@ pub struct ConfigError {
 
 /// One field with a value that is not allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct InvalidSetting {
     /// The field's path, such as `timeouts.ping`.
     pub field: &'static str,

@@ -19,7 +19,7 @@ fn who_is_sent_away_comes_back_when_the_server_says() {
         let before = client.id();
         proxy.leads_to(&new);
         has_ended(old).await;
-        assert!(matches!(event(&mut events).await, Event::Resumed(Resumed { recovered: false, replayed: 0 })));
+        assert!(matches!(event(&mut events).await, Event::Resumed(Resumed { recovered: false, replayed: 0, .. })));
         assert_eq!(client.status().state, State::Connected);
         assert_ne!(client.id(), before);
     });
@@ -47,7 +47,7 @@ fn a_restart_with_a_state_folder_leaves_out_nothing() {
         let new = Server::with(|config| folder.keeps(config));
         proxy.leads_to(&new);
         for events in [&mut topic, &mut pattern] {
-            assert_eq!(event(events).await, Event::Resumed(Resumed { recovered: true, replayed: 0 }));
+            assert!(matches!(event(events).await, Event::Resumed(Resumed { recovered: true, replayed: 0, .. })));
         }
         client.publish("t.1", &4).await.unwrap();
         let (last, after) = (before.pop().and_then(|last| last.position).unwrap(), message(&mut topic).await);
@@ -71,7 +71,7 @@ fn a_restart_without_a_state_folder_is_reported_and_the_stream_goes_on() {
         has_ended(old).await;
         let new = usual_server();
         proxy.leads_to(&new);
-        assert_eq!(event(&mut events).await, Event::Resumed(Resumed { recovered: false, replayed: 0 }));
+        assert!(matches!(event(&mut events).await, Event::Resumed(Resumed { recovered: false, replayed: 0, .. })));
         match event(&mut events).await {
             Event::Gap(gap) => {
                 assert_eq!(gap.reason, GapReason::NotRecoverable);
@@ -126,7 +126,7 @@ fn what_went_by_without_a_connection_is_heard_afterwards() {
             publisher.publish("t", &number).await.unwrap();
         }
         proxy.leads_to(&server);
-        assert_eq!(event(&mut events).await, Event::Resumed(Resumed { recovered: true, replayed: 3 }));
+        assert!(matches!(event(&mut events).await, Event::Resumed(Resumed { recovered: true, replayed: 3, .. })));
         for number in 2..=4 {
             assert_eq!(message(&mut events).await.value, number);
         }
