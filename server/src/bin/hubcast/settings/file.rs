@@ -106,6 +106,15 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_list_of_origins_is_refused_rather_than_read_as_any() {
+        assert_eq!(
+            fault("origins = []"),
+            "origins = []: an empty list; write the origins that may connect, such as [\"https://example.org\"], or \
+             \"any\" for all"
+        );
+    }
+
+    #[test]
     fn a_wrong_word_is_named_with_the_words_allowed() {
         let fault = fault("log_level = \"loud\"");
         for part in ["log_level = \"loud\"", "off", "error", "warn", "info", "debug", "trace"] {
