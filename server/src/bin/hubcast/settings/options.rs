@@ -54,7 +54,8 @@ pub(crate) struct Options {
     #[arg(default_value_t = Self::default().max_message, help_heading = LIMITS)]
     pub(crate) max_message: Size,
 
-    /// The largest frame of a message, at most --max-message; a larger one closes the connection with 1009
+    /// The largest frame of a message, at most --max-message, and the same as --max-message if this is not set; a
+    /// larger one closes the connection with 1009
     #[arg(long, env = "HUBCAST_MAX_FRAME", value_name = "SIZE")]
     #[arg(default_value_t = Self::default().max_frame, help_heading = LIMITS)]
     pub(crate) max_frame: Size,
