@@ -29,6 +29,10 @@ fn parse(text: &str) -> anyhow::Result<Table> {
 
 /// Checks one key alone, so that the error is about this key.
 fn check(key: &str, value: &Value) -> anyhow::Result<()> {
+    if value.is_datetime() {
+        // As a text it would be a folder for `state_dir`.
+        bail!("{key} = {value}: no setting is a date; a text stands in quotes");
+    }
     let alone = Table::from_iter([(key.to_owned(), value.clone())]);
     match alone.try_into::<Options>() {
         Ok(_) => Ok(()),
@@ -103,6 +107,14 @@ mod tests {
         assert!(fault("ping = 25").starts_with("ping = 25: not a duration"));
         assert!(fault("max_frame = [1]").starts_with("max_frame = [1]: not a size"));
         assert!(fault("origins = [1]").starts_with("origins = [1]: not a list of origins"));
+    }
+
+    #[test]
+    fn a_date_is_no_text() {
+        assert_eq!(
+            fault("state_dir = 2026-01-01"),
+            "state_dir = 2026-01-01: no setting is a date; a text stands in quotes"
+        );
     }
 
     #[test]
