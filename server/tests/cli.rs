@@ -148,6 +148,33 @@ fn a_wrong_value_is_named_by_its_variable() {
 }
 
 #[test]
+fn a_variable_that_has_no_effect_on_a_subcommand_is_no_fault() {
+    let path = file("beside_an_empty_variable.toml", "ping = \"9s\"\n");
+    for (words, variable) in [
+        (&["check-config", "--ping", "5s"][..], ("HUBCAST_PING", "zzz")),
+        (&["check-config", "--config", path.to_str().unwrap()], ("HUBCAST_CONFIG", "")),
+    ] {
+        let (code, _, stderr) = outcome(hubcast(words).envs([variable]));
+        assert_eq!((code, stderr.as_str()), (Some(0), ""), "{words:?} {variable:?}");
+    }
+    let fault = failure(hubcast(&["bench", "wrong"]).env("HUBCAST_PING", "zzz"), 1);
+    assert!(fault.contains("\"wrong\" must be of the form ws://host:port/path"), "{fault}");
+}
+
+#[test]
+fn the_usage_of_a_subcommand_names_the_program_too() {
+    for (words, usage) in [
+        (["check-config", "--help"], "Usage: hubcast check-config [OPTIONS]\n"),
+        (["bench", "--help"], "Usage: hubcast bench [OPTIONS] [URL]\n"),
+    ] {
+        let (_, help, _) = outcome(&mut hubcast(&words));
+        assert!(help.contains(usage), "{help}");
+    }
+    let fault = failure(&mut hubcast(&["check-config", "--pign", "5s"]), 2);
+    assert!(fault.contains("Usage: hubcast check-config") && fault.contains("'--ping'"), "{fault}");
+}
+
+#[test]
 fn a_wrong_value_is_named_by_its_file_and_key() {
     let path = file("wrong_value.toml", "ping = \"fast\"\n");
     let fault = failure(hubcast(&["--config"]).arg(&path), 2);

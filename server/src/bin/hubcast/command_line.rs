@@ -4,7 +4,7 @@ use crate::commands::bench::args::BenchArgs;
 use crate::settings::options::Options;
 use crate::settings::resolve::CliArgs;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{ArgMatches, Args, Command, FromArgMatches};
 use std::env;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -22,21 +22,35 @@ pub(crate) enum Task {
 
 /// Reads a command line and the environment.
 pub(crate) fn read(line: &[OsString]) -> Result<Task, clap::Error> {
-    let command = command();
-    let mut matches =
-        command.clone().try_get_matches_from(line).map_err(|error| name_the_variable(error, &command, line))?;
-    let cli = Cli::from_arg_matches(&matches)?;
-    Ok(match (cli.task, matches.remove_subcommand()) {
-        (Some(CliTask::Bench(args)), _) => Task::Bench(args),
-        (Some(CliTask::CheckConfig(settings)), Some((_, matches))) => Task::CheckConfig(settings.given(matches)),
-        _ => Task::Serve(cli.settings.given(matches)),
+    let (command, words) = chosen(line);
+    let matches = command.clone().try_get_matches_from(words);
+    let matches = matches.map_err(|error| name_the_variable(error, &command, words))?;
+    Ok(match command.get_name() {
+        BENCH => Task::Bench(BenchArgs::from_arg_matches(&matches)?),
+        CHECK_CONFIG => Task::CheckConfig(SettingsArgs::from_arg_matches(&matches)?.given(matches)),
+        _ => Task::Serve(SettingsArgs::from_arg_matches(&matches)?.given(matches)),
     })
+}
+
+/// The command that the first word chooses, and its words.
+///
+/// A subcommand is parsed alone: otherwise clap also validates the variables of the program, although they have no
+/// effect on the subcommand, or a flag of the subcommand goes before them.
+fn chosen(line: &[OsString]) -> (Command, &[OsString]) {
+    let command = command();
+    match line.get(1).and_then(|word| command.find_subcommand(word)) {
+        Some(subcommand) => {
+            let in_usage = format!("{} {}", command.get_name(), subcommand.get_name());
+            (subcommand.clone().bin_name(in_usage), &line[1..])
+        }
+        None => (command, line),
+    }
 }
 
 /// Whether a command line that cannot be read, or the environment, asks the server for a log in JSON.
 pub(crate) fn wants_json_log(line: &[OsString]) -> bool {
     let words: Vec<_> = line.iter().skip(1).map(|word| word.to_string_lossy()).collect();
-    if words.first().is_some_and(|word| command().find_subcommand(&**word).is_some()) {
+    if chosen(line).0.get_name() != PROGRAM {
         return false;
     }
     let flag = words.windows(2).filter(|pair| pair[0] == LOG_FORMAT).map(|pair| &*pair[1]);
@@ -46,24 +60,6 @@ pub(crate) fn wants_json_log(line: &[OsString]) -> bool {
 
 const LOG_FORMAT: &str = "--log-format";
 const JSON: &str = "json";
-
-#[derive(Parser)]
-#[command(name = "hubcast", version, about = ABOUT, after_help = AFTER_HELP)]
-#[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
-struct Cli {
-    #[command(flatten)]
-    settings: SettingsArgs,
-    #[command(subcommand)]
-    task: Option<CliTask>,
-}
-
-#[derive(Subcommand)]
-enum CliTask {
-    /// Print the configuration in force, and where each value comes from
-    CheckConfig(Box<SettingsArgs>),
-    /// Put load on a server and measure what it delivers
-    Bench(BenchArgs),
-}
 
 #[derive(Args)]
 struct SettingsArgs {
@@ -80,10 +76,18 @@ impl SettingsArgs {
     }
 }
 
-/// The command, with variables hidden in its help: their names follow one rule, which the help states once.
+/// The program and its subcommands, with variables hidden in the help: their names follow one rule, which the help
+/// states once.
 fn command() -> Command {
-    let quiet = |command: Command| command.mut_args(|arg| arg.hide_env(true));
-    quiet(Cli::command()).mut_subcommand("check-config", quiet)
+    let settings = |name| SettingsArgs::augment_args(Command::new(name)).mut_args(|arg| arg.hide_env(true));
+    settings(PROGRAM)
+        .version(env!("CARGO_PKG_VERSION"))
+        .about(ABOUT)
+        .after_help(AFTER_HELP)
+        .args_conflicts_with_subcommands(true)
+        .disable_help_subcommand(true)
+        .subcommand(settings(CHECK_CONFIG).about(ABOUT_CHECK_CONFIG))
+        .subcommand(BenchArgs::augment_args(Command::new(BENCH)).about(ABOUT_BENCH))
 }
 
 /// Names the variable in an error if the value came from the environment: clap names the flag, but the operator wrote
@@ -106,7 +110,13 @@ fn name_the_variable(mut error: clap::Error, command: &Command, line: &[OsString
     error
 }
 
+const PROGRAM: &str = "hubcast";
+const CHECK_CONFIG: &str = "check-config";
+const BENCH: &str = "bench";
+
 const ABOUT: &str = "A WebSocket publish/subscribe server";
+const ABOUT_CHECK_CONFIG: &str = "Print the configuration in force, and where each value comes from";
+const ABOUT_BENCH: &str = "Put load on a server and measure what it delivers";
 
 const AFTER_HELP: &str = "\
 \x1b[1;4mUnits:\x1b[0m
