@@ -2,9 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
@@ -145,6 +147,23 @@ fn a_wrong_value_is_named_by_its_variable() {
     assert!(fault.contains("'fast' for 'HUBCAST_PING': not a duration; write a number with ms, s, m or h"), "{fault}");
     let fault = failure(hubcast(&["check-config"]).env("HUBCAST_LOG_LEVEL", "loud"), 2);
     assert!(fault.contains("'HUBCAST_LOG_LEVEL'") && fault.contains("off, error, warn, info"), "{fault}");
+}
+
+#[test]
+fn a_variable_that_is_no_text_is_named() {
+    let bytes = OsStr::from_bytes(b"\xff3s");
+    let fault = failure(hubcast(&["--log-level", "off"]).env("HUBCAST_PING", bytes), 2);
+    assert!(fault.starts_with("error: HUBCAST_PING=\u{fffd}3s: not UTF-8 text\n"), "{fault}");
+}
+
+#[test]
+fn a_word_that_does_not_belong_there_is_named() {
+    for words in [&["--listen", "0.0.0.0", "8080"][..], &["check-config", "8080"]] {
+        let fault = failure(&mut hubcast(words), 2);
+        assert!(fault.starts_with("error: unexpected argument '8080' found\n\nUsage: hubcast"), "{fault}");
+    }
+    let fault = failure(&mut hubcast(&["--config", "some.toml", "check-config"]), 2);
+    assert!(fault.contains("tip: check-config has to be the first word: hubcast check-config [OPTIONS]\n"), "{fault}");
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! The command line and its help.
 
+mod explain;
+
 use crate::commands::bench::args::BenchArgs;
 use crate::settings::options::Options;
 use crate::settings::resolve::CliArgs;
-use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgMatches, Args, Command, FromArgMatches};
+use explain::explain;
 use std::env;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -24,7 +26,7 @@ pub(crate) enum Task {
 pub(crate) fn read(line: &[OsString]) -> Result<Task, clap::Error> {
     let (command, words) = chosen(line);
     let matches = command.clone().try_get_matches_from(words);
-    let matches = matches.map_err(|error| name_the_variable(error, &command, words))?;
+    let matches = matches.map_err(|error| explain(error, &command, words))?;
     Ok(match command.get_name() {
         BENCH => Task::Bench(BenchArgs::from_arg_matches(&matches)?),
         CHECK_CONFIG => Task::CheckConfig(SettingsArgs::from_arg_matches(&matches)?.given(matches)),
@@ -88,26 +90,6 @@ fn command() -> Command {
         .disable_help_subcommand(true)
         .subcommand(settings(CHECK_CONFIG).about(ABOUT_CHECK_CONFIG))
         .subcommand(BenchArgs::augment_args(Command::new(BENCH)).about(ABOUT_BENCH))
-}
-
-/// Names the variable in an error if the value came from the environment: clap names the flag, but the operator wrote
-/// the variable.
-fn name_the_variable(mut error: clap::Error, command: &Command, line: &[OsString]) -> clap::Error {
-    if !matches!(error.kind(), ErrorKind::ValueValidation | ErrorKind::InvalidValue) {
-        return error;
-    }
-    let Some(ContextValue::String(shown)) = error.get(ContextKind::InvalidArg) else { return error };
-    let flag = shown.split_whitespace().next().unwrap_or_default();
-    let origin_of = |word: &OsString| word.to_str().is_some_and(|word| word.split('=').next() == Some(flag));
-    if line.iter().any(origin_of) {
-        return error;
-    }
-    let arg = command.get_arguments().find(|arg| arg.get_long() == flag.strip_prefix("--"));
-    if let Some(variable) = arg.and_then(|arg| arg.get_env()) {
-        let variable = variable.to_string_lossy().into_owned();
-        error.insert(ContextKind::InvalidArg, ContextValue::String(variable));
-    }
-    error
 }
 
 const PROGRAM: &str = "hubcast";
