@@ -32,6 +32,7 @@ impl FromStr for Endpoint {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let text = text.trim();
         let (host, port) = text.rsplit_once(':').ok_or(NOT_AN_ENDPOINT)?;
         let bracketed = host.starts_with('[') && host.ends_with(']');
         let named = !host.is_empty() && !host.contains([':', '/', '[', ']', ' ']);
@@ -145,6 +146,11 @@ mod tests {
         for text in ["127.0.0.1:8080", "0.0.0.0:0", "localhost:80", "[::1]:8080"] {
             assert_eq!(text.parse::<Endpoint>().map(|endpoint| endpoint.to_string()), Ok(text.to_owned()));
         }
+    }
+
+    #[test]
+    fn blanks_around_an_endpoint_are_dropped() {
+        assert_eq!(" 127.0.0.1:8080\n".parse(), Ok(Endpoint::default()));
     }
 
     #[test]
