@@ -157,6 +157,20 @@ fn a_variable_that_is_no_text_is_named() {
 }
 
 #[test]
+fn a_long_value_is_shown_in_part() {
+    let long = "x".repeat(100_000);
+    for words in
+        [&["--ping", &long][..], &["--log-level", &long], &[&long], &["--ping", "1s", &long], &["bench", &long]]
+    {
+        let output = hubcast(words).output().unwrap();
+        assert!(!output.status.success());
+        assert!(output.stderr.len() < 700, "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    let fault = failure(hubcast(&[]).env("HUBCAST_TOPICS", &long), 2);
+    assert!(fault.contains(&format!("'{}…' for 'HUBCAST_TOPICS'", &long[..200])), "{fault}");
+}
+
+#[test]
 fn a_word_that_does_not_belong_there_is_named() {
     for words in [&["--listen", "0.0.0.0", "8080"][..], &["check-config", "8080"]] {
         let fault = failure(&mut hubcast(words), 2);

@@ -1,5 +1,6 @@
 //! Rewrites those errors of clap that name something else than what the operator wrote.
 
+use crate::settings::excerpt::excerpt;
 use clap::Command;
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -8,12 +9,24 @@ use std::ffi::OsString;
 
 /// The same error, in words that fit what was written.
 pub(super) fn explain(error: clap::Error, command: &Command, words: &[OsString]) -> clap::Error {
+    let error = shortened(error);
     match error.kind() {
         ErrorKind::ArgumentConflict => name_the_word(error, command),
         ErrorKind::InvalidUtf8 => name_the_variable_in_bytes(error, command, words),
         ErrorKind::ValueValidation | ErrorKind::InvalidValue => name_the_variable(error, command, words),
         _ => error,
     }
+}
+
+/// The same error with long words cut.
+fn shortened(mut error: clap::Error) -> clap::Error {
+    for kind in [ContextKind::InvalidArg, ContextKind::InvalidValue, ContextKind::InvalidSubcommand] {
+        if let Some(ContextValue::String(word)) = error.get(kind) {
+            let word = excerpt(word).into_owned();
+            error.insert(kind, ContextValue::String(word));
+        }
+    }
+    error
 }
 
 /// clap takes every word after the flags for a subcommand.
@@ -38,7 +51,7 @@ fn name_the_variable_in_bytes(error: clap::Error, command: &Command, words: &[Os
     let variables = texts.filter(|arg| arg.get_long().is_some_and(|flag| !is_given(&format!("--{flag}"), words)));
     let wrong = variables.filter_map(|arg| {
         let (name, value) = (arg.get_env()?, env::var_os(arg.get_env()?)?);
-        value.to_str().is_none().then(|| format!("{}={}", name.display(), value.display()))
+        value.to_str().is_none().then(|| format!("{}={}", name.display(), excerpt(&value.to_string_lossy())))
     });
     match wrong.collect::<Vec<_>>().first() {
         Some(wrong) => command.clone().error(ErrorKind::InvalidUtf8, format!("{wrong}: not UTF-8 text")),

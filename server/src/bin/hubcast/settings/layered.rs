@@ -1,6 +1,7 @@
 //! The settings in force, each with its source. A flag takes precedence over the environment, the environment over the
 //! file, and the file over the default.
 
+use super::excerpt::excerpt;
 use super::options::Options;
 use super::threads::workers;
 use clap::{Args, Command};
@@ -57,6 +58,8 @@ impl Settings {
     pub(crate) fn origin_of(&self, key: &str) -> String {
         let value = &self.values[key];
         let plain = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let (plain, value) = (excerpt(&plain), value.to_string());
+        let value = excerpt(&value);
         match self.sources[key] {
             Source::Flag => format!("--{} {plain}", key.replace('_', "-")),
             Source::Environment => format!("{}={plain}", variable(key)),

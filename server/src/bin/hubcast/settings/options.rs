@@ -7,7 +7,7 @@
 use super::endpoints::{Endpoint, Origins};
 use super::state_dir::StateDir;
 use super::topics::TopicSettings;
-use super::units::{AutoCount, Count, DurationText, Size};
+use super::units::{AutoCount, Count, DurationText, Size, from_text};
 use crate::logging::{Format, Level};
 use clap::Args;
 use hubcast_hub::{Limits, TopicRules};
@@ -173,11 +173,13 @@ pub(crate) struct Options {
     /// The least important level that is logged; with off, an error that ends the server is still printed
     #[arg(long, env = "HUBCAST_LOG_LEVEL", value_name = "LEVEL")]
     #[arg(default_value_t = Self::default().log_level, help_heading = LOGGING)]
+    #[serde(deserialize_with = "from_text")]
     pub(crate) log_level: Level,
 
     /// Lines of text for people, or one JSON object for each line; both go to standard error
     #[arg(long, env = "HUBCAST_LOG_FORMAT", value_name = "FORMAT")]
     #[arg(default_value_t = Self::default().log_format, help_heading = LOGGING)]
+    #[serde(deserialize_with = "from_text")]
     pub(crate) log_format: Format,
 }
 

@@ -56,7 +56,7 @@ pub(crate) fn log_format(given: &CliArgs) -> Format {
     }
     let regular = given.config.as_deref().filter(|path| path.is_file());
     let table = || fs::read_to_string(regular?).ok()?.parse::<Table>().ok();
-    let written = table().and_then(|table| table.get("log_format")?.clone().try_into().ok());
+    let written = table().and_then(|table| table.get("log_format")?.as_str()?.parse().ok());
     written.unwrap_or(given.options.log_format)
 }
 

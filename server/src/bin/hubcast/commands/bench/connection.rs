@@ -1,6 +1,7 @@
 //! One client of the plain dialect: it connects, subscribes, and reads messages in place.
 
 use super::frame::{self, CLOSE, PING, PONG, TEXT};
+use crate::settings::excerpt::excerpt;
 use anyhow::{Context as _, anyhow, bail, ensure};
 use hyper::Uri;
 use std::cell::RefCell;
@@ -130,9 +131,10 @@ impl Target {
     /// # Errors
     /// When `url` is not `ws://host[:port][/path]`.
     pub(super) fn parse(url: &str) -> anyhow::Result<Self> {
-        let uri: Uri = url.parse().with_context(|| format!("{url:?} is not a URL"))?;
+        let shown = excerpt(url);
+        let uri: Uri = url.parse().with_context(|| format!("{shown:?} is not a URL"))?;
         let (Some("ws"), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
-            bail!("{url:?} must be of the form ws://host:port/path");
+            bail!("{shown:?} must be of the form ws://host:port/path");
         };
         let address = format!("{}:{}", authority.host(), authority.port_u16().unwrap_or(80));
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
