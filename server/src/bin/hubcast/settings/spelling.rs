@@ -2,8 +2,12 @@
 
 /// The setting whose name is nearest, unless even that has more typing errors than one for each four letters.
 pub(super) fn nearest<'a>(name: &str, settings: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let slips = settings.map(|setting| (strsim::osa_distance(name, setting), setting));
-    let near = slips.filter(|(slips, setting)| *slips <= (setting.len() / 4).max(1));
+    let length = name.chars().count();
+    let most = |setting: &str| (setting.len() / 4).max(1);
+    // The distance takes time by the product of both lengths, and a file may have names of megabytes.
+    let comparable = settings.filter(|setting| length.abs_diff(setting.len()) <= most(setting));
+    let slips = comparable.map(|setting| (strsim::osa_distance(name, setting), setting));
+    let near = slips.filter(|(slips, setting)| *slips <= most(setting));
     Some(near.min_by_key(|(slips, _)| *slips)?.1)
 }
 
