@@ -4,7 +4,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -130,6 +130,17 @@ fn the_environment_can_name_the_file() {
     let (code, listing, _) = outcome(hubcast(&["check-config"]).env("HUBCAST_CONFIG", path));
     assert_eq!(code, Some(0));
     assert!(listing.contains("ping = \"9s\""), "{listing}");
+}
+
+#[test]
+fn the_file_can_be_standard_input_and_one_without_an_end_is_refused() {
+    let mut command = hubcast(&["check-config", "--config", "/dev/stdin"]);
+    let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"ping = \"9s\"\n").unwrap();
+    let listing = String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
+    assert!(listing.contains("ping = \"9s\""), "{listing}");
+    let fault = failure(&mut hubcast(&["--config", "/dev/zero"]), 2);
+    assert_eq!(fault, "error: /dev/zero: the file is larger than 16 MiB\n");
 }
 
 #[test]

@@ -6,6 +6,7 @@ pub(crate) mod endpoints;
 mod environment;
 pub(crate) mod excerpt;
 mod file;
+mod file_text;
 pub(crate) mod layered;
 pub(crate) mod options;
 pub(crate) mod resolve;

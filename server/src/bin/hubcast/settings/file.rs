@@ -1,21 +1,20 @@
 //! Reads the TOML file. An error names the file, the key and what is allowed.
 
 use super::excerpt::{SHOWN, excerpt};
+use super::file_text;
 use super::options::Options;
 use super::spelling::nearest;
 use anyhow::anyhow;
-use std::fs;
-use std::io::{self, ErrorKind};
 use std::path::Path;
 use toml::{Table, Value};
 
 /// The keys and values that the file sets. Each is a key of [`Options`] with a valid value.
 ///
 /// # Errors
-/// All unknown keys and wrong values, one line each.
+/// Why the file cannot be read, or all of its unknown keys and wrong values, one line each.
 pub(crate) fn read(path: &Path) -> anyhow::Result<Table> {
-    let text = fs::read_to_string(path).map_err(|error| anyhow!("{}: {}", path.display(), reason(&error)))?;
-    parse(&text).map_err(|faults| {
+    let table = file_text::read(path).map_err(|fault| vec![fault]).and_then(|text| parse(&text));
+    table.map_err(|faults| {
         let lines: Vec<_> = faults.iter().map(|fault| format!("{}: {fault}", path.display())).collect();
         anyhow!(lines.join("\n       "))
     })
@@ -78,16 +77,6 @@ fn snake_case(key: &str) -> String {
         before = c;
     }
     words
-}
-
-fn reason(error: &io::Error) -> String {
-    match error.kind() {
-        ErrorKind::NotFound => "there is no such file".to_owned(),
-        ErrorKind::PermissionDenied => "this user may not read the file".to_owned(),
-        ErrorKind::IsADirectory => "this is a directory, not a file".to_owned(),
-        ErrorKind::InvalidData => "the file is not UTF-8 text".to_owned(),
-        _ => format!("cannot be read: {error}"),
-    }
 }
 
 #[cfg(test)]
