@@ -4,7 +4,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Read, Write, pipe};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -279,6 +279,14 @@ fn values_that_do_not_go_together_are_named_both() {
 fn a_missing_file_is_said() {
     let fault = failure(&mut hubcast(&["--config", "nowhere.toml"]), 2);
     assert_eq!(fault, "error: nowhere.toml: there is no such file\n");
+}
+
+#[test]
+fn a_configuration_that_cannot_be_printed_is_said() {
+    let (reader, writer) = pipe().unwrap();
+    drop(reader);
+    let fault = failure(hubcast(&["check-config"]).stdout(writer), 1);
+    assert!(fault.starts_with("error: cannot print the configuration: Broken pipe"), "{fault}");
 }
 
 #[test]
