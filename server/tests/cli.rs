@@ -282,6 +282,16 @@ fn a_missing_file_is_said() {
 }
 
 #[test]
+fn a_bench_that_cannot_measure_is_refused_before_it_connects() {
+    let server = Running::start(&[]);
+    let url = format!("ws://{}/socket", server.address());
+    let fault = failure(&mut hubcast(&["bench", &url, "--duration", "0s"]), 2);
+    assert!(fault.contains("'0s' for '--duration <TIME>': must be longer than nothing"), "{fault}");
+    let fault = failure(&mut hubcast(&["bench", "ws://127.0.0.1:99999/socket"]), 1);
+    assert!(fault.contains("it must be a number from 1 to 65535"), "{fault}");
+}
+
+#[test]
 fn a_configuration_that_cannot_be_printed_is_said() {
     let (reader, writer) = pipe().unwrap();
     drop(reader);
