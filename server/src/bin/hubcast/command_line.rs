@@ -105,26 +105,31 @@ const AFTER_HELP: &str = "\
   DURATION  a number with ms, s, m or h: 500ms, 25s, 2m
   SIZE      bytes, or a number with KiB, MiB or GiB: 65536, 64KiB, 1MiB
 
-\x1b[1;4mOne meaning, three ways\x1b[0m (each goes before those below it, all go before the default):
+\x1b[1;4mThree ways to set a value\x1b[0m (each goes before the ways below it):
   --max-frame 32KiB          a flag
   HUBCAST_MAX_FRAME=32KiB    an environment variable
   max_frame = \"32KiB\"        a line of the file that --config names
 
 \x1b[1;4mExamples:\x1b[0m
-  hubcast                                        serve this machine alone, on port 8080
-  hubcast --listen 0.0.0.0:8080 --workers 2      serve the network, on two cores
-  hubcast --config hubcast.toml --ping 15s       a file, and one value that goes before it
-  hubcast --origins https://example.org          let in the pages of one site
-  hubcast check-config --config hubcast.toml     see what would be in force, and why
+  hubcast                                     this machine alone, on port 8080
+  hubcast --listen 0.0.0.0:8080 --workers 2   the network, on two cores
+  hubcast --config hubcast.toml --ping 15s    a file, and one value before it
+  hubcast --origins https://example.org       let in the pages of one site
+  hubcast check-config --config hubcast.toml  see each value and its source
 
 \x1b[1;4mExit codes:\x1b[0m
-  0 stopped as asked, also in a hurry; 1 failed; 2 wrong usage or configuration; 130, 143 by a third signal
+  0         stopped as asked, also in a hurry
+  1         failed
+  2         wrong usage or configuration
+  130, 143  ended by a third signal
 
 \x1b[1;4mSignals:\x1b[0m
-  SIGTERM, SIGINT  send the connections away one by one; a second one cuts who is left; a third ends the process
-                   at once, and only then is nothing left in the state folder
-  SIGHUP           where standard input was a terminal at the start, the same as the first SIGTERM: a terminal sends
-                   it when it is closed; otherwise it is logged and ignored
+  SIGTERM, SIGINT  the first one sends the connections away one by one, the
+                   second one cuts those that are left, the third one ends the
+                   process at once and stores nothing in the state folder
+  SIGHUP           the same as the first SIGTERM if standard input was a
+                   terminal at the start, because a terminal sends it when it
+                   is closed; otherwise it is logged and ignored
   Before the server listens, SIGTERM and SIGINT end the process at once";
 
 #[cfg(test)]
@@ -139,6 +144,14 @@ mod tests {
     #[test]
     fn the_command_is_consistent() {
         command().debug_assert();
+    }
+
+    #[test]
+    fn a_terminal_of_80_columns_breaks_no_line_of_the_help_after_the_flags() {
+        let plain = AFTER_HELP.replace("\x1b[1;4m", "").replace("\x1b[0m", "");
+        for line in plain.lines() {
+            assert!(line.len() < 80, "{line}");
+        }
     }
 
     #[test]
