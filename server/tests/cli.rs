@@ -2,9 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
+use std::ffi::OsStr;
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write, pipe};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
@@ -131,6 +133,17 @@ fn the_environment_can_name_the_file() {
 }
 
 #[test]
+fn the_file_can_be_standard_input_and_one_without_an_end_is_refused() {
+    let mut command = hubcast(&["check-config", "--config", "/dev/stdin"]);
+    let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"ping = \"9s\"\n").unwrap();
+    let listing = String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
+    assert!(listing.contains("ping = \"9s\""), "{listing}");
+    let fault = failure(&mut hubcast(&["--config", "/dev/zero"]), 2);
+    assert_eq!(fault, "error: /dev/zero: the file is larger than 16 MiB\n");
+}
+
+#[test]
 fn a_wrong_value_is_named_by_its_flag() {
     let fault = failure(&mut hubcast(&["--ping", "fast"]), 2);
     assert!(
@@ -145,6 +158,64 @@ fn a_wrong_value_is_named_by_its_variable() {
     assert!(fault.contains("'fast' for 'HUBCAST_PING': not a duration; write a number with ms, s, m or h"), "{fault}");
     let fault = failure(hubcast(&["check-config"]).env("HUBCAST_LOG_LEVEL", "loud"), 2);
     assert!(fault.contains("'HUBCAST_LOG_LEVEL'") && fault.contains("off, error, warn, info"), "{fault}");
+}
+
+#[test]
+fn a_variable_that_is_no_text_is_named() {
+    let bytes = OsStr::from_bytes(b"\xff3s");
+    let fault = failure(hubcast(&["--log-level", "off"]).env("HUBCAST_PING", bytes), 2);
+    assert!(fault.starts_with("error: HUBCAST_PING=\u{fffd}3s: not UTF-8 text\n"), "{fault}");
+}
+
+#[test]
+fn a_long_value_is_shown_in_part() {
+    let long = "x".repeat(100_000);
+    for words in
+        [&["--ping", &long][..], &["--log-level", &long], &[&long], &["--ping", "1s", &long], &["bench", &long]]
+    {
+        let output = hubcast(words).output().unwrap();
+        assert!(!output.status.success());
+        assert!(output.stderr.len() < 700, "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    let fault = failure(hubcast(&[]).env("HUBCAST_TOPICS", &long), 2);
+    assert!(fault.contains(&format!("'{}…' for 'HUBCAST_TOPICS'", &long[..200])), "{fault}");
+}
+
+#[test]
+fn a_word_that_does_not_belong_there_is_named() {
+    for words in [&["--listen", "0.0.0.0", "8080"][..], &["check-config", "8080"]] {
+        let fault = failure(&mut hubcast(words), 2);
+        assert!(fault.starts_with("error: unexpected argument '8080' found\n\nUsage: hubcast"), "{fault}");
+    }
+    let fault = failure(&mut hubcast(&["--config", "some.toml", "check-config"]), 2);
+    assert!(fault.contains("tip: check-config has to be the first word: hubcast check-config [OPTIONS]\n"), "{fault}");
+}
+
+#[test]
+fn a_variable_that_has_no_effect_on_a_subcommand_is_no_fault() {
+    let path = file("beside_an_empty_variable.toml", "ping = \"9s\"\n");
+    for (words, variable) in [
+        (&["check-config", "--ping", "5s"][..], ("HUBCAST_PING", "zzz")),
+        (&["check-config", "--config", path.to_str().unwrap()], ("HUBCAST_CONFIG", "")),
+    ] {
+        let (code, _, stderr) = outcome(hubcast(words).envs([variable]));
+        assert_eq!((code, stderr.as_str()), (Some(0), ""), "{words:?} {variable:?}");
+    }
+    let fault = failure(hubcast(&["bench", "wrong"]).env("HUBCAST_PING", "zzz"), 1);
+    assert!(fault.contains("\"wrong\" must be of the form ws://host:port/path"), "{fault}");
+}
+
+#[test]
+fn the_usage_of_a_subcommand_names_the_program_too() {
+    for (words, usage) in [
+        (["check-config", "--help"], "Usage: hubcast check-config [OPTIONS]\n"),
+        (["bench", "--help"], "Usage: hubcast bench [OPTIONS] [URL]\n"),
+    ] {
+        let (_, help, _) = outcome(&mut hubcast(&words));
+        assert!(help.contains(usage), "{help}");
+    }
+    let fault = failure(&mut hubcast(&["check-config", "--pign", "5s"]), 2);
+    assert!(fault.contains("Usage: hubcast check-config") && fault.contains("'--ping'"), "{fault}");
 }
 
 #[test]
@@ -208,6 +279,24 @@ fn values_that_do_not_go_together_are_named_both() {
 fn a_missing_file_is_said() {
     let fault = failure(&mut hubcast(&["--config", "nowhere.toml"]), 2);
     assert_eq!(fault, "error: nowhere.toml: there is no such file\n");
+}
+
+#[test]
+fn a_bench_that_cannot_measure_is_refused_before_it_connects() {
+    let server = Running::start(&[]);
+    let url = format!("ws://{}/socket", server.address());
+    let fault = failure(&mut hubcast(&["bench", &url, "--duration", "0s"]), 2);
+    assert!(fault.contains("'0s' for '--duration <TIME>': must be longer than nothing"), "{fault}");
+    let fault = failure(&mut hubcast(&["bench", "ws://127.0.0.1:99999/socket"]), 1);
+    assert!(fault.contains("it must be a number from 1 to 65535"), "{fault}");
+}
+
+#[test]
+fn a_configuration_that_cannot_be_printed_is_said() {
+    let (reader, writer) = pipe().unwrap();
+    drop(reader);
+    let fault = failure(hubcast(&["check-config"]).stdout(writer), 1);
+    assert!(fault.starts_with("error: cannot print the configuration: Broken pipe"), "{fault}");
 }
 
 #[test]

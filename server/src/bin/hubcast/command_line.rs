@@ -1,10 +1,12 @@
 //! The command line and its help.
 
+mod explain;
+
 use crate::commands::bench::args::BenchArgs;
 use crate::settings::options::Options;
 use crate::settings::resolve::CliArgs;
-use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{ArgMatches, Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{ArgMatches, Args, Command, FromArgMatches};
+use explain::explain;
 use std::env;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -22,21 +24,35 @@ pub(crate) enum Task {
 
 /// Reads a command line and the environment.
 pub(crate) fn read(line: &[OsString]) -> Result<Task, clap::Error> {
-    let command = command();
-    let mut matches =
-        command.clone().try_get_matches_from(line).map_err(|error| name_the_variable(error, &command, line))?;
-    let cli = Cli::from_arg_matches(&matches)?;
-    Ok(match (cli.task, matches.remove_subcommand()) {
-        (Some(CliTask::Bench(args)), _) => Task::Bench(args),
-        (Some(CliTask::CheckConfig(settings)), Some((_, matches))) => Task::CheckConfig(settings.given(matches)),
-        _ => Task::Serve(cli.settings.given(matches)),
+    let (command, words) = chosen(line);
+    let matches = command.clone().try_get_matches_from(words);
+    let matches = matches.map_err(|error| explain(error, &command, words))?;
+    Ok(match command.get_name() {
+        BENCH => Task::Bench(BenchArgs::from_arg_matches(&matches)?),
+        CHECK_CONFIG => Task::CheckConfig(SettingsArgs::from_arg_matches(&matches)?.given(matches)),
+        _ => Task::Serve(SettingsArgs::from_arg_matches(&matches)?.given(matches)),
     })
+}
+
+/// The command that the first word chooses, and its words.
+///
+/// A subcommand is parsed alone: otherwise clap also validates the variables of the program, although they have no
+/// effect on the subcommand, or a flag of the subcommand goes before them.
+fn chosen(line: &[OsString]) -> (Command, &[OsString]) {
+    let command = command();
+    match line.get(1).and_then(|word| command.find_subcommand(word)) {
+        Some(subcommand) => {
+            let in_usage = format!("{} {}", command.get_name(), subcommand.get_name());
+            (subcommand.clone().bin_name(in_usage), &line[1..])
+        }
+        None => (command, line),
+    }
 }
 
 /// Whether a command line that cannot be read, or the environment, asks the server for a log in JSON.
 pub(crate) fn wants_json_log(line: &[OsString]) -> bool {
     let words: Vec<_> = line.iter().skip(1).map(|word| word.to_string_lossy()).collect();
-    if words.first().is_some_and(|word| command().find_subcommand(&**word).is_some()) {
+    if chosen(line).0.get_name() != PROGRAM {
         return false;
     }
     let flag = words.windows(2).filter(|pair| pair[0] == LOG_FORMAT).map(|pair| &*pair[1]);
@@ -46,24 +62,6 @@ pub(crate) fn wants_json_log(line: &[OsString]) -> bool {
 
 const LOG_FORMAT: &str = "--log-format";
 const JSON: &str = "json";
-
-#[derive(Parser)]
-#[command(name = "hubcast", version, about = ABOUT, after_help = AFTER_HELP)]
-#[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
-struct Cli {
-    #[command(flatten)]
-    settings: SettingsArgs,
-    #[command(subcommand)]
-    task: Option<CliTask>,
-}
-
-#[derive(Subcommand)]
-enum CliTask {
-    /// Print the configuration in force, and where each value comes from
-    CheckConfig(Box<SettingsArgs>),
-    /// Put load on a server and measure what it delivers
-    Bench(BenchArgs),
-}
 
 #[derive(Args)]
 struct SettingsArgs {
@@ -80,59 +78,58 @@ impl SettingsArgs {
     }
 }
 
-/// The command, with variables hidden in its help: their names follow one rule, which the help states once.
+/// The program and its subcommands, with variables hidden in the help: their names follow one rule, which the help
+/// states once.
 fn command() -> Command {
-    let quiet = |command: Command| command.mut_args(|arg| arg.hide_env(true));
-    quiet(Cli::command()).mut_subcommand("check-config", quiet)
+    let settings = |name| SettingsArgs::augment_args(Command::new(name)).mut_args(|arg| arg.hide_env(true));
+    settings(PROGRAM)
+        .version(env!("CARGO_PKG_VERSION"))
+        .about(ABOUT)
+        .after_help(AFTER_HELP)
+        .args_conflicts_with_subcommands(true)
+        .disable_help_subcommand(true)
+        .subcommand(settings(CHECK_CONFIG).about(ABOUT_CHECK_CONFIG))
+        .subcommand(BenchArgs::augment_args(Command::new(BENCH)).about(ABOUT_BENCH))
 }
 
-/// Names the variable in an error if the value came from the environment: clap names the flag, but the operator wrote
-/// the variable.
-fn name_the_variable(mut error: clap::Error, command: &Command, line: &[OsString]) -> clap::Error {
-    if !matches!(error.kind(), ErrorKind::ValueValidation | ErrorKind::InvalidValue) {
-        return error;
-    }
-    let Some(ContextValue::String(shown)) = error.get(ContextKind::InvalidArg) else { return error };
-    let flag = shown.split_whitespace().next().unwrap_or_default();
-    let origin_of = |word: &OsString| word.to_str().is_some_and(|word| word.split('=').next() == Some(flag));
-    if line.iter().any(origin_of) {
-        return error;
-    }
-    let arg = command.get_arguments().find(|arg| arg.get_long() == flag.strip_prefix("--"));
-    if let Some(variable) = arg.and_then(|arg| arg.get_env()) {
-        let variable = variable.to_string_lossy().into_owned();
-        error.insert(ContextKind::InvalidArg, ContextValue::String(variable));
-    }
-    error
-}
+const PROGRAM: &str = "hubcast";
+const CHECK_CONFIG: &str = "check-config";
+const BENCH: &str = "bench";
 
 const ABOUT: &str = "A WebSocket publish/subscribe server";
+const ABOUT_CHECK_CONFIG: &str = "Print the configuration in force, and where each value comes from";
+const ABOUT_BENCH: &str = "Put load on a server and measure what it delivers";
 
 const AFTER_HELP: &str = "\
 \x1b[1;4mUnits:\x1b[0m
   DURATION  a number with ms, s, m or h: 500ms, 25s, 2m
   SIZE      bytes, or a number with KiB, MiB or GiB: 65536, 64KiB, 1MiB
 
-\x1b[1;4mOne meaning, three ways\x1b[0m (each goes before those below it, all go before the default):
+\x1b[1;4mThree ways to set a value\x1b[0m (each goes before the ways below it):
   --max-frame 32KiB          a flag
   HUBCAST_MAX_FRAME=32KiB    an environment variable
   max_frame = \"32KiB\"        a line of the file that --config names
 
 \x1b[1;4mExamples:\x1b[0m
-  hubcast                                        serve this machine alone, on port 8080
-  hubcast --listen 0.0.0.0:8080 --workers 2      serve the network, on two cores
-  hubcast --config hubcast.toml --ping 15s       a file, and one value that goes before it
-  hubcast --origins https://example.org          let in the pages of one site
-  hubcast check-config --config hubcast.toml     see what would be in force, and why
+  hubcast                                     this machine alone, on port 8080
+  hubcast --listen 0.0.0.0:8080 --workers 2   the network, on two cores
+  hubcast --config hubcast.toml --ping 15s    a file, and one value before it
+  hubcast --origins https://example.org       let in the pages of one site
+  hubcast check-config --config hubcast.toml  see each value and its source
 
 \x1b[1;4mExit codes:\x1b[0m
-  0 stopped as asked, also in a hurry; 1 failed; 2 wrong usage or configuration; 130, 143 by a third signal
+  0         stopped as asked, also in a hurry
+  1         failed
+  2         wrong usage or configuration
+  130, 143  ended by a third signal
 
 \x1b[1;4mSignals:\x1b[0m
-  SIGTERM, SIGINT  send the connections away one by one; a second one cuts who is left; a third ends the process
-                   at once, and only then is nothing left in the state folder
-  SIGHUP           where standard input was a terminal at the start, the same as the first SIGTERM: a terminal sends
-                   it when it is closed; otherwise it is logged and ignored
+  SIGTERM, SIGINT  the first one sends the connections away one by one, the
+                   second one cuts those that are left, the third one ends the
+                   process at once and stores nothing in the state folder
+  SIGHUP           the same as the first SIGTERM if standard input was a
+                   terminal at the start, because a terminal sends it when it
+                   is closed; otherwise it is logged and ignored
   Before the server listens, SIGTERM and SIGINT end the process at once";
 
 #[cfg(test)]
@@ -147,6 +144,14 @@ mod tests {
     #[test]
     fn the_command_is_consistent() {
         command().debug_assert();
+    }
+
+    #[test]
+    fn a_terminal_of_80_columns_breaks_no_line_of_the_help_after_the_flags() {
+        let plain = AFTER_HELP.replace("\x1b[1;4m", "").replace("\x1b[0m", "");
+        for line in plain.lines() {
+            assert!(line.len() < 80, "{line}");
+        }
     }
 
     #[test]

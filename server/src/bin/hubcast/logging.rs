@@ -3,12 +3,13 @@
 mod writer;
 
 use clap::ValueEnum;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::env;
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::panic::{self, PanicHookInfo};
+use std::str::FromStr;
 use std::thread;
 use tracing::dispatcher::{self, Dispatch};
 use tracing::field;
@@ -17,7 +18,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use writer::LogWriter;
 
 /// How important an event must be to be logged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Level {
     Off,
@@ -29,7 +30,7 @@ pub(crate) enum Level {
 }
 
 /// How an event is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Format {
     Text,
@@ -147,6 +148,23 @@ impl Level {
             Self::Debug => LevelFilter::DEBUG,
             Self::Trace => LevelFilter::TRACE,
         }
+    }
+}
+
+impl FromStr for Level {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let not_a_level = "not a level; write \"off\", \"error\", \"warn\", \"info\", \"debug\" or \"trace\"";
+        <Self as ValueEnum>::from_str(text, false).map_err(|_| not_a_level)
+    }
+}
+
+impl FromStr for Format {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        <Self as ValueEnum>::from_str(text, false).map_err(|_| "not a format; write \"text\" or \"json\"")
     }
 }
 

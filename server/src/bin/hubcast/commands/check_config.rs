@@ -1,6 +1,7 @@
 //! `hubcast check-config`: prints the settings in force, with the source of each.
 
 use crate::settings::resolve::{Resolved, config};
+use anyhow::Context;
 use std::io::{self, Write};
 
 /// Prints the settings as a TOML file.
@@ -14,5 +15,5 @@ pub(crate) fn run(resolved: &Resolved) -> anyhow::Result<()> {
         let _ = writeln!(io::stderr(), "warning: there are no settings of these names, they are ignored: {variables}");
     }
     let listing = settings.listing(&config(settings)?);
-    Ok(io::stdout().write_all(listing.as_bytes())?)
+    io::stdout().write_all(listing.as_bytes()).context("cannot print the configuration")
 }

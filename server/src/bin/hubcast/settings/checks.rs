@@ -93,6 +93,11 @@ mod tests {
     }
 
     #[test]
+    fn a_smaller_message_alone_is_no_fault() {
+        assert!(check(&of_file("max_message = \"32KiB\"").unwrap()).is_ok());
+    }
+
+    #[test]
     fn an_outbox_holds_at_least_one_message() {
         assert!(fault("max_outbox = \"32KiB\"").contains("must be at least max_message = \"64KiB\" (the default)"));
     }

@@ -10,7 +10,7 @@ use std::str::FromStr;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Endpoint(String);
 
-/// The values of the `Origin` header that are allowed; an empty list allows all.
+/// The values of the `Origin` header that are allowed, or the word `any`, for which the list is empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Origins(Vec<String>);
 
@@ -32,6 +32,7 @@ impl FromStr for Endpoint {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let text = text.trim();
         let (host, port) = text.rsplit_once(':').ok_or(NOT_AN_ENDPOINT)?;
         let bracketed = host.starts_with('[') && host.ends_with(']');
         let named = !host.is_empty() && !host.contains([':', '/', '[', ']', ' ']);
@@ -49,13 +50,16 @@ impl fmt::Display for Endpoint {
 }
 
 impl Origins {
-    /// The list for the library's configuration.
+    /// The list for the library's configuration, which allows all origins where it is empty.
     pub(crate) fn list(&self) -> Vec<String> {
         self.0.clone()
     }
 
     fn of<'a>(listed: impl Iterator<Item = &'a str>) -> Result<Self, &'static str> {
         let listed: Vec<String> = listed.map(|origin| origin.trim().to_owned()).collect();
+        if listed.is_empty() {
+            return Err(NO_ORIGIN);
+        }
         if listed.iter().all(|origin| is_origin(origin)) { Ok(Self(listed)) } else { Err(NOT_AN_ORIGIN) }
     }
 }
@@ -130,6 +134,8 @@ const ANY: &str = "any";
 const NOT_AN_ENDPOINT: &str = "not an address; write a host and a port, such as \"127.0.0.1:8080\" or \"[::1]:8080\"";
 const NOT_AN_ORIGIN: &str = "not a list of origins; write each in full as a browser sends it, such as \"https://example.org\" (no wildcard, no \
      path, no usual port, names in Punycode), or \"any\"";
+const NO_ORIGIN: &str =
+    "an empty list; write the origins that may connect, such as [\"https://example.org\"], or \"any\" for all";
 
 #[cfg(test)]
 mod tests {
@@ -140,6 +146,11 @@ mod tests {
         for text in ["127.0.0.1:8080", "0.0.0.0:0", "localhost:80", "[::1]:8080"] {
             assert_eq!(text.parse::<Endpoint>().map(|endpoint| endpoint.to_string()), Ok(text.to_owned()));
         }
+    }
+
+    #[test]
+    fn blanks_around_an_endpoint_are_dropped() {
+        assert_eq!(" 127.0.0.1:8080\n".parse(), Ok(Endpoint::default()));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! name may have been set for another program, or by the machine, and must not prevent the server from starting.
 
 use super::options::Options;
+use super::spelling::nearest;
 use anyhow::bail;
 use clap::{Args, Command};
 use std::ffi::OsString;
@@ -20,8 +21,8 @@ pub(crate) fn check(variables: impl Iterator<Item = (OsString, OsString)>) -> an
         if known.iter().any(|known| known == name) || is_of_kubernetes(name, &value.to_string_lossy()) {
             continue;
         }
-        match known.iter().find(|known| is_near(name, known)) {
-            Some(near) => faults.push(format!("{name}: there is no such variable; did you mean {near}?")),
+        match meant(name, &known) {
+            Some(meant) => faults.push(format!("{name}: there is no such variable; did you mean {meant}?")),
             None => unknown.push(name.to_owned()),
         }
     }
@@ -55,11 +56,12 @@ fn is_of_kubernetes(name: &str, value: &str) -> bool {
         || name.match_indices("_PORT_").any(|(at, found)| is_port(&name[at + found.len()..]))
 }
 
-/// Whether a name is that of a setting with a few typing errors: at most one for each four letters.
-fn is_near(name: &str, known: &str) -> bool {
-    let (name, known) = (name.to_ascii_uppercase(), known.trim_start_matches(PREFIX));
-    let slips = strsim::osa_distance(name.trim_start_matches(PREFIX), known);
-    slips <= (known.len() / 4).max(1)
+/// The variable of the setting that is probably meant.
+fn meant(name: &str, known: &[String]) -> Option<String> {
+    let name = name.to_ascii_uppercase();
+    let settings = known.iter().filter_map(|known| known.strip_prefix(PREFIX));
+    let nearest = nearest(name.trim_start_matches(PREFIX), settings)?;
+    Some(format!("{PREFIX}{nearest}"))
 }
 
 const PREFIX: &str = "HUBCAST_";

@@ -1,56 +1,67 @@
 //! Reads the TOML file. An error names the file, the key and what is allowed.
 
+use super::excerpt::{SHOWN, excerpt};
+use super::file_text;
 use super::options::Options;
-use anyhow::{Context, anyhow, bail};
-use clap::error::{ContextKind, ContextValue};
-use clap::{Args, Command};
-use std::fs;
-use std::io::{self, ErrorKind};
+use super::spelling::nearest;
+use anyhow::anyhow;
 use std::path::Path;
 use toml::{Table, Value};
 
 /// The keys and values that the file sets. Each is a key of [`Options`] with a valid value.
+///
+/// # Errors
+/// Why the file cannot be read, or all of its unknown keys and wrong values, one line each.
 pub(crate) fn read(path: &Path) -> anyhow::Result<Table> {
-    let text = fs::read_to_string(path).map_err(|error| anyhow!("{}: {}", path.display(), reason(&error)))?;
-    parse(&text).with_context(|| path.display().to_string())
+    let table = file_text::read(path).map_err(|fault| vec![fault]).and_then(|text| parse(&text));
+    table.map_err(|faults| {
+        let lines: Vec<_> = faults.iter().map(|fault| format!("{}: {fault}", path.display())).collect();
+        anyhow!(lines.join("\n       "))
+    })
 }
 
-fn parse(text: &str) -> anyhow::Result<Table> {
-    let table: Table = text.parse().map_err(|error: toml::de::Error| anyhow!("{}", error.to_string().trim_end()))?;
-    let known = Table::try_from(Options::default())?;
-    for (key, value) in &table {
-        if !known.contains_key(key) {
-            bail!("{key}: there is no such key{}", suggestion(key, &known));
-        }
-        check(key, value)?;
+fn parse(text: &str) -> Result<Table, Vec<String>> {
+    let table: Table = text.parse().map_err(|error| vec![broken(&error)])?;
+    let known = Table::try_from(Options::default()).map_err(|error| vec![error.to_string()])?;
+    let faults: Vec<_> = table.iter().filter_map(|(key, value)| fault(key, value, &known)).collect();
+    if faults.is_empty() { Ok(table) } else { Err(faults) }
+}
+
+/// The fault of a text that is not TOML, with the wrong line unless it is very long.
+fn broken(error: &toml::de::Error) -> String {
+    let whole = error.to_string();
+    let mut lines = whole.lines();
+    let place = lines.next().unwrap_or_default();
+    if lines.all(|line| line.chars().count() <= SHOWN) {
+        return whole.trim_end().to_owned();
     }
-    Ok(table)
+    format!("{place}: {}", excerpt(error.message()))
 }
 
-/// Checks one key alone, so that the error is about this key.
-fn check(key: &str, value: &Value) -> anyhow::Result<()> {
+/// What is wrong with one key, which is checked alone, so that the error is about this key.
+fn fault(key: &str, value: &Value, known: &Table) -> Option<String> {
+    if !known.contains_key(key) {
+        return Some(format!("{}: there is no such key{}", excerpt(key), hint(key, value, known)));
+    }
+    let shown = value.to_string();
+    let shown = excerpt(&shown);
+    if value.is_datetime() {
+        // As a text it would be a folder for `state_dir`.
+        return Some(format!("{key} = {shown}: no setting is a date; a text stands in quotes"));
+    }
     let alone = Table::from_iter([(key.to_owned(), value.clone())]);
-    match alone.try_into::<Options>() {
-        Ok(_) => Ok(()),
-        // The whole list would be too long to find the wrong key in it.
-        Err(error) if key == "topics" => bail!("{key}, {}", error.message()),
-        Err(error) => bail!("{key} = {value}: {}", error.message()),
-    }
+    let error = alone.try_into::<Options>().err()?;
+    // The whole list would be too long to find the wrong key in it.
+    let at = if key == "topics" { format!("{key}, ") } else { format!("{key} = {shown}: ") };
+    Some(at + error.message())
 }
 
-/// The known key that is probably meant: the same words in another notation, or else the nearest one, found by clap's
-/// rule for flags.
-fn suggestion(key: &str, known: &Table) -> String {
-    let key = snake_case(key);
-    if known.contains_key(&key) {
-        return format!("; did you mean {key}?");
-    }
-    let command = Options::augment_args(Command::new("hubcast"));
-    let flag = format!("--{}", key.replace('_', "-"));
-    let Err(error) = command.try_get_matches_from(["hubcast", &flag]) else { return String::new() };
-    match error.get(ContextKind::SuggestedArg) {
-        Some(ContextValue::String(flag)) => format!("; did you mean {}?", flag.trim_matches('-').replace('-', "_")),
-        _ => String::new(),
+/// What to write instead of an unknown key: the known key that is probably meant, or, for a table, none.
+fn hint(key: &str, value: &Value, known: &Table) -> String {
+    match nearest(&snake_case(key), known.keys().map(String::as_str)) {
+        Some(meant) => format!("; did you mean {meant}?"),
+        None if value.is_table() => "; the file has no sections: all keys stand at the top level".to_owned(),
+        None => String::new(),
     }
 }
 
@@ -68,22 +79,12 @@ fn snake_case(key: &str) -> String {
     words
 }
 
-fn reason(error: &io::Error) -> String {
-    match error.kind() {
-        ErrorKind::NotFound => "there is no such file".to_owned(),
-        ErrorKind::PermissionDenied => "this user may not read the file".to_owned(),
-        ErrorKind::IsADirectory => "this is a directory, not a file".to_owned(),
-        ErrorKind::InvalidData => "the file is not UTF-8 text".to_owned(),
-        _ => format!("cannot be read: {error}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn fault(text: &str) -> String {
-        parse(text).unwrap_err().to_string()
+        parse(text).unwrap_err().join("\n")
     }
 
     #[test]
@@ -106,10 +107,52 @@ mod tests {
     }
 
     #[test]
+    fn a_date_is_no_text() {
+        assert_eq!(
+            fault("state_dir = 2026-01-01"),
+            "state_dir = 2026-01-01: no setting is a date; a text stands in quotes"
+        );
+    }
+
+    #[test]
+    fn an_empty_list_of_origins_is_refused_rather_than_read_as_any() {
+        assert_eq!(
+            fault("origins = []"),
+            "origins = []: an empty list; write the origins that may connect, such as [\"https://example.org\"], or \
+             \"any\" for all"
+        );
+    }
+
+    #[test]
     fn a_wrong_word_is_named_with_the_words_allowed() {
-        let fault = fault("log_level = \"loud\"");
+        let loud = fault("log_level = \"loud\"");
         for part in ["log_level = \"loud\"", "off", "error", "warn", "info", "debug", "trace"] {
-            assert!(fault.contains(part), "{fault}");
+            assert!(loud.contains(part), "{loud}");
+        }
+        let levels = "\"off\", \"error\", \"warn\", \"info\", \"debug\" or \"trace\"";
+        assert_eq!(fault("log_level = 1"), format!("log_level = 1: not a level; write {levels}"));
+        assert_eq!(fault("log_format = 1"), "log_format = 1: not a format; write \"text\" or \"json\"");
+    }
+
+    #[test]
+    fn a_long_value_is_shown_in_part() {
+        let long = "x".repeat(1_000_000);
+        let (text, name) = (format!("a = \"{long}\""), format!("{long} = 1"));
+        for text in [
+            &text.replace('a', "ping"),
+            &text.replace('a', "topics"),
+            &format!("topics = [{{ match = \"@{long}\" }}]"),
+            &format!("topics = [{{ match = \"a\", {name} }}]"),
+            &format!("topics = [{{ match = \"a\", history = \"{long}\" }}]"),
+            &format!("topics = [{{ match = \"a\", key_window = \"{long}\" }}]"),
+            &format!("topics = [\"{long}\"]"),
+            &name,
+            &format!("{name}\n{name}"),
+            &format!("ping = {long}"),
+            &text[..1000],
+        ] {
+            let fault = fault(text);
+            assert!(fault.len() < 600, "{fault}");
         }
     }
 
@@ -125,8 +168,24 @@ mod tests {
         assert_eq!(fault("pnig = \"25s\""), "pnig: there is no such key; did you mean ping?");
         assert_eq!(fault("max_mesage = 1"), "max_mesage: there is no such key; did you mean max_message?");
         assert_eq!(fault("zzz = 1"), "zzz: there is no such key");
-        assert_eq!(fault("[limits]\nping = 1"), "limits: there is no such key");
+        for key in ["x", "rate_limit", "max_payload"] {
+            assert_eq!(fault(&format!("{key} = 3")), format!("{key}: there is no such key"));
+        }
         assert_eq!(fault("config = \"other.toml\""), "config: there is no such key");
+    }
+
+    #[test]
+    fn a_section_is_said_to_be_none() {
+        let expected = "server: there is no such key; the file has no sections: all keys stand at the top level";
+        assert_eq!(fault("[server]\nping = \"25s\""), expected);
+        assert_eq!(fault("server.ping = \"25s\""), expected);
+    }
+
+    #[test]
+    fn every_fault_is_named_at_once() {
+        let faults = fault("zzz = 1\npnig = \"1s\"\nlinger = \"fast\"\nworkers = 2");
+        let keys: Vec<_> = faults.lines().map(|line| line.split([':', ' ']).next().unwrap()).collect();
+        assert_eq!(keys, ["linger", "pnig", "zzz"]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The settings in force, each with its source. A flag takes precedence over the environment, the environment over the
 //! file, and the file over the default.
 
+use super::excerpt::excerpt;
 use super::options::Options;
 use super::threads::workers;
 use clap::{Args, Command};
@@ -44,6 +45,10 @@ impl Settings {
                 values.insert(key, value);
             }
         }
+        // A request of `max_message` bytes in one frame, as browsers send it, must pass.
+        if sources[MAX_FRAME] == Source::Default {
+            values.insert(MAX_FRAME.to_owned(), values[MAX_MESSAGE].clone());
+        }
         let options = values.clone().try_into()?;
         Ok(Self { options, values, sources, file: path.map(Path::to_owned) })
     }
@@ -53,10 +58,13 @@ impl Settings {
     pub(crate) fn origin_of(&self, key: &str) -> String {
         let value = &self.values[key];
         let plain = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let (plain, value) = (excerpt(&plain), value.to_string());
+        let value = excerpt(&value);
         match self.sources[key] {
             Source::Flag => format!("--{} {plain}", key.replace('_', "-")),
             Source::Environment => format!("{}={plain}", variable(key)),
             Source::File => format!("{}: {key} = {value}", self.file_name()),
+            Source::Default if self.follows_message(key) => format!("{key} = {value} (the same as {MAX_MESSAGE})"),
             Source::Default => format!("{key} = {value} (the default)"),
         }
     }
@@ -101,9 +109,16 @@ impl Settings {
         }
     }
 
-    /// The number for `auto` on this machine, as a part of the comment; empty for other values.
+    /// Whether this is `max_frame` and has its value from a `max_message` that was set.
+    fn follows_message(&self, key: &str) -> bool {
+        key == MAX_FRAME && self.sources[MAX_FRAME] == Source::Default && self.sources[MAX_MESSAGE] != Source::Default
+    }
+
+    /// The part of the comment that explains the value: the number for `auto` on this machine, or the setting that this
+    /// one follows. Empty for other values.
     fn meaning(&self, key: &str, config: &Config) -> String {
         let number = match key {
+            _ if self.follows_message(key) => return format!("; the same as {MAX_MESSAGE}"),
             _ if self.values[key] != Value::from("auto") => return String::new(),
             "workers" => workers(&self.options),
             _ => config.max_connections,
@@ -115,6 +130,9 @@ impl Settings {
         self.file.as_deref().unwrap_or(Path::new("")).display().to_string()
     }
 }
+
+const MAX_FRAME: &str = "max_frame";
+const MAX_MESSAGE: &str = "max_message";
 
 fn variable(key: &str) -> String {
     format!("HUBCAST_{}", key.to_uppercase())
@@ -149,6 +167,22 @@ pub(crate) mod tests {
         assert_eq!(options.workers, "2".parse().unwrap());
         assert_eq!(options.linger, "1s".parse().unwrap());
         assert_eq!(options.max_frame, Options::default().max_frame);
+    }
+
+    #[test]
+    fn a_frame_that_is_not_set_is_as_large_as_a_message() {
+        for (file, frame) in [
+            ("", "64KiB"),
+            ("max_message = \"777KiB\"", "777KiB"),
+            ("max_message = 32768", "32KiB"),
+            ("max_message = \"777KiB\"\nmax_frame = \"64KiB\"", "64KiB"),
+        ] {
+            assert_eq!(of_file(file).unwrap().options.max_frame, frame.parse().unwrap(), "{file}");
+        }
+        let settings = of_file("max_message = \"777KiB\"").unwrap();
+        assert_eq!(settings.origin_of("max_frame"), "max_frame = \"777KiB\" (the same as max_message)");
+        let line = format!("{:<36} # default; the same as max_message\n", "max_frame = \"777KiB\"");
+        assert!(settings.listing(&Config::default()).contains(&line));
     }
 
     #[test]

@@ -7,7 +7,7 @@
 use super::endpoints::{Endpoint, Origins};
 use super::state_dir::StateDir;
 use super::topics::TopicSettings;
-use super::units::{AutoCount, Count, DurationText, Size};
+use super::units::{AutoCount, Count, DurationText, Size, from_text};
 use crate::logging::{Format, Level};
 use clap::Args;
 use hubcast_hub::{Limits, TopicRules};
@@ -54,7 +54,8 @@ pub(crate) struct Options {
     #[arg(default_value_t = Self::default().max_message, help_heading = LIMITS)]
     pub(crate) max_message: Size,
 
-    /// The largest frame of a message, at most --max-message; a larger one closes the connection with 1009
+    /// The largest frame of a message, at most --max-message, and the same as --max-message if this is not set; a
+    /// larger one closes the connection with 1009
     #[arg(long, env = "HUBCAST_MAX_FRAME", value_name = "SIZE")]
     #[arg(default_value_t = Self::default().max_frame, help_heading = LIMITS)]
     pub(crate) max_frame: Size,
@@ -172,11 +173,13 @@ pub(crate) struct Options {
     /// The least important level that is logged; with off, an error that ends the server is still printed
     #[arg(long, env = "HUBCAST_LOG_LEVEL", value_name = "LEVEL")]
     #[arg(default_value_t = Self::default().log_level, help_heading = LOGGING)]
+    #[serde(deserialize_with = "from_text")]
     pub(crate) log_level: Level,
 
     /// Lines of text for people, or one JSON object for each line; both go to standard error
     #[arg(long, env = "HUBCAST_LOG_FORMAT", value_name = "FORMAT")]
     #[arg(default_value_t = Self::default().log_format, help_heading = LOGGING)]
+    #[serde(deserialize_with = "from_text")]
     pub(crate) log_format: Format,
 }
 

@@ -2,13 +2,13 @@
 
 use super::layered::{Settings, Source};
 use super::options::Options;
-use super::{checks, descriptors, environment, file};
+use super::{checks, descriptors, environment, file, file_text};
 use crate::logging::Format;
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 use hubcast_server::Config;
+use std::env;
 use std::path::PathBuf;
-use std::{env, fs};
 use toml::Table;
 
 /// The settings from flags and environment.
@@ -55,8 +55,8 @@ pub(crate) fn log_format(given: &CliArgs) -> Format {
         return given.options.log_format;
     }
     let regular = given.config.as_deref().filter(|path| path.is_file());
-    let table = || fs::read_to_string(regular?).ok()?.parse::<Table>().ok();
-    let written = table().and_then(|table| table.get("log_format")?.clone().try_into().ok());
+    let table = || file_text::read(regular?).ok()?.parse::<Table>().ok();
+    let written = table().and_then(|table| table.get("log_format")?.as_str()?.parse().ok());
     written.unwrap_or(given.options.log_format)
 }
 

@@ -2,6 +2,7 @@
 //!
 //! A rule uses the hub's defaults for keys that it does not set. Every error names the rule by its number, and the key.
 
+use super::excerpt::excerpt;
 use super::units::{Count, DurationText, from_text};
 use hubcast_hub::{HistoryPolicy, PresencePolicy, Retention, TopicPolicy, TopicRule};
 use hubcast_protocol::{Pattern, Topic};
@@ -35,7 +36,7 @@ fn rule(value: &Value) -> Result<TopicRule, String> {
     let mut given = table(value)?;
     let matches: Pattern = take(&mut given, "match")?.ok_or(NO_MATCH)?;
     if Topic::from(matches.as_str()).owner().is_some() {
-        return Err(format!("match = \"{matches}\": no rule is for a private topic"));
+        return Err(format!("match = \"{}\": no rule is for a private topic", excerpt(matches.as_str())));
     }
     let mut policy = TopicPolicy::default();
     if let Some(history) = given.remove("history") {
@@ -64,7 +65,7 @@ fn switched<T>(
             let changed = default.map(|default| changed(default, given.clone())).transpose();
             changed.map_err(|fault| format!(".{fault}"))
         }
-        other => Err(format!(" = {other}: must be true, false or a table")),
+        other => Err(format!(" = {}: must be true, false or a table", excerpt(&other.to_string()))),
     }
 }
 
@@ -98,18 +99,20 @@ fn presence_of(mut presence: PresencePolicy, mut given: Table) -> Result<Presenc
 }
 
 fn table(value: &Value) -> Result<Table, String> {
-    value.as_table().cloned().ok_or_else(|| format!("{value}: must be a table, such as {{ match = \"chat.>\" }}"))
+    let fault = || format!("{}: must be a table, such as {{ match = \"chat.>\" }}", excerpt(&value.to_string()));
+    value.as_table().cloned().ok_or_else(fault)
 }
 
 /// Removes and reads one key alone, so that the error is about this key.
 fn take<T: DeserializeOwned>(given: &mut Table, key: &str) -> Result<Option<T>, String> {
     let Some(value) = given.remove(key) else { return Ok(None) };
-    value.clone().try_into().map(Some).map_err(|error| format!("{key} = {value}: {}", error.message()))
+    let shown = value.to_string();
+    value.try_into().map(Some).map_err(|error| format!("{key} = {}: {}", excerpt(&shown), error.message()))
 }
 
 fn no_more(given: &Table, known: &str) -> Result<(), String> {
     match given.keys().next() {
-        Some(unknown) => Err(format!("{unknown}: there is no such key; there are {known}")),
+        Some(unknown) => Err(format!("{}: there is no such key; there are {known}", excerpt(unknown))),
         None => Ok(()),
     }
 }

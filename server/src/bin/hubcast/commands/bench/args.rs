@@ -3,6 +3,7 @@
 use crate::settings::units::DurationText;
 use clap::Args;
 use serde::Serialize;
+use std::time::Duration;
 
 /// The load and how to measure it
 #[derive(Args, Clone, Debug, Serialize)]
@@ -48,7 +49,7 @@ pub(crate) struct BenchArgs {
     pub(super) churn: Option<u32>,
 
     /// How long to measure
-    #[arg(long, value_name = "TIME", default_value = "10s")]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = some_time)]
     pub(super) duration: DurationText,
 
     /// How long to run before measuring
@@ -80,6 +81,13 @@ fn rate(text: &str) -> Result<f64, String> {
     }
 }
 
+fn some_time(text: &str) -> Result<DurationText, &'static str> {
+    match text.parse()? {
+        DurationText(Duration::ZERO) => Err("must be longer than nothing"),
+        time => Ok(time),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,5 +97,12 @@ mod tests {
         assert_eq!(rate("62.5"), Ok(62.5));
         assert!(rate("0").is_err());
         assert!(rate("NaN").is_err());
+    }
+
+    #[test]
+    fn a_measurement_takes_some_time() {
+        assert_eq!(some_time("0s"), Err("must be longer than nothing"));
+        assert_eq!(some_time("1ms"), Ok(DurationText(Duration::from_millis(1))));
+        assert!(some_time("fast").unwrap_err().starts_with("not a duration"));
     }
 }

@@ -1,8 +1,10 @@
 //! One client of the plain dialect: it connects, subscribes, and reads messages in place.
 
 use super::frame::{self, CLOSE, PING, PONG, TEXT};
+use crate::settings::excerpt::excerpt;
 use anyhow::{Context as _, anyhow, bail, ensure};
 use hyper::Uri;
+use hyper::http::uri::Authority;
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -128,16 +130,27 @@ pub(super) struct Target {
 
 impl Target {
     /// # Errors
-    /// When `url` is not `ws://host[:port][/path]`.
+    /// When `url` is not `ws://host[:port][/path]`, or its port is none.
     pub(super) fn parse(url: &str) -> anyhow::Result<Self> {
-        let uri: Uri = url.parse().with_context(|| format!("{url:?} is not a URL"))?;
+        let shown = excerpt(url);
+        let uri: Uri = url.parse().with_context(|| format!("{shown:?} is not a URL"))?;
         let (Some("ws"), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
-            bail!("{url:?} must be of the form ws://host:port/path");
+            bail!("{shown:?} must be of the form ws://host:port/path");
         };
-        let address = format!("{}:{}", authority.host(), authority.port_u16().unwrap_or(80));
+        let port = port(authority)
+            .with_context(|| format!("the port in {shown:?} is wrong; it must be a number from 1 to 65535"))?;
+        let address = format!("{}:{port}", authority.host());
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
         Ok(Self { address: address.into(), path: path.into() })
     }
+}
+
+/// The port, or the scheme's default if there is none. `Authority::port` cannot tell a wrong port from none.
+fn port(authority: &Authority) -> Option<u16> {
+    let after_host = authority.as_str().rsplit('@').next()?.strip_prefix(authority.host())?;
+    let Some(digits) = after_host.strip_prefix(':') else { return Some(80) };
+    let number = digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?;
+    number.filter(|port| *port > 0)
 }
 
 /// The result of a read.
@@ -219,8 +232,20 @@ mod tests {
         assert_eq!((&*target.address, &*target.path), ("localhost:9001", "/socket?x=y"));
         let target = Target::parse("ws://[::1]").unwrap();
         assert_eq!((&*target.address, &*target.path), ("[::1]:80", "/"));
+        assert_eq!(&*Target::parse("ws://ada:pw@localhost:65535/").unwrap().address, "localhost:65535");
         assert!(Target::parse("wss://localhost/").is_err());
         assert!(Target::parse("localhost:8080").is_err());
+    }
+
+    #[test]
+    fn a_wrong_port_is_refused_rather_than_replaced_by_80() {
+        for port in ["99999", "65536", "808O", "", "0", "+80"] {
+            for host in ["127.0.0.1", "[::1]", "localhost"] {
+                let url = format!("ws://{host}:{port}/socket");
+                let fault = Target::parse(&url).unwrap_err().to_string();
+                assert_eq!(fault, format!("the port in {url:?} is wrong; it must be a number from 1 to 65535"));
+            }
+        }
     }
 
     #[test]
