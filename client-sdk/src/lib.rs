@@ -37,7 +37,8 @@
 //! The feature `testing` contains `testing::TestServer`: a server inside the test's process, without sockets and in
 //! virtual time. A test breaks its connections when it wants to.
 //!
-//! The [`machine`] makes all decisions, without a socket or a clock. A small tokio task runs it.
+//! A state machine makes all decisions, without a socket or a clock; with the feature it is public as `machine`. A small
+//! tokio task runs it.
 #![cfg_attr(doctest, doc = include_str!("../../README.md"))]
 
 #[cfg(feature = "testing")]
