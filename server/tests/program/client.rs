@@ -52,8 +52,15 @@ impl Client {
     }
 
     #[track_caller]
-    pub(crate) fn publish(&mut self, topic: &str, message: &str) -> Value {
+    pub(crate) fn publish(&mut self, topic: &str, message: impl Into<Value>) -> Value {
+        let message = message.into();
         self.ask(&json!({"id": 1, "action": "publish", "topic": topic, "message": message, "echo": false}))
+    }
+
+    #[track_caller]
+    pub(crate) fn resume(&mut self, topic: &str, epoch: &Value, offset: u64) -> Value {
+        let recover = json!({"epoch": epoch, "offset": offset});
+        self.ask(&json!({"id": 1, "action": "subscribe", "topic": topic, "recover": recover}))
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the log says, and that it is JSON to the last line where that is asked for.
 
 use crate::client::{Client, connect, request};
-use crate::run::{Run, folder, full_pipe, hubcast};
+use crate::run::{Run, file, folder, full_pipe, hubcast};
 use serde_json::Value;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -76,7 +76,7 @@ fn what_an_operator_must_hear_comes_once_and_in_json_to_the_last_line() {
     for _ in 0..3 {
         assert_eq!(request(&mut connect(address), "/socket", "Origin: https://a.example\r\n"), 503);
     }
-    let closed = (0..2000).find(|_| publisher.publish("t", &"x".repeat(60_000))["receivers"] == 0);
+    let closed = (0..2000).find(|_| publisher.publish("t", "x".repeat(60_000))["receivers"] == 0);
     assert!(closed.is_some(), "slow consumers are not closed");
     drop((slow, publisher));
     // Where the histories should go is something else.
@@ -104,10 +104,7 @@ fn a_start_that_fails_is_one_event_also_where_the_log_is_off() {
         let fault = failed_start(&["--log-level", level, "--listen", &address]);
         assert!(fault.contains("the port is taken by another program"), "{fault}");
     }
-    let file = folder("file");
-    fs::create_dir_all(file.parent().unwrap()).unwrap();
-    let _ = fs::remove_file(&file);
-    fs::write(&file, "").unwrap();
+    let file = file("file", "");
     let fault = failed_start(&["--listen", "127.0.0.1:0", "--state-dir", file.to_str().unwrap()]);
     assert!(fault.contains("the state folder cannot be used"), "{fault}");
     assert!(failed_start(&["--max-connections", "16000000"]).contains("raise the limit"));
@@ -187,9 +184,7 @@ fn a_log_file_that_may_grow_no_more_does_not_end_the_server() {
 
 #[test]
 fn wrong_usage_and_settings_are_events_too_where_the_log_is_json() {
-    let file = folder("wrong.toml");
-    fs::create_dir_all(file.parent().unwrap()).unwrap();
-    fs::write(&file, "log_format = \"json\"\nping = \"never\"").unwrap();
+    let file = file("wrong.toml", "log_format = \"json\"\nping = \"never\"");
     let config = file.to_str().unwrap();
     for (words, variable, part) in [
         (&["--log-format", "json", "--pign", "1s"][..], "", "--ping"),

@@ -3,8 +3,8 @@
 use std::fs;
 use std::io::{BufRead, BufReader, PipeReader, PipeWriter, Read, Write, pipe};
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::process::{Child, ChildStderr, Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -23,11 +23,22 @@ pub(crate) fn folder(name: &str) -> PathBuf {
     path
 }
 
+/// A file, named for its test, with this text.
+pub(crate) fn file(name: &str, text: &str) -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("program").join(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(&path, text).unwrap();
+    path
+}
+
 /// A server that is killed when its test is over, whatever came of it.
 pub(crate) struct Run {
     child: Child,
     /// Taken when the rest is read.
     log: Option<BufReader<ChildStderr>>,
+    /// Standard output after its first line.
+    output: Option<BufReader<ChildStdout>>,
+    first_line: String,
     address: SocketAddr,
 }
 
@@ -37,25 +48,42 @@ impl Run {
         Self::of(hubcast(&["--listen", "127.0.0.1:0", "--drain-spread", "0s"]).args(words))
     }
 
+    /// Starts a server with a state folder.
+    pub(crate) fn with_state(folder: &Path) -> Self {
+        Self::start(&["--state-dir", folder.to_str().unwrap()])
+    }
+
     /// Waits until the server of a command listens.
     #[track_caller]
     pub(crate) fn of(command: &mut Command) -> Self {
         let mut child = command.spawn().unwrap();
         let log = child.stderr.take().map(BufReader::new);
-        let mut first_line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut first_line).unwrap();
+        let (mut output, mut first_line) = (BufReader::new(child.stdout.take().unwrap()), String::new());
+        output.read_line(&mut first_line).unwrap();
         let address = first_line.split("ws://").nth(1).and_then(|rest| rest.split("/socket").next());
         let address = address.unwrap_or_else(|| panic!("not a line that says where it listens: {first_line:?}"));
-        Self { child, log, address: address.parse().unwrap() }
+        Self { child, log, output: Some(output), address: address.parse().unwrap(), first_line }
     }
 
     /// A server that listens there, and whose log this does not read.
     pub(crate) fn started(child: Child, address: SocketAddr) -> Self {
-        Self { child, log: None, address }
+        Self { child, log: None, output: None, first_line: String::new(), address }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The line that says where the server listens.
+    pub(crate) fn first_line(&self) -> &str {
+        &self.first_line
+    }
+
+    /// What the server writes to standard output after its first line, to the end.
+    pub(crate) fn rest_of_output(&mut self) -> String {
+        let mut rest = String::new();
+        self.output.as_mut().unwrap().read_to_string(&mut rest).unwrap();
+        rest
     }
 
     /// Sends a signal, such as `TERM`.
@@ -92,6 +120,21 @@ impl Run {
             assert!(begun.elapsed() < DEADLINE, "the server ends when it is asked to");
             thread::sleep(Duration::from_millis(10));
         }
+    }
+
+    /// Ends the run as an operator does, and returns the rest of its log.
+    #[track_caller]
+    pub(crate) fn stop(self) -> String {
+        self.signal("TERM");
+        let (code, log) = self.end();
+        assert_eq!(code, Some(0), "{log}");
+        log
+    }
+
+    /// Ends the run as `kill -9` does.
+    pub(crate) fn crash(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 
     /// Waits for the end, and returns the exit code and the rest of the log.

@@ -1,12 +1,10 @@
 //! The real program is stopped for a while, as a busy machine stops it: nobody is closed for a stall that is not his.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
-
+use crate::run::{Run, hubcast};
 use hyper_tungstenite::tungstenite::{ClientRequestBuilder, Error, Message, WebSocket, client};
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
-use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,55 +14,26 @@ const STALL: Duration = Duration::from_secs(4);
 /// As long as it takes to be pinged, and closed for want of an answer, and half a second more.
 const AFTER: Duration = Duration::from_millis(2500);
 
-/// A server that pings soon and waits shortly; killed when its test is over.
-struct Run {
-    child: Child,
-    address: String,
+/// A server that writes no log.
+fn server(words: &[&str]) -> Run {
+    Run::of(hubcast(&["--listen", "127.0.0.1:0", "--log-level", "off"]).args(words))
 }
 
-impl Run {
-    fn start() -> Self {
-        Self::started(&["--ping", "1s", "--pong-timeout", "1s"])
-    }
-
-    fn started(words: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_hubcast"))
-            .env_clear()
-            .args(["--listen", "127.0.0.1:0", "--log-level", "off"])
-            .args(words)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut first_line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut first_line).unwrap();
-        let address = first_line.split("ws://").nth(1).unwrap().strip_suffix("/socket\n").unwrap().to_owned();
-        Self { child, address }
-    }
-
-    fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap();
-        assert!(sent.success());
-    }
-
-    /// Some connections, each of which has been welcomed.
-    fn clients(&self, count: usize) -> Vec<Client> {
-        (0..count).map(|_| Client::open(&self.address)).collect()
-    }
+/// A server that pings soon and waits shortly.
+fn pinging_server() -> Run {
+    server(&["--ping", "1s", "--pong-timeout", "1s"])
 }
 
-impl Drop for Run {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// Some connections, each of which has been welcomed.
+fn peers(server: &Run, count: usize) -> Vec<Peer> {
+    (0..count).map(|_| Peer::open(server.address())).collect()
 }
 
 /// A client that answers a ping when it reads or writes next.
-struct Client(WebSocket<TcpStream>);
+struct Peer(WebSocket<TcpStream>);
 
-impl Client {
-    fn open(address: &str) -> Self {
+impl Peer {
+    fn open(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).unwrap();
         let url = format!("ws://{address}/socket").parse().unwrap();
         let (socket, _) = client(ClientRequestBuilder::new(url).with_sub_protocol("hubcast.v1"), stream).unwrap();
@@ -132,41 +101,41 @@ impl Client {
 }
 
 /// All of them at the same time: each has to answer its own pings meanwhile.
-fn all_stay(clients: &mut [Client], time: Duration) {
+fn all_stay(clients: &mut [Peer], time: Duration) {
     thread::scope(|scope| clients.iter_mut().for_each(|client| _ = scope.spawn(move || client.stays(time))));
 }
 
 #[test]
 fn who_answers_pings_at_once_outlives_a_stall_of_the_server() {
-    let server = Run::start();
-    let mut clients = server.clients(20);
+    let server = pinging_server();
+    let mut clients = peers(&server, 20);
     for client in &mut clients {
         client.is_pinged();
         client.answers();
     }
-    server.signal("-STOP");
+    server.signal("STOP");
     all_stay(&mut clients, STALL);
-    server.signal("-CONT");
+    server.signal("CONT");
     all_stay(&mut clients, AFTER);
-    clients.iter_mut().for_each(Client::is_served);
+    clients.iter_mut().for_each(Peer::is_served);
 }
 
 #[test]
 fn a_request_head_that_came_while_the_server_stood_still_is_answered() {
-    let server = Run::started(&["--head-timeout", "1500ms", "--upgrade-timeout", "100ms"]);
+    let server = server(&["--head-timeout", "1500ms", "--upgrade-timeout", "100ms"]);
     let head = "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n";
     let mut clients = [0, 10].map(|sent| {
-        let mut client = TcpStream::connect(&server.address).unwrap();
+        let mut client = TcpStream::connect(server.address()).unwrap();
         client.write_all(&head.as_bytes()[..sent]).unwrap();
         (client, &head[sent..])
     });
     thread::sleep(Duration::from_millis(300));
-    server.signal("-STOP");
+    server.signal("STOP");
     for (client, rest) in &mut clients {
         client.write_all(rest.as_bytes()).unwrap();
     }
     thread::sleep(STALL);
-    server.signal("-CONT");
+    server.signal("CONT");
     for (mut client, rest) in clients {
         let mut answer = String::new();
         client.set_read_timeout(Some(STALL)).unwrap();
@@ -177,13 +146,13 @@ fn a_request_head_that_came_while_the_server_stood_still_is_answered() {
 
 #[test]
 fn a_stall_during_the_drain_takes_nothing_from_its_time() {
-    let server = Run::started(&["--drain-spread", "2s", "--drain-deadline", "3s"]);
-    let mut clients = server.clients(10);
-    server.signal("-TERM");
+    let server = server(&["--drain-spread", "2s", "--drain-deadline", "3s"]);
+    let mut clients = peers(&server, 10);
+    server.signal("TERM");
     thread::sleep(Duration::from_millis(500));
-    server.signal("-STOP");
+    server.signal("STOP");
     thread::sleep(STALL);
-    server.signal("-CONT");
+    server.signal("CONT");
     thread::scope(|scope| {
         for client in &mut clients {
             scope.spawn(|| assert_eq!(client.is_closed_with(), 1012));
@@ -193,13 +162,13 @@ fn a_stall_during_the_drain_takes_nothing_from_its_time() {
 
 #[test]
 fn an_answer_that_came_while_the_server_stood_still_counts() {
-    let server = Run::start();
-    let mut clients = server.clients(20);
-    clients.iter_mut().for_each(Client::is_pinged);
-    server.signal("-STOP");
-    clients.iter_mut().for_each(Client::answers);
+    let server = pinging_server();
+    let mut clients = peers(&server, 20);
+    clients.iter_mut().for_each(Peer::is_pinged);
+    server.signal("STOP");
+    clients.iter_mut().for_each(Peer::answers);
     all_stay(&mut clients, STALL);
-    server.signal("-CONT");
+    server.signal("CONT");
     all_stay(&mut clients, AFTER);
-    clients.iter_mut().for_each(Client::is_served);
+    clients.iter_mut().for_each(Peer::is_served);
 }

@@ -1,22 +1,10 @@
 //! What the real program keeps: by its rules for topics, and in its state folder from one run to the next.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
-
-use hyper_tungstenite::tungstenite::{ClientRequestBuilder, Message, WebSocket, client};
+use crate::client::Client;
+use crate::run::{Run, file, folder, hubcast};
 use serde_json::{Value, json};
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
-use std::net::TcpStream;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
-
-/// A state folder that is not there yet.
-fn folder(name: &str) -> PathBuf {
-    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("state").join(name);
-    let _ = fs::remove_dir_all(&path);
-    path
-}
+use std::path::Path;
 
 fn names(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).unwrap();
@@ -25,96 +13,12 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-fn hubcast(words: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_hubcast"));
-    command.env_clear().args(["--listen", "127.0.0.1:0", "--workers", "1", "--drain-spread", "0s"]).args(words);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
-
-/// One run of the server, killed when its test is over.
-struct Run {
-    child: Child,
-    address: String,
-}
-
-impl Run {
-    fn start(words: &[&str]) -> Self {
-        let mut child = hubcast(words).spawn().unwrap();
-        let mut first_line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut first_line).unwrap();
-        let address = first_line.split("ws://").nth(1).unwrap().strip_suffix("/socket\n").unwrap().to_owned();
-        Self { child, address }
-    }
-
-    fn with_state(folder: &Path) -> Self {
-        Self::start(&["--state-dir", folder.to_str().unwrap()])
-    }
-
-    /// Ends the run as an operator does, and returns its log.
-    fn stop(mut self) -> String {
-        let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
-        assert!(sent.success());
-        let mut log = String::new();
-        self.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
-        assert_eq!(self.child.wait().unwrap().code(), Some(0), "{log}");
-        log
-    }
-
-    /// Ends the run as `kill -9` does.
-    fn crash(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-}
-
-impl Drop for Run {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// A client in the typed dialect.
-struct Client(WebSocket<TcpStream>);
-
-impl Client {
-    fn open(server: &Run) -> Self {
-        let stream = TcpStream::connect(&server.address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        let url = format!("ws://{}/socket", server.address).parse().unwrap();
-        let (socket, _) = client(ClientRequestBuilder::new(url).with_sub_protocol("hubcast.v1"), stream).unwrap();
-        let mut client = Self(socket);
-        assert_eq!(client.hear()["event"], "welcome");
-        client
-    }
-
-    fn hear(&mut self) -> Value {
-        serde_json::from_str(&self.0.read().unwrap().into_text().unwrap()).unwrap()
-    }
-
-    /// Asks, and returns what comes next.
-    fn ask(&mut self, request: &Value) -> Value {
-        self.0.send(Message::text(request.to_string())).unwrap();
-        self.hear()
-    }
-
-    fn publish(&mut self, topic: &str, message: &Value) -> Value {
-        self.ask(&json!({"id": 1, "action": "publish", "topic": topic, "message": message, "echo": false}))
-    }
-
-    fn resume(&mut self, topic: &str, epoch: &Value, offset: u64) -> Value {
-        let recover = json!({"epoch": epoch, "offset": offset});
-        self.ask(&json!({"id": 1, "action": "subscribe", "topic": topic, "recover": recover}))
-    }
-}
-
 /// Publishes three messages in a run and tells their epoch.
 fn three_publications(server: &Run) -> Value {
-    let mut client = Client::open(server);
+    let mut client = Client::open(server.address());
     let subscribed = client.ask(&json!({"id": 1, "action": "subscribe", "topic": "news"}));
     assert_eq!(subscribed["offset"], 0);
-    for (number, message) in [json!("one"), json!({"two": "\n"}), json!("three")].iter().enumerate() {
+    for (number, message) in [json!("one"), json!({"two": "\n"}), json!("three")].into_iter().enumerate() {
         assert_eq!(client.publish("news", message)["offset"], number + 1);
     }
     subscribed["epoch"].clone()
@@ -127,7 +31,7 @@ fn after_a_clean_restart_a_client_gets_what_it_missed_and_goes_on_in_the_same_ep
     let epoch = three_publications(&first);
     first.stop();
     let second = Run::with_state(&state);
-    let mut client = Client::open(&second);
+    let mut client = Client::open(second.address());
     let subscribed = client.resume("news", &epoch, 1);
     let expected = json!({
         "event": "subscribed", "id": 1, "topic": "news", "epoch": epoch, "offset": 3, "recovered": true, "replayed": 2
@@ -137,16 +41,16 @@ fn after_a_clean_restart_a_client_gets_what_it_missed_and_goes_on_in_the_same_ep
     let message = |offset: u64, message: Value| json!({"event": "message", "topic": "news", "epoch": epoch, "offset": offset, "message": message});
     assert_eq!(client.hear(), message(2, json!({"two": "\n"})));
     assert_eq!(client.hear(), message(3, json!("three")));
-    assert_eq!(Client::open(&second).publish("news", &json!("four"))["offset"], 4);
+    assert_eq!(Client::open(second.address()).publish("news", json!("four"))["offset"], 4);
     assert_eq!(client.hear(), message(4, json!("four")));
 }
 
 #[test]
 fn that_histories_lose_publications_to_the_bound_of_all_is_logged_once_for_the_first_minute() {
     let server = Run::start(&["--history-max-bytes", "1KiB"]);
-    let mut client = Client::open(&server);
+    let mut client = Client::open(server.address());
     client.ask(&json!({"id": 1, "action": "subscribe", "topic": "news"}));
-    (0..20).for_each(|_| _ = client.publish("news", &json!("x".repeat(500))));
+    (0..20).for_each(|_| _ = client.publish("news", json!("x".repeat(500))));
     drop(client);
     let log = server.stop();
     assert_eq!(log.matches("history_max_bytes").count(), 1, "{log}");
@@ -160,11 +64,11 @@ fn after_a_crash_the_epoch_is_another_and_nothing_is_recovered() {
     first.stop();
     // What the first run left must not come back after the second one has gone on from it.
     let second = Run::with_state(&state);
-    assert_eq!(Client::open(&second).resume("news", &epoch, 3)["recovered"], true);
-    assert_eq!(Client::open(&second).publish("news", &json!("four"))["offset"], 4);
+    assert_eq!(Client::open(second.address()).resume("news", &epoch, 3)["recovered"], true);
+    assert_eq!(Client::open(second.address()).publish("news", json!("four"))["offset"], 4);
     second.crash();
     let third = Run::with_state(&state);
-    let subscribed = Client::open(&third).resume("news", &epoch, 3);
+    let subscribed = Client::open(third.address()).resume("news", &epoch, 3);
     assert_eq!((&subscribed["recovered"], &subscribed["offset"]), (&json!(false), &json!(0)));
     assert_ne!(subscribed["epoch"], epoch);
 }
@@ -175,7 +79,7 @@ fn what_is_published_again_with_its_key_after_a_clean_restart_takes_effect_once(
     let first = Run::with_state(&state);
     let epoch = three_publications(&first);
     let order = json!({"id": 7, "action": "publish", "topic": "news", "message": "paid", "key": "order-17"});
-    let mut client = Client::open(&first);
+    let mut client = Client::open(first.address());
     assert_eq!(client.resume("news", &epoch, 3)["recovered"], true);
     client.ask(&order);
     let answer = client.hear();
@@ -187,14 +91,14 @@ fn what_is_published_again_with_its_key_after_a_clean_restart_takes_effect_once(
     drop(client);
     first.stop();
     let second = Run::with_state(&state);
-    let mut client = Client::open(&second);
+    let mut client = Client::open(second.address());
     assert_eq!(client.resume("news", &epoch, 5)["recovered"], true);
     assert_eq!(client.ask(&order), answer, "and no message before it");
     assert_eq!(client.ask(&numbered)["offset"], 5, "and no message before it");
-    assert_eq!(client.publish("news", &json!("next"))["offset"], 6);
+    assert_eq!(client.publish("news", json!("next"))["offset"], 6);
     second.crash();
     let third = Run::with_state(&state);
-    assert_eq!(Client::open(&third).ask(&order)["offset"], Value::Null, "a crash forgets keys and histories");
+    assert_eq!(Client::open(third.address()).ask(&order)["offset"], Value::Null, "a crash forgets keys and histories");
 }
 
 #[test]
@@ -203,7 +107,7 @@ fn without_a_state_folder_a_restart_begins_another_epoch() {
     let epoch = three_publications(&first);
     first.stop();
     let second = Run::start(&[]);
-    assert_eq!(Client::open(&second).resume("news", &epoch, 3)["recovered"], false);
+    assert_eq!(Client::open(second.address()).resume("news", &epoch, 3)["recovered"], false);
 }
 
 #[test]
@@ -217,7 +121,7 @@ fn a_damaged_file_is_reported_and_set_aside_and_the_server_starts() {
     let half = &text[..text.len() / 2];
     fs::write(&path, half).unwrap();
     let second = Run::with_state(&state);
-    assert_eq!(Client::open(&second).resume("news", &epoch, 3)["recovered"], false);
+    assert_eq!(Client::open(second.address()).resume("news", &epoch, 3)["recovered"], false);
     let log = second.stop();
     assert!(log.contains("cannot take up the histories and keys of the last run"), "{log}");
     assert!(log.contains("its end is missing"), "{log}");
@@ -227,12 +131,10 @@ fn a_damaged_file_is_reported_and_set_aside_and_the_server_starts() {
 
 #[test]
 fn a_folder_that_cannot_be_used_is_said_before_anybody_is_served() {
-    let file = folder("file");
-    fs::create_dir_all(file.parent().unwrap()).unwrap();
-    let _ = fs::remove_file(&file);
-    fs::write(&file, "not a folder").unwrap();
-    let below = file.join("below");
-    let refused = hubcast(&["--log-level", "off", "--state-dir", below.to_str().unwrap()]).output().unwrap();
+    let below = file("not_a_folder", "").join("below");
+    let refused = hubcast(&["--listen", "127.0.0.1:0", "--log-level", "off", "--state-dir", below.to_str().unwrap()])
+        .output()
+        .unwrap();
     assert_eq!((refused.status.code(), refused.stdout.as_slice()), (Some(1), b"".as_slice()));
     let fault = String::from_utf8(refused.stderr).unwrap();
     let expected =
@@ -244,7 +146,9 @@ fn a_folder_that_cannot_be_used_is_said_before_anybody_is_served() {
 fn two_servers_cannot_share_a_state_folder() {
     let state = folder("shared");
     let _first = Run::with_state(&state);
-    let second = hubcast(&["--log-level", "off", "--state-dir", state.to_str().unwrap()]).output().unwrap();
+    let second = hubcast(&["--listen", "127.0.0.1:0", "--log-level", "off", "--state-dir", state.to_str().unwrap()])
+        .output()
+        .unwrap();
     assert_eq!(second.status.code(), Some(1));
     let fault = String::from_utf8(second.stderr).unwrap();
     assert!(fault.contains("another server uses it; give each one a folder of its own"), "{fault}");
@@ -256,12 +160,12 @@ fn a_topic_keeps_what_the_first_rule_that_matches_says() {
         "--topics",
         "[{match = \"room.*\", history = false, presence = true}, {match = \"room.>\", history = {keep = \"always\"}}]",
     ]);
-    let mut client = Client::open(&server);
+    let mut client = Client::open(server.address());
     let subscribed = client.ask(&json!({"id": 1, "action": "subscribe", "topic": "room.7"}));
     assert_eq!(subscribed, json!({"event": "subscribed", "id": 1, "topic": "room.7"}));
     assert_eq!(client.ask(&json!({"id": 2, "action": "history", "topic": "room.7"}))["code"], "no_history");
     assert_eq!(client.ask(&json!({"id": 3, "action": "presence", "topic": "room.7"}))["count"], 1);
-    assert_eq!(client.publish("room.7.log", &json!("kept without a listener"))["offset"], 1);
+    assert_eq!(client.publish("room.7.log", json!("kept without a listener"))["offset"], 1);
     assert_eq!(client.ask(&json!({"id": 4, "action": "presence", "topic": "room.7.log"}))["code"], "no_presence");
-    assert_eq!(client.publish("elsewhere", &json!("gone"))["offset"], Value::Null);
+    assert_eq!(client.publish("elsewhere", json!("gone"))["offset"], Value::Null);
 }

@@ -1,21 +1,12 @@
 //! The program as a person meets it: what it prints, what it refuses and how, and how it ends.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
-
+use crate::run::{Run, file, hubcast};
+use serde_json::Value;
 use std::ffi::OsStr;
-use std::fs;
-use std::io::{BufRead, BufReader, Read, Write, pipe};
+use std::io::{Write, pipe};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
-
-/// The program with these words and none of the environment.
-fn hubcast(words: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_hubcast"));
-    command.env_clear().args(words).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
+use std::process::{Command, Output, Stdio};
 
 fn outcome(command: &mut Command) -> (Option<i32>, String, String) {
     let Output { status, stdout, stderr } = command.output().unwrap();
@@ -28,50 +19,6 @@ fn failure(command: &mut Command, expected: i32) -> String {
     let (code, stdout, stderr) = outcome(command);
     assert_eq!(code, Some(expected), "{stdout}{stderr}");
     stderr
-}
-
-/// A file of this test alone.
-fn file(name: &str, text: &str) -> PathBuf {
-    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
-    fs::write(&path, text).unwrap();
-    path
-}
-
-/// A server that is killed when its test is over, whatever came of it.
-struct Running {
-    child: Child,
-    output: BufReader<ChildStdout>,
-    first_line: String,
-}
-
-impl Running {
-    fn start(words: &[&str]) -> Self {
-        let mut child = hubcast(&["--listen", "127.0.0.1:0", "--workers", "1"]).args(words).spawn().unwrap();
-        let mut output = BufReader::new(child.stdout.take().unwrap());
-        let mut first_line = String::new();
-        output.read_line(&mut first_line).unwrap();
-        Self { child, output, first_line }
-    }
-
-    fn address(&self) -> &str {
-        self.first_line.split("ws://").nth(1).unwrap().strip_suffix("/socket\n").unwrap()
-    }
-
-    fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap();
-        assert!(sent.success());
-    }
-
-    fn exit_code(&mut self) -> Option<i32> {
-        self.child.wait().unwrap().code()
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 #[test]
@@ -283,7 +230,7 @@ fn a_missing_file_is_said() {
 
 #[test]
 fn a_bench_that_cannot_measure_is_refused_before_it_connects() {
-    let server = Running::start(&[]);
+    let server = Run::start(&[]);
     let url = format!("ws://{}/socket", server.address());
     let fault = failure(&mut hubcast(&["bench", &url, "--duration", "0s"]), 2);
     assert!(fault.contains("'0s' for '--duration <TIME>': must be longer than nothing"), "{fault}");
@@ -301,7 +248,7 @@ fn a_configuration_that_cannot_be_printed_is_said() {
 
 #[test]
 fn a_bench_whose_output_is_closed_fails_without_a_panic() {
-    let server = Running::start(&[]);
+    let server = Run::start(&[]);
     let url = format!("ws://{}/socket", server.address());
     let mut bench = hubcast(&["bench", &url, "--subscribers", "1", "--warmup", "1ms", "--duration", "100ms"]);
     let mut child = bench.spawn().unwrap();
@@ -332,24 +279,23 @@ fn too_few_file_descriptors_are_said() {
 
 #[test]
 fn the_start_up_line_names_the_real_port_and_what_to_try() {
-    let mut server = Running::start(&[]);
-    let address = server.address().to_owned();
+    let mut server = Run::start(&[]);
+    let address = server.address();
     assert_eq!(
-        server.first_line,
+        server.first_line(),
         format!("hubcast {} is listening on ws://{address}/socket\n", env!("CARGO_PKG_VERSION"))
     );
-    assert!(TcpStream::connect(&address).is_ok(), "nobody listens on {address}");
-    server.signal("-TERM");
-    let mut rest = String::new();
-    server.output.read_to_string(&mut rest).unwrap();
+    assert!(TcpStream::connect(address).is_ok(), "nobody listens on {address}");
+    server.signal("TERM");
+    let rest = server.rest_of_output();
     assert!(rest.contains(&format!("npx wscat -c ws://{address}/socket\n")), "{rest}");
     assert!(rest.contains(r#"{"action": "subscribe", "topic": "world"}"#), "{rest}");
 }
 
 #[test]
 fn both_signals_end_the_server_in_order() {
-    for signal in ["-TERM", "-INT"] {
-        let mut server = Running::start(&[]);
+    for signal in ["TERM", "INT"] {
+        let server = Run::start(&[]);
         server.signal(signal);
         assert_eq!(server.exit_code(), Some(0), "{signal}");
     }
@@ -357,19 +303,12 @@ fn both_signals_end_the_server_in_order() {
 
 #[test]
 fn the_log_is_json_by_flag() {
-    let mut server = Running::start(&["--log-format", "json"]);
-    server.signal("-TERM");
-    let mut log = String::new();
-    server.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
-    let events: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let log = Run::start(&["--log-format", "json"]).stop();
+    let events: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert!(events.iter().any(|event| event["message"] == "listening" && event["level"] == "INFO"), "{log}");
 }
 
 #[test]
 fn the_log_can_be_switched_off() {
-    let mut server = Running::start(&["--log-level", "off"]);
-    server.signal("-TERM");
-    let mut log = String::new();
-    server.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
-    assert_eq!(log, "");
+    assert_eq!(Run::start(&["--log-level", "off"]).stop(), "");
 }
