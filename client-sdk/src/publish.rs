@@ -61,9 +61,9 @@ impl Publish {
         self.with(|publish| publish.key = Some(key.into().0))
     }
 
-    fn with(mut self, wish: impl FnOnce(&mut request::Publish)) -> Self {
+    fn with(mut self, set: impl FnOnce(&mut request::Publish)) -> Self {
         if let Ok(publish) = &mut self.publish {
-            wish(publish);
+            set(publish);
         }
         self
     }

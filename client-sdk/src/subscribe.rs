@@ -65,9 +65,9 @@ impl<S> Subscribe<S> {
         Self { queue: items, ..self }
     }
 
-    fn with(mut self, wish: impl FnOnce(&mut SubscribeRequest)) -> Self {
+    fn with(mut self, set: impl FnOnce(&mut SubscribeRequest)) -> Self {
         if let Ok(listen) = &mut self.listen {
-            wish(listen);
+            set(listen);
         }
         self
     }

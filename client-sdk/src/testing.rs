@@ -33,7 +33,7 @@ pub use hubcast_hub::{HistoryPolicy, PresencePolicy, Retention, Settings, TopicP
 use crate::CloseCode;
 use crate::machine::{Disconnection, Input};
 use hubcast_hub::SessionId;
-use state::State;
+use state::ServerState;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
@@ -42,12 +42,12 @@ use tokio::sync::{Notify, mpsc};
 /// A server inside the process. Clones are the same server.
 #[derive(Clone, Debug)]
 pub struct TestServer {
-    shared: Arc<Shared>,
+    shared: Arc<SharedServer>,
 }
 
 #[derive(Debug)]
-struct Shared {
-    state: Mutex<State>,
+struct SharedServer {
+    state: Mutex<ServerState>,
     /// Notified whenever the time of the hub's next timeout may have changed.
     changed: Arc<Notify>,
 }
@@ -75,8 +75,8 @@ impl TestServer {
     /// # Panics
     /// Outside of a tokio runtime.
     pub fn with_settings(settings: Settings) -> Self {
-        let (state, changed) = (State::new(Settings { ping_ms: 0, ..settings }), Arc::new(Notify::new()));
-        let shared = Arc::new(Shared { state: Mutex::new(state), changed: changed.clone() });
+        let (state, changed) = (ServerState::new(Settings { ping_ms: 0, ..settings }), Arc::new(Notify::new()));
+        let shared = Arc::new(SharedServer { state: Mutex::new(state), changed: changed.clone() });
         tokio::spawn(keep_time(Arc::downgrade(&shared), changed));
         Self { shared }
     }
@@ -120,13 +120,13 @@ impl TestServer {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, ServerState> {
         self.shared.state()
     }
 }
 
-impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
+impl SharedServer {
+    fn state(&self) -> MutexGuard<'_, ServerState> {
         // If the hub panicked, it has failed its test already.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -155,14 +155,14 @@ impl Drop for Wire {
     }
 }
 
-impl Drop for Shared {
+impl Drop for SharedServer {
     fn drop(&mut self) {
         self.changed.notify_one();
     }
 }
 
 /// Calls the hub's timeouts when they are due, for as long as the server exists.
-async fn keep_time(server: Weak<Shared>, changed: Arc<Notify>) {
+async fn keep_time(server: Weak<SharedServer>, changed: Arc<Notify>) {
     loop {
         let due = match server.upgrade() {
             Some(server) => {

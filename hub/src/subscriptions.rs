@@ -276,7 +276,7 @@ mod tests {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
-        fn seats_and_members_point_at_each_other_whoever_comes_and_goes(
+        fn memberships_and_members_point_at_each_other_after_every_change(
             steps in vec((0..5u32, 0..5usize), 1..80),
         ) {
             let mut all = with_sessions(5);

@@ -50,11 +50,11 @@ pub const HISTORY_END: &str = "]}";
 /// When `out` fails.
 pub fn write_history_entry(out: &mut impl io::Write, offset: u64, payload: &Payload) -> io::Result<()> {
     #[derive(Serialize)]
-    struct Entry<'a> {
+    struct EntryFields<'a> {
         offset: u64,
         message: &'a Payload,
     }
-    Ok(serde_json::to_writer(out, &Entry { offset, message: payload })?)
+    Ok(serde_json::to_writer(out, &EntryFields { offset, message: payload })?)
 }
 
 /// Reads one frame from the server.

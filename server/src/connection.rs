@@ -34,14 +34,14 @@ use std::time::Instant;
 pub(crate) struct Connection {
     pub(crate) peer: Peer,
     socket: Socket,
-    state: RefCell<State>,
+    state: RefCell<ConnectionState>,
     /// Bytes in memory for all connections of the worker that they do not share.
     queued: Rc<Cell<usize>>,
     _permit: Rc<Permit>,
 }
 
 #[derive(Debug)]
-struct State {
+struct ConnectionState {
     phase: Phase,
     outbox: Outbox,
     decoder: Decoder,
@@ -108,7 +108,7 @@ pub(crate) enum PushResult {
     /// It waits; `first`: nothing else was pushed since the last flush.
     Waits { first: bool },
     /// Rejected: the outbox is `full`, or else the connection is not open.
-    RejectedRequest { full: bool },
+    Rejected { full: bool },
 }
 
 /// The result of decoding a chunk of input.
@@ -122,7 +122,7 @@ pub(crate) enum FeedResult {
 
 impl Connection {
     pub(crate) fn new(peer: Peer, socket: Socket, permit: Rc<Permit>, queued: Rc<Cell<usize>>, now: Instant) -> Self {
-        Self { peer, socket, state: RefCell::new(State::new(now)), queued, _permit: permit }
+        Self { peer, socket, state: RefCell::new(ConnectionState::new(now)), queued, _permit: permit }
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -138,12 +138,12 @@ impl Connection {
     pub(crate) fn push(&self, put: impl FnOnce(&mut Outbox, PushContext) -> bool) -> PushResult {
         let mut state = self.state.borrow_mut();
         if state.phase != Phase::Open {
-            return PushResult::RejectedRequest { full: false };
+            return PushResult::Rejected { full: false };
         }
         let room = PushContext { dialect: self.peer.dialect, blocked: state.blocked.is_some() };
         match self.tally(&mut state.outbox, |outbox| put(outbox, room)) {
             true => PushResult::Waits { first: state.mark_dirty() },
-            false => PushResult::RejectedRequest { full: true },
+            false => PushResult::Rejected { full: true },
         }
     }
 
@@ -360,7 +360,7 @@ impl Drop for Connection {
     }
 }
 
-impl State {
+impl ConnectionState {
     fn new(now: Instant) -> Self {
         Self {
             phase: Phase::Open,

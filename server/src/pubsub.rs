@@ -20,7 +20,7 @@ use crate::encode::batch::Batch;
 use crate::encode::replay_cache::ReplayCache;
 use crate::schedule::{Item, Schedule};
 use crate::websocket::frame::{self, Opcode};
-use crate::worker::delivery::Delivery;
+use crate::worker::delivery::Recipient;
 use crate::worker::outbound::Outbound;
 use crate::worker::service::Service;
 use address::{session, slot_of, worker_of};
@@ -222,7 +222,7 @@ impl PubSub {
     ) -> bool {
         let to = to.into_iter().map(|(slot, slow)| {
             let is_last = self.flush_plan.is_last(slot, number);
-            Delivery { slot, slow, is_last }
+            Recipient { slot, slow, is_last }
         });
         out.deliver(frames, to)
     }

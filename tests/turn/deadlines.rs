@@ -66,7 +66,7 @@ fn held_within_a_message(timeouts: Timeouts) -> (Stage, usize) {
     (1..=2).for_each(|id| stage.say(client, &format!(r#"{{"id":{id},"action":"history","topic":"t"}}"#)));
     stage.send(client, &Frame::text(r#"{"id":3,"#).unfinished());
     stage.settle();
-    assert_eq!(stage.server.load(0).held, 1);
+    assert_eq!(stage.server.load(0).reading_stopped, 1);
     (stage, client)
 }
 

@@ -33,8 +33,8 @@ fn who_floods_is_served_in_slices_and_not_read_while_something_of_it_waits() {
         assert!(heard_now - heard <= 60, "{} publications to a hundred in one turn", heard_now - heard);
         heard = heard_now;
         let unread: Vec<usize> = flooders.iter().map(|flooder| stage.end(*flooder).unread()).collect();
-        assert!(load.unserved == 0 || load.held > 0, "{load:?}, {unread:?}");
-        if load.held == flooders.len() {
+        assert!(load.unserved == 0 || load.reading_stopped > 0, "{load:?}, {unread:?}");
+        if load.reading_stopped == flooders.len() {
             // Whatever is polled until the next turn, nothing is read.
             stage.take_turn(0);
             (turns, heard) = (stage.server.turns(0), stage.messages(listeners[1]));
@@ -59,7 +59,7 @@ fn who_sends_more_than_another_worker_takes_is_not_read_until_that_has_taken_it(
     stage.settle_worker(0);
     let read = all - stage.end(publisher).unread();
     assert!((14_500_000..17_500_000).contains(&read), "{read} bytes were read while the other worker stood still");
-    assert_eq!(stage.server.load(0).held, 1);
+    assert_eq!(stage.server.load(0).reading_stopped, 1);
     stage.say(bystander, r#"{"id":1,"action":"ping"}"#);
     stage.settle_worker(0);
     assert_eq!(stage.events(bystander).len(), 2, "a welcome and a pong: another one is not in its way");
@@ -68,10 +68,10 @@ fn who_sends_more_than_another_worker_takes_is_not_read_until_that_has_taken_it(
     assert_eq!(stage.end(publisher).unread(), all - read, "it does not know yet");
     stage.settle_worker(0);
     assert!(stage.end(publisher).unread() < all - read, "it goes on, and fills the mailbox again");
-    assert_eq!(stage.server.load(0).held, 1);
+    assert_eq!(stage.server.load(0).reading_stopped, 1);
     stage.pass(Duration::from_secs(2));
     assert_eq!((stage.messages(reader), stage.end(publisher).unread()), (sent, 0));
-    assert_eq!(stage.server.load(0).held, 0);
+    assert_eq!(stage.server.load(0).reading_stopped, 0);
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn who_gets_the_number_of_one_that_waited_for_another_worker_does_not_wait_for_i
     let publisher = stage.connect(0, usize::MAX);
     (0..300).for_each(|_| stage.publish(publisher, "t", 60_000));
     stage.settle_worker(0);
-    assert_eq!(stage.server.load(0).held, 1, "worker 1 has not taken what it sent");
+    assert_eq!(stage.server.load(0).reading_stopped, 1, "worker 1 has not taken what it sent");
     let why = Disconnect { code: CloseCode::MOVED, reason: "moved".into(), reconnect_in_ms: None };
     stage.server.disconnect(0, stage.end(publisher).slot(), why);
     stage.end(publisher).reset();
@@ -104,7 +104,10 @@ fn who_gets_the_number_of_one_whose_last_requests_filled_a_mailbox_does_not_wait
     (0..30).for_each(|number| stage.publish(publisher, &format!("t.{}", number % 2), 100));
     stage.take_turn(0);
     let load = stage.server.load(0);
-    assert!(load.held == 0 && load.unserved > 0, "it is closed, with requests that are not served: {load:?}");
+    assert!(
+        load.reading_stopped == 0 && load.unserved > 0,
+        "it is closed, with requests that are not served: {load:?}"
+    );
     stage.end(publisher).reset();
     stage.settle_worker(0);
     check_next_owner(&mut stage, publisher);
@@ -117,10 +120,10 @@ fn check_next_owner(stage: &mut Stage, gone: usize) {
     (0..10_000).for_each(|_| stage.say(newcomer, r#"{"id":1,"action":"ping"}"#));
     let mut was_held = false;
     while stage.server.poll(0) {
-        was_held |= stage.server.load(0).held > 0;
+        was_held |= stage.server.load(0).reading_stopped > 0;
     }
     assert!(was_held, "it asks for more than a turn serves");
-    assert_eq!((stage.end(newcomer).unread(), stage.server.load(0).held), (0, 0));
+    assert_eq!((stage.end(newcomer).unread(), stage.server.load(0).reading_stopped), (0, 0));
 }
 
 #[test]

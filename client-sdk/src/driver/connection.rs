@@ -12,10 +12,10 @@ use std::task::{Context, Poll, ready};
 #[derive(Debug)]
 pub(super) struct Connection {
     endpoint: Endpoint,
-    stage: Phase,
+    stage: Stage,
 }
 
-enum Phase {
+enum Stage {
     None,
     Opening(Pin<Box<dyn Future<Output = Result<Transport, Disconnection>> + Send>>),
     Open(Transport),
@@ -23,23 +23,23 @@ enum Phase {
 
 impl Connection {
     pub(super) fn new(endpoint: Endpoint) -> Self {
-        Self { endpoint, stage: Phase::None }
+        Self { endpoint, stage: Stage::None }
     }
 
     pub(super) fn open(&mut self) {
-        self.stage = Phase::Opening(Box::pin(self.endpoint.clone().open()));
+        self.stage = Stage::Opening(Box::pin(self.endpoint.clone().open()));
     }
 
     /// Queues a frame for sending; without an open connection the frame is dropped.
     pub(super) fn send(&mut self, text: String) {
-        if let Phase::Open(line) = &mut self.stage {
+        if let Stage::Open(line) = &mut self.stage {
             line.send(text);
         }
     }
 
     /// Closes the connection, if there is one, or stops opening it. Takes one second at most.
     pub(super) async fn close(&mut self, code: CloseCode) {
-        if let Phase::Open(line) = std::mem::replace(&mut self.stage, Phase::None) {
+        if let Stage::Open(line) = std::mem::replace(&mut self.stage, Stage::None) {
             line.close(code).await;
         }
     }
@@ -47,24 +47,24 @@ impl Connection {
     /// The next input from the connection.
     pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Input> {
         let input = match &mut self.stage {
-            Phase::None => return Poll::Pending,
-            Phase::Opening(opening) => match ready!(opening.as_mut().poll(context)) {
+            Stage::None => return Poll::Pending,
+            Stage::Opening(opening) => match ready!(opening.as_mut().poll(context)) {
                 Ok(line) => {
-                    self.stage = Phase::Open(line);
+                    self.stage = Stage::Open(line);
                     return Poll::Ready(Input::Connected);
                 }
                 Err(why) => Input::Disconnected(why),
             },
-            Phase::Open(line) => ready!(line.poll(context)),
+            Stage::Open(line) => ready!(line.poll(context)),
         };
         if matches!(input, Input::Disconnected(_)) {
-            self.stage = Phase::None;
+            self.stage = Stage::None;
         }
         Poll::Ready(input)
     }
 }
 
-impl fmt::Debug for Phase {
+impl fmt::Debug for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::None => "None",

@@ -118,7 +118,7 @@ impl Machine {
     /// the others want less.
     pub(super) fn unsubscribe(&mut self, subscription: SubscriptionId) {
         if let Some(target) = self.subscriptions.remove(subscription) {
-            let wanted = self.subscriptions.wishes(&target);
+            let wanted = self.subscriptions.options(&target);
             self.server_view.mark_stale(target, wanted);
         }
     }

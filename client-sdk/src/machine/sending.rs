@@ -2,7 +2,7 @@
 
 use super::effect::{Effect, Effects, Ended, Failure, Refused};
 use super::input::SubscriptionId;
-use super::server_view::Wishes;
+use super::server_view::SubscriptionOptions;
 use super::{Machine, after};
 use hubcast_protocol::request::{Action, Request, Start, Subscribe};
 use hubcast_protocol::{ErrorCode, RequestId, Target, typed};
@@ -39,7 +39,7 @@ impl Machine {
         // The program may have dropped all of them since the group was made.
         let Some(mut subscribe) = self.subscriptions.resume(&ids) else { return };
         let id = self.next_id();
-        let wishes = Wishes { presence: subscribe.presence, slow: subscribe.slow };
+        let options = SubscriptionOptions { presence: subscribe.presence, slow: subscribe.slow };
         let target = subscribe.target.clone();
         let text = loop {
             let request = Request::new(RequestId::Number(id), Action::Subscribe(subscribe));
@@ -54,7 +54,7 @@ impl Machine {
         match text {
             Some(text) => {
                 self.send(id, text, effects);
-                self.server_view.tell(&target, wishes);
+                self.server_view.tell(&target, options);
                 self.resumes.ask(id, ids, after(now, self.config.request_timeout));
             }
             None => {
@@ -80,7 +80,7 @@ impl Machine {
             if self.server_view.take_outdated(&target) && self.subscriptions.is_alone(&target) {
                 self.send_unsubscribe(target.clone(), effects);
             }
-            self.server_view.tell(&target, Wishes { presence, slow });
+            self.server_view.tell(&target, SubscriptionOptions { presence, slow });
         }
         self.calls.sent(id);
         self.send(id, text, effects);
@@ -100,15 +100,15 @@ impl Machine {
     /// Updates the server on a target that a subscription has left: unsubscribes from it, or subscribes with what the
     /// others want.
     fn send_changes(&mut self, target: Target, effects: &mut Effects) {
-        match self.subscriptions.wishes(&target) {
+        match self.subscriptions.options(&target) {
             None => self.send_unsubscribe(target, effects),
-            Some(wishes) if self.server_view.get(&target).is_some_and(|known| known != wishes) => {
+            Some(options) if self.server_view.get(&target).is_some_and(|known| known != options) => {
                 let id = self.next_id();
-                let Wishes { presence, slow } = wishes;
+                let SubscriptionOptions { presence, slow } = options;
                 let subscribe = Subscribe { target: target.clone(), start: Start::Live, presence, slow };
                 let request = Request::new(RequestId::Number(id), Action::Subscribe(subscribe));
                 self.send(id, typed::encode_request(&request), effects);
-                self.server_view.ask(id, target, Some(wishes));
+                self.server_view.ask(id, target, Some(options));
             }
             // Another subscribe has updated the server already.
             Some(_) => {}

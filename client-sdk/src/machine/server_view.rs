@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 /// The options that were sent on this connection, by target.
 #[derive(Debug, Default)]
 pub(super) struct ServerView {
-    wishes: HashMap<Target, Wishes>,
+    options: HashMap<Target, SubscriptionOptions>,
     /// Targets that no subscription shares any more, or whose options have changed.
     outdated: BTreeSet<Target>,
     /// Updates for such targets that are not answered.
@@ -16,7 +16,7 @@ pub(super) struct ServerView {
 
 /// The options of all subscriptions that share a target, combined.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Wishes {
+pub(super) struct SubscriptionOptions {
     pub(super) presence: bool,
     pub(super) slow: Slow,
 }
@@ -25,24 +25,24 @@ pub(super) struct Wishes {
 #[derive(Debug)]
 struct PendingUpdate {
     target: Target,
-    before: Option<Wishes>,
-    after: Option<Wishes>,
+    before: Option<SubscriptionOptions>,
+    after: Option<SubscriptionOptions>,
 }
 
 impl ServerView {
     /// Records a subscribe with these options.
-    pub(super) fn tell(&mut self, target: &Target, wishes: Wishes) {
-        self.wishes.insert(target.clone(), wishes);
+    pub(super) fn tell(&mut self, target: &Target, options: SubscriptionOptions) {
+        self.options.insert(target.clone(), options);
     }
 
     /// The server has no subscription to the target any more, or never had one.
     pub(super) fn forget(&mut self, target: &Target) {
-        self.wishes.remove(target);
+        self.options.remove(target);
         self.outdated.remove(target);
     }
 
     /// A subscription has left the target; `wanted` is what the others want, if there are any.
-    pub(super) fn mark_stale(&mut self, target: Target, wanted: Option<Wishes>) {
+    pub(super) fn mark_stale(&mut self, target: Target, wanted: Option<SubscriptionOptions>) {
         if self.get(&target).is_some_and(|known| Some(known) != wanted) {
             self.outdated.insert(target);
         }
@@ -58,12 +58,12 @@ impl ServerView {
     }
 
     /// Records an update with these options; with `None` it is an unsubscribe.
-    pub(super) fn ask(&mut self, request: u64, target: Target, wishes: Option<Wishes>) {
-        let before = match wishes {
-            Some(wishes) => self.wishes.insert(target.clone(), wishes),
-            None => self.wishes.remove(&target),
+    pub(super) fn ask(&mut self, request: u64, target: Target, options: Option<SubscriptionOptions>) {
+        let before = match options {
+            Some(options) => self.options.insert(target.clone(), options),
+            None => self.options.remove(&target),
         };
-        self.asked.insert(request, PendingUpdate { target, before, after: wishes });
+        self.asked.insert(request, PendingUpdate { target, before, after: options });
     }
 
     /// Forgets an update that the server has answered.
@@ -76,8 +76,8 @@ impl ServerView {
         let Some(PendingUpdate { target, before, after }) = self.asked.remove(&request) else { return false };
         if self.get(&target) == after {
             match before {
-                Some(before) => _ = self.wishes.insert(target.clone(), before),
-                None => _ = self.wishes.remove(&target),
+                Some(before) => _ = self.options.insert(target.clone(), before),
+                None => _ = self.options.remove(&target),
             }
         }
         self.outdated.insert(target);
@@ -88,8 +88,8 @@ impl ServerView {
         *self = Self::default();
     }
 
-    pub(super) fn get(&self, target: &Target) -> Option<Wishes> {
-        self.wishes.get(target).copied()
+    pub(super) fn get(&self, target: &Target) -> Option<SubscriptionOptions> {
+        self.options.get(target).copied()
     }
 
     /// How many updates are not answered.

@@ -116,7 +116,7 @@ impl Machine {
     fn drop_refused(&mut self, ids: &[SubscriptionId]) {
         for id in ids {
             let Some(target) = self.subscriptions.remove(*id) else { continue };
-            match self.subscriptions.wishes(&target) {
+            match self.subscriptions.options(&target) {
                 None => self.server_view.forget(&target),
                 wanted => self.server_view.mark_stale(target, wanted),
             }

@@ -2,7 +2,7 @@
 
 use super::effect::{Effects, Ended};
 use super::input::{Source, SubscribeRequest, SubscriptionId};
-use super::server_view::Wishes;
+use super::server_view::SubscriptionOptions;
 use super::subscription_state::SubscriptionState;
 use hubcast_protocol::event::{Gap, Member, Message, Subscribed};
 use hubcast_protocol::request::{Slow, Start, Subscribe};
@@ -205,13 +205,13 @@ impl Subscriptions {
     }
 
     /// The combined options of all subscriptions to a target; `None` if there are none.
-    pub(super) fn wishes(&self, target: &Target) -> Option<Wishes> {
+    pub(super) fn options(&self, target: &Target) -> Option<SubscriptionOptions> {
         let slow = self.sharing(target).map(|subscription| subscription.slow).min_by_key(|slow| match slow {
             Slow::Disconnect => 0,
             Slow::Drop => 1,
             Slow::Latest => 2,
         })?;
-        Some(Wishes { presence: self.sharing(target).any(|subscription| subscription.presence), slow })
+        Some(SubscriptionOptions { presence: self.sharing(target).any(|subscription| subscription.presence), slow })
     }
 
     /// Whether at most one subscription has this target.
@@ -220,7 +220,7 @@ impl Subscriptions {
     }
 
     fn request(&self, target: Target, start: Start) -> Subscribe {
-        let Wishes { presence, slow } = self.wishes(&target).unwrap_or_default();
+        let SubscriptionOptions { presence, slow } = self.options(&target).unwrap_or_default();
         Subscribe { target, start, presence, slow }
     }
 

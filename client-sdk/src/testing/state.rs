@@ -8,7 +8,7 @@ use std::time::Instant;
 use tokio::sync::mpsc;
 
 #[derive(Debug)]
-pub(super) struct State {
+pub(super) struct ServerState {
     settings: Settings,
     /// `None` while the server is stopped.
     hub: Option<Hub>,
@@ -20,7 +20,7 @@ pub(super) struct State {
     seeds: u64,
 }
 
-impl State {
+impl ServerState {
     pub(super) fn new(settings: Settings) -> Self {
         Self {
             hub: Some(Hub::new(settings.clone())),

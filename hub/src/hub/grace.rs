@@ -43,15 +43,15 @@ impl GracePeriods {
 
     /// Adds a grace period. If there are too many, returns the one that would end first, whose `leave` is to be sent
     /// now.
-    pub(super) fn insert(&mut self, topic: Topic, departure: GracePeriod) -> Option<(Topic, GracePeriod)> {
+    pub(super) fn insert(&mut self, topic: Topic, period: GracePeriod) -> Option<(Topic, GracePeriod)> {
         self.last += 1;
         let number = self.last;
-        self.due.insert((departure.until, number), topic.clone());
+        self.due.insert((period.until, number), topic.clone());
         let waiting = self.by_topic.entry(topic).or_default();
-        if let Some(identity) = &departure.identity {
+        if let Some(identity) = &period.identity {
             waiting.by_user.entry(identity.user.clone()).or_default().push_back(number);
         }
-        waiting.all.insert(number, departure);
+        waiting.all.insert(number, period);
         if self.due.len() > MAX_GRACE_PERIODS { self.take_first() } else { None }
     }
 
@@ -61,8 +61,8 @@ impl GracePeriods {
         let Some(number) = waiting.and_then(|waiting| waiting.by_user.get(user)?.front().copied()) else {
             return false;
         };
-        if let Some(departure) = self.take(topic, number) {
-            self.due.remove(&(departure.until, number));
+        if let Some(period) = self.take(topic, number) {
+            self.due.remove(&(period.until, number));
         }
         true
     }
@@ -85,14 +85,14 @@ impl GracePeriods {
 
     fn take_first(&mut self) -> Option<(Topic, GracePeriod)> {
         let ((_, number), topic) = self.due.pop_first()?;
-        let departure = self.take(&topic, number)?;
-        Some((topic, departure))
+        let period = self.take(&topic, number)?;
+        Some((topic, period))
     }
 
     fn take(&mut self, topic: &Topic, number: u64) -> Option<GracePeriod> {
         let waiting = self.by_topic.get_mut(topic)?;
-        let departure = waiting.all.remove(&number)?;
-        if let Some(user) = departure.identity.as_ref().map(|identity| &identity.user)
+        let period = waiting.all.remove(&number)?;
+        if let Some(user) = period.identity.as_ref().map(|identity| &identity.user)
             && let Some(theirs) = waiting.by_user.get_mut(user)
         {
             if let Ok(place) = theirs.binary_search(&number) {
@@ -106,7 +106,7 @@ impl GracePeriods {
             self.by_topic.remove(topic);
             release_map(&mut self.by_topic);
         }
-        Some(departure)
+        Some(period)
     }
 }
 
@@ -130,7 +130,7 @@ mod tests {
         for number in 0..=65_536 {
             let until = now + Duration::from_millis(number.into());
             let given_up = grace.insert(topic.clone(), lost(until, number));
-            assert_eq!(given_up.map(|(_, departure)| departure.until), (number == 65_536).then_some(now));
+            assert_eq!(given_up.map(|(_, period)| period.until), (number == 65_536).then_some(now));
         }
         assert_eq!(grace.count(&topic), MAX_GRACE_PERIODS);
         while grace.take_overdue(now + Duration::from_secs(66)).is_some() {}

@@ -119,9 +119,8 @@ impl<E: Engine> Hub<E> {
         let grace = self.presence_rule(&topic).map(|rule| rule.grace).filter(|grace| lost && !grace.is_zero());
         match grace {
             Some(grace) => {
-                let departure =
-                    GracePeriod { until: now + grace, client: gone.client, identity: gone.identity.clone() };
-                if let Some((topic, given_up)) = self.grace.insert(topic, departure) {
+                let period = GracePeriod { until: now + grace, client: gone.client, identity: gone.identity.clone() };
+                if let Some((topic, given_up)) = self.grace.insert(topic, period) {
                     self.announce_leave(&topic, given_up.client, given_up.identity.as_deref(), effects);
                 }
             }
@@ -132,8 +131,8 @@ impl<E: Engine> Hub<E> {
     /// Sends `leave` for one member whose grace period has ended. Returns the number of receivers; `None` when no
     /// period has ended.
     pub(super) fn announce_expired(&mut self, now: Instant, effects: &mut Effects) -> Option<usize> {
-        let (topic, departure) = self.grace.take_overdue(now)?;
-        self.announce_leave(&topic, departure.client, departure.identity.as_deref(), effects);
+        let (topic, period) = self.grace.take_overdue(now)?;
+        self.announce_leave(&topic, period.client, period.identity.as_deref(), effects);
         Some(self.watchers(&topic))
     }
 

@@ -68,7 +68,7 @@ impl<E: Engine> Hub<E> {
     ) {
         let PendingSubscribe { target, slow, presence, wants_past, opened } = subscribe;
         let opened = opened.unwrap_or_default();
-        let channel = self.open_roster(session, &target, slow);
+        let channel = self.open_channel(session, &target, slow);
         self.count_search(channel, session, effects);
         let joined = match channel {
             Some(channel) if !self.subscriptions.update(channel, session, slow) => {
@@ -126,7 +126,7 @@ impl<E: Engine> Hub<E> {
     }
 
     /// The channel of a subscription, opened if needed; a session's own topic has none.
-    fn open_roster(&mut self, session: u32, target: &Target, slow: Slow) -> Option<u32> {
+    fn open_channel(&mut self, session: u32, target: &Target, slow: Slow) -> Option<u32> {
         match target {
             Target::Topic(topic) if topic.owner().is_some() => {
                 self.subscriptions.sessions[session as usize].direct = Some(slow);
@@ -164,7 +164,7 @@ impl<E: Engine> Hub<E> {
     }
 
     fn leave(&mut self, now: Instant, session: u32, target: &Target, effects: &mut Effects) {
-        let channel = self.roster_of(target);
+        let channel = self.channel_of(target);
         self.count_search(channel, session, effects);
         let Some(channel) = channel.filter(|&channel| self.subscriptions.has(channel, session)) else { return };
         let emptied = self.subscriptions.leave(channel, session);
@@ -182,10 +182,10 @@ impl<E: Engine> Hub<E> {
     }
 
     fn is_subscribed(&self, session: u32, target: &Target) -> bool {
-        self.roster_of(target).is_some_and(|channel| self.subscriptions.has(channel, session))
+        self.channel_of(target).is_some_and(|channel| self.subscriptions.has(channel, session))
     }
 
-    fn roster_of(&self, target: &Target) -> Option<u32> {
+    fn channel_of(&self, target: &Target) -> Option<u32> {
         match target {
             Target::Topic(topic) => self.topics.get(topic).copied(),
             Target::Pattern(pattern) => self.patterns.find(pattern),

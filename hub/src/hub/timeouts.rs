@@ -17,7 +17,7 @@ impl<E: Engine> Hub<E> {
     /// [`poll_timeout`](Hub::poll_timeout) says so: call again, after other users of the hub had their turn.
     pub fn handle_timeout(&mut self, now: Instant, effects: &mut Effects) {
         self.look_over(now);
-        self.tell_departures(now, effects);
+        self.announce_overdue(now, effects);
     }
 
     /// Lets the engine drop what has expired. Returns how many nodes of the pattern trie were looked at.
@@ -34,12 +34,12 @@ impl<E: Engine> Hub<E> {
     }
 
     /// Sends `leave` for grace periods that have ended. Returns the cost, in receivers.
-    fn tell_departures(&mut self, now: Instant, effects: &mut Effects) -> usize {
+    fn announce_overdue(&mut self, now: Instant, effects: &mut Effects) -> usize {
         let mut announced = 0;
         while announced < MAX_ANNOUNCED
             && let Some(receivers) = self.announce_expired(now, effects)
         {
-            announced += DEPARTURE + receivers;
+            announced += LEAVE_COST + receivers;
         }
         announced
     }
@@ -50,7 +50,7 @@ impl<E: Engine> Hub<E> {
 const MAX_NODES: usize = 8192;
 
 /// The cost of one ended grace period, in receivers.
-const DEPARTURE: usize = 16;
+const LEAVE_COST: usize = 16;
 
 #[cfg(test)]
 mod tests {
@@ -182,9 +182,9 @@ mod tests {
         (100..1100).for_each(|session| scene.tell(Input::Closed { session: SessionId(session), lost: true }));
         scene.now += Duration::from_secs(1);
         scene.effects.clear();
-        let slices = scene.slices(|scene| scene.hub.tell_departures(scene.now, &mut scene.effects));
-        assert!(slices.iter().all(|announced| *announced < MAX_ANNOUNCED + DEPARTURE + 100), "{slices:?}");
-        assert_eq!(slices.iter().sum::<usize>(), 1000 * (DEPARTURE + 100));
+        let slices = scene.slices(|scene| scene.hub.announce_overdue(scene.now, &mut scene.effects));
+        assert!(slices.iter().all(|announced| *announced < MAX_ANNOUNCED + LEAVE_COST + 100), "{slices:?}");
+        assert_eq!(slices.iter().sum::<usize>(), 1000 * (LEAVE_COST + 100));
         let left = scene.effects.iter().map(|effect| match effect {
             Effect::Notify { event, receivers } if receivers.len() == 100 => match &**event {
                 Event::Leave(member) => member.client,

@@ -19,7 +19,7 @@ proptest! {
     fn the_trie_finds_what_pattern_matches_says_and_only_the_root_outlives_the_last_pattern(
         steps in vec((texts(&["a", "b", "*"], &["a", "*", ">"]), any::<bool>()), 1..40),
         topics in vec(texts(&["a", "b", ""], &["a", ""]), 1..8),
-        piece in 1..8_usize,
+        part in 1..8_usize,
     ) {
         let mut trie = Patterns::new();
         let mut present = BTreeMap::new();
@@ -38,7 +38,7 @@ proptest! {
                 prop_assert_eq!(needs_on_the_way(&trie, pattern), needs_by_list(&present, pattern));
             }
             for topic in topics.iter().map(|topic| Topic::from(topic.as_str())) {
-                let (mut found, looked_at) = matching(&trie, &topic, piece);
+                let (mut found, looked_at) = matching(&trie, &topic, part);
                 prop_assert!((1..=trie.nodes.len()).contains(&looked_at));
                 found.sort_unstable();
                 let matching = present.iter().filter(|(pattern, _)| pattern.matches(&topic));
@@ -78,14 +78,14 @@ fn a_topic_with_other_than_the_patterns_number_of_tokens_is_turned_away_at_the_r
     assert_eq!(looks_at(&trie, "a.a.a.a.a.a.a.a.a.a.z").0, 1 + 2 * 8 + 1, "only the way to the one with `>`");
 }
 
-/// The channels of the matching patterns, found in parts of `piece` nodes, and the number of nodes looked at.
-fn matching(trie: &Patterns, topic: &Topic, piece: usize) -> (Vec<u32>, usize) {
+/// The channels of the matching patterns, found in parts of `part` nodes, and the number of nodes looked at.
+fn matching(trie: &Patterns, topic: &Topic, part: usize) -> (Vec<u32>, usize) {
     let (mut walk, mut looked_at) = (Walk::default(), 0);
     walk.restart();
     while !walk.is_over() {
-        let looked = walk.go_on(trie, topic, piece);
+        let looked = walk.go_on(trie, topic, part);
         // A node with a pattern that ends in `>` counts for two.
-        assert!((1..=piece.saturating_add(1)).contains(&looked), "{looked} at once");
+        assert!((1..=part.saturating_add(1)).contains(&looked), "{looked} at once");
         looked_at += looked;
     }
     (walk.channels().to_vec(), looked_at)

@@ -12,12 +12,12 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(crate) struct RuleIndex {
     rules: TopicRules,
-    nodes: Vec<Node>,
+    nodes: Vec<RuleNode>,
 }
 
 /// A node: all patterns that begin with the same tokens. A rule's number is its index in the list.
 #[derive(Debug)]
-struct Node {
+struct RuleNode {
     literals: HashMap<Box<str>, usize>,
     one: Option<usize>,
     /// The first rule whose pattern ends here.
@@ -30,7 +30,7 @@ struct Node {
 
 impl RuleIndex {
     pub(crate) fn new(rules: TopicRules) -> Self {
-        let mut nodes = vec![Node::default()];
+        let mut nodes = vec![RuleNode::default()];
         for (number, rule) in rules.list.iter().enumerate() {
             insert(&mut nodes, number, rule.pattern.tokens());
         }
@@ -69,7 +69,7 @@ impl RuleIndex {
 }
 
 /// Adds a rule. Its number must be higher than those of all rules added before.
-fn insert<'a>(nodes: &mut Vec<Node>, number: usize, tokens: impl Iterator<Item = Token<'a>>) {
+fn insert<'a>(nodes: &mut Vec<RuleNode>, number: usize, tokens: impl Iterator<Item = Token<'a>>) {
     let mut at = ROOT;
     for token in tokens {
         let next = nodes.len();
@@ -82,7 +82,7 @@ fn insert<'a>(nodes: &mut Vec<Node>, number: usize, tokens: impl Iterator<Item =
             Token::Rest => return node.rest = node.rest.min(number),
         };
         if at == next {
-            nodes.push(Node::default());
+            nodes.push(RuleNode::default());
         }
     }
     let node = &mut nodes[at];
@@ -90,7 +90,7 @@ fn insert<'a>(nodes: &mut Vec<Node>, number: usize, tokens: impl Iterator<Item =
     node.first = node.first.min(number);
 }
 
-impl Default for Node {
+impl Default for RuleNode {
     fn default() -> Self {
         Self { literals: HashMap::new(), one: None, ends: NO_RULE, rest: NO_RULE, first: NO_RULE }
     }

@@ -10,14 +10,14 @@ use std::task::{Context, Poll, Waker};
 
 /// The server's end.
 #[derive(Debug)]
-pub(crate) struct Pipe(Rc<RefCell<State>>);
+pub(crate) struct Pipe(Rc<RefCell<PipeState>>);
 
 /// The client's end of a connection to a [`Simulated`](crate::server::simulated::Simulated) server.
 #[derive(Clone, Debug)]
-pub struct ClientEnd(Rc<RefCell<State>>);
+pub struct ClientEnd(Rc<RefCell<PipeState>>);
 
 #[derive(Debug, Default)]
-struct State {
+struct PipeState {
     to_server: VecDeque<u8>,
     to_client: Vec<u8>,
     /// Bytes that the server may still write.
@@ -46,7 +46,7 @@ pub(crate) type News = Rc<RefCell<Vec<u64>>>;
 /// Makes both ends of the connection with this number. At first the server has room for `answer` only, and the client
 /// does not see these bytes.
 pub(crate) fn pipe(answer: &[u8], number: u64, news: News) -> (Pipe, ClientEnd) {
-    let state = State { room: answer.len(), unseen: answer.len(), number, news, ..State::default() };
+    let state = PipeState { room: answer.len(), unseen: answer.len(), number, news, ..PipeState::default() };
     let state = Rc::new(RefCell::new(state));
     (Pipe(Rc::clone(&state)), ClientEnd(state))
 }
@@ -190,7 +190,7 @@ impl ClientEnd {
     }
 }
 
-impl State {
+impl PipeState {
     fn tell(&mut self) {
         if !std::mem::replace(&mut self.is_notified, true) {
             self.news.borrow_mut().push(self.number);

@@ -1,7 +1,7 @@
 //! The deadlines of a connection: when they must be checked, and what to do then.
 
 use super::unread::later_by_overlap;
-use super::{Connection, Phase, State};
+use super::{Connection, ConnectionState, Phase};
 use crate::config::Config;
 use hubcast_protocol::CloseCode;
 use std::time::{Duration, Instant};
@@ -58,7 +58,7 @@ impl Connection {
     }
 }
 
-impl State {
+impl ConnectionState {
     fn due(&self, now: Instant, resumed: Instant, config: &Config) -> TimerAction {
         let times = &config.timeouts;
         let if_stalled = if self.phase == Phase::Open { TimerAction::Stalled } else { TimerAction::Abort };
@@ -132,9 +132,9 @@ mod tests {
         let start = Instant::now();
         let mut config = Config::default();
         (config.timeouts.message, config.timeouts.ping) = (SECOND * 10, SECOND * 1000);
-        let mut state = State::new(start);
+        let mut state = ConnectionState::new(start);
         state.unfinished_since = Some(start);
-        let due = |state: &State, seconds| state.due(start + SECOND * seconds, start, &config);
+        let due = |state: &ConnectionState, seconds| state.due(start + SECOND * seconds, start, &config);
         for (is_reading_stopped, is_pausing, seconds) in
             [(false, true, 4), (true, true, 6), (true, false, 7), (false, false, 9)]
         {

@@ -1,6 +1,6 @@
 //! Why a connection is not read, and since when. In this time, what its client owes does not become late.
 
-use super::{Connection, Phase, State};
+use super::{Connection, ConnectionState, Phase};
 use std::time::Instant;
 
 impl Connection {
@@ -35,7 +35,7 @@ impl Connection {
     }
 }
 
-impl State {
+impl ConnectionState {
     /// Called when a reason not to read begins or ends. When reading starts again, moves the client's deadlines by the
     /// time in which the connection was not read.
     pub(super) fn note_whether_read(&mut self, now: Instant) {

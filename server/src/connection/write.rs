@@ -1,6 +1,6 @@
 //! Writing the outbox of a connection to its socket.
 
-use super::{Connection, Phase, Socket, State};
+use super::{Connection, ConnectionState, Phase, Socket};
 use crate::encode::batch::Batch;
 use crate::outbox::{DirectWrite, Sink};
 use std::cell::Cell;
@@ -81,7 +81,7 @@ impl Connection {
 
 impl Connection {
     /// Called when all is written. If the connection is closing, that includes the close frame.
-    fn go_on_closing(&self, state: &mut State, was_blocked: bool, now: Instant) {
+    fn go_on_closing(&self, state: &mut ConnectionState, was_blocked: bool, now: Instant) {
         match state.phase {
             // The task that read the client's close frame checks after every turn whether the connection is over.
             Phase::Agreed { .. } if !was_blocked => state.phase = Phase::Aborted,

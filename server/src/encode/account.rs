@@ -46,7 +46,7 @@ impl Account {
     /// Makes frames that the account counts once, until the last reference to them is dropped.
     pub(crate) fn share(self: &Arc<Self>, frames: Vec<u8>) -> Bytes {
         self.shared.fetch_add(frames.len(), Relaxed);
-        Bytes::from_owner(Shared { frames, account: Arc::clone(self) })
+        Bytes::from_owner(AccountedFrames { frames, account: Arc::clone(self) })
     }
 
     /// Sets how many bytes of publications the histories keep.
@@ -115,18 +115,18 @@ impl LiveBytes for Account {
 
 /// Frames with the account that counts them.
 #[derive(Debug)]
-struct Shared {
+struct AccountedFrames {
     frames: Vec<u8>,
     account: Arc<Account>,
 }
 
-impl AsRef<[u8]> for Shared {
+impl AsRef<[u8]> for AccountedFrames {
     fn as_ref(&self) -> &[u8] {
         &self.frames
     }
 }
 
-impl Drop for Shared {
+impl Drop for AccountedFrames {
     fn drop(&mut self) {
         self.account.shared.fetch_sub(self.frames.len(), Relaxed);
     }

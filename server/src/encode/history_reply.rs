@@ -117,8 +117,8 @@ mod tests {
             for enough in [1, 1000, usize::MAX] {
                 let (mut frame, mut bytes) = (HistoryReply::new(&answer), Vec::new());
                 while {
-                    let (piece, is_last) = frame.next(enough);
-                    bytes.extend_from_slice(&piece);
+                    let (part, is_last) = frame.next(enough);
+                    bytes.extend_from_slice(&part);
                     !is_last
                 } {}
                 assert!(bytes == whole, "{lengths:?}, {enough} at once");

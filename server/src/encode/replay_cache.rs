@@ -21,8 +21,8 @@ impl ReplayCache {
     /// publications that are left. These are too many to be kept in the cache.
     pub(crate) fn begin<'a>(&mut self, missed: &'a [Publication], dialect: Dialect) -> (Bytes, &'a [Publication]) {
         self.used = true;
-        let (mut piece, mut left) = (Vec::new(), missed);
-        while piece.len() < REPLAY_CHUNK_BYTES
+        let (mut part, mut left) = (Vec::new(), missed);
+        while part.len() < REPLAY_CHUNK_BYTES
             && let Some((publication, behind)) = left.split_first()
         {
             left = behind;
@@ -35,15 +35,15 @@ impl ReplayCache {
                         self.bytes += frame.len();
                         frame
                     });
-                    piece.extend_from_slice(frame);
+                    part.extend_from_slice(frame);
                 }
-                _ => batch::append(&mut piece, publication, dialect),
+                _ => batch::append(&mut part, publication, dialect),
             }
         }
         if self.bytes > MAX_CACHE_BYTES {
             *self = Self { used: true, ..Self::default() };
         }
-        (Bytes::from(piece), left)
+        (Bytes::from(part), left)
     }
 
     /// Bytes of the frames in the cache.

@@ -87,17 +87,17 @@ mod tests {
             Some(accepted) => accepted,
             None => pending().await,
         };
-        let (dealt, went_on) = (Cell::new(false), Notify::new());
+        let (assigned, went_on) = (Cell::new(false), Notify::new());
         let runtime = Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
             let deal = |(), _| {
-                dealt.set(true);
+                assigned.set(true);
                 went_on.notify_one();
             };
             let mut accepting = pin!(accept_all(accept, ConnectionLimit::new(1), deal));
             let ended = poll_fn(|context| Poll::Ready(accepting.as_mut().poll(context).is_ready())).await;
             assert!(!ended, "it accepts until it is dropped");
-            let at_once = dealt.get();
+            let at_once = assigned.get();
             tokio::select! {
                 () = accepting => false,
                 () = went_on.notified() => at_once,

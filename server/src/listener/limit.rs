@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_that_is_no_websocket_makes_room_for_a_newcomer() {
+    fn the_oldest_that_is_no_websocket_makes_room_for_a_new_one() {
         let limit = ConnectionLimit::new(1);
         let kept = limit.try_admit().unwrap();
         assert!(kept.become_websocket());

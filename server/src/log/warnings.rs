@@ -82,7 +82,7 @@ impl Warning {
     /// The text of the warning, with the setting that it is about.
     fn text(self) -> &'static str {
         match self {
-            Self::Full => "the server is full (`max_connections`): newcomers are answered 503",
+            Self::Full => "the server is full (`max_connections`): new connections are answered 503",
             Self::Origin => {
                 "connections are answered 403, because `origins` does not list their Origin; log level debug shows each"
             }

@@ -203,12 +203,12 @@ impl Backlog {
             if first.is_none() || first == frame {
                 return self.pop_frame(dialect);
             }
-            let piece = match first {
+            let part = match first {
                 _ if first == publication => self.pop_publication(dialect),
                 _ if first == skipped => self.pop_skipped(dialect),
                 _ => self.pop_event(dialect),
             };
-            if let Some(bytes) = piece {
+            if let Some(bytes) = part {
                 return Some(NextBytes { bytes, charged: true, ends_frame: true });
             }
         }
@@ -308,17 +308,17 @@ impl Backlog {
                 Some(NextBytes { bytes, charged: false, ends_frame })
             }
             Required::Missed(mut missed) => {
-                let mut piece = batch::room_for(missed.as_slice(), REPLAY_CHUNK_BYTES);
-                while piece.len() < REPLAY_CHUNK_BYTES
+                let mut part = batch::room_for(missed.as_slice(), REPLAY_CHUNK_BYTES);
+                while part.len() < REPLAY_CHUNK_BYTES
                     && let Some(publication) = missed.next()
                 {
                     self.note_encoded(batch::size(&publication), 1);
-                    batch::append(&mut piece, &publication, dialect);
+                    batch::append(&mut part, &publication, dialect);
                 }
                 if !missed.as_slice().is_empty() {
                     self.frames.push_front((place, Required::Missed(missed)));
                 }
-                whole(piece.into(), false)
+                whole(part.into(), false)
             }
         }
     }

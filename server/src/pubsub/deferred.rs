@@ -109,9 +109,9 @@ mod tests {
 
     /// What may take effect in the next turn. `is_backlogged` says which connections have not taken their earlier
     /// answers.
-    fn next_turn(held: &mut DeferredRequests, is_backlogged: impl Fn(u32) -> bool) -> (Vec<Item>, Vec<u32>) {
+    fn next_turn(deferred: &mut DeferredRequests, is_backlogged: impl Fn(u32) -> bool) -> (Vec<Item>, Vec<u32>) {
         let (mut items, mut released) = (Vec::new(), Vec::new());
-        held.end_turn(|_, item| items.push(item), is_backlogged, |slot| released.push(slot));
+        deferred.end_turn(|_, item| items.push(item), is_backlogged, |slot| released.push(slot));
         (items, released)
     }
 
@@ -125,28 +125,28 @@ mod tests {
 
     #[test]
     fn who_asks_for_more_than_it_has_taken_waits_with_all_that_follows() {
-        let mut held = DeferredRequests::default();
-        assert!(held.admit(1, past(), || false).is_some());
-        assert!(held.admit(1, live(), || true).is_some());
-        assert!(held.admit(1, past(), || true).is_none());
-        assert!(held.admit(1, live(), || true).is_none());
-        assert!(held.admit(2, past(), || false).is_some(), "another connection has taken all");
+        let mut deferred = DeferredRequests::default();
+        assert!(deferred.admit(1, past(), || false).is_some());
+        assert!(deferred.admit(1, live(), || true).is_some());
+        assert!(deferred.admit(1, past(), || true).is_none());
+        assert!(deferred.admit(1, live(), || true).is_none());
+        assert!(deferred.admit(2, past(), || false).is_some(), "another connection has taken all");
 
-        let (items, released) = next_turn(&mut held, |_| true);
-        assert!(items.is_empty() && released.is_empty() && !held.is_empty());
-        let (items, released) = next_turn(&mut held, |_| false);
+        let (items, released) = next_turn(&mut deferred, |_| true);
+        assert!(items.is_empty() && released.is_empty() && !deferred.is_empty());
+        let (items, released) = next_turn(&mut deferred, |_| false);
         assert_eq!((items.len(), released), (2, vec![1]));
-        assert!(held.is_empty());
+        assert!(deferred.is_empty());
     }
 
     #[test]
     fn only_so_many_replays_are_made_for_one_connection_in_a_turn() {
-        let mut held = DeferredRequests::default();
-        let at_once = (0..10).filter(|_| held.admit(1, past(), || false).is_some()).count();
+        let mut deferred = DeferredRequests::default();
+        let at_once = (0..10).filter(|_| deferred.admit(1, past(), || false).is_some()).count();
         assert_eq!(at_once, MAX_ANSWERS_PER_TURN);
         let mut turns = Vec::new();
-        while !held.is_empty() {
-            turns.push(next_turn(&mut held, |_| false).0.len());
+        while !deferred.is_empty() {
+            turns.push(next_turn(&mut deferred, |_| false).0.len());
         }
         assert_eq!(turns, [4, 2]);
     }
@@ -155,14 +155,14 @@ mod tests {
     fn a_history_is_answered_alone() {
         let history = || input(r#"{"id":1,"action":"history","topic":"t"}"#);
         let presence = || input(r#"{"id":1,"action":"presence","topic":"t"}"#);
-        let mut held = DeferredRequests::default();
-        assert!(held.admit(1, history(), || false).is_some());
+        let mut deferred = DeferredRequests::default();
+        assert!(deferred.admit(1, history(), || false).is_some());
         for blocked in [presence(), presence(), history(), presence()] {
-            assert!(held.admit(1, blocked, || false).is_none());
+            assert!(deferred.admit(1, blocked, || false).is_none());
         }
         let mut turns = Vec::new();
-        while !held.is_empty() {
-            turns.push(next_turn(&mut held, |_| false).0.len());
+        while !deferred.is_empty() {
+            turns.push(next_turn(&mut deferred, |_| false).0.len());
         }
         assert_eq!(turns, [2, 1, 1]);
     }
@@ -170,26 +170,26 @@ mod tests {
     #[test]
     fn a_pong_waits_behind_what_came_before_its_ping() {
         let pong = || Item::Pong(Bytes::from_static(b"pong"));
-        let mut held = DeferredRequests::default();
-        assert!(held.admit(1, pong(), || true).is_some(), "nothing waits");
-        assert!(held.admit(1, past(), || true).is_none());
-        assert!(held.admit(1, pong(), || false).is_none());
-        assert!(held.admit(2, pong(), || false).is_some(), "another connection");
+        let mut deferred = DeferredRequests::default();
+        assert!(deferred.admit(1, pong(), || true).is_some(), "nothing waits");
+        assert!(deferred.admit(1, past(), || true).is_none());
+        assert!(deferred.admit(1, pong(), || false).is_none());
+        assert!(deferred.admit(2, pong(), || false).is_some(), "another connection");
 
-        assert!(next_turn(&mut held, |_| true).0.is_empty());
-        let items = next_turn(&mut held, |_| false).0;
+        assert!(next_turn(&mut deferred, |_| true).0.is_empty());
+        let items = next_turn(&mut deferred, |_| false).0;
         assert!(matches!(&items[..], [Item::Input(_), Item::Pong(_)]), "{items:?}");
     }
 
     #[test]
     fn what_waits_of_a_connection_that_is_gone_takes_effect_without_the_past() {
-        let mut held = DeferredRequests::default();
+        let mut deferred = DeferredRequests::default();
         for blocked in [past(), live(), Item::Pong(Bytes::new())] {
-            assert!(held.admit(1, blocked, || true).is_none());
+            assert!(deferred.admit(1, blocked, || true).is_none());
         }
         let mut items = Vec::new();
-        held.close(1, |item| items.push(item));
+        deferred.close(1, |item| items.push(item));
         assert!(matches!(&items[..], [only] if answer_cost(only) == 0), "{items:?}");
-        assert!(held.is_empty());
+        assert!(deferred.is_empty());
     }
 }

@@ -13,10 +13,10 @@ use tokio::task::AbortHandle;
 
 /// Starts tasks on the thread that made it, and reports when one has panicked.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Tasks(Rc<State>);
+pub(crate) struct Tasks(Rc<TaskState>);
 
 #[derive(Debug, Default)]
-struct State {
+struct TaskState {
     has_panicked: Cell<bool>,
     message: RefCell<Option<String>>,
     changed: Notify,

@@ -64,14 +64,14 @@ fn what_is_left_of_an_item_goes_on_before_the_next_of_its_connection_and_after_o
     (0..2).for_each(|_| schedule.push(1, publication(1)));
     schedule.push(2, ping(2));
     // Each publication takes three parts.
-    let (mut served, mut pieces) = (Vec::new(), 0);
+    let (mut served, mut parts) = (Vec::new(), 0);
     for _ in 0..10 {
         schedule.begin_slice(false);
         while let Some((slot, item)) = schedule.next(None) {
             served.push((slot, item.kind() == Kind::Rest));
             let is_piece = slot == 1 && {
-                pieces += 1;
-                pieces % 3 != 0
+                parts += 1;
+                parts % 3 != 0
             };
             if is_piece {
                 schedule.put_back(slot, Item::Input(Input::Continue { session: SessionId(slot) }));
@@ -87,7 +87,7 @@ fn what_is_left_of_an_item_goes_on_before_the_next_of_its_connection_and_after_o
 }
 
 #[test]
-fn a_newcomer_owes_nothing_for_who_had_its_number_before() {
+fn a_new_connection_owes_nothing_for_the_one_that_had_its_slot() {
     let cost = |_: u32, item: &Item| costs(if item.kind() == Kind::Departure { 900_000_000 } else { 3_000_000 });
     let mut schedule = Schedule::default();
     (0..1000).for_each(|_| schedule.push(2, publication(2)));
@@ -156,9 +156,9 @@ fn a_connection_is_held_while_something_of_it_is_left_over() {
         while schedule.next(None).is_some() {
             schedule.charge(costs(30_000_000));
         }
-        let (mut held, mut released) = (Vec::new(), Vec::new());
-        schedule.end_slice(|slot| held.push(slot), |slot| released.push(slot));
-        calls.push((held, released));
+        let (mut stopped, mut released) = (Vec::new(), Vec::new());
+        schedule.end_slice(|slot| stopped.push(slot), |slot| released.push(slot));
+        calls.push((stopped, released));
     }
     assert_eq!(calls, [(vec![7], vec![]), (vec![], vec![]), (vec![], vec![7])]);
 }

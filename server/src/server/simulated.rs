@@ -151,9 +151,9 @@ impl Simulated {
     /// The work and the memory of a worker.
     pub fn load(&self, worker: usize) -> Load {
         let worker = &self.workers[worker].0;
-        let (WorkerLoad { connections, held, queued }, service) = (worker.load(), worker.service());
+        let (WorkerLoad { connections, reading_stopped, queued }, service) = (worker.load(), worker.service());
         let (unserved, holds_back, replay_cache) = (service.unserved(), service.holds_back(), service.replay_cache());
-        Load { connections, held, unserved, holds_back, queued, replay_cache }
+        Load { connections, reading_stopped, unserved, holds_back, queued, replay_cache }
     }
 
     /// The memory, in bytes, of all that waits to be written.
@@ -168,7 +168,7 @@ pub struct Load {
     /// Connections, including closed ones for which work is left.
     pub connections: usize,
     /// The number of these whose reading is stopped until their requests are served or their answers are taken.
-    pub held: usize,
+    pub reading_stopped: usize,
     /// The approximate bytes of requests that were read and are not served yet.
     pub unserved: usize,
     /// Whether requests wait until their connection has taken the answers to earlier ones.

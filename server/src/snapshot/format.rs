@@ -36,7 +36,7 @@ struct Heading {
 
 /// The whole first line.
 #[derive(Serialize, Deserialize)]
-struct Header {
+struct FirstLine {
     #[serde(flatten)]
     heading: Heading,
     /// When the file was written, in milliseconds since 1970.
@@ -53,7 +53,7 @@ enum Line<'a> {
         last: u64,
         /// Each with its age.
         #[serde(borrow)]
-        entries: Vec<(u64, Message<'a>)>,
+        entries: Vec<(u64, StoredPayload<'a>)>,
     },
     Key {
         #[serde(flatten)]
@@ -95,7 +95,7 @@ struct Number {
 /// A payload. JSON is written as a string, so that its line breaks are kept.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Message<'a> {
+enum StoredPayload<'a> {
     #[serde(borrow)]
     Text(Cow<'a, str>),
     #[serde(borrow)]
@@ -111,7 +111,7 @@ struct End {
 /// Writes the state for the next run.
 pub(super) fn write(out: &mut impl Write, now: SystemTime, saved: &Snapshot) -> io::Result<()> {
     let mut out = ChecksumWriter { out, sum: EMPTY_SUM };
-    write_line(&mut out, &Header { heading: Heading { histories: VERSION }, saved_at: unix_millis(now) })?;
+    write_line(&mut out, &FirstLine { heading: Heading { histories: VERSION }, saved_at: unix_millis(now) })?;
     saved.histories.iter().try_for_each(|history| write_line(&mut out, &Line::of_history(history)))?;
     saved.keys.iter().try_for_each(|key| write_line(&mut out, &Line::of_key(key)))?;
     saved.producers.iter().try_for_each(|producer| write_line(&mut out, &Line::of_producer(producer)))?;
@@ -138,7 +138,8 @@ pub(super) fn read(text: &[u8], now: SystemTime) -> Result<Snapshot, SnapshotErr
     if trailer.checksum != sum(EMPTY_SUM, &text[..end]) {
         return Err(SnapshotError::Changed);
     }
-    let header: Header = serde_json::from_slice(first).map_err(|fault| SnapshotError::Senseless { line: 1, fault })?;
+    let header: FirstLine =
+        serde_json::from_slice(first).map_err(|fault| SnapshotError::Senseless { line: 1, fault })?;
     // If the clock was set back meanwhile, nothing becomes younger.
     let downtime = Duration::from_millis(unix_millis(now).saturating_sub(header.saved_at));
     let lines = text[..end].split(|byte| *byte == b'\n').enumerate().skip(1).filter(|(_, line)| !line.is_empty());
@@ -153,7 +154,7 @@ pub(super) fn read(text: &[u8], now: SystemTime) -> Result<Snapshot, SnapshotErr
 impl<'a> Line<'a> {
     fn of_history(history: &'a HistorySnapshot) -> Self {
         let HistorySnapshot { topic, epoch, last, entries } = history;
-        let entries = entries.iter().map(|(age, payload)| (millis(*age), Message::of(payload))).collect();
+        let entries = entries.iter().map(|(age, payload)| (millis(*age), StoredPayload::of(payload))).collect();
         Self::History { topic: topic.clone(), epoch: *epoch, last: *last, entries }
     }
 
@@ -226,7 +227,7 @@ impl From<Whose<'_>> for Publisher {
     }
 }
 
-impl<'a> Message<'a> {
+impl<'a> StoredPayload<'a> {
     fn of(payload: &'a Payload) -> Self {
         match payload {
             Payload::Text(text) => Self::Text(Cow::Borrowed(text)),

@@ -5,7 +5,7 @@
 //! length, and text is checked as its bytes come, so that nothing is buffered that will be refused.
 
 use crate::config::MessageLimits;
-use crate::websocket::frame::{Header, Opcode, Violation, apply_mask};
+use crate::websocket::frame::{FrameHeader, Opcode, Violation, apply_mask};
 use hubcast_protocol::CloseCode;
 
 /// A complete and unmasked message or control frame from a client.
@@ -43,7 +43,7 @@ struct Partial {
 /// A frame whose payload is incomplete.
 #[derive(Debug)]
 struct Frame {
-    header: Header,
+    header: FrameHeader,
     done: usize,
 }
 
@@ -98,7 +98,7 @@ fn whole_frame(
     limits: &MessageLimits,
     sink: &mut impl FnMut(Incoming<'_>),
 ) -> Result<Option<usize>, Violation> {
-    let Some((header, start)) = Header::read(bytes)? else { return Ok(None) };
+    let Some((header, start)) = FrameHeader::read(bytes)? else { return Ok(None) };
     check(&header, None, 0, limits)?;
     let Some(payload) = usize::try_from(header.payload).ok().and_then(|len| bytes[start..].get_mut(..len)) else {
         return Ok(None);
@@ -112,7 +112,7 @@ fn whole_frame(
 }
 
 /// Refuses a frame that is not allowed here or is too large, before its payload is read.
-fn check(header: &Header, within: Option<Opcode>, so_far: usize, limits: &MessageLimits) -> Result<(), Violation> {
+fn check(header: &FrameHeader, within: Option<Opcode>, so_far: usize, limits: &MessageLimits) -> Result<(), Violation> {
     match (header.opcode, within) {
         (opcode, _) if opcode.is_control() => return Ok(()),
         (Opcode::Continuation, None) => return Err(Violation::protocol("a continuation of nothing")),
@@ -147,13 +147,13 @@ impl Partial {
         };
         let left = usize::try_from(frame.header.payload).unwrap_or(usize::MAX) - frame.done;
         let taken = left.min(bytes.len());
-        let piece = &mut bytes[..taken];
-        apply_mask(piece, frame.header.mask, frame.done);
+        let part = &mut bytes[..taken];
+        apply_mask(part, frame.header.mask, frame.done);
         frame.done += taken;
         if frame.header.opcode.is_control() {
-            self.control.extend_from_slice(piece);
+            self.control.extend_from_slice(part);
         } else {
-            self.message.extend_from_slice(piece);
+            self.message.extend_from_slice(part);
             self.check_text()?;
         }
         if taken == left {
@@ -164,8 +164,8 @@ impl Partial {
 
     fn feed_header(&mut self, bytes: &[u8], limits: &MessageLimits) -> Result<usize, Violation> {
         let had = self.head.len();
-        self.head.extend_from_slice(&bytes[..bytes.len().min(Header::MAX - had)]);
-        let Some((header, len)) = Header::read(&self.head)? else { return Ok(self.head.len() - had) };
+        self.head.extend_from_slice(&bytes[..bytes.len().min(FrameHeader::MAX - had)]);
+        let Some((header, len)) = FrameHeader::read(&self.head)? else { return Ok(self.head.len() - had) };
         check(&header, self.kind, self.message.len(), limits)?;
         match header.opcode {
             Opcode::Text | Opcode::Binary => self.kind = Some(header.opcode),

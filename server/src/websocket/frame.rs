@@ -52,7 +52,7 @@ impl Opcode {
 
 /// The header of a client's frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Header {
+pub(crate) struct FrameHeader {
     pub(crate) opcode: Opcode,
     /// Whether it is the last frame of its message.
     pub(crate) fin: bool,
@@ -61,7 +61,7 @@ pub(crate) struct Header {
     pub(crate) mask: [u8; 4],
 }
 
-impl Header {
+impl FrameHeader {
     /// Bytes of the longest header: two, eight for the length, four for the mask.
     pub(crate) const MAX: usize = 14;
 
@@ -178,9 +178,9 @@ mod tests {
             (&[0x82, 0xFF, 0, 0, 0, 0, 0, 1, 0, 0, 1, 2, 3, 4], 65_536),
         ] {
             for cut in 0..bytes.len() {
-                assert_eq!(Header::read(&bytes[..cut]), Ok(None), "{cut} bytes of {bytes:?}");
+                assert_eq!(FrameHeader::read(&bytes[..cut]), Ok(None), "{cut} bytes of {bytes:?}");
             }
-            let (header, len) = Header::read(bytes).unwrap().unwrap();
+            let (header, len) = FrameHeader::read(bytes).unwrap().unwrap();
             assert_eq!((header.payload, header.mask, len), (payload, [1, 2, 3, 4], bytes.len()));
         }
     }
@@ -198,9 +198,9 @@ mod tests {
             &[0x81, 0xFF, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF],
             &[0x81, 0xFF, 0x80, 0, 0, 0, 0, 0, 0, 0],
         ] {
-            assert!(Header::read(bytes).is_err(), "{bytes:?}");
+            assert!(FrameHeader::read(bytes).is_err(), "{bytes:?}");
         }
-        let reason = |bytes: &[u8]| Header::read(bytes).unwrap_err().reason;
+        let reason = |bytes: &[u8]| FrameHeader::read(bytes).unwrap_err().reason;
         assert_eq!(reason(&[0x81, 0xFE, 0, 125]), "a length must be written in the shortest form");
         assert_eq!(reason(&[0x81, 0xFF, 0x80, 0, 0, 0, 0, 0, 0, 0]), "a length is below 2^63");
     }
@@ -211,11 +211,11 @@ mod tests {
         let mut whole = text;
         apply_mask(&mut whole, mask, 0);
         for cut in 0..text.len() {
-            let mut pieces = text;
-            let (head, tail) = pieces.split_at_mut(cut);
+            let mut parts = text;
+            let (head, tail) = parts.split_at_mut(cut);
             apply_mask(head, mask, 0);
             apply_mask(tail, mask, cut);
-            assert_eq!(pieces, whole, "cut at {cut}");
+            assert_eq!(parts, whole, "cut at {cut}");
         }
     }
 

@@ -99,11 +99,11 @@ mod tests {
                 let admission = Admission::new(PER_ROUND);
                 spawn_local(admission.clone().run());
                 let mut crowd = Vec::new();
-                for newcomer in 0..3 * PER_ROUND {
+                for new_connection in 0..3 * PER_ROUND {
                     let (admission, served) = (admission.clone(), Rc::clone(&served));
                     crowd.push(spawn_local(async move {
                         poll_fn(|context| admission.poll_admit(context)).await;
-                        served.borrow_mut().push(Some(newcomer));
+                        served.borrow_mut().push(Some(new_connection));
                     }));
                 }
                 let resident = spawn_local(async move {
@@ -112,8 +112,8 @@ mod tests {
                         yield_now().await;
                     }
                 });
-                for newcomer in crowd {
-                    newcomer.await.unwrap();
+                for new_connection in crowd {
+                    new_connection.await.unwrap();
                 }
                 resident.abort();
             }

@@ -15,7 +15,7 @@ use std::time::Instant;
 
 /// One connection that gets a batch of publications.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Delivery {
+pub(crate) struct Recipient {
     pub(crate) slot: u32,
     pub(crate) slow: Slow,
     /// Whether the turn has nothing more for this connection, so that the batch can be written at once.
@@ -67,7 +67,7 @@ impl Connections {
 
     /// Delivers publications to connections, as their subscriptions demand. Says whether the publisher should slow
     /// down.
-    pub(super) fn deliver(self: &Rc<Self>, frames: &Batch, to: impl Iterator<Item = Delivery>, now: Instant) -> bool {
+    pub(super) fn deliver(self: &Rc<Self>, frames: &Batch, to: impl Iterator<Item = Recipient>, now: Instant) -> bool {
         self.batched.set(self.batched.get() || frames.publications().len() > 1);
         let is_near = self.account.is_near();
         let connections = self.table.borrow();
@@ -98,7 +98,7 @@ impl Connections {
         self: &Rc<Self>,
         connection: &Rc<Connection>,
         frames: &Batch,
-        to: &Delivery,
+        to: &Recipient,
         written: DirectWrite,
         now: Instant,
     ) -> bool {
@@ -125,7 +125,7 @@ impl Connections {
         put: impl Fn(&mut Outbox, PushContext) -> bool,
     ) {
         let mut pushed = connection.push(&put);
-        if pushed == (PushResult::RejectedRequest { full: true }) && !connection.is_blocked() {
+        if pushed == (PushResult::Rejected { full: true }) && !connection.is_blocked() {
             // Much came in one turn. That alone does not make the connection slow: write, then try again.
             self.flush(connection, now);
             pushed = connection.push(&put);
@@ -136,7 +136,7 @@ impl Connections {
                     self.dirty.borrow_mut().push_back(Rc::clone(connection));
                 }
             }
-            PushResult::RejectedRequest { full: true } => {
+            PushResult::Rejected { full: true } => {
                 self.warnings.note(Warning::SlowConsumer, now);
                 self.close(
                     connection,
@@ -145,7 +145,7 @@ impl Connections {
                     now,
                 );
             }
-            PushResult::RejectedRequest { full: false } => {}
+            PushResult::Rejected { full: false } => {}
         }
     }
 }

@@ -11,7 +11,7 @@ use std::cell::Ref;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WorkerLoad {
     pub(crate) connections: usize,
-    pub(crate) held: usize,
+    pub(crate) reading_stopped: usize,
     pub(crate) queued: usize,
 }
 
@@ -36,7 +36,7 @@ impl<S: Service> Worker<S> {
         let connections = self.connections.table.borrow();
         WorkerLoad {
             connections: connections.len(),
-            held: connections.iter().filter(|(_, connection)| connection.is_reading_stopped()).count(),
+            reading_stopped: connections.iter().filter(|(_, connection)| connection.is_reading_stopped()).count(),
             queued: self.connections.queued().get(),
         }
     }

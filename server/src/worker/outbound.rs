@@ -1,7 +1,7 @@
 //! What a service has the connections of its worker do.
 
 use super::connections::Connections;
-use super::delivery::Delivery;
+use super::delivery::Recipient;
 use crate::connection::peer::Ending;
 use crate::encode::batch::{self, Batch, SharedEvent};
 use crate::encode::replay_cache::ReplayCache;
@@ -33,7 +33,7 @@ impl<'a> Outbound<'a> {
 
     /// Delivers publications to connections, as their subscriptions demand. Says whether the publisher should slow
     /// down, because one of the connections is far behind.
-    pub(crate) fn deliver(&mut self, frames: &Batch, to: impl Iterator<Item = Delivery>) -> bool {
+    pub(crate) fn deliver(&mut self, frames: &Batch, to: impl Iterator<Item = Recipient>) -> bool {
         self.connections.deliver(frames, to, self.now)
     }
 

@@ -14,7 +14,7 @@ pub(super) struct History {
     epoch: Epoch,
     /// The last offset given. The entries are the publications up to and including it.
     last: u64,
-    entries: VecDeque<Entry>,
+    entries: VecDeque<HistoryEntry>,
     bytes: usize,
     /// Whether the topic has a subscriber by its name.
     pub(super) in_use: bool,
@@ -28,7 +28,7 @@ pub(super) struct History {
 }
 
 #[derive(Debug)]
-struct Entry {
+struct HistoryEntry {
     at: Instant,
     publication: Publication,
 }
@@ -101,7 +101,7 @@ impl History {
     pub(super) fn push(&mut self, at: Instant, publication: Publication, size: Size) {
         self.last += 1;
         self.bytes += publication.bytes();
-        self.entries.push_back(Entry { at, publication });
+        self.entries.push_back(HistoryEntry { at, publication });
         self.trim(at, size);
     }
 

@@ -63,7 +63,7 @@ impl Keys {
 
     /// All keys that have not expired, oldest first. `window` returns the key window of a topic.
     pub(super) fn save_texts(&self, now: Instant, window: impl Fn(&Topic) -> Duration) -> Vec<KeySnapshot> {
-        let saved = self.texts.open(now).map(|texts::Open { by, topic, key, outcome, left }| {
+        let saved = self.texts.open(now).map(|texts::OpenKey { by, topic, key, outcome, left }| {
             let age = window(topic).saturating_sub(left);
             KeySnapshot { by: by.clone(), topic: topic.clone(), key: key.into(), outcome, age }
         });
@@ -72,7 +72,7 @@ impl Keys {
 
     /// All producers with their remembered numbers, the least recently used first.
     pub(super) fn save_producers(&self, now: Instant) -> Vec<ProducerSnapshot> {
-        let saved = self.producers.open().map(|producers::Open { by, producer, window }| {
+        let saved = self.producers.open().map(|producers::OpenProducer { by, producer, window }| {
             let numbers = window.open(now).map(|Number { sequence, topic, outcome, until }| {
                 let left = until - now;
                 NumberSnapshot { sequence, topic, outcome, left }

@@ -23,11 +23,11 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 /// The result when the bytes arrive in parts of this size.
-fn decode(bytes: &[u8], piece: usize) -> Result<Vec<String>, Violation> {
+fn decode(bytes: &[u8], part: usize) -> Result<Vec<String>, Violation> {
     let mut decoder = Decoder::default();
     let mut seen = Vec::new();
-    for piece in bytes.to_vec().chunks_mut(piece) {
-        decoder.feed(piece, &LIMITS, |incoming| seen.push(format!("{incoming:?}")))?;
+    for part in bytes.to_vec().chunks_mut(part) {
+        decoder.feed(part, &LIMITS, |incoming| seen.push(format!("{incoming:?}")))?;
     }
     if decoder.is_mid_frame() {
         seen.push("more to come".to_owned());
@@ -37,8 +37,8 @@ fn decode(bytes: &[u8], piece: usize) -> Result<Vec<String>, Violation> {
 
 fn decode_any(bytes: &[u8]) -> Result<Vec<String>, Violation> {
     let whole = decode(bytes, bytes.len());
-    for piece in [1, 2, 3, 7] {
-        assert_eq!(decode(bytes, piece), whole, "in pieces of {piece}");
+    for part in [1, 2, 3, 7] {
+        assert_eq!(decode(bytes, part), whole, "in parts of {part}");
     }
     whole
 }

@@ -23,14 +23,14 @@ pub(super) struct Producers {
 }
 
 #[derive(Debug)]
-struct Name {
+struct ProducerName {
     scope: Scope,
     producer: Box<str>,
 }
 
 #[derive(Debug)]
 struct Producer {
-    name: Name,
+    name: ProducerName,
     window: Window,
     /// When its last number expires.
     until: Instant,
@@ -42,7 +42,7 @@ struct Producer {
 
 /// A producer with its numbers, as it is saved.
 #[derive(Debug)]
-pub(super) struct Open<'a> {
+pub(super) struct OpenProducer<'a> {
     pub(super) by: &'a Publisher,
     pub(super) producer: &'a str,
     pub(super) window: &'a Window,
@@ -101,10 +101,10 @@ impl Producers {
     }
 
     /// All producers, the least recently used first.
-    pub(super) fn open(&self) -> impl Iterator<Item = Open<'_>> {
+    pub(super) fn open(&self) -> impl Iterator<Item = OpenProducer<'_>> {
         let mut open: Vec<_> = self.list.values().collect();
         open.sort_unstable_by_key(|known| known.place.number);
-        open.into_iter().map(|known| Open {
+        open.into_iter().map(|known| OpenProducer {
             by: self.shares.publisher(known.place),
             producer: &known.name.producer,
             window: &known.window,
@@ -138,7 +138,7 @@ impl Producers {
 
     fn insert(&mut self, by: &Publisher, producer: &str, window: Window, until: Instant) -> u64 {
         self.last += 1;
-        let (id, name) = (self.last, Name { scope: by.scope(), producer: producer.into() });
+        let (id, name) = (self.last, ProducerName { scope: by.scope(), producer: producer.into() });
         let bytes = name.cost() + window.bytes();
         let place = self.shares.add(by, id, bytes);
         self.by_name.insert(name.parts(), id);
@@ -177,7 +177,7 @@ impl Producer {
     }
 }
 
-impl Name {
+impl ProducerName {
     fn parts(&self) -> (Option<&str>, &str) {
         (self.scope.as_deref(), &self.producer)
     }

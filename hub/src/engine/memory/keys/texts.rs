@@ -23,7 +23,7 @@ pub(super) struct Texts {
 
 /// The full name of a key: its scope, its topic and its text.
 #[derive(Debug)]
-struct Name {
+struct KeyName {
     scope: Scope,
     topic: Topic,
     key: Box<str>,
@@ -31,7 +31,7 @@ struct Name {
 
 #[derive(Debug)]
 struct Used {
-    name: Name,
+    name: KeyName,
     outcome: Outcome,
     until: Instant,
     place: ShareRef,
@@ -39,7 +39,7 @@ struct Used {
 
 /// A key that has not expired, as it is saved.
 #[derive(Debug)]
-pub(super) struct Open<'a> {
+pub(super) struct OpenKey<'a> {
     pub(super) by: &'a Publisher,
     pub(super) topic: &'a Topic,
     pub(super) key: &'a str,
@@ -64,7 +64,7 @@ impl Texts {
             self.forget(before);
         }
         self.last += 1;
-        let (id, name) = (self.last, Name { scope: by.scope(), topic, key: key.into() });
+        let (id, name) = (self.last, KeyName { scope: by.scope(), topic, key: key.into() });
         let place = self.shares.add(by, id, name.cost());
         self.by_name.insert(name.parts(), id);
         self.due.insert((until, id));
@@ -76,9 +76,9 @@ impl Texts {
     }
 
     /// All keys that have not expired, oldest first.
-    pub(super) fn open(&self, now: Instant) -> impl Iterator<Item = Open<'_>> {
+    pub(super) fn open(&self, now: Instant) -> impl Iterator<Item = OpenKey<'_>> {
         let open = self.list.values().filter(move |used| now < used.until);
-        open.map(move |used| Open {
+        open.map(move |used| OpenKey {
             by: self.shares.publisher(used.place),
             topic: &used.name.topic,
             key: &used.name.key,
@@ -113,7 +113,7 @@ impl Texts {
     }
 }
 
-impl Name {
+impl KeyName {
     fn parts(&self) -> (Option<&str>, &Topic, &str) {
         (self.scope.as_deref(), &self.topic, &self.key)
     }

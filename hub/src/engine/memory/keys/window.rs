@@ -14,14 +14,14 @@ use std::time::Instant;
 #[derive(Debug, Default)]
 pub(super) struct Window<const MOST: usize = PRODUCER_WINDOW> {
     /// In rising order. The first one has not expired, as of the last call of `find`.
-    entries: VecDeque<Entry>,
+    entries: VecDeque<NumberEntry>,
     /// The highest number that was pushed out.
     floor: u64,
 }
 
 /// One number. There are millions of these in memory, so it is small.
 #[derive(Clone, Copy, Debug)]
-struct Entry {
+struct NumberEntry {
     sequence: u64,
     until: Instant,
     position: Option<Position>,
@@ -71,7 +71,7 @@ impl<const MOST: usize> Window<MOST> {
     pub(super) fn insert(&mut self, number: Number) {
         let Number { sequence, topic, outcome: Outcome { position, receivers }, until } = number;
         let receivers = u32::try_from(receivers).unwrap_or(u32::MAX);
-        let entry = Entry { sequence, until, position, receivers, topic };
+        let entry = NumberEntry { sequence, until, position, receivers, topic };
         match self.place(sequence) {
             Ok(place) => self.entries[place] = entry,
             Err(_) if self.is_too_low(sequence) => {}
@@ -95,7 +95,7 @@ impl<const MOST: usize> Window<MOST> {
     pub(super) fn open(&self, now: Instant) -> impl Iterator<Item = Number> {
         let open = self.entries.iter().filter(move |entry| now < entry.until);
         open.map(|entry| {
-            let Entry { sequence, until, topic, .. } = *entry;
+            let NumberEntry { sequence, until, topic, .. } = *entry;
             Number { sequence, topic, outcome: entry.outcome(), until }
         })
     }
@@ -106,11 +106,11 @@ impl<const MOST: usize> Window<MOST> {
 
     /// Bytes of its numbers.
     pub(super) fn bytes(&self) -> usize {
-        self.entries.capacity() * size_of::<Entry>()
+        self.entries.capacity() * size_of::<NumberEntry>()
     }
 
     fn is_too_low(&self, sequence: u64) -> bool {
-        let is_below = |first: &Entry| self.entries.len() == MOST && sequence < first.sequence;
+        let is_below = |first: &NumberEntry| self.entries.len() == MOST && sequence < first.sequence;
         sequence <= self.floor || self.entries.front().is_some_and(is_below)
     }
 
@@ -140,7 +140,7 @@ impl<const MOST: usize> Window<MOST> {
     }
 }
 
-impl Entry {
+impl NumberEntry {
     fn outcome(&self) -> Outcome {
         Outcome { position: self.position, receivers: self.receivers.into() }
     }
