@@ -1,13 +1,13 @@
-//! A chat for any number of terminals: `cargo run -p hubcast-client --example chat -- ada`.
+//! A chat for any number of terminals: `cargo run -p hubcast-client --example chat -- ada`, with a server running.
 //!
-//! Stop the server and start it again: the chat goes on, and says what it missed.
+//! Stop the server and start it again: the chat continues, and prints how many lines it missed.
 
 use anyhow::Context;
 use hubcast_client::{Client, Event, Topic};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-/// What is said, and by whom.
+/// One line of the chat and its author.
 #[derive(Serialize, Deserialize)]
 struct Transport {
     from: String,
@@ -36,7 +36,8 @@ async fn main() -> anyhow::Result<()> {
             line = input.next_line() => match line? {
                 Some(text) => {
                     let line = Transport { from: from.clone(), text };
-                    // A server that is away for longer than a request may take costs a line, and not the chat.
+                    // If the server is away for longer than a request may take, this line is lost, but the chat
+                    // continues.
                     if let Err(error) = client.publish(&room, &line).echo(false).await {
                         println!("(not sent: {error})");
                     }

@@ -1,4 +1,5 @@
-//! Subscribes, publishes, receives: `cargo run -p hubcast-client --example quickstart`, with a server running.
+//! Connects, subscribes, publishes and receives: `cargo run -p hubcast-client --example quickstart`, with a server
+//! running.
 
 use hubcast_client::Client;
 

@@ -1,9 +1,9 @@
-//! Types of one's own, one topic and a pattern: `cargo run -p hubcast-client --example typed`, with a server running.
+//! Typed messages on a topic and on a pattern: `cargo run -p hubcast-client --example typed`, with a server running.
 
 use hubcast_client::{Client, Topic};
 use serde::{Deserialize, Serialize};
 
-/// What a thing costs now.
+/// The current price of one symbol.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Price {
     symbol: String,

@@ -1,5 +1,5 @@
-//! The wire text: what one side writes the other reads back, every example of the contract is read, and nothing
-//! that arrives makes a reader panic.
+//! The wire text: each side reads what the other side writes, every example of `PROTOCOL.md` is read, and no text that
+//! arrives makes a reader panic.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 use hubcast_protocol::event::{self, About, GapReason};
@@ -11,7 +11,7 @@ use hubcast_protocol::{
 };
 use proptest::prelude::*;
 
-/// The examples of `PROTOCOL.md`: the JSON lines of its fenced blocks, by the heading they stand under.
+/// The examples of one section of `PROTOCOL.md`: the lines that begin with `{`, with `7f0c…` replaced by `ID`.
 fn examples(heading: &str) -> Vec<String> {
     let contract = concat!(env!("CARGO_MANIFEST_DIR"), "/../PROTOCOL.md");
     let text = std::fs::read_to_string(contract).expect("PROTOCOL.md stands at the root");
@@ -19,6 +19,7 @@ fn examples(heading: &str) -> Vec<String> {
     section.lines().filter(|line| line.starts_with('{')).map(|line| line.replace("7f0c…", ID)).collect()
 }
 
+/// A client id in full length.
 const ID: &str = "07070707-0707-4707-8707-070707070707";
 
 #[test]
@@ -81,7 +82,8 @@ fn what_is_no_json_is_refused_wherever_it_stands() {
             }
         }
     }
-    // Escaped, and outside of texts where white space may stand, they are JSON.
+    // Control characters are valid JSON where they are escaped in a string. Tab and line ends are also valid between
+    // values, as white space.
     assert!(typed::decode("\t{\"x\\u0000\":\"\\n\",\n\"action\":\"ping\"}\r\n").is_ok());
 }
 
@@ -146,10 +148,12 @@ fn a_publication_is_written_the_same_with_and_without_taking_it_apart() {
     }
 }
 
+/// A topic of 0 to 12 characters.
 fn topic() -> impl Strategy<Value = Topic> {
     ".{0,12}".prop_map(Topic::from)
 }
 
+/// A request id: a number, or a text of 0 to 16 characters.
 fn id() -> impl Strategy<Value = RequestId> {
     prop_oneof![
         (0..=RequestId::MAX_NUMBER).prop_map(RequestId::Number),
@@ -157,10 +161,12 @@ fn id() -> impl Strategy<Value = RequestId> {
     ]
 }
 
+/// Any position.
 fn position() -> impl Strategy<Value = Position> {
     (any::<u64>(), any::<u64>()).prop_map(|(epoch, offset)| Position { epoch: Epoch::from_random(epoch), offset })
 }
 
+/// A payload: a text of 0 to 20 characters, or other JSON.
 fn payload() -> impl Strategy<Value = Payload> {
     prop_oneof![
         ".{0,20}".prop_map(|text: String| Payload::from(text.as_str())),
@@ -169,6 +175,7 @@ fn payload() -> impl Strategy<Value = Payload> {
     ]
 }
 
+/// A target of a subscription, and a start that is allowed for it.
 fn start() -> impl Strategy<Value = (Target, Start)> {
     let pattern = prop::sample::select(vec!["a", "a.*", "*.b.>", ">"])
         .prop_map(|pattern| Target::Pattern(pattern.parse().unwrap()));
@@ -179,14 +186,16 @@ fn start() -> impl Strategy<Value = (Target, Start)> {
     ]
 }
 
+/// An idempotency key: a text, or a producer and its sequence.
 fn key() -> impl Strategy<Value = Key> {
     prop_oneof![
         ".{0,9}".prop_map(|text| Key::Text(text.into())),
-        // Sixteen characters have up to 64 bytes.
+        // A producer has 16 to 64 bytes. Sixteen characters take 16 to 64 bytes in UTF-8.
         (".{16}", 1..=MAX_SEQUENCE).prop_map(|(name, sequence)| Key::Number { producer: name.into(), sequence }),
     ]
 }
 
+/// A request with an id.
 fn request() -> impl Strategy<Value = Request> {
     let subscribe = (start(), any::<bool>(), prop::sample::select(vec![Slow::Disconnect, Slow::Drop, Slow::Latest]))
         .prop_map(|((target, start), presence, slow)| Subscribe { target, start, presence, slow }.into());
@@ -205,6 +214,7 @@ fn request() -> impl Strategy<Value = Request> {
     (id(), action).prop_map(|(id, action)| Request::new(id, action))
 }
 
+/// An event of one of six kinds.
 fn event() -> impl Strategy<Value = Event> {
     let client = any::<[u8; 16]>().prop_map(ClientId::from_random);
     prop_oneof![
@@ -237,7 +247,8 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// Text that is nearly JSON: what somebody could send, with pieces of JSON and of what is none put into it or for a part of it.
+/// Text that is JSON or nearly JSON: a valid text with up to three edits. Each edit removes up to two characters and
+/// inserts one of `PIECES` there.
 fn nearly_json() -> impl Strategy<Value = String> {
     let whole = prop_oneof![
         request().prop_map(|request| typed::encode_request(&request)),
@@ -256,6 +267,7 @@ fn nearly_json() -> impl Strategy<Value = String> {
     })
 }
 
+/// Parts of JSON, and texts that are not valid in JSON.
 const PIECES: &[&str] = &[
     "",
     "{",

@@ -1,5 +1,7 @@
-//! Sends every message back with the same opcode, on the server's own accept, handshake, framing, pings and close:
-//! what a conformance suite tests here is what hubcast ships.
+//! An echo server: it sends every message back with the same opcode.
+//!
+//! It uses the accept loop, handshake, framing, pings and close of the server library. A conformance suite that runs
+//! against this example tests the code that hubcast ships.
 //!
 //! `cargo run --release -p hubcast-server --example echo -- 127.0.0.1:9001`
 
@@ -9,6 +11,7 @@ use hubcast_server::{CloseReason, Config, Disconnect, Message, MessageLimits, Ou
 use std::net::TcpListener;
 use std::time::Instant;
 
+/// A service that sends each message back to its connection.
 struct Echo;
 
 impl Service for Echo {

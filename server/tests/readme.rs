@@ -1,5 +1,5 @@
-//! The README as a newcomer follows it: what it says to type is typed into the real program, and what it shows comes
-//! back.
+//! The README's examples on the real program: the tests type what the README says to type, and compare the output with
+//! what the README shows.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
@@ -13,24 +13,28 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 const README: &str = include_str!("../../README.md");
+/// The address of the server in the README. The tests replace the real address by it.
 const SHOWN: &str = "127.0.0.1:8080";
 
-/// The console examples whose first command begins like this, with the rest of that line.
+/// The console examples of the README whose first command begins with `command`: the rest of the command line, and all
+/// lines after it.
 fn examples(command: &str) -> Vec<(&'static str, Vec<&'static str>)> {
     let blocks = README.split("```console\n").skip(1).map(|rest| rest.split("```").next().unwrap());
     let matching = blocks.filter_map(|block| block.strip_prefix("$ ")?.strip_prefix(command)?.split_once('\n'));
     matching.map(|(rest, lines)| (rest.trim(), lines.lines().collect())).collect()
 }
 
-/// A server on a free port, killed when its test is over.
+/// A server on a free port. It is killed when this is dropped.
 struct Running {
     child: Child,
     address: String,
     first_line: String,
+    /// The standard output after its first line.
     output: Lines<BufReader<ChildStdout>>,
 }
 
 impl Running {
+    /// Starts a server and reads the line that says where it listens.
     fn start() -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_hubcast"));
         command.env_clear().args(["--listen", "127.0.0.1:0", "--log-level", "off"]).stdout(Stdio::piped());
@@ -49,7 +53,8 @@ impl Drop for Running {
     }
 }
 
-/// Says and hears what the lines of a session show, with the id and the epoch that come in their places.
+/// Plays a session of the README on one connection. Sends each line that begins with `> `, and compares the next event
+/// with each line that begins with `< `. The ids and epochs of the README are replaced by those of this server.
 fn play(server: &Running, subprotocol: Option<&str>, session: &[&str]) {
     let stream = TcpStream::connect(&server.address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
@@ -64,7 +69,7 @@ fn play(server: &Running, subprotocol: Option<&str>, session: &[&str]) {
     };
     for line in session {
         if let Some(typed) = line.strip_prefix("> ") {
-            // Readers paste it: what they type must not hold an id or an epoch that only the shown server had.
+            // Readers paste this line. It must not contain an id or an epoch, because their server has others.
             assert_eq!(own(&names, typed), typed);
             socket.send(Message::text(typed)).unwrap();
         } else if let Some(shown) = line.strip_prefix("< ") {
@@ -79,12 +84,13 @@ fn play(server: &Running, subprotocol: Option<&str>, session: &[&str]) {
     }
 }
 
-/// The UUID in a welcome.
+/// The first UUID in an event.
 fn id_in(welcome: &str) -> Option<&str> {
     let is_id = |word: &&str| word.len() == 36 && word.parse::<uuid::Uuid>().is_ok();
     welcome.split([' ', '"']).find(is_id)
 }
 
+/// The epoch in an event.
 fn epoch_in(event: &str) -> Option<&str> {
     event.split_once("\"epoch\":\"")?.1.split('"').next()
 }

@@ -1,4 +1,4 @@
-//! A client: the shipped machine, and the program that uses it.
+//! A client: the shipped machine, and a program that uses it.
 
 use crate::direct::Listener;
 use crate::random::Random;
@@ -20,7 +20,7 @@ pub(crate) struct Client {
     number: usize,
     pub(crate) machine: Machine,
     pub(crate) wire: Option<u32>,
-    /// When the world will look at the machine's timeout.
+    /// The time of the next planned look at the machine's timeout.
     pub(crate) wake: Option<Duration>,
     pub(crate) state: Option<State>,
     streams: BTreeMap<SubscriptionId, Stream>,
@@ -31,7 +31,7 @@ pub(crate) struct Client {
     published: u64,
 }
 
-/// What a command has to bring.
+/// What a command asked for; its answer must fit.
 #[derive(Debug)]
 enum Asked {
     Connect,
@@ -59,20 +59,22 @@ impl Client {
         }
     }
 
+    /// The input that connects the client.
     pub(crate) fn connect(&mut self) -> Input {
         self.ask(Command::Connect, Asked::Connect)
     }
 
-    /// Listens to what comes for the connection itself.
+    /// The input that subscribes to the connection's own topic.
     pub(crate) fn listen_to_direct(&mut self) -> Input {
         self.ask(Command::Subscribe(DIRECT, SubscribeRequest::live(Source::Direct)), Asked::Subscribe(DIRECT))
     }
 
+    /// The input that closes the client.
     pub(crate) fn close(&mut self) -> Input {
         self.ask(Command::Close, Asked::Close)
     }
 
-    /// Something that a program might do now.
+    /// The input of an act chosen at random: publish, subscribe, unsubscribe, ping, or read a history.
     pub(crate) fn act(&mut self, scenario: &Scenario, record: &Record, random: &mut Random) -> Input {
         let mut topic = scenario.topics[random.below(scenario.topics.len())].clone();
         match random.below(20) {
@@ -101,18 +103,20 @@ impl Client {
         }
     }
 
+    /// The input of a publication.
     pub(crate) fn publish(&mut self, publish: Publish) -> Input {
         let asked = Asked::Publish { topic: publish.topic.clone(), text: publish.payload.as_plain().to_owned() };
         self.ask(Command::Publish(publish), asked)
     }
 
-    /// A text that nobody else publishes; some are long enough to fill an outbox.
+    /// A text that no other publication has. Some texts are long, so that they fill an outbox.
     pub(crate) fn text(&mut self, random: &mut Random) -> String {
         self.published += 1;
         let long = if random.chance(10) { random.below(800) } else { 0 };
         format!("{}-{}{}", self.number, self.published, ".".repeat(long))
     }
 
+    /// The input of a subscription chosen at random.
     fn subscribe(&mut self, topic: &Topic, scenario: &Scenario, record: &Record, random: &mut Random) -> Input {
         let id = SubscriptionId(self.subscriptions);
         self.subscriptions += 1;
@@ -137,16 +141,17 @@ impl Client {
         self.ask(Command::Subscribe(id, listen), Asked::Subscribe(id))
     }
 
+    /// The input of a command; `asked` says which answer fits.
     fn ask(&mut self, command: Command, asked: Asked) -> Input {
         self.tickets += 1;
         self.asked.insert(Ticket(self.tickets), asked);
         Input::Command(Ticket(self.tickets), command)
     }
 
-    /// Hears what a command brought.
+    /// Handles the answer to a command.
     ///
     /// # Errors
-    /// When it is not what it had to bring.
+    /// If the answer does not fit the command or the record.
     pub(crate) fn complete(
         &mut self,
         ticket: Ticket,
@@ -172,13 +177,13 @@ impl Client {
             }
             (Asked::Publish { topic, text }, Ok(Answer::Published(published))) => {
                 let topic = record.index(topic);
-                // Without an offset its key was used in a history that is gone.
+                // There is no offset if the key was first used in a history that no longer exists.
                 let is_place = |at: Position| published.offset.is_none_or(|offset| offset == at.offset);
                 let took_effect = record
                     .entries(topic)
                     .iter()
                     .any(|entry| entry.text == *text && entry.position.map_or(published.offset.is_none(), is_place));
-                // Where nobody listens nothing is kept, and nothing is written down.
+                // A topic without subscribers keeps nothing, and the record has nothing of it.
                 let had_no_effect = published.offset.is_none() && published.receivers == 0;
                 if took_effect || had_no_effect { Ok(()) } else { Err(format!("{published:?} of {text:?} is not so")) }
             }
@@ -192,7 +197,7 @@ impl Client {
                 Ok(())
             }
             (_, Err(failure)) if is_limited(failure) => Ok(()),
-            // Of a history: nobody listens to the topic.
+            // A history is refused if the topic has no subscribers.
             (Asked::Connect, Ok(Answer::Connected))
             | (Asked::Ping, Ok(Answer::Pong))
             | (Asked::Close, Ok(Answer::Closed))
@@ -202,10 +207,10 @@ impl Client {
         }
     }
 
-    /// Hears what is said to a subscription.
+    /// Handles what a subscription receives.
     ///
     /// # Errors
-    /// When it is not what happened.
+    /// If it does not agree with the record.
     pub(crate) fn deliver(
         &mut self,
         id: SubscriptionId,
@@ -220,10 +225,10 @@ impl Client {
         stream.take(delivery, cause, record).map_err(|what| format!("{id:?} to {:?}: {what}", stream.target))
     }
 
-    /// Whether it is connected, has everything that it asked for, and missed nothing without a word.
+    /// Checks that the client is connected, has an answer to every request, and got everything or a gap for it.
     ///
     /// # Errors
-    /// When it is not.
+    /// If that is not so.
     pub(crate) fn check_settled(&self, record: &Record) -> Result<(), String> {
         if self.state != Some(State::Connected) || !self.asked.is_empty() {
             return Err(format!("it is {:?} and waits for {:?}", self.state, self.asked));
@@ -234,10 +239,10 @@ impl Client {
         })
     }
 
-    /// Whether all is over.
+    /// Checks that the machine is closed and waits for nothing.
     ///
     /// # Errors
-    /// When it is not.
+    /// If that is not so.
     pub(crate) fn check_closed(&self) -> Result<(), String> {
         match self.machine.is_closed() && self.asked.is_empty() && self.machine.poll_timeout().is_none() {
             true => Ok(()),
@@ -245,16 +250,16 @@ impl Client {
         }
     }
 
-    /// The program listens no longer: what comes at the end of all is of no interest.
+    /// Ends all subscriptions: what comes for them from now on is not checked.
     pub(crate) fn forget_streams(&mut self) -> Vec<Input> {
         std::mem::take(&mut self.streams).into_keys().chain([DIRECT]).map(Input::Unsubscribe).collect()
     }
 }
 
-/// The subscription to what comes for the connection itself.
+/// The subscription to the connection's own topic.
 const DIRECT: SubscriptionId = SubscriptionId(0);
 
-/// Whether too much was asked, be it the first time or after a connection broke.
+/// Whether a request was refused because of the rate limit, at the first attempt or after a connection broke.
 fn is_limited(failure: &Failure) -> bool {
     match failure {
         Failure::Refused(refused) => refused.code == ErrorCode::RateLimited,
@@ -263,6 +268,7 @@ fn is_limited(failure: &Failure) -> bool {
     }
 }
 
+/// Checks that a history has no gaps and agrees with the record.
 fn check_history(record: &Record, topic: &Topic, history: &History) -> Result<(), String> {
     let topic = record.index(topic);
     let places = history.messages.iter().map(|entry| {
@@ -276,6 +282,7 @@ fn check_history(record: &Record, topic: &Topic, history: &History) -> Result<()
     }
 }
 
+/// Parses a pattern of the scenario.
 fn pattern(text: &str) -> Pattern {
     text.parse().expect("the scenario names patterns")
 }

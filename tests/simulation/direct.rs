@@ -1,22 +1,22 @@
-//! Direct messages: what was published to the ids of connections, and what their owners heard of it.
+//! Direct messages: the publications to the ids of connections, and which of them their owners received.
 //!
-//! An id is good for one connection. While that is there its owner hears everything, once and in order, and nobody else
-//! hears any of it; what comes for a connection that is gone is lost.
+//! An id belongs to one connection. While it is connected, its owner receives every message once and in order, and no
+//! other client receives any of them. A message to a connection that is gone is lost.
 
 use hubcast_client::machine::Delivery;
 use hubcast_protocol::Topic;
 use std::collections::BTreeMap;
 
-/// Whose ids there were, and what was published to them.
+/// All ids of connections, with their owners and the messages to them.
 #[derive(Debug, Default)]
 pub(crate) struct Directs {
     by_id: BTreeMap<Topic, Mail>,
     latest: BTreeMap<usize, Topic>,
-    /// By owner, the text of one that has to take effect.
+    /// For each owner, the text of a message that must take effect.
     last: BTreeMap<usize, String>,
 }
 
-/// What was published to one id.
+/// The messages to one id.
 #[derive(Debug)]
 struct Mail {
     owner: usize,
@@ -27,11 +27,11 @@ struct Mail {
 #[derive(Debug)]
 struct Entry {
     text: String,
-    /// Who published it, when it was not to come back to that connection.
+    /// The client that published it with `echo: false`, so that it must not receive it.
     silent_for: Option<usize>,
 }
 
-/// How far an owner has come.
+/// How many of the messages to its latest id an owner has received.
 #[derive(Debug, Default)]
 pub(crate) struct Listener {
     id: Option<Topic>,
@@ -39,49 +39,52 @@ pub(crate) struct Listener {
 }
 
 impl Directs {
-    /// A client is told its id.
+    /// Records the id that a client got in its `welcome`.
     pub(crate) fn welcome(&mut self, client: usize, id: &Topic) {
         self.by_id.entry(id.clone()).or_insert(Mail { owner: client, entries: Vec::new() }).owner = client;
         self.latest.insert(client, id.clone());
     }
 
-    /// The id of a client that is connected and stays so, to which this text is published now.
+    /// The id of a client that is connected and stays so. Records that `text` is published to it and must take effect.
     pub(crate) fn publish_last(&mut self, owner: usize, text: &str) -> Option<Topic> {
         let id = self.latest.get(&owner)?;
         self.last.insert(owner, text.to_owned());
         Some(id.clone())
     }
 
-    /// The latest ids that clients were told.
+    /// The latest id of each client.
     pub(crate) fn ids(&self) -> Vec<Topic> {
         self.latest.values().cloned().collect()
     }
 
+    /// Records a message that took effect.
     pub(crate) fn publish(&mut self, id: &Topic, text: &str, silent_for: Option<usize>) {
-        // It may have an id of which its owner does not know yet, but nobody else does.
+        // The owner may not know its new id yet, but then no other client knows it either.
         if let Some(mail) = self.by_id.get_mut(id) {
             mail.entries.push(Entry { text: text.to_owned(), silent_for });
         }
     }
 
+    /// Whether a message with this text to this id took effect.
     pub(crate) fn has(&self, id: &Topic, text: &str) -> bool {
         self.by_id.get(id).is_some_and(|mail| mail.entries.iter().any(|entry| entry.text == text))
     }
 
+    /// Whether this id belongs to this client.
     pub(crate) fn is_owner(&self, client: usize, id: &Topic) -> bool {
         self.by_id.get(id).is_some_and(|mail| mail.owner == client)
     }
 }
 
 impl Listener {
-    /// Takes what the client says to the program that listens to its direct messages.
+    /// Checks what a client's subscription to its direct messages receives.
     ///
     /// # Errors
-    /// When that is not what happened.
+    /// If it is not the next message.
     pub(crate) fn take(&mut self, client: usize, delivery: &Delivery, directs: &Directs) -> Result<(), String> {
         let message = match delivery {
             Delivery::Message(message) => message,
-            // It stands for another id now.
+            // The client has another id after it reconnected.
             Delivery::Resumed(resumed) if !resumed.recovered => return Ok(()),
             Delivery::Gap(gap) if gap.topic.is_none() => return Ok(()),
             other => return Err(format!("{other:?} of direct messages")),
@@ -103,13 +106,13 @@ impl Listener {
         }
     }
 
-    /// Whether all came that was published to the connection that stands now.
+    /// Checks that the owner has received all messages to its present connection.
     ///
     /// # Errors
-    /// When something did not.
+    /// If one did not come.
     pub(crate) fn finish(&self, client: usize, directs: &Directs) -> Result<(), String> {
         let Some(id) = directs.latest.get(&client) else { return Ok(()) };
-        // What does not even take effect is nowhere written down.
+        // A message that did not even take effect is not in the record.
         if let Some(last) = directs.last.get(&client).filter(|last| !directs.has(id, last)) {
             return Err(format!("direct {last:?} did not take effect"));
         }

@@ -1,16 +1,19 @@
-//! The shipped server and the shipped client machines against a world in which everything breaks.
+//! The shipped server and the shipped client machines in a simulated world in which everything breaks.
 //!
-//! One seed is one run: clients connect, subscribe, publish and leave at random, while connections break, readers are
-//! slow, and servers restart with their state or without it. There is no socket, no thread and no clock in a run, only
-//! a queue of events in virtual time. The server is the real one but for these three, with its workers, its turns and its
-//! deadlines; the seed decides which worker goes on, and the wire to a client carries the bytes of real frames. What every subscription was told is held against the record of what the hub made of each publication:
-//! everything once and in order, or told to be missing, and nothing left anywhere in the end. Direct messages reach their
-//! owner and nobody else, and where requests are limited no more of them take effect.
+//! One seed is one run: clients connect, subscribe, publish and unsubscribe at random, while connections break, readers
+//! are slow, and servers restart with their state or without it. A run has no socket, no thread and no clock, only a
+//! queue of events in virtual time. The server is the real one except for these three, with its workers, its turns and
+//! its deadlines. The seed decides which worker runs next, and the wire to a client carries the bytes of real frames.
+//!
+//! A record says what the hub made of each publication, and each subscription is checked against it: it receives
+//! everything once and in order, or a gap for what is missing, and in the end nothing is left anywhere. Direct messages
+//! reach their owner and no other client. Where requests are limited, no more than the limit take effect.
 //!
 //! - `scenario`: what a seed decides before anything happens
 //! - `world`: a run, with the server's side, the clients' side and what breaks between them
 //! - `wire`, `client`: a connection; a machine and the program that uses it
-//! - `record`, `stream`, `direct`: what really happened, and what a subscription and the owner of an id were told
+//! - `record`, `stream`, `direct`: what really happened, and what subscriptions and owners of ids received of it
+//! - `queue`, `random`, `trace`: the events to come, random numbers from a seed, and the last lines before a failure
 //!
 //! `HUBCAST_SEEDS=n` makes n small runs, `HUBCAST_SEED=k` makes one run again and shows its last events.
 
@@ -42,7 +45,7 @@ fn every_subscriber_of_hundreds_saw_everything_or_got_a_gap_for_what_it_missed()
     run_all(Size::Large, 20);
 }
 
-/// Makes the runs that the environment asks for, or so many.
+/// Makes the runs that the environment asks for, or `usual` runs.
 fn run_all(size: Size, usual: u64) {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     if let Some(seed) = number("HUBCAST_SEED") {
@@ -80,7 +83,7 @@ fn run_all(size: Size, usual: u64) {
     assert!(is_whole || runs < usual, "nobody got a direct message, or nobody asked too often");
 }
 
-/// Makes one run and says all there is to say if it fails.
+/// Makes one run, and panics with all that is known if it fails.
 fn show(seed: u64, size: Size) {
     let name = match size {
         Size::Small => "of_a_few",

@@ -1,4 +1,4 @@
-//! Chance from a seed: the same seed, the same run.
+//! Random numbers from a seed: the same seed gives the same run.
 
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ impl Random {
         Self(seed)
     }
 
+    /// Any number.
     pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -18,17 +19,17 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// Any number below `end`, which is not zero.
+    /// A number below `end`, which must not be zero.
     pub(crate) fn below(&mut self, end: usize) -> usize {
         usize::try_from(self.next() % end as u64).expect("it is below a usize")
     }
 
-    /// Whether something happens that happens so many times in a hundred.
+    /// Returns true with a probability of `percent` in a hundred.
     pub(crate) fn chance(&mut self, percent: u64) -> bool {
         self.next() % 100 < percent
     }
 
-    /// One of these, of which there is at least one.
+    /// One of the values; there must be at least one.
     pub(crate) fn pick<T: Copy>(&mut self, among: &[T]) -> T {
         among[self.below(among.len())]
     }

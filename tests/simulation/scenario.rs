@@ -1,4 +1,5 @@
-//! What a seed decides before anything happens: how many there are, what topics keep, what breaks how often.
+//! What a seed decides before anything happens: the numbers of clients and workers, what topics keep, and how often
+//! something breaks.
 
 use crate::random::Random;
 use crate::wire::Pace;
@@ -8,12 +9,14 @@ use hubcast_protocol::{Slow, Topic};
 use hubcast_server::{Config as ServerConfig, Drain};
 use std::time::Duration;
 
+/// Whether a run has a few clients or hundreds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Size {
     Small,
     Large,
 }
 
+/// The decisions of a seed.
 #[derive(Debug)]
 pub(crate) struct Scenario {
     pub(crate) workers: usize,
@@ -30,16 +33,17 @@ pub(crate) struct Scenario {
     /// Bytes that wait for one connection at most.
     pub(crate) outbox: usize,
     pub(crate) slow_readers: u64,
-    /// Every history is long enough, no state is lost, and no subscription allows that something is left out: then
-    /// nothing may be missing, told or not.
+    /// If set, every history is long enough, no state is lost, and no subscription allows the server to leave something
+    /// out. Then nothing may be missing, not even with a gap.
     pub(crate) is_lossless: bool,
-    /// Whether servers have a state folder. One that has begun with it policy more than its rules say for a while.
+    /// Whether servers have a state folder. A server that began with one keeps more than its rules say for a while.
     pub(crate) keeps_state: bool,
     pub(crate) rules: TopicRules,
     pub(crate) requests_per_second: Option<u32>,
 }
 
 impl Scenario {
+    /// Makes all decisions.
     pub(crate) fn new(size: Size, random: &mut Random) -> Self {
         let is_lossless = random.chance(30);
         let is_fleeting = !is_lossless && random.chance(30);
@@ -72,6 +76,7 @@ impl Scenario {
         }
     }
 
+    /// The server's configuration.
     pub(crate) fn server(&self) -> ServerConfig {
         let drain = Drain { spread: DRAIN_SPREAD, ..ServerConfig::default().drain };
         let (workers, rules) = (Some(self.workers), self.rules.clone());
@@ -79,10 +84,11 @@ impl Scenario {
         ServerConfig { workers, rules, limits, outbox: self.outbox, drain, ..ServerConfig::default() }
     }
 
+    /// The configuration of one client's machine.
     pub(crate) fn client(&self, random: &mut Random) -> Config {
         let cap = random.pick(&[500, 15_000]);
         Config {
-            // A program that is refused at the start is another story.
+            // No client gives up its first connection; the runs do not test that.
             connect_timeout: Duration::from_secs(3600),
             backoff: Backoff { cap: Duration::from_millis(cap), ..Backoff::default() },
             topics_per_pattern: if self.is_lossless { 512 } else { random.pick(&[2, 512]) },
@@ -90,7 +96,7 @@ impl Scenario {
         }
     }
 
-    /// How fast a new connection is.
+    /// The speed of a new connection.
     pub(crate) fn pace(&self, random: &mut Random) -> Pace {
         let latency = random.pick(&[1, 20, 300]);
         if random.chance(self.slow_readers) {
@@ -100,6 +106,7 @@ impl Scenario {
         Pace { latency, ..HEALTHY }
     }
 
+    /// The `slow` option of a new subscription.
     pub(crate) fn slow(&self, random: &mut Random) -> Slow {
         match self.is_lossless {
             true => Slow::Disconnect,
@@ -108,6 +115,7 @@ impl Scenario {
     }
 }
 
+/// What the topics keep.
 fn rules(is_lossless: bool, is_fleeting: bool, random: &mut Random) -> TopicRules {
     let presence = PresencePolicy { events: true, grace: random.millis(0, 5000) };
     let mut rule = |matches: &str, keep| {
@@ -129,8 +137,8 @@ fn rules(is_lossless: bool, is_fleeting: bool, random: &mut Random) -> TopicRule
     TopicRules { list }
 }
 
-/// Over which time a server that stops sends its connections away.
+/// The time over which a stopping server spreads the closing of its connections.
 const DRAIN_SPREAD: Duration = Duration::from_secs(2);
 
-/// A connection that nothing is wrong with.
+/// A fast connection.
 pub(crate) const HEALTHY: Pace = Pace { latency: 20, byte: Duration::ZERO, room: 64 * 1024 };

@@ -1,8 +1,8 @@
-//! What one subscription was told, held against what really happened.
+//! Checks what one subscription receives against what really happened.
 //!
-//! A subscription stands at a place in the record of each of its topics: everything before it was delivered or was
-//! told to be missing. A message has to be the next one. A gap that names offsets has to begin at the next one; a gap
-//! without them excuses what was published before the place that the server named with it, and no more.
+//! A subscription has a place in the record of each of its topics: everything before it was delivered, or a gap said
+//! that it is missing. A message must be the next entry. A gap with offsets must begin at the next entry. A gap without
+//! offsets excuses only entries before the place that the server named with it.
 
 use crate::record::Record;
 use hubcast_client::machine::{Delivery, Gap, GapReason};
@@ -15,27 +15,27 @@ use std::collections::BTreeMap;
 pub(crate) struct Stream {
     client: usize,
     pub(crate) target: Target,
-    /// Nothing may be missing, told or not.
+    /// Whether nothing may be missing, not even with a gap.
     must_be_complete: bool,
     places: BTreeMap<usize, Place>,
     pub(crate) last: Option<Position>,
 }
 
-/// How far it has come in one topic.
+/// The place of the subscription in the record of one topic.
 #[derive(Debug)]
 struct Place {
     next: usize,
-    /// Everything before this may be missing: it was told so.
+    /// Entries before this index may be missing, because a gap without offsets said so.
     excused: usize,
     /// Whether the client has a position to resume the topic from.
     is_known: bool,
 }
 
-/// What the client had just read when it said something to a subscription.
+/// The event that the client had just read when it reported something to a subscription.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cause<'a> {
     pub(crate) event: Option<&'a Event>,
-    /// How much had been published to each topic when the server confirmed the subscribe that this answers.
+    /// The number of publications to each topic when the server confirmed the subscribe that `event` answers.
     pub(crate) mark: Option<&'a [usize]>,
 }
 
@@ -44,7 +44,7 @@ impl Stream {
         Self { client, target, must_be_complete, places: BTreeMap::new(), last: None }
     }
 
-    /// Asks to begin after a position, before anything is confirmed.
+    /// Sets the place of a subscription that asks to begin after a position, before the server confirms it.
     pub(crate) fn begin_after(&mut self, position: Position, record: &Record) {
         for topic in self.topics(record) {
             let next = record.after(topic, position);
@@ -52,7 +52,7 @@ impl Stream {
         }
     }
 
-    /// The server confirmed it for the first time.
+    /// Sets the place when the server has confirmed the subscription for the first time.
     pub(crate) fn begin(&mut self, cause: Cause<'_>, record: &Record) {
         let (Some(Event::Subscribed(reply)), Some(mark)) = (cause.event, cause.mark) else { return };
         let replayed = reply.replayed.unwrap_or(0) as usize;
@@ -62,10 +62,10 @@ impl Stream {
         }
     }
 
-    /// Takes what the client says to it.
+    /// Checks what the subscription receives.
     ///
     /// # Errors
-    /// When that is not what happened.
+    /// If it does not agree with the record.
     pub(crate) fn take(&mut self, delivery: &Delivery, cause: Cause<'_>, record: &Record) -> Result<(), String> {
         match delivery {
             Delivery::Message(message) => self.message(message, record),
@@ -79,10 +79,10 @@ impl Stream {
         }
     }
 
-    /// Whether nothing is left out at the end, when nothing is on its way any more.
+    /// Checks at the end, when nothing is on its way any more, that nothing is missing.
     ///
     /// # Errors
-    /// When something never came and never was told to be missing.
+    /// If something never came and no gap said so.
     pub(crate) fn finish(&self, record: &Record) -> Result<(), String> {
         self.places.iter().try_for_each(|(&topic, place)| {
             self.check_skipped(place, topic, record.entries(topic).len(), record)
@@ -90,6 +90,7 @@ impl Stream {
         })
     }
 
+    /// Checks that a message is the next entry.
     fn message(&mut self, message: &Message, record: &Record) -> Result<(), String> {
         let (topic, text) = (record.index(&message.topic), message.payload.as_plain());
         let mine = self.places.get(&topic).ok_or_else(|| format!("{message:?} came before the subscription stood"))?;
@@ -115,6 +116,7 @@ impl Stream {
         Ok(())
     }
 
+    /// Checks that a gap is allowed and names entries that did not come.
     fn gap(&mut self, gap: &Gap, cause: Cause<'_>, record: &Record) -> Result<(), String> {
         let is_topic = matches!(self.target, Target::Topic(_));
         if self.must_be_complete && (is_topic || gap.from.is_some()) {
@@ -136,7 +138,7 @@ impl Stream {
         let bounds = record.find(topic, first).zip(record.find(topic, last)).filter(|(first, last)| first <= last);
         let (first, last) = bounds.ok_or_else(|| format!("{gap:?} names what was never published"))?;
         let mine = self.places.get(&topic).ok_or_else(|| format!("{gap:?} before the subscription stood"))?;
-        // Who has no position may be told of what the connection lost before the subscription began.
+        // Without a position, a gap may name entries that were lost before the subscription began.
         if first < mine.next && mine.is_known {
             return Err(format!("{gap:?} names what was delivered"));
         }
@@ -149,8 +151,8 @@ impl Stream {
         Ok(())
     }
 
-    /// It stands again. Under a pattern, a topic that was never heard may have said something in between: there is no
-    /// position to resume it from.
+    /// Handles a resumed subscription. A pattern may match a topic from which nothing came yet: the client has no
+    /// position to resume it from, so publications to it in the meantime may be missing.
     fn resume(&mut self, cause: Cause<'_>) {
         let Some(mark) = cause.mark.filter(|_| matches!(self.target, Target::Pattern(_))) else { return };
         for (&topic, place) in self.places.iter_mut().filter(|(_, place)| !place.is_known) {
@@ -158,6 +160,7 @@ impl Stream {
         }
     }
 
+    /// Handles a gap that is about all topics.
     fn excuse_all(&mut self, cause: Cause<'_>) -> Result<(), String> {
         let mark = cause.mark.ok_or("a gap of all topics that answers no subscribe")?;
         for (&topic, place) in &mut self.places {
@@ -166,7 +169,7 @@ impl Stream {
         Ok(())
     }
 
-    /// Whether all that was skipped to get to `until` was told to be missing, or was not meant for this client.
+    /// Checks that each skipped entry before `until` was excused by a gap or not meant for this client.
     fn check_skipped(&self, place: &Place, topic: usize, until: usize, record: &Record) -> Result<(), String> {
         let skipped = place.next.max(place.excused)..until;
         let entries = record.entries(topic).get(skipped).unwrap_or_default();
@@ -176,6 +179,7 @@ impl Stream {
         }
     }
 
+    /// The indexes of the topics that the subscription matches.
     fn topics(&self, record: &Record) -> Vec<usize> {
         let hears = |topic| match &self.target {
             Target::Topic(name) => name == topic,
@@ -186,7 +190,7 @@ impl Stream {
     }
 }
 
-/// Up to which place a gap without offsets excuses: where the subscription goes on, as the same frame says.
+/// The index up to which a gap without offsets excuses: where the subscription goes on, as the same frame says.
 fn known_until(topic: usize, cause: Cause<'_>, record: &Record) -> usize {
     let now = record.entries(topic).len();
     match cause.event {

@@ -19,16 +19,16 @@ use hubcast_server::simulated::{Load, Simulated};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// What went wrong, and with whom.
+/// What went wrong, and with which client; `None` if it was the server.
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) client: Option<usize>,
     pub(crate) what: String,
-    /// The last that this client did and heard, if the run was made to be read.
+    /// The last lines of this client's [`Trace`]; empty in a run without a trace.
     pub(crate) trace: Vec<String>,
 }
 
-/// What a run was worth.
+/// Counts of what happened in a run, which show that it tested something.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) published: usize,
@@ -43,6 +43,7 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
+    /// Adds the counts of another run.
     pub(crate) fn add(&mut self, other: Self) {
         self.published += other.published;
         self.delivered += other.delivered;
@@ -56,8 +57,9 @@ impl Tally {
     }
 }
 
+/// The state of one run. [`World::run`] is the only entry.
 pub(crate) struct World {
-    /// Where virtual time begins; only differences to it are ever looked at.
+    /// The moment when virtual time begins. Only differences to it matter.
     origin: Instant,
     now: Duration,
     queue: Queue,
@@ -68,12 +70,12 @@ pub(crate) struct World {
     wires: BTreeMap<u32, Wire>,
     last_wire: u32,
     server: Option<Simulated>,
-    /// When the world will look at the server's timers.
+    /// The time of the next planned look at the server's timers.
     server_wake: Option<Duration>,
-    /// Until when the server's process gets no time.
+    /// The time until which the server does nothing, as if its process got no CPU time.
     stalled_until: Duration,
     is_accepting: bool,
-    /// The wire and the client that have a slot of a worker, or had it last.
+    /// The wire and the client that use a slot of a worker, or used it last; by worker and slot.
     sessions: BTreeMap<(usize, u32), (u32, usize)>,
     /// The wires by the server's numbers of connections.
     by_socket: BTreeMap<u64, u32>,
@@ -84,7 +86,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// Makes the run that a seed stands for; `is_read`: keep what is said, to be shown.
+    /// Makes the run of a seed; `is_read` says whether to keep a [`Trace`] for the message of a failure.
     pub(crate) fn run(seed: u64, size: Size, is_read: bool) -> Result<Tally, Failure> {
         let mut world = Self::new(seed, size, is_read);
         world.live();
@@ -97,6 +99,7 @@ impl World {
         }
     }
 
+    /// A world without a server, at the beginning of virtual time.
     fn new(seed: u64, size: Size, is_read: bool) -> Self {
         let mut random = Random::new(seed);
         let scenario = Scenario::new(size, &mut random);
@@ -127,6 +130,7 @@ impl World {
         }
     }
 
+    /// The whole run: connect, act while things break, heal, settle, close, and check that nothing is left.
     fn live(&mut self) {
         self.start(Snapshot::default());
         self.run_until(TO_RETURN);
@@ -153,6 +157,7 @@ impl World {
         self.check_nothing_is_left();
     }
 
+    /// Handles all events until this time, or until something fails.
     fn run_until(&mut self, until: Duration) {
         while self.failure.is_none() {
             let Some((at, event)) = self.queue.pop(until) else { break };
@@ -162,6 +167,7 @@ impl World {
         self.now = until;
     }
 
+    /// Handles one event.
     fn take(&mut self, event: Event) {
         match event {
             Event::Act(client) => self.act(client),
@@ -176,7 +182,7 @@ impl World {
         }
     }
 
-    /// A program does something, and will do something again.
+    /// Lets a client's program do something, and plans its next act.
     fn act(&mut self, client: usize) {
         if self.is_healed {
             return;
@@ -184,7 +190,7 @@ impl World {
         if self.random.chance(5) {
             self.publish_twice(client);
         } else {
-            // Many at once are more than a worker serves in one turn.
+            // Many acts at once are more than a worker serves in one turn.
             let times = if self.random.chance(4) { self.random.below(self.scenario.burst) } else { 1 };
             for _ in 0..times {
                 let input = self.clients[client].act(&self.scenario, &self.record, &mut self.random);
@@ -195,7 +201,8 @@ impl World {
         self.queue.plan(next, Event::Act(client));
     }
 
-    /// Two clients publish the same with the same key: a program's, or the number of a producer that moved.
+    /// Lets two clients publish the same message with the same key: a key of the program, or a producer's number, as
+    /// when a producer moves to another connection.
     fn publish_twice(&mut self, client: usize) {
         let text = self.clients[client].text(&mut self.random);
         let topic = self.scenario.topics[self.random.below(self.scenario.topics.len())].clone();
@@ -212,7 +219,7 @@ impl World {
         }
     }
 
-    /// From now on nothing breaks any more, and everyone reads.
+    /// Ends all faults: from now on nothing breaks, and every client reads at once.
     fn heal(&mut self) {
         self.is_healed = true;
         for wire in self.wires.values_mut() {
@@ -224,13 +231,14 @@ impl World {
         self.serve();
     }
 
+    /// Publishes a last message to each topic and to each client.
     fn publish_last(&mut self) {
         for topic in self.scenario.topics.clone() {
             let text = self.clients[0].text(&mut self.random);
             let input = self.clients[0].publish(publication(&topic, &text));
             self.tell_client(0, input, None);
         }
-        // From the others, who may ask for one thing more whatever the limit is.
+        // The direct messages come from the other clients. The rate limit always allows each of them one more.
         for client in 1..self.clients.len() {
             let (text, owner) = (self.clients[client].text(&mut self.random), (client + 1) % self.clients.len());
             if let Some(id) = self.record.directs.publish_last(owner, &text) {
@@ -240,6 +248,7 @@ impl World {
         }
     }
 
+    /// Checks that each client has received everything, and closes it.
     fn check_settled_and_close(&mut self) {
         self.check_clients(|client, record| client.check_settled(record));
         if self.failure.is_some() {
@@ -254,10 +263,12 @@ impl World {
         }
     }
 
+    /// Checks that each client has closed.
     fn check_closed(&mut self) {
         self.check_clients(|client, _| client.check_closed());
     }
 
+    /// Checks each client; the first failure ends the run.
     fn check_clients(&mut self, check: impl Fn(&Client, &Record) -> Result<(), String>) {
         for client in 0..self.clients.len() {
             if let Err(what) = check(&self.clients[client], &self.record) {
@@ -266,6 +277,7 @@ impl World {
         }
     }
 
+    /// Checks that the server holds nothing any more and that all wires are gone.
     fn check_nothing_is_left(&mut self) {
         let Some(server) = &self.server else { return self.fail(None, "there is no server".to_owned()) };
         let loads: Vec<Load> = (0..self.scenario.workers).map(|worker| server.load(worker)).collect();
@@ -280,27 +292,29 @@ impl World {
         }
     }
 
-    /// Remembers the first thing that is wrong; the run ends with it.
+    /// Keeps the first failure, which ends the run.
     fn fail(&mut self, client: Option<usize>, what: String) {
         self.failure.get_or_insert((client, what));
         self.trace.end();
     }
 
+    /// The present virtual time, as the server and the machines take it.
     fn time(&self) -> Instant {
         self.origin + self.now
     }
 }
 
+/// A publication without a key.
 fn publication(topic: &Topic, text: &str) -> Publish {
     Publish { topic: topic.clone(), payload: text.into(), echo: true, key: None }
 }
 
-/// How long a server that has begun with a state folder keeps all that those may have missed who were away. Without this
-/// no history would be full before the first restart.
+/// How long a server that began with a state folder keeps all that absent clients may have missed. The run begins with
+/// a wait of this length; without it no history would be full before the first restart.
 const TO_RETURN: Duration = Duration::from_secs(60);
 
-/// Longer than a dead connection takes to be noticed and a request to time out, with all pauses in between.
+/// Longer than the server and a client need to notice a dead connection and to give up a request, with all pauses.
 const TO_SETTLE: Duration = Duration::from_secs(150);
 
-/// Longer than any history or grace time.
+/// Longer than any history or presence grace period.
 const TO_FORGET: Duration = Duration::from_secs(2 * 3600);

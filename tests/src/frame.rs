@@ -1,8 +1,8 @@
-//! Frames as bytes, written by hand so that they can be wrong.
+//! Frames as bytes, written by hand so that a test can make wrong ones.
 
 use std::fmt;
 
-/// A frame as a client sends it: right as made, wrong as changed.
+/// A frame as a client sends it. The constructors make a correct frame; the other methods change it into a wrong one.
 #[derive(Clone, Debug)]
 pub struct Frame {
     first: u8,
@@ -12,7 +12,7 @@ pub struct Frame {
     payload: Vec<u8>,
 }
 
-/// What the server sent, or that it sends nothing more.
+/// A frame that the server sent, or the end of the connection.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Heard {
     /// A text message.
@@ -23,16 +23,16 @@ pub enum Heard {
     Ping(Vec<u8>),
     /// A pong with its payload.
     Pong(Vec<u8>),
-    /// A close frame: its code, 1005 for none, and its reason.
+    /// A close frame with its code and reason; the code is 1005 if it has none.
     Close(u16, String),
-    /// The end of the stream.
+    /// The regular end of the stream.
     End,
-    /// The end of the connection without the end of the stream.
+    /// A reset: the connection ended without the regular end of the stream.
     Reset,
 }
 
 impl Frame {
-    /// A whole frame of any opcode.
+    /// A complete frame with any opcode.
     pub fn new(opcode: u8, payload: impl AsRef<[u8]>) -> Self {
         let payload = payload.as_ref().to_vec();
         Self { first: FIN | opcode, masked: true, announced: None, width: None, payload }
@@ -48,7 +48,7 @@ impl Frame {
         Self::new(0x2, payload)
     }
 
-    /// The last part of a message.
+    /// The last fragment of a message.
     pub fn continuation(payload: impl AsRef<[u8]>) -> Self {
         Self::new(0x0, payload)
     }
@@ -68,14 +68,14 @@ impl Frame {
         Self::new(0x8, [&code.to_be_bytes(), reason.as_ref()].concat())
     }
 
-    /// The same without the bit that says that the message ends here.
+    /// The same frame without the FIN bit, so that the message does not end with it.
     #[must_use]
     pub fn unfinished(mut self) -> Self {
         self.first &= !FIN;
         self
     }
 
-    /// The same with reserved bits set, of 1, 2 and 4.
+    /// The same frame with reserved bits set; `bits` is a sum of 1, 2 and 4.
     #[must_use]
     pub fn reserved(mut self, bits: u8) -> Self {
         self.first |= bits << 4;
@@ -89,21 +89,21 @@ impl Frame {
         self
     }
 
-    /// The same with another length in its header than its payload has.
+    /// The same frame with another length in its header than its payload has.
     #[must_use]
     pub fn announcing(mut self, length: u64) -> Self {
         self.announced = Some(length);
         self
     }
 
-    /// The same with its length written in 2 or 8 bytes, needed or not.
+    /// The same frame with its length written in 2 or 8 bytes, even if a shorter form would do.
     #[must_use]
     pub fn with_length_in(mut self, bytes: usize) -> Self {
         self.width = Some(bytes);
         self
     }
 
-    /// The frame as it goes over the wire.
+    /// The bytes of the frame as they are sent.
     pub fn bytes(&self) -> Vec<u8> {
         let length = self.announced.unwrap_or(self.payload.len() as u64);
         let width = self.width.unwrap_or(match length {
@@ -127,10 +127,10 @@ impl Frame {
 }
 
 impl Heard {
-    /// Reads the frame that `bytes` begin with, and says how long it is; `None` when it is not whole.
+    /// Reads the frame at the start of `bytes`. Returns it and its length in bytes, or `None` if it is not complete.
     ///
     /// # Panics
-    /// When it is a frame that no server may send.
+    /// If a server must not send such a frame.
     pub fn read(bytes: &[u8]) -> Option<(Self, usize)> {
         let [first, second, rest @ ..] = bytes else { return None };
         assert!(first & 0x70 == 0, "the server set reserved bits: {first:#x}");
@@ -174,11 +174,11 @@ impl fmt::Debug for Heard {
     }
 }
 
-/// Marks the last frame of a message.
+/// The FIN bit, which marks the last frame of a message.
 const FIN: u8 = 0x80;
 
-/// The mask of every frame: its bytes differ, so that one taken off in the wrong place shows.
+/// The mask of every frame. Its bytes differ, so that a mask applied at a wrong offset shows.
 const MASK: [u8; 4] = [0x1D, 0x62, 0xF3, 0x84];
 
-/// Text that is longer is not worth reading in a failure.
+/// Text of more bytes is not printed in the message of a failure.
 const LONG: usize = 1000;

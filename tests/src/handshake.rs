@@ -1,6 +1,6 @@
 //! The head of an opening handshake, line by line.
 
-/// A handshake that the server takes, to be changed into one that it does not.
+/// The head of a handshake. [`Handshake::default`] is one that the server accepts; the methods change it.
 #[derive(Clone, Debug)]
 pub struct Handshake {
     request: String,
@@ -8,40 +8,40 @@ pub struct Handshake {
 }
 
 impl Handshake {
-    /// The request line instead of `GET /socket HTTP/1.1`.
+    /// Sets the request line; the default is `GET /socket HTTP/1.1`.
     #[must_use]
     pub fn request(mut self, line: &str) -> Self {
         line.clone_into(&mut self.request);
         self
     }
 
-    /// With one more header line.
+    /// Adds one header line.
     #[must_use]
     pub fn with(mut self, line: &str) -> Self {
         self.headers.push(line.to_owned());
         self
     }
 
-    /// Without the lines of a header.
+    /// Removes all lines of a header.
     #[must_use]
     pub fn without(mut self, name: &str) -> Self {
         self.headers.retain(|line| !line.split(':').next().is_some_and(|its| its.eq_ignore_ascii_case(name)));
         self
     }
 
-    /// With this line instead of those of the same header.
+    /// Replaces all lines of this line's header by this line.
     #[must_use]
     pub fn instead(self, line: &str) -> Self {
         let name = line.split(':').next().unwrap_or_default().to_owned();
         self.without(&name).with(line)
     }
 
-    /// How many header lines there are.
+    /// Number of header lines.
     pub fn len(&self) -> usize {
         self.headers.len()
     }
 
-    /// Whether there are no headers.
+    /// Whether there are no header lines.
     pub fn is_empty(&self) -> bool {
         self.headers.is_empty()
     }

@@ -1,13 +1,12 @@
-//! A client that knows nothing but bytes, and a server to point it at.
+//! A client that works on bytes, and a server for it to test.
 //!
-//! The tests drive the whole server from outside: a [`Server`] runs in this process on a port of its own, and a
-//! [`Socket`] writes to it whatever a test wants, right or wrong, and reads what comes back. [`Plain`] and [`Typed`]
-//! are a socket with a WebSocket open on it, in one dialect or the other. A [`Proxy`] is a way to the server that
-//! breaks.
+//! The tests drive the whole server from outside. A [`Server`] runs in this process on a port of its own. A [`Socket`]
+//! writes any bytes to it, right or wrong, and reads what comes back. [`Plain`] and [`Typed`] are a socket with an open
+//! WebSocket in one of the two dialects. A [`Proxy`] stands between a client and a server and cuts connections.
 //!
-//! Nothing here sleeps: every wait is for the thing itself, up to [`DEADLINE`], and one that ends in vain says what
-//! was waited for and all that came before. That nothing comes is not waited for either: what would have come is
-//! behind the answer to a later question.
+//! Nothing here sleeps. Every wait is for the thing itself, at most [`DEADLINE`]; if it fails, the message says what
+//! the test waited for and what came before. To check that nothing comes, a test sends a later question: anything
+//! unexpected would come before its answer.
 
 mod frame;
 mod handshake;

@@ -1,26 +1,26 @@
-//! An open WebSocket in one of the two dialects.
+//! An open WebSocket in one of the two dialects, with methods that send requests and check what comes back.
 
 use crate::{Frame, Handshake, Heard, Socket};
 use serde_json::{Value, json};
 use std::fmt::Display;
 
-/// A client of the plain dialect, which hears bare text.
+/// A client of the plain dialect, which receives bare text.
 #[derive(Debug)]
 pub struct Plain {
-    /// What it is connected by.
+    /// The connection.
     pub socket: Socket,
-    /// From its welcome.
+    /// Id of the client, from its welcome.
     pub id: String,
 }
 
-/// A client of the typed dialect, which hears one JSON object a frame.
+/// A client of the typed dialect, which receives one JSON object in each frame.
 #[derive(Debug)]
 pub struct Typed {
-    /// What it is connected by.
+    /// The connection.
     pub socket: Socket,
-    /// From its welcome.
+    /// Id of the client, from its welcome.
     pub id: String,
-    /// The whole welcome.
+    /// The whole welcome event.
     pub welcome: Value,
 }
 
@@ -28,7 +28,7 @@ impl Plain {
     /// Makes the handshake and reads the welcome.
     ///
     /// # Panics
-    /// When either is not as it has to be.
+    /// If the answer or the welcome is wrong.
     #[track_caller]
     pub fn open(mut socket: Socket) -> Self {
         assert_eq!(socket.asks(&Handshake::default()).status, 101);
@@ -45,19 +45,19 @@ impl Plain {
         self.socket.sends([&Frame::text(message.to_string())]);
     }
 
-    /// Subscribes.
+    /// Subscribes to a topic.
     #[track_caller]
     pub fn subscribes(&mut self, topic: &str) {
         self.says(json!({"action": "subscribe", "topic": topic}));
     }
 
-    /// Unsubscribes.
+    /// Unsubscribes from a topic.
     #[track_caller]
     pub fn unsubscribes(&mut self, topic: &str) {
         self.says(json!({"action": "unsubscribe", "topic": topic}));
     }
 
-    /// Publishes.
+    /// Publishes a message to a topic.
     #[track_caller]
     pub fn publishes(&mut self, topic: &str, message: &str) {
         self.says(json!({"action": "publish", "topic": topic, "message": message}));
@@ -69,8 +69,8 @@ impl Plain {
         self.socket.hears(&Heard::Text(text.to_owned()));
     }
 
-    /// Expects that nothing more comes of all that was said before, here or elsewhere: a question that only the
-    /// hub can answer is answered next.
+    /// Checks that all frames that earlier requests of any client cause have already been read. Sends a request that
+    /// only the hub can answer, and expects its answer as the next frame.
     #[track_caller]
     pub fn hears_nothing(&mut self) {
         self.says(json!({"action": "is anything left"}));
@@ -82,7 +82,7 @@ impl Typed {
     /// Makes the handshake and reads the welcome.
     ///
     /// # Panics
-    /// When either is not as it has to be.
+    /// If the answer or the welcome is wrong.
     #[track_caller]
     pub fn open(mut socket: Socket) -> Self {
         let answer = socket.asks(&Handshake::default().with("Sec-WebSocket-Protocol: hubcast.v1"));
@@ -99,10 +99,10 @@ impl Typed {
         self.socket.sends([&Frame::text(request.to_string())]);
     }
 
-    /// The next event.
+    /// Reads the next event.
     ///
     /// # Panics
-    /// When there is none.
+    /// If none comes, or if it is not JSON.
     #[track_caller]
     pub fn next_event(&mut self) -> Value {
         serde_json::from_str(&self.socket.hears_text()).expect("an event is JSON")
@@ -117,7 +117,8 @@ impl Typed {
         }
     }
 
-    /// Expects an error with this code as the next event, with the id of its request, or without one for null.
+    /// Expects an `error` event with this code and a reason as the next event. Its `id` must be that of the request, or
+    /// absent if `id` is null.
     #[track_caller]
     pub fn hears_error(&mut self, id: impl Into<Value>, code: &str) {
         let (heard, id) = (self.next_event(), id.into());
@@ -127,7 +128,7 @@ impl Typed {
         }
     }
 
-    /// Sends a request and gives the next event.
+    /// Sends a request and returns the next event.
     #[track_caller]
     pub fn asks(&mut self, request: impl Display) -> Value {
         self.says(request);
@@ -148,7 +149,7 @@ impl Typed {
         self.hears(json!({"event": "subscribed", "id": 0, "pattern": pattern}));
     }
 
-    /// Publishes, and expects neither reply nor echo.
+    /// Publishes a message without an id, so no reply comes; also expects no echo.
     #[track_caller]
     pub fn publishes(&mut self, topic: &str, message: impl Into<Value>) {
         self.says(json!({"action": "publish", "topic": topic, "message": message.into()}));
@@ -160,8 +161,8 @@ impl Typed {
         self.hears(json!({"event": "message", "topic": topic, "message": message.into()}));
     }
 
-    /// Expects that nothing more comes of all that was said before, here or elsewhere: a question that only the
-    /// hub can answer is answered next.
+    /// Checks that all events that earlier requests of any client cause have already been read. Sends a ping, which
+    /// only the hub can answer, and expects its `pong` as the next event.
     #[track_caller]
     pub fn hears_nothing(&mut self) {
         self.says(json!({"id": "is anything left", "action": "ping"}));

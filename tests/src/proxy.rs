@@ -1,4 +1,4 @@
-//! A way to the server that breaks.
+//! A proxy between clients and a server that can cut connections.
 
 use crate::Server;
 use std::collections::BTreeMap;
@@ -7,24 +7,26 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-/// A proxy on a port of its own that carries bytes to a server and back, and cuts connections: when it is told to, or
-/// by chance, in the middle of whatever is on its way.
+/// A proxy on a port of its own that copies bytes to a server and back. It cuts connections when a test calls
+/// [`Proxy::cuts_all`], or after a pseudo-random number of bytes, which may be within a frame.
 ///
-/// To a client, leading to another server is what a restart on the same port is.
+/// A client cannot distinguish a change to another server from a restart on the same port.
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
     route: Route,
 }
 
+/// The state that all threads of a proxy share.
 #[derive(Clone, Debug, Default)]
 struct Route(Arc<Mutex<Inner>>);
 
+/// Where new connections go, which ones are open, and what is to be cut.
 #[derive(Debug, Default)]
 struct Inner {
-    /// `None` leads nowhere: who connects is cut at once.
+    /// The server that new connections go to; with `None` the proxy cuts them at once.
     server: Option<SocketAddr>,
-    /// Both ends of every open connection, by its number.
+    /// Both sockets of every open connection, by its number.
     open: BTreeMap<u64, [TcpStream; 2]>,
     connections: u64,
     chance: Chance,
@@ -32,7 +34,7 @@ struct Inner {
     is_over: bool,
 }
 
-/// What is still to be cut by chance.
+/// The cuts by chance that are still to come: how many, and after how many bytes at most.
 #[derive(Debug, Default)]
 struct Chance {
     times: usize,
@@ -40,10 +42,10 @@ struct Chance {
 }
 
 impl Proxy {
-    /// Leads to a server until it is told otherwise.
+    /// Starts a proxy to this server.
     ///
     /// # Panics
-    /// When the system has no port.
+    /// If the operating system has no free port.
     pub fn to(server: &Server) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("a bound listener");
@@ -55,42 +57,41 @@ impl Proxy {
                 if route.lock().is_over {
                     break;
                 }
-                // A connection that cannot be carried is dropped, which cuts it.
+                // If a connection cannot be forwarded, it is dropped, which cuts it.
                 let _ = client.and_then(|client| route.carry(client));
             }
         });
         proxy
     }
 
-    /// Where a client of the server connects to.
+    /// The URL that a client connects to.
     pub fn url(&self) -> String {
         format!("ws://{}/socket", self.address)
     }
 
-    /// From now on new connections go to this server; those that are open stay where they are.
+    /// Sends new connections to this server. Open connections stay with theirs.
     pub fn leads_to(&self, server: &Server) {
         self.route.lock().server = Some(server.address());
     }
 
-    /// From now on new connections are cut at once; those that are open stay.
+    /// Cuts new connections at once. Open connections stay.
     pub fn leads_nowhere(&self) {
         self.route.lock().server = None;
     }
 
-    /// Cuts all connections that are open.
+    /// Cuts all open connections.
     pub fn cuts_all(&self) {
         let mut inner = self.route.lock();
         let open: Vec<u64> = inner.open.keys().copied().collect();
         open.into_iter().for_each(|number| inner.cut(number));
     }
 
-    /// Of the connections to come, so many are cut at a byte by chance of those that the server sends, no later than
-    /// `within` bytes.
+    /// Cuts the next `times` connections, each after a pseudo-random number of bytes from the server, at most `within`.
     pub fn cuts_by_chance(&self, times: usize, within: u64) {
         self.route.lock().chance = Chance { times, within };
     }
 
-    /// How many connections it has cut by chance.
+    /// Number of connections that were cut by chance.
     pub fn cuts_made(&self) -> usize {
         self.route.lock().cuts
     }
@@ -101,7 +102,7 @@ impl Drop for Proxy {
         self.leads_nowhere();
         self.cuts_all();
         self.route.lock().is_over = true;
-        // Its listener looks up once more.
+        // This wakes the listener, which then sees that the proxy is over.
         let _ = TcpStream::connect(self.address);
     }
 }
@@ -111,7 +112,7 @@ impl Route {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Carries bytes in both directions until either ends.
+    /// Connects a client to the server, and starts to copy bytes in both directions until either side ends.
     fn carry(&self, client: TcpStream) -> io::Result<()> {
         let mut inner = self.lock();
         let Some(server) = inner.server.filter(|_| inner.open.len() < MOST) else { return Ok(()) };
@@ -127,6 +128,7 @@ impl Route {
         Ok(())
     }
 
+    /// Starts a thread that copies bytes in one direction, at most `most`, and then cuts the connection.
     fn copy(&self, number: u64, from: TcpStream, mut to: TcpStream, most: Option<u64>) {
         let route = self.clone();
         thread::spawn(move || {
@@ -141,7 +143,7 @@ impl Route {
 }
 
 impl Inner {
-    /// After how many bytes the next connection is to be cut.
+    /// After how many bytes the next connection is cut; `None` if it is not cut.
     fn chance(&mut self) -> Option<u64> {
         self.chance.times = self.chance.times.checked_sub(1)?;
         // Scattered well enough, and the same in every run (D. Knuth, "The Art of Computer Programming", 6.4).
@@ -149,13 +151,14 @@ impl Inner {
         Some(1 + scattered % self.chance.within)
     }
 
+    /// Shuts down both sockets of a connection.
     fn cut(&mut self, number: u64) {
         for end in self.open.remove(&number).into_iter().flatten() {
-            // Fails only where the peer was faster.
+            // This fails only if the peer has already closed the connection.
             let _ = end.shutdown(Shutdown::Both);
         }
     }
 }
 
-/// Open connections, each with two threads.
+/// Greatest number of open connections; each needs two threads.
 const MOST: usize = 100;

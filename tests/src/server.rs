@@ -1,4 +1,4 @@
-//! The whole server, in this process.
+//! The whole server, in the process of the test.
 
 use crate::{DEADLINE, Handshake, Plain, Socket, Typed};
 use hubcast_hub::{TopicPolicy, TopicRule};
@@ -8,7 +8,8 @@ use std::sync::mpsc;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// A running server on a port that the system chose. When it is dropped, it is shut down, and must end.
+/// A running server on a port that the operating system chose. Dropping it shuts it down and waits for its end; a
+/// server that ends with an error or not before the [`DEADLINE`] fails the test.
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
@@ -17,24 +18,24 @@ pub struct Server {
 }
 
 impl Server {
-    /// Runs one worker with the defaults, except that topics keep no history, so that events carry no positions, and
-    /// that a drain is not spread over time.
+    /// Starts a server with one worker and the defaults, except for two settings: topics keep no history, so that
+    /// events carry no positions; and a drain closes all connections at once.
     pub fn start() -> Self {
         Self::with(|_| {})
     }
 
-    /// Runs what [`Server::start`] runs, changed.
+    /// Starts a server like [`Server::start`] with a changed configuration.
     ///
     /// # Panics
-    /// When the server cannot start.
+    /// If the server cannot start.
     pub fn with(change: impl FnOnce(&mut Config)) -> Self {
         Self::on([TcpListener::bind("127.0.0.1:0").expect("a free port")], change)
     }
 
-    /// Runs what [`Server::with`] runs, on these listeners; its address is that of the first.
+    /// Starts a server like [`Server::with`] on these listeners. Its address is that of the first.
     ///
     /// # Panics
-    /// When the server cannot start.
+    /// If the server cannot start.
     pub fn on(listeners: impl IntoIterator<Item = TcpListener>, change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config { workers: Some(1), ..Config::default() };
         let policy = TopicPolicy { history: None, ..TopicPolicy::default() };
@@ -47,31 +48,31 @@ impl Server {
         let (end, ended) = mpsc::channel();
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-            // Also a server that nobody can stop any more has to end.
+            // The stop channel also ends when its sender is dropped, so the server always ends.
             let result = runtime.block_on(server.run(async { _ = stop.await }));
-            // Nobody waits for it after a test has failed.
+            // This fails if a test has failed and no longer waits.
             let _ = end.send(result);
         });
         Self { address, shutdown: Some(shutdown), ended }
     }
 
-    /// Where it listens.
+    /// The address on which the server listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Where a client library connects to.
+    /// The URL for a client library.
     pub fn url(&self) -> String {
         format!("ws://{}/socket", self.address)
     }
 
-    /// Connects without a word.
+    /// Opens a TCP connection and sends nothing.
     #[track_caller]
     pub fn socket(&self) -> Socket {
         Socket::connect(self.address)
     }
 
-    /// Connects without a word, with little room for what is not read.
+    /// Opens a TCP connection with a small receive buffer and sends nothing.
     #[track_caller]
     pub fn narrow_socket(&self) -> Socket {
         Socket::connect_narrow(self.address)
@@ -89,25 +90,26 @@ impl Server {
         Typed::open(self.socket())
     }
 
-    /// The status that a request line gets, with the headers of a handshake.
+    /// Sends the default handshake with this request line on a new connection and returns the status of the answer.
     #[track_caller]
     pub fn status_of(&self, request: &str) -> u16 {
         self.socket().asks(&Handshake::default().request(request)).status
     }
 
-    /// Asks the server to stop, and does not wait for it.
+    /// Asks the server to stop, and does not wait for its end.
     pub fn stops(&mut self) {
         if let Some(shutdown) = self.shutdown.take() {
-            // Fails only where the server has ended.
+            // This fails only if the server has already ended.
             let _ = shutdown.send(());
         }
     }
 
-    /// Waits until the server has ended, which it must do well.
+    /// Stops the server and waits until it has ended, which must happen without an error.
     pub fn has_ended(self) {
         drop(self);
     }
 
+    /// Stops the server and waits for its end; panics on an error or at the [`DEADLINE`].
     fn wait(&mut self) {
         self.stops();
         match self.ended.recv_timeout(DEADLINE) {
@@ -128,5 +130,5 @@ impl Drop for Server {
     }
 }
 
-/// The pattern of all public topics.
+/// The pattern that matches all public topics.
 const EVERYTHING: &str = ">";

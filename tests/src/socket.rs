@@ -6,7 +6,7 @@ use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-/// One connection to the server, blocking, with a transcript of what was read for the message of a failure.
+/// A blocking connection to the server. It keeps a transcript of what was read, for the message of a failure.
 #[derive(Debug)]
 pub struct Socket {
     stream: TcpStream,
@@ -17,25 +17,25 @@ pub struct Socket {
 /// The head of an HTTP answer.
 #[derive(Debug)]
 pub struct Answer {
-    /// Of its first line.
+    /// The status in its first line.
     pub status: u16,
     head: String,
 }
 
 impl Socket {
-    /// Connects.
+    /// Connects to the server.
     ///
     /// # Panics
-    /// When the server does not listen.
+    /// If the server does not listen.
     #[track_caller]
     pub fn connect(address: SocketAddr) -> Self {
         Self::over(TcpStream::connect(address).expect("the server listens"))
     }
 
-    /// Connects with so little room for unread bytes that a reader who stops is felt at once.
+    /// Connects with a receive buffer of 4096 bytes: if the test stops reading, the server soon cannot write.
     ///
     /// # Panics
-    /// When the server does not listen.
+    /// If the server does not listen.
     #[track_caller]
     pub fn connect_narrow(address: SocketAddr) -> Self {
         let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, None).expect("a socket");
@@ -44,6 +44,7 @@ impl Socket {
         Self::over(socket.into())
     }
 
+    /// A socket over an open TCP connection.
     fn over(stream: TcpStream) -> Self {
         stream.set_nodelay(true).expect("a TCP socket");
         stream.set_write_timeout(Some(DEADLINE)).expect("a TCP socket");
@@ -53,7 +54,7 @@ impl Socket {
     /// Writes bytes.
     ///
     /// # Panics
-    /// When the server does not take them.
+    /// If the server does not read them.
     #[track_caller]
     pub fn writes(&mut self, bytes: &[u8]) {
         if let Err(fault) = self.try_writes(bytes) {
@@ -61,10 +62,10 @@ impl Socket {
         }
     }
 
-    /// Writes bytes that the server may refuse by closing.
+    /// Writes bytes that the server may refuse by closing the connection.
     ///
     /// # Errors
-    /// What the system says when it did.
+    /// The error of the operating system, if the write fails.
     pub fn try_writes(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.write_all(bytes)
     }
@@ -72,33 +73,33 @@ impl Socket {
     /// Sends frames, all in one write.
     ///
     /// # Panics
-    /// When the server does not take them.
+    /// If the server does not read them.
     #[track_caller]
     pub fn sends<'a>(&mut self, frames: impl IntoIterator<Item = &'a Frame>) {
         let bytes: Vec<u8> = frames.into_iter().flat_map(Frame::bytes).collect();
         self.writes(&bytes);
     }
 
-    /// Ends its own direction and goes on reading.
+    /// Shuts down the writing direction; the reading direction stays open.
     ///
     /// # Panics
-    /// When the connection is gone.
+    /// If the connection is gone.
     pub fn ends_writing(&mut self) {
         self.stream.shutdown(Shutdown::Write).expect("the connection is there");
     }
 
-    /// Goes without a word: the server's next look at the connection finds a reset.
+    /// Closes the connection with a TCP reset, without a close frame.
     ///
     /// # Panics
-    /// When the system does not let it.
+    /// If the operating system refuses to set the option.
     pub fn resets(self) {
         SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).expect("a TCP socket");
     }
 
-    /// The next frame, or the end.
+    /// Reads the next frame, or [`Heard::End`] or [`Heard::Reset`].
     ///
     /// # Panics
-    /// When there is none before the deadline.
+    /// If nothing comes before the [`DEADLINE`].
     #[track_caller]
     pub fn next_frame(&mut self) -> Heard {
         let heard = loop {
@@ -117,15 +118,15 @@ impl Socket {
         heard
     }
 
-    /// The next frame that is no ping; the pings before it are answered at once.
+    /// Reads the next frame that is not a ping. Answers the pings before it at once.
     ///
     /// # Panics
-    /// When there is none before the deadline.
+    /// If none comes before the [`DEADLINE`].
     #[track_caller]
     pub fn next_frame_but_pings(&mut self) -> Heard {
         loop {
             match self.next_frame() {
-                // Who has been closed meanwhile finds that in a later frame.
+                // If the server has closed the connection meanwhile, a later read shows that.
                 Heard::Ping(payload) => _ = self.try_writes(&Frame::pong(payload).bytes()),
                 heard => return heard,
             }
@@ -135,7 +136,7 @@ impl Socket {
     /// Expects this frame as the next one.
     ///
     /// # Panics
-    /// When another one comes, or none.
+    /// If another frame comes, or none.
     #[track_caller]
     pub fn hears(&mut self, expected: &Heard) {
         let heard = self.next_frame();
@@ -144,10 +145,10 @@ impl Socket {
         }
     }
 
-    /// Expects a text message as the next frame.
+    /// Reads the next frame, which must be a text message.
     ///
     /// # Panics
-    /// When anything else comes, or nothing.
+    /// If anything else comes, or nothing.
     #[track_caller]
     pub fn hears_text(&mut self) -> String {
         match self.next_frame() {
@@ -159,7 +160,7 @@ impl Socket {
     /// Expects a close frame with this code as the next frame, and then the end of the stream.
     ///
     /// # Panics
-    /// When anything else comes, or nothing.
+    /// If anything else comes, or nothing.
     #[track_caller]
     pub fn hears_close(&mut self, code: u16) {
         match self.next_frame() {
@@ -168,10 +169,10 @@ impl Socket {
         }
     }
 
-    /// Expects a close frame with this code, whatever comes before it; answers it and expects the end.
+    /// Skips frames until a close frame with this code comes; answers it and expects the end of the stream.
     ///
     /// # Panics
-    /// When it does not come.
+    /// If it does not come.
     #[track_caller]
     pub fn hears_close_at_last(&mut self, code: u16) {
         loop {
@@ -181,7 +182,7 @@ impl Socket {
                 _ => {}
             }
         }
-        // The server may be done already: then there is nobody to answer to.
+        // The server may already have closed the connection; then no answer is needed.
         let _ = self.try_writes(&Frame::close(code, "").bytes());
         self.hears_end();
     }
@@ -189,25 +190,25 @@ impl Socket {
     /// Expects the end of the stream now.
     ///
     /// # Panics
-    /// When a frame comes, or nothing.
+    /// If a frame comes, or nothing.
     #[track_caller]
     pub fn hears_end(&mut self) {
         self.hears(&Heard::End);
     }
 
-    /// Waits until the server has cut the connection, whatever it sends before.
+    /// Waits until the server has cut the connection, and skips all frames before.
     ///
     /// # Panics
-    /// When it is still there at the deadline.
+    /// If the connection is still open at the [`DEADLINE`].
     #[track_caller]
     pub fn is_cut(&mut self) {
         while !matches!(self.next_frame(), Heard::End | Heard::Reset) {}
     }
 
-    /// Waits until the server has cut the connection, and looks for words that it may not say before.
+    /// Waits until the server has cut the connection, and checks that it does not send `words` before.
     ///
     /// # Panics
-    /// When it says them, or is still there at the deadline.
+    /// If it sends them, or if the connection is still open at the [`DEADLINE`].
     #[track_caller]
     pub fn is_cut_without(&mut self, words: &str) {
         while let Ok(1..) = self.read_more("the end of the connection") {}
@@ -215,10 +216,10 @@ impl Socket {
         assert!(!heard.contains(words), "{words:?} was not to come: {heard}");
     }
 
-    /// Reads the head of an HTTP answer; what comes after it waits.
+    /// Reads the head of an HTTP answer. The bytes after it stay unread.
     ///
     /// # Panics
-    /// When none comes.
+    /// If none comes.
     #[track_caller]
     pub fn answer(&mut self) -> Answer {
         let end = loop {
@@ -235,20 +236,20 @@ impl Socket {
         Answer { status: status.expect("an HTTP answer has a status"), head }
     }
 
-    /// Sends a head, and reads the answer's.
+    /// Sends the head of a request and reads the head of its answer.
     ///
     /// # Panics
-    /// When none comes.
+    /// If no answer comes.
     #[track_caller]
     pub fn asks(&mut self, handshake: &Handshake) -> Answer {
         self.writes(&handshake.bytes());
         self.answer()
     }
 
-    /// All that comes until the end of the stream, as text.
+    /// Reads until the end of the stream and returns all of it as text.
     ///
     /// # Panics
-    /// When the stream does not end, or breaks off.
+    /// If the stream does not end, or ends with an error.
     #[track_caller]
     pub fn rest(&mut self) -> String {
         loop {
@@ -261,14 +262,15 @@ impl Socket {
         String::from_utf8(std::mem::take(&mut self.unread)).expect("an answer is text")
     }
 
-    /// Panics with all that was read before.
+    /// Panics with this message and all that was read before.
     #[track_caller]
     pub fn fail(&self, what: &str) -> ! {
         let heard = if self.transcript.is_empty() { "nothing".to_owned() } else { self.transcript.join("\n  ") };
         panic!("{what}; heard so far:\n  {heard}\n  and unread: {:?}", self.unread.escape_ascii().to_string());
     }
 
-    /// Reads what there is; `Ok(0)` at the end.
+    /// Reads the bytes that are available and returns their number; `Ok(0)` at the end of the stream. Panics if nothing
+    /// comes before the [`DEADLINE`].
     #[track_caller]
     fn read_more(&mut self, awaited: &str) -> io::Result<usize> {
         let mut chunk = [0; 16 * 1024];
@@ -288,7 +290,7 @@ impl Socket {
 }
 
 impl Answer {
-    /// The value of a header, if it stands once.
+    /// The value of a header; `None` if the header is absent or occurs twice.
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut values = self.head.lines().filter_map(|line| {
             let (its, value) = line.split_once(':')?;
@@ -298,5 +300,5 @@ impl Answer {
     }
 }
 
-/// How long anything is waited for: much longer than it takes, so that a slow machine fails no test.
+/// How long a test waits for anything: much longer than it takes, so that a slow machine fails no test.
 pub const DEADLINE: Duration = Duration::from_secs(20);

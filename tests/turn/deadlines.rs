@@ -1,4 +1,4 @@
-//! When a quiet connection is pinged, and what does not count against whom.
+//! When a quiet connection is pinged, and which waits count as its own delay.
 
 use crate::stage::Stage;
 use hubcast_hub::{HistoryPolicy, Retention, TopicPolicy, TopicRule, TopicRules};
@@ -9,14 +9,15 @@ use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// How exact deadlines are, and a little more.
+/// Precision of the deadlines, with a small margin.
 const TICK: Duration = Duration::from_millis(60);
 
+/// A server with one worker and these timeouts.
 fn with(timeouts: Timeouts) -> Stage {
     Stage::new(1, Config { workers: Some(1), timeouts, ..Config::default() })
 }
 
-/// Checks that a client is pinged for the nth time after so long, and not before.
+/// Checks that a client gets its nth ping after `after`, and not before.
 #[track_caller]
 fn check_ping(stage: &mut Stage, client: usize, nth: usize, after: Duration) {
     let pings = |stage: &mut Stage| stage.heard(client).iter().filter(|heard| matches!(heard, Heard::Ping(_))).count();
@@ -38,7 +39,7 @@ fn the_next_ping_comes_as_long_after_the_last_sign_of_life_as_the_first_one() {
         check_ping(&mut stage, client, 2, SECOND * 20);
         stage.send(client, &Frame::pong(""));
         stage.pass(SECOND * 19);
-        // Any complete frame counts.
+        // Any complete frame counts as a sign of life.
         stage.say(client, r#"{"action":"ping"}"#);
         check_ping(&mut stage, client, 3, SECOND * 20);
         stage.pass(SECOND * pong - 3 * TICK);
@@ -51,7 +52,8 @@ fn the_next_ping_comes_as_long_after_the_last_sign_of_life_as_the_first_one() {
 /// Longer than any test.
 const NEVER: Duration = Duration::from_secs(100_000);
 
-/// A client who has asked for more than it takes, and is therefore not read. Behind that it has begun a message.
+/// A client that has asked for more than it reads, so the server has stopped reading from it. After its requests it has
+/// sent the first fragment of a message.
 fn held_within_a_message(timeouts: Timeouts) -> (Stage, usize) {
     let history = HistoryPolicy { size: 100, ttl: NEVER, keep: Retention::Always };
     let policy = TopicPolicy { history: Some(history), ..TopicPolicy::default() };
@@ -70,7 +72,7 @@ fn held_within_a_message(timeouts: Timeouts) -> (Stage, usize) {
     (stage, client)
 }
 
-/// Checks that a client is closed with this code after so long, and not before.
+/// Checks that a client is closed with this code after `after`, and not before.
 #[track_caller]
 fn check_close(stage: &mut Stage, client: usize, code: u16, after: Duration) {
     stage.pass(after - TICK);
@@ -130,7 +132,8 @@ fn the_time_in_which_a_publisher_is_paused_counts_for_no_message_and_for_no_pong
     assert!(stage.heard(publisher).contains(&Heard::Text(r#"{"event":"pong","id":1}"#.into())));
 }
 
-/// A client for which 720 KB wait, and then the close frame. It may take three seconds for a part of that.
+/// A client for which 720 KB wait, and behind them the close frame. It is cut after three seconds in which it
+/// takes no bytes, and after thirty seconds in all.
 fn closing_behind_much() -> (Stage, usize) {
     let mut stage = with(Timeouts { close: SECOND * 3, ping: NEVER, ..Timeouts::default() });
     let (reader, publisher) = (stage.listen(0, "t"), stage.connect(0, usize::MAX));
@@ -143,7 +146,7 @@ fn closing_behind_much() -> (Stage, usize) {
     (stage, reader)
 }
 
-/// Gives a client so much room every two seconds; says after how many seconds its connection was cut.
+/// Gives a client `room` bytes of room every two seconds, and returns after how many seconds its connection is cut.
 fn seconds_to_cut(stage: &mut Stage, client: usize, room: usize) -> u64 {
     let mut seconds = 0;
     while !stage.end(client).is_shut() {

@@ -6,13 +6,13 @@ use std::time::Duration;
 
 #[test]
 fn for_what_is_due_one_worker_wakes_up_and_the_others_sleep() {
-    // Nobody is pinged meanwhile.
+    // No client is pinged during the test.
     let timeouts = Timeouts { ping: Duration::from_secs(3600), ..Timeouts::default() };
     let mut stage = Stage::new(WORKERS, Config { timeouts, ..Config::default() });
     let clients: Vec<usize> = (0..WORKERS).map(|worker| stage.connect(worker, usize::MAX)).collect();
     for number in 0..40 {
         let client = clients[number % WORKERS];
-        // Leaves a history behind that runs out after some minutes.
+        // Each topic leaves a history behind that expires after some minutes.
         for action in ["subscribe", "unsubscribe"] {
             stage.say(client, &format!(r#"{{"action":"{action}","topic":"{number}"}}"#));
         }

@@ -1,4 +1,4 @@
-//! Whatever many do, who asks for little is answered within so many turns.
+//! A property test: a client that asks for little is answered within a few turns, whatever the other clients do.
 
 use crate::stage::Stage;
 use hubcast_hub::{PresencePolicy, TopicPolicy, TopicRule, TopicRules};
@@ -6,27 +6,29 @@ use hubcast_server::Config;
 use proptest::prelude::*;
 use std::time::Duration;
 
-/// What somebody does who makes the server work.
+/// What a client does that makes the server work.
 #[derive(Clone, Copy, Debug)]
 enum Flood {
-    /// Publishes to a crowd, to other receivers in turn, so that nothing can be joined.
+    /// Publishes to a crowd. The receivers alternate, so that the server cannot join publications into one batch.
     Publish,
     /// Asks for a history of some size.
     History,
-    /// Asks who is there.
+    /// Asks for the members of a topic.
     Presence,
-    /// Comes to a topic and leaves it again.
+    /// Subscribes to a topic and unsubscribes again.
     ComeAndGo,
-    /// Asks for nothing that costs anything.
+    /// Sends pings, which cost almost nothing.
     Ping,
 }
 
+/// Any flood; publications are the most frequent ones.
 fn flood() -> impl Strategy<Value = Flood> {
     use Flood::{ComeAndGo, History, Ping, Presence, Publish};
     prop_oneof![3 => Just(Publish), 1 => Just(History), 1 => Just(Presence), 1 => Just(ComeAndGo), 1 => Just(Ping)]
 }
 
 impl Flood {
+    /// The request with this number.
     fn request(self, number: usize) -> String {
         let crowd = format!("crowd.{}", number % 3);
         match self {
@@ -42,7 +44,7 @@ impl Flood {
     }
 }
 
-/// What somebody asks who asks for little.
+/// A request that costs little.
 fn small() -> impl Strategy<Value = &'static str> {
     prop_oneof![
         Just(r#"{"id":"small","action":"ping"}"#),
@@ -67,7 +69,7 @@ proptest! {
         let mut stage = Stage::new(workers, Config { rules, ..Config::default() });
         for number in 0..60 {
             let listener = stage.listen(number % workers, "crowd.0");
-            // Each topic has others who listen.
+            // The receivers of each topic differ.
             let topic = 1 + number / 30;
             stage.say(listener, &format!(r#"{{"action":"subscribe","topic":"crowd.{topic}"}}"#));
         }

@@ -1,17 +1,17 @@
 //! The turn of the shipped workers, one poll of a task at a time: whose request is next, and what waits for whom.
 //!
-//! The server is the real one but for its sockets, threads and clock, so that a test decides which worker does something
-//! next, how much room a socket has, and what time it is.
+//! The server is the real one except for its sockets, threads and clock. So a test decides which worker runs next, how
+//! many bytes a socket takes, and what time it is.
 //!
-//! - `stage`: a server with its clients, and how to move them
-//! - `order`: whatever many do, everybody hears everything in one order and is answered in the order of his requests,
+//! - `stage`: a server with its clients, and methods that drive them
+//! - `order`: all clients receive all publications in one order, each gets its answers in the order of its requests,
 //!   and nothing is left in the end
-//! - `fairness`: whatever many do, who asks for little is answered within so many turns
-//! - `deadlines`: when a quiet connection is pinged, and what does not count against whom
-//! - `waiting`: who has to wait for his own requests, for his readers, and for another worker
-//! - `due`: who wakes up for what the hub does by itself
-//! - `presence`: what is told of those who come and go within one turn
-//! - `memory`: what waits in the whole server, and what is kept for those who come back
+//! - `fairness`: a client that asks for little is answered within a few turns, whatever the others do
+//! - `deadlines`: when a quiet connection is pinged, and which waits count as its own delay
+//! - `waiting`: which connection waits for its own requests, for slow receivers, or for another worker
+//! - `due`: which worker wakes up when the hub has something to do by itself
+//! - `presence`: what watchers receive about clients that join and leave within one turn
+//! - `memory`: the limit on what waits in the whole server, and the cache of replays
 
 mod deadlines;
 mod due;

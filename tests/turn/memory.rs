@@ -1,4 +1,4 @@
-//! What waits in the whole server, and what is kept for those who come back.
+//! The limit on what waits in the whole server, and the cache of encoded replays.
 
 use crate::stage::Stage;
 use hubcast_hub::{TopicPolicy, TopicRule, TopicRules};
@@ -7,8 +7,8 @@ use hubcast_protocol::event::GapReason;
 use hubcast_server::Config;
 use std::time::Duration;
 
-/// Three readers with a topic each, on two workers: 400 KB wait for the first, 300 KB for the second and 200 KB for the
-/// third; there may be a megabyte, and the eighth of it that an allocator needs.
+/// A server with two workers and three readers, each with a topic of its own: 400 KB wait for the first, 300 KB for the
+/// second and 200 KB for the third. The limit is one megabyte, and an eighth more for what the allocator needs.
 fn three_readers(slow: &str) -> (Stage, usize, [usize; 3]) {
     let mut stage = Stage::new(2, Config { max_waiting: 1_125_000, rules: without_history(), ..Config::default() });
     let publisher = stage.connect(0, usize::MAX);
@@ -67,7 +67,7 @@ fn what_is_kept_for_those_who_missed_the_same_stays_bounded_and_is_forgotten() {
     stage.settle();
     let mut most = 0;
     for (topic, newcomer) in crowd.iter().enumerate() {
-        // One in every turn, so that nothing is forgotten because nobody asks.
+        // One subscribes in every turn, so that the cache is not dropped because no client asks.
         stage.say(*newcomer, &format!(r#"{{"action":"subscribe","topic":"t.{topic}","last":3}}"#));
         stage.take_turn(0);
         most = most.max(stage.server.load(0).replay_cache);
@@ -80,11 +80,11 @@ fn what_is_kept_for_those_who_missed_the_same_stays_bounded_and_is_forgotten() {
     assert_eq!(stage.server.load(0).replay_cache, 0);
 }
 
-/// What a history holds anyway does not count.
+/// Rules without history. Bytes that a history keeps anyway would not count as waiting.
 fn without_history() -> TopicRules {
     let policy = TopicPolicy { history: None, ..TopicPolicy::default() };
     TopicRules { list: vec![TopicRule { pattern: ">".parse().expect("it is a pattern"), policy }] }
 }
 
-/// Longer than publishers are paused who fill what is nearly full.
+/// Longer than the pause of a publisher whose receiver's outbox is nearly full.
 const A_WHILE: Duration = Duration::from_millis(500);

@@ -1,4 +1,5 @@
-//! Whatever many do: everybody hears everything in one order, and is answered in the order of his requests.
+//! A property test: all clients receive all publications in one order, and each gets its answers in the order of its
+//! requests.
 
 use crate::stage::Stage;
 use hubcast_protocol::event::About;
@@ -9,7 +10,7 @@ use proptest::prelude::*;
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// One thing that happens.
+/// One step of a run.
 #[derive(Clone, Debug)]
 enum Step {
     Subscribe {
@@ -21,7 +22,7 @@ enum Step {
         client: usize,
         topic: usize,
     },
-    /// So many publications of so many bytes.
+    /// `count` publications of `bytes` bytes each.
     Publish {
         client: usize,
         topic: usize,
@@ -35,23 +36,27 @@ enum Step {
     Ping {
         client: usize,
     },
-    /// A ping of the WebSocket, with the number of requests before it.
+    /// A WebSocket ping. Its payload is the number of requests that the client sent before.
     Frame {
         client: usize,
     },
+    /// The server can write this many bytes more to a client.
     Room {
         client: usize,
         bytes: usize,
     },
+    /// A worker polls its tasks this many times.
     Poll {
         worker: usize,
         count: usize,
     },
+    /// Virtual time goes on.
     Pass {
         millis: u64,
     },
 }
 
+/// Any step; publications and polls are the most frequent ones.
 fn step() -> impl Strategy<Value = Step> {
     let (client, topic) = (0..6_usize, 0..3_usize);
     let slow = prop_oneof![3 => Just("disconnect"), 1 => Just("drop"), 1 => Just("latest")];
@@ -70,7 +75,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// A run, and what has been asked in it.
+/// A run, and what its clients have asked so far.
 struct Run {
     stage: Stage,
     workers: usize,
@@ -80,7 +85,7 @@ struct Run {
 }
 
 impl Run {
-    /// Its first client hears everything at once.
+    /// Starts a run. Its first client, the observer, subscribes to everything and always reads.
     fn new(workers: usize, clients: usize) -> Self {
         let mut stage = Stage::new(workers, Config { outbox: 200_000, max_waiting: 1_000_000, ..Config::default() });
         let observer = stage.connect(0, usize::MAX);
@@ -90,7 +95,7 @@ impl Run {
         Self { stage, workers, asked: vec![0; clients.len()], clients, published: 0 }
     }
 
-    /// Says something with the next id.
+    /// Sends a request with the client's next id.
     fn ask(&mut self, client: usize, rest: &str) {
         let client = client % self.clients.len();
         let id = self.asked[client];
@@ -98,6 +103,7 @@ impl Run {
         self.stage.say(self.clients[client], &format!(r#"{{"id":{id},{rest}}}"#));
     }
 
+    /// Executes one step.
     fn take(&mut self, step: &Step) {
         match *step {
             Step::Subscribe { client, topic, slow } => {
@@ -128,7 +134,7 @@ impl Run {
         }
     }
 
-    /// Everybody reads, closes, and is gone.
+    /// Lets all clients read everything and close, and lets time pass until nothing of them is left.
     fn finish(&mut self) {
         let all: Vec<usize> = (0..=self.clients.len()).collect();
         all.iter().for_each(|client| self.stage.end(*client).give_room(usize::MAX / 2));
@@ -139,8 +145,8 @@ impl Run {
         self.stage.pass(Duration::from_secs(600));
     }
 
-    /// Answers come in the order of the requests, each pong behind as many as were asked before its ping, and the close
-    /// at the end.
+    /// Checks a client's answers: they come in the order of the requests. Each WebSocket pong comes after the answers
+    /// to all requests before its ping, and the close frame is the last.
     fn check_answers(&mut self, client: usize) -> Result<(), TestCaseError> {
         let (number, mut answered) = (self.clients[client], 0);
         let heard = self.stage.heard(number).to_vec();
@@ -167,8 +173,8 @@ impl Run {
         Ok(())
     }
 
-    /// Publications come in the order in which the observer heard them, once each, none of them left out without a word,
-    /// and only while the client is subscribed.
+    /// Checks a client's publications: they come in the order in which the observer received them, each once, and only
+    /// while the client is subscribed. If some are missing, a `gap` event says so.
     fn check_order(&mut self, client: usize, places: &HashMap<String, usize>) -> Result<(), TestCaseError> {
         let mut next: HashMap<String, Option<u64>> = HashMap::new();
         let mut last: HashMap<String, usize> = HashMap::new();
@@ -185,7 +191,7 @@ impl Run {
                 Event::Gap(gap) => {
                     let topic = gap.topic;
                     let expected = next.get_mut(topic.as_str());
-                    // One may be told late of what was left out before it unsubscribed.
+                    // A `gap` event for publications before an unsubscribe may come after its reply.
                     let Some(expected) = expected else { continue };
                     *expected = gap.to.map(|to| to + 1);
                 }
@@ -207,7 +213,8 @@ impl Run {
         Ok(())
     }
 
-    /// What everybody hears, as the observer did, with the place of each; each publisher's own in its order.
+    /// The place of each publication in the order in which the observer received them. Checks that the publications of
+    /// each publisher are in its own order.
     fn places(&mut self) -> Result<HashMap<String, usize>, TestCaseError> {
         let (mut places, mut newest) = (HashMap::new(), HashMap::new());
         for (place, event) in self.stage.events(0).into_iter().enumerate() {
@@ -224,6 +231,7 @@ impl Run {
     }
 }
 
+/// The id of the request that an event answers.
 fn id_of(event: &Event) -> Option<u64> {
     let id = match event {
         Event::Subscribed(reply) => reply.id.clone(),

@@ -1,4 +1,4 @@
-//! What watchers are told of those who come and go within one turn.
+//! What watchers receive about clients that join and leave within one turn.
 
 use crate::stage::Stage;
 use hubcast_hub::{PresencePolicy, TopicPolicy, TopicRule, TopicRules};
@@ -6,7 +6,7 @@ use hubcast_protocol::Event;
 use hubcast_server::Config;
 use std::time::Duration;
 
-/// Two workers, on each of which somebody watches "room", and one who is about to come.
+/// A server with two workers, a watcher of `room` on each of them, and a guest on worker 0 that has not joined yet.
 fn room() -> (Stage, [usize; 2], usize) {
     let presence = Some(PresencePolicy { events: true, grace: Duration::ZERO });
     let policy = TopicPolicy { history: None, presence, ..TopicPolicy::default() };
@@ -23,15 +23,17 @@ fn room() -> (Stage, [usize; 2], usize) {
     (stage, watchers, guest)
 }
 
+/// Subscribes the guest to `room`.
 fn come(stage: &mut Stage, guest: usize) {
     stage.say(guest, r#"{"action":"subscribe","topic":"room"}"#);
 }
 
+/// Unsubscribes the guest from `room`.
 fn go(stage: &mut Stage, guest: usize) {
     stage.say(guest, r#"{"action":"unsubscribe","topic":"room"}"#);
 }
 
-/// What a watcher has heard since it came, in words.
+/// The presence events that a watcher has received, in words; without the join of the second watcher.
 fn events(stage: &mut Stage, watcher: usize) -> Vec<&'static str> {
     let events = stage.events(watcher).into_iter().filter_map(|event| match event {
         Event::Join(_) => Some("join"),
@@ -41,7 +43,7 @@ fn events(stage: &mut Stage, watcher: usize) -> Vec<&'static str> {
     });
     let mut events: Vec<_> = events.collect();
     if watcher == 0 {
-        // It saw the second watcher come.
+        // The first watcher sees the second one join.
         assert_eq!(events.remove(0), "join");
     }
     events
@@ -72,7 +74,7 @@ fn of_one_who_comes_and_goes_within_a_turn_only_the_outcome_is_announced() {
 #[test]
 fn who_asked_in_between_hears_what_is_not_so_any_more() {
     let (mut stage, [watcher, other], guest) = room();
-    // Its reader is polled first, and all of this is in the turn that follows.
+    // The task that reads the guest's connection is polled first, so all three requests are in the turn that follows.
     come(&mut stage, guest);
     stage.say(guest, r#"{"id":1,"action":"presence","topic":"room"}"#);
     go(&mut stage, guest);

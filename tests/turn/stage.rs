@@ -1,4 +1,4 @@
-//! A server with its clients.
+//! A simulated server with its clients, which are known by their numbers.
 
 use hubcast_protocol::{Dialect, Event, typed};
 use hubcast_server::Config;
@@ -6,6 +6,7 @@ use hubcast_server::simulated::{ClientEnd, Load, Simulated};
 use hubcast_tests::{Frame, Heard};
 use std::time::{Duration, Instant};
 
+/// A simulated server, its clients and the virtual time.
 pub(crate) struct Stage {
     pub(crate) server: Simulated,
     workers: usize,
@@ -13,6 +14,7 @@ pub(crate) struct Stage {
     clients: Vec<Client>,
 }
 
+/// A client's end of its connection, and what came through it.
 struct Client {
     end: ClientEnd,
     partial: Vec<u8>,
@@ -20,13 +22,13 @@ struct Client {
 }
 
 impl Stage {
-    /// A server with so many workers.
+    /// Starts a server with `workers` workers.
     pub(crate) fn new(workers: usize, config: Config) -> Self {
         let (now, config) = (Instant::now(), Config { workers: Some(workers), ..config });
         Self { server: Simulated::new(config, 7, None, now), workers, now, clients: Vec::new() }
     }
 
-    /// Opens a connection on a worker, to which it may write so many bytes.
+    /// Opens a connection on a worker. The server can write at most `room` bytes to it. Returns the client's number.
     pub(crate) fn connect(&mut self, worker: usize, room: usize) -> usize {
         let end = self.server.connect(worker, Dialect::Typed);
         end.give_room(room);
@@ -34,7 +36,7 @@ impl Stage {
         self.clients.len() - 1
     }
 
-    /// Opens a connection that reads at once whatever comes, and listens to a topic.
+    /// Opens a connection that reads everything at once, and subscribes it to a topic.
     pub(crate) fn listen(&mut self, worker: usize, topic: &str) -> usize {
         let client = self.connect(worker, usize::MAX);
         self.say(client, &format!(r#"{{"action":"subscribe","topic":"{topic}"}}"#));
@@ -42,45 +44,49 @@ impl Stage {
         client
     }
 
+    /// Sends a text message.
     pub(crate) fn say(&mut self, client: usize, text: &str) {
         self.send(client, &Frame::text(text));
     }
 
+    /// Publishes a message of `bytes` bytes.
     pub(crate) fn publish(&mut self, client: usize, topic: &str, bytes: usize) {
         let message = "x".repeat(bytes);
         self.say(client, &format!(r#"{{"action":"publish","topic":"{topic}","message":"{message}"}}"#));
     }
 
+    /// Sends a frame.
     pub(crate) fn send(&mut self, client: usize, frame: &Frame) {
         self.clients[client].end.send(&frame.bytes());
     }
 
+    /// The client's end of its connection.
     pub(crate) fn end(&self, client: usize) -> &ClientEnd {
         &self.clients[client].end
     }
 
-    /// Polls tasks of one worker until nothing is ready there.
+    /// Polls the tasks of one worker until none is ready.
     pub(crate) fn settle_worker(&mut self, worker: usize) {
         while self.server.poll(worker) {}
     }
 
-    /// Polls tasks until nothing is ready anywhere.
+    /// Polls the tasks of all workers until none is ready.
     pub(crate) fn settle(&mut self) {
         while (0..self.workers).filter(|worker| self.server.poll(*worker)).count() > 0 {}
     }
 
-    /// Lets a worker take one turn, if it wants one.
+    /// Polls tasks of a worker until it has taken a turn or none is ready.
     pub(crate) fn take_turn(&mut self, worker: usize) {
         let before = self.server.turns(worker);
         while self.server.turns(worker) == before && self.server.poll(worker) {}
     }
 
-    /// How many turns each worker has taken.
+    /// Number of turns that each worker has taken.
     pub(crate) fn turns(&self) -> Vec<u64> {
         (0..self.workers).map(|worker| self.server.turns(worker)).collect()
     }
 
-    /// Lets time pass, with all that happens meanwhile.
+    /// Lets `time` pass: runs every timer when it is due, and polls all tasks after each.
     pub(crate) fn pass(&mut self, time: Duration) {
         let until = self.now + time;
         self.settle();
@@ -94,7 +100,7 @@ impl Stage {
         self.settle();
     }
 
-    /// All that a client has heard.
+    /// All frames that a client has received so far.
     pub(crate) fn heard(&mut self, client: usize) -> &[Heard] {
         let client = &mut self.clients[client];
         client.partial.extend(client.end.take_written());
@@ -107,7 +113,7 @@ impl Stage {
         &client.heard
     }
 
-    /// The events among that.
+    /// All events that a client has received so far.
     pub(crate) fn events(&mut self, client: usize) -> Vec<Event> {
         let texts = self.heard(client).iter().filter_map(|heard| match heard {
             Heard::Text(text) => Some(text),
@@ -116,18 +122,18 @@ impl Stage {
         texts.map(|text| typed::decode_event(text).expect("the server sends events")).collect()
     }
 
-    /// How many publications a client has got.
+    /// Number of publications that a client has received.
     pub(crate) fn messages(&mut self, client: usize) -> usize {
         self.events(client).iter().filter(|event| matches!(event, Event::Message(_))).count()
     }
 
-    /// Whether a client has an answer to what it asked as "small".
+    /// Whether a client has received the answer to its request with the id "small".
     pub(crate) fn is_answered(&mut self, client: usize) -> bool {
         let is_answer = |heard: &Heard| matches!(heard, Heard::Text(text) if text.contains("\"small\""));
         self.heard(client).iter().any(is_answer)
     }
 
-    /// The code with which a client was closed.
+    /// The code of the close frame that a client has received, if any.
     pub(crate) fn closed_with(&mut self, client: usize) -> Option<u16> {
         self.heard(client).iter().find_map(|heard| match heard {
             Heard::Close(code, _) => Some(*code),
@@ -135,7 +141,7 @@ impl Stage {
         })
     }
 
-    /// Says what is left anywhere after everybody has gone.
+    /// Checks that no worker and no outbox holds anything after all clients have gone.
     pub(crate) fn check_nothing_is_left(&self) {
         for worker in 0..self.workers {
             assert_eq!(self.server.load(worker), Load::default(), "of worker {worker}");

@@ -1,4 +1,4 @@
-//! Who has to wait for his own requests, for his readers, and for another worker.
+//! Which connection waits: for its own requests, for slow receivers, or for another worker.
 
 use crate::stage::Stage;
 use hubcast_protocol::CloseCode;
@@ -15,7 +15,7 @@ fn who_floods_is_served_in_slices_and_not_read_while_something_of_it_waits() {
     }
     let flooders: Vec<usize> = (0..4).map(|_| stage.connect(0, usize::MAX)).collect();
     stage.settle();
-    // To other receivers in turn, so that nothing can be joined.
+    // The receivers alternate, so that the server cannot join publications into one batch.
     for number in 0..1000 {
         flooders.iter().for_each(|flooder| stage.publish(*flooder, &format!("t.{}", number % 2), 100));
     }
@@ -28,14 +28,15 @@ fn who_floods_is_served_in_slices_and_not_read_while_something_of_it_waits() {
             continue;
         }
         turns = stage.server.turns(0);
-        // What a turn may write takes twenty milliseconds, at nine microseconds a visit; some may be joined to that.
+        // A turn may write for twenty milliseconds, at nine microseconds for each connection. Some publications may be
+        // joined to that.
         let heard_now = stage.messages(listeners[1]);
         assert!(heard_now - heard <= 60, "{} publications to a hundred in one turn", heard_now - heard);
         heard = heard_now;
         let unread: Vec<usize> = flooders.iter().map(|flooder| stage.end(*flooder).unread()).collect();
         assert!(load.unserved == 0 || load.reading_stopped > 0, "{load:?}, {unread:?}");
         if load.reading_stopped == flooders.len() {
-            // Whatever is polled until the next turn, nothing is read.
+            // The worker reads nothing until the next turn, whichever tasks are polled.
             stage.take_turn(0);
             (turns, heard) = (stage.server.turns(0), stage.messages(listeners[1]));
             assert_eq!(unread, flooders.iter().map(|flooder| stage.end(*flooder).unread()).collect::<Vec<_>>());
@@ -100,7 +101,7 @@ fn who_gets_the_number_of_one_whose_last_requests_filled_a_mailbox_does_not_wait
     stage.say(publisher, r#"{"action":"subscribe","topic":"t.0"}"#);
     stage.settle();
     stage.end(publisher).fill();
-    // To other receivers in turn, so that nothing can be joined: a turn serves a third of it.
+    // The receivers alternate, so that nothing can be joined: one turn serves a third of the publications.
     (0..30).for_each(|number| stage.publish(publisher, &format!("t.{}", number % 2), 100));
     stage.take_turn(0);
     let load = stage.server.load(0);
@@ -113,7 +114,8 @@ fn who_gets_the_number_of_one_whose_last_requests_filled_a_mailbox_does_not_wait
     check_next_owner(&mut stage, publisher);
 }
 
-/// Checks that whoever gets the number of one that is gone, of worker 0, is only held until its own requests are served.
+/// Checks a new connection of worker 0 that gets the slot of the connection `gone`: its reading stops only until its
+/// own requests are served.
 fn check_next_owner(stage: &mut Stage, gone: usize) {
     let newcomer = stage.connect(0, usize::MAX);
     assert_eq!(stage.end(newcomer).slot(), stage.end(gone).slot());
@@ -132,7 +134,7 @@ fn who_sends_to_a_reader_that_is_far_behind_is_paused_for_half_a_second_in_five_
     let reader = stage.listen(0, "t");
     let publisher = stage.connect(0, usize::MAX);
     stage.settle();
-    // From here on the reader has no room but what it is given.
+    // From here on the reader takes only as much as the test gives it room for.
     stage.end(reader).fill();
     (0..13).for_each(|_| stage.publish(publisher, "t", 60_000));
     stage.publish(publisher, "t", 10_000);
@@ -144,7 +146,7 @@ fn who_sends_to_a_reader_that_is_far_behind_is_paused_for_half_a_second_in_five_
     bytes = stage.end(publisher).unread();
     while stage.end(publisher).unread() > 0 {
         loop {
-            // It takes as much as comes: so it stays as far behind as it is.
+            // The reader takes as many bytes as arrive for it, so it stays equally far behind.
             let read = bytes - stage.end(publisher).unread();
             bytes -= read;
             if read > 0 {

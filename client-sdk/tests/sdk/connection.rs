@@ -1,4 +1,4 @@
-//! Connecting, backing off, silence, being sent away, closing.
+//! The connection: opening it, pauses between attempts, a silent server, close codes, and closing by the client.
 
 use crate::script::Script;
 use hubcast_client::machine::{
@@ -9,7 +9,7 @@ use serde_json::json;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-/// The longest pause after so many failures: a quarter of a second that grows by a tenth each time, up to the cap.
+/// The longest pause that is allowed after so many failures: 250 ms, 10 % longer for each failure, at most 15 s.
 fn longest(failures: i32) -> Duration {
     Duration::from_millis(250).mul_f64(1.1_f64.powi(failures)).min(Duration::from_secs(15))
 }
@@ -54,7 +54,7 @@ fn another_seed_makes_other_pauses_and_the_same_seed_the_same() {
     assert_ne!(pauses(1), pauses(2));
 }
 
-/// The longest of many pauses, each after twenty failures and then a connection that comes to this end.
+/// The longest of 30 pauses. Before each pause, 20 connections fail, and then one is welcomed and ended by `end`.
 fn longest_after(end: impl Fn(&mut Script)) -> Duration {
     let mut script = Script::connected();
     let pauses = (0..30).map(|_| {
@@ -181,7 +181,7 @@ fn a_server_that_falls_silent_is_left_and_any_sign_of_life_keeps_it() {
     assert_eq!(script.pass(), Duration::from_secs(35));
     assert!(script.took(&Effect::Close(CloseCode::PING_TIMEOUT)));
     assert_eq!(script.state(), Some(State::Waiting));
-    // What the old connection still has to say is not believed.
+    // The machine ignores what still comes from the old connection.
     script.message("a", "e", 1);
     script.lose();
     script.pass();

@@ -1,4 +1,4 @@
-//! The whole client against a scripted server on a real socket.
+//! The whole client on a real socket, against a server whose events the test writes.
 
 use crate::server::{Server, program};
 use hubcast_client::{
@@ -10,11 +10,13 @@ use serde_json::json;
 use std::collections::HashSet;
 use std::time::Duration;
 
+/// A message of a type that the program defines.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Price {
     cents: u64,
 }
 
+/// The event that confirms a subscription to a topic with epoch `e` and no publications.
 fn subscribed(topic: &str) -> serde_json::Value {
     json!({"event": "subscribed", "topic": topic, "epoch": "e", "offset": 0})
 }
@@ -111,7 +113,7 @@ fn close_waits_for_the_answer_and_says_goodbye() {
             peer.answers(json!({"event": "published", "topic": "a", "receivers": 0})).await;
             peer.hears_close().await
         };
-        // The publish is on its way before the close: both go through the one queue of the driver.
+        // This lets the publish enter the queue of the driver before the close does. The queue keeps their order.
         tokio::task::yield_now().await;
         let (closed, code) = tokio::join!(client.close(), server);
         assert_eq!((closed, code), (Ok(()), Some(1000)));

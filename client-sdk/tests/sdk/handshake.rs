@@ -1,4 +1,4 @@
-//! How a connection comes about: addresses, TLS, and what servers answer.
+//! The handshake: addresses, headers, TLS, and what the server answers.
 
 use crate::server::{Peer, Server, program};
 use hubcast_client::rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
@@ -52,14 +52,15 @@ fn headers_of_the_program_are_in_every_handshake() {
     });
 }
 
-/// Answers the next connection with these bytes, and ends it.
+/// Accepts the next connection, reads its request once, writes these bytes and closes the connection.
 async fn answer(subscription: &TcpListener, answer: &str) {
     let (mut stream, _) = subscription.accept().await.unwrap();
     let _ = stream.read(&mut [0; 4096]).await;
     stream.write_all(answer.as_bytes()).await.unwrap();
 }
 
-/// A client that does not wait long, and what it connects to.
+/// A connected client that waits at most 5 ms before it connects again, its server, and the server's end of the
+/// connection.
 async fn eager() -> (Client, Server, Peer) {
     let server = Server::start().await;
     let backoff = Backoff { base: Duration::from_millis(1), cap: Duration::from_millis(5) };
@@ -67,6 +68,8 @@ async fn eager() -> (Client, Server, Peer) {
     (client.unwrap(), server, peer)
 }
 
+/// Connects a client to a server that gives one of these answers to each attempt, in order, and then accepts. The
+/// client waits at most 5 ms between attempts.
 async fn connected(answers: &[&str]) -> Result<Client, ConnectError> {
     let server = Server::start().await;
     let backoff = Backoff { base: Duration::from_millis(1), cap: Duration::from_millis(5) };
@@ -131,7 +134,8 @@ fn a_server_that_speaks_something_else_is_refused() {
     });
 }
 
-/// A server with a certificate that no authority has signed, and a TLS configuration that trusts it.
+/// A server with a self-signed certificate: the server, its TLS acceptor, and a client configuration that trusts the
+/// certificate.
 async fn tls_server() -> (Server, TlsAcceptor, Arc<ClientConfig>) {
     let certificate = CertificateDer::from_pem_slice(LOCALHOST).unwrap();
     let key = PrivateKeyDer::from_pem_slice(LOCALHOST).unwrap();
@@ -168,7 +172,7 @@ fn a_server_with_a_certificate_that_nobody_vouches_for_is_refused_at_once() {
     });
 }
 
-/// A server that answers every connection with these bytes; its address.
+/// Starts a server that answers every connection with these bytes. Returns its address.
 async fn answering(answer: &'static str) -> String {
     let subscription = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = subscription.local_addr().unwrap().to_string();
@@ -215,5 +219,6 @@ fn tls_needs_no_provider_that_the_program_installed() {
     });
 }
 
-/// The certificate of `localhost`, until 2120, and its key: `openssl req -x509` with an elliptic curve, and no authority.
+/// PEM text: a certificate of `localhost`, valid until 2120, and its key. Made by `openssl req -x509` with an elliptic
+/// curve; no authority has signed it.
 const LOCALHOST: &[u8] = include_bytes!("localhost.pem");

@@ -1,15 +1,15 @@
-//! The client from outside.
+//! The client library from outside.
 //!
-//! - `script`: a machine, a clock that stands still, and words for what the server says
-//! - `connection`: connecting, backing off, silence, being sent away, closing
-//! - `subscriptions`: who hears what, and how subscriptions come back
-//! - `overlaps`: subscriptions that hear the same topics, and what each must not hear
+//! - `script`: a machine with a clock that only the test moves, and functions that play the server
+//! - `connection`: connecting, pauses between attempts, a silent server, close codes, closing
+//! - `subscriptions`: which subscription receives what, and how subscriptions resume
+//! - `overlaps`: subscriptions that share topics, and what each must not receive
 //! - `publications`: acknowledged, queued, sent again, refused
-//! - `pressure`: servers that limit requests, or can do something only later
+//! - `pressure`: servers that limit requests, or cannot do something for a while
 //! - `random`: any inputs in any order
-//! - `driver`: the whole client on a real socket, against `server`, which says and hears what a test wants
-//! - `handshake`: how a connection comes about: addresses, TLS, and what servers answer
-//! - `testing`: the whole client with the server that it offers to the tests of others
+//! - `driver`: the whole client on a real socket, against the scripted server of `server`
+//! - `handshake`: addresses, headers, TLS, and what the server answers
+//! - `testing`: the whole client with the test server that the library offers to programs
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 

@@ -1,4 +1,5 @@
-//! Subscriptions whose topics overlap: what one asks for or gets reaches the others too. Found by the simulation.
+//! Subscriptions whose topics overlap: what the server sends for one of them reaches the others too. The simulation
+//! found these cases.
 
 use crate::script::{Script, pattern_of, topic_of};
 use hubcast_client::machine::{Config, Input, SubscriptionId};
@@ -6,7 +7,7 @@ use hubcast_protocol::request::Start;
 use serde_json::json;
 use std::time::Duration;
 
-/// Subscribes to a pattern, live.
+/// Subscribes to a pattern from now on, as subscription `id`, and confirms it as the server.
 fn listen(script: &mut Script, id: u64, pattern: &str) {
     script.subscribe(id, pattern_of(pattern), Start::Live);
     script.reply(json!({}), json!({"event": "subscribed", "pattern": pattern}));

@@ -1,5 +1,5 @@
-//! Servers that limit how often they are asked, or can do something only later: nobody is sent away, and nothing is
-//! forgotten.
+//! Servers that limit the rate of requests, or cannot do something for a while: the client keeps its connection and
+//! loses no request.
 
 use crate::script::{Script, pattern_of, topic_of};
 use hubcast_client::machine::{
@@ -9,22 +9,29 @@ use hubcast_protocol::request::{ReadHistory, Slow, Start};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
-/// A server that takes so many requests a second, refuses as many more, and then has enough.
+/// A server that limits the rate of requests. It answers one second's worth of requests at once, refuses another
+/// second's worth, and closes the connection with 4003 at the next request.
 struct Limited {
+    /// The time that one request costs.
     token: Duration,
+    /// When all requests so far are paid for. It is in the future while requests come faster than the limit allows.
     full_at: Instant,
+    /// The requests that were not refused.
     taken: Vec<Value>,
+    /// The number of requests that were refused.
     refused: usize,
+    /// Whether the limit was exceeded so far that the server closes the connection.
     had_enough: bool,
 }
 
 impl Limited {
+    /// A server that takes `per_second` requests a second.
     fn new(now: Instant, per_second: u32) -> Self {
         let token = Duration::from_secs(1) / per_second;
         Self { token, full_at: now, taken: Vec::new(), refused: 0, had_enough: false }
     }
 
-    /// Answers everything that was sent.
+    /// Answers requests until the machine sends no more, or the connection is closed.
     fn answers(&mut self, script: &mut Script) {
         loop {
             let sent = script.sent();
@@ -40,7 +47,8 @@ impl Limited {
         }
     }
 
-    /// Answers until this is so.
+    /// Answers requests and lets time pass until `is_over`. Panics after 60 seconds, or if the server closes the
+    /// connection.
     fn takes_all(&mut self, script: &mut Script, is_over: impl Fn(&Self) -> bool) {
         let by = script.now + Duration::from_secs(60);
         self.answers(script);
@@ -51,6 +59,7 @@ impl Limited {
         }
     }
 
+    /// Answers or refuses one request, or sets `had_enough`.
     fn takes(&mut self, script: &mut Script, request: &Value) {
         let full_at = self.full_at.max(script.now) + self.token;
         let owed = full_at - script.now;
@@ -76,6 +85,7 @@ impl Limited {
         }
     }
 
+    /// The sorted topics of the requests that were taken, for one action.
     fn topics(&self, action: &str) -> Vec<&str> {
         let of_it = self.taken.iter().filter(|request| request["action"] == action);
         let mut topics: Vec<_> = of_it.map(|request| request["topic"].as_str().unwrap()).collect();
@@ -84,7 +94,7 @@ impl Limited {
     }
 }
 
-/// A client with so many subscriptions, each with a topic of its own.
+/// A client with `count` subscriptions, each to a topic of its own, and these topics.
 fn with_subscriptions(count: u64) -> (Script, Vec<String>) {
     let mut script = Script::connected();
     let topics: Vec<String> = (0..count).map(|number| format!("t{number:03}")).collect();
@@ -94,6 +104,7 @@ fn with_subscriptions(count: u64) -> (Script, Vec<String>) {
     (script, topics)
 }
 
+/// An error event with this code, after which the client may try again.
 fn refusal(code: &str) -> Value {
     json!({"event": "error", "code": code, "reason": "later", "retry": true})
 }

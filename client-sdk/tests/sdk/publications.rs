@@ -1,4 +1,4 @@
-//! Acknowledged, queued, sent again, refused.
+//! Publications: acknowledged, queued, sent again, refused.
 
 use crate::script::Script;
 use hubcast_client::machine::{Answer, Command, Config, Failure, Input, Published};
@@ -46,7 +46,7 @@ fn as_many_publications_are_sent_without_an_answer_as_the_server_remembers() {
     assert_eq!(sequences(&sent), (1..=256).collect::<Vec<_>>());
     script.reply_to(&sent[0], json!({"topic": "a", "receivers": 1}), json!({"event": "published"}));
     assert_eq!(sequences(&script.sent()), [257]);
-    // What waits behind it waits too, also when the connection breaks.
+    // A request behind waiting publications waits too, also after the connection breaks.
     script.command(Command::Ping);
     assert!(script.sent().is_empty());
     script.reconnect();
@@ -202,11 +202,12 @@ fn a_refusal_says_whether_to_try_again() {
     assert!(matches!(script.result(ticket), Some(Err(Failure::Refused(refused))) if refused.retry));
 }
 
+/// A publish to topic `a` with echo and without a key.
 fn publish() -> Publish {
     Publish { topic: "a".into(), payload: "x".into(), echo: true, key: None }
 }
 
-/// The number with which a publish was sent.
+/// The producer and the sequence of a publish that was sent.
 fn key_of(sent: &Value) -> Key {
     let producer = sent["producer"].as_str().unwrap().into();
     Key::Number { producer, sequence: sent["sequence"].as_u64().unwrap() }

@@ -1,4 +1,5 @@
-//! Any inputs in any order: nothing panics, every command is completed once, and no stream lies.
+//! Any inputs in any order: nothing panics, every command is completed once, and no subscription receives a publication
+//! twice or after a newer one.
 
 use hubcast_client::machine::{
     Command, Config, Delivery, Disconnection, Effect, Input, Machine, Source, SubscribeRequest, SubscriptionId, Ticket,
@@ -10,29 +11,36 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-/// One step: something happens, or time passes.
+/// One step of a run: an input comes, or time passes.
 #[derive(Clone, Debug)]
 enum Step {
     Input(Input),
-    /// A command without its ticket, which the test counts.
+    /// A command. The run gives it the next ticket.
     Command(Command),
+    /// A subscribe. The run gives it the next ticket and subscription id.
     Subscribe(SubscribeRequest),
-    /// The server answers one of the requests that it got last.
+    /// The server answers one of the newest requests; 0 is the newest.
     Reply(usize, Reply),
-    /// The connection that the machine wants comes, and the server greets.
+    /// The clock moves to the next timeout of the machine, by at most 15 seconds; then a connection opens and its
+    /// welcome comes.
     Welcome,
+    /// This time passes, whatever timeouts are due in it.
     Wait(Duration),
+    /// The clock moves to the next timeout of the machine, if there is one.
     Timeout,
 }
 
+/// One of three topics, or a client id.
 fn topic() -> impl Strategy<Value = &'static str> {
     prop::sample::select(vec!["a", "b", "a.x", "07070707-0707-4707-8707-070707070707"])
 }
 
+/// An epoch of two, and an offset from 0 to 5 or the largest number.
 fn position() -> impl Strategy<Value = (&'static str, u64)> {
     (prop::sample::select(vec!["e", "f"]), prop_oneof![8 => 0..6u64, 1 => Just(u64::MAX)])
 }
 
+/// A subscribe to a topic, to a pattern or to direct messages.
 fn listen() -> impl Strategy<Value = SubscribeRequest> {
     let at = position().prop_map(|(epoch, offset)| Position { epoch: epoch.parse().unwrap(), offset });
     let start = prop_oneof![Just(Start::Live), (1..3u32).prop_map(Start::Last), at.prop_map(Start::After)];
@@ -47,6 +55,7 @@ fn listen() -> impl Strategy<Value = SubscribeRequest> {
     })
 }
 
+/// Any command except a subscribe.
 fn command() -> impl Strategy<Value = Command> {
     prop_oneof![
         20 => (topic(), any::<bool>()).prop_map(|(topic, echo)| {
@@ -60,6 +69,7 @@ fn command() -> impl Strategy<Value = Command> {
     ]
 }
 
+/// Any event that the server may send without a request.
 fn event() -> impl Strategy<Value = Value> {
     let member = json!({"client": "08080808-0808-4808-8808-080808080808"});
     prop_oneof![
@@ -88,13 +98,14 @@ fn event() -> impl Strategy<Value = Value> {
     ]
 }
 
+/// A welcome whose client id begins with `id`. `ping` is the ping interval in milliseconds.
 fn welcome(id: u8, ping: u64) -> Value {
     let client = format!("{id:08x}-0707-4707-8707-070707070707");
     let limits = json!({"message": 300, "topic": 100, "subscriptions": 10});
     json!({"event": "welcome", "client": client, "server": "s", "ping": ping, "limits": limits})
 }
 
-/// What the answers of the server have in them.
+/// The variable fields of the server's answer. `refused` makes it an error, and says whether the client may try again.
 #[derive(Clone, Debug)]
 struct Reply {
     refused: Option<bool>,
@@ -103,6 +114,7 @@ struct Reply {
     replayed: u32,
 }
 
+/// An answer of the server. One in ten is a refusal.
 fn reply() -> impl Strategy<Value = Reply> {
     let refused = prop_oneof![9 => Just(None), 1 => any::<bool>().prop_map(Some)];
     let position = prop_oneof![1 => Just(None), 5 => position().prop_map(Some)];
@@ -111,6 +123,7 @@ fn reply() -> impl Strategy<Value = Reply> {
 }
 
 impl Reply {
+    /// The answer to this request, of the kind that its action needs.
     fn to(&self, request: &Value) -> Value {
         let mut event = match (self.refused, request["action"].as_str()) {
             (Some(retry), _) => json!({"event": "error", "code": "unavailable", "reason": "no", "retry": retry}),
@@ -136,6 +149,7 @@ impl Reply {
     }
 }
 
+/// A step. The numbers before `=>` are weights.
 fn step() -> impl Strategy<Value = Step> {
     let disconnection = prop_oneof![
         40 => Just(Disconnection::Lost { reason: "cut".into(), retry_after: None }),
@@ -158,20 +172,28 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// A machine with everything that it was asked and has said.
+/// A machine, its clock, what it was given so far, and what it did.
 struct Run {
     machine: Machine,
     now: Instant,
+    /// The number of commands, and the ticket of the last one.
     tickets: u64,
+    /// The number of subscribes, and the id of the next one.
     subscriptions: u64,
+    /// The requests that the machine sent, oldest first.
     requests: Vec<Value>,
+    /// How often each command was completed.
     completed: BTreeMap<Ticket, usize>,
+    /// The subscription of each subscribe command.
     subscribing: BTreeMap<Ticket, SubscriptionId>,
+    /// The subscriptions that have ended and must receive nothing more.
     ended: BTreeSet<SubscriptionId>,
+    /// The position of the newest publication of each topic that each subscription received.
     last: BTreeMap<(SubscriptionId, String), Position>,
 }
 
 impl Run {
+    /// Does one step, and checks the effects. When no timeout is due, `handle_timeout` must do nothing.
     fn step(&mut self, step: Step) {
         let mut effects = Vec::new();
         match step {
@@ -180,7 +202,7 @@ impl Run {
                     self.ended.insert(id);
                 }
                 self.machine.handle(self.now, input, &mut effects);
-                // An unsubscribe before the subscribe of this name says nothing of the subscription.
+                // An unsubscribe that comes before the subscribe with this id does not end the later subscription.
                 self.ended.retain(|id| id.0 < self.subscriptions);
             }
             Step::Command(command) => self.command(command, &mut effects),
@@ -222,16 +244,18 @@ impl Run {
         effects.into_iter().for_each(|effect| self.check(effect));
     }
 
+    /// Gives a command with the next ticket to the machine.
     fn command(&mut self, command: Command, effects: &mut Vec<Effect>) {
         self.tickets += 1;
         self.machine.handle(self.now, Input::Command(Ticket(self.tickets), command), effects);
     }
 
+    /// Checks one effect and records it.
     fn check(&mut self, effect: Effect) {
         match effect {
             Effect::Complete(ticket, result) => {
                 *self.completed.entry(ticket).or_default() += 1;
-                // A subscribe that fails makes no stream.
+                // A subscribe that fails makes no subscription.
                 self.ended.extend(self.subscribing.get(&ticket).filter(|_| result.is_err()));
             }
             Effect::Send(text) => {
@@ -248,7 +272,8 @@ impl Run {
                         let is_old = last.is_some_and(|last| last.epoch == at.epoch && last.offset >= at.offset);
                         assert!(!is_old, "{at:?} on {} after {last:?}", message.topic);
                     }
-                    // Where a subscription stands in another history is the server's word.
+                    // A gap without `from` may mean that a topic has a new history. The server decides where the
+                    // subscription continues, and that may be a lower offset.
                     Delivery::Gap(gap) if gap.from.is_none() => {
                         let of = |topic: &str| gap.topic.as_ref().is_none_or(|gap| gap.as_str() == topic);
                         self.last.retain(|(by, topic), _| *by != id || !of(topic));

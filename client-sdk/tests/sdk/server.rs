@@ -1,4 +1,4 @@
-//! A server on a real socket that says and hears what a test wants.
+//! A server on a real socket: the test writes its events and reads its requests.
 
 use crate::script::FIRST_ID;
 use futures_util::{SinkExt, StreamExt};
@@ -13,6 +13,7 @@ use tokio_tungstenite::tungstenite::handshake::server::{Callback, ErrorResponse,
 use tokio_tungstenite::tungstenite::http::header::SEC_WEBSOCKET_PROTOCOL;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message};
 
+/// A listening socket on a free port.
 pub(crate) struct Server {
     subscription: TcpListener,
 }
@@ -22,14 +23,16 @@ pub(crate) struct Peer {
     socket: WebSocketStream<Box<dyn Stream>>,
 }
 
-/// Whatever carries a connection.
+/// The transport of a connection: TCP, or TLS over TCP.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
+/// The server's part of the handshake: it checks that the client offers `hubcast.v1`, and accepts it.
 struct Typed;
 
-/// Runs a program, which has to come to its end: a wake that is lost must not hold the tests up.
+/// Runs a test's future on a new runtime with one thread. Panics if the future does not end within `DEADLINE`: a lost
+/// wake-up fails its test and does not block the others.
 pub(crate) fn program(program: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let ended = runtime.block_on(async { tokio::time::timeout(DEADLINE, program).await });
@@ -46,42 +49,49 @@ impl Callback for Typed {
 }
 
 impl Server {
+    /// Listens on a free port of 127.0.0.1.
     pub(crate) async fn start() -> Self {
         Self { subscription: TcpListener::bind("127.0.0.1:0").await.unwrap() }
     }
 
+    /// A builder of clients that connect to this server within 5 seconds.
     pub(crate) fn client(&self) -> ClientBuilder {
         Client::builder(&format!("ws://{}/socket", self.subscription.local_addr().unwrap()))
             .connect_timeout(Duration::from_secs(5))
     }
 
-    /// The next connection, welcomed.
+    /// Accepts the next connection and sends a welcome that announces a ping every 25 seconds.
     pub(crate) async fn accept(&self) -> Peer {
         let (stream, _) = self.subscription.accept().await.unwrap();
         Self::greet(Box::new(stream), 25_000).await
     }
 
-    /// The next connection, welcomed by a server that pings every so many milliseconds.
+    /// Accepts the next connection and sends a welcome that announces a ping after each `milliseconds`. The test must
+    /// send the pings.
     pub(crate) async fn accept_and_ping_every(&self, milliseconds: u64) -> Peer {
         let (stream, _) = self.subscription.accept().await.unwrap();
         Self::greet(Box::new(stream), milliseconds).await
     }
 
-    /// The next connection through TLS, welcomed; `None` when the client did not want it.
+    /// Accepts the next connection through TLS and sends a welcome. Returns `None` if the TLS handshake fails.
     pub(crate) async fn accept_tls(&self, acceptor: &TlsAcceptor) -> Option<Peer> {
         let (stream, _) = self.subscription.accept().await.unwrap();
         let stream = acceptor.accept(stream).await.ok()?;
         Some(Self::greet(Box::new(stream), 25_000).await)
     }
 
+    /// The listening socket.
     pub(crate) fn subscription(&self) -> &TcpListener {
         &self.subscription
     }
 
+    /// The address of this server for a client that uses TLS.
     pub(crate) fn tls_url(&self) -> String {
         format!("wss://localhost:{}/socket", self.subscription.local_addr().unwrap().port())
     }
 
+    /// Takes part in the WebSocket handshake and sends a welcome. `ping` is the announced ping interval in
+    /// milliseconds.
     async fn greet(stream: Box<dyn Stream>, ping: u64) -> Peer {
         let socket = tokio_tungstenite::accept_hdr_async(stream, Typed).await.unwrap();
         let mut peer = Peer { socket };
@@ -91,7 +101,7 @@ impl Server {
         peer
     }
 
-    /// A client and the server's end of its connection.
+    /// Connects a client. Returns it and the server's end of its connection.
     pub(crate) async fn connected(&self) -> (Client, Peer) {
         let (client, peer) = tokio::join!(self.client().connect(), self.accept());
         (client.unwrap(), peer)
@@ -99,11 +109,12 @@ impl Server {
 }
 
 impl Peer {
+    /// Sends an event.
     pub(crate) async fn says(&mut self, event: Value) {
         self.socket.send(Message::text(event.to_string())).await.unwrap();
     }
 
-    /// The next request, answered with these fields and its id.
+    /// Reads the next request and sends `event` with the id of the request. Returns the request.
     pub(crate) async fn answers(&mut self, mut event: Value) -> Value {
         let request = self.hears().await;
         event["id"] = request["id"].clone();
@@ -111,6 +122,7 @@ impl Peer {
         request
     }
 
+    /// Reads the next request. Panics if another kind of message comes.
     pub(crate) async fn hears(&mut self) -> Value {
         match self.socket.next().await {
             Some(Ok(Message::Text(text))) => serde_json::from_str(&text).unwrap(),
@@ -118,20 +130,20 @@ impl Peer {
         }
     }
 
-    /// Begins a frame of so many bytes and says nothing more.
+    /// Sends the head of a text frame of so many bytes, without its payload.
     pub(crate) async fn announces(&mut self, bytes: u64) {
         let head = [&[0x81, 127][..], &bytes.to_be_bytes()].concat();
         self.socket.get_mut().write_all(&head).await.unwrap();
     }
 
-    /// Pings, and waits for the pong.
+    /// Sends a ping and reads its pong.
     pub(crate) async fn pings(&mut self) {
         self.socket.send(Message::Ping("?".into())).await.unwrap();
         let pong = self.socket.next().await;
         assert!(matches!(&pong, Some(Ok(Message::Pong(pong))) if &pong[..] == b"?"), "{pong:?}");
     }
 
-    /// Waits for the end of the connection; gives the close code.
+    /// Reads until the connection ends. Returns the code of the client's close frame, if it sent one with a code.
     pub(crate) async fn hears_close(mut self) -> Option<u16> {
         let mut code = None;
         while let Some(Ok(message)) = self.socket.next().await {
@@ -142,12 +154,14 @@ impl Peer {
         code
     }
 
+    /// Closes the connection with this code and waits until it has ended.
     pub(crate) async fn closes(mut self, code: u16) {
         let frame = CloseFrame { code: code.into(), reason: "because".into() };
         self.socket.close(Some(frame)).await.unwrap();
         self.hears_close().await;
     }
 
+    /// Sends a publication of a topic with epoch `e`.
     pub(crate) async fn publishes(&mut self, topic: &str, offset: u64, message: impl Into<Value>) {
         let message = message.into();
         let event = json!({"event": "message", "topic": topic, "epoch": "e", "offset": offset, "message": message});
@@ -155,4 +169,5 @@ impl Peer {
     }
 }
 
+/// The longest time that one test may take.
 const DEADLINE: Duration = Duration::from_secs(60);

@@ -1,4 +1,4 @@
-//! Who hears what, and how subscriptions come back.
+//! Subscriptions: which of them receives which publication, and how they resume after a reconnect.
 
 use crate::script::{FIRST_ID, Script, pattern_of, topic_of};
 use hubcast_client::machine::{

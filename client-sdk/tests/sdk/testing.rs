@@ -1,16 +1,18 @@
-//! The server for tests, used as a program's own tests would.
+//! The test server of the client library, used as in the tests of a program.
 
 use hubcast_client::testing::{PresencePolicy, Settings, TestServer, TopicPolicy, TopicRule, TopicRules};
 use hubcast_client::{Backoff, Client, ConnectError, Event, Events, PublishError, State, Status};
 use std::time::Duration;
 use tokio::time::Instant;
 
+/// Two clients of a server: one with a subscription to `numbers`, its events, and one that publishes.
 async fn pair(server: &TestServer) -> (Client, Events<u32>, Client) {
     let subscriber = server.client().await.unwrap();
     let heard = subscriber.subscribe::<u32>("numbers").await.unwrap().events();
     (subscriber, heard, server.client().await.unwrap())
 }
 
+/// The value of the next event. Panics if the event is not a message.
 async fn message(heard: &mut Events<u32>) -> u32 {
     match heard.next().await {
         Some(Ok(Event::Message(message))) => message.value,

@@ -1,5 +1,5 @@
-//! What coming, speaking and going cost among one other topic and among a million: the same, but for what the
-//! processor's caches no longer hold.
+//! The cost of subscribing, publishing, unsubscribing and disconnecting, among one other topic and among a million. It
+//! should be the same, apart from cache misses of the processor.
 
 use crate::crowd::{Crowd, publish, subscribe, unsubscribe};
 use criterion::{Bencher, BenchmarkId, Criterion};
@@ -7,7 +7,7 @@ use hubcast_hub::{Input, SessionId};
 use hubcast_protocol::Topic;
 use std::time::{Duration, Instant};
 
-/// Subscribe, publish, unsubscribe and disconnect among other topics.
+/// Subscribe, publish, unsubscribe and disconnect, each measured among other topics.
 pub(crate) fn among_other_topics(criterion: &mut Criterion) {
     for others in [1, 1_000_000] {
         let mut crowd = Crowd::keeping_nothing();
@@ -41,32 +41,35 @@ pub(crate) fn among_other_topics(criterion: &mut Criterion) {
     }
 }
 
-/// A session that comes for one topic of its own.
+/// A session that connects for one topic of its own.
 struct Guest {
     session: SessionId,
     topic: Topic,
 }
 
 impl Guest {
+    /// The subscribe of the guest to its topic.
     fn subscribes(&self) -> Input {
         subscribe(self.session, self.topic.clone())
     }
 
+    /// The end of the guest's connection.
     fn leaves(&self) -> Input {
         Input::Closed { session: self.session, lost: false }
     }
 }
 
-/// What guests do, one input for each; before it is measured, and while it is.
+/// The inputs of one measurement, one for each guest: those before it, which are not timed, and the timed ones.
 struct Batch {
     before: Vec<Input>,
     timed: Vec<Input>,
 }
 
-/// So few that the crowd stays as large as it is, so many that the clock costs nothing.
+/// Guests in one measurement: few, so that the crowd keeps its size; many, so that reading the clock costs nothing in
+/// comparison.
 const GUESTS: u64 = 64;
 
-/// Times what guests do. Each comes for the time of one batch, with a topic that nobody had before.
+/// Times the inputs of guests. Each guest is connected for one batch, with a topic that is new.
 fn measure(bencher: &mut Bencher<'_>, crowd: &mut Crowd, batch: fn(&[Guest]) -> Batch) {
     bencher.iter_custom(|iterations| {
         let mut spent = Duration::ZERO;
@@ -86,6 +89,7 @@ fn measure(bencher: &mut Bencher<'_>, crowd: &mut Crowd, batch: fn(&[Guest]) -> 
     });
 }
 
+/// Connects a guest with a new topic.
 fn guest(crowd: &mut Crowd) -> Guest {
     let session = crowd.connect();
     Guest { session, topic: Topic::new(format!("guest.{}", session.0)) }

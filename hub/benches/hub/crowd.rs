@@ -1,11 +1,11 @@
-//! A hub full of people.
+//! A hub with many sessions, and the inputs of the benchmarks.
 
 use hubcast_hub::{Effects, Hub, Input, SessionId, Settings, TopicPolicy, TopicRule, TopicRules};
 use hubcast_protocol::request::{Action, Publish, Subscribe};
 use hubcast_protocol::{ClientId, Request, Target, Topic};
 use std::{hint::black_box, time::Instant};
 
-/// A hub and everyone on it.
+/// A hub and its sessions.
 pub(crate) struct Crowd {
     hub: Hub,
     effects: Effects,
@@ -14,24 +14,24 @@ pub(crate) struct Crowd {
 }
 
 impl Crowd {
-    /// Nobody yet, on a hub whose topics keep this.
+    /// A hub without sessions, with one policy for all topics.
     pub(crate) fn keeping(policy: TopicPolicy) -> Self {
         Self::under(vec![TopicRule { pattern: ">".parse().expect("a pattern"), policy }])
     }
 
-    /// Nobody yet, on a hub with these rules.
+    /// A hub without sessions, with these rules.
     pub(crate) fn under(list: Vec<TopicRule>) -> Self {
         let settings = Settings { rules: TopicRules { list }, ..Settings::with_seed(1) };
         let (hub, effects) = (Hub::new(settings), Effects::default());
         Self { hub, effects, now: Instant::now(), sessions: 0 }
     }
 
-    /// Nobody yet, on a hub whose topics keep nothing.
+    /// A hub without sessions, whose topics keep no history.
     pub(crate) fn keeping_nothing() -> Self {
         Self::keeping(TopicPolicy { history: None, ..TopicPolicy::default() })
     }
 
-    /// One session more.
+    /// Connects one more session.
     pub(crate) fn connect(&mut self) -> SessionId {
         self.sessions += 1;
         let session = SessionId(self.sessions);
@@ -40,7 +40,7 @@ impl Crowd {
         session
     }
 
-    /// Tells the hub something and lets the effects be seen.
+    /// Hands in an input. The compiler cannot leave out the effects.
     pub(crate) fn tell(&mut self, input: Input) {
         self.effects.clear();
         self.hub.handle(self.now, input, &mut self.effects);
@@ -48,27 +48,28 @@ impl Crowd {
     }
 }
 
-/// Lets a session hear a topic or a pattern.
+/// A subscribe to a topic or pattern.
 pub(crate) fn subscribe(session: SessionId, target: impl Into<Target>) -> Input {
     ask(session, Subscribe::live(target.into()))
 }
 
-/// Lets a session hear a topic, and who comes to it and goes.
+/// A subscribe to a topic with its joins and leaves.
 pub(crate) fn watch(session: SessionId, topic: Topic) -> Input {
     ask(session, Subscribe { presence: true, ..Subscribe::live(topic.into()) })
 }
 
-/// Lets a session hear a topic no longer.
+/// An unsubscribe from a topic.
 pub(crate) fn unsubscribe(session: SessionId, topic: Topic) -> Input {
     ask(session, Action::Unsubscribe(topic.into()))
 }
 
-/// 128 bytes to a topic.
+/// A publication of 128 bytes to a topic.
 pub(crate) fn publish(session: SessionId, topic: Topic) -> Input {
     let payload = "x".repeat(128).as_str().into();
     ask(session, Publish { topic, payload, echo: true, key: None })
 }
 
+/// A request of a session, without an id.
 fn ask(session: SessionId, action: impl Into<Action>) -> Input {
     Input::Request { session, request: Ok(Request::from(action.into())) }
 }

@@ -1,11 +1,11 @@
-//! What one publication costs: by its subscribers, and among patterns that do not match it.
+//! The cost of one publication: by the number of its subscribers, and among patterns that do not match it.
 
 use crate::crowd::{Crowd, publish, subscribe};
 use criterion::{BenchmarkId, Criterion, Throughput};
 use hubcast_hub::TopicPolicy;
 use hubcast_protocol::{Pattern, Topic};
 
-/// One publication to few and to many sessions, on a topic that keeps nothing and on one that keeps a history.
+/// One publication to few and to many sessions, on a topic without a history and on one with a history.
 pub(crate) fn subscribers(criterion: &mut Criterion) {
     let nothing = TopicPolicy { history: None, ..TopicPolicy::default() };
     for (kept, policy) in [("nothing", nothing), ("history", TopicPolicy::default())] {
@@ -46,8 +46,9 @@ pub(crate) fn unrelated_patterns(criterion: &mut Criterion) {
     }
 }
 
-/// One publication to one session, among patterns of which a topic of `a` and nothing else reaches every node, and
-/// which match nothing: those that have as many tokens as the topic, and those that have one more.
+/// One publication to one session, among patterns that cost the most to search and do not match. Each token of a
+/// pattern but the last is `*` or `a`, and the last is `z`. So a topic of `a` tokens alone reaches every node of the
+/// trie. Measured are a topic with as many tokens as the patterns, and a topic with one token less.
 pub(crate) fn wide_patterns(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("publish among wide patterns");
     let mut crowd = Crowd::keeping_nothing();
@@ -66,5 +67,6 @@ pub(crate) fn wide_patterns(criterion: &mut Criterion) {
     }
 }
 
-/// How many wide patterns there are: each of the ways in which so many bits can be `*` or `a`.
+/// The number of wide patterns: all combinations of `*` and `a` in as many tokens as this number has bits after the
+/// first.
 const WIDE: u32 = 1024;

@@ -1,7 +1,8 @@
-//! What the hub costs: one publication to few and to many, with and without a history, and coming and going in a
-//! small and in a large crowd, and under few rules and many.
+//! Benchmarks of the hub: one publication to few and to many sessions, with and without a history; connecting,
+//! subscribing and leaving among few and among many others; and leaving under few and under many rules.
 //!
-//! `cargo bench -p hubcast-hub` runs all of it; `cargo bench -p hubcast-hub -- subscribe` what has that in its name.
+//! `cargo bench -p hubcast-hub` runs all; `cargo bench -p hubcast-hub -- subscribe` runs those with `subscribe` in
+//! their name.
 
 mod churn;
 mod crowd;

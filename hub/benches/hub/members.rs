@@ -1,5 +1,5 @@
-//! What it costs to join a topic with presence and to leave it, among ten members and among ten thousand: the same,
-//! as long as nobody asks to be told; and what it costs to tell those who do.
+//! The cost of joining and leaving a topic with presence, among ten members and among ten thousand. It should be the
+//! same while no member asks for joins and leaves; and the cost of sending those to all members.
 
 use crate::crowd::{Crowd, subscribe, unsubscribe, watch};
 use criterion::{BenchmarkId, Criterion};
@@ -7,16 +7,17 @@ use hubcast_hub::{PresencePolicy, TopicPolicy};
 use hubcast_protocol::Topic;
 use std::time::Duration;
 
-/// One session joins and leaves among others.
+/// One session joins and leaves, and no other session is sent that.
 pub(crate) fn come_and_go(criterion: &mut Criterion) {
     measure(criterion, "join and leave among members", false);
 }
 
-/// The same, and all of them are told.
+/// One session joins and leaves, and all members are sent that.
 pub(crate) fn come_and_go_watched(criterion: &mut Criterion) {
     measure(criterion, "join and leave among watchers", true);
 }
 
+/// Measures a join and a leave. `watched`: whether the other members ask for joins and leaves.
 fn measure(criterion: &mut Criterion, name: &str, watched: bool) {
     let mut group = criterion.benchmark_group(name);
     let presence = Some(PresencePolicy { events: true, grace: Duration::from_secs(5) });

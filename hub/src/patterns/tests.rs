@@ -1,10 +1,10 @@
-//! Compares the trie with a list of patterns.
+//! The trie of patterns, compared with a list of patterns.
 
 use super::*;
 use proptest::{collection::vec, prelude::*, sample::select};
 use std::collections::BTreeMap;
 
-/// Patterns and topics of up to four tokens. There are few different tokens, so that beginnings are shared often.
+/// A pattern or a topic of one to four tokens. There are few different tokens, so many texts begin with the same ones.
 fn texts(tokens: &'static [&'static str], last: &'static [&'static str]) -> impl Strategy<Value = String> {
     (vec(select(tokens), 0..4), select(last)).prop_map(|(mut tokens, last)| {
         tokens.push(last);
@@ -78,20 +78,21 @@ fn a_topic_with_other_than_the_patterns_number_of_tokens_is_turned_away_at_the_r
     assert_eq!(looks_at(&trie, "a.a.a.a.a.a.a.a.a.a.z").0, 1 + 2 * 8 + 1, "only the way to the one with `>`");
 }
 
-/// The channels of the matching patterns, found in parts of `part` nodes, and the number of nodes looked at.
+/// The channels of the matching patterns, found by a walk in parts of `part` nodes, and the number of nodes that it
+/// looked at.
 fn matching(trie: &Patterns, topic: &Topic, part: usize) -> (Vec<u32>, usize) {
     let (mut walk, mut looked_at) = (Walk::default(), 0);
     walk.restart();
     while !walk.is_over() {
         let looked = walk.go_on(trie, topic, part);
-        // A node with a pattern that ends in `>` counts for two.
+        // A node with a pattern that ends in `>` counts as two nodes, so a part may exceed its bound by one.
         assert!((1..=part.saturating_add(1)).contains(&looked), "{looked} at once");
         looked_at += looked;
     }
     (walk.channels().to_vec(), looked_at)
 }
 
-/// For each node from the root to a pattern's end: the numbers of further tokens with which a topic may match.
+/// For each node from the root to the end of a pattern: with how many further tokens, from 0 to 8, a topic may match.
 fn needs_on_the_way(trie: &Patterns, pattern: &Pattern) -> Vec<Vec<usize>> {
     let tokens: Vec<_> = pattern.tokens().collect();
     let way = (0..=tokens.len())
@@ -99,7 +100,7 @@ fn needs_on_the_way(trie: &Patterns, pattern: &Pattern) -> Vec<Vec<usize>> {
     way.map(|at| (0..9).filter(|more| trie.nodes[at as usize].needs.can_match(*more)).collect()).collect()
 }
 
-/// The same numbers, computed from every pattern.
+/// The same numbers, computed from the list of all patterns.
 fn needs_by_list(all: &BTreeMap<Pattern, u32>, pattern: &Pattern) -> Vec<Vec<usize>> {
     let tokens: Vec<_> = pattern.tokens().collect();
     let needs = (0..=tokens.len()).map(|depth| {
@@ -116,7 +117,7 @@ fn needs_by_list(all: &BTreeMap<Pattern, u32>, pattern: &Pattern) -> Vec<Vec<usi
     needs.collect()
 }
 
-/// The node of a pattern that is in the trie.
+/// The node at which a pattern ends. The pattern must be in the trie.
 fn end_of(trie: &Patterns, pattern: &Pattern) -> u32 {
     pattern.tokens().fold(ROOT, |at, token| trie.nodes[at as usize].child(token).unwrap())
 }

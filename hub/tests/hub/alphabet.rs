@@ -1,5 +1,5 @@
-//! What can happen in a property test: everything the hub can be told, about few sessions and few names, so that
-//! random scripts meet each other's sessions and topics all the time.
+//! The scripts of the property tests: every kind of input to the hub, over few sessions and few names. With so few,
+//! random scripts often use the same sessions and topics again.
 
 use crate::cast::{Cast, Mark, Name, PendingSubscribe, Step, Where};
 use crate::positions::{FIRST, FOREIGN, FUTURE, SEEN, stand_in};
@@ -12,7 +12,7 @@ use proptest::collection::{btree_map, vec};
 use proptest::{option, prelude::*, sample::select};
 use std::{fmt, time::Duration};
 
-/// A whole test: a hub's settings and what happens to it.
+/// One test case: the settings of a hub, the place of its engine, and what happens to it.
 #[derive(Clone)]
 pub(crate) struct Script {
     pub(crate) settings: Settings,
@@ -20,7 +20,7 @@ pub(crate) struct Script {
     pub(crate) lines: Vec<Deed>,
 }
 
-/// One line for a line, without the rules, which are always the same.
+/// Prints one line for each deed. The rules are left out, because they are always the same.
 impl fmt::Debug for Script {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Settings { limits, history_max_bytes, work_at_once, seed, .. } = &self.settings;
@@ -30,48 +30,51 @@ impl fmt::Debug for Script {
     }
 }
 
-/// Where the engine answers.
+/// The place of the engine, which decides when it answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// In the call.
+    /// In the process of the hub: it answers within the call.
     Embedded,
-    /// Whenever the script says.
+    /// Outside the process: it answers when the script says so.
     Elsewhere,
 }
 
-/// One line of a script.
+/// One line of a script. `Tell` hands an input to the hub.
 #[derive(Clone, Debug)]
 pub(crate) enum Deed {
     Tell(Input),
-    /// Nothing happens for so long.
+    /// Nothing happens for this time.
     Wait(Duration),
     /// An engine elsewhere answers its oldest open question, if there is one.
     EngineResponse,
-    /// Another process takes over, after everyone was disconnected; with what this one saved or with nothing.
+    /// Another process takes over, after all sessions were disconnected. With `kept` it restores what this one saved;
+    /// without, it begins with nothing.
     Restart {
         kept: bool,
     },
 }
 
-/// The names that sessions have, one after the other and again.
+/// The number of session ids. Each is used again after its session is gone.
 pub(crate) const SESSIONS: u32 = 4;
 
-/// The topic with a history for those who listen, and presence with a grace time.
+/// A topic with a history while it is in use, and presence with events and a grace time.
 pub(crate) const ROOM: &str = "a.b";
-/// The topic with presence and without history.
+/// A topic with presence and without a history.
 pub(crate) const LOBBY: &str = "a";
 
+/// The public topics of a script. The empty name is one of them.
 const TOPICS: [&str; 4] = ["", LOBBY, ROOM, "a.b.c"];
+/// The patterns of a script.
 const PATTERNS: [&str; 5] = ["*", ">", "a.*", "*.b", "a.>"];
-/// As long as a client's id, the longest topic that a script's hub takes.
+/// The longest topic, in bytes, that the hub of a script accepts: the length of a client's id.
 const TOPIC_LIMIT: usize = 36;
 const TOO_LONG_TOPIC: &str = "a.bcdefghijklmnopqrstuvwxyz.0123456789.x";
 const TOO_LONG_PATTERN: &str = "a.bcdefghijklmnopqrstuvwxyz.0123456789.>";
 const USERS: [&str; 2] = ["ada", "bob"];
-/// Room for a few of the smallest histories.
+/// A bound for all histories, in bytes, with room for only a few of the smallest.
 const TIGHT: usize = 1200;
 
-/// Any script of some length.
+/// Any script of 1 to 99 steps, after up to 4 connects.
 pub(crate) fn script() -> impl Strategy<Value = Script> {
     let engine = select(vec![Place::Embedded, Place::Elsewhere]);
     (settings(), engine, 0..=SESSIONS, vec(step(), 1..100)).prop_map(|(settings, engine, early, steps)| {
@@ -82,11 +85,12 @@ pub(crate) fn script() -> impl Strategy<Value = Script> {
     })
 }
 
+/// Settings with small limits, and often with little room for histories.
 fn settings() -> impl Strategy<Value = Settings> {
     let subscriptions = prop_oneof![3 => 3..6usize, 1 => 0..3usize];
     let rate = prop_oneof![4 => Just(None), 1 => (1..6u32).prop_map(Some)];
     let budget = prop_oneof![2 => Just(Settings::with_seed(1).history_max_bytes), 1 => Just(TIGHT)];
-    // Done at once, or all that can be done in pieces in as many as there are.
+    // Either everything is done at once, or all that can be done in parts is done in as many parts as possible.
     let work_at_once = prop_oneof![Just(250_000), Just(1)];
     let all = (subscriptions, rate, budget, work_at_once, any::<u64>());
     all.prop_map(|(subscriptions, rate, history_max_bytes, work_at_once, seed)| Settings {
@@ -99,7 +103,7 @@ fn settings() -> impl Strategy<Value = Settings> {
     })
 }
 
-/// Small histories and short times, so that everything runs over and out.
+/// Small histories and short times, so that in a script they overflow and expire.
 fn rules() -> TopicRules {
     let rule =
         |matches: &str, history: Option<(usize, u64, Retention)>, presence: Option<(bool, u64)>, window| TopicRule {
@@ -119,6 +123,7 @@ fn rules() -> TopicRules {
     TopicRules { list }
 }
 
+/// Any step. The numbers are its relative frequencies.
 fn step() -> impl Strategy<Value = Step> {
     let ask = (session(), any::<bool>(), subscribe());
     prop_oneof![
@@ -135,18 +140,22 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// A user, or none.
 fn user() -> impl Strategy<Value = Option<&'static str>> {
     option::weighted(0.7, select(&USERS[..]))
 }
 
+/// A time to wait, from a millisecond to several seconds.
 fn pause() -> impl Strategy<Value = Duration> {
     select(vec![1, 150, 999, 1000, 1000, 1000, 2000, 7000]).prop_map(Duration::from_millis)
 }
 
+/// Any session id of a script.
 fn session() -> impl Strategy<Value = u32> {
     0..SESSIONS
 }
 
+/// Any request, whose names are not filled in yet.
 fn subscribe() -> impl Strategy<Value = PendingSubscribe> {
     let slow = select(vec![Slow::Disconnect, Slow::Drop, Slow::Latest]);
     let subscribe = (target(), any::<bool>(), slow);
@@ -167,6 +176,7 @@ fn subscribe() -> impl Strategy<Value = PendingSubscribe> {
     ]
 }
 
+/// Any idempotency key, of few, so that keys are often used again.
 fn mark() -> impl Strategy<Value = Mark> {
     prop_oneof![
         (0..3u8).prop_map(Mark::Text),
@@ -174,6 +184,7 @@ fn mark() -> impl Strategy<Value = Mark> {
     ]
 }
 
+/// Any topic or pattern to subscribe to.
 fn target() -> impl Strategy<Value = Where> {
     prop_oneof![
         12 => name().prop_map(Where::Topic),
@@ -182,6 +193,7 @@ fn target() -> impl Strategy<Value = Where> {
     ]
 }
 
+/// Any topic: public, private, or one that is refused.
 fn name() -> impl Strategy<Value = Name> {
     prop_oneof![
         16 => select(&TOPICS[..]).prop_map(Name::Fixed),
@@ -192,6 +204,7 @@ fn name() -> impl Strategy<Value = Name> {
     ]
 }
 
+/// Any start of a subscription.
 fn start() -> impl Strategy<Value = Start> {
     let topic = select(&TOPICS[..]).prop_map(Topic::from);
     prop_oneof![
@@ -202,6 +215,7 @@ fn start() -> impl Strategy<Value = Start> {
     ]
 }
 
+/// Any position, as a stand-in that [`Positions`](crate::positions::Positions) replaces.
 fn position() -> impl Strategy<Value = Position> {
     let epoch = prop_oneof![6 => Just(SEEN), 1 => Just(FIRST), 1 => Just(FUTURE), 1 => Just(FOREIGN)];
     (epoch, 0..4u64).prop_map(|(epoch, offset)| stand_in(epoch, offset))

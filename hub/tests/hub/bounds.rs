@@ -1,4 +1,5 @@
-//! However much an input asks for, one call does a bounded part of it, and in the end all of it is done.
+//! One call of the hub does a bounded amount of work, however much an input asks for; the rest is done by further
+//! calls.
 
 use hubcast_hub::{
     Effect, Effects, HistoryPolicy, Hub, Input, PresencePolicy, Retention, SessionId, Settings, TopicPolicy, TopicRule,
@@ -8,11 +9,13 @@ use hubcast_protocol::request::{Action, Publish, Start, Subscribe};
 use hubcast_protocol::{ClientId, Event, Pattern, Position, Request, Target, Topic};
 use std::time::{Duration, Instant};
 
-/// What may be done at once, and what one call does at most: that of its own, that for another one, and what every input
-/// takes.
+/// Nanoseconds of work after which the hub leaves an input unfinished.
 const AT_ONCE: u64 = 20_000;
+/// Most nanoseconds of work in one call: a part of the input itself, a part of an unfinished input of another session,
+/// and what every input costs.
 const MOST: u64 = 2 * AT_ONCE + 1_000;
 
+/// A hub with 150 sessions, and the effects of the last call.
 struct Scene {
     hub: Hub,
     now: Instant,
@@ -20,6 +23,7 @@ struct Scene {
 }
 
 impl Scene {
+    /// The hub and its sessions. All topics have a history and presence.
     fn new() -> Self {
         let history = Some(HistoryPolicy { size: 100, ttl: Duration::from_secs(60), keep: Retention::InUse });
         let presence = Some(PresencePolicy { events: true, grace: Duration::ZERO });
@@ -31,16 +35,19 @@ impl Scene {
         scene
     }
 
+    /// Hands in an input and does all of it.
     fn tell(&mut self, input: Input) {
         self.effects.clear();
         self.hub.handle(self.now, input, &mut self.effects);
     }
 
+    /// Sends a request of a session, and does all of it.
     fn ask(&mut self, session: u32, action: impl Into<Action>) {
         self.tell(request(session, action));
     }
 
-    /// Hands in pieces, one of each at a time, until all are done; says how many pieces there were.
+    /// Hands in inputs part by part, one part of each in turn, until all are done. Checks the work of each part and
+    /// returns the number of parts.
     fn pieces(&mut self, inputs: impl IntoIterator<Item = Input>) -> usize {
         let (mut left, mut pieces) = (inputs.into_iter().collect::<Vec<_>>(), 0);
         self.effects.clear();
@@ -59,7 +66,7 @@ impl Scene {
         pieces
     }
 
-    /// How many heard each publication that was delivered.
+    /// The number of receivers of each publication that was delivered.
     fn heard(&self) -> Vec<usize> {
         let heard = self.effects.iter().filter_map(|effect| match effect {
             Effect::Deliver { receivers, .. } => Some(receivers.len()),
@@ -69,24 +76,29 @@ impl Scene {
     }
 }
 
+/// The connect of a session.
 fn connect(session: u32) -> Input {
     Input::connect(SessionId(session), ClientId::from_random(u128::from(session).to_be_bytes()))
 }
 
+/// A request of a session.
 fn request(session: u32, action: impl Into<Action>) -> Input {
     Input::Request { session: SessionId(session), request: Ok(Request::from(action.into())) }
 }
 
+/// A publication of a session, with an empty payload.
 fn publish(session: u32, topic: &str) -> Input {
     request(session, Publish { topic: topic.into(), payload: "".into(), echo: true, key: None })
 }
 
-/// Of `*` and `a` one of the combinations of ten.
+/// A pattern of ten tokens. Each is `*` or `a`, as the bits of the number say. Every pattern of this kind matches
+/// [`NARROW`].
 fn wide(number: u32) -> Target {
     let tokens = (0..10).map(|bit| if number >> bit & 1 == 1 { "*" } else { "a" });
     tokens.collect::<Vec<_>>().join(".").parse::<Pattern>().expect("a test knows what a pattern is").into()
 }
 
+/// A topic that matches all patterns of [`wide`].
 const NARROW: &str = "a.a.a.a.a.a.a.a.a.a";
 
 #[test]

@@ -1,4 +1,5 @@
-//! Who plays which session: makes the lines of a script out of steps that name nobody in particular.
+//! The cast of a script: turns random steps, which name a session only by its number, into the lines of a script. It
+//! knows which client each session number stands for, and whether it is connected.
 
 use crate::alphabet::{Deed, SESSIONS};
 use hubcast_hub::{Identity, Input, SessionId};
@@ -8,21 +9,26 @@ use hubcast_protocol::{
 };
 use std::time::Duration;
 
-/// A line before the sessions in it have ids.
+/// A random step, before its client ids and request ids are filled in. A `u32` is the number of a session. The last
+/// three are as in [`Deed`].
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
+    /// A session connects, maybe as a user.
     Connect(u32, Option<&'static str>),
-    /// Is lost, connects again for the same user and resumes a topic.
+    /// A session is lost, connects again as the same user, and resumes a topic.
     ComeBack {
         session: u32,
         topic: &'static str,
         after: Position,
     },
+    /// The connection of a session is gone.
     Closed {
         session: u32,
         lost: bool,
     },
+    /// The server closes a session. The number is the milliseconds after which the client may reconnect.
     Disconnect(u32, Option<u64>),
+    /// A session sends a request. If it is `numbered`, it has an id.
     EngineCall {
         session: u32,
         numbered: bool,
@@ -35,6 +41,7 @@ pub(crate) enum Step {
     },
 }
 
+/// A request of a step, of any kind, before its names are filled in.
 #[derive(Clone, Debug)]
 pub(crate) enum PendingSubscribe {
     Subscribe {
@@ -56,52 +63,59 @@ pub(crate) enum PendingSubscribe {
     },
     Presence(Name),
     Ping,
-    /// A frame that is no request.
+    /// A frame that is not a valid request.
     Nonsense,
 }
 
-/// An idempotency key: a program's, or a producer's number.
+/// An idempotency key: a text, or a producer and its sequence number.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Mark {
     Text(u8),
     Number(u8, u64),
 }
 
+/// A target, before its name is filled in.
 #[derive(Clone, Debug)]
 pub(crate) enum Where {
     Topic(Name),
     Pattern(&'static str),
 }
 
+/// A topic, before its name is filled in.
 #[derive(Clone, Debug)]
 pub(crate) enum Name {
+    /// A topic with this name.
     Fixed(&'static str),
-    /// The private topic of who asks.
+    /// The private topic of the session that sends the request.
     Own,
-    /// The private topic of who is this session now, or was it last.
+    /// The private topic of the client that has this session now, or had it last.
     IdOf(u32),
-    /// The same in upper case, which is nobody's.
+    /// The same name in upper case, which is the private topic of no client.
     UpperIdOf(u32),
 }
 
-/// Who plays which session, and what was numbered so far.
+/// The client of each session, and the numbers given out so far.
 #[derive(Default)]
 pub(crate) struct Cast {
-    /// Who has each session's name, or had it last.
+    /// The client that has each session now, or had it last.
     parts: [Option<Part>; SESSIONS as usize],
+    /// The number of clients so far.
     clients: u8,
+    /// The number of requests so far.
     requests: u64,
 }
 
+/// A client in a session.
 #[derive(Clone, Copy)]
 struct Part {
     client: ClientId,
     user: Option<&'static str>,
+    /// Whether it is connected.
     here: bool,
 }
 
 impl Cast {
-    /// Makes lines of a step. Who connects again without having gone is disconnected first.
+    /// Turns a step into lines. A session that connects while it is connected is lost first.
     pub(crate) fn perform(&mut self, step: Step) -> Vec<Deed> {
         match step {
             Step::Connect(session, user) => {
@@ -141,7 +155,7 @@ impl Cast {
         }
     }
 
-    /// Lets somebody new play a session.
+    /// Connects a new client in a session.
     fn comes(&mut self, session: u32, user: Option<&'static str>) -> Deed {
         let client = client(self.clients);
         self.clients += 1;
@@ -150,13 +164,14 @@ impl Cast {
         Deed::Tell(Input::Connect { session: SessionId(session), client, identity })
     }
 
-    /// Lets who plays a session go, if somebody does.
+    /// Closes the connection of a session, if it is connected.
     fn goes(&mut self, session: u32, lost: bool) -> Option<Deed> {
         let part = self.parts[session as usize].as_mut()?;
         let session = SessionId(session);
         std::mem::take(&mut part.here).then_some(Deed::Tell(Input::Closed { session, lost }))
     }
 
+    /// Fills in the names of a request, and gives it an id if it is `numbered`.
     fn request(
         &mut self,
         session: u32,
@@ -174,7 +189,7 @@ impl Cast {
             }
             PendingSubscribe::Unsubscribe(target) => Action::Unsubscribe(self.target(session, target)),
             PendingSubscribe::Publish { topic, echo, key } => {
-                // No two messages of a script are the same.
+                // No two publications of a script have the same payload.
                 let payload = self.requests.to_string().as_str().into();
                 let key = key.map(|key| match key {
                     Mark::Text(text) => Key::Text(text.to_string().into()),
@@ -194,6 +209,7 @@ impl Cast {
         Ok(Request { id, action })
     }
 
+    /// Fills in the name of a target.
     fn target(&self, session: u32, target: Where) -> Target {
         match target {
             Where::Topic(name) => self.topic(session, &name).into(),
@@ -201,6 +217,7 @@ impl Cast {
         }
     }
 
+    /// Fills in a topic. A session that was never connected stands for a client that does not exist.
     fn topic(&self, session: u32, name: &Name) -> Topic {
         let id_of = |session: u32| match self.parts[session as usize] {
             Some(part) => part.client.to_string(),
@@ -215,7 +232,7 @@ impl Cast {
     }
 }
 
-/// The nth client. Its id has letters in it, so that its upper case is another text.
+/// The id of the client with this number. It has letters, so that its upper case is another text.
 fn client(number: u8) -> ClientId {
     let mut bytes = [0xab; 16];
     bytes[15] = number;

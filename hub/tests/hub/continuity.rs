@@ -1,5 +1,5 @@
-//! Nothing is lost without a word: what sessions were told, what was replayed and what they heard live is held
-//! against everything that was published.
+//! Nothing is lost without notice: what sessions learn from replies, what is replayed to them and what they get live
+//! is compared with everything that was published.
 
 use crate::alphabet::{Deed, Place, Script};
 use crate::driver::{Driver, Scene};
@@ -41,7 +41,8 @@ fn what_was_seen_and_what_is_replayed_and_what_comes_live_is_everything_once_and
     });
 }
 
-/// The script with an engine that answers at once, and everyone hears what they say themselves.
+/// The same script with the embedded engine, and with `echo: true` in every publication. Then each subscriber gets
+/// every publication, also its own.
 fn loud(script: &Script) -> Script {
     let mut script = Script { engine: Place::Embedded, ..script.clone() };
     for line in &mut script.lines {
@@ -54,6 +55,7 @@ fn loud(script: &Script) -> Script {
     script
 }
 
+/// The publication, if one was delivered.
 fn heard(seen: &Seen) -> Option<&Publication> {
     match seen {
         Seen::Heard { publication, .. } => Some(publication),
@@ -61,13 +63,15 @@ fn heard(seen: &Seen) -> Option<&Publication> {
     }
 }
 
-/// Everything that was published, by epoch: the message at each offset, as far as anybody could know it.
+/// Everything that was published, by epoch. The entry for each offset is the payload, or `None` if it was dropped
+/// before the test could see it.
 #[derive(Debug, Default)]
 struct Ledger {
     said: HashMap<Epoch, Vec<Option<String>>>,
 }
 
 impl Ledger {
+    /// Records a delivered publication, which must have the next offset of its epoch.
     fn enter(&mut self, publication: &Publication) -> Verdict {
         let Some(Position { epoch, offset }) = publication.position() else { return Ok(()) };
         let said = self.said.entry(epoch).or_default();
@@ -76,7 +80,8 @@ impl Ledger {
         Ok(())
     }
 
-    /// Enters what nobody heard.
+    /// Records publications that were delivered to no session, from the histories after each line. One line makes at
+    /// most one such publication in a history.
     fn enter_rest(&mut self, kept: &[HistorySnapshot]) -> Verdict {
         for history in kept {
             let said = self.said.entry(history.epoch).or_default();
@@ -89,11 +94,13 @@ impl Ledger {
         Ok(())
     }
 
+    /// The last position of an epoch.
     fn end(&self, epoch: Epoch) -> Option<Position> {
         Some(Position { epoch, offset: self.said.get(&epoch)?.len() as u64 })
     }
 
-    /// Whether these are the publications from one offset to another, each with the message that it had.
+    /// Checks that these are exactly the publications from one offset to another, in order and with the payloads that
+    /// were published.
     fn check(&self, publications: &[&Publication], epoch: Epoch, from: u64, to: u64) -> Verdict {
         let offsets: Vec<_> = publications.iter().filter_map(|publication| publication.position()).collect();
         let expected: Vec<_> = (from..=to).map(|offset| Position { epoch, offset }).collect();
@@ -108,24 +115,29 @@ impl Ledger {
     }
 }
 
-/// How far each subscription has got in each topic that it listens to.
+/// All subscriptions, and how far each has come in its topics.
 #[derive(Debug, Default)]
 struct Listeners {
     list: Vec<Listener>,
 }
 
+/// One subscription.
 #[derive(Debug)]
 struct Listener {
     session: SessionId,
     target: Target,
+    /// The last position that the subscription has reached in each topic. A pattern has none for a topic until it gets
+    /// a publication there or resumes it.
     at: HashMap<Topic, Position>,
 }
 
 impl Listeners {
+    /// Removes the subscriptions of a session.
     fn gone(&mut self, session: SessionId) {
         self.list.retain(|listener| listener.session != session);
     }
 
+    /// Removes a subscription, if the hub confirmed that.
     fn unsubscribed(&mut self, session: SessionId, target: &Target, seen: &[Seen]) {
         let is_done = |seen: &Seen| matches!(seen, Seen::Sent { event: Event::Unsubscribed(_), .. });
         if seen.iter().any(is_done) {
@@ -133,6 +145,7 @@ impl Listeners {
         }
     }
 
+    /// Checks the reply to a subscribe and what is replayed with it, and adds the subscription.
     fn subscribed(&mut self, session: SessionId, asked: &Subscribe, seen: &[Seen], ledger: &Ledger) -> Verdict {
         let Some(reply) = seen.iter().find_map(reply) else { return Ok(()) };
         let missed: Vec<_> = seen.iter().flat_map(replayed).collect();
@@ -146,7 +159,7 @@ impl Listeners {
         };
         let is_it = |listener: &&mut Listener| listener.session == session && listener.target == asked.target;
         match (self.list.iter_mut().find(is_it), &asked.target) {
-            // Who listens already stands at the end, whatever was replayed to him again.
+            // A session that is already subscribed is at the end of the history, whatever is replayed to it again.
             (Some(listener), Target::Topic(topic)) => prop_assert_eq!(listener.at.get(topic), at.get(topic)),
             (Some(_), Target::Pattern(_)) => {}
             (None, target) => self.list.push(Listener { session, target: target.clone(), at }),
@@ -154,6 +167,7 @@ impl Listeners {
         Ok(())
     }
 
+    /// Checks the reply and the replay of a subscription to a topic.
     fn begin_topic(
         &self,
         topic: &Topic,
@@ -182,7 +196,7 @@ impl Listeners {
         }
     }
 
-    /// Everyone who listens has everything before this publication.
+    /// Checks that every subscription that matches a publication already has everything before it in its topic.
     fn heard(&mut self, publication: &Publication) -> Verdict {
         let Some(now_at) = publication.position() else { return Ok(()) };
         let topic = publication.topic();
@@ -194,7 +208,8 @@ impl Listeners {
             };
             let expected = match listener.at.insert(topic.clone(), now_at) {
                 Some(before) if before.epoch == now_at.epoch => Some(Position { offset: before.offset + 1, ..before }),
-                // A pattern does not hold on to a topic whose room is needed: its history may have gone, and begins anew.
+                // A subscription to a pattern does not protect a history from eviction. The history may have been
+                // dropped; then it begins anew, in another epoch and at offset 1.
                 Some(_) => first.map(|first| Position { offset: 1, ..first }),
                 None => first,
             };
@@ -204,7 +219,8 @@ impl Listeners {
     }
 }
 
-/// Where a subscription to a pattern stands in each topic that it asked to resume.
+/// Checks the reply, the gaps and the replay of a subscription to a pattern. Returns how far it has come in each topic
+/// that it resumed.
 fn begin_pattern(
     asked: &Subscribe,
     reply: &Subscribed,
@@ -230,6 +246,7 @@ fn begin_pattern(
     Ok(at)
 }
 
+/// The reply to a subscribe.
 fn reply(seen: &Seen) -> Option<&Subscribed> {
     match seen {
         Seen::Sent { event: Event::Subscribed(subscribed), .. } => Some(subscribed),
@@ -237,6 +254,7 @@ fn reply(seen: &Seen) -> Option<&Subscribed> {
     }
 }
 
+/// The publications that were replayed.
 fn replayed(seen: &Seen) -> &[Publication] {
     match seen {
         Seen::Replayed { missed, .. } => missed,
@@ -244,6 +262,7 @@ fn replayed(seen: &Seen) -> &[Publication] {
     }
 }
 
+/// The topic of a gap event.
 fn gap(seen: &Seen) -> Option<&Topic> {
     match seen {
         Seen::Sent { event: Event::Gap(gap), .. } => Some(&gap.topic),
@@ -251,6 +270,7 @@ fn gap(seen: &Seen) -> Option<&Topic> {
     }
 }
 
+/// The position in a reply, if the topic has a history.
 fn position(reply: &Subscribed) -> Option<Position> {
     Some(Position { epoch: reply.epoch?, offset: reply.offset? })
 }

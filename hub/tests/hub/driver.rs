@@ -1,4 +1,4 @@
-//! Plays scripts on the shipped hub.
+//! The driver: plays scripts on the shipped hub.
 
 use crate::alphabet::{Deed, Place, Script};
 use crate::positions::Positions;
@@ -12,28 +12,30 @@ use std::num::NonZeroUsize;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-/// A hub, its clock and its engine.
+/// A hub with its clock and its engine.
 pub(crate) struct Driver {
     settings: Settings,
     engine: Switch,
     hub: Hub<Switch>,
     now: Instant,
     effects: Effects,
-    /// What an engine elsewhere has not answered, oldest first.
+    /// The questions that an engine elsewhere has not answered, oldest first.
     open: VecDeque<EngineCall>,
+    /// The positions that sessions have seen.
     positions: Positions,
 }
 
-/// Something that happened, and what came of it.
+/// One deed and its effects.
 #[derive(Clone, Debug)]
 pub(crate) struct Scene {
-    /// As it was told to the hub.
+    /// The deed as the hub got it, with all positions filled in.
     pub(crate) deed: Deed,
+    /// Its effects, in order.
     pub(crate) seen: Vec<Seen>,
 }
 
 impl Driver {
-    /// A hub that nothing has happened to.
+    /// A new hub.
     pub(crate) fn new(settings: Settings, place: Place) -> Self {
         let engine = Switch::new(&settings, place);
         Self {
@@ -47,12 +49,12 @@ impl Driver {
         }
     }
 
-    /// The hub of a script, before its first line.
+    /// The hub of a script, before the first line.
     pub(crate) fn of(script: &Script) -> Self {
         Self::new(script.settings.clone(), script.engine)
     }
 
-    /// What comes of the whole script, and of every answer that is open at its end.
+    /// Plays a whole script, and then all answers that the engine still owes.
     pub(crate) fn play(script: &Script) -> Vec<Scene> {
         let mut driver = Self::of(script);
         let mut scenes: Vec<_> = script.lines.iter().map(|line| driver.perform(line)).collect();
@@ -81,7 +83,8 @@ impl Driver {
         Scene { deed, seen }
     }
 
-    /// Lets time pass, and the hub do what is due in it, slice after slice.
+    /// Lets this time pass. Calls the hub's timeouts when they are due, each as often as it takes to do all that is
+    /// due.
     pub(crate) fn wait(&mut self, time: Duration) -> Vec<Seen> {
         let end = self.now + time;
         self.effects.clear();
@@ -96,7 +99,7 @@ impl Driver {
         Seen::all(&self.effects)
     }
 
-    /// Tells the hub something.
+    /// Hands an input to the hub.
     pub(crate) fn tell(&mut self, input: Input) -> Vec<Seen> {
         self.effects.clear();
         self.hub.handle(self.now, input, &mut self.effects);
@@ -107,7 +110,7 @@ impl Driver {
         Seen::all(&self.effects)
     }
 
-    /// Lets an engine elsewhere answer its oldest open question.
+    /// Lets an engine elsewhere answer its oldest open question, if there is one.
     pub(crate) fn answer(&mut self) -> Vec<Seen> {
         self.effects.clear();
         let Some(ask) = self.open.pop_front() else { return Vec::new() };
@@ -117,7 +120,7 @@ impl Driver {
         self.tell(Input::Reply(EngineReply { ticket, answer }))
     }
 
-    /// Another process takes over, with what this one saved or with nothing.
+    /// Another process takes over, with a new seed. With `kept` it restores what this one saved.
     pub(crate) fn restart(&mut self, kept: bool) {
         let saved = self.memory().save(self.now);
         self.settings.seed += 1;
@@ -135,29 +138,31 @@ impl Driver {
         !self.open.is_empty()
     }
 
-    /// The time of the last line.
+    /// The time after the last line.
     pub(crate) fn now(&self) -> Instant {
         self.now
     }
 
-    /// What came of the last deed, as it stands.
+    /// The effects of the last call.
     pub(crate) fn effects(&self) -> &Effects {
         &self.effects
     }
 
-    /// The hub as it stands.
+    /// The hub.
     pub(crate) fn hub(&self) -> &Hub<Switch> {
         &self.hub
     }
 
-    /// The engine as it stands, wherever it is.
+    /// The engine, in either place.
     pub(crate) fn memory(&self) -> Ref<'_, Memory> {
         self.engine.memory.borrow()
     }
 }
 
-/// An engine of either kind. One that is elsewhere hears notices at once and is asked whenever the script says. Whether
-/// a topic is heard it is told once a call, so that what runs out at the same time is let go of in several.
+/// An engine in either place. One elsewhere takes notices at once, and answers questions when the script says so.
+///
+/// In each call of `handle_timeout` it learns of only one topic whether it has subscribers. So histories that expire
+/// at the same time are dropped in several calls, and the tests cover that case.
 #[derive(Clone, Debug)]
 pub(crate) struct Switch {
     place: Place,
@@ -165,9 +170,11 @@ pub(crate) struct Switch {
 }
 
 impl Switch {
+    /// An engine for these settings.
     fn new(settings: &Settings, place: Place) -> Self {
         let memory = Memory::new(settings.rules.clone(), settings.history_max_bytes, settings.seed);
-        // The model has one answer for each question that is open.
+        // An engine elsewhere answers each question in one part, because the model has exactly one answer for each
+        // open question.
         let most_missed = match place {
             Place::Embedded => usize::try_from(settings.work_at_once).expect("it is small"),
             Place::Elsewhere => usize::MAX,
@@ -200,5 +207,5 @@ impl Engine for Switch {
     }
 }
 
-/// Calls in which everything is done that is due at one time.
+/// More calls than a hub needs to do all that is due at one time.
 const MAX_SLICES: usize = 1000;

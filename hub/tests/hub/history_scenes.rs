@@ -1,4 +1,4 @@
-//! Histories and idempotency keys, as transcripts.
+//! Histories and idempotency keys, as transcripts of frames.
 
 use crate::alphabet::Place;
 use crate::frames::{json, message, recover, subscribed};
@@ -279,7 +279,7 @@ fn what_no_hub_can_have_saved_is_left_out() {
             producers: vec![producer("p", u64::MAX, second), producer("q", 0, Duration::MAX)],
         },
     );
-    // An age or a time that is longer than any rule says is as long as the rule says.
+    // An age or a time left that is longer than the rule allows is cut to the rule's time.
     let (histories, producers) = (vec![history("u", last, minutes)], vec![producer("q", 0, minutes)]);
     assert_eq!(hub.save(now), Snapshot { histories, keys: Vec::new(), producers });
 }

@@ -1,4 +1,5 @@
-//! What the hub keeps, whatever happens: histories within their bounds, keys for their window, and who is there.
+//! Properties of what the hub keeps: histories stay within their bounds, keys last for their window, and presence
+//! matches its joins and leaves.
 
 use crate::alphabet::{Deed, LOBBY, Place, ROOM, SESSIONS, Script};
 use crate::driver::{Driver, Scene};
@@ -91,7 +92,7 @@ fn a_key_that_is_used_again_in_its_window_has_no_effect_and_the_same_answer() {
             let delivered = seen.iter().any(|seen| matches!(seen, Seen::Heard { .. }));
             let answer = seen.iter().find_map(outcome);
             let window = script.settings.rules.of(topic).key_window;
-            // A text belongs to its topic, a number to its producer, and both to the user.
+            // A text key belongs to a topic, a sequence number to a producer, and both to a user.
             let place = matches!(key, Key::Text(_)).then(|| topic.clone());
             let whose = (users.get(session).cloned().flatten(), place, key.clone());
             let before = used.get_mut(&whose);
@@ -100,7 +101,7 @@ fn a_key_that_is_used_again_in_its_window_has_no_effect_and_the_same_answer() {
                     prop_assert!(!delivered, "delivered again: {:?}", seen);
                     if let Some((offset, receivers)) = answer {
                         let first = *before.answer.get_or_insert((offset, receivers));
-                        // Without its place when that history is gone.
+                        // The repetition names no offset if the history of the first publication is gone.
                         prop_assert!((offset, receivers) == first || (None, receivers) == (offset, first.1));
                     }
                 }
@@ -150,18 +151,21 @@ fn presence_is_what_its_joins_and_leaves_add_up_to() {
     });
 }
 
-/// When a key was used, and what was answered, once somebody asked for an answer.
+/// The last use of a key that took effect: its time, the window of the key, and the reply. The reply is `None` until a
+/// request with that key and an id gets one.
 struct Use {
     at: Instant,
     window: Duration,
     answer: Option<(Option<u64>, u64)>,
 }
 
+/// A snapshot with its histories in the order of their topics.
 fn by_topic(mut saved: Snapshot) -> Snapshot {
     saved.histories.sort_by(|one, other| one.topic.cmp(&other.topic));
     saved
 }
 
+/// The session and the publication of a deed that publishes.
 fn published(deed: &Deed) -> Option<(&SessionId, &Publish)> {
     match deed {
         Deed::Tell(Input::Request { session, request: Ok(Request { action: Action::Publish(publish), .. }) }) => {
@@ -171,10 +175,12 @@ fn published(deed: &Deed) -> Option<(&SessionId, &Publish)> {
     }
 }
 
+/// Whether an effect is an error reply.
 fn is_refused(seen: &Seen) -> bool {
     matches!(seen, Seen::Sent { event: Event::Error(_), .. })
 }
 
+/// The offset and the number of receivers in the reply to a publication.
 fn outcome(seen: &Seen) -> Option<(Option<u64>, u64)> {
     match seen {
         Seen::Sent { event: Event::Published(Published { offset, receivers, .. }), .. } => Some((*offset, *receivers)),
@@ -182,6 +188,7 @@ fn outcome(seen: &Seen) -> Option<(Option<u64>, u64)> {
     }
 }
 
+/// The answer to a `presence` request.
 fn presence(seen: &Seen) -> Option<&Presence> {
     match seen {
         Seen::Sent { event: Event::Presence(presence), .. } => Some(presence),
@@ -189,7 +196,7 @@ fn presence(seen: &Seen) -> Option<&Presence> {
     }
 }
 
-/// By how much a member's count changes for somebody who watches.
+/// The member that a join or leave to this session is about, and the change of its count: 1 or -1.
 fn change_for(watcher: SessionId, seen: &Seen) -> Option<(&Member, isize)> {
     match seen {
         Seen::Sent { session, event: Event::Join(member) } if *session == watcher => Some((member, 1)),

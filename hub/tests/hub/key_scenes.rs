@@ -1,4 +1,4 @@
-//! Idempotency keys and producers, as transcripts.
+//! Idempotency keys and producers, as transcripts of frames.
 
 use crate::alphabet::Place;
 use crate::stage::Stage;
@@ -17,7 +17,8 @@ fn hundreds_of_thousands_of_producers_of_others_do_not_make_one_forgotten() {
     });
 }
 
-/// Publishes with a key, lets four others use 300,000, and publishes with it again: it has to take effect once.
+/// Publishes with a key, lets four other sessions use 300,000 keys, and publishes with the first key again. The
+/// publication must take effect once.
 fn is_remembered_among_others(key: &str, of_others: impl Fn(usize) -> String) {
     let (mut stage, ada, bob) = cast();
     let first = stage.answer(ada, &publish("paid", key));
@@ -148,7 +149,7 @@ fn what_a_lost_session_left_behind_has_the_keys_of_its_user() {
     stage.ends();
 }
 
-/// A stage with Ada, and Bob who hears the world.
+/// A stage with two sessions, Ada and Bob. Bob subscribes to the topic `world`.
 fn cast() -> (Stage, SessionId, SessionId) {
     let mut stage = Stage::with(Settings::with_seed(1), Place::Embedded);
     let [ada, bob] = [(); 2].map(|()| stage.connect());
@@ -156,14 +157,17 @@ fn cast() -> (Stage, SessionId, SessionId) {
     (stage, ada, bob)
 }
 
+/// The frame that publishes a message to `world` with a key.
 fn publish(message: &str, key: &str) -> String {
     format!(r#"{{"id":1,"action":"publish","topic":"world","message":"{message}",{key}}}"#)
 }
 
+/// A text key, as part of a frame.
 fn text(number: usize) -> String {
     format!(r#""key":"key {number}""#)
 }
 
+/// A producer and a sequence number, as part of a frame.
 fn numbered(producer: &str, sequence: u64) -> String {
     format!(r#""producer":"{producer}","sequence":{sequence}"#)
 }

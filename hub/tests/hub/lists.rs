@@ -1,10 +1,12 @@
-//! That receivers are listed anew whenever they are others, however many inputs one list of effects is for.
+//! A list of receivers is used again for the next publication only while the receivers are the same. This holds for
+//! any number of inputs to one list of effects.
 
 use hubcast_hub::{Effect, Effects, Hub, Input, SessionId, Settings};
 use hubcast_protocol::{ClientId, Slow, typed};
 use proptest::{collection::vec, prelude::*, sample::select};
 use std::time::Instant;
 
+/// The requests of a script. They change the receivers of two topics: by topic, by pattern, by `slow` and by `echo`.
 const REQUESTS: &[&str] = &[
     r#"{"action":"publish","topic":"a.b"}"#,
     r#"{"action":"publish","topic":"a.b"}"#,
@@ -21,7 +23,8 @@ const REQUESTS: &[&str] = &[
     r#"{"action":"unsubscribe","pattern":">"}"#,
 ];
 
-/// What is delivered to whom, in order; each input has effects of its own or all have the same.
+/// Plays a script. Returns the topic and the receivers of each delivery, in order. With `is_cleared` the effects are
+/// cleared after each input, so that no list can be used again; without, all inputs share one list of effects.
 fn delivered(script: &[(u32, &str)], is_cleared: bool) -> Vec<(String, Vec<(SessionId, Slow)>)> {
     let (mut hub, mut effects, now) = (Hub::new(Settings::with_seed(1)), Effects::default(), Instant::now());
     for session in 0..4 {

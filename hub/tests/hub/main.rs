@@ -1,18 +1,19 @@
-//! The hub as a whole, against a naive model and in scenes.
+//! Tests of the whole hub: against a naive model, and as scenes with exact frames.
 //!
-//! - [`alphabet`], [`cast`], [`positions`]: what can happen in a property test; a new kind of input or request
-//!   starts here.
-//! - [`model`]: what the hub is to do, as simply as it can be said.
-//! - [`driver`]: plays a script of the alphabet on the shipped hub, with either kind of engine.
-//! - [`seen`]: what comes out, in a form that the two can be compared by.
-//! - [`properties`], [`keeping`], [`continuity`]: what holds whatever happens.
-//! - [`pieces`], [`bounds`]: that nobody can tell what is done in pieces from what is done at once, and that no piece is
-//!   large.
-//! - [`lists`]: that receivers are listed anew whenever they are others.
-//! - [`shares`], [`shares_model`]: how all histories share their bytes.
-//! - [`stage`], [`frames`]: where sessions speak and hear frames, and frames about positions.
-//! - [`scenes`], [`resume_scenes`], [`history_scenes`], [`key_scenes`], [`presence_scenes`]: what happens in particular,
-//!   as transcripts of frames. A failing script of a property is shrunk and committed here under a name that says what went wrong.
+//! - [`alphabet`], [`cast`], [`positions`]: the scripts of the property tests. To test a new kind of input or request,
+//!   begin here.
+//! - [`model`]: the naive model, which says what the hub must do.
+//! - [`driver`]: plays a script on the shipped hub, with the embedded engine or an engine elsewhere.
+//! - [`seen`]: the effects in a form in which hub and model can be compared.
+//! - [`properties`], [`keeping`], [`continuity`]: properties that hold for every script.
+//! - [`pieces`], [`bounds`]: work that is done in parts has the same result as work that is done at once, and no part
+//!   is large.
+//! - [`lists`]: a list of receivers is made again whenever the receivers have changed.
+//! - [`shares`], [`shares_model`]: how all histories share the bytes that they may use together.
+//! - [`stage`], [`frames`]: helpers of the scenes: sessions that send and receive frames, and frames with positions.
+//! - [`scenes`], [`resume_scenes`], [`history_scenes`], [`key_scenes`], [`presence_scenes`]: single cases as
+//!   transcripts of frames. When a property fails, its shrunk script is committed here, under a name that says what
+//!   went wrong.
 
 mod alphabet;
 mod bounds;

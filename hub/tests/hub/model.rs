@@ -1,5 +1,6 @@
-//! What the hub is to do, as simply as it can be said: lists that are searched from one end to the other, and
-//! [`Pattern::matches`](hubcast_protocol::Pattern::matches) for every subscription on every publication.
+//! The naive model of the hub: what the hub must do, written as simply as possible. All data is in lists that are
+//! searched from end to end, and [`Pattern::matches`](hubcast_protocol::Pattern::matches) is called for every
+//! subscription on every publication.
 
 mod histories;
 mod presence;
@@ -17,36 +18,44 @@ use hubcast_protocol::{
 use presence::GracePeriod;
 use std::time::{Duration, Instant};
 
-/// Everyone who ever was, and everything that somebody listens to.
+/// All sessions that ever were, and all subscriptions, histories and waiting requests.
 pub(crate) struct Model {
     settings: Settings,
     engine: Place,
+    /// Every session in the order of connecting, also those that are gone. The other fields name a session by its
+    /// index here.
     peers: Vec<Peer>,
+    /// Each subscription: the peer and what it subscribed to. Private topics are included.
     subscriptions: Vec<(usize, Target)>,
+    /// Each peer that gets the joins and leaves of a topic, with the topic.
     watching: Vec<(usize, Topic)>,
+    /// Lost sessions whose leave is not announced yet.
     grace: Vec<GracePeriod>,
     histories: Histories,
-    /// What an engine elsewhere has not answered, oldest first, and whether a publication had hearers.
+    /// The questions that an engine elsewhere has not answered, oldest first: the peer, its request, and for a
+    /// publication whether the topic had subscribers when the question was asked.
     open: Vec<(usize, Request, bool)>,
 }
 
+/// One session.
 struct Peer {
     session: SessionId,
     client: ClientId,
     identity: Option<Box<Identity>>,
+    /// Whether it is connected.
     here: bool,
-    /// Whether it asked so often that it is not listened to any more.
+    /// Whether it exceeded the rate limit so far that it was closed. Its further requests are ignored.
     cut: bool,
-    /// Whether the engine owes it an answer.
+    /// Whether a question of this session waits for the engine.
     asks: bool,
-    /// What it sent and has not been looked at.
+    /// Its requests that wait behind that question, oldest first.
     unread: Vec<Result<Request, RejectedRequest>>,
-    /// Until when its requests so far would have taken at the rate it is granted.
+    /// The time at which all its requests so far would be done, at the rate that the limit allows.
     busy_until: Instant,
 }
 
 impl Model {
-    /// The model of a script's hub.
+    /// The model of a script's hub, before the first line.
     pub(crate) fn new(script: &Script) -> Self {
         let settings = script.settings.clone();
         Self {
@@ -61,7 +70,8 @@ impl Model {
         }
     }
 
-    /// What the hub is to do about this; `kept` are the histories that it has after it.
+    /// The effects that the hub must have for this deed. `kept` are the histories that the hub has after the deed; the
+    /// model follows them, because the hub may choose within bounds when it forgets a history.
     pub(crate) fn perform(&mut self, now: Instant, deed: &Deed, kept: &[HistorySnapshot]) -> Vec<Seen> {
         let seen = match deed {
             Deed::Tell(input) => self.hear(now, input),
@@ -88,6 +98,7 @@ impl Model {
         Seen::settled(seen)
     }
 
+    /// Another process takes over, with a new seed. It has the histories and keys of this one, or none.
     fn restart(&mut self, now: Instant, kept: bool) {
         self.settings.seed += 1;
         self.grace.clear();
@@ -99,6 +110,7 @@ impl Model {
         }
     }
 
+    /// The effects of one input. An input about a session that is not connected has none.
     fn hear(&mut self, now: Instant, input: &Input) -> Vec<Seen> {
         match input {
             Input::Connect { session, client, identity } => self.connect(now, *session, *client, identity.clone()),
@@ -122,6 +134,7 @@ impl Model {
         }
     }
 
+    /// Adds a peer, subscribes it to its private topic and welcomes it.
     fn connect(
         &mut self,
         now: Instant,
@@ -143,6 +156,8 @@ impl Model {
         vec![self.sent(who, Event::Welcome(Welcome { client, user, server, ping: self.settings.ping_ms, limits }))]
     }
 
+    /// Removes a peer's subscriptions. Its presence ends at once, or after the grace time if the connection was
+    /// `lost`.
     fn disconnect(&mut self, now: Instant, who: usize, lost: bool) -> Vec<Seen> {
         self.peers[who].here = false;
         self.watching.retain(|(whose, _)| *whose != who);
@@ -151,6 +166,7 @@ impl Model {
         topics.into_iter().flat_map(|topic| self.leave(now, who, &topic, lost)).collect()
     }
 
+    /// Takes a request: applies the rate limit, then appends the request to those of its session.
     fn receive(&mut self, now: Instant, who: usize, mut request: Result<Request, RejectedRequest>) -> Vec<Seen> {
         let peer = &mut self.peers[who];
         if peer.cut {
@@ -172,7 +188,8 @@ impl Model {
         self.read_on(now, who)
     }
 
-    /// Goes through what a peer has sent until the engine owes it an answer.
+    /// Carries out the waiting requests of a peer, until one of them asks an engine elsewhere. Of a peer that is gone
+    /// only publications are carried out.
     fn read_on(&mut self, now: Instant, who: usize) -> Vec<Seen> {
         let mut seen = Vec::new();
         while !self.peers[who].asks && !self.peers[who].unread.is_empty() {
@@ -185,6 +202,7 @@ impl Model {
         seen
     }
 
+    /// Refuses a request, or carries it out, or asks the engine first.
     fn consider(&mut self, now: Instant, who: usize, request: Result<Request, RejectedRequest>) -> Vec<Seen> {
         let request = match request {
             Ok(request) => request,
@@ -206,6 +224,7 @@ impl Model {
         self.take_effect(now, who, request, heard)
     }
 
+    /// The limits and permissions that the hub checks before it asks the engine.
     fn check(&self, who: usize, action: &Action) -> Result<(), ErrorCode> {
         let limits = &self.settings.limits;
         let own = own_topic(self.peers[who].client);
@@ -246,37 +265,44 @@ impl Model {
         }
     }
 
+    /// The error reply to a request.
     fn refused(&self, who: usize, id: Option<RequestId>, code: ErrorCode) -> Vec<Seen> {
         vec![self.sent(who, Event::Error(Refusal::new(id, ErrorReply::new(code, ""))))]
     }
 
+    /// An event to the session of a peer.
     fn sent(&self, who: usize, event: Event) -> Seen {
         Seen::sent(self.peers[who].session, event)
     }
 
+    /// The connected peer with this session id.
     fn who(&self, session: SessionId) -> Option<usize> {
         self.peers.iter().position(|peer| peer.here && peer.session == session)
     }
 
+    /// Whether a peer has exactly this subscription.
     fn listens(&self, who: usize, target: &Target) -> bool {
         self.subscriptions.iter().any(|(whose, what)| *whose == who && what == target)
     }
 
+    /// Whether a topic is subscribed to by its name, or such a subscription waits for the engine.
     fn is_in_use(&self, topic: &Topic) -> bool {
         self.subscriptions.iter().any(|(_, what)| *what == topic.clone().into())
             || self.open.iter().any(|(_, request, _)| opens(request, topic))
     }
 
+    /// Whether a public topic has subscribers, by its name or by a pattern.
     fn has_subscribers(&self, topic: &Topic) -> bool {
         topic.owner().is_none() && (0..self.peers.len()).any(|who| self.hears(who, topic))
     }
 
+    /// Whether a peer gets what is published to a topic.
     fn hears(&self, who: usize, topic: &Topic) -> bool {
         self.subscriptions.iter().any(|(whose, what)| *whose == who && reaches(what, topic))
     }
 }
 
-/// Whether who subscribed to this hears what is published there.
+/// Whether a subscription to `target` gets what is published to `topic`.
 fn reaches(target: &Target, topic: &Topic) -> bool {
     match target {
         Target::Topic(name) => name == topic,
@@ -284,16 +310,17 @@ fn reaches(target: &Target, topic: &Topic) -> bool {
     }
 }
 
-/// Whether a request is to subscribe to this topic.
+/// Whether a request subscribes to this topic by its name.
 fn opens(request: &Request, topic: &Topic) -> bool {
     matches!(&request.action, Action::Subscribe(Subscribe { target: Target::Topic(wanted), .. }) if wanted == topic)
 }
 
+/// The private topic of a client, as a target.
 fn own_topic(client: ClientId) -> Target {
     Target::Topic(client.to_string().into())
 }
 
-/// The public topic that a subscription is to.
+/// The topic of a subscription, if it is to a public topic by its name.
 fn topic_of(target: Target) -> Option<Topic> {
     match target {
         Target::Topic(topic) if topic.owner().is_none() => Some(topic),

@@ -1,5 +1,6 @@
-//! What takes long is done in pieces, and others have their turn in between: what they are told fits together as if each
-//! request had been carried out at once.
+//! Large inputs are done in parts, with inputs of other sessions between the parts. What sessions get must still fit
+//! together, as if the hub did each request at once. The test knows what each session subscribed to and how far it has
+//! come, and compares every effect with that.
 
 use crate::properties::Verdict;
 use hubcast_hub::{
@@ -19,14 +20,17 @@ const TARGETS: &[&str] = &["a.a", "a.b", "b.b", "a.*", "*.b", "*.*", "a.>", ">"]
 /// What a session does.
 #[derive(Clone, Copy, Debug)]
 enum Deed {
+    /// Publishes to a topic, with or without `echo`.
     Publish(&'static str, bool),
     Subscribe(&'static str),
-    /// Resumes all that a target matches, so many publications before the end.
+    /// Subscribes to a target and resumes all topics that match it, this many publications before the end.
     Resume(&'static str, u64),
     Unsubscribe(&'static str),
+    /// Closes the connection and connects again.
     Reconnect,
 }
 
+/// Any deed.
 fn deed() -> impl Strategy<Value = Deed> {
     prop_oneof![
         4 => (select(TOPICS), any::<bool>()).prop_map(|(topic, echo)| Deed::Publish(topic, echo)),
@@ -37,6 +41,7 @@ fn deed() -> impl Strategy<Value = Deed> {
     ]
 }
 
+/// The topic or pattern with this text.
 fn target(text: &str) -> Target {
     if text.contains(['*', '>']) {
         text.parse::<Pattern>().expect("a test knows what a pattern is").into()
@@ -45,23 +50,27 @@ fn target(text: &str) -> Target {
     }
 }
 
-/// A hub of which every input is handed in piece by piece, and what its sessions were told.
+/// A hub that gets every input part by part, and what its sessions know.
 struct Scene {
     hub: Hub,
     now: Instant,
     effects: Effects,
+    /// Counts client ids and payloads, so that each is new.
     clients: u128,
-    /// What each session is told it is subscribed to.
+    /// The subscriptions that the hub has confirmed, by session.
     confirmed: Vec<(SessionId, Target)>,
-    /// How far each has come in a topic, if it hears all of that.
+    /// The last position that each session got in a topic. It has an entry only while the session must get every
+    /// publication there: from the reply to a resume, until the session no longer subscribes to the topic or publishes
+    /// to it without `echo`.
     at: HashMap<(SessionId, Topic), Position>,
-    /// The resume of each that is not answered yet.
+    /// The positions of each resume that has no reply yet, by session.
     asked: HashMap<SessionId, BTreeMap<Topic, Position>>,
-    /// Those whose last publication is one that they do not hear themselves, by what it says.
+    /// The publisher of each publication with `echo: false`, by its payload. It does not get the publication itself.
     silent: HashMap<String, SessionId>,
 }
 
 impl Scene {
+    /// A hub that does the smallest possible part of an input in each call, with a history and presence on all topics.
     fn new() -> Self {
         let history = Some(HistoryPolicy { size: 1000, ttl: Duration::from_secs(60), keep: Retention::Always });
         let presence = Some(PresencePolicy { events: true, grace: Duration::ZERO });
@@ -82,6 +91,7 @@ impl Scene {
         }
     }
 
+    /// The connect of a session, with a new client id.
     fn connect(&mut self, session: SessionId) -> Input {
         self.clients += 1;
         Input::connect(session, ClientId::from_random(self.clients.to_be_bytes()))
@@ -120,7 +130,8 @@ impl Scene {
         }
     }
 
-    /// Hands in one piece; gives what is to be handed in next.
+    /// Hands in one part of an input and checks its effects. Returns the input to hand in next, if there is more to
+    /// do.
     fn begin(&mut self, input: Input) -> Result<Option<Input>, TestCaseError> {
         let (session, is_gone) = match &input {
             Input::Closed { session, .. } => (*session, true),
@@ -151,7 +162,7 @@ impl Scene {
         Ok(next)
     }
 
-    /// Follows what the sessions are told.
+    /// Compares the effects with what the sessions know, and records what they learn from them.
     fn check(&mut self) -> Verdict {
         let Self { effects, confirmed, at, asked, silent, .. } = self;
         for effect in effects.iter() {
@@ -207,6 +218,7 @@ impl Scene {
     }
 }
 
+/// Whether a subscription to `target` gets what is published to `topic`.
 fn matches(target: &Target, topic: &Topic) -> bool {
     match target {
         Target::Topic(only) => only == topic,

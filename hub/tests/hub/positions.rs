@@ -1,4 +1,5 @@
-//! Positions as clients know them: a script names one by how it was come by, and the driver puts in what was seen.
+//! The positions that clients know. A script names a position by a stand-in; the driver replaces it by a position that
+//! a session has seen.
 
 use crate::seen::Seen;
 use hubcast_hub::{Input, Publication};
@@ -6,23 +7,25 @@ use hubcast_protocol::request::{Action, Start, Subscribe};
 use hubcast_protocol::{Epoch, Event, Position, Topic, event::About};
 use std::collections::BTreeMap;
 
-/// Of each topic the epochs that were seen, oldest first, and how far each went.
+/// For each topic, the last position that was seen in each epoch, oldest epoch first.
 #[derive(Debug, Default)]
 pub(crate) struct Positions {
     seen: BTreeMap<Topic, Vec<Position>>,
 }
 
-/// Stands for so many publications before the last one seen, in the epoch of that one.
+/// The epoch of a stand-in: the epoch seen last. The offset is the number of publications to go back from the last
+/// position seen.
 pub(crate) const SEEN: &str = "(seen)";
-/// The same in the first epoch of the topic.
+/// The epoch of a stand-in: the first epoch of the topic. The offset counts back, as for [`SEEN`].
 pub(crate) const FIRST: &str = "(first)";
-/// Stands for so many publications after the last one seen.
+/// The epoch of a stand-in: the epoch seen last. The offset is the number of publications to go beyond the last
+/// position seen.
 pub(crate) const FUTURE: &str = "(future)";
 /// An epoch that no hub of a script has.
 pub(crate) const FOREIGN: &str = "k3Jx9a";
 
 impl Positions {
-    /// Takes note of the positions that sessions were told.
+    /// Records all positions in the effects that sessions get.
     pub(crate) fn learn(&mut self, seen: &[Seen]) {
         for seen in seen {
             match seen {
@@ -40,7 +43,7 @@ impl Positions {
         }
     }
 
-    /// Puts positions in the place of what stands for them.
+    /// Replaces all stand-ins in an input.
     pub(crate) fn fill_in(&self, input: &mut Input) {
         let Input::Request { request: Ok(request), .. } = input else { return };
         match &mut request.action {
@@ -62,6 +65,7 @@ impl Positions {
         }
     }
 
+    /// Replaces one stand-in. If no position of the topic was seen, it stays, and no hub knows its epoch.
     fn complete(&self, topic: &Topic, position: &mut Position) {
         let known = self.seen.get(topic).map_or(&[][..], Vec::as_slice);
         let (Some(first), Some(last)) = (known.first(), known.last()) else { return };
@@ -74,12 +78,14 @@ impl Positions {
         };
     }
 
+    /// Records the position of a publication, if it has one.
     fn note(&mut self, publication: &Publication) {
         if let Some(position) = publication.position() {
             self.note_at(publication.topic(), position);
         }
     }
 
+    /// Records a position.
     fn note_at(&mut self, topic: &Topic, position: Position) {
         let known = self.seen.entry(topic.clone()).or_default();
         match known.iter_mut().find(|known| known.epoch == position.epoch) {
@@ -89,7 +95,7 @@ impl Positions {
     }
 }
 
-/// What stands for a position.
+/// A stand-in for a position.
 pub(crate) fn stand_in(epoch: &str, offset: u64) -> Position {
     let epoch: Epoch = epoch.parse().expect("it is short enough for an epoch");
     Position { epoch, offset }

@@ -1,4 +1,4 @@
-//! Who is there, as transcripts.
+//! Presence, as transcripts of frames.
 
 use crate::alphabet::Place;
 use crate::stage::{Stage, id_of, keeping};
@@ -156,16 +156,18 @@ fn with_events_off_presence_is_answered_and_nothing_is_announced() {
     stage.ends();
 }
 
+/// A stage whose topics have presence with events.
 fn room() -> Stage {
     Stage::with(keeping(present(true)), Place::Embedded)
 }
 
-/// Presence with five seconds to come back in, and nothing else.
+/// A policy with presence, a grace time of five seconds and no history. `events`: whether joins and leaves are sent.
 fn present(events: bool) -> TopicPolicy {
     let presence = Some(PresencePolicy { events, grace: Duration::from_secs(5) });
     TopicPolicy { history: None, presence, ..TopicPolicy::default() }
 }
 
+/// The frame of a join or leave in `room`. `user` is the text after the client.
 fn member_event(event: &str, session: SessionId, user: &str) -> String {
     format!(r#"{{"event":"{event}","topic":"room","client":"{}"{user}}}"#, id_of(session))
 }

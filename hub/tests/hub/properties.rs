@@ -1,5 +1,5 @@
-//! What holds whatever happens, with either kind of engine. All but the first are read off the hub's own words,
-//! so that a fault in the model cannot hide one of them.
+//! Properties that hold for every script, with the engine in either place. The first compares the hub with the model.
+//! The others use only the hub's own effects, so that a fault in the model cannot hide a fault of the hub.
 
 use crate::alphabet::{Deed, SESSIONS, Script, script};
 use crate::driver::{Driver, Scene};
@@ -12,9 +12,10 @@ use proptest::test_runner::TestRunner;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+/// The result of a check: whether the property holds, and how it fails.
 pub(crate) type Verdict = Result<(), TestCaseError>;
 
-/// After so long nothing is kept any more, in every rule.
+/// A time after which every rule has dropped everything.
 const LONG: Duration = Duration::from_secs(300);
 
 #[test]
@@ -225,7 +226,8 @@ fn the_same_inputs_have_the_same_effects() {
     });
 }
 
-/// Tries a property on many scripts, and on ever shorter ones once it has failed.
+/// Checks a property on many random scripts. If it fails for one, shrinks that script as far as it still fails, and
+/// panics with it.
 pub(crate) fn whatever_happens(property: impl Fn(&Script) -> Verdict) {
     let usual = ProptestConfig::default();
     let config = ProptestConfig { cases: 2 * usual.cases, failure_persistence: None, ..usual };
@@ -235,7 +237,7 @@ pub(crate) fn whatever_happens(property: impl Fn(&Script) -> Verdict) {
     }
 }
 
-/// Keeps track of who is connected.
+/// Updates the set of connected sessions after a deed.
 pub(crate) fn follow(here: &mut HashSet<SessionId>, deed: &Deed) {
     match deed {
         Deed::Tell(Input::Connect { session, .. }) => _ = here.insert(*session),
@@ -244,6 +246,7 @@ pub(crate) fn follow(here: &mut HashSet<SessionId>, deed: &Deed) {
     }
 }
 
+/// Each delivered publication of a scene, with its receivers.
 fn deliveries(scene: &Scene) -> impl Iterator<Item = (&Publication, &[SessionId])> {
     scene.seen.iter().filter_map(|seen| match seen {
         Seen::Heard { publication, by } => Some((publication, by.as_slice())),
@@ -251,7 +254,7 @@ fn deliveries(scene: &Scene) -> impl Iterator<Item = (&Publication, &[SessionId]
     })
 }
 
-/// The sessions that one of these subscriptions lets hear it, in rising order.
+/// The sessions with a subscription that matches a publication, in rising order.
 fn listeners(subscriptions: &[(SessionId, Target)], publication: &Publication) -> Vec<SessionId> {
     let hears = |target: &Target| match target {
         Target::Topic(topic) => topic == publication.topic(),
@@ -261,7 +264,8 @@ fn listeners(subscriptions: &[(SessionId, Target)], publication: &Publication) -
     (0..SESSIONS).map(SessionId).filter(hearing).collect()
 }
 
-/// Who does not want to hear which of its messages; no two messages of a script are the same.
+/// The publisher of each publication with `echo: false`, by its payload. No two publications of a script have the same
+/// payload.
 fn publishers_without_echo(script: &Script) -> HashMap<String, SessionId> {
     let requests = script.lines.iter().filter_map(|line| match line {
         Deed::Tell(Input::Request { session, request: Ok(request) }) => Some((*session, &request.action)),
@@ -274,19 +278,22 @@ fn publishers_without_echo(script: &Script) -> HashMap<String, SessionId> {
     silent.collect()
 }
 
+/// Whether a target is something other than a private topic.
 fn is_public(target: &Target) -> bool {
     !matches!(target, Target::Topic(topic) if topic.owner().is_some())
 }
 
+/// Whether an event is a reply that is sent also to a request without an id.
 fn is_an_answer(event: &Event) -> bool {
     matches!(event, Event::Error(_) | Event::Subscribed(_) | Event::Unsubscribed(_))
 }
 
+/// Whether an event can be an effect of a request without being its reply.
 fn is_about_others(event: &Event) -> bool {
     matches!(event, Event::Join(_) | Event::Leave(_) | Event::Gap(_))
 }
 
-/// Who asked so often that there is no answer any more.
+/// The session that is closed because it exceeded the rate limit. Its further requests get no reply.
 fn cut_off(seen: &Seen) -> Option<SessionId> {
     match seen {
         Seen::Closed { session, code: CloseCode::RATE_LIMIT } => Some(*session),

@@ -1,4 +1,4 @@
-//! Subscriptions that begin in the past, as transcripts.
+//! Subscriptions that begin in the past, as transcripts of frames.
 
 use crate::alphabet::Place;
 use crate::frames::{json, message, recover, subscribed};
@@ -237,7 +237,7 @@ fn what_is_older_than_the_ttl_is_not_replayed() {
     stage.ends();
 }
 
-/// A hub that keeps two messages of a topic, and the position before them.
+/// A stage with two publications to `a.b`, and the position before them.
 fn with_two_missed() -> (Stage, Position) {
     let mut stage = Stage::with(small(9, Retention::Always), Place::Embedded);
     let host = stage.connect();
@@ -248,6 +248,7 @@ fn with_two_missed() -> (Stage, Position) {
     (stage, at)
 }
 
+/// A `subscribe` to a pattern that resumes one topic after a position.
 fn recover_by_pattern(pattern: &str, topic: &str, after: Position) -> String {
     format!(r#"{{"action":"subscribe","pattern":"{pattern}","recover":{{"{topic}":{}}}}}"#, json(after))
 }

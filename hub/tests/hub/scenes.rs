@@ -1,4 +1,4 @@
-//! What happens in particular, as transcripts.
+//! Sessions, subscriptions, delivery and limits, as transcripts of frames.
 
 use crate::alphabet::Place;
 use crate::stage::{Stage, id_of};
@@ -267,7 +267,7 @@ fn what_a_subscription_wants_when_too_slow_goes_with_each_delivery() {
     stage.ends();
 }
 
-/// The error codes among frames.
+/// The error codes in these frames.
 fn codes(frames: &[String]) -> Vec<&str> {
     let after_code = |frame: &'_ String| frame.find(r#""code":""#).map(|at| at + r#""code":""#.len());
     frames.iter().filter_map(|frame| after_code(frame).and_then(|at| frame[at..].split('"').next())).collect()

@@ -1,4 +1,5 @@
-//! Effects without what is only for people or in no particular order.
+//! Effects in a form that can be compared: without texts that are for people, and sorted where the order does not
+//! matter.
 
 use hubcast_hub::{Effect, Effects, Publication, SessionId};
 use hubcast_protocol::{ClientId, CloseCode, Event, RequestId, Topic};
@@ -6,16 +7,19 @@ use hubcast_protocol::{ClientId, CloseCode, Event, RequestId, Topic};
 /// One effect.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Seen {
+    /// A session was sent an event.
     Sent {
         session: SessionId,
-        /// A refusal is without its reason, and presence in the order of the clients.
+        /// The event. A refusal has no reason text, and the members in a presence reply are in the order of their ids.
         event: Event,
     },
+    /// A publication was delivered.
     Heard {
         publication: Publication,
-        /// In rising order; a session that would hear it twice is in it twice.
+        /// The receivers, in rising order. A session that gets it twice is in the list twice.
         by: Vec<SessionId>,
     },
+    /// A session was sent the publications that it missed.
     Replayed {
         session: SessionId,
         missed: Vec<Publication>,
@@ -24,17 +28,17 @@ pub(crate) enum Seen {
         session: SessionId,
         code: CloseCode,
     },
-    /// A question went to an engine elsewhere.
+    /// A question was sent to an engine elsewhere.
     Asked,
 }
 
 impl Seen {
-    /// Everything in the effects, in order.
+    /// All effects, in order.
     pub(crate) fn all(effects: &Effects) -> Vec<Self> {
         Self::settled(effects.iter().flat_map(|effect| Self::of(effect, effects)).collect())
     }
 
-    /// The same with neighbouring joins and leaves in one order: the order of the receivers does not matter.
+    /// Sorts each run of neighbouring joins and leaves, because the order of their receivers does not matter.
     pub(crate) fn settled(mut list: Vec<Self>) -> Vec<Self> {
         for run in list.chunk_by_mut(|one, next| one.about_a_member().is_some() && next.about_a_member().is_some()) {
             run.sort_by_key(Self::about_a_member);
@@ -42,7 +46,7 @@ impl Seen {
         list
     }
 
-    /// Tells a session something.
+    /// An event to a session.
     pub(crate) fn sent(session: SessionId, mut event: Event) -> Self {
         match &mut event {
             Event::Error(refusal) => refusal.reason = "".into(),
@@ -52,13 +56,13 @@ impl Seen {
         Self::Sent { session, event }
     }
 
-    /// Hands a publication to sessions in any order.
+    /// A publication to sessions, which may be in any order.
     pub(crate) fn heard(publication: Publication, mut by: Vec<SessionId>) -> Self {
         by.sort_unstable();
         Self::Heard { publication, by }
     }
 
-    /// Whom it concerns.
+    /// The sessions that the effect is for.
     pub(crate) fn sessions(&self) -> &[SessionId] {
         match self {
             Self::Sent { session, .. } | Self::Replayed { session, .. } | Self::Closed { session, .. } => {
@@ -69,7 +73,7 @@ impl Seen {
         }
     }
 
-    /// The request that it answers.
+    /// The id of the request that the effect answers.
     pub(crate) fn answers(&self) -> Option<&RequestId> {
         let Self::Sent { event, .. } = self else { return None };
         match event {
@@ -89,7 +93,7 @@ impl Seen {
         }
     }
 
-    /// Of a join or a leave: the receiver, the topic and the member.
+    /// For a join or a leave: the receiver, the topic and the member.
     fn about_a_member(&self) -> Option<(SessionId, Topic, ClientId)> {
         match self {
             Self::Sent { session, event: Event::Join(member) | Event::Leave(member) } => {
@@ -99,7 +103,7 @@ impl Seen {
         }
     }
 
-    /// One of an effect, or one for each of those that it tells.
+    /// An effect in this form. An [`Effect::Notify`] becomes one event for each receiver.
     fn of(effect: &Effect, effects: &Effects) -> Vec<Self> {
         vec![match effect {
             Effect::Notify { event, receivers } => {

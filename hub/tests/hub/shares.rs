@@ -1,4 +1,5 @@
-//! How all histories share the bytes that they may take: who publishes much loses its own oldest publications.
+//! How all histories share the bytes that they may use together: a topic with many bytes loses its own oldest
+//! publications first.
 
 use crate::alphabet::Place;
 use crate::driver::Driver;
@@ -125,24 +126,30 @@ proptest! {
     }
 }
 
+/// The only session of these tests.
 const ADA: SessionId = SessionId(1);
 
+/// The pattern with this text, as a target.
 fn pattern(text: &str) -> Target {
     text.parse::<Pattern>().expect("a pattern").into()
 }
 
+/// A subscribe of Ada.
 fn subscribe(target: Target, start: Start) -> Input {
     ask(Subscribe { start, ..Subscribe::live(target) })
 }
 
+/// A publication of Ada, which does not get it itself.
 fn publish(topic: Topic, payload: Payload) -> Input {
     ask(Publish { topic, payload, echo: false, key: None })
 }
 
+/// A request of Ada.
 fn ask(action: impl Into<Action>) -> Input {
     Input::Request { session: ADA, request: Ok(Request::from(action.into())) }
 }
 
+/// `recovered` and `replayed` in the reply to a subscribe.
 fn resumed(seen: &Seen) -> Option<(Option<bool>, Option<u32>)> {
     match seen {
         Seen::Sent { event: Event::Subscribed(Subscribed { recovered, replayed, .. }), .. } => {

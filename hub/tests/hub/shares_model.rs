@@ -1,5 +1,5 @@
-//! How histories share what they may take, as simply as it can be said: every history is looked at for every byte too
-//! many. The shipped engine plays along.
+//! A naive model of how all histories share their bytes: for every byte too many it looks at every history. The
+//! shipped engine is played beside it, with the same deeds.
 
 use hubcast_hub::engine::{EngineCall, EngineNotice, EngineRequest, Ticket};
 use hubcast_hub::{Engine, Evicted, Memory, Retention};
@@ -12,47 +12,57 @@ use std::time::Instant;
 /// What can happen to a history.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Deed {
-    /// Somebody hears so many bytes there.
+    /// A publication with a payload of this many bytes, to a topic that has subscribers.
     Publish(&'static str, usize),
     Subscribe(&'static str),
+    /// The last subscription to the topic by its name is gone.
     Leave(&'static str),
+    /// A client reads the history.
     Read(&'static str),
 }
 
-/// The engine and the model of it.
+/// The shipped engine and the model of it.
 pub(crate) struct Shares {
     memory: Memory,
     tickets: u64,
     most_bytes: usize,
     list: Vec<History>,
-    /// Counts what happens, to say what was longest ago.
+    /// Counts what happens, and is the clock of the model: a lower number is longer ago.
     moment: u64,
+    /// What the model has dropped because of the bound.
     evicted: Evicted,
 }
 
+/// One history of the model.
 struct History {
     topic: &'static str,
+    /// The offset of its last publication.
     last: u64,
-    /// Bytes of each publication, oldest first.
+    /// The bytes of each payload, oldest first.
     sizes: Vec<usize>,
+    /// Whether the topic is subscribed to by its name.
     in_use: bool,
+    /// The moment of its last use.
     used: u64,
+    /// The bytes that count against the bound.
     bytes: usize,
-    /// Since when it has these bytes.
+    /// The moment since which `bytes` has this value.
     sized: u64,
 }
 
-/// Topic, last offset and bytes of each publication that is kept, by topic; and what was evicted.
+/// The histories in the order of their topics, each as topic, last offset and the bytes of each payload; and what was
+/// evicted.
 type Kept = (Vec<(String, u64, Vec<usize>)>, Evicted);
 
 impl Shares {
-    /// An engine whose topics keep twelve publications, and the model of it.
+    /// An engine whose topics keep twelve publications, and the model of it, with a bound for all histories.
     pub(crate) fn new(most_bytes: usize) -> Self {
         let rules = crate::stage::small(SIZE, Retention::Always).rules;
         let (list, evicted) = (Vec::new(), Evicted::default());
         Self { memory: Memory::new(rules, most_bytes, 1), tickets: 0, most_bytes, list, moment: 0, evicted }
     }
 
+    /// Plays a deed on the engine and on the model.
     pub(crate) fn perform(&mut self, now: Instant, deed: Deed) {
         match deed {
             Deed::Publish(topic, bytes) => {
@@ -88,6 +98,7 @@ impl Shares {
         }
     }
 
+    /// What the engine keeps.
     pub(crate) fn in_the_hub(&self, now: Instant) -> Kept {
         let histories = self.memory.save(now).histories.into_iter();
         let kept = histories.map(|saved| {
@@ -97,17 +108,20 @@ impl Shares {
         (in_order(kept.collect()), self.memory.evicted())
     }
 
+    /// What the model keeps.
     pub(crate) fn in_the_model(&self) -> Kept {
         let kept = self.list.iter().map(|history| (history.topic.to_owned(), history.last, history.sizes.clone()));
         (in_order(kept.collect()), self.evicted)
     }
 
+    /// Asks the engine a question. The answer does not matter here.
     fn ask(&mut self, now: Instant, question: EngineRequest) {
         self.tickets += 1;
         let answer = self.memory.ask(now, EngineCall { ticket: Ticket(self.tickets), question });
         assert!(answer.is_ok(), "the embedded engine answers at once");
     }
 
+    /// The model's history of a topic.
     fn find_or_create(&mut self, topic: &'static str) -> &mut History {
         let at = self.list.iter().position(|history| history.topic == topic).unwrap_or_else(|| {
             let sizes = Vec::new();
@@ -117,8 +131,10 @@ impl Shares {
         &mut self.list[at]
     }
 
-    /// The rule: over the bound the one furthest above its share loses its oldest; where none is above its share, the
-    /// one unused longest goes, or its publications where somebody listens to it or it was used just now.
+    /// Records a use of a history and then applies the rule while all histories together are over the bound. The
+    /// history furthest above its share loses its oldest publication. If none is above its share, the history that was
+    /// unused longest is dropped as a whole. But if that one is in use, or was used just now and has publications, it
+    /// only loses its oldest publication.
     fn used(&mut self, topic: &'static str) {
         self.moment += 1;
         let moment = self.moment;
@@ -150,6 +166,8 @@ impl Shares {
 }
 
 impl History {
+    /// Counts the bytes anew: each payload and 160 for its publication; and unless the history is in use, 448 and the
+    /// topic for the history itself.
     fn measure(&mut self, moment: u64) {
         let itself = if self.in_use { 0 } else { 448 + self.topic.len() };
         let bytes = self.sizes.iter().map(|size| size + 160).sum::<usize>() + itself;
@@ -159,7 +177,7 @@ impl History {
     }
 }
 
-/// A bound in bytes, and what happens within it.
+/// A bound in bytes for all histories, and the deeds of a test case.
 pub(crate) fn deeds() -> impl Strategy<Value = (usize, Vec<Deed>)> {
     let topic = || select(vec!["a", "b", "c", "d", "e"]);
     let bytes = select(vec![0, 1_000, 20_000, 30_000, 60_000]);
@@ -172,13 +190,14 @@ pub(crate) fn deeds() -> impl Strategy<Value = (usize, Vec<Deed>)> {
     (select(vec![1_000, 70_000, 150_000, 400_000]), vec(deed, 1..80))
 }
 
+/// The same list in the order of the topics.
 fn in_order(mut kept: Vec<(String, u64, Vec<usize>)>) -> Vec<(String, u64, Vec<usize>)> {
     kept.sort();
     kept
 }
 
-/// Publications that a topic keeps.
+/// Most publications that a topic keeps.
 const SIZE: usize = 12;
 
-/// Bytes that a topic may keep, however many there are.
+/// The least share of a topic in bytes, however many topics there are.
 const LEAST_SHARE: usize = 64 * 1024;

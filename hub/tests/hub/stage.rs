@@ -1,4 +1,4 @@
-//! A hub with a few sessions that speak and hear frames of the typed dialect.
+//! The stage of the scenes: a hub with a few sessions, which send and receive frames of the typed dialect.
 
 use crate::alphabet::Place;
 use crate::driver::Driver;
@@ -11,30 +11,32 @@ use hubcast_protocol::{ClientId, CloseCode, Event, Position, typed};
 use std::cell::Ref;
 use std::{collections::HashMap, time::Duration};
 
-/// Who is on, and the frames that each has not looked at yet.
+/// A hub, and the frames that each session has received and not read yet.
 pub(crate) struct Stage {
     driver: Driver,
+    /// The number of sessions so far, which is the id of the last one.
     names: u32,
+    /// The unread frames of each session, oldest first.
     frames: HashMap<SessionId, Vec<String>>,
 }
 
 impl Stage {
-    /// A hub whose topics keep nothing.
+    /// A hub whose topics keep no history, with the embedded engine.
     pub(crate) fn new() -> Self {
         Self::forgetful(Place::Embedded)
     }
 
-    /// The same, and maybe its engine elsewhere.
+    /// A hub whose topics keep no history, with the engine in this place.
     pub(crate) fn forgetful(engine: Place) -> Self {
         Self::with(keeping(TopicPolicy { history: None, ..TopicPolicy::default() }), engine)
     }
 
-    /// A hub with other settings, or with its engine elsewhere.
+    /// A hub with these settings and the engine in this place.
     pub(crate) fn with(settings: Settings, engine: Place) -> Self {
         Self { driver: Driver::new(settings, engine), names: 0, frames: HashMap::new() }
     }
 
-    /// A session with a name that no session had, which has looked at its welcome.
+    /// Connects a session with a new id, and reads its welcome.
     pub(crate) fn connect(&mut self) -> SessionId {
         self.names += 1;
         let session = SessionId(self.names);
@@ -43,7 +45,7 @@ impl Stage {
         session
     }
 
-    /// The same, of a user.
+    /// Connects a session of this user with a new id, and reads its welcome.
     pub(crate) fn connect_as(&mut self, user: &str) -> SessionId {
         self.names += 1;
         let session = SessionId(self.names);
@@ -53,7 +55,7 @@ impl Stage {
         session
     }
 
-    /// Where a topic with history stands, as somebody who then listens to it is told.
+    /// Subscribes a session to a topic with a history. Returns the position in the reply: the end of the history.
     pub(crate) fn position(&mut self, session: SessionId, topic: &str) -> Position {
         self.says(session, &format!(r#"{{"action":"subscribe","topic":"{topic}"}}"#));
         self.hears(session);
@@ -68,63 +70,63 @@ impl Stage {
         Position { epoch, offset }
     }
 
-    /// A frame comes.
+    /// Sends a frame.
     pub(crate) fn says(&mut self, session: SessionId, frame: &str) {
         self.tell(Input::Request { session, request: typed::decode(frame) });
     }
 
-    /// The frames that came since it last looked; a close is one too.
+    /// Reads all frames that the session received since it last read. A close is one of them.
     pub(crate) fn hears(&mut self, session: SessionId) -> Vec<String> {
         self.frames.remove(&session).unwrap_or_default()
     }
 
-    /// What the session hears after it said something.
+    /// Sends a frame and reads all frames.
     pub(crate) fn answer(&mut self, session: SessionId, frame: &str) -> Vec<String> {
         self.says(session, frame);
         self.hears(session)
     }
 
-    /// The connection is gone.
+    /// The client of a session closes its connection.
     pub(crate) fn closed(&mut self, session: SessionId) {
         self.tell(Input::Closed { session, lost: false });
     }
 
-    /// The connection is gone, and nobody said goodbye.
+    /// The connection of a session is lost: it ends without a close.
     pub(crate) fn loses(&mut self, session: SessionId) {
         self.tell(Input::Closed { session, lost: true });
     }
 
-    /// Another process takes over, with what this one saved or with nothing.
+    /// Another process takes over. With `kept` it restores what this one saved.
     pub(crate) fn restart(&mut self, kept: bool) {
         self.driver.restart(kept);
         self.frames.clear();
     }
 
-    /// The server wants the session gone.
+    /// Lets the server close a session because it restarts.
     pub(crate) fn disconnect(&mut self, session: SessionId, reconnect_in_ms: Option<u64>) {
         let (code, reason) = (CloseCode::RESTARTING, "restarting".into());
         self.tell(Input::Disconnect { session, code, reason, reconnect_in_ms });
     }
 
-    /// Anything else happens.
+    /// Hands any input to the hub.
     pub(crate) fn tell(&mut self, input: Input) {
         self.driver.tell(input);
         self.deal_out();
     }
 
-    /// An engine elsewhere answers its oldest question.
+    /// Lets an engine elsewhere answer its oldest open question.
     pub(crate) fn engine_answers(&mut self) {
         self.driver.answer();
         self.deal_out();
     }
 
-    /// Time passes.
+    /// Lets this time pass.
     pub(crate) fn wait(&mut self, time: Duration) {
         self.driver.wait(time);
         self.deal_out();
     }
 
-    /// Who got what was published last.
+    /// The receivers of the first publication that the last input delivered.
     pub(crate) fn receivers(&self) -> &[Receiver] {
         let effects = self.driver.effects();
         let delivery = effects.iter().find_map(|effect| match effect {
@@ -134,24 +136,24 @@ impl Stage {
         delivery.unwrap_or_default()
     }
 
-    /// Whether everything that a session hears may be left out.
+    /// Whether a session has subscriptions, and all of them are `drop` or `latest`.
     pub(crate) fn may_skip(&self, session: SessionId) -> bool {
         self.driver.hub().may_skip(session)
     }
 
-    /// The engine as it stands.
+    /// The engine.
     pub(crate) fn memory(&self) -> Ref<'_, Memory> {
         self.driver.memory()
     }
 
-    /// The histories as another process would get them, by topic.
+    /// The histories that another process would restore, in the order of their topics.
     pub(crate) fn saved(&self) -> Vec<HistorySnapshot> {
         let mut saved = self.memory().save(self.driver.now()).histories;
         saved.sort_by(|one, other| one.topic.cmp(&other.topic));
         saved
     }
 
-    /// Everyone goes, and nothing may be left.
+    /// Closes all sessions, lets ten minutes pass, and checks that hub and engine are empty.
     pub(crate) fn ends(mut self) {
         for session in (1..=self.names).map(SessionId) {
             self.closed(session);
@@ -165,6 +167,7 @@ impl Stage {
         assert_eq!(self.driver.hub().poll_timeout(), None);
     }
 
+    /// Turns the effects of the last call into frames of the sessions that they are for.
     fn deal_out(&mut self) {
         let effects = self.driver.effects();
         let mut write = |session: SessionId, frame| self.frames.entry(session).or_default().push(frame);
@@ -196,23 +199,24 @@ impl Stage {
     }
 }
 
-/// Settings under which every open topic keeps this.
+/// Settings with one policy for all public topics.
 pub(crate) fn keeping(policy: TopicPolicy) -> Settings {
     let all = TopicRule { pattern: ">".parse().expect("a pattern"), policy };
     Settings { rules: TopicRules { list: vec![all] }, ..Settings::with_seed(1) }
 }
 
-/// A hub whose topics keep so many publications for two minutes.
+/// Settings with a history of this many publications and two minutes for all public topics.
 pub(crate) fn small(size: usize, keep: Retention) -> Settings {
     let history = Some(HistoryPolicy { size, ttl: Duration::from_secs(120), keep });
     keeping(TopicPolicy { history, ..TopicPolicy::default() })
 }
 
+/// The frame of a publication.
 fn frame(publication: &Publication) -> String {
     typed::encode_message(publication.topic(), publication.position(), publication.payload())
 }
 
-/// The id of a stage's session, which is its private topic.
+/// The client id of a stage's session, which is also its private topic.
 pub(crate) fn id_of(session: SessionId) -> ClientId {
     let [.., last] = session.0.to_be_bytes();
     ClientId::from_random([0xa0 + last; 16])

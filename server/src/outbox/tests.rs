@@ -1,8 +1,10 @@
+//! The outbox: what it writes, in which order, and what it counts as waiting.
 use super::*;
 use crate::encode::batch::append;
 use std::cell::RefCell;
 
-/// A sink that takes at most this many bytes of each write.
+/// A sink that takes at most so many bytes of each write, and the bytes that it took. A write of which it takes nothing
+/// fails with `WouldBlock`.
 struct Narrow(usize, RefCell<Vec<u8>>);
 
 impl Sink for Narrow {
@@ -87,7 +89,7 @@ fn who_takes_everything_lets_others_have_a_turn() {
     assert!(outbox.is_empty());
 }
 
-/// Writes again until everything is written, like a worker that serves other connections in between.
+/// Writes until the outbox is empty. Each `WouldBlock` in between is where a worker would serve other connections.
 fn write_all(outbox: &mut Outbox, sink: &Narrow) {
     while let Err(fault) = outbox.write_to(sink, Dialect::Plain) {
         assert_eq!(fault.kind(), io::ErrorKind::WouldBlock);

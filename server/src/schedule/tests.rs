@@ -1,3 +1,4 @@
+//! The schedule: the order in which it hands out items, and which connections it stops.
 use super::*;
 use crate::schedule::item::Item;
 use hubcast_hub::{Input, SessionId};
@@ -5,19 +6,22 @@ use hubcast_protocol::{ClientId, typed};
 use proptest::{collection::vec, prelude::*};
 use std::collections::BTreeMap;
 
+/// The item of a request that the connection in `slot` sent. `text` is the request in the typed dialect.
 fn input(slot: u32, text: &str) -> Item {
     Item::Input(Input::Request { session: SessionId(slot), request: typed::decode(text) })
 }
 
+/// The item of a publish request.
 fn publication(slot: u32) -> Item {
     input(slot, r#"{"action":"publish","topic":"t","message":"x"}"#)
 }
 
+/// The item of a ping request.
 fn ping(slot: u32) -> Item {
     input(slot, r#"{"id":1,"action":"ping"}"#)
 }
 
-/// Hands out one slice, in which an item costs what `cost` says. Returns the connection of each item.
+/// Hands out one slice, in which `cost` says what each item costs. Returns the slot of each item, in order.
 fn slice(schedule: &mut Schedule, is_behind: bool, cost: impl Fn(u32, &Item) -> Cost) -> Vec<u32> {
     let mut served = Vec::new();
     schedule.begin_slice(is_behind);
@@ -29,6 +33,7 @@ fn slice(schedule: &mut Schedule, is_behind: bool, cost: impl Fn(u32, &Item) -> 
     served
 }
 
+/// A cost of 1000 nanoseconds in the hub and `delivery` nanoseconds to carry out what follows.
 fn costs(delivery: u64) -> Cost {
     Cost { hub: 1_000, delivery, joined: false }
 }
@@ -63,7 +68,8 @@ fn what_is_left_of_an_item_goes_on_before_the_next_of_its_connection_and_after_o
     let mut schedule = Schedule::default();
     (0..2).for_each(|_| schedule.push(1, publication(1)));
     schedule.push(2, ping(2));
-    // Each publication takes three parts.
+    // The hub handles each publication in three parts. After the first and the second part, the test puts the rest
+    // back.
     let (mut served, mut parts) = (Vec::new(), 0);
     for _ in 0..10 {
         schedule.begin_slice(false);
@@ -184,8 +190,8 @@ fn the_more_waits_the_less_is_read_at_once() {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Each connection's requests are served in order, and none is lost. A connection that asks for something small is
-    /// served in the slice after the next at the latest, whatever others ask for.
+    /// Every item is handed out, and none twice. A ping is in the second slice after its arrival at the latest,
+    /// whatever the items of other connections cost.
     #[test]
     fn nobody_waits_for_long_and_nothing_is_lost_or_overtaken(
         steps in vec((0..6u32, 1..20usize, 0..4usize), 1..60),

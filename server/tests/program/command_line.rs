@@ -1,4 +1,4 @@
-//! The program as a person meets it: what it prints, what it refuses and how, and how it ends.
+//! The command line of the program: what it prints, which arguments it refuses, and its exit codes.
 
 use crate::run::{Run, file, hubcast};
 use serde_json::Value;
@@ -8,12 +8,13 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::ffi::OsStrExt;
 use std::process::{Command, Output, Stdio};
 
+/// Runs a command to its end. Returns its exit code, standard output and standard error.
 fn outcome(command: &mut Command) -> (Option<i32>, String, String) {
     let Output { status, stdout, stderr } = command.output().unwrap();
     (status.code(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
 }
 
-/// The standard error of a run that ends with this exit code.
+/// Runs a command, checks that it ends with this exit code, and returns its standard error.
 #[track_caller]
 fn failure(command: &mut Command, expected: i32) -> String {
     let (code, stdout, stderr) = outcome(command);

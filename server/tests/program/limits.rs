@@ -1,4 +1,4 @@
-//! What a limit that is set lets pass.
+//! What a configured limit lets through.
 
 use crate::client::Client;
 use crate::run::Run;

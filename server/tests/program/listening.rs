@@ -1,4 +1,4 @@
-//! Where the program listens.
+//! The addresses on which the program listens.
 
 use crate::client::{connect, request};
 use crate::run::{Run, hubcast};

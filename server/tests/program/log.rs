@@ -1,4 +1,4 @@
-//! What the log says, and that it is JSON to the last line where that is asked for.
+//! The log: what it says and how often. With the format `json`, every line of it is JSON, up to the last one.
 
 use crate::client::{Client, connect, request};
 use crate::run::{Run, file, folder, full_pipe, hubcast};
@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
 
-/// The events of a log in JSON; a line that is none fails the test.
+/// The events of a JSON log. Panics if a line is not JSON, or has no level or message.
 #[track_caller]
 fn events(log: &str) -> Vec<Value> {
     let parse = |line: &str| {
@@ -19,16 +19,18 @@ fn events(log: &str) -> Vec<Value> {
     log.lines().map(parse).collect()
 }
 
+/// The message of an event.
 fn message(event: &Value) -> &str {
     event["message"].as_str().unwrap()
 }
 
-/// The events whose message has this in it.
+/// The events whose message contains `part`.
 fn with<'a>(events: &'a [Value], part: &str) -> Vec<&'a Value> {
     events.iter().filter(|event| message(event).contains(part)).collect()
 }
 
-/// A run that ends before it serves: exit code 1, and one event in the log.
+/// Runs a server that must fail to start: its exit code is 1, and its log is one event of level `ERROR`. Returns the
+/// message of this event.
 #[track_caller]
 fn failed_start(words: &[&str]) -> String {
     let ended = hubcast(&["--log-format", "json"]).args(words).output().unwrap();
@@ -62,7 +64,7 @@ fn what_an_operator_must_hear_comes_once_and_in_json_to_the_last_line() {
     for page in ["Origin: https://b.example\r\n", "Origin: null\r\n", ""] {
         assert_eq!(request(&mut connect(address), "/socket", page), 403);
     }
-    // Whoever was refused may count for a moment longer.
+    // A refused connection may count as open for a moment longer, so this tries again until there is room.
     let mut publisher = loop {
         if let Some(client) = Client::over(connect(address), address) {
             break client;
@@ -79,7 +81,7 @@ fn what_an_operator_must_hear_comes_once_and_in_json_to_the_last_line() {
     let closed = (0..2000).find(|_| publisher.publish("t", "x".repeat(60_000))["receivers"] == 0);
     assert!(closed.is_some(), "slow consumers are not closed");
     drop((slow, publisher));
-    // Where the histories should go is something else.
+    // A folder has the name of the state file, so the server cannot write the file.
     fs::create_dir(state.join("histories.json")).unwrap();
     let before = server.logs("slow consumers");
     server.signal("TERM");
@@ -251,11 +253,13 @@ fn every_refusal_is_logged_at_debug_with_its_reason_and_its_peer() {
     assert!(events(&log).last().unwrap()["fault"].is_string(), "{log}");
 }
 
+/// A complete text frame of a client.
 fn text(payload: &[u8]) -> Vec<u8> {
     frame(0x81, payload)
 }
 
-/// A client's frame, masked with zeros.
+/// A frame of a client with this first byte. The mask is four zeros, so the payload stays as it is. The payload has at
+/// most 65,535 bytes.
 fn frame(head: u8, payload: &[u8]) -> Vec<u8> {
     let length = match u8::try_from(payload.len()) {
         Ok(short) if short < 126 => vec![0x80 | short],

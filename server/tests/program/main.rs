@@ -1,15 +1,14 @@
-//! The program as those who operate it meet it: what it logs, which signals it obeys, where it listens, and what its limits
-//! let pass.
+//! The program from outside: its command line, log, signals, addresses, limits and state.
 //!
-//! - `command_line.rs`: what it prints, what it refuses and how, and how it ends
-//! - `limits.rs`: what a limit that is set lets pass
-//! - `listening.rs`: where it listens
-//! - `log.rs`: every line of the log is JSON where that is asked for, and says what an operator must hear, once
-//! - `stalls.rs`: a stop of the process is not blamed on a connection
+//! - `command_line.rs`: what it prints, which arguments it refuses, and its exit codes
+//! - `limits.rs`: what a configured limit lets through
+//! - `listening.rs`: the addresses on which it listens
+//! - `log.rs`: every line of a JSON log is JSON, and each warning to the operator comes once
+//! - `stalls.rs`: a connection does not suffer when the process itself was stopped
 //! - `state.rs`: what it keeps, by its rules for topics and in its state folder
-//! - `signals.rs`: what a signal does, and that what is kept outlives every one of them but the last
+//! - `signals.rs`: what each signal does, and that only the third one in a row loses what the server keeps
 //!
-//! `run.rs` starts the program and listens to it, `client.rs` connects to it.
+//! `run.rs` starts the program and reads its output. `client.rs` connects to it.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 

@@ -1,4 +1,4 @@
-//! One run of the program.
+//! One run of the program: starting it, reading its output, sending it signals, and waiting for its end.
 
 use std::fs;
 use std::io::{BufRead, BufReader, PipeReader, PipeWriter, Read, Write, pipe};
@@ -9,21 +9,21 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The program with these words and none of the environment.
+/// The program with these arguments, with an empty environment and no standard input. Its two outputs are pipes.
 pub(crate) fn hubcast(words: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hubcast"));
     command.env_clear().args(words).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
-/// A folder, named for its test, that is not there yet.
+/// The path of a test's folder. An old folder of this name is removed; the new one does not exist yet.
 pub(crate) fn folder(name: &str) -> PathBuf {
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("program").join(name);
     let _ = fs::remove_dir_all(&path);
     path
 }
 
-/// A file, named for its test, with this text.
+/// Writes a file with this name and text, and returns its path.
 pub(crate) fn file(name: &str, text: &str) -> PathBuf {
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("program").join(name);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -31,29 +31,30 @@ pub(crate) fn file(name: &str, text: &str) -> PathBuf {
     path
 }
 
-/// A server that is killed when its test is over, whatever came of it.
+/// A running server. It is killed when this is dropped, also when the test fails.
 pub(crate) struct Run {
     child: Child,
-    /// Taken when the rest is read.
+    /// The standard error of the server; `None` if this does not read it.
     log: Option<BufReader<ChildStderr>>,
-    /// Standard output after its first line.
+    /// The standard output of the server after its first line; `None` if this does not read it.
     output: Option<BufReader<ChildStdout>>,
+    /// The line that says where the server listens; empty if this does not read the output.
     first_line: String,
     address: SocketAddr,
 }
 
 impl Run {
-    /// Starts a server on a free port and waits until it listens.
+    /// Starts a server on a free port of 127.0.0.1 and waits until it listens.
     pub(crate) fn start(words: &[&str]) -> Self {
         Self::of(hubcast(&["--listen", "127.0.0.1:0", "--drain-spread", "0s"]).args(words))
     }
 
-    /// Starts a server with a state folder.
+    /// Starts a server with a state folder and waits until it listens.
     pub(crate) fn with_state(folder: &Path) -> Self {
         Self::start(&["--state-dir", folder.to_str().unwrap()])
     }
 
-    /// Waits until the server of a command listens.
+    /// Starts the server of a command and waits until it listens. The standard output must be a pipe.
     #[track_caller]
     pub(crate) fn of(command: &mut Command) -> Self {
         let mut child = command.spawn().unwrap();
@@ -65,11 +66,12 @@ impl Run {
         Self { child, log, output: Some(output), address: address.parse().unwrap(), first_line }
     }
 
-    /// A server that listens there, and whose log this does not read.
+    /// A server that listens on this address already. Its log and output are not read.
     pub(crate) fn started(child: Child, address: SocketAddr) -> Self {
         Self { child, log: None, output: None, first_line: String::new(), address }
     }
 
+    /// The address on which the server listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
@@ -79,20 +81,20 @@ impl Run {
         &self.first_line
     }
 
-    /// What the server writes to standard output after its first line, to the end.
+    /// Reads the standard output after its first line, until the server closes it.
     pub(crate) fn rest_of_output(&mut self) -> String {
         let mut rest = String::new();
         self.output.as_mut().unwrap().read_to_string(&mut rest).unwrap();
         rest
     }
 
-    /// Sends a signal, such as `TERM`.
+    /// Sends a signal to the server, such as `TERM`.
     pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status().unwrap();
         assert!(sent.success());
     }
 
-    /// Waits for a line of the log with this in it, and returns the log up to there.
+    /// Waits for a line of the log that contains `part`. Returns the log from where the last read ended to this line.
     #[track_caller]
     pub(crate) fn logs(&mut self, part: &str) -> String {
         let log = self.log.as_mut().unwrap();
@@ -104,12 +106,12 @@ impl Run {
         read
     }
 
-    /// Reads no more of the log; what is written to it is an error from now on.
+    /// Closes the reading end of the log. From now on, each write of the server to its log fails.
     pub(crate) fn closes_log(&mut self) {
         self.log = None;
     }
 
-    /// Waits for the end, without reading the log.
+    /// Waits until the server ends, at most `DEADLINE`, and returns its exit code. Does not read the log.
     #[track_caller]
     pub(crate) fn exit_code(mut self) -> Option<i32> {
         let begun = Instant::now();
@@ -122,7 +124,7 @@ impl Run {
         }
     }
 
-    /// Ends the run as an operator does, and returns the rest of its log.
+    /// Stops the server with SIGTERM, checks that its exit code is 0, and returns the rest of its log.
     #[track_caller]
     pub(crate) fn stop(self) -> String {
         self.signal("TERM");
@@ -131,20 +133,20 @@ impl Run {
         log
     }
 
-    /// Ends the run as `kill -9` does.
+    /// Kills the server with SIGKILL.
     pub(crate) fn crash(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    /// Waits for the end, and returns the exit code and the rest of the log.
+    /// Waits until the server ends, at most `DEADLINE`. Returns its exit code and the rest of its log.
     #[track_caller]
     pub(crate) fn end(mut self) -> (Option<i32>, String) {
         let (mut log, (read, rest_of_log)) = (self.log.take().unwrap(), mpsc::channel());
         thread::spawn(move || {
             let mut rest = String::new();
             log.read_to_string(&mut rest).unwrap();
-            // Nobody waits for it after the test has failed.
+            // The receiver is gone if the test has failed.
             let _ = read.send(rest);
         });
         let rest = rest_of_log.recv_timeout(DEADLINE).expect("the server ends when it is asked to");
@@ -159,12 +161,12 @@ impl Drop for Run {
     }
 }
 
-/// The writing end of a pipe that is full and that nothing reads, and its reading end.
+/// A full pipe: its writing end and its reading end. It holds 64 KiB, and the caller reads nothing from it.
 pub(crate) fn full_pipe() -> (PipeWriter, PipeReader) {
     let (reader, mut writer) = pipe().unwrap();
     writer.write_all(&[b'.'; 64 * 1024]).unwrap();
     (writer, reader)
 }
 
-/// A server that does not end fails its test; it must not stop it.
+/// The longest wait for the end of a server. A server that does not end fails its test and does not block it.
 const DEADLINE: Duration = Duration::from_secs(30);

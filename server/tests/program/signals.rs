@@ -1,4 +1,4 @@
-//! What a signal does, and that what is kept outlives every one of them but the last.
+//! Signals: what each one does. Only the third one in a row makes the server lose the histories and keys that it keeps.
 
 use crate::client::Client;
 use crate::run::{Run, folder, hubcast};
@@ -9,12 +9,13 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-/// Starts a server that waits long for those who do not go.
+/// Starts a server with this state folder. It waits up to 10 minutes for connections that do not close.
 fn patient(state: &Path) -> Run {
     Run::start(&["--close-timeout", "10m", "--drain-deadline", "10m", "--state-dir", state.to_str().unwrap()])
 }
 
-/// Publishes one message, and tells the epoch of its topic and the client, who hears it and then takes nothing more.
+/// Opens a client, subscribes it to `news` and publishes one message there. Returns the epoch of `news` and the client,
+/// which stays open and reads nothing more.
 #[track_caller]
 fn one_publication(server: &Run) -> (Value, Client) {
     let mut client = Client::open(server.address());
@@ -23,7 +24,8 @@ fn one_publication(server: &Run) -> (Value, Client) {
     (epoch, client)
 }
 
-/// Whether a server goes on where another one was after one publication.
+/// Whether `news` can be resumed in this epoch after offset 1. It can if the server has the history that
+/// `one_publication` made.
 #[track_caller]
 fn goes_on(server: &Run, epoch: &Value) -> bool {
     let recover = json!({"epoch": epoch, "offset": 1});
@@ -64,7 +66,7 @@ fn who_is_left_gets_a_close_when_the_drain_is_hurried() {
 fn a_third_signal_ends_a_server_at_once_that_cannot_store() {
     let state = folder("stuck");
     let mut server = patient(&state);
-    // Nobody reads it, so whoever opens it to write waits for ever.
+    // No process reads this FIFO. The server waits forever when it opens the FIFO to write the state file.
     let made = Command::new("mkfifo").arg(state.join("histories.unfinished")).status().unwrap();
     assert!(made.success());
     server.signal("TERM");

@@ -1,4 +1,5 @@
-//! The real program is stopped for a while, as a busy machine stops it: nobody is closed for a stall that is not his.
+//! Stalls: SIGSTOP stops the program for some seconds, as an overloaded machine does. The server must not close a
+//! connection, or shorten its time, because of a stall of the server itself.
 
 use crate::run::{Run, hubcast};
 use hyper_tungstenite::tungstenite::{ClientRequestBuilder, Error, Message, WebSocket, client};
@@ -8,31 +9,33 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Longer than the server waits before it pings, and for the answer, together.
+/// Duration of a stall. It is longer than the ping interval and the pong timeout of `pinging_server` together, which
+/// are 2 seconds.
 const STALL: Duration = Duration::from_secs(4);
 
-/// As long as it takes to be pinged, and closed for want of an answer, and half a second more.
+/// Time after a stall in which a wrong close would happen: the ping interval, the pong timeout and half a second more.
 const AFTER: Duration = Duration::from_millis(2500);
 
-/// A server that writes no log.
+/// A server with these arguments on a free port. It writes no log.
 fn server(words: &[&str]) -> Run {
     Run::of(hubcast(&["--listen", "127.0.0.1:0", "--log-level", "off"]).args(words))
 }
 
-/// A server that pings soon and waits shortly.
+/// A server that pings after 1 second and waits 1 second for the pong.
 fn pinging_server() -> Run {
     server(&["--ping", "1s", "--pong-timeout", "1s"])
 }
 
-/// Some connections, each of which has been welcomed.
+/// `count` connections. Each has received its welcome.
 fn peers(server: &Run, count: usize) -> Vec<Peer> {
     (0..count).map(|_| Peer::open(server.address())).collect()
 }
 
-/// A client that answers a ping when it reads or writes next.
+/// A client in the typed dialect. It queues the answer to a ping, and sends it with its next read or write.
 struct Peer(WebSocket<TcpStream>);
 
 impl Peer {
+    /// Connects to a server and reads the welcome.
     fn open(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).unwrap();
         let url = format!("ws://{address}/socket").parse().unwrap();
@@ -42,7 +45,7 @@ impl Peer {
         client
     }
 
-    /// What comes within this time, if anything does.
+    /// Reads the next message. Returns `None` if nothing comes within this time. Panics if the connection ends.
     fn hear(&mut self, within: Duration) -> Option<Message> {
         self.0.get_ref().set_read_timeout(Some(within)).unwrap();
         match self.0.read() {
@@ -53,13 +56,14 @@ impl Peer {
         }
     }
 
-    /// Waits for the end, and answers it: the code of the close frame.
+    /// Reads until the server closes the connection. Returns the code of its close frame, or 1005 if the frame has none
+    /// (RFC 6455, section 7.1.5).
     fn is_closed_with(&mut self) -> u16 {
         self.0.get_ref().set_read_timeout(Some(STALL * 2)).unwrap();
         loop {
             match self.0.read() {
                 Ok(Message::Close(why)) => {
-                    // The answer is queued, and sent with the next read.
+                    // The answer to the close frame is queued. This read sends it.
                     let _ = self.0.read();
                     return why.map_or(1005, |why| why.code.into());
                 }
@@ -69,16 +73,17 @@ impl Peer {
         }
     }
 
-    /// Waits for a ping, and does not answer it yet.
+    /// Reads a ping. The answer stays queued until `answers` is called.
     fn is_pinged(&mut self) {
         assert!(self.hear(STALL).is_some_and(|message| message.is_ping()), "a ping");
     }
 
+    /// Sends the queued answers to pings.
     fn answers(&mut self) {
         self.0.flush().unwrap();
     }
 
-    /// Answers pings at once for so long, and hears nothing else.
+    /// Reads for this time, and answers each ping at once. Panics if anything but pings comes.
     fn stays(&mut self, time: Duration) {
         let until = Instant::now() + time;
         while let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
@@ -87,7 +92,7 @@ impl Peer {
         }
     }
 
-    /// Asks something, and is answered.
+    /// Sends a ping request, and checks that the server answers it with a pong event.
     fn is_served(&mut self) {
         self.0.send(Message::text(json!({"id": 1, "action": "ping"}).to_string())).unwrap();
         let answer = loop {
@@ -100,7 +105,8 @@ impl Peer {
     }
 }
 
-/// All of them at the same time: each has to answer its own pings meanwhile.
+/// Calls `Peer::stays` on all clients at the same time, each on a thread of its own, because each must answer its own
+/// pings.
 fn all_stay(clients: &mut [Peer], time: Duration) {
     thread::scope(|scope| clients.iter_mut().for_each(|client| _ = scope.spawn(move || client.stays(time))));
 }

@@ -1,4 +1,4 @@
-//! What the real program keeps: by its rules for topics, and in its state folder from one run to the next.
+//! What the program keeps: by its rules for topics, and in its state folder from one run to the next.
 
 use crate::client::Client;
 use crate::run::{Run, file, folder, hubcast};
@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
 
+/// The sorted names of all entries in a folder.
 fn names(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).unwrap();
     let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
@@ -13,7 +14,7 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-/// Publishes three messages in a run and tells their epoch.
+/// Publishes three messages to `news`, with the offsets 1 to 3. Returns the epoch of `news`.
 fn three_publications(server: &Run) -> Value {
     let mut client = Client::open(server.address());
     let subscribed = client.ask(&json!({"id": 1, "action": "subscribe", "topic": "news"}));
@@ -62,7 +63,8 @@ fn after_a_crash_the_epoch_is_another_and_nothing_is_recovered() {
     let first = Run::with_state(&state);
     let epoch = three_publications(&first);
     first.stop();
-    // What the first run left must not come back after the second one has gone on from it.
+    // The second run loads the file of the first run and publishes more. After its crash, the file of the first run
+    // must not be loaded again: it is out of date.
     let second = Run::with_state(&state);
     assert_eq!(Client::open(second.address()).resume("news", &epoch, 3)["recovered"], true);
     assert_eq!(Client::open(second.address()).publish("news", json!("four"))["offset"], 4);

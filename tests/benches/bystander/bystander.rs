@@ -1,7 +1,7 @@
-//! A client that does nothing but ping, in a process of its own, so that the attack does not take its time.
+//! A client that only sends pings. It runs in a process of its own, so that the attack does not take its CPU time.
 //!
-//! It asks every 5 ms, whether or not the last answer has come, and an answer's wait counts from the moment at which
-//! it was due to be asked: a server that stands still for a second shows in two hundred waits and not in one.
+//! It sends a ping every 5 ms, even if the last answer has not come yet. The wait for an answer starts at the moment
+//! when its ping was due. So a server that stops for one second makes two hundred long waits, not one.
 
 use crate::wire::{Client, Dialect, frame};
 use anyhow::{Context, Result, ensure};
@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The process of a bystander, seen from the bench.
+/// Handle of the bench for the process of one bystander.
 pub(crate) struct Bystander {
     process: Child,
 }
@@ -24,20 +24,20 @@ pub(crate) struct Bystander {
 /// How long a bystander waited for its answers.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Waits {
-    /// The answers that came.
+    /// Number of answers that came.
     pub(crate) answers: usize,
-    /// What half of them waited at most.
+    /// Median wait in milliseconds.
     pub(crate) median_ms: f64,
-    /// What 99 of 100 waited at most.
+    /// Wait in milliseconds that 99 of 100 answers did not exceed.
     pub(crate) p99_ms: f64,
-    /// The longest, which counts also if its answer never came.
+    /// Longest wait in milliseconds. An answer that never came counts too.
     pub(crate) max_ms: f64,
-    /// How it lost its connection, if it did.
+    /// Why the bystander lost its connection; `None` if it kept it.
     pub(crate) lost: Option<String>,
 }
 
 impl Bystander {
-    /// Starts one, and waits until it has had its first answer.
+    /// Starts a bystander, and waits until it has received its first answer.
     pub(crate) fn start(address: SocketAddr, dialect: Dialect) -> Result<Self> {
         let mut command = Command::new(env::current_exe()?);
         command.args(["--as-bystander", &address.to_string()]);
@@ -51,7 +51,7 @@ impl Bystander {
         Ok(Self { process })
     }
 
-    /// Tells it to stop, and gives what it saw.
+    /// Stops the bystander, and returns what it measured.
     pub(crate) fn stop(mut self) -> Result<Waits> {
         drop(self.process.stdin.take());
         let mut report = String::new();
@@ -63,14 +63,14 @@ impl Bystander {
 
 impl Drop for Bystander {
     fn drop(&mut self) {
-        // Both fail only where it has ended already.
+        // Both calls fail only if the process has already ended.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
 
 impl Waits {
-    /// The worse of two bystanders, figure by figure.
+    /// The worse of two measurements, field by field; the answers are added up.
     pub(crate) fn worse(self, other: Self) -> Self {
         Self {
             answers: self.answers + other.answers,
@@ -81,6 +81,7 @@ impl Waits {
         }
     }
 
+    /// Computes the percentiles of `waits`.
     fn of(mut waits: Vec<Duration>, answers: usize, lost: Option<String>) -> Self {
         waits.sort_unstable();
         let at = |hundredths: usize| -> f64 {
@@ -91,7 +92,7 @@ impl Waits {
     }
 }
 
-/// The whole life of the bystander's process: pings until standard input ends, and prints what it saw.
+/// The main function of the bystander's process: sends pings until standard input ends, then prints its [`Waits`].
 pub(crate) fn run(address: SocketAddr, dialect: Dialect) -> Result<()> {
     let mut client = Client::open(address, dialect)?;
     let topic = format!("bystander-{}", std::process::id());
@@ -108,13 +109,13 @@ pub(crate) fn run(address: SocketAddr, dialect: Dialect) -> Result<()> {
     let began = Instant::now();
     let waits = thread::scope(|scope| {
         scope.spawn(move || {
-            // Ends when the bench closes the pipe, also by its own end.
+            // The pipe ends when the bench closes it, and also when the bench itself ends.
             let _ = std::io::stdin().read_to_end(&mut Vec::new());
             stopped.store(true, Ordering::Relaxed);
         });
         scope.spawn(move || ask_on_schedule(writer, dialect, &topic, began, stopped, asked));
         let waits = note_answers(&mut client, began, stopped, asked);
-        // The other thread may be in the middle of a question that the server does not take.
+        // The other thread may be blocked while it writes a ping that the server does not read.
         client.shut_down();
         waits
     });
@@ -122,7 +123,7 @@ pub(crate) fn run(address: SocketAddr, dialect: Dialect) -> Result<()> {
     Ok(())
 }
 
-/// Asks question after question, each when it is due.
+/// Sends one question after another, each when it is due, until `stopped` is set. `asked` counts them.
 fn ask_on_schedule(
     mut writer: TcpStream,
     dialect: Dialect,
@@ -136,16 +137,16 @@ fn ask_on_schedule(
         if stopped.load(Ordering::Relaxed) {
             return;
         }
-        // Counted before it is written: a question that the server does not take waits as well.
+        // The count goes up before the write: a question that the server does not read must count as a wait too.
         asked.store(number + 1, Ordering::Relaxed);
-        // The reader finds out that the connection is gone.
+        // An error is ignored here: the reading thread finds out that the connection is gone.
         if writer.write_all(&frame(&question(dialect, topic, number))).is_err() {
             return;
         }
     }
 }
 
-/// Reads answers until the last question is answered, the connection is lost, or the last answers are overdue.
+/// Reads answers until the last question is answered, the connection is lost, or [`ANSWER_MAX`] is over.
 fn note_answers(client: &mut Client, began: Instant, stopped: &AtomicBool, asked: &AtomicU64) -> Waits {
     let (mut waits, mut next, mut overdue) = (Vec::new(), 1, None);
     loop {
@@ -172,7 +173,7 @@ fn note_answers(client: &mut Client, began: Instant, stopped: &AtomicBool, asked
     }
 }
 
-/// Those that were not answered have waited until now.
+/// Counts each unanswered question as a wait that lasts until now.
 fn with_unanswered(
     mut waits: Vec<Duration>,
     began: Instant,
@@ -185,7 +186,8 @@ fn with_unanswered(
     Waits::of(waits, answers, lost)
 }
 
-/// What only the hub can answer: a ping, or in the plain dialect a publication to a topic of one's own.
+/// The question with this number. Only the hub can answer it: a ping, or in the plain dialect a publication to a topic
+/// that only the bystander subscribes to.
 fn question(dialect: Dialect, topic: &str, number: u64) -> Value {
     match dialect {
         Dialect::Typed => json!({"id": number, "action": "ping"}),
@@ -193,21 +195,22 @@ fn question(dialect: Dialect, topic: &str, number: u64) -> Value {
     }
 }
 
-/// The number of the question that this answers.
+/// The number of the question that this message answers.
 fn number_of(heard: &Heard) -> Option<u64> {
     let Heard::Text(text) = heard else { return None };
     text.parse().ok().or_else(|| serde_json::from_str::<Value>(text).ok()?["id"].as_u64())
 }
 
+/// The moment when the question with this number is due.
 fn due(began: Instant, number: u64) -> Instant {
     began + INTERVAL * u32::try_from(number).unwrap_or(u32::MAX)
 }
 
-/// From one question to the next.
+/// Time between two questions.
 const INTERVAL: Duration = Duration::from_millis(5);
 
-/// How long the last answers are waited for after the end.
+/// How long the bystander waits for the last answers after it was stopped.
 const ANSWER_MAX: Duration = Duration::from_secs(30);
 
-/// How often the reader looks whether it shall stop.
+/// How often the reading thread checks whether it must stop.
 const STOP_POLL: Duration = Duration::from_millis(20);

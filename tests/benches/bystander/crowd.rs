@@ -1,7 +1,6 @@
-//! Many connections that read all they get, as fast as they can, and count it.
+//! Many connections that read all they receive, as fast as they can, and count it.
 //!
-//! Two threads do it for all of them, with a buffer each: readers that are honest must not be slow because the bench
-//! is.
+//! Two threads read for all connections, with one buffer each: the bench must not make an honest reader slow.
 
 use crate::wire::{Client, Counted, Counter};
 use anyhow::{Context, Result, anyhow};
@@ -19,17 +18,17 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 use tokio::task::LocalSet;
 
-/// Reads with connections until it is dropped, and answers pings.
+/// Connections that read and answer pings until this is dropped.
 pub(crate) struct Crowd {
     counts: Arc<Counts>,
     threads: Vec<(oneshot::Sender<()>, JoinHandle<()>)>,
 }
 
-/// What the connections of a crowd have heard.
+/// What the connections of a crowd have received.
 struct Counts {
     messages: Vec<AtomicU64>,
     bytes: AtomicU64,
-    /// By close code; what was cut without one is under `None`.
+    /// Number of closed connections by close code; `None` if a connection was cut without one.
     closed: Mutex<BTreeMap<Option<u16>, usize>>,
 }
 
@@ -39,7 +38,7 @@ impl Crowd {
         Self::answering_after(Duration::ZERO, clients)
     }
 
-    /// Takes these connections over; they answer each ping after so long.
+    /// Takes these connections over; they answer each ping after `pause`.
     pub(crate) fn answering_after(pause: Duration, clients: Vec<Client>) -> Result<Self> {
         let counts = Arc::new(Counts {
             messages: clients.iter().map(|_| AtomicU64::new(0)).collect(),
@@ -65,32 +64,32 @@ impl Crowd {
         Ok(Self { counts, threads })
     }
 
-    /// How many connections it has, also closed ones.
+    /// Number of connections, including closed ones.
     pub(crate) fn len(&self) -> usize {
         self.counts.messages.len()
     }
 
-    /// How many messages each has heard.
+    /// Number of messages that each connection has received.
     pub(crate) fn messages(&self) -> Vec<u64> {
         self.counts.messages.iter().map(|count| count.load(Ordering::Relaxed)).collect()
     }
 
-    /// How many messages more than `before` everyone has heard; what the last one has, if they differ.
+    /// The smallest number of messages that any connection received since `before`.
     pub(crate) fn heard_by_each_since(&self, before: &[u64]) -> u64 {
         self.messages().iter().zip(before).map(|(now, before)| now - before).min().unwrap_or(0)
     }
 
-    /// How many bytes all have read.
+    /// Bytes that all connections have read.
     pub(crate) fn bytes(&self) -> u64 {
         self.counts.bytes.load(Ordering::Relaxed)
     }
 
-    /// How many connections were closed or cut.
+    /// Number of connections that were closed or cut.
     pub(crate) fn closed(&self) -> usize {
         self.counts.closed().values().sum()
     }
 
-    /// The same in words, with the close codes.
+    /// Text for the table: how many connections were closed, and with which codes.
     pub(crate) fn closed_in_words(&self) -> String {
         let closed = self.counts.closed();
         let codes = closed.iter().map(|(code, count)| match code {
@@ -102,8 +101,8 @@ impl Crowd {
         if number == 0 { "none closed".to_owned() } else { format!("{number} of {} closed ({codes})", self.len()) }
     }
 
-    /// Waits until everyone who is still there has heard so many messages more than `before`, or the time is over.
-    /// How many connections have heard them.
+    /// Waits until every open connection has received `more` messages since `before`, or `patience` is over. Returns
+    /// the number of connections that have received them.
     pub(crate) fn await_messages(&self, before: &[u64], more: u64, patience: Duration) -> usize {
         let until = Instant::now() + patience;
         loop {
@@ -116,7 +115,7 @@ impl Crowd {
         }
     }
 
-    /// Waits until nobody hears anything any more, for a moment.
+    /// Waits until no connection has received a byte for [`QUIET`].
     pub(crate) fn await_quiet(&self) {
         let mut heard = self.bytes();
         loop {
@@ -133,7 +132,7 @@ impl Crowd {
 impl Drop for Crowd {
     fn drop(&mut self) {
         for (stop, thread) in self.threads.drain(..) {
-            // Fails only where the thread has ended.
+            // This fails only if the thread has already ended.
             let _ = stop.send(());
             let _ = thread.join();
         }
@@ -141,12 +140,13 @@ impl Drop for Crowd {
 }
 
 impl Counts {
+    /// Locks the counts of closed connections.
     fn closed(&self) -> MutexGuard<'_, BTreeMap<Option<u16>, usize>> {
         self.closed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A runtime for one thread with sockets and a clock.
+/// A runtime for one thread, with sockets and timers.
 pub(crate) fn runtime() -> Result<Runtime> {
     Builder::new_current_thread().enable_all().build().context("no runtime for the connections")
 }
@@ -158,6 +158,7 @@ struct Reading {
     scratch: RefCell<Vec<u8>>,
 }
 
+/// Reads with the connections of one thread until `stopped` is sent.
 fn read_all(runtime: &Runtime, share: Vec<(usize, StdStream)>, reading: Reading, stopped: oneshot::Receiver<()>) {
     let (local, reading) = (LocalSet::new(), Rc::new(reading));
     for (index, stream) in share {
@@ -167,12 +168,12 @@ fn read_all(runtime: &Runtime, share: Vec<(usize, StdStream)>, reading: Reading,
             *reading.counts.closed().entry(code).or_default() += 1;
         });
     }
-    // An error says that the crowd was dropped without a word, which is the end as well.
+    // The sender was dropped instead of used: that is the end too.
     let _ = runtime.block_on(local.run_until(stopped));
 }
 
 impl Reading {
-    /// Reads until the connection ends; the code with which it was closed, if it was.
+    /// Reads until the connection ends; returns its close code if it had one.
     async fn read_one(&self, index: usize, stream: StdStream) -> Result<Option<u16>> {
         let stream = Rc::new(TcpStream::from_std(stream)?);
         let mut counter = Counter::default();
@@ -202,10 +203,10 @@ impl Reading {
         }
     }
 
-    /// Writes pongs when it is time for them. They are small enough for any socket that is not full of pongs.
+    /// Writes pongs after the pause. They fit into any socket buffer that is not already full of pongs.
     fn answer(&self, stream: &Rc<TcpStream>, pongs: Vec<u8>) {
         if self.pause.is_zero() {
-            // That the connection is gone is found out by reading.
+            // An error is ignored: reading finds out that the connection is gone.
             let _ = stream.try_write(&pongs);
             return;
         }
@@ -220,11 +221,11 @@ impl Reading {
 /// Threads that read.
 const THREADS: usize = 2;
 
-/// What is read at once.
+/// Bytes of the read buffer of one thread.
 const SCRATCH: usize = 256 * 1024;
 
-/// Between two looks at what was heard.
+/// Time between two checks of the counts.
 const POLL: Duration = Duration::from_millis(50);
 
-/// Without a byte for so long, nothing is on its way.
+/// After this time without a byte, nothing is on its way any more.
 const QUIET: Duration = Duration::from_millis(300);

@@ -1,4 +1,4 @@
-//! Connections that write as much as the server takes.
+//! Connections that write as much as the server reads.
 
 use crate::crowd::runtime;
 use crate::wire::Client;
@@ -14,25 +14,26 @@ use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 use tokio::task::LocalSet;
 
-/// Writes with connections until it has written everything or its time is over. The connections stay open until this
-/// is dropped, so that nothing that they wrote is lost.
+/// A thread that writes with many connections until all blocks are written or the time is over. The connections stay
+/// open until the [`Spent`] is dropped, so that the server loses nothing of what they wrote.
 pub(crate) struct Flood {
     written: Arc<AtomicU64>,
     thread: JoinHandle<Result<Vec<StdStream>>>,
 }
 
-/// What is written next: given the number of the block, its frames, or `None` at the end. Each connection counts anew.
+/// Makes the block that a connection writes next: takes the number of the block and returns its frames, or `None` at
+/// the end. Each connection counts its blocks from 0.
 pub(crate) type Blocks = Box<dyn Fn(u64) -> Option<Arc<[u8]>> + Send>;
 
-/// A connection of a flood that is over: kept so that it is not closed.
+/// The connections of a flood that is over. They stay open until this is dropped.
 pub(crate) struct Spent {
-    /// Bytes that the system took from all connections.
+    /// Bytes that the operating system accepted from all connections.
     pub(crate) written: u64,
     _streams: Vec<StdStream>,
 }
 
 impl Flood {
-    /// Starts to write with all connections at once.
+    /// Starts to write with all connections at once, until `until` at the latest.
     pub(crate) fn start(clients: Vec<Client>, blocks: Blocks, until: Instant) -> Result<Self> {
         let streams = clients.into_iter().map(Client::into_stream).collect::<Result<Vec<_>>>()?;
         let (written, runtime) = (Arc::<AtomicU64>::default(), runtime()?);
@@ -41,25 +42,26 @@ impl Flood {
         Ok(Self { written, thread })
     }
 
-    /// Waits until it is over.
+    /// Waits until the flood is over.
     pub(crate) fn wait(self) -> Result<Spent> {
         let streams = self.thread.join().map_err(|_| anyhow!("the flood panicked"))??;
         Ok(Spent { written: self.written.load(Ordering::Relaxed), _streams: streams })
     }
 }
 
-/// The same block for ever.
+/// Repeats one block without end.
 pub(crate) fn always(block: Vec<u8>) -> Blocks {
     let block: Arc<[u8]> = block.into();
     Box::new(move |_| Some(Arc::clone(&block)))
 }
 
-/// A block so many times.
+/// Repeats one block `times` times.
 pub(crate) fn times(block: Vec<u8>, times: u64) -> Blocks {
     let block: Arc<[u8]> = block.into();
     Box::new(move |number| (number < times).then(|| Arc::clone(&block)))
 }
 
+/// Writes with all connections at once, and returns them when all have finished.
 fn write_all(
     runtime: &Runtime,
     streams: Vec<StdStream>,
@@ -74,7 +76,7 @@ fn write_all(
         let stream = stream.try_clone()?;
         let (blocks, written) = (Rc::clone(&blocks), Arc::clone(written));
         tasks.push(local.spawn_local(async move {
-            // A connection that the server closes has written enough.
+            // If the server closes a connection, that connection has written enough.
             let _ = tokio::time::timeout_at(until.into(), write_one(stream, &blocks, &written)).await;
         }));
     }
@@ -86,6 +88,7 @@ fn write_all(
     }))
 }
 
+/// Writes all blocks with one connection, and adds the bytes to `written`.
 async fn write_one(stream: StdStream, blocks: &Blocks, written: &AtomicU64) -> Result<()> {
     let stream = TcpStream::from_std(stream)?;
     for number in 0.. {

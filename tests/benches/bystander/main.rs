@@ -1,8 +1,7 @@
-//! How long somebody waits who has nothing to do with it, while a few clients make the server work.
+//! Measures how long an uninvolved client waits while a few other clients make the server work.
 //!
-//! Each row starts the server anew as a process of its own, with the settings that it comes with, puts a bystander
-//! beside it that pings every 5 ms from another process, and attacks the server from this one. `bench/README.md` says
-//! how to run it and how to read what it prints.
+//! Each row starts a new server with default settings in a process of its own. A bystander in another process pings it
+//! every 5 ms, and this process attacks it. `bench/README.md` says how to run the bench and how to read its output.
 
 mod bystander;
 mod crowd;
@@ -33,6 +32,7 @@ fn main() -> ExitCode {
     }
 }
 
+/// Runs the rows that the options name and prints the table.
 fn run(options: &Options) -> Result<()> {
     if let Some(address) = options.as_bystander {
         return bystander::run(address, options.as_dialect);
@@ -61,7 +61,8 @@ fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Cargo runs benches in the folder of their package; paths on the command line are meant from the repository's.
+/// Changes to the repository's folder if cargo started the bench in its package, so that paths on the command line are
+/// relative to the repository.
 fn leave_package() -> Result<()> {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
     if env::current_dir()? == package {
@@ -70,6 +71,7 @@ fn leave_package() -> Result<()> {
     Ok(())
 }
 
+/// Runs one row and prints its result.
 fn run_row(row: &Row, options: &Options) -> Result<()> {
     let mut stage = Stage::for_row(row, options)?;
     let seen = (row.play)(&mut stage).with_context(|| format!("the server's log ends: {}", stage.server.last_words()));
@@ -82,7 +84,7 @@ fn run_row(row: &Row, options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// The rows that the options name, or all that the server can play.
+/// The rows that the options name; if they name none, all rows that the server can run.
 fn chosen(options: &Options) -> Result<Vec<Row>> {
     let mut rows = rows::all();
     for name in &options.rows {

@@ -1,4 +1,4 @@
-//! What can be said on the command line.
+//! The options of the command line.
 
 use crate::wire::Dialect;
 use anyhow::{Context, Result, ensure};
@@ -11,22 +11,22 @@ use std::path::PathBuf;
 #[derive(Debug, Parser)]
 #[command(name = "bystander")]
 pub(crate) struct Options {
-    /// Rows to run, all if none is named; `--list` shows them
+    /// Rows to run; all rows if none is named. `--list` shows them
     pub(crate) rows: Vec<String>,
 
-    /// The hubcast under attack [default: the one that stands in the target folder of this bench]
+    /// Path of the hubcast program under attack [default: the one in the target folder of this bench]
     #[arg(long, value_name = "PATH")]
     pub(crate) bin: Option<PathBuf>,
 
-    /// Its workers
+    /// Number of workers of the server
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub(crate) workers: usize,
 
-    /// How long an attack goes on where it has no end of its own
+    /// Seconds that an attack lasts if it has no end of its own
     #[arg(long, default_value_t = 6, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=120))]
     pub(crate) seconds: u64,
 
-    /// Another server of the plain dialect, for the rows that need no more; {port} is where it shall listen
+    /// Command that starts another server of the plain dialect, for the rows that need no more; {port} is its port
     #[arg(long, value_name = "COMMAND", conflicts_with_all = ["bin", "workers"])]
     pub(crate) command: Option<String>,
 
@@ -34,29 +34,29 @@ pub(crate) struct Options {
     #[arg(long)]
     pub(crate) json: bool,
 
-    /// Say what rows there are
+    /// List the rows
     #[arg(long)]
     pub(crate) list: bool,
 
-    /// What cargo says to every bench.
+    /// The flag that cargo gives to every bench.
     #[arg(long, hide = true)]
     bench: bool,
 
-    /// Be the bystander's process.
+    /// Run as the process of a bystander.
     #[arg(long, hide = true)]
     pub(crate) as_bystander: Option<SocketAddr>,
 
-    /// Speak this dialect as a bystander.
+    /// The dialect that the bystander speaks.
     #[arg(long, hide = true, default_value = "typed")]
     pub(crate) as_dialect: Dialect,
 }
 
 impl Options {
-    /// The program under attack.
+    /// The path of the program under attack.
     pub(crate) fn program(&self) -> Result<PathBuf> {
         let program = match &self.bin {
             Some(path) => path.clone(),
-            // This program stands in `deps` beside it.
+            // This bench is in the folder `deps` beside the program.
             None => env::current_exe()?.parent().and_then(|deps| deps.parent()).context("no folder")?.join("hubcast"),
         };
         let built = "build it with: cargo build --release, or name another with --bin";

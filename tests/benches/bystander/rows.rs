@@ -1,4 +1,4 @@
-//! The rows of the table: what each does to the server, and what it tells beside the bystander's wait.
+//! The rows of the table: the attack of each, and what it reports besides the bystander's waits.
 
 mod burst;
 mod crowds;
@@ -16,17 +16,17 @@ use anyhow::Result;
 
 /// One way to attack a server.
 pub(crate) struct Row {
-    /// By which it is chosen.
+    /// The name on the command line and in the table.
     pub(crate) name: &'static str,
-    /// What it does, for people who read the table.
+    /// What the row does, as text for the reader of the table.
     pub(crate) about: &'static str,
-    /// Whether every server of the plain dialect can be attacked so.
+    /// Whether the row needs only the plain dialect, so that it can attack other servers too.
     pub(crate) plain: bool,
-    /// Workers, where the row needs a certain number of them.
+    /// Number of workers, if the row needs a certain number.
     pub(crate) workers: Option<usize>,
-    /// Settings of hubcast that are not as they come.
+    /// Flags of hubcast that differ from the defaults.
     pub(crate) flags: &'static [&'static str],
-    /// Does it, and says what else it saw.
+    /// Runs the attack and returns a text with what else it measured.
     pub(crate) play: fn(&mut Stage) -> Result<String>,
 }
 
@@ -49,5 +49,5 @@ pub(crate) fn all() -> Vec<Row> {
     .collect()
 }
 
-/// What most rows need.
+/// The values that most rows use.
 const USUAL: Row = Row { name: "", about: "", plain: false, workers: None, flags: &[], play: |_| Ok(String::new()) };

@@ -1,4 +1,4 @@
-//! The server under attack: a process of its own, which is stopped by its handle.
+//! The server under attack, in a process of its own.
 
 use crate::options::Options;
 use crate::wire::Dialect;
@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// A running server; it is killed when this is dropped.
+/// A running server; dropping this kills it.
 pub(crate) struct Server {
     process: Child,
     address: SocketAddr,
@@ -21,8 +21,8 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts hubcast with these flags besides the usual ones, or the other server of the options, and waits until it
-    /// takes connections.
+    /// Starts hubcast with `flags` besides the usual ones, or the other server that the options name. Returns when the
+    /// server accepts connections.
     pub(crate) fn start(options: &Options, workers: usize, flags: &[&str]) -> Result<Self> {
         let address = free_address()?;
         let (mut command, dialect) = match &options.command {
@@ -44,6 +44,7 @@ impl Server {
         Ok(server)
     }
 
+    /// Waits until the server accepts a connection; fails if it ends before or takes longer than [`START_MAX`].
     fn await_listening(&mut self) -> Result<()> {
         let until = Instant::now() + START_MAX;
         while TcpStream::connect(self.address).is_err() {
@@ -59,36 +60,37 @@ impl Server {
         Ok(())
     }
 
-    /// Forgets the peak of its memory so far.
+    /// Resets the peak of the server's memory.
     pub(crate) fn reset_peak(&self) -> Result<()> {
-        // "5" is the order to reset VmHWM, see proc_pid_clear_refs(5).
+        // Writing "5" resets VmHWM; see proc_pid_clear_refs(5).
         fs::write(self.proc("clear_refs"), "5").context("cannot reset the peak of the server's memory")
     }
 
-    /// Stops it for so long, as a machine that is suspended does.
+    /// Stops the process for `length`, as if the machine was suspended.
     pub(crate) fn suspend(&self, length: Duration) -> Result<()> {
         self.signal("-STOP")?;
         thread::sleep(length);
         self.signal("-CONT")
     }
 
+    /// Sends a signal to the process.
     fn signal(&self, signal: &str) -> Result<()> {
         let status = Command::new("kill").args([signal, &self.process.id().to_string()]).status()?;
         ensure!(status.success(), "kill {signal} failed");
         Ok(())
     }
 
-    /// Where it listens.
+    /// The address on which the server listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// How it is spoken to.
+    /// The dialect in which clients speak to the server.
     pub(crate) fn dialect(&self) -> Dialect {
         self.dialect
     }
 
-    /// What it takes of the memory now, and at most since [`Server::reset_peak`], in MiB.
+    /// The server's memory in MiB: now, and at most since [`Server::reset_peak`].
     pub(crate) fn memory(&self) -> Result<(f64, f64)> {
         let status = fs::read_to_string(self.proc("status")).context("the server is gone")?;
         let field = |name: &str| -> Result<f64> {
@@ -99,17 +101,18 @@ impl Server {
         Ok((field("VmRSS:")?, field("VmHWM:")?))
     }
 
-    /// How many files it has open: one for each connection, and a few.
+    /// Number of files that the process has open: one for each connection, and a few others.
     pub(crate) fn open_files(&self) -> Result<usize> {
         Ok(fs::read_dir(self.proc("fd"))?.count())
     }
 
-    /// The last lines that it wrote to standard error.
+    /// The last lines that the server wrote to standard error.
     pub(crate) fn last_words(&self) -> String {
         let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         said.iter().map(String::as_str).collect::<Vec<_>>().join("\n")
     }
 
+    /// The path of a file of the process in `/proc`.
     fn proc(&self, name: &str) -> String {
         format!("/proc/{}/{name}", self.process.id())
     }
@@ -117,12 +120,13 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Both fail only where it has ended already.
+        // Both calls fail only if the process has already ended.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
 
+/// The command that starts hubcast.
 fn hubcast(options: &Options, address: SocketAddr, workers: usize, flags: &[&str]) -> Result<Command> {
     let program = options.program()?;
     let mut command = Command::new(program);
@@ -131,7 +135,8 @@ fn hubcast(options: &Options, address: SocketAddr, workers: usize, flags: &[&str
     Ok(command)
 }
 
-/// The command is split at white space, so that no shell stands between us and the server's process.
+/// The command that starts another server. It is split at white space and not run by a shell, so that its process is
+/// the server's.
 fn other_server(line: &str, port: u16) -> Result<Command> {
     let line = line.replace("{port}", &port.to_string());
     let mut words = line.split_whitespace();
@@ -140,11 +145,12 @@ fn other_server(line: &str, port: u16) -> Result<Command> {
     Ok(command)
 }
 
-/// An address on which nobody listens now.
+/// An address on which no server listens now.
 fn free_address() -> Result<SocketAddr> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }
 
+/// Starts a thread that keeps the last [`LAST_LINES`] lines of standard error.
 fn keep_last_lines(errors: ChildStderr, said: Arc<Mutex<VecDeque<String>>>) {
     thread::spawn(move || {
         for line in BufReader::new(errors).lines().map_while(Result::ok) {
@@ -157,11 +163,11 @@ fn keep_last_lines(errors: ChildStderr, said: Arc<Mutex<VecDeque<String>>>) {
     });
 }
 
-/// How long a server may take until it listens.
+/// How long a server may take until it accepts connections.
 const START_MAX: Duration = Duration::from_secs(20);
 
-/// Between two looks.
+/// Time between two checks of the process.
 const POLL: Duration = Duration::from_millis(20);
 
-/// How many lines of the server's log are kept for the message of a failure.
+/// Lines of the server's log that are kept for an error message.
 const LAST_LINES: usize = 5;

@@ -1,4 +1,4 @@
-//! What a row plays on: a fresh server, its bystanders, and what is measured of both.
+//! What a row works with: a fresh server, its bystanders, and the measurements of both.
 
 use crate::bystander::{Bystander, Waits};
 use crate::crowd::Crowd;
@@ -11,12 +11,14 @@ use serde_json::json;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// A row calls, in this order: what it needs to prepare itself, [`Stage::begin`], its attack, and [`Stage::end`] while
+/// A server with its bystanders.
+///
+/// A row first prepares what it needs, then calls [`Stage::begin`], then attacks, and then calls [`Stage::end`] while
 /// all connections are still open.
 pub(crate) struct Stage {
     /// The server under attack.
     pub(crate) server: Server,
-    /// How long an attack goes on that has no end of its own.
+    /// How long an attack lasts if it has no end of its own.
     pub(crate) length: Duration,
     bystanders: Vec<Bystander>,
     workers: usize,
@@ -24,19 +26,19 @@ pub(crate) struct Stage {
     figures: Option<Figures>,
 }
 
-/// What was measured from begin to end.
+/// The measurements between `begin` and `end`.
 #[derive(Debug)]
 pub(crate) struct Figures {
-    /// Of the bystander that fared worse.
+    /// The waits of the bystanders; for each field, those of the worst one.
     pub(crate) waits: Waits,
-    /// MiB of the server when the attack began.
+    /// Memory of the server in MiB when the attack began.
     pub(crate) memory_before: f64,
-    /// And at most until its end.
+    /// Highest memory of the server in MiB until the attack ended.
     pub(crate) memory_peak: f64,
 }
 
 impl Stage {
-    /// Starts a server for a row.
+    /// Starts a server with the settings of a row.
     pub(crate) fn for_row(row: &Row, options: &Options) -> Result<Self> {
         let workers = row.workers.unwrap_or(options.workers);
         Ok(Self {
@@ -49,8 +51,8 @@ impl Stage {
         })
     }
 
-    /// From here on counts what the attack costs. Connections are dealt out to the workers in turn, so as many
-    /// bystanders as there are workers stand on different ones.
+    /// Starts the measurement, with one bystander for each worker. The server assigns connections to its workers in
+    /// turn, so each bystander is on a different worker.
     pub(crate) fn begin(&mut self) -> Result<()> {
         self.server.reset_peak()?;
         self.memory_before = self.server.memory()?.0;
@@ -61,7 +63,7 @@ impl Stage {
         Ok(())
     }
 
-    /// And to here.
+    /// Ends the measurement.
     pub(crate) fn end(&mut self) -> Result<()> {
         let mut waits = Waits::default();
         for bystander in self.bystanders.drain(..) {
@@ -72,33 +74,33 @@ impl Stage {
         Ok(())
     }
 
-    /// What was measured, after the end.
+    /// The measurements; an error if [`Stage::end`] was not called.
     pub(crate) fn figures(self) -> Result<Figures> {
         self.figures.context("the row did not end what it began")
     }
 
-    /// A new connection.
+    /// Opens one connection.
     pub(crate) fn client(&self) -> Result<Client> {
         Client::open(self.server.address(), self.server.dialect())
     }
 
-    /// So many new connections.
+    /// Opens `number` connections.
     pub(crate) fn clients(&self, number: usize) -> Result<Vec<Client>> {
         (0..number).map(|_| self.client()).collect()
     }
 
-    /// So many new connections that read almost nothing into buffers of their own.
+    /// Opens `number` connections with a small receive buffer: [`NARROW`] bytes.
     pub(crate) fn narrow_clients(&self, number: usize) -> Result<Vec<Client>> {
         let open = || Client::open_narrow(self.server.address(), self.server.dialect(), NARROW);
         (0..number).map(|_| open()).collect()
     }
 
-    /// So many readers of a topic, all of whom have heard a publication to it.
+    /// Opens `number` connections that subscribe to a topic. When this returns, each has received a publication to it.
     pub(crate) fn readers(&self, number: usize, topic: &str) -> Result<Crowd> {
         self.readers_of(self.clients(number)?, topic)
     }
 
-    /// Makes these connections such readers.
+    /// Subscribes these connections to a topic. When this returns, each has received a publication to it.
     pub(crate) fn readers_of(&self, mut clients: Vec<Client>, topic: &str) -> Result<Crowd> {
         for client in &mut clients {
             match self.server.dialect() {
@@ -107,7 +109,7 @@ impl Stage {
             }
         }
         let crowd = Crowd::of(clients)?;
-        // Other servers do not say when one is subscribed.
+        // Other servers do not answer a subscribe request, so a publication must show that the subscription works.
         let mut herald = self.client()?;
         let (before, until) = (crowd.messages(), Instant::now() + PATIENCE);
         while crowd.await_messages(&before, 1, Duration::from_secs(1)) < crowd.len() {
@@ -119,8 +121,8 @@ impl Stage {
     }
 }
 
-/// How long bystanders are alone before the attack: their waits then are what they compare with.
+/// How long the bystanders ping before the attack. These waits are the ones to compare with.
 const CALM: Duration = Duration::from_millis(500);
 
-/// The receive buffer of those who read little or nothing; the system doubles it.
+/// Receive buffer in bytes of clients that read little or nothing; the operating system doubles it.
 const NARROW: usize = 4096;

@@ -1,16 +1,17 @@
-//! What the bench prints.
+//! Prints the results of the bench.
 
 use crate::rows::Row;
 use crate::stage::Figures;
 use anyhow::Error;
 use serde_json::json;
 
-/// The first lines of the table.
+/// Prints the first line of the table.
 pub(crate) fn print_head() {
     println!("{:<15}{:>10}{:>10}{:>10}   {:>15}", "", "median ms", "p99 ms", "max ms", "memory MiB");
 }
 
-/// One row's lines: the bystander's waits and the server's memory, what else was seen, and what the row does.
+/// Prints the lines of one row: the bystander's waits, the server's memory, what else was measured, and what the row
+/// does.
 pub(crate) fn print_row(row: &Row, figures: &Figures, seen: &str) {
     let Figures { waits, memory_before, memory_peak } = figures;
     let memory = format!("{memory_before:.0} -> {memory_peak:.0}");
@@ -24,7 +25,7 @@ pub(crate) fn print_row(row: &Row, figures: &Figures, seen: &str) {
     println!("{:<15}{}", "", row.about);
 }
 
-/// What stands in the place of a row that could not be played.
+/// Prints the line of a row that failed.
 pub(crate) fn print_failed(row: &Row, fault: &Error, json: bool) {
     if json {
         println!("{}", json!({"row": row.name, "failed": format!("{fault:#}")}));
@@ -33,7 +34,7 @@ pub(crate) fn print_failed(row: &Row, fault: &Error, json: bool) {
     }
 }
 
-/// A row's figures as one line of JSON.
+/// Prints the result of one row as one line of JSON.
 pub(crate) fn print_json(row: &Row, figures: &Figures, seen: &str) {
     let Figures { waits, memory_before, memory_peak } = figures;
     let memory = json!({"before_mib": memory_before, "peak_mib": memory_peak});

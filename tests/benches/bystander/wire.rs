@@ -1,4 +1,4 @@
-//! Connections to the server under attack: blocking ones, and the reading of frames where only their number matters.
+//! Blocking connections to the server under attack, and a [`Counter`] for readers that need only the number of frames.
 
 use anyhow::{Context, Result, bail, ensure};
 use hubcast_tests::{Frame, Handshake, Heard};
@@ -8,16 +8,16 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-/// How a server is spoken to; `PROTOCOL.md` describes both.
+/// The language that a server speaks; `PROTOCOL.md` describes both dialects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Dialect {
-    /// Bare text, which other servers speak as well.
+    /// Bare text; some other servers speak it too.
     Plain,
-    /// One JSON object a frame.
+    /// One JSON object in each frame.
     Typed,
 }
 
-/// An open WebSocket that is written to and read from by a thread of its own.
+/// An open WebSocket; the calling thread blocks while it writes and reads.
 pub(crate) struct Client {
     stream: TcpStream,
     unread: Vec<u8>,
@@ -29,7 +29,8 @@ impl Client {
         Self::over(TcpStream::connect(address)?, dialect)
     }
 
-    /// The same with a receive buffer of so many bytes: what the client does not read soon waits at the server.
+    /// Like [`Client::open`], with a receive buffer of `bytes` bytes: what the client does not read
+    /// soon waits at the server.
     pub(crate) fn open_narrow(address: SocketAddr, dialect: Dialect, bytes: usize) -> Result<Self> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
         socket.set_recv_buffer_size(bytes)?;
@@ -37,6 +38,7 @@ impl Client {
         Self::over(socket.into(), dialect)
     }
 
+    /// Makes the handshake over a TCP connection and reads the welcome.
     fn over(stream: TcpStream, dialect: Dialect) -> Result<Self> {
         stream.set_nodelay(true)?;
         stream.set_write_timeout(Some(PATIENCE))?;
@@ -62,20 +64,20 @@ impl Client {
         Ok(client)
     }
 
-    /// Writes frames.
+    /// Writes frames that are already encoded.
     pub(crate) fn send(&mut self, frames: &[u8]) -> Result<()> {
         self.stream.write_all(frames).context("the server does not take what is written to it")
     }
 
-    /// Sends a request of the typed dialect with this id, and gives the event that answers it. What comes before the
-    /// answer is left out.
+    /// Sends a request of the typed dialect with this id, and returns the event that answers it. Skips the events that
+    /// come before the answer.
     pub(crate) fn ask(&mut self, id: u64, mut request: Value) -> Result<Value> {
         request["id"] = json!(id);
         self.send(&frame(&request))?;
         self.answer(id)
     }
 
-    /// The event that answers the request with this id.
+    /// Reads until the event that answers the request with this id, and returns it. An `error` event becomes an error.
     pub(crate) fn answer(&mut self, id: u64) -> Result<Value> {
         let until = Instant::now() + PATIENCE;
         loop {
@@ -87,7 +89,7 @@ impl Client {
         }
     }
 
-    /// The next event of the typed dialect.
+    /// Reads the next event of the typed dialect; waits at most `patience`.
     pub(crate) fn event(&mut self, patience: Duration) -> Result<Value> {
         match self.next(patience)? {
             Heard::Text(text) => serde_json::from_str(&text).context("an event that is not JSON"),
@@ -95,15 +97,15 @@ impl Client {
         }
     }
 
-    /// The next message; pings are answered on the way.
+    /// Reads the next text or binary message; waits at most `patience`. Answers pings that come before it.
     ///
     /// # Errors
-    /// When none comes in time, or the connection is closed.
+    /// If no message comes in time, or the connection is closed.
     pub(crate) fn next(&mut self, patience: Duration) -> Result<Heard> {
         self.next_within(patience)?.context("the server did not answer in time")
     }
 
-    /// The same, but none may come in this time.
+    /// Like [`Client::next`], but returns `None` if no message comes in time.
     pub(crate) fn next_within(&mut self, patience: Duration) -> Result<Option<Heard>> {
         let until = Instant::now() + patience;
         loop {
@@ -124,24 +126,24 @@ impl Client {
         }
     }
 
-    /// The socket. What was read of it already is lost, so it must be at the end of a frame.
+    /// The TCP connection. Bytes that were already read would be lost, so it is an error if there are any.
     pub(crate) fn into_stream(self) -> Result<TcpStream> {
         ensure!(self.unread.is_empty(), "part of a frame was read already");
         Ok(self.stream)
     }
 
-    /// Another handle for the same socket.
+    /// Another handle for the same TCP connection.
     pub(crate) fn stream(&self) -> Result<TcpStream> {
         Ok(self.stream.try_clone()?)
     }
 
-    /// Ends both directions, so that nobody waits for this connection any longer.
+    /// Shuts down both directions, so that no thread blocks on this connection any longer.
     pub(crate) fn shut_down(&self) {
-        // Fails only where it is gone already.
+        // This fails only if the connection is already gone.
         let _ = self.stream.shutdown(Shutdown::Both);
     }
 
-    /// Reads what there is and says how much it was, 0 at the end of the stream; `None` when the time is over.
+    /// Reads the bytes that are available and returns their number: 0 at the end of the stream, `None` after `until`.
     fn read_more(&mut self, until: Instant) -> Result<Option<usize>> {
         let left = until.saturating_duration_since(Instant::now());
         if left.is_zero() {
@@ -160,7 +162,7 @@ impl Client {
     }
 }
 
-/// Counts the frames in a stream of bytes without keeping what they carry.
+/// Counts the frames in a stream of bytes and keeps only the payloads of control frames.
 #[derive(Default)]
 pub(crate) struct Counter {
     head: Vec<u8>,
@@ -169,18 +171,18 @@ pub(crate) struct Counter {
     control: Vec<u8>,
 }
 
-/// A frame that ended in the bytes that a [`Counter`] was given.
+/// A frame that ended in the bytes that a [`Counter`] took.
 pub(crate) enum Counted {
     /// A text or binary frame.
     Message,
-    /// A ping, and the pong that answers it.
+    /// A ping, with the bytes of the pong frame that answers it.
     Ping(Vec<u8>),
-    /// A close frame with its code; 1005 for none.
+    /// A close frame with its code; 1005 if it has none.
     Close(u16),
 }
 
 impl Counter {
-    /// Takes the next bytes of the stream, and tells of each frame that ends in them.
+    /// Takes the next bytes of the stream, and calls `tell` for each frame that ends in them.
     pub(crate) fn take(&mut self, mut bytes: &[u8], mut tell: impl FnMut(Counted)) {
         while !bytes.is_empty() {
             if self.left == 0 {
@@ -203,6 +205,7 @@ impl Counter {
         }
     }
 
+    /// Calls `tell` for the frame that has just ended.
     fn end_frame(&mut self, tell: &mut impl FnMut(Counted)) {
         let control = std::mem::take(&mut self.control);
         match (self.opcode, control.as_slice()) {
@@ -215,7 +218,7 @@ impl Counter {
     }
 }
 
-/// The length of the payload that a head announces; `None` where the head is not whole.
+/// The payload length in a frame header; `None` if the header is not complete.
 fn length_of(head: &[u8]) -> Option<usize> {
     match head {
         [_, 126, a, b] => Some(usize::from(u16::from_be_bytes([*a, *b]))),
@@ -226,17 +229,17 @@ fn length_of(head: &[u8]) -> Option<usize> {
     }
 }
 
-/// One request as the frame that a client sends.
+/// Encodes one request as the frame that a client sends.
 pub(crate) fn frame(request: &Value) -> Vec<u8> {
     Frame::text(request.to_string()).bytes()
 }
 
-/// As many copies of a request as fit into so many bytes, and how many they are.
+/// As many copies of a request as fit into `bytes` bytes, and their number.
 pub(crate) fn block(request: &Value, bytes: usize) -> (Vec<u8>, usize) {
     let one = frame(request);
     let copies = bytes / one.len();
     (one.repeat(copies), copies)
 }
 
-/// How long a row waits for anything before it gives up.
+/// How long a row waits for an answer or a message before it fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);

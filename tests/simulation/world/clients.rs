@@ -1,4 +1,4 @@
-//! The clients' side: inputs into the machines, and what they want done.
+//! The clients' side of the world: gives inputs to their machines and carries out the effects.
 
 use super::World;
 use crate::queue::Event;
@@ -9,7 +9,7 @@ use hubcast_protocol::{CloseCode, ErrorCode, Event as Said, RequestId, Topic, ty
 use hubcast_tests::{Frame, Heard};
 
 impl World {
-    /// Gives a machine something; `frame`: what the server said, if that is it.
+    /// Gives an input to a client's machine; `frame` is the text of the frame from the server, if the input is one.
     pub(super) fn tell_client(&mut self, client: usize, input: Input, frame: Option<&str>) {
         self.trace.note(client, self.now, || format!("< {input:?}"));
         let (mut effects, now) = (Effects::new(), self.time());
@@ -17,6 +17,7 @@ impl World {
         self.carry_out(client, effects, frame);
     }
 
+    /// Handles a client's timeout if it is due.
     pub(super) fn wake_client(&mut self, client: usize) {
         let due = |world: &Self| world.clients[client].machine.poll_timeout().is_some_and(|at| at <= world.time());
         self.clients[client].wake = None;
@@ -31,6 +32,7 @@ impl World {
         self.carry_out(client, effects, None);
     }
 
+    /// Carries out what a machine wants done.
     fn carry_out(&mut self, client: usize, effects: Effects, frame: Option<&str>) {
         let wire = self.clients[client].wire;
         for effect in effects {
@@ -70,7 +72,7 @@ impl World {
         self.plan_wake(client);
     }
 
-    /// Holds what a client says to its program against the record.
+    /// Compares what a machine reports to its program with the record.
     fn check(
         &mut self,
         client: usize,
@@ -94,6 +96,7 @@ impl World {
         }
     }
 
+    /// Plans an event for the machine's next timeout.
     fn plan_wake(&mut self, client: usize) {
         let origin = self.origin;
         let client_state = &mut self.clients[client];
@@ -105,6 +108,7 @@ impl World {
         }
     }
 
+    /// Opens a new wire for a client.
     fn open_wire(&mut self, client: usize) {
         self.last_wire += 1;
         let pace = if self.is_healed { crate::scenario::HEALTHY } else { self.scenario.pace(&mut self.random) };
@@ -113,13 +117,14 @@ impl World {
         self.send_up(self.last_wire, Up::Open);
     }
 
+    /// Sends something to the server; it arrives after everything that was sent before.
     fn send_up(&mut self, number: u32, up: Up) {
         let Some(wire) = self.wires.get_mut(&number) else { return };
         wire.up = wire.up.max(self.now + self.random.millis(1, wire.pace.latency));
         self.queue.plan(wire.up, Event::Up(number, up));
     }
 
-    /// Something reaches a client.
+    /// Handles what arrives at a client.
     pub(super) fn arrive_down(&mut self, number: u32, down: Down) {
         let Some(wire) = self.wires.get_mut(&number).filter(|wire| wire.client_open) else { return };
         let client = wire.client;
@@ -141,6 +146,7 @@ impl World {
         }
     }
 
+    /// Gives all complete frames to the client's machine.
     fn read_frames(&mut self, number: u32, client: usize) {
         while let Some(wire) = self.wires.get_mut(&number).filter(|wire| wire.client_open)
             && let Some(frame) = wire.next_frame()
@@ -165,7 +171,7 @@ impl World {
         }
     }
 
-    /// Learns a client's id, and sees that nobody gets what is for another one.
+    /// Records the id in a `welcome`, and checks that a direct message belongs to this client.
     fn look_at_private(&mut self, client: usize, frame: &str) {
         match typed::decode_event(frame) {
             Ok(Said::Welcome(welcome)) => {
@@ -181,6 +187,7 @@ impl World {
         }
     }
 
+    /// Ends a client's connection and reports that to its machine.
     fn lose(&mut self, number: u32, client: usize, why: Disconnection) {
         self.send_up(number, Up::Closed { lost: true });
         self.end_client_side(number);
@@ -188,6 +195,7 @@ impl World {
         self.tell_client(client, Input::Disconnected(why), None);
     }
 
+    /// Marks the client's end of a wire as closed.
     fn end_client_side(&mut self, number: u32) {
         if let Some(wire) = self.wires.get_mut(&number) {
             wire.client_open = false;

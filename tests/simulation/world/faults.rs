@@ -8,7 +8,7 @@ use hubcast_server::Disconnect;
 use std::time::Duration;
 
 impl World {
-    /// Something breaks, and something will break again.
+    /// Breaks something chosen at random, and plans the next fault.
     pub(super) fn fault(&mut self) {
         if self.is_healed {
             return;
@@ -28,12 +28,13 @@ impl World {
         self.queue.plan(next, Event::Fault);
     }
 
+    /// A wire chosen at random; 0, which is no wire, if there is none.
     fn some_wire(&mut self) -> u32 {
         let numbers: Vec<u32> = self.wires.keys().copied().collect();
         if numbers.is_empty() { 0 } else { self.random.pick(&numbers) }
     }
 
-    /// A connection breaks: what is on its way is lost, and each end finds out in its own time.
+    /// Breaks a connection: everything on its way is lost, and each end notices at a time of its own.
     fn cut(&mut self, number: u32) {
         if self.fall_silent(number) {
             let found_out = self.now + self.random.millis(0, 2000);
@@ -41,7 +42,7 @@ impl World {
         }
     }
 
-    /// A connection breaks, and its client has only the silence to find out by.
+    /// Breaks a connection so that its client gets no notice and can only miss the server's signs of life.
     fn fall_silent(&mut self, number: u32) -> bool {
         let Some(wire) = self.wires.get_mut(&number).filter(|wire| !wire.broken) else { return false };
         wire.broken = true;
@@ -54,7 +55,7 @@ impl World {
         true
     }
 
-    /// The server's operator moves a client away.
+    /// Disconnects a client with code 4004, as an operator does to move it to another server.
     fn disconnect(&mut self, number: u32) {
         let reconnect_in_ms = self.random.chance(80).then(|| self.random.next() % 3000);
         let why = Disconnect { code: CloseCode::MOVED, reason: "moved".into(), reconnect_in_ms };
@@ -65,7 +66,7 @@ impl World {
         self.serve();
     }
 
-    /// For a while the server takes no new connections.
+    /// Lets the server accept no new connections for a while.
     fn refuse(&mut self) {
         if self.is_accepting {
             self.is_accepting = false;
@@ -74,7 +75,7 @@ impl World {
         }
     }
 
-    /// The server stops in good order.
+    /// Drains the server, and stops it three seconds later.
     fn drain(&mut self) {
         if !self.is_accepting {
             return;
@@ -87,6 +88,7 @@ impl World {
         self.queue.plan(self.now + Duration::from_secs(3), Event::Stop);
     }
 
+    /// Stops a drained server, and plans the start of the next one with its state.
     pub(super) fn stop(&mut self) {
         let Some(server) = self.server.take() else { return };
         let saved = server.save(self.time());
@@ -98,7 +100,7 @@ impl World {
         self.queue.plan(again, Event::Start(Box::new(saved)));
     }
 
-    /// The server dies where it stands.
+    /// Ends the server at once. It saves nothing.
     fn crash(&mut self) {
         if self.server.take().is_none() {
             return;
@@ -109,6 +111,7 @@ impl World {
         self.queue.plan(again, Event::Start(Box::default()));
     }
 
+    /// Ends all connections of a server that is gone; `breaks_wires`: half of them without notice to their clients.
     fn end_server(&mut self, breaks_wires: bool) {
         self.tally.restarts += 1;
         self.is_accepting = false;

@@ -1,4 +1,4 @@
-//! The server's side: the shipped server, polled one task at a time, and what it did.
+//! The server's side of the world: polls the shipped server one task at a time, and records what it did.
 
 use super::World;
 use crate::queue::Event;
@@ -13,12 +13,12 @@ use hubcast_tests::Frame;
 use std::time::Duration;
 
 impl World {
-    /// A server begins, with what the one before kept if there is a state folder.
+    /// Starts a server. If the scenario keeps state, it begins with `saved`, the state of the server before it.
     pub(super) fn start(&mut self, saved: Snapshot) {
         let (config, seed) = (self.scenario.server(), self.random.next());
         let state = self.scenario.keeps_state.then_some(saved);
         let server = Simulated::new(config, seed, state, self.time());
-        // From now on it writes down what it does.
+        // Recording begins with the first call.
         server.take_observed();
         self.server = Some(server);
         self.server_wake = None;
@@ -29,7 +29,7 @@ impl World {
         self.serve();
     }
 
-    /// Something reaches the server.
+    /// Handles what arrives at the server.
     pub(super) fn arrive_up(&mut self, number: u32, up: Up) {
         let Some(wire) = self.wires.get_mut(&number) else { return };
         if wire.broken && !matches!(up, Up::Closed { .. }) {
@@ -62,7 +62,7 @@ impl World {
         self.serve();
     }
 
-    /// One of the workers gets a connection.
+    /// Gives a new connection to a worker, chosen at random.
     fn open(&mut self, number: u32) {
         let worker = self.random.below(self.scenario.workers);
         let (Some(server), Some(wire)) = (&mut self.server, self.wires.get_mut(&number)) else { return };
@@ -73,15 +73,16 @@ impl World {
         wire.server = End::Open { worker, socket };
     }
 
+    /// Handles a planned look at the server.
     pub(super) fn wake_server(&mut self) {
-        // One that was planned before an earlier one has nothing to do.
+        // A look that was planned before an earlier one was added has nothing to do.
         if self.server_wake == Some(self.now) {
             self.server_wake = None;
             self.serve();
         }
     }
 
-    /// Lets the server do what there is to do, or only some of it for now, and sends what it writes on its way.
+    /// Lets the server do all its work or only a part of it, and sends what it has written. Plans when to go on.
     pub(super) fn serve(&mut self) {
         if self.now < self.stalled_until {
             return self.plan_server_wake(self.stalled_until);
@@ -109,7 +110,7 @@ impl World {
         }
     }
 
-    /// Polls so many tasks, of whichever worker; says whether there is none left that wants to be.
+    /// Polls at most `most` tasks of workers chosen at random. Returns whether none is ready any more.
     fn poll_server(&mut self, most: usize) -> bool {
         let Some(server) = &mut self.server else { return true };
         let mut busy: Vec<usize> = (0..self.scenario.workers).collect();
@@ -119,7 +120,7 @@ impl World {
             }
             let place = self.random.below(busy.len());
             if server.poll(busy[place]) {
-                // It may have woken another one.
+                // The task may have made tasks of other workers ready.
                 busy.clear();
                 busy.extend(0..self.scenario.workers);
             } else {
@@ -129,6 +130,7 @@ impl World {
         busy.is_empty()
     }
 
+    /// Records what the server has published and confirmed since the last call.
     fn look_at_what_was_done(&mut self) {
         let observed = self.server.as_ref().map(Simulated::take_observed);
         for observed in observed.into_iter().flatten() {
@@ -147,7 +149,7 @@ impl World {
         }
     }
 
-    /// Writes down what the hub made of a publish.
+    /// Records a publication that took effect.
     fn write_down(&mut self, client: Option<usize>, publish: &Publish, position: Option<Position>) {
         let silent_for = client.filter(|_| !publish.echo);
         let text = publish.payload.as_plain();
@@ -162,7 +164,8 @@ impl World {
         }
     }
 
-    /// A second's worth at once, and another one in the second after it, is what a limit lets through.
+    /// Checks the limit of requests. It allows a burst of one second's requests, and the same number in the second
+    /// after it, so at most twice the limit within a second.
     fn check_rate(&mut self, number: u32, client: usize) {
         let (now, limit) = (self.now, self.scenario.requests_per_second);
         let Some((wire, limit)) = self.wires.get_mut(&number).zip(limit) else { return };
@@ -172,7 +175,7 @@ impl World {
         }
     }
 
-    /// Remembers where a subscription begins, and that the reply says so.
+    /// Records where a subscription begins, and checks the offset in its reply.
     fn mark(&mut self, number: u32, reply: &Subscribed) {
         let Some(wire) = self.wires.get_mut(&number) else { return };
         if let Some(RequestId::Number(id)) = &reply.id {
@@ -187,7 +190,7 @@ impl World {
         }
     }
 
-    /// Sends what the sockets have taken on its way, and after it the end of those that the server has shut.
+    /// Sends the bytes that the server's sockets took. If the server has shut a socket down, its end follows the bytes.
     fn send_what_was_written(&mut self) {
         let news = self.server.as_ref().map(Simulated::take_news).unwrap_or_default();
         for socket in news {
@@ -206,7 +209,7 @@ impl World {
         }
     }
 
-    /// The server's end of a connection is gone.
+    /// Handles the end of the server's side of a wire.
     pub(super) fn lose_server_side(&mut self, number: u32) {
         if let Some(wire) = self.wires.get_mut(&number) {
             wire.server = End::Gone;
@@ -215,6 +218,7 @@ impl World {
         self.forget_wire(number);
     }
 
+    /// Sends something to a client; a slow wire needs time for each byte.
     pub(super) fn send_down(&mut self, number: u32, down: Down) {
         let Some(wire) = self.wires.get_mut(&number) else { return };
         let length = match &down {
@@ -226,12 +230,14 @@ impl World {
         self.queue.plan(wire.down, Event::Down(number, down));
     }
 
+    /// Removes a wire if both of its ends are gone.
     pub(super) fn forget_wire(&mut self, number: u32) {
         if self.wires.get(&number).is_some_and(|wire| matches!(wire.server, End::Gone) && !wire.client_open) {
             self.wires.remove(&number);
         }
     }
 
+    /// Plans the next look at the server, if none is planned earlier.
     fn plan_server_wake(&mut self, at: Duration) {
         let at = at.max(self.now);
         if self.server_wake.is_none_or(|planned| at < planned) {
@@ -241,5 +247,5 @@ impl World {
     }
 }
 
-/// Polls of tasks after which a server that is left alone has come to rest.
+/// After this number of polls a server without new input must have nothing to do.
 const POLLS: usize = 1_000_000;

@@ -1,4 +1,4 @@
-//! Who is slow, greedy or silent, and what becomes of him.
+//! Slow, greedy and silent clients: which limit each exceeds, and how the server closes it.
 
 use hubcast_tests::{Frame, Handshake, Heard, Plain, Server, Typed};
 use serde_json::json;
@@ -12,10 +12,10 @@ const SOON: Duration = Duration::from_millis(100);
 /// Longer than any test.
 const NEVER: Duration = Duration::from_secs(600);
 
-/// Much longer than anything takes that has not to wait for others.
+/// Much longer than any step takes that does not wait for another client.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Publishes until nobody listens any more, as the replies tell.
+/// Publishes until the replies say that there are no receivers any more.
 #[track_caller]
 fn publish_until_nobody_hears(publisher: &mut Typed, topic: &str, message: &str) {
     let publish = json!({"id": 1, "action": "publish", "topic": topic, "message": message});
@@ -64,7 +64,7 @@ fn a_head_of_exactly_the_limit_is_answered_and_one_byte_more_is_431() {
             let head = format!("{begin}{}\r\n\r\n", "a".repeat(length - begin.len() - 4));
             let mut socket = server.socket();
             for part in head.as_bytes().chunks(part) {
-                // Where the head is refused, the rest of it may find a closed socket.
+                // If the server refuses the head, the rest of it may find a closed socket.
                 let _ = socket.try_writes(part);
             }
             assert_eq!(socket.answer().status, status, "{length} of {limit} bytes, {part} in a write");
@@ -199,7 +199,7 @@ fn a_reader_who_asks_and_never_reads_is_closed_with_4002() {
     let mut other = server.typed();
     for asked in [Frame::ping([b'x'; 125]), Frame::text("broken")] {
         let mut peer = Typed::open(server.narrow_socket());
-        // What the system holds in between is some megabytes; past that the outbox must overflow.
+        // The operating system buffers some megabytes; what exceeds them must overflow the outbox.
         let asked = asked.bytes().repeat(1000);
         for _ in 0..100 {
             peer.socket.writes(&asked);

@@ -8,9 +8,10 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-/// A change of one field to something at the edge of what its type holds.
+/// A change of one field: its number, and a size and a duration of which the field takes one.
 type Change = (usize, usize, Duration);
 
+/// Applies a change.
 fn change(config: &mut Config, (field, size, wait): Change) {
     let (times, count) = (&mut config.timeouts, u32::try_from(size).unwrap_or(u32::MAX));
     match field {
@@ -42,6 +43,7 @@ fn change(config: &mut Config, (field, size, wait): Change) {
     }
 }
 
+/// One to three changes, with values at the edges of the types and of the limits.
 fn changes() -> impl Strategy<Value = Vec<Change>> {
     let month = Duration::from_secs(30 * 24 * 3600);
     let sizes = [0, 1, 36, 8 * 1024, 1 << 20, 1 << 24, 1 << 40, usize::MAX / 2, usize::MAX];
@@ -50,7 +52,8 @@ fn changes() -> impl Strategy<Value = Vec<Change>> {
     prop::collection::vec(one, 1..4)
 }
 
-/// Starts a server, asks it whether it lives, opens a WebSocket, and stops it.
+/// Checks that a configuration is refused, or that a server with it answers a health check, opens a WebSocket and
+/// stops.
 fn is_refused_or_serves(mut config: Config) {
     config.workers = config.workers.or(Some(1));
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -68,7 +71,7 @@ fn is_refused_or_serves(mut config: Config) {
     });
     let alive = Handshake::default().request("GET /healthz HTTP/1.1");
     let mut websocket = Socket::connect(address);
-    // By its limits it may refuse the handshake.
+    // The configuration may limit the head so much that the handshake is refused.
     let status = websocket.asks(&Handshake::default()).status;
     assert!([101, 431].contains(&status), "{status}: {shown}");
     assert!([200, 431].contains(&Socket::connect(address).asks(&alive).status), "{shown}");

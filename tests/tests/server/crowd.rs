@@ -1,4 +1,4 @@
-//! What many do at once, or one does to many, and that others are served meanwhile.
+//! Many clients act at once, or one client acts on many; the server must serve the others meanwhile.
 
 use hubcast_hub::{HistoryPolicy, Retention, TopicPolicy, TopicRule};
 use hubcast_tests::{Frame, Server, Typed};
@@ -8,8 +8,8 @@ use std::time::Duration;
 /// Longer than any test.
 const NEVER: Duration = Duration::from_secs(600);
 
-/// How many of a crowd were served before a resident that asked after all of them. The server is made to be busy while
-/// they ask, so that it finds everything at once.
+/// Number of clients of a crowd that the server served before a resident client whose request came after theirs. The
+/// server is kept busy while they send, so that it finds all requests at once.
 fn served_before_a_resident(server: &Server, crowd: usize) -> u64 {
     let (mut busy, mut resident) = (server.typed(), server.typed());
     resident.subscribes("residents");
@@ -33,7 +33,7 @@ fn a_crowd_that_asks_at_once_is_served_a_few_at_a_time_and_others_in_between() {
     let mut publisher = server.typed();
     let publish = json!({"id": 1, "action": "publish", "topic": "past", "message": "x".repeat(60_000)});
     (0..100).for_each(|_| _ = publisher.asks(&publish));
-    // What one attempt shows is certain only where the server was busy for as long as the crowd took to ask.
+    // One attempt proves something only if the server stayed busy until the whole crowd had sent its requests.
     let mut served = (0..5).map(|_| served_before_a_resident(&server, 100));
     assert!(served.any(|served| served < 50), "the resident waited for the whole crowd");
 }
@@ -45,7 +45,7 @@ fn a_worker_that_others_keep_busy_reads_its_own_connections_too() {
         (config.outbox, config.max_waiting) = (1 << 30, 1 << 30);
         config.timeouts.write = NEVER;
     });
-    // The first of each pair goes to the second worker.
+    // The first client of each pair is on the second worker.
     let mut pairs: Vec<[Typed; 2]> = (0..100).map(|_| [server.typed(), server.typed()]).collect();
     pairs.iter_mut().skip(1).for_each(|[hearer, _]| hearer.subscribes("t"));
     let [late, publisher] = &mut pairs[0];
@@ -55,7 +55,7 @@ fn a_worker_that_others_keep_busy_reads_its_own_connections_too() {
         publisher.socket.writes(&publish);
         publisher.next_event()["receivers"] == 99
     };
-    // To write them takes the worker longer than it takes the other one to get the next.
+    // Writing them takes the second worker longer than the first worker needs to hand it the next ones.
     assert!((0..20).all(|number| reaches_the_others_alone(&number)));
     late.says(json!({"id": 1, "action": "subscribe", "topic": "t"}));
     let published = (0..2000).take_while(reaches_the_others_alone).count();

@@ -1,4 +1,4 @@
-//! How the server stops: everyone is sent away, told when to come back, and gone in time.
+//! How the server stops: it closes all connections, says when to reconnect, and ends in time.
 
 use hubcast_tests::{Frame, Handshake, Heard, Plain, Server, Typed};
 use serde_json::json;
@@ -83,7 +83,7 @@ fn while_it_drains_the_server_is_alive_but_not_ready_and_takes_nobody() {
 
 #[test]
 fn a_worker_without_connections_answers_until_those_of_the_others_are_gone() {
-    // The first connection goes to the second worker, the next one to the first.
+    // The server gives the first connection to the second worker and the next one to the first.
     for others in 0..2 {
         let mut server = Server::with(|config| {
             config.workers = Some(2);
@@ -93,7 +93,7 @@ fn a_worker_without_connections_answers_until_those_of_the_others_are_gone() {
         let mut last = server.plain();
         server.stops();
         assert!(matches!(last.socket.next_frame(), Heard::Close(1012, _)));
-        // As many as show that also a worker that ends a little later than it could is still there.
+        // Often enough to show that a worker without connections stays until the other worker has none.
         for _ in 0..50 {
             assert_eq!(server.status_of("GET /readyz HTTP/1.1"), 503);
         }
@@ -131,7 +131,8 @@ fn who_takes_bytes_all_the_time_gets_all_of_them_however_slowly() {
     publisher.socket.writes(&Frame::text(&publish).bytes().repeat(20));
     publisher.hears_nothing();
     server.stops();
-    // The system says that the socket takes more once 256 KiB are taken, which is twice as long as a close may stand still.
+    // The operating system reports that the socket takes more after each 256 KiB. Here that takes twice as long as a
+    // closing connection may make no progress.
     for _ in 0..20 {
         assert_eq!(reader.next_event()["event"], "message");
         thread::sleep(Duration::from_millis(200));

@@ -1,8 +1,8 @@
-//! Frames: what is taken, and the code with which what is not is closed.
+//! Frames: which the server accepts, and with which code it closes the connection after a wrong one.
 
 use hubcast_tests::{Frame, Heard, Plain, Server};
 
-/// A server with one connection that is subscribed to `t`.
+/// Opens a connection that is subscribed to `t`.
 fn stage(server: &Server) -> Plain {
     let mut peer = server.plain();
     peer.subscribes("t");
@@ -10,7 +10,7 @@ fn stage(server: &Server) -> Plain {
     peer
 }
 
-/// Sends each group of frames on a connection of its own and expects it to be closed with this code.
+/// Sends each group of frames on a connection of its own, and expects a close frame with this code and a reason.
 #[track_caller]
 fn each_is_closed_with<const N: usize>(code: u16, groups: [(&str, Vec<Frame>); N]) {
     let server = Server::start();
@@ -25,6 +25,7 @@ fn each_is_closed_with<const N: usize>(code: u16, groups: [(&str, Vec<Frame>); N
     }
 }
 
+/// A publish request for the topic `t`.
 fn publish(message: &str) -> String {
     format!(r#"{{"action":"publish","topic":"t","message":"{message}"}}"#)
 }
@@ -151,7 +152,7 @@ fn fragments_make_one_message_with_control_frames_in_between() {
     let server = Server::start();
     let mut peer = stage(&server);
     let text = publish("é日本🦀");
-    // Cut at every byte, also within characters.
+    // One frame for each byte, so that the cuts are also within characters.
     let mut frames: Vec<Frame> = text.as_bytes().iter().map(|byte| Frame::continuation([*byte]).unfinished()).collect();
     frames[0] = Frame::text(&text[..1]).unfinished();
     frames.insert(5, Frame::ping("between"));

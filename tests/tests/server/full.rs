@@ -1,16 +1,17 @@
-//! A server with as many WebSockets as it may have: newcomers are told, and whoever asks whether it lives is answered.
+//! A server with as many WebSockets as it may have: it refuses new ones with 503, and still answers health checks.
 
 use hubcast_tests::{Handshake, Server, Typed};
 use std::time::{Duration, Instant};
 
-/// An orchestrator that is not answered within this time restarts the server.
+/// An orchestrator restarts a server that does not answer within this time.
 const PROBE: Duration = Duration::from_secs(1);
 
+/// A server with this limit of connections.
 fn with_room_for(max_connections: usize) -> Server {
     Server::with(|config| config.max_connections = max_connections)
 }
 
-/// The status of an answer that must come in time.
+/// The status of the answer to a request; the answer must come within [`PROBE`].
 #[track_caller]
 fn probe(server: &Server, request: &str) -> u16 {
     let asked = Instant::now();
@@ -19,6 +20,7 @@ fn probe(server: &Server, request: &str) -> u16 {
     status
 }
 
+/// Checks that the server refuses new WebSockets and answers other requests.
 #[track_caller]
 fn is_full_and_lives(server: &Server) {
     for (request, status) in [
@@ -31,6 +33,7 @@ fn is_full_and_lives(server: &Server) {
     }
 }
 
+/// Checks that each client still gets answers.
 #[track_caller]
 fn all_live(peers: &mut [Typed]) {
     for peer in peers {
@@ -47,7 +50,7 @@ fn one_connection_too_many_is_asked_to_come_back() {
         assert_eq!((answer.status, answer.header("Retry-After").is_some()), (503, true));
     }
     drop(gone);
-    // The place is free when the server has noticed.
+    // The server accepts again when it has noticed the end of the connection.
     while server.socket().asks(&Handshake::default()).status == 503 {}
     drop(kept);
 }
@@ -72,7 +75,7 @@ fn those_who_say_nothing_keep_nobody_from_being_answered() {
     }
     all_live(&mut peers);
     drop(peers.pop());
-    // The place is free when the server has noticed.
+    // The server accepts again when it has noticed the end of the connection.
     while server.status_of("GET /socket HTTP/1.1") == 503 {}
     drop(silent);
 }
@@ -84,7 +87,7 @@ fn a_request_that_does_not_end_is_no_better_than_silence() {
     let begun: Vec<_> = (0..100)
         .map(|_| {
             let mut socket = server.socket();
-            // Those that have been closed already do not take it.
+            // The write fails if the server has already closed the connection.
             let _ = socket.try_writes(b"GET /socket HTTP/1.1\r\nHost: x\r\n");
             socket
         })
@@ -102,7 +105,7 @@ fn those_who_keep_coming_and_say_nothing_keep_nobody_from_being_answered() {
         let mut silent = Vec::new();
         for _ in 0..20 {
             let mut probe = server.socket();
-            // They come between the probe's connection and its request, and those before them are still there.
+            // These come after the probe's connection and before its request, and the earlier ones are still open.
             silent.extend((0..20).map(|_| server.socket()));
             let asked = Instant::now();
             assert_eq!(probe.asks(&Handshake::default().request("GET /healthz HTTP/1.1")).status, 200);

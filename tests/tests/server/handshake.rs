@@ -1,8 +1,8 @@
-//! The opening handshake: what becomes a WebSocket, what does not and why, and the other routes.
+//! The opening handshake: which requests become a WebSocket, which are refused and why, and the other routes.
 
 use hubcast_tests::{Frame, Handshake, Server};
 
-/// Sends each head to a server on a connection of its own and compares the status.
+/// Sends each head to one server, each on a connection of its own, and checks the status of the answer.
 #[track_caller]
 fn each_gets(status: u16, handshakes: impl IntoIterator<Item = Handshake>) {
     let server = Server::start();
@@ -12,6 +12,7 @@ fn each_gets(status: u16, handshakes: impl IntoIterator<Item = Handshake>) {
     }
 }
 
+/// A handshake that the server accepts.
 fn good() -> Handshake {
     Handshake::default()
 }
@@ -131,7 +132,7 @@ fn a_handshake_has_no_body_and_none_is_read_as_a_request() {
         let smuggled = b"0\r\n\r\nGET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
         socket.writes(&[handshake.bytes().as_slice(), smuggled].concat());
         assert_eq!(socket.answer().status, 400, "{headers:?}");
-        // The connection may break off, for what came after the head was never read.
+        // The connection may end with a reset, because the server never reads what follows the head.
         socket.is_cut_without("alive");
     }
 }

@@ -1,4 +1,4 @@
-//! Who goes, and that nothing of him stays.
+//! Connections that close or break, and that nothing of them is left in the server.
 
 use hubcast_tests::{Frame, Handshake, Heard, Plain, Server, Socket, Typed};
 use serde_json::json;
@@ -9,7 +9,8 @@ use std::time::Duration;
 /// Longer than any test.
 const NEVER: Duration = Duration::from_secs(600);
 
-/// Publishes and hears by many while `meanwhile` runs: so much that the worker waits for more before its turns.
+/// Runs `meanwhile` while one client publishes to many subscribers: so much that the turns are long, and the worker
+/// waits for more input before the next one.
 fn while_much_is_published(server: &Server, meanwhile: impl FnOnce()) {
     let is_over = AtomicBool::new(false);
     let subscribe = json!({"action": "subscribe", "topic": "stream", "slow": "latest"});
@@ -93,7 +94,7 @@ fn who_ends_his_side_and_reads_nothing_more_is_not_held_for_ever() {
     let publish = json!({"id": 1, "action": "publish", "topic": "t", "message": "x".repeat(60_000)});
     (0..60).for_each(|_| _ = publisher.asks(&publish));
     reader.socket.ends_writing();
-    // The place is free when the server has let go.
+    // The server accepts again when the reader's connection is gone.
     while server.socket().asks(&Handshake::default()).status == 503 {}
 }
 
@@ -104,7 +105,7 @@ fn half_a_pong_that_was_completed_is_no_message_that_does_not_end() {
     let pong = Frame::pong("12345678").bytes();
     let (begin, end) = pong.split_at(9);
     peer.socket.writes(begin);
-    // Time for the server to read one before the other.
+    // Gives the server time to read the first half before the second.
     other.hears_nothing();
     peer.socket.writes(end);
     let mut is_over = deadline(Duration::from_millis(300));
@@ -123,12 +124,13 @@ fn a_server_that_is_full_lives_and_is_not_ready() {
     assert_eq!(status("GET /readyz HTTP/1.1"), 503);
 }
 
+/// A function that returns whether `after` has passed since this call.
 fn deadline(after: Duration) -> impl FnMut() -> bool {
     let begun = std::time::Instant::now();
     move || begun.elapsed() > after
 }
 
-/// Enough receivers that their turn is a long one.
+/// Subscribers; enough that each turn is a long one.
 const HEARERS: usize = 60;
 
 /// Publications that are on their way at the same time.

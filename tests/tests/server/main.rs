@@ -1,27 +1,27 @@
-//! The whole server from outside, by hand-written bytes.
+//! Tests of the whole server from outside, with hand-written bytes.
 //!
-//! What is promised:
-//! - `plain`: the dialect of the original server, every behaviour of it
-//! - `typed`: replies, ids, errors, and that both dialects hear each other
-//! - `private`: the topics that are one connection's own
+//! The protocol:
+//! - `plain`: every behaviour of the original server's dialect
+//! - `typed`: replies, ids, errors, and messages between the two dialects
+//! - `private`: topics that belong to one connection
 //! - `patterns`: subscriptions with wildcards
 //!
-//! How a connection comes and goes:
+//! The life of a connection:
 //! - `handshake`: every check of the upgrade with its status, and the other routes
-//! - `framing`: frames right and wrong, and the code that each wrong one is closed with
-//! - `bounds`: who is slow, greedy or silent, and what becomes of him
-//! - `full`: as many connections as there may be, and that the server is answering all the same
-//! - `patience`: who is slow and may be, and stays
-//! - `presence`: who watches where others come and go all the time
-//! - `crowd`: what many do at once, or one does to many, and that others are served meanwhile
-//! - `whole`: what holds for all connections together
-//! - `leaving`: who goes, and that nothing of him stays
-//! - `drain`: how the server sends everyone away
-//! - `panics`: that a fault of the server ends all of it, and is told
-//! - `workers`: that nobody can tell how many threads there are
+//! - `framing`: correct and wrong frames, and the close code for each wrong one
+//! - `bounds`: slow, greedy and silent clients, and how the server closes them
+//! - `full`: a server with as many connections as it may have still answers health checks
+//! - `patience`: slow readers that the server must not close
+//! - `presence`: a watcher of a topic that other clients join and leave all the time
+//! - `crowd`: many clients act at once, or one acts on many, and the others are served meanwhile
+//! - `whole`: limits for all connections together
+//! - `leaving`: connections that close or break, and that nothing of them is left in the server
+//! - `drain`: how the server closes all connections when it stops
+//! - `panics`: a panic ends the server and is reported
+//! - `workers`: clients cannot see how many workers there are
 //!
-//! What programs see of it:
-//! - `configs`: that any configuration is refused by name or served
+//! What programs see:
+//! - `configs`: every configuration is refused by name, or the server runs with it
 //! - `sdk`: the Rust client in daily use, over restarts of the server, and on a network that breaks
 
 mod bounds;

@@ -9,7 +9,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Instant;
 
-/// Answers each message, and panics where one asks for it.
+/// A service that answers each message, and panics at the place that a client names.
 #[derive(Default)]
 struct Fragile {
     panics_in_turn: bool,
@@ -43,20 +43,21 @@ impl Service for Fragile {
     }
 }
 
-/// A server of two workers that nobody stops, and what its run comes to.
+/// Starts a server with two workers and without a shutdown; returns its address and the result of its run.
 fn start() -> (SocketAddr, Receiver<Result<(), RunError>>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let server = Server::bind(Config { workers: Some(2), ..Config::default() }, [listener]).expect("a fit listener");
     let (address, (end, ended)) = (server.local_addr().expect("a bound listener"), mpsc::channel());
     thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-        // Nobody waits for it after a test has failed.
+        // This fails if a test has failed and no longer waits.
         let _ = end.send(runtime.block_on(server.run_service(Fragile::default, pending())));
     });
     (address, ended)
 }
 
-/// Has a server panic, which `cause` does with one of its connections; both workers must end, and the run with them.
+/// Starts a server, lets `cause` make it panic by one of its connections, and checks that both workers and the run end.
+/// `said` is the text of the panic.
 #[track_caller]
 fn ends(said: &str, cause: impl FnOnce(&mut Vec<Socket>, SocketAddr)) {
     let (address, ended) = start();

@@ -1,4 +1,5 @@
-//! Who is slow and may be: for what a reader has asked for, or allowed to be left out, nobody is closed.
+//! Slow readers that the server must not close: those that read slowly what they asked for, and those that allow the
+//! server to leave out publications.
 
 use hubcast_hub::{HistoryPolicy, PresencePolicy, Retention, TopicPolicy};
 use hubcast_server::Config;
@@ -11,13 +12,13 @@ const SOON: Duration = Duration::from_millis(100);
 /// Longer than any test.
 const NEVER: Duration = Duration::from_secs(600);
 
-/// Has the server keep what is published, whoever listens.
+/// Configures the server to keep histories even without subscribers.
 fn keep_history(config: &mut Config) {
     let history = HistoryPolicy { size: 100, ttl: NEVER, keep: Retention::Always };
     config.rules.list[0].policy = TopicPolicy { history: Some(history), ..TopicPolicy::default() };
 }
 
-/// Publishes so many messages of 60 kB to the topic "t", and comes back when all of them have taken effect.
+/// Publishes `count` messages of 60 kB to the topic "t", and returns when all have taken effect.
 #[track_caller]
 fn fill_history(server: &Server, count: usize) {
     let publish = Frame::text(json!({"action": "publish", "topic": "t", "message": "x".repeat(60_000)}).to_string());
@@ -28,7 +29,7 @@ fn fill_history(server: &Server, count: usize) {
     assert_eq!(event_between_pings(&mut publisher)["event"], "pong");
 }
 
-/// The next event; the pings before it are answered.
+/// Reads the next event, and answers the pings before it.
 #[track_caller]
 fn event_between_pings(peer: &mut Typed) -> Value {
     match peer.socket.next_frame_but_pings() {
@@ -51,8 +52,8 @@ fn a_ping_behind_a_replay_is_due_when_the_replay_has_been_taken() {
     reader.says(json!({"id": 1, "action": "subscribe", "topic": "t", "last": 100}));
     assert_eq!(reader.next_event()["replayed"], 100);
     let mut replayed = 0;
-    // The reader takes a part whenever another server has pinged somebody, until an answer to the first ping would have
-    // been due long ago.
+    // The second server is the clock: each time it pings a client, the reader reads a few messages. This goes on until
+    // the answer to the first ping of the replay would have been due long ago.
     while asked.elapsed() < ping + pong * 6 / 5 {
         clock.plain().socket.hears(&Heard::Ping(vec![]));
         (0..6).for_each(|_| assert_eq!(reader.next_event()["event"], "message"));
@@ -82,11 +83,11 @@ fn a_lossy_reader_who_takes_nothing_for_long_is_spared_while_it_answers_pings() 
     let mut publisher = server.typed();
     let publish = json!({"id": 1, "action": "publish", "topic": "t", "message": "x".repeat(60_000)});
     let began = Instant::now();
-    // Longer than a write may wait, and than an answer to a ping.
+    // Longer than the timeouts of a write and of a pong.
     while began.elapsed() < ping + pong * 3 / 2 {
         publisher.says(&publish);
         assert_eq!(event_between_pings(&mut publisher)["receivers"], 2, "after {:?}", began.elapsed());
-        // It takes nothing, so it does not see the pings; it knows that they come.
+        // The readers read nothing, so they do not see the pings, but they answer them.
         readers.iter_mut().for_each(|reader| reader.socket.sends([&Frame::pong("")]));
     }
     for reader in &mut readers {
@@ -104,8 +105,8 @@ fn a_lossy_reader_who_takes_nothing_for_long_is_spared_while_it_answers_pings() 
     }
 }
 
-/// Asks a question so often that the answers are much larger than an outbox, reads nothing while another peer is served,
-/// and then reads all of them.
+/// Sends a question so often that the answers are much larger than an outbox, and reads nothing while another client
+/// publishes to the reader. Then reads everything and checks it.
 #[track_caller]
 fn ask_often_and_read_late(server: &Server, question: &str, times: usize) {
     let (mut reader, mut other) = (Typed::open(server.narrow_socket()), server.typed());

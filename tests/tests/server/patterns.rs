@@ -3,7 +3,7 @@
 use hubcast_tests::{Plain, Server, Typed};
 use serde_json::json;
 
-/// What of `topics` a connection hears that is subscribed to these patterns.
+/// The topics of `topics` whose publications a client receives that is subscribed to `patterns`, in order.
 fn heard(patterns: &[&str], topics: &[&str]) -> Vec<String> {
     let server = Server::start();
     let (mut hearer, mut publisher) = (server.typed(), server.typed());

@@ -1,4 +1,4 @@
-//! Who watches a room in which others come and go all the time.
+//! A watcher of a topic ("room") that other clients join and leave all the time.
 
 use hubcast_hub::PresencePolicy;
 use hubcast_tests::{Server, Typed};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// A server whose rooms tell who comes and goes, and that lets little wait for a connection.
+/// A server with two workers that announces joins and leaves, and has small outboxes.
 fn server() -> Server {
     Server::with(|config| {
         config.rules.list[0].policy.presence = Some(PresencePolicy { events: true, grace: Duration::ZERO });
@@ -16,7 +16,7 @@ fn server() -> Server {
     })
 }
 
-/// Somebody who keeps a list of those in a room, as any client would.
+/// A client that keeps a list of the members of a room, as a real program would.
 struct Watcher {
     peer: Typed,
     there: BTreeSet<String>,
@@ -24,6 +24,7 @@ struct Watcher {
 }
 
 impl Watcher {
+    /// Subscribes to a room with presence events, and reads who is there.
     fn enter(mut peer: Typed, room: &str, slow: &str) -> Self {
         peer.says(json!({"id": 0, "action": "subscribe", "topic": room, "presence": true, "slow": slow}));
         assert_eq!(peer.next_event()["event"], "subscribed");
@@ -33,11 +34,12 @@ impl Watcher {
         watcher
     }
 
+    /// Asks for the members of a room, without waiting for the answer.
     fn asks_who_is_there(&mut self, room: &str) {
         self.peer.says(json!({"id": self.gaps, "action": "presence", "topic": room}));
     }
 
-    /// Takes in all that waits, and the answers to what it asks meanwhile.
+    /// Reads all events that wait, and the answers to the requests that they cause.
     fn reads_all(&mut self) {
         for _ in 0..2 {
             self.peer.says(json!({"id": "end", "action": "ping"}));
@@ -45,7 +47,7 @@ impl Watcher {
         }
     }
 
-    /// Takes in what comes, and asks again who is there whenever it is told to have missed something.
+    /// Reads events until `is_last`, updates the list, and asks for the members again after each `gap` event.
     fn reads_until(&mut self, is_last: impl Fn(&Value) -> bool) {
         loop {
             let event = self.peer.next_event();
@@ -72,7 +74,7 @@ impl Watcher {
     }
 }
 
-/// Has somebody enter a room, and one who watches it hear of that.
+/// Lets a guest join a room, and waits until the watcher has received the `join` event.
 fn comes(guest: &mut Typed, room: &str, watcher: &mut Watcher) {
     assert_eq!(guest.asks(json!({"action": "subscribe", "topic": room}))["event"], "subscribed");
     watcher.reads_until(|event| event["event"] == "join" && event["client"] == guest.id);
@@ -86,7 +88,7 @@ fn a_slow_watcher_that_allows_it_misses_joins_and_leaves_and_gets_a_gap_and_a_fa
     let mut strict = Watcher::enter(Typed::open(server.narrow_socket()), &room, "disconnect");
     let mut fast = Watcher::enter(server.typed(), &room, "drop");
     let mut guest = server.typed();
-    // One after the other, so that all of them are outcomes of a turn.
+    // The guest joins and leaves in different turns, so that each join and leave is announced.
     for _ in 0..ROUNDS {
         comes(&mut guest, &room, &mut fast);
         assert_eq!(guest.asks(json!({"action": "unsubscribe", "topic": room}))["event"], "unsubscribed");
@@ -108,7 +110,7 @@ fn a_slow_watcher_that_allows_it_misses_joins_and_leaves_and_gets_a_gap_and_a_fa
 
 const OUTBOX: usize = 64 * 1024;
 
-/// What these cause is much more than sockets and outboxes hold.
+/// Joins and leaves of the guest; their events are much more than sockets and outboxes hold.
 const ROUNDS: usize = 3000;
 
 /// Longer than any test.

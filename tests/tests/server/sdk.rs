@@ -1,7 +1,7 @@
 //! The Rust client against the server: what a program sees of both.
 //!
 //! - `daily`: subscribe, publish, and everything else that a client can ask for
-//! - `restarts`: the server goes and comes, or another one takes its place
+//! - `restarts`: the server restarts, or another one takes its place
 //! - `faults`: a network that breaks all the time
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
@@ -19,28 +19,30 @@ use std::future::poll_fn;
 use std::task::Poll;
 use std::time::Duration;
 
-/// Runs a program, with a deadline for all of it. What is made outside of it outlives its connections.
+/// Runs the future of a test, at most [`DEADLINE`]. A server or proxy that the caller makes before it outlives the
+/// clients' connections.
 fn program(program: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let ended = runtime.block_on(async { tokio::time::timeout(DEADLINE, program).await });
     ended.expect("the program comes to its end in time");
 }
 
-/// A server whose topics keep what they keep without configuration.
+/// A server with the default rules for topics.
 fn usual_server() -> Server {
     Server::with(as_usual)
 }
 
+/// Sets the default rules for topics.
 fn as_usual(config: &mut Config) {
     config.rules = TopicRules::default();
 }
 
-/// Waits in a thread of its own, so that its clients can say goodbye.
+/// Waits for the server's end in a thread of its own, so that its clients can still answer close frames.
 async fn has_ended(server: Server) {
     tokio::task::spawn_blocking(|| server.has_ended()).await.unwrap();
 }
 
-/// A client that does not wait long before it tries again.
+/// A client that reconnects after 10 to 50 ms.
 async fn eager_client(url: &str) -> Client {
     let backoff = Backoff { base: Duration::from_millis(10), cap: Duration::from_millis(50) };
     Client::builder(url).backoff(backoff).connect().await.unwrap()
@@ -51,12 +53,12 @@ async fn is_cut_off(client: &Client) {
     client.statuses().wait_for(|status| status.state != State::Connected).await.unwrap();
 }
 
-/// The next event, which must be one.
+/// Reads the next event; panics if the stream ends or the item is an error.
 async fn event<T: DeserializeOwned>(events: &mut Events<T>) -> Event<T> {
     events.next().await.expect("the stream goes on").expect("an item of the expected type")
 }
 
-/// The next event, which must be a message.
+/// Reads the next event, which must be a message.
 async fn message<T: DeserializeOwned>(events: &mut Events<T>) -> Message<T> {
     match event(events).await {
         Event::Message(message) => message,
@@ -66,7 +68,7 @@ async fn message<T: DeserializeOwned>(events: &mut Events<T>) -> Message<T> {
     }
 }
 
-/// Begins a publication and does not wait for its confirmation: that is another future.
+/// Starts a publication and returns the future of its confirmation, polled once.
 async fn begin(publish: Publish) -> <Publish as IntoFuture>::IntoFuture {
     let mut publish = publish.into_future();
     poll_fn(|context| {

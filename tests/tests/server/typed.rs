@@ -1,4 +1,4 @@
-//! The typed dialect: one JSON object a frame, and a reply for every request with an id.
+//! The typed dialect: one JSON object in each frame, and a reply to every request with an id.
 
 use hubcast_tests::{Frame, Heard, Server};
 use serde_json::{Value, json};
@@ -138,7 +138,7 @@ fn each_fault_has_its_code_and_the_connection_lives() {
 fn a_topic_of_exactly_the_limit_is_taken() {
     let server = Server::start();
     let mut peer = server.typed();
-    // Two bytes a character: what counts is bytes.
+    // Each character has two bytes. The limit counts bytes.
     let topic = "é".repeat(512);
     peer.subscribes(&topic);
     peer.publishes(&topic, "heard");

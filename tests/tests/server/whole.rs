@@ -1,4 +1,4 @@
-//! What holds for all connections together, however many they are and however little each of them does.
+//! Limits for all connections together, however many there are and however little each of them uses.
 
 use hubcast_hub::{HistoryPolicy, Retention, TopicPolicy, TopicRule};
 use hubcast_server::Config;
@@ -11,7 +11,7 @@ const NEVER: Duration = Duration::from_secs(600);
 
 const MIB: usize = 1024 * 1024;
 
-/// A server on which a mebibyte of memory may wait in all, which is reached before the outbox of one reader is full.
+/// A server on which one mebibyte may wait in all; this limit is reached before the outbox of one reader is full.
 fn server_of_a_mebibyte() -> Server {
     Server::with(|config| {
         (config.max_waiting, config.outbox) = (MIB, MIB);
@@ -19,7 +19,7 @@ fn server_of_a_mebibyte() -> Server {
     })
 }
 
-/// A server, changed, whose topic `past` keeps a hundred publications of 60 KB, and who published them.
+/// A server with a changed configuration whose topic `past` keeps 100 publications of 60 KB, and their publisher.
 fn server_with_a_past(change: impl FnOnce(&mut Config)) -> (Server, Typed) {
     let server = Server::with(|config| {
         change(config);
@@ -33,14 +33,14 @@ fn server_with_a_past(change: impl FnOnce(&mut Config)) -> (Server, Typed) {
     (server, publisher)
 }
 
-/// A reader that reads nothing.
+/// A subscriber that reads nothing after its subscribe reply.
 fn unread(server: &Server, topic: &str, slow: &str) -> Typed {
     let mut reader = Typed::open(server.narrow_socket());
     reader.asks(json!({"id": 1, "action": "subscribe", "topic": topic, "slow": slow}));
     reader
 }
 
-/// How many publications of 20 KB a reader is handed before it is closed.
+/// Number of publications of 20 KB that a reader gets before the server closes it, at most `most`.
 fn handed(publisher: &mut Typed, topic: &str, most: usize) -> usize {
     let publish = json!({"id": 1, "action": "publish", "topic": topic, "message": "x".repeat(20_000)});
     (0..most).take_while(|_| publisher.asks(&publish)["receivers"] == 1).count()
@@ -75,12 +75,12 @@ fn where_too_much_is_held_of_unfinished_messages_the_largest_goes() {
     let server = server_of_a_mebibyte();
     let begun = Frame::text("x".repeat(60_000)).unfinished().bytes();
     let mut senders: Vec<Typed> = (0..40).map(|_| server.typed()).collect();
-    // Who is closed may be reset before all is written.
+    // The server may reset a connection that it closes before the test has written everything.
     senders.iter_mut().for_each(|sender| _ = sender.socket.try_writes(&begun));
     let mut bystander = server.typed();
     assert_eq!(bystander.asks(json!({"id": 1, "action": "ping"}))["event"], "pong");
     let closed = senders.iter_mut().filter_map(|sender| {
-        // Who is still there ends its message, which is no JSON.
+        // A connection that is still open ends its message, which is not JSON.
         _ = sender.socket.try_writes(&Frame::continuation("x").bytes());
         match sender.socket.next_frame() {
             Heard::Text(error) => assert!(error.contains("invalid_json"), "{error}"),
@@ -101,7 +101,7 @@ fn a_history_that_nobody_reads_takes_no_memory_of_its_own() {
         reader.says(json!({"id": 1, "action": "history", "topic": "past"}));
         reader.says(json!({"id": 2, "action": "ping"}));
     }
-    // Six megabytes each, and four may wait in all.
+    // Each history is six megabytes, and four megabytes may wait in all.
     for mut reader in readers {
         let answer = reader.next_event();
         assert_eq!(answer["messages"].as_array().map(Vec::len), Some(100));

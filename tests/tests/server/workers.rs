@@ -1,4 +1,4 @@
-//! Several workers: connections are dealt out in turn, and nobody can tell.
+//! Several workers: connections are assigned to them in turn, and a client cannot see which worker it is on.
 
 use hubcast_hub::{PresencePolicy, TopicPolicy};
 use hubcast_server::Config;
@@ -7,12 +7,12 @@ use serde_json::json;
 use std::net::TcpListener;
 use std::time::Duration;
 
-/// Runs a scene with two and with three workers.
+/// Runs a scene once with two and once with three workers.
 fn with_workers(scene: impl Fn(Server)) {
     with_workers_and(|_| {}, scene);
 }
 
-/// The same with a configuration that is changed.
+/// Like [`with_workers`], with a changed configuration.
 fn with_workers_and(change: impl Fn(&mut Config), scene: impl Fn(Server)) {
     for workers in [2, 3] {
         scene(Server::with(|config| {
@@ -82,7 +82,7 @@ fn a_request_is_answered_in_order_between_what_others_publish() {
             hearer.subscribes("t");
             assert_eq!(publisher.asks(json!({"id": round, "action": "publish", "topic": "t"}))["receivers"], 1);
             let reply = hearer.asks(json!({"id": 1, "action": "unsubscribe", "topic": "t"}));
-            // What was published before the unsubscribe comes before its reply.
+            // A publication before the unsubscribe comes before its reply.
             assert_eq!(reply["event"], "message");
             assert_eq!(hearer.next_event()["event"], "unsubscribed");
             assert_eq!(publisher.asks(json!({"id": round, "action": "publish", "topic": "t"}))["receivers"], 0);
@@ -135,7 +135,7 @@ fn who_comes_and_goes_is_announced_on_every_worker_between_what_is_published() {
         let comes = json!({"action": "subscribe", "topic": "t"});
         let goes = json!({"action": "unsubscribe", "topic": "t"});
         for (what, request) in [("join", comes), ("leave", goes)] {
-            // Of these all may be in one turn; who came and went in it would not be told of.
+            // All of these may be in one turn. A client that joined and left in the same turn would not be announced.
             let at_once = [publish("before"), request, publish("after")];
             guest.socket.sends(&at_once.map(|request| Frame::text(request.to_string())));
             for watcher in &mut watchers {
@@ -172,8 +172,8 @@ fn a_slow_reader_is_closed_whoever_publishes() {
                 peer.socket.hears_close_at_last(4002);
             }
         }
-        // Each worker sends its oldest connection away at once and any other later: no two publishers shared one. So
-        // each of them had slow readers on its own worker and on every other.
+        // At a stop each worker closes its oldest connection at once and the others later. Each publisher is closed at
+        // once, so each is on a worker of its own. So each had slow readers on its own worker and on every other.
         server.stops();
         for publisher in &mut publishers {
             assert_eq!(publisher.next_event()["event"], "closing");

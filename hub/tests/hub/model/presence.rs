@@ -1,4 +1,4 @@
-//! Who is there.
+//! The model's presence: the members of topics, and their joins and leaves.
 
 use super::Model;
 use crate::seen::Seen;
@@ -7,7 +7,7 @@ use hubcast_protocol::event::{Member, Presence, Present};
 use hubcast_protocol::{ErrorCode, Event, RequestId, Target, Topic};
 use std::time::Instant;
 
-/// One who was lost and may be back.
+/// A member of a topic whose connection was lost, and which may be back before `until`.
 pub(super) struct GracePeriod {
     until: Instant,
     who: usize,
@@ -15,7 +15,8 @@ pub(super) struct GracePeriod {
 }
 
 impl Model {
-    /// Members are those who subscribed to the topic itself, and those who may be back.
+    /// The answer to a `presence` request. Members are the sessions that subscribed to the topic by its name, and the
+    /// lost ones within their grace time.
     pub(super) fn presence(&self, id: Option<RequestId>, topic: Topic) -> Result<Presence, ErrorCode> {
         self.presence_rule(&topic).ok_or(ErrorCode::NoPresence)?;
         let id = id.ok_or(ErrorCode::InvalidRequest)?;
@@ -29,7 +30,8 @@ impl Model {
         Ok(Presence { id, topic, count: clients.len() as u64, clients })
     }
 
-    /// Somebody subscribed to a topic, for the first time if it `is_new`, and watches from now on or does not.
+    /// A session subscribed to a topic. With `watches` it gets joins and leaves from now on, without it none. If the
+    /// subscription `is_new`, the others get a join, unless a lost connection of the same user is replaced.
     pub(super) fn come(&mut self, who: usize, topic: &Topic, watches: bool, is_new: bool) -> Vec<Seen> {
         let Some(rule) = self.presence_rule(topic) else { return Vec::new() };
         self.watching.retain(|(whose, what)| *whose != who || what != topic);
@@ -51,7 +53,7 @@ impl Model {
         }
     }
 
-    /// Somebody left a topic, or lost the connection.
+    /// A session left a topic, or lost its connection. A lost one stays a member for the grace time.
     pub(super) fn go(&mut self, now: Instant, who: usize, topic: &Topic, lost: bool) -> Vec<Seen> {
         let Some(rule) = self.presence_rule(topic) else { return Vec::new() };
         if lost && !rule.grace.is_zero() {
@@ -61,7 +63,7 @@ impl Model {
         self.notify_watchers(topic, Some(who), &Event::Leave(self.member(topic, who)))
     }
 
-    /// Tells of those who did not come back in time.
+    /// The leaves of the members whose grace time is over.
     pub(super) fn depart(&mut self, now: Instant) -> Vec<Seen> {
         let over: Vec<_> = self.grace.extract_if(.., |departure| departure.until <= now).collect();
         let leaves = over.iter().map(|GracePeriod { topic, who, .. }| {
@@ -70,19 +72,23 @@ impl Model {
         leaves.flatten().collect()
     }
 
+    /// Sends an event to all sessions that watch a topic, without the peer `except`.
     fn notify_watchers(&self, topic: &Topic, except: Option<usize>, event: &Event) -> Vec<Seen> {
         let watchers = self.watching.iter().filter(|(who, what)| what == topic && Some(*who) != except);
         watchers.map(|(who, _)| self.sent(*who, event.clone())).collect()
     }
 
+    /// What a join or leave says about a member.
     fn member(&self, topic: &Topic, who: usize) -> Member {
         Member { topic: topic.clone(), client: self.peers[who].client, user: self.user(who) }
     }
 
+    /// The user of a peer, if it has one.
     fn user(&self, who: usize) -> Option<Box<str>> {
         self.peers[who].identity.as_ref().map(|identity| identity.user.clone())
     }
 
+    /// The presence policy of a topic, if it has presence.
     fn presence_rule(&self, topic: &Topic) -> Option<PresencePolicy> {
         self.settings.rules.of(topic).presence.clone()
     }

@@ -1,4 +1,4 @@
-//! What becomes of a request once the engine has answered.
+//! The model's answers to requests, after the engine has answered.
 
 use super::histories::Repeated;
 use super::{Model, topic_of};
@@ -10,7 +10,9 @@ use hubcast_protocol::{ErrorCode, Event, Request, RequestId, Target, Topic};
 use std::time::Instant;
 
 impl Model {
-    /// Does what was asked. Of one who is gone only the publication is left, and the history that was opened.
+    /// Carries out a request. If the session is gone, a publication is still published and a history is still opened;
+    /// nothing else happens, and no reply is sent. `heard`: whether a publication's topic had subscribers when the
+    /// engine was asked.
     pub(super) fn take_effect(
         &mut self,
         now: Instant,
@@ -32,6 +34,7 @@ impl Model {
         }
     }
 
+    /// Opens the history, adds the subscription, and sends the reply, the gaps, the missed publications and the join.
     fn subscribe(&mut self, now: Instant, who: usize, id: Option<RequestId>, subscribe: Subscribe) -> Vec<Seen> {
         let Subscribe { target, start, presence, .. } = subscribe;
         let is_new = !self.listens(who, &target);
@@ -64,6 +67,7 @@ impl Model {
         seen
     }
 
+    /// Removes the subscription, if there is one, and replies in any case.
     fn unsubscribe(&mut self, now: Instant, who: usize, id: Option<RequestId>, target: Target) -> Vec<Seen> {
         let mut seen = Vec::new();
         let was_subscribed = self.listens(who, &target);
@@ -76,7 +80,8 @@ impl Model {
         seen
     }
 
-    /// Somebody listens to a topic no longer: what becomes of its history, and who is told.
+    /// Ends a subscription to a topic by its name: updates the history if it was the last one, and announces the
+    /// leave.
     pub(super) fn leave(&mut self, now: Instant, who: usize, topic: &Topic, lost: bool) -> Vec<Seen> {
         if !self.is_in_use(topic) {
             self.histories.release(now, topic);
@@ -84,6 +89,7 @@ impl Model {
         self.go(now, who, topic, lost)
     }
 
+    /// Publishes once for each key: a repetition gets the first outcome and is not delivered.
     fn publish(&mut self, now: Instant, who: usize, id: Option<RequestId>, publish: Publish, heard: bool) -> Vec<Seen> {
         let Publish { topic, payload, echo, key } = publish;
         let user = self.peers[who].identity.as_ref().map(|identity| identity.user.clone());
@@ -105,6 +111,7 @@ impl Model {
         heard.into_iter().chain(self.published(who, id, topic, outcome)).collect()
     }
 
+    /// The reply to a publication, if it has an id and its session is connected.
     fn published(&self, who: usize, id: Option<RequestId>, topic: Topic, outcome: Outcome) -> Vec<Seen> {
         if id.is_none() || !self.peers[who].here {
             return Vec::new();
@@ -114,6 +121,7 @@ impl Model {
         vec![self.sent(who, Event::Published(Published { id, topic, offset, receivers }))]
     }
 
+    /// The reply to a `history` request. Without an id there is only a refusal.
     fn read(&self, now: Instant, who: usize, id: Option<RequestId>, read: ReadHistory) -> Vec<Seen> {
         let Some((end, publications)) = self.histories.read(now, &read) else {
             return self.refused(who, id, ErrorCode::NoHistory);

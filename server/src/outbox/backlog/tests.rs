@@ -1,26 +1,29 @@
-//! The backlog of a slow reader: single cases, and a property test against a list of all that was pushed.
+//! The backlog of a slow reader: single cases, and a property test against a model that lists all that was pushed.
 
 use super::*;
 use hubcast_protocol::typed;
 use proptest::prelude::*;
 
+/// A publication of a topic. Its payload is its offset.
 fn publication(topic: &str, epoch: u64, offset: u64) -> Publication {
     let position = Position { epoch: Epoch::from_random(epoch), offset };
     Publication::new(topic.into(), offset.to_string().as_str().into(), Some(position))
 }
 
+/// Pushes publications of a topic with epoch 1 and these offsets. Panics if the backlog refuses one.
 fn push(backlog: &mut Backlog, topic: &str, offsets: impl IntoIterator<Item = u64>, slow: Slow) {
     for offset in offsets {
         assert!(backlog.push_publications(&[publication(topic, 1, offset)], slow, usize::MAX));
     }
 }
 
-/// A frame as other parts of the server make it.
+/// A text frame, as other parts of the server make it.
 fn frame(text: &str) -> Bytes {
     crate::websocket::frame::write(crate::websocket::frame::Opcode::Text, text.as_bytes())
 }
 
-/// The next entry, as "topic:offset", or "topic:from-to" for a gap, with the epoch if it is not epoch 1.
+/// The next entry in short form: `topic:offset` for a publication, `topic:from-to` for a gap, `topic:?` for a gap
+/// without offsets. An epoch other than 1 stands after the topic, as `topic@epoch`.
 fn pop(backlog: &mut Backlog) -> Option<String> {
     let frame = backlog.pop(Dialect::Typed)?.bytes;
     let text = std::str::from_utf8(&frame[if frame[1] == 126 { 4 } else { 2 }..]).unwrap();
@@ -42,7 +45,7 @@ fn pop(backlog: &mut Backlog) -> Option<String> {
     })
 }
 
-/// All entries; then checks that the backlog is empty.
+/// Pops all entries. Then checks that the backlog is empty and counts nothing.
 fn drain(backlog: &mut Backlog) -> Vec<String> {
     let seen = std::iter::from_fn(|| pop(backlog)).collect();
     assert_eq!((backlog.reserved, backlog.droppable, backlog.exempt), (0, 0, 0));
@@ -172,23 +175,28 @@ fn a_plain_client_gets_no_gap() {
     assert_eq!(backlog.len(), 0);
 }
 
-/// What a step of the property test does.
+/// A step of the property test.
 #[derive(Clone, Debug)]
 enum Step {
-    /// Publishes to these topics. Each number is how far the offset jumps ahead, because this reader does not get the
-    /// publications between.
+    /// Pushes one publication to each of these topics, all together or none. The number after each topic is how many
+    /// offsets are skipped before it: their publications do not go to this reader.
     Publish(Vec<(usize, u64)>, Slow),
-    /// A publication of this topic that must go out.
+    /// Pushes a publication of this topic that must not be left out.
     Bound(usize),
+    /// Pushes a frame without a topic that must not be left out.
     Required,
+    /// Pushes a replay of one publication. It counts as an entry of every topic.
     Replay,
-    /// The topic's history starts again with a new epoch.
+    /// Starts a new history of this topic, with a new epoch.
     Epoch(usize),
+    /// Pops so many entries.
     Pop(usize),
 }
 
+/// The topics of the property test. `n` has no history, so its publications have no offsets.
 const TOPICS: [&str; 3] = ["a", "b", "n"];
 
+/// A step. The numbers before `=>` are weights.
 fn step() -> impl Strategy<Value = Step> {
     let slow = prop_oneof![2 => Just(Slow::Drop), 1 => Just(Slow::Latest)];
     let ahead = prop_oneof![4 => Just(0), 1 => 1..3_u64];
@@ -202,26 +210,34 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// All that was pushed and has not come out yet, for each topic. Entries that belong to all topics are in each list.
+/// All entries that were pushed and are not accounted for yet, for each topic. A replay is in the list of every topic.
 #[derive(Debug, Default)]
 struct Model {
     expected: [VecDeque<Expected>; 3],
+    /// The epoch number and the newest offset of each topic.
     ends: [(u64, u64); 3],
+    /// The number of the newest entry that was pushed.
     pushed: u64,
-    /// The newest one that came out.
+    /// The number of the newest entry that came out.
     went_out: u64,
-    /// Publications without offsets were left out; their number is unknown.
+    /// Whether a gap of topic `n` came out, and no other entry of `n` since. The gap does not say how many publications
+    /// were left out.
     is_vague: bool,
 }
 
+/// One entry that must come out.
 #[derive(Clone, Debug)]
 struct Expected {
+    /// The number of the push: later entries have higher numbers.
     number: u64,
+    /// The short form of the entry, as `pop` returns it.
     name: String,
+    /// The publication, if it may be left out and be part of a gap instead.
     publication: Option<Publication>,
 }
 
 impl Model {
+    /// The next publication of a topic, after `ahead` skipped offsets.
     fn publication(&mut self, topic: usize, ahead: u64) -> Publication {
         let (epoch, offset) = &mut self.ends[topic];
         *offset += 1 + ahead;
@@ -231,10 +247,12 @@ impl Model {
         }
     }
 
+    /// Adds an entry to the list of a topic.
     fn expect(&mut self, topic: usize, name: String, publication: Option<Publication>) {
         self.expected[topic].push_back(Expected { number: self.pushed, name, publication });
     }
 
+    /// Does one step. The backlog takes at most `most` bytes.
     fn push(&mut self, backlog: &mut Backlog, step: &Step, most: usize) {
         self.pushed += 1;
         let ends = self.ends;
@@ -279,12 +297,14 @@ impl Model {
         };
         match fits {
             true => assert!(backlog.len() <= most, "{} of {most} bytes", backlog.len()),
-            // For this reader, a publication that was refused was never published.
+            // The backlog refused the publications, so their offsets are used again: for this reader they were never
+            // published.
             false => self.ends = ends,
         }
     }
 
-    /// Checks the next entries, and that no two gaps come where one is enough.
+    /// Pops up to `times` entries and accounts for each. Two gaps of one topic and epoch must not follow each other,
+    /// because one gap can report both.
     fn pop(&mut self, backlog: &mut Backlog, times: usize) {
         let mut last_gap = BTreeMap::new();
         for popped in std::iter::from_fn(|| pop(backlog)).take(times).filter(|popped| popped != "a frame") {
@@ -297,7 +317,8 @@ impl Model {
         }
     }
 
-    /// Removes what an entry reports; it must be the oldest of its topic. Returns whether the entry was a gap.
+    /// Removes the expected entries that this entry reports; they must be the oldest of their topic. Returns whether
+    /// the entry is a gap.
     fn account(&mut self, topic: usize, popped: &str) -> bool {
         let expected = &mut self.expected[topic];
         while topic == 2
@@ -332,13 +353,14 @@ impl Model {
     }
 }
 
+/// The short form of a publication, as `pop` returns it.
 fn name(publication: &Publication) -> String {
     let mut backlog = Backlog::default();
     assert!(backlog.push_publications(std::slice::from_ref(publication), Slow::Drop, usize::MAX));
     pop(&mut backlog).unwrap()
 }
 
-/// The cost of all entries, added up one by one.
+/// The cost of all entries in bytes, added up one by one.
 fn bytes(backlog: &Backlog) -> usize {
     let frames = backlog.frames.iter().map(|(_, frame)| match frame {
         Required::Charged(bytes) => frame_cost(bytes),

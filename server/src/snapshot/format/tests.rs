@@ -1,7 +1,8 @@
-//! What is written can be read again, and anything else is refused with its own error.
+//! The file format of snapshots: what was written is read again, and each kind of damage has an error of its own.
 
 use super::*;
 
+/// A snapshot with texts that must be escaped, empty texts, and numbers at their bounds.
 fn saved() -> Snapshot {
     let json = |text: &str| Payload::from_json(serde_json::from_str(text).unwrap()).unwrap();
     let entries = vec![
@@ -44,17 +45,19 @@ fn saved() -> Snapshot {
     Snapshot { histories, keys, producers }
 }
 
+/// The time at which the file is written.
 fn saved_at() -> SystemTime {
     UNIX_EPOCH + Duration::from_millis(1_790_000_000_123)
 }
 
+/// The bytes of a file with `saved`.
 fn written() -> Vec<u8> {
     let mut text = Vec::new();
     write(&mut text, saved_at(), &saved()).unwrap();
     text
 }
 
-/// The error message for a file.
+/// The message of the error when these bytes are read. Panics if there is none.
 fn error(text: &[u8]) -> String {
     read(text, saved_at()).unwrap_err().to_string()
 }

@@ -1,10 +1,12 @@
-//! The decoder must give the same result however the bytes are divided, and must refuse before it buffers.
+//! The decoder of frames: it gives the same result however the bytes are divided, and refuses too much before it
+//! buffers it.
 
 use super::*;
 
+/// Small limits: 300 bytes a message, 200 bytes a frame, 4 fragments a message.
 const LIMITS: MessageLimits = MessageLimits { message: 300, frame: 200, fragments: 4 };
 
-/// A client's frame with an arbitrary mask.
+/// A masked frame of a client with this first byte. The payload has at most 65,535 bytes.
 fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut bytes = vec![first];
     match u16::try_from(payload.len()).unwrap() {
@@ -22,7 +24,8 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// The result when the bytes arrive in parts of this size.
+/// What the decoder gives when the bytes arrive in parts of `part` bytes. The last entry is `more to come` if a frame
+/// is incomplete at the end.
 fn decode(bytes: &[u8], part: usize) -> Result<Vec<String>, Violation> {
     let mut decoder = Decoder::default();
     let mut seen = Vec::new();
@@ -35,6 +38,7 @@ fn decode(bytes: &[u8], part: usize) -> Result<Vec<String>, Violation> {
     Ok(seen)
 }
 
+/// What the decoder gives for all bytes at once. Checks that it gives the same for parts of 1, 2, 3 and 7 bytes.
 fn decode_any(bytes: &[u8]) -> Result<Vec<String>, Violation> {
     let whole = decode(bytes, bytes.len());
     for part in [1, 2, 3, 7] {

@@ -1,4 +1,4 @@
-//! Small publications to many readers, all at once: a few kilobytes of input are gigabytes of output.
+//! Small publications to many readers, all at once: a few kilobytes of input become gigabytes of output.
 
 use super::{Row, USUAL};
 use crate::flood::{Flood, times};
@@ -27,6 +27,7 @@ pub(super) fn rows() -> Vec<Row> {
     ]
 }
 
+/// Sends one burst and measures how many readers received all of it.
 fn play(stage: &mut Stage, readers: usize) -> Result<String> {
     let crowd = stage.readers(readers, "t")?;
     let publishers = stage.clients(PUBLISHERS)?;
@@ -44,8 +45,8 @@ fn play(stage: &mut Stage, readers: usize) -> Result<String> {
     Ok(format!("{complete} of {readers} heard all {publications} within {:.1} s, {closed}", took.as_secs_f64()))
 }
 
-/// Who send at once.
+/// Connections that publish at once.
 const PUBLISHERS: usize = 8;
 
-/// What each of them sends: one read of the server.
+/// Bytes that each of them sends: one read of the server.
 const BURST_BYTES: usize = 64 * 1024;

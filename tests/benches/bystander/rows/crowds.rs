@@ -27,8 +27,9 @@ pub(super) fn rows() -> Vec<Row> {
     ]
 }
 
+/// Floods readers that are all on the other worker.
 fn play_mail(stage: &mut Stage) -> Result<String> {
-    // Connections are dealt out in turn: every second one is on the same worker.
+    // The server assigns connections to its two workers in turn, so every second one is on the same worker.
     let mut publishers = vec![stage.client()?];
     let mut readers = Vec::new();
     for _ in 0..MAIL_READERS {
@@ -49,6 +50,7 @@ fn play_mail(stage: &mut Stage) -> Result<String> {
     Ok(format!("the slowest reader heard {rate:.0} publications/s, {}", crowd.closed_in_words()))
 }
 
+/// Lets many connections publish at once to a topic with a few readers.
 fn play_crowd(stage: &mut Stage) -> Result<String> {
     let crowd = stage.readers(CROWD_READERS, "t")?;
     let publishers = stage.clients(CROWD)?;
@@ -64,17 +66,17 @@ fn play_crowd(stage: &mut Stage) -> Result<String> {
     Ok(format!("{taken} MB taken, {rate:.0} publications/s heard by each reader, {}", crowd.closed_in_words()))
 }
 
-/// What a publisher writes at once.
+/// Bytes of one write of a publisher.
 const BLOCK_BYTES: usize = 64 * 1024;
 
 /// Readers on the other worker.
 const MAIL_READERS: usize = 2_000;
 
-/// Bytes of what they hear.
+/// Bytes of each message to them.
 const MAIL_MESSAGE_BYTES: usize = 64;
 
-/// Who publish at once.
+/// Connections that publish at once.
 const CROWD: usize = 2_000;
 
-/// Who hear them.
+/// Readers of what these connections publish.
 const CROWD_READERS: usize = 20;

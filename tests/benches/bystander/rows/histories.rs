@@ -1,4 +1,4 @@
-//! One publisher that fills all the room that histories share.
+//! One publisher that fills all the memory that histories share.
 
 use super::{Row, USUAL};
 use crate::crowd::Crowd;
@@ -19,6 +19,7 @@ pub(super) fn rows() -> Vec<Row> {
     }]
 }
 
+/// Fills quiet topics, floods others, and counts how many quiet topics can still be resumed.
 fn play(stage: &mut Stage) -> Result<String> {
     let (listener, epochs) = remember_quiet_topics(stage)?;
     let mut flooding = stage.client()?;
@@ -44,7 +45,7 @@ fn play(stage: &mut Stage) -> Result<String> {
     Ok(format!("{resumed} of {QUIET_TOPICS} resumed, after {took:.1} s of flood; {}", listener.closed_in_words()))
 }
 
-/// Publishes to the quiet topics, and gives who listens to them and the epoch of each.
+/// Publishes to the quiet topics. Returns their subscriber and the epoch of each topic.
 fn remember_quiet_topics(stage: &Stage) -> Result<(Crowd, HashMap<String, String>)> {
     let (mut listener, mut publisher) = (stage.client()?, stage.client()?);
     for topic in 0..QUIET_TOPICS {
@@ -66,7 +67,7 @@ fn remember_quiet_topics(stage: &Stage) -> Result<(Crowd, HashMap<String, String
     Ok((Crowd::of(vec![listener])?, epochs))
 }
 
-/// How many of the topics can be resumed.
+/// Counts the topics that can be resumed without a gap.
 fn resumable(client: &mut Client, epochs: &HashMap<String, String>) -> Result<usize> {
     let mut resumed = 0;
     for (id, (topic, epoch)) in (0..).zip(epochs) {
@@ -79,17 +80,17 @@ fn resumable(client: &mut Client, epochs: &HashMap<String, String>) -> Result<us
     Ok(resumed)
 }
 
-/// Topics of those who do no harm.
+/// Quiet topics.
 const QUIET_TOPICS: usize = 100;
 
-/// Publications of each of them.
+/// Publications to each quiet topic.
 const QUIET_PUBLICATIONS: usize = 20;
 
-/// Topics of the one who floods.
+/// Topics of the publisher that floods.
 const FLOODED_TOPICS: usize = 20;
 
 /// Bytes of each of its messages.
 const MESSAGE_BYTES: usize = 60_000;
 
-/// And of all of them.
+/// Bytes of all of its messages together.
 const FLOOD_BYTES: usize = 200_000_000;

@@ -1,4 +1,4 @@
-//! Keyed publications of others between a publication and its repetition.
+//! Keyed publications of other clients between a keyed publication and its repetition.
 
 use super::{Row, USUAL};
 use crate::stage::Stage;
@@ -17,6 +17,7 @@ pub(super) fn rows() -> Vec<Row> {
     }]
 }
 
+/// Publishes once, lets the others publish, publishes the same again, and counts what the subscriber received.
 fn play(stage: &mut Stage) -> Result<String> {
     let subscriber = stage.readers(1, "orders")?;
     let mut publisher = stage.client()?;
@@ -39,7 +40,7 @@ fn play(stage: &mut Stage) -> Result<String> {
     Ok(format!("the first took effect {effects} times; the others were published in {took:.1} s"))
 }
 
-/// Publishes what one of the others does, and waits until the server has taken it all.
+/// Publishes the keyed messages of one of the other clients, and waits until the server has handled all of them.
 fn publish_keys(mut client: Client, who: usize) -> Result<()> {
     for block in 0..KEYS / BLOCK {
         let frames = (block * BLOCK..(block + 1) * BLOCK).map(|number| {
@@ -52,11 +53,11 @@ fn publish_keys(mut client: Client, who: usize) -> Result<()> {
     Ok(())
 }
 
-/// Who publish in between.
+/// Clients that publish between the publication and its repetition.
 const OTHERS: usize = 4;
 
-/// What each of them publishes.
+/// Keyed publications of each of these clients.
 const KEYS: usize = 75_000;
 
-/// Of that, what is written at once.
+/// Publications in one write.
 const BLOCK: usize = 500;

@@ -1,4 +1,5 @@
-//! Topics whose histories grow old while patterns listen to them: the server has to ask whether anybody still does.
+//! Topics whose histories expire while patterns match them: the server must check whether a subscriber still needs
+//! each.
 
 use super::patterns::{hold, matched_by_all};
 use super::{Row, USUAL};
@@ -20,6 +21,7 @@ pub(super) fn rows() -> Vec<Row> {
     }]
 }
 
+/// Publishes once to each topic, and then waits while no client sends anything.
 fn play(stage: &mut Stage) -> Result<String> {
     let crowd = hold(stage, CHOSEN_TOKENS, HOLDERS)?;
     let mut publisher = stage.client()?;
@@ -35,14 +37,14 @@ fn play(stage: &mut Stage) -> Result<String> {
     Ok(format!("{} s of silence, {}", SILENCE.as_secs(), crowd.closed_in_words()))
 }
 
-/// Tokens that are not a wildcard in every pattern.
+/// Tokens that are `a` in some patterns and `*` in others.
 const CHOSEN_TOKENS: usize = 11;
 
-/// Who hold the patterns.
+/// Connections that hold the patterns.
 const HOLDERS: usize = 3;
 
-/// Topics that are remembered.
+/// Topics that have a history.
 const TOPICS: usize = 1_500;
 
-/// Longer than three times that their histories live.
+/// Time without publications; longer than three times the `ttl` of the histories.
 const SILENCE: Duration = Duration::from_secs(10);

@@ -1,4 +1,4 @@
-//! Patterns of wildcards: a publication that all of them match has to find its way through all their combinations.
+//! Patterns with wildcards. For a publication that matches all of them, the server must visit all combinations.
 
 use super::{Row, USUAL};
 use crate::crowd::Crowd;
@@ -10,6 +10,7 @@ use serde_json::json;
 use std::sync::Arc;
 use std::time::Instant;
 
+/// The rows `patterns`, `patterns-new` and `patterns-many`.
 pub(super) fn rows() -> Vec<Row> {
     vec![
         Row {
@@ -37,13 +38,15 @@ pub(super) fn rows() -> Vec<Row> {
     ]
 }
 
+/// Lets one publisher flood topics that all patterns match; `chosen` and `holders` are those of [`hold`].
 fn play(stage: &mut Stage, (chosen, holders): (usize, usize), blocks: Blocks) -> Result<String> {
     let crowd = hold(stage, chosen, holders)?;
     let publisher = stage.client()?;
     let before = crowd.messages();
     stage.begin()?;
     let flood = Flood::start(vec![publisher], blocks, Instant::now() + stage.length)?;
-    // What the system took for the server is not yet what the server did.
+    // The operating system accepts bytes that the server has not read yet. So what the subscribers received counts, not
+    // what was written.
     let spent = flood.wait()?;
     let heard = crowd.heard_by_each_since(&before) as f64 / stage.length.as_secs_f64();
     stage.end()?;
@@ -51,7 +54,8 @@ fn play(stage: &mut Stage, (chosen, holders): (usize, usize), blocks: Blocks) ->
     Ok(format!("{heard:.0} publications/s heard, {written:.1} MB written, {}", crowd.closed_in_words()))
 }
 
-/// Connections that hold every combination of `*` and `a` for the first tokens of a pattern of sixteen, and read.
+/// Opens `holders` connections that together subscribe to 2^`chosen` patterns: every combination of `*` and `a` for the
+/// first `chosen` tokens, and `*` for the rest of the [`TOKENS`] tokens. The connections read what they receive.
 pub(super) fn hold(stage: &Stage, chosen: usize, holders: usize) -> Result<Crowd> {
     let patterns: Vec<String> = (0..1_usize << chosen)
         .map(|number| {
@@ -68,12 +72,12 @@ pub(super) fn hold(stage: &Stage, chosen: usize, holders: usize) -> Result<Crowd
     Crowd::of(clients)
 }
 
-/// A topic that all these patterns match, with its last token to be chosen.
+/// A topic with this last token that all patterns of [`hold`] match.
 pub(super) fn matched_by_all(last: &str) -> String {
     format!("{}{last}", "a.".repeat(TOKENS - 1))
 }
 
-/// Blocks of so many publications, which never name a topic twice.
+/// Blocks of `in_a_block` publications each; every publication has a new topic.
 fn new_topics(in_a_block: u64) -> Blocks {
     Box::new(move |number| {
         let topics = number * in_a_block..(number + 1) * in_a_block;
@@ -83,17 +87,17 @@ fn new_topics(in_a_block: u64) -> Blocks {
     })
 }
 
-/// Tokens of each pattern and topic; more are not allowed.
+/// Tokens of each pattern and topic. The server allows no more.
 const TOKENS: usize = 16;
 
-/// Of these, the ones that are not a wildcard in every pattern.
+/// Tokens that are `a` in some patterns and `*` in others.
 pub(super) const CHOSEN_TOKENS: usize = 12;
 
-/// Who hold the patterns.
+/// Connections that hold the patterns.
 pub(super) const HOLDERS: usize = 5;
 
-/// What the publisher writes at once.
+/// Bytes of one write of the publisher.
 const BLOCK_BYTES: usize = 64 * 1024;
 
-/// Publications in a block with new topics.
+/// Publications in one block with new topics.
 const NEW_TOPICS: u64 = 500;

@@ -1,4 +1,4 @@
-//! Clients that answer every ping in time, while the server does not come to read their answers.
+//! Clients that answer every ping in time, while the server is too busy to read their answers.
 
 use super::patterns::{CHOSEN_TOKENS, HOLDERS, hold, matched_by_all};
 use super::{Row, USUAL};
@@ -30,6 +30,7 @@ pub(super) fn rows() -> Vec<Row> {
     ]
 }
 
+/// Makes the server work with publications to many patterns, and counts the clients that it closes.
 fn play_pongs(stage: &mut Stage) -> Result<String> {
     let holders = hold(stage, CHOSEN_TOKENS, HOLDERS)?;
     let answering = answering(stage)?;
@@ -40,7 +41,7 @@ fn play_pongs(stage: &mut Stage) -> Result<String> {
     for _ in 0..BLOCKS {
         publisher.send(&block)?;
     }
-    // The publisher may be among those who are closed: then this is how long it lived.
+    // The server may close the publisher too. Then this measures how long the publisher stayed connected.
     let answered = publisher.ask(0, json!({"action": "ping"}));
     let took = began.elapsed().as_secs_f64();
     thread::sleep(AFTER);
@@ -50,6 +51,7 @@ fn play_pongs(stage: &mut Stage) -> Result<String> {
     Ok(format!("after {took:.1} s of work: {closed}; of those who hold patterns: {of_the_holders}{publisher}"))
 }
 
+/// Suspends the server's process twice, and counts the clients that it closes.
 fn play_suspended(stage: &mut Stage) -> Result<String> {
     let answering = answering(stage)?;
     stage.begin()?;
@@ -61,8 +63,8 @@ fn play_suspended(stage: &mut Stage) -> Result<String> {
     Ok(answering.closed_in_words())
 }
 
-/// Clients that are quiet and answer pings. Their pings do not come at the same time, so that some are not yet
-/// answered whenever the server stands still.
+/// Opens clients that only answer pings. They connect one after another, so that their pings come at different times:
+/// whenever the server stops, some pings are not yet answered.
 fn answering(stage: &Stage) -> Result<Crowd> {
     let mut clients = Vec::new();
     for _ in 0..ANSWERING {
@@ -75,26 +77,26 @@ fn answering(stage: &Stage) -> Result<Crowd> {
     Ok(crowd)
 }
 
-/// Short times, so that the row need not take half a minute.
+/// Short timeouts, so that the row does not take half a minute.
 const FLAGS: [&str; 6] = ["--ping", "2s", "--pong-timeout", "1s", "--write-timeout", "1s"];
 
-/// The same for the clients.
+/// The ping interval in [`FLAGS`].
 const PING: Duration = Duration::from_secs(2);
 
-/// Who are quiet and answer pings.
+/// Clients that only answer pings.
 const ANSWERING: u32 = 50;
 
-/// How long they think about a ping: much less than they may.
+/// How long such a client waits before it answers a ping; much less than the server allows.
 const PAUSE: Duration = Duration::from_millis(300);
 
-/// Publications that the publisher writes at once.
+/// Publications in one write of the publisher.
 const PUBLICATIONS: usize = 3_840;
 
-/// How often it does, one block after another.
+/// Writes of the publisher.
 const BLOCKS: usize = 3;
 
-/// Longer than a ping may wait for its answer.
+/// How long the process is suspended; longer than a ping may wait for its pong.
 const SUSPENDED: Duration = Duration::from_secs(3);
 
-/// Long enough for a ping and the end of the time to answer it.
+/// Long enough for one ping and its pong timeout.
 const AFTER: Duration = Duration::from_secs(4);

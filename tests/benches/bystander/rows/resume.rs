@@ -18,6 +18,7 @@ pub(super) fn rows() -> Vec<Row> {
     }]
 }
 
+/// Fills the histories, lets all connections resume at once, and measures when they are answered and have everything.
 fn play(stage: &mut Stage) -> Result<String> {
     let mut listener = stage.client()?;
     listener.ask(0, json!({"action": "subscribe", "pattern": "many.*", "slow": "latest"}))?;
@@ -51,11 +52,12 @@ fn play(stage: &mut Stage) -> Result<String> {
     Ok(format!("answered after {took:.2} s, replayed after {read:.1} s; {}", listener.closed_in_words()))
 }
 
+/// The names of all topics.
 fn names() -> impl Iterator<Item = String> {
     (0..TOPICS).map(|topic| format!("many.{topic}"))
 }
 
-/// The position before the first publication of each topic.
+/// For each topic, the position before its first publication.
 fn beginnings(client: &mut Client) -> Result<Value> {
     let mut beginnings = Map::new();
     for (id, topic) in (0..).zip(names()) {
@@ -66,11 +68,11 @@ fn beginnings(client: &mut Client) -> Result<Value> {
     Ok(Value::Object(beginnings))
 }
 
-/// Topics; the positions of more do not fit into a message.
+/// Number of topics. The positions of more topics do not fit into one message.
 const TOPICS: usize = 1300;
 
-/// Publications of each.
+/// Publications to each topic.
 const PUBLICATIONS: usize = 100;
 
-/// Who resume.
+/// Connections that resume.
 const RESUMING: usize = 10;

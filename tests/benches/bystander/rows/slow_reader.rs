@@ -1,4 +1,4 @@
-//! One reader of everything that is slow, and a publisher who has nothing to do with it but that it is heard.
+//! One slow reader that is subscribed to everything, and a publisher whose messages it receives.
 
 use super::{Row, USUAL};
 use crate::flood::{Flood, always};
@@ -30,6 +30,7 @@ pub(super) fn rows() -> Vec<Row> {
     ]
 }
 
+/// Measures the publisher alone, then beside the slow reader, both without and with a flood.
 fn play(stage: &mut Stage, slow: &'static str) -> Result<String> {
     let mut publisher = stage.client()?;
     let address = stage.server.address();
@@ -51,7 +52,7 @@ fn play(stage: &mut Stage, slow: &'static str) -> Result<String> {
     ))
 }
 
-/// Lets another publisher flood the readers, and gives how many publications a second this one makes meanwhile.
+/// Lets another publisher flood the readers, and returns how many publications a second `publisher` makes meanwhile.
 fn publish_beside_flood(stage: &Stage, publisher: &mut Client, seconds: u32) -> Result<f64> {
     let message = json!({"action": "publish", "topic": "flood", "message": "x".repeat(MESSAGE_BYTES)});
     let (block, _) = block(&message, 64 * 1024);
@@ -62,7 +63,8 @@ fn publish_beside_flood(stage: &Stage, publisher: &mut Client, seconds: u32) -> 
     Ok(rate)
 }
 
-/// Publishes one message after another for so many seconds: how many a second, and in the slowest of them.
+/// Publishes one message after another for `seconds` seconds. Returns the rate per second, on average and in the
+/// slowest second.
 fn publish_one_at_a_time(publisher: &mut Client, seconds: u32) -> Result<(f64, f64)> {
     let message = json!({"action": "publish", "topic": "own", "message": "x".repeat(MESSAGE_BYTES)});
     let (began, mut total, mut slowest) = (Instant::now(), 0_u64, f64::INFINITY);
@@ -73,17 +75,18 @@ fn publish_one_at_a_time(publisher: &mut Client, seconds: u32) -> Result<(f64, f
             total += 1;
         }
         let rate = (total - before) as f64 / since.elapsed().as_secs_f64();
-        // Where one answer took longer than a second, nothing is left to do in the next: its rate is 0.
+        // If one answer took longer than a second, no time is left in the next second: its rate is 0.
         slowest = slowest.min(rate);
     }
     Ok((total as f64 / began.elapsed().as_secs_f64(), slowest))
 }
 
+/// The moment that is `seconds` seconds from now.
 fn seconds_from_now(seconds: u32) -> Instant {
     Instant::now() + Duration::from_secs(seconds.into())
 }
 
-/// A connection that hears everything and reads a little of it at a time.
+/// A connection that is subscribed to every topic and reads at most [`CHUNK`] bytes in each [`PACE`].
 struct SlowReader {
     address: SocketAddr,
     slow: &'static str,
@@ -91,6 +94,7 @@ struct SlowReader {
 }
 
 impl SlowReader {
+    /// Connects and subscribes to `>` with this `slow` option.
     fn subscribed(address: SocketAddr, slow: &'static str) -> Result<Self> {
         let mut client = Client::open_narrow(address, Dialect::Typed, READER_BUFFER)?;
         client.send(&frame(&json!({"action": "subscribe", "pattern": ">", "slow": slow})))?;
@@ -99,7 +103,8 @@ impl SlowReader {
         Ok(Self { address, slow, stream })
     }
 
-    /// Reads until then, comes back as often as it is closed, and says how often that was and with which codes.
+    /// Reads until `until` and reconnects each time the server closes the connection. Returns in words how often that
+    /// happened and with which codes.
     fn read_until(mut self, until: Instant) -> Result<String> {
         let mut codes = Vec::new();
         while let Some(code) = self.read_until_closed(until) {
@@ -111,7 +116,8 @@ impl SlowReader {
         Ok(if number == 0 { "never".to_owned() } else { format!("{number} times ({})", codes.join(", ")) })
     }
 
-    /// Reads until then, or until the connection is closed or cut: with which code, if it had one.
+    /// Reads until `until`, or until the connection is closed or cut. Returns `None` if it stayed open, else its close
+    /// code if there was one.
     fn read_until_closed(&mut self, until: Instant) -> Option<Option<u16>> {
         let (mut counter, mut chunk, mut code) = (Counter::default(), [0; CHUNK], None);
         while Instant::now() < until {
@@ -134,26 +140,26 @@ impl SlowReader {
     }
 }
 
-/// What the reader reads at once, sixteen times a second: 256 KB/s.
+/// Bytes of one read. With sixteen reads a second this is 256 KB/s.
 const CHUNK: usize = 16 * 1024;
 
-/// Between two of its reads.
+/// Time between two reads of the reader.
 const PACE: Duration = Duration::from_micros(62_500);
 
-/// Small, so that what the reader has not read soon waits at the server.
+/// Receive buffer of the reader in bytes; small, so that what it does not read soon waits at the server.
 const READER_BUFFER: usize = 32 * 1024;
 
 /// Bytes of each message.
 const MESSAGE_BYTES: usize = 1_000;
 
-/// How many seconds the publisher is measured alone.
+/// Seconds for which the publisher is measured alone.
 const ALONE: u32 = 3;
 
-/// How many seconds buffers may fill before it is measured again.
+/// Seconds in which buffers may fill before the next measurement.
 const SETTLING: u32 = 2;
 
-/// How many seconds it is measured beside the reader.
+/// Seconds for which the publisher is measured beside the reader.
 const BESIDE: u32 = 6;
 
-/// And how many with the flood.
+/// Seconds for which the publisher is measured beside the reader and the flood.
 const FLOODED: u32 = 5;

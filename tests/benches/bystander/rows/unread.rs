@@ -1,5 +1,5 @@
-//! Long answers that nobody reads: a few bytes of request pin megabytes, if they are encoded before they can be sent,
-//! or if what waits holds publications that the history has let go.
+//! Long answers that no client reads. A request of a few bytes pins megabytes if the server encodes the answer before
+//! it can send it, or if what waits keeps publications alive that the history has already evicted.
 
 use super::{Row, USUAL};
 use crate::crowd::Crowd;
@@ -39,14 +39,15 @@ pub(super) fn rows() -> Vec<Row> {
 /// What the connections ask for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Ask {
-    /// One history, all at once.
+    /// One history; all connections ask at once.
     History,
-    /// One replay, all at once.
+    /// One replay; all connections ask at once.
     Replay,
-    /// Replays of several topics, one connection after another, so that each pins other publications.
+    /// Replays of several topics. The connections ask one after another, so that each pins other publications.
     Latest,
 }
 
+/// Lets the connections ask and read nothing, and counts how many of them the server closed.
 fn play(stage: &mut Stage, ask: Ask) -> Result<String> {
     let seconds = stage.length.as_secs();
     let mut publisher = stage.client()?;
@@ -68,7 +69,7 @@ fn play(stage: &mut Stage, ask: Ask) -> Result<String> {
         }
         if ask == Ask::Latest {
             for asker in &mut askers[..asked] {
-                // Fails where the server has cut the connection, as it may.
+                // This fails if the server has cut the connection, which it may do.
                 let _ = asker.send(&Frame::ping("").bytes());
             }
         }
@@ -80,7 +81,7 @@ fn play(stage: &mut Stage, ask: Ask) -> Result<String> {
     Ok(format!("{gone} of {ASKERS} closed; of those who read: {}", keeper.closed_in_words()))
 }
 
-/// Fills the histories of the topics, and gives the reader on account of which they are kept, and the first one's epoch.
+/// Fills the histories of the topics. Returns a reader whose subscriptions keep them alive, and the epoch of the first.
 fn keep_histories(stage: &Stage, publisher: &mut Client, topics: usize) -> Result<(Crowd, String)> {
     let mut keeper = stage.client()?;
     for topic in (0..topics).rev() {
@@ -97,13 +98,14 @@ fn keep_histories(stage: &Stage, publisher: &mut Client, topics: usize) -> Resul
 }
 
 impl Ask {
+    /// Number of topics that one connection asks about.
     fn topics(self) -> usize {
         if self == Self::Latest { 4 } else { 1 }
     }
 
-    /// What one connection sends.
+    /// The requests of one connection, encoded.
     fn requests(self, epoch: &str) -> Vec<u8> {
-        // One publication more than a history policy was made, so that the second is the last that may be gone.
+        // The topic got one publication more than a history keeps. So offset 1 is the last that may be missing.
         let recover = json!({"epoch": epoch, "offset": 1});
         match self {
             Self::History => frame(&json!({"id": 1, "action": "history", "topic": name(0)})),
@@ -119,24 +121,26 @@ impl Ask {
     }
 }
 
-/// A whole history's publications to each of the topics.
+/// For each topic, as many publications as a history keeps.
 fn round(topics: usize) -> Vec<u8> {
     (0..topics).map(|topic| publication(topic).repeat(PUBLICATIONS)).collect::<Vec<_>>().concat()
 }
 
+/// One publication to a topic, encoded.
 fn publication(topic: usize) -> Vec<u8> {
     frame(&json!({"action": "publish", "topic": name(topic), "message": "x".repeat(MESSAGE_BYTES)}))
 }
 
+/// The name of a topic.
 fn name(topic: usize) -> String {
     format!("long.{topic}")
 }
 
-/// Who ask.
+/// Connections that ask.
 const ASKERS: usize = 200;
 
-/// As many as a history policy.
+/// Publications that one history keeps.
 const PUBLICATIONS: usize = 100;
 
-/// Bytes of each.
+/// Bytes of each message.
 const MESSAGE_BYTES: usize = 60_000;

@@ -1,4 +1,4 @@
-//! What a client can ask for, one thing after the other.
+//! Everything that a client can ask for.
 
 use super::{NEVER, as_usual, begin, event, message, program, usual_server};
 use hubcast_client::{
@@ -211,8 +211,8 @@ fn a_slow_connection_that_wants_the_latest_says_what_it_lost() {
     loses_and_says_so(Slow::Latest);
 }
 
-/// More is published than sockets and outbox hold, while the client does not read: what it hears afterwards and what
-/// it is told to have lost are together everything, in order.
+/// Publishes more than sockets and outbox hold while the client does not read. Checks that the messages and the gaps
+/// that the client receives afterwards are together everything, in order.
 fn loses_and_says_so(slow: Slow) {
     const NUMBERS: u64 = 300;
     let server = Server::with(|config| {
@@ -224,7 +224,7 @@ fn loses_and_says_so(slow: Slow) {
     program(async {
         let client = client(&server).await;
         let mut events = client.subscribe::<String>("t").slow(slow).await.unwrap().events();
-        // Blocks the thread, and so the client.
+        // This blocks the thread, and so the client.
         publish_large(&mut publisher, NUMBERS);
         let (mut next, mut lost) = (1, 0);
         while next <= NUMBERS {
@@ -243,7 +243,7 @@ fn loses_and_says_so(slow: Slow) {
     });
 }
 
-/// Publishes 60 KB so many times, and waits until the server has taken the last of them.
+/// Publishes 60 KB `times` times, and waits until the server has handled the last of them.
 fn publish_large(publisher: &mut Typed, times: u64) {
     let large = "x".repeat(60_000);
     for _ in 0..times {
@@ -283,6 +283,7 @@ fn closing_waits_until_everything_that_was_begun_is_published() {
     });
 }
 
+/// Connects a client.
 async fn client(server: &Server) -> Client {
     Client::connect(&server.url()).await.unwrap()
 }

@@ -1,4 +1,4 @@
-//! A network that breaks all the time, in the middle of frames: nobody may notice.
+//! A network that breaks all the time, in the middle of frames. Programs lose nothing.
 
 use super::{as_usual, eager_client, event, program};
 use hubcast_client::{Client, Event, Events, Resumed};
@@ -34,7 +34,7 @@ fn a_hundred_cuts_cost_nobody_a_message() {
     });
 }
 
-/// Publishes the numbers at a steady pace, each once it knows that the one before has been taken.
+/// Publishes the numbers one every 20 ms, each after the confirmation of the one before.
 async fn publishes_all(client: &Client) {
     let mut pace = tokio::time::interval(Duration::from_millis(20));
     for number in 1..=NUMBERS {
@@ -43,7 +43,7 @@ async fn publishes_all(client: &Client) {
     }
 }
 
-/// Hears the numbers one after the other and nothing else but that the stream was resumed, and says how often.
+/// Receives the numbers in order, and nothing else but `Resumed` events. Returns how many of these came.
 async fn hears_all(mut events: Events<u64>) -> usize {
     let (mut next, mut resumed) = (1, 0);
     while next <= NUMBERS {

@@ -1,4 +1,4 @@
-//! The server goes and comes, or another one takes its place: a program need not know, and is told what it missed.
+//! The server restarts, or another one takes its place: a program goes on, and learns what it missed.
 
 use super::{NEVER, as_usual, begin, eager_client, event, has_ended, is_cut_off, message, program, usual_server};
 use hubcast_client::{Backoff, Client, Event, GapReason, Resumed, State};
@@ -12,7 +12,7 @@ fn who_is_sent_away_comes_back_when_the_server_says() {
     let (old, new) = (usual_server(), usual_server());
     let proxy = Proxy::to(&old);
     program(async {
-        // By itself it would not come back.
+        // Without the server's `reconnect_in_ms` the client would not reconnect during the test.
         let backoff = Backoff { base: NEVER, cap: NEVER };
         let client = Client::builder(&proxy.url()).backoff(backoff).connect().await.unwrap();
         let mut events = client.subscribe::<u64>("t").await.unwrap().events();
@@ -158,14 +158,16 @@ fn what_is_published_without_a_connection_waits_and_takes_effect_once_and_in_ord
     });
 }
 
-/// A state folder that is gone after the test.
+/// A state folder that is removed after the test.
 struct Folder(PathBuf);
 
 impl Folder {
+    /// Chooses the path of a folder; the server creates it.
     fn new() -> Self {
         Self(std::env::temp_dir().join(format!("hubcast-sdk-{}", std::process::id())))
     }
 
+    /// Configures a server to keep its state in this folder.
     fn keeps(&self, config: &mut Config) {
         as_usual(config);
         config.state_dir = Some(self.0.clone());
@@ -174,7 +176,7 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // It may never have been made.
+        // The server may never have created it.
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }
