@@ -44,7 +44,7 @@ use subscriptions::Subscriptions;
 #[derive(Debug)]
 pub struct Machine {
     config: Config,
-    link: ConnectionState,
+    connection: ConnectionState,
     calls: Calls,
     subscriptions: Subscriptions,
     outgoing: Outgoing,
@@ -85,7 +85,7 @@ impl Machine {
         let (producer, random) = random::split(seed);
         Self {
             producer,
-            link: ConnectionState::new(&config, random),
+            connection: ConnectionState::new(&config, random),
             calls: Calls::new(&config),
             subscriptions: Subscriptions::new(config.topics_per_pattern),
             outgoing: Outgoing::new(config.queue),
@@ -112,10 +112,10 @@ impl Machine {
         match input {
             Input::Command(ticket, command) => self.command(now, ticket, command, effects),
             Input::Unsubscribe(subscription) => self.give_up(subscription, Failure::Unsubscribed, effects),
-            Input::Connected => self.link.connected(),
-            Input::Heard => self.link.heard(now),
+            Input::Connected => self.connection.connected(),
+            Input::Heard => self.connection.heard(now),
             Input::Frame(text) => self.frame(now, &text, effects),
-            Input::Disconnected(why) if self.link.is_open() => self.disconnected(now, why, effects),
+            Input::Disconnected(why) if self.connection.is_open() => self.disconnected(now, why, effects),
             // From a connection that was given up already.
             Input::Disconnected(_) => {}
         }
@@ -128,7 +128,7 @@ impl Machine {
             return None;
         }
         let deadlines = [
-            self.link.timeout(),
+            self.connection.timeout(),
             self.calls.timeout(),
             self.resumes.timeout(),
             self.retry_at,
@@ -167,8 +167,8 @@ impl Machine {
         if passed(self.resumes.timeout()) {
             self.abandon(now, "a subscription was not confirmed in time", effects);
         }
-        match self.link.due(now) {
-            Some(Due::Connect) => self.link.connect(now, effects),
+        match self.connection.due(now) {
+            Some(Due::Connect) => self.connection.connect(now, effects),
             Some(Due::GiveUp(why)) => self.abandon(now, why, effects),
             None => {}
         }
@@ -184,7 +184,7 @@ impl Machine {
 
     /// Gives up a connection whose server does not answer in time.
     fn abandon(&mut self, now: Instant, why: &str, effects: &mut Effects) {
-        if self.link.is_open() {
+        if self.connection.is_open() {
             effects.push(Effect::Close(CloseCode::PING_TIMEOUT));
             self.disconnected(now, Disconnection::Lost { reason: why.to_owned(), retry_after: None }, effects);
         }
@@ -205,26 +205,26 @@ impl Machine {
         (self.retry_at, self.is_limited) = (None, false);
         match why {
             Disconnection::Closed { code, reason } if !code.may_reconnect() => {
-                self.link.lost(now, None);
+                self.connection.lost(now, None);
                 self.end(Closed::ByServer { code, reason }, effects);
             }
             // If there was a session before, something temporary answers instead of the server, such as a proxy: try
             // again.
             Disconnection::Rejected { reason } if self.client.is_none() => {
-                self.link.lost(now, None);
+                self.connection.lost(now, None);
                 self.end(Closed::Rejected { reason }, effects);
             }
             Disconnection::Rejected { reason } | Disconnection::TooLarge { reason } => {
                 self.last_loss = reason;
-                self.link.lost(now, None);
+                self.connection.lost(now, None);
             }
             Disconnection::Closed { code, reason } => {
                 self.last_loss = format!("the server closed the connection: {reason} ({code})");
-                self.link.lost(now, None);
+                self.connection.lost(now, None);
             }
             Disconnection::Lost { reason, retry_after } => {
                 self.last_loss = reason;
-                self.link.lost(now, retry_after);
+                self.connection.lost(now, retry_after);
             }
         }
     }
@@ -240,7 +240,7 @@ impl Machine {
         }
         let state = match &self.closed {
             Some(why) => Some(State::Closed(why.clone())),
-            None => self.link.state(),
+            None => self.connection.state(),
         };
         let Some(state) = state else { return };
         if self.status.as_ref().is_none_or(|status| status.state != state || status.client != self.client) {
@@ -252,7 +252,7 @@ impl Machine {
 
     /// Closes the connection, fails every unanswered call, and ends every subscription.
     fn end(&mut self, why: Closed, effects: &mut Effects) {
-        self.link.close(CloseCode::NORMAL, effects);
+        self.connection.close(CloseCode::NORMAL, effects);
         self.closed = Some(why.clone());
         let unfinished = self.calls.len();
         for call in self.calls.take_all() {

@@ -47,6 +47,7 @@ pub struct HistoryPolicy {
 
 /// When a topic's publications are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Retention {
     /// While the topic has subscribers, and after that for at least one `ttl` of the history and at most two.
     InUse,

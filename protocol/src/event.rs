@@ -8,6 +8,7 @@ use std::borrow::Cow;
 /// One frame from the server. In the typed dialect it is one JSON object; for the plain dialect see [`crate::plain`].
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Event {
     /// The first frame of every session.
     Welcome(Welcome),

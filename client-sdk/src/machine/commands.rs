@@ -40,12 +40,12 @@ impl Machine {
     }
 
     fn connect(&mut self, now: Instant, ticket: Ticket, effects: &mut Effects) {
-        if self.link.state().is_some() {
+        if self.connection.state().is_some() {
             effects.push(Effect::Complete(ticket, Ok(Answer::Connected)));
             return;
         }
         self.connecting = Some((ticket, after(now, self.config.connect_timeout)));
-        self.link.connect(now, effects);
+        self.connection.connect(now, effects);
     }
 
     /// Gives up subscriptions that are not confirmed, and begins to wait for the answers to all other calls.
@@ -73,7 +73,7 @@ impl Machine {
             Some(subscribe) => self.call(now, ticket, Action::Subscribe(subscribe), Some(id), effects),
             // The server sends the private topics without a request, so there is nothing to wait for.
             None => {
-                if self.link.is_ready() {
+                if self.connection.is_ready() {
                     self.subscriptions.go_direct(id, effects);
                 }
                 effects.push(Effect::Complete(ticket, Ok(Answer::Subscribed)));

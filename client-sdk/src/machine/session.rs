@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 
 impl Machine {
     pub(super) fn frame(&mut self, now: Instant, text: &str, effects: &mut Effects) {
-        if !self.link.has_frames() {
+        if !self.connection.has_frames() {
             return;
         }
-        self.link.heard(now);
+        self.connection.heard(now);
         // An event of a newer protocol version is ignored. An event that cannot be read shows later as a gap in the
         // offsets.
         let Ok(event) = typed::decode_event(text) else { return };
@@ -23,7 +23,7 @@ impl Machine {
         match event {
             Event::Welcome(welcome) => self.welcomed(now, &welcome, effects),
             Event::Closing(closing) => {
-                self.link.leave(now, closing.reconnect_in_ms.map(Duration::from_millis));
+                self.connection.leave(now, closing.reconnect_in_ms.map(Duration::from_millis));
             }
             Event::Message(message) => self.subscriptions.message(message, effects),
             Event::Gap(gap) => self.subscriptions.gap(&gap, effects),
@@ -44,12 +44,14 @@ impl Machine {
             Event::Published(_) | Event::History(_) | Event::Presence(_) | Event::Pong(_) => {
                 self.answered(event, effects);
             }
+            // An event that only a newer version of `hubcast-protocol` knows.
+            _ => {}
         }
     }
 
     /// A session begins: subscriptions must be resumed, and unanswered calls sent again.
     fn welcomed(&mut self, now: Instant, welcome: &Welcome, effects: &mut Effects) {
-        if !self.link.welcomed(now, Duration::from_millis(welcome.ping)) {
+        if !self.connection.welcomed(now, Duration::from_millis(welcome.ping)) {
             return;
         }
         self.message_limit = welcome.limits.message;
@@ -127,7 +129,7 @@ impl Machine {
     /// otherwise an overloaded server would get all requests again at once.
     fn retry_later(&mut self, now: Instant, shortest: Duration) {
         if self.retry_at.is_none() {
-            let pause = shortest.saturating_add(self.link.pause(self.refusals));
+            let pause = shortest.saturating_add(self.connection.pause(self.refusals));
             self.refusals = self.refusals.saturating_add(1);
             self.retry_at = Some(after(now, pause));
         }

@@ -84,12 +84,7 @@ impl Seen {
             Event::History(history) => Some(&history.id),
             Event::Presence(presence) => Some(&presence.id),
             Event::Pong(pong) => Some(&pong.id),
-            Event::Welcome(_)
-            | Event::Message(_)
-            | Event::Join(_)
-            | Event::Leave(_)
-            | Event::Gap(_)
-            | Event::Closing(_) => None,
+            _ => None,
         }
     }
 
