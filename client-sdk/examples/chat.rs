@@ -9,7 +9,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 
 /// One line of the chat and its author.
 #[derive(Serialize, Deserialize)]
-struct Transport {
+struct ChatLine {
     from: String,
     text: String,
 }
@@ -19,7 +19,7 @@ async fn main() -> anyhow::Result<()> {
     let mut args = std::env::args().skip(1);
     let from = args.next().context("say who you are: cargo run -p hubcast-client --example chat -- ada")?;
     let url = args.next().unwrap_or_else(|| "ws://127.0.0.1:8080/socket".to_owned());
-    let (client, room) = (Client::connect(&url).await?, Topic::<Transport>::new("chat"));
+    let (client, room) = (Client::connect(&url).await?, Topic::<ChatLine>::new("chat"));
     let mut events = client.subscribe(&room).await?.events();
     let mut input = BufReader::new(tokio::io::stdin()).lines();
     println!("welcome, {from}; say something, and end with ctrl-d");
@@ -35,7 +35,7 @@ async fn main() -> anyhow::Result<()> {
             },
             line = input.next_line() => match line? {
                 Some(text) => {
-                    let line = Transport { from: from.clone(), text };
+                    let line = ChatLine { from: from.clone(), text };
                     // If the server is away for longer than a request may take, this line is lost, but the chat
                     // continues.
                     if let Err(error) = client.publish(&room, &line).echo(false).await {

@@ -31,7 +31,7 @@ pub trait Engine {
     /// # Errors
     /// The question itself, if the answer will come later. Then the answer comes exactly once, and answers come in the
     /// order of the questions.
-    fn ask(&mut self, now: Instant, ask: EngineCall) -> Result<EngineResponse, EngineCall>;
+    fn ask(&mut self, now: Instant, call: EngineCall) -> Result<EngineResponse, EngineCall>;
 
     /// Takes a notice, which needs no answer.
     fn tell(&mut self, _now: Instant, _notice: EngineNotice<'_>) {}
@@ -50,7 +50,7 @@ pub trait Engine {
     /// reach. Searching the patterns is work too, so the function may answer `None`: no more in this call. Then the
     /// history that the question was for stays due, and the engine asks nothing more in this call. The first question
     /// of a call is always answered.
-    fn handle_timeout(&mut self, _now: Instant, _is_heard: &mut dyn FnMut(&Topic) -> Option<bool>) {}
+    fn handle_timeout(&mut self, _now: Instant, _has_subscribers: &mut dyn FnMut(&Topic) -> Option<bool>) {}
 }
 
 /// A question to an engine.

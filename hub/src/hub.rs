@@ -30,7 +30,7 @@ use std::num::NonZeroUsize;
 use std::time::Instant;
 use work::UnfinishedInput;
 
-/// Everything subscribers share. Feed it with [`Hub::handle`] and carry out the [`Effects`].
+/// Everything subscribers share. Feed it with [`Hub::begin`] (or [`Hub::handle`], which also does the rest) and carry out the [`Effects`].
 ///
 /// Inputs are the only way in. When the call returns, everything that the input causes is in the effects; there is
 /// nothing else to collect. A client's error becomes an event for that client. Only an error of the caller, such as
@@ -202,7 +202,7 @@ impl<E: Engine> Hub<E> {
 
     fn closed(&mut self, now: Instant, id: SessionId, lost: bool, effects: &mut Effects) {
         let Some(session) = self.by_id.remove(&id) else { return };
-        effects.add_work(LEFT * self.subscriptions.sessions[session as usize].memberships.len() as u64);
+        effects.add_work(LEAVE_NS * self.subscriptions.sessions[session as usize].memberships.len() as u64);
         let mut present = self.present_in(session);
         present.reverse();
         while let Some(emptied) = self.subscriptions.leave_any(session) {
@@ -327,6 +327,8 @@ fn turned_down(request: Result<Request, RejectedRequest>, fault: ErrorReply) -> 
     RejectedRequest { id: request.map_or_else(|refused| refused.id, |request| request.id), fault }
 }
 
-/// Approximate cost in nanoseconds of any input, and of leaving one subscription.
+/// Approximate cost of any input, in nanoseconds.
 const INPUT_NS: u64 = 500;
-const LEFT: u64 = 300;
+
+/// Approximate cost of leaving one subscription, in nanoseconds.
+const LEAVE_NS: u64 = 300;

@@ -144,7 +144,7 @@ impl Subscriptions {
 
     /// The cost of listing this channel, in members looked at.
     fn cost_of(&self, channel: u32) -> usize {
-        self.count(channel) + OPENED
+        self.count(channel) + OPEN_COST
     }
 
     /// Changes a member's [`Slow`]. Returns whether the session is a member.
@@ -243,7 +243,7 @@ fn reserve_first<T>(list: &mut Vec<T>) {
 }
 
 /// The cost of finding a channel, in members looked at.
-const OPENED: usize = 4;
+const OPEN_COST: usize = 4;
 
 #[cfg(test)]
 mod tests {

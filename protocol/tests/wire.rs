@@ -248,7 +248,7 @@ fn event() -> impl Strategy<Value = Event> {
 }
 
 /// Text that is JSON or nearly JSON: a valid text with up to three edits. Each edit removes up to two characters and
-/// inserts one of `PIECES` there.
+/// inserts one of `PARTS` there.
 fn nearly_json() -> impl Strategy<Value = String> {
     let whole = prop_oneof![
         request().prop_map(|request| typed::encode_request(&request)),
@@ -256,7 +256,7 @@ fn nearly_json() -> impl Strategy<Value = String> {
         Just(r#" [null, "é\n", {"": 0}] "#.to_owned()),
         Just(r#""action""#.to_owned()),
     ];
-    let edits = prop::collection::vec((any::<prop::sample::Index>(), 0..3_usize, prop::sample::select(PIECES)), 0..4);
+    let edits = prop::collection::vec((any::<prop::sample::Index>(), 0..3_usize, prop::sample::select(PARTS)), 0..4);
     (whole, edits).prop_map(|(whole, edits)| {
         let mut text: Vec<char> = whole.chars().collect();
         for (at, removed, piece) in edits {
@@ -268,7 +268,7 @@ fn nearly_json() -> impl Strategy<Value = String> {
 }
 
 /// Parts of JSON, and texts that are not valid in JSON.
-const PIECES: &[&str] = &[
+const PARTS: &[&str] = &[
     "",
     "{",
     "}",

@@ -30,7 +30,7 @@ impl Service for Echo {
         out.want_turn();
     }
 
-    fn closed(&mut self, _peer: Peer, _parting: CloseReason) {}
+    fn closed(&mut self, _peer: Peer, _close_reason: CloseReason) {}
 
     fn disconnect(&mut self, peer: Peer, why: Disconnect, out: &mut Outbound<'_>) {
         out.close(peer.slot, why.code, &why.reason);

@@ -52,7 +52,7 @@ struct ConnectionState {
     /// When the incomplete message or control frame began.
     unfinished_since: Option<Instant>,
     /// While the socket takes no more: when it last took some, or when the write timeout was last extended.
-    blocked: Option<Instant>,
+    write_blocked: Option<Instant>,
     is_dirty: bool,
     /// Whether the next read has to wait a little, because the receivers of this client's publications are far behind.
     is_paused: bool,
@@ -99,7 +99,7 @@ enum Phase {
 pub(crate) struct PushContext {
     pub(crate) dialect: Dialect,
     /// Whether the socket takes no more bytes now.
-    pub(crate) blocked: bool,
+    pub(crate) write_blocked: bool,
 }
 
 /// The result of pushing a frame.
@@ -140,7 +140,7 @@ impl Connection {
         if state.phase != Phase::Open {
             return PushResult::Rejected { full: false };
         }
-        let room = PushContext { dialect: self.peer.dialect, blocked: state.blocked.is_some() };
+        let room = PushContext { dialect: self.peer.dialect, write_blocked: state.write_blocked.is_some() };
         match self.tally(&mut state.outbox, |outbox| put(outbox, room)) {
             true => PushResult::Waits { first: state.mark_dirty() },
             false => PushResult::Rejected { full: true },
@@ -214,7 +214,7 @@ impl Connection {
     /// Notes that the reading task has ended. Returns whether the connection was open.
     pub(crate) fn on_read_closed(&self) -> bool {
         let mut state = self.state.borrow_mut();
-        if state.blocked.is_some() {
+        if state.write_blocked.is_some() {
             // No deadline is checked any more, and the client may never take what waits.
             self.socket.shutdown(Shutdown::Both);
         }
@@ -317,13 +317,13 @@ impl Connection {
 
     /// Starts the write timeout again.
     pub(crate) fn extend_write_timeout(&self, now: Instant) {
-        let blocked = &mut self.state.borrow_mut().blocked;
-        *blocked = blocked.map(|_| now);
+        let write_blocked = &mut self.state.borrow_mut().write_blocked;
+        *write_blocked = write_blocked.map(|_| now);
     }
 
     /// Whether a flush waits for the socket.
-    pub(crate) fn is_blocked(&self) -> bool {
-        self.state.borrow().blocked.is_some()
+    pub(crate) fn is_write_blocked(&self) -> bool {
+        self.state.borrow().write_blocked.is_some()
     }
 
     /// Waits until the socket takes more bytes.
@@ -339,7 +339,7 @@ impl Connection {
     /// Whether there is something to write, and the socket may take it.
     pub(crate) fn may_flush(&self) -> bool {
         let state = self.state.borrow();
-        state.is_dirty && state.blocked.is_none()
+        state.is_dirty && state.write_blocked.is_none()
     }
 }
 
@@ -369,7 +369,7 @@ impl ConnectionState {
             last_frame_at: now,
             ping_sent_at: None,
             unfinished_since: None,
-            blocked: None,
+            write_blocked: None,
             is_dirty: false,
             is_paused: false,
             is_reading_stopped: false,

@@ -97,20 +97,20 @@ impl Outbox {
     }
 
     /// Queues publications. With `drop` and `latest` the oldest may be left out: when more than `most` bytes would
-    /// wait, or when the socket is `blocked`. Returns whether there was room in the end.
+    /// wait, or when the socket is `write_blocked`. Returns whether there was room in the end.
     pub(crate) fn push_publications(
         &mut self,
         frames: &Batch,
         slow: Slow,
         dialect: Dialect,
-        blocked: bool,
+        write_blocked: bool,
         most: usize,
     ) -> bool {
         if let (Slow::Disconnect, Some(backlog)) = (slow, &mut self.backlog) {
             let most = most.saturating_sub(self.charged);
             return backlog.push_required(frames.publications(), frames.get(dialect).clone(), most);
         }
-        if slow == Slow::Disconnect || (self.backlog.is_none() && !blocked) {
+        if slow == Slow::Disconnect || (self.backlog.is_none() && !write_blocked) {
             let fits = self.push_one(frames.get(dialect).clone(), true, most);
             if fits || slow == Slow::Disconnect {
                 return fits;
@@ -120,16 +120,16 @@ impl Outbox {
         backlog.push_publications(frames.publications(), slow, most.saturating_sub(self.charged))
     }
 
-    /// Queues a join or a leave of a topic. It may be left out when the socket is `blocked`. Returns whether there was
+    /// Queues a join or a leave of a topic. It may be left out when the socket is `write_blocked`. Returns whether there was
     /// room in the end.
-    pub(crate) fn push_event(&mut self, topic: &Topic, frame: &Bytes, blocked: bool, most: usize) -> bool {
-        if !blocked {
+    pub(crate) fn push_presence(&mut self, topic: &Topic, frame: &Bytes, write_blocked: bool, most: usize) -> bool {
+        if !write_blocked {
             // Many events in one turn do not make a client slow. If they do not fit, the caller first tries to write to
             // the socket.
             return self.push(frame.clone(), most);
         }
         let backlog = self.backlog.get_or_insert_default();
-        backlog.push_event(topic, frame.clone(), most.saturating_sub(self.charged))
+        backlog.push_presence(topic, frame.clone(), most.saturating_sub(self.charged))
     }
 
     /// Writes frames without queueing them, if nothing waits that must go first. If the sink takes only a part, the

@@ -87,7 +87,7 @@ impl PubSub {
             RemoteOutput::Close { slot, code, reason } => out.close(slot, code, &reason),
             RemoteOutput::Replay { slot, missed } => out.push_replay(slot, &missed, &mut self.replay_cache),
             RemoteOutput::Pause { publisher, bytes } => self.slow_down(publisher, bytes, now, out),
-            RemoteOutput::Resume(wait) => {
+            RemoteOutput::Unblock(wait) => {
                 self.blocked.remove(wait);
                 self.release(wait.slot, out);
             }
@@ -197,7 +197,7 @@ impl PubSub {
 
     /// Schedules the deferred requests of connections that have taken their earlier answers, and reads these
     /// connections again.
-    fn resume_reads(&mut self, now: Instant, out: &Outbound<'_>) {
+    fn poll_deferred(&mut self, now: Instant, out: &Outbound<'_>) {
         let mut released = Vec::new();
         let Self { deferred, schedule, .. } = self;
         deferred.end_turn(
@@ -335,7 +335,7 @@ impl Service for PubSub {
         self.replay_cache.end_turn();
         self.shared_hub.pause(self.worker, &mut self.to_pause);
         self.throttle.tidy(now);
-        self.resume_reads(now, out);
+        self.poll_deferred(now, out);
     }
 
     fn is_waiting(&self, slot: u32) -> bool {

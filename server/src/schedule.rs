@@ -35,7 +35,7 @@ pub(crate) struct Schedule {
     typical: Typical,
     /// Connections whose lanes have changed in this slice.
     touched: Vec<u32>,
-    /// Nanoseconds that connections without a lane spent in this slice, counted only for items that cost `MUCH` or
+    /// Nanoseconds that connections without a lane spent in this slice, counted only for items that cost `MUCH_NS` or
     /// more.
     spent: HashMap<u32, u64>,
     /// Bytes of memory that all items take, about.
@@ -47,7 +47,8 @@ impl Schedule {
     pub(crate) fn push(&mut self, slot: u32, item: Item) {
         self.bytes += item.bytes();
         if item.is_arrival() {
-            // The slot's previous connection may have left an empty lane with a debt. All its requests are served.
+            // The slot's previous connection is gone and all its requests are served, but its lane may still be there,
+            // empty, with a debt: it was served before others. The new connection must not pay for that.
             self.lanes.remove(&slot);
         }
         match self.is_calm() {
@@ -107,7 +108,7 @@ impl Schedule {
                 lane.charge(kind, cost);
                 self.order.insert(slot, lane, &self.typical, self.virtual_time);
             }
-            None if cost.total() >= MUCH => *self.spent.entry(slot).or_default() += cost.total(),
+            None if cost.total() >= MUCH_NS => *self.spent.entry(slot).or_default() += cost.total(),
             None => {}
         }
     }
@@ -154,8 +155,8 @@ impl Schedule {
     pub(crate) fn read_limit(&self) -> usize {
         match self.bytes {
             ..MUCH_WAITS if self.is_calm() => usize::MAX,
-            ..TOO_MUCH_WAITS => SHORT_READ,
-            _ => SHORTEST_READ,
+            ..TOO_MUCH_WAITS_BYTES => SHORT_READ_BYTES,
+            _ => SHORTEST_READ_BYTES,
         }
     }
 
@@ -211,15 +212,15 @@ impl Schedule {
 }
 
 /// Nanoseconds of work from which on a cost is remembered for a connection that has no lane yet.
-const MUCH: u64 = 100_000;
+const MUCH_NS: u64 = 100_000;
 
 /// Bytes of waiting items from which on reads are short, and the bytes of a short read.
 const MUCH_WAITS: usize = 1024 * 1024;
-const SHORT_READ: usize = 8 * 1024;
+const SHORT_READ_BYTES: usize = 8 * 1024;
 
 /// Bytes of waiting items from which on reads are as short as possible, and the bytes of such a read.
-const TOO_MUCH_WAITS: usize = 8 * 1024 * 1024;
-const SHORTEST_READ: usize = 512;
+const TOO_MUCH_WAITS_BYTES: usize = 8 * 1024 * 1024;
+const SHORTEST_READ_BYTES: usize = 512;
 
 #[cfg(test)]
 mod tests;

@@ -12,10 +12,10 @@ use std::task::{Context, Poll, ready};
 #[derive(Debug)]
 pub(super) struct Connection {
     endpoint: Endpoint,
-    stage: Stage,
+    state: SocketState,
 }
 
-enum Stage {
+enum SocketState {
     None,
     Opening(Pin<Box<dyn Future<Output = Result<Transport, Disconnection>> + Send>>),
     Open(Transport),
@@ -23,48 +23,48 @@ enum Stage {
 
 impl Connection {
     pub(super) fn new(endpoint: Endpoint) -> Self {
-        Self { endpoint, stage: Stage::None }
+        Self { endpoint, state: SocketState::None }
     }
 
     pub(super) fn open(&mut self) {
-        self.stage = Stage::Opening(Box::pin(self.endpoint.clone().open()));
+        self.state = SocketState::Opening(Box::pin(self.endpoint.clone().open()));
     }
 
     /// Queues a frame for sending; without an open connection the frame is dropped.
     pub(super) fn send(&mut self, text: String) {
-        if let Stage::Open(line) = &mut self.stage {
+        if let SocketState::Open(line) = &mut self.state {
             line.send(text);
         }
     }
 
     /// Closes the connection, if there is one, or stops opening it. Takes one second at most.
     pub(super) async fn close(&mut self, code: CloseCode) {
-        if let Stage::Open(line) = std::mem::replace(&mut self.stage, Stage::None) {
+        if let SocketState::Open(line) = std::mem::replace(&mut self.state, SocketState::None) {
             line.close(code).await;
         }
     }
 
     /// The next input from the connection.
     pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Input> {
-        let input = match &mut self.stage {
-            Stage::None => return Poll::Pending,
-            Stage::Opening(opening) => match ready!(opening.as_mut().poll(context)) {
+        let input = match &mut self.state {
+            SocketState::None => return Poll::Pending,
+            SocketState::Opening(opening) => match ready!(opening.as_mut().poll(context)) {
                 Ok(line) => {
-                    self.stage = Stage::Open(line);
+                    self.state = SocketState::Open(line);
                     return Poll::Ready(Input::Connected);
                 }
                 Err(why) => Input::Disconnected(why),
             },
-            Stage::Open(line) => ready!(line.poll(context)),
+            SocketState::Open(line) => ready!(line.poll(context)),
         };
         if matches!(input, Input::Disconnected(_)) {
-            self.stage = Stage::None;
+            self.state = SocketState::None;
         }
         Poll::Ready(input)
     }
 }
 
-impl fmt::Debug for Stage {
+impl fmt::Debug for SocketState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::None => "None",

@@ -50,7 +50,7 @@ impl Socket {
     }
 
     /// Closes as RFC 6455 demands: sends a close frame, waits for the answer and for the end of the stream, at most
-    /// [`GOODBYE`].
+    /// [`CLOSE_TIMEOUT`].
     pub(super) async fn close(mut self, code: CloseCode) {
         let frame = CloseFrame { code: coding::CloseCode::from(code.0), reason: "".into() };
         let goodbye = async {
@@ -64,7 +64,7 @@ impl Socket {
             Ok::<_, Error>(())
         };
         // If the server does not answer in time, the socket is dropped.
-        let _ = tokio::time::timeout(GOODBYE, goodbye).await;
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, goodbye).await;
     }
 
     fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<tungstenite::Result<()>> {
@@ -101,4 +101,4 @@ fn lost(error: &Error) -> Disconnection {
     }
 }
 
-const GOODBYE: Duration = Duration::from_secs(1);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);

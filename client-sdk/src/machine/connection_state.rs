@@ -190,9 +190,9 @@ impl ConnectionState {
     }
 }
 
-/// The time `duration` after `now`, at most [`LONGEST`] later, so that it cannot overflow.
+/// The time `duration` after `now`, at most [`MAX_WAIT`] later, so that it cannot overflow.
 pub(super) fn after(now: Instant, duration: Duration) -> Instant {
-    now + duration.min(LONGEST)
+    now + duration.min(MAX_WAIT)
 }
 
-const LONGEST: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+const MAX_WAIT: Duration = Duration::from_secs(30 * 24 * 60 * 60);

@@ -75,7 +75,7 @@ async fn connected(answers: &[&str]) -> Result<Client, ConnectError> {
     let backoff = Backoff { base: Duration::from_millis(1), cap: Duration::from_millis(5) };
     let answering = async {
         for with in answers {
-            answer(server.subscription(), with).await;
+            answer(server.listener(), with).await;
         }
         let _peer = server.accept().await;
         pending::<()>().await;
@@ -111,7 +111,7 @@ fn a_proxy_that_knows_no_server_for_a_while_does_not_end_a_client() {
         let (client, server, peer) = eager().await;
         drop(peer);
         for _ in 0..3 {
-            answer(server.subscription(), "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").await;
+            answer(server.listener(), "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").await;
         }
         let mut peer = server.accept().await;
         let (ping, _) = tokio::join!(client.ping(), peer.answers(json!({"event": "pong"})));
@@ -125,7 +125,7 @@ fn a_server_that_speaks_something_else_is_refused() {
     program(async {
         let server = Server::start().await;
         let plain = async {
-            let (stream, _) = server.subscription().accept().await.unwrap();
+            let (stream, _) = server.listener().accept().await.unwrap();
             tokio_tungstenite::accept_async(stream).await.unwrap()
         };
         let (refused, _) = tokio::join!(server.client().connect(), plain);

@@ -15,7 +15,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message};
 
 /// A listening socket on a free port.
 pub(crate) struct Server {
-    subscription: TcpListener,
+    listener: TcpListener,
 }
 
 /// The server's end of one connection.
@@ -51,43 +51,43 @@ impl Callback for Typed {
 impl Server {
     /// Listens on a free port of 127.0.0.1.
     pub(crate) async fn start() -> Self {
-        Self { subscription: TcpListener::bind("127.0.0.1:0").await.unwrap() }
+        Self { listener: TcpListener::bind("127.0.0.1:0").await.unwrap() }
     }
 
     /// A builder of clients that connect to this server within 5 seconds.
     pub(crate) fn client(&self) -> ClientBuilder {
-        Client::builder(&format!("ws://{}/socket", self.subscription.local_addr().unwrap()))
+        Client::builder(&format!("ws://{}/socket", self.listener.local_addr().unwrap()))
             .connect_timeout(Duration::from_secs(5))
     }
 
     /// Accepts the next connection and sends a welcome that announces a ping every 25 seconds.
     pub(crate) async fn accept(&self) -> Peer {
-        let (stream, _) = self.subscription.accept().await.unwrap();
+        let (stream, _) = self.listener.accept().await.unwrap();
         Self::greet(Box::new(stream), 25_000).await
     }
 
     /// Accepts the next connection and sends a welcome that announces a ping after each `milliseconds`. The test must
     /// send the pings.
     pub(crate) async fn accept_and_ping_every(&self, milliseconds: u64) -> Peer {
-        let (stream, _) = self.subscription.accept().await.unwrap();
+        let (stream, _) = self.listener.accept().await.unwrap();
         Self::greet(Box::new(stream), milliseconds).await
     }
 
     /// Accepts the next connection through TLS and sends a welcome. Returns `None` if the TLS handshake fails.
     pub(crate) async fn accept_tls(&self, acceptor: &TlsAcceptor) -> Option<Peer> {
-        let (stream, _) = self.subscription.accept().await.unwrap();
+        let (stream, _) = self.listener.accept().await.unwrap();
         let stream = acceptor.accept(stream).await.ok()?;
         Some(Self::greet(Box::new(stream), 25_000).await)
     }
 
     /// The listening socket.
-    pub(crate) fn subscription(&self) -> &TcpListener {
-        &self.subscription
+    pub(crate) fn listener(&self) -> &TcpListener {
+        &self.listener
     }
 
     /// The address of this server for a client that uses TLS.
     pub(crate) fn tls_url(&self) -> String {
-        format!("wss://localhost:{}/socket", self.subscription.local_addr().unwrap().port())
+        format!("wss://localhost:{}/socket", self.listener.local_addr().unwrap().port())
     }
 
     /// Takes part in the WebSocket handshake and sends a welcome. `ping` is the announced ping interval in

@@ -26,7 +26,7 @@ impl<E: Engine> Hub<E> {
         let members = members.map(|session| present(session.client, session.identity.as_deref()));
         let waiting = self.grace.of(&topic).map(|leaver| present(leaver.client, leaver.identity.as_deref()));
         let count = channel.map_or(0, |channel| self.subscriptions.count(channel)) + self.grace.count(&topic);
-        let clients = members.chain(waiting).take(NAMED).collect();
+        let clients = members.chain(waiting).take(MAX_NAMED_CLIENTS).collect();
         Ok(Event::Presence(Presence { id, topic, count: count as u64, clients }))
     }
 
@@ -169,4 +169,4 @@ fn member(topic: &Topic, client: ClientId, identity: Option<&Identity>) -> Membe
 }
 
 /// The most members that one answer names.
-const NAMED: usize = 1000;
+const MAX_NAMED_CLIENTS: usize = 1000;

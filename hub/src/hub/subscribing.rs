@@ -178,7 +178,7 @@ impl<E: Engine> Hub<E> {
     /// Counts the work of finding out whether a session is in a channel, and of changing that.
     fn count_search(&self, channel: Option<u32>, session: u32, effects: &mut Effects) {
         let entries = channel.map_or(0, |channel| self.subscriptions.cost_to_find(channel, session));
-        effects.add_work(CHANGED + LOOKED_THROUGH * entries as u64);
+        effects.add_work(CHANGE_NS + ENTRY_NS * entries as u64);
     }
 
     fn is_subscribed(&self, session: u32, target: &Target) -> bool {
@@ -193,7 +193,8 @@ impl<E: Engine> Hub<E> {
     }
 }
 
-/// Approximate cost in nanoseconds of joining or leaving a topic or pattern, and of looking at one entry in the
-/// search.
-const CHANGED: u64 = 3_000;
-const LOOKED_THROUGH: u64 = 4;
+/// Approximate cost of joining or leaving a topic or pattern, in nanoseconds.
+const CHANGE_NS: u64 = 3_000;
+
+/// Approximate cost of looking at one entry in the search, in nanoseconds.
+const ENTRY_NS: u64 = 4;

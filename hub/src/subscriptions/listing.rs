@@ -1,6 +1,6 @@
 //! A list of receivers that is made in parts.
 
-use super::{OPENED, Subscriptions};
+use super::{OPEN_COST, Subscriptions};
 use crate::Receiver;
 
 /// A list of every member of some channels, each once, as in the first of its channels, without one session. Between
@@ -43,7 +43,7 @@ impl Listing {
             *begin = end;
             if end == members.len() {
                 (*channel, *begin) = (*channel + 1, 0);
-                looked_at += OPENED;
+                looked_at += OPEN_COST;
             }
         }
         looked_at

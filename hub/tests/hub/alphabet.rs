@@ -1,7 +1,7 @@
 //! The scripts of the property tests: every kind of input to the hub, over few sessions and few names. With so few,
 //! random scripts often use the same sessions and topics again.
 
-use crate::cast::{Cast, Mark, Name, PendingSubscribe, Step, Where};
+use crate::cast::{Ask, Cast, Mark, Name, Step, Where};
 use crate::positions::{FIRST, FOREIGN, FUTURE, SEEN, stand_in};
 use hubcast_hub::{
     HistoryPolicy, Input, Limits, PresencePolicy, Retention, Settings, TopicPolicy, TopicRule, TopicRules,
@@ -136,7 +136,7 @@ fn step() -> impl Strategy<Value = Step> {
         50 => pause().prop_map(Step::Wait),
         60 => Just(Step::EngineResponse),
         3 => any::<bool>().prop_map(|kept| Step::Restart { kept }),
-        240 => ask.prop_map(|(session, numbered, subscribe)| Step::EngineCall { session, numbered, subscribe }),
+        240 => ask.prop_map(|(session, numbered, subscribe)| Step::Request { session, numbered, subscribe }),
     ]
 }
 
@@ -156,23 +156,23 @@ fn session() -> impl Strategy<Value = u32> {
 }
 
 /// Any request, whose names are not filled in yet.
-fn subscribe() -> impl Strategy<Value = PendingSubscribe> {
+fn subscribe() -> impl Strategy<Value = Ask> {
     let slow = select(vec![Slow::Disconnect, Slow::Drop, Slow::Latest]);
     let subscribe = (target(), any::<bool>(), slow);
     let publish = (name(), any::<bool>(), option::weighted(0.6, mark()));
     prop_oneof![
         16 => (start(), subscribe).prop_map(|(start, (target, presence, slow))| {
-            PendingSubscribe::Subscribe { target, start, presence, slow }
+            Ask::Subscribe { target, start, presence, slow }
         }),
-        6 => target().prop_map(PendingSubscribe::Unsubscribe),
-        2 => Just(PendingSubscribe::Unsubscribe(Where::Topic(Name::Own))),
-        20 => publish.prop_map(|(topic, echo, key)| PendingSubscribe::Publish { topic, echo, key }),
+        6 => target().prop_map(Ask::Unsubscribe),
+        2 => Just(Ask::Unsubscribe(Where::Topic(Name::Own))),
+        20 => publish.prop_map(|(topic, echo, key)| Ask::Publish { topic, echo, key }),
         3 => (name(), option::of(position()), option::of(0..4u32)).prop_map(|(topic, since, limit)| {
-            PendingSubscribe::History { topic, since, limit }
+            Ask::History { topic, since, limit }
         }),
-        2 => name().prop_map(PendingSubscribe::Presence),
-        1 => Just(PendingSubscribe::Ping),
-        1 => Just(PendingSubscribe::Nonsense),
+        2 => name().prop_map(Ask::Presence),
+        1 => Just(Ask::Ping),
+        1 => Just(Ask::Nonsense),
     ]
 }
 

@@ -29,10 +29,10 @@ pub(crate) enum Step {
     /// The server closes a session. The number is the milliseconds after which the client may reconnect.
     Disconnect(u32, Option<u64>),
     /// A session sends a request. If it is `numbered`, it has an id.
-    EngineCall {
+    Request {
         session: u32,
         numbered: bool,
-        subscribe: PendingSubscribe,
+        subscribe: Ask,
     },
     Wait(Duration),
     EngineResponse,
@@ -43,7 +43,7 @@ pub(crate) enum Step {
 
 /// A request of a step, of any kind, before its names are filled in.
 #[derive(Clone, Debug)]
-pub(crate) enum PendingSubscribe {
+pub(crate) enum Ask {
     Subscribe {
         target: Where,
         start: Start,
@@ -140,7 +140,7 @@ impl Cast {
                 let (session, code) = (SessionId(session), CloseCode::RESTARTING);
                 vec![Deed::Tell(Input::Disconnect { session, code, reason: "restarting".into(), reconnect_in_ms })]
             }
-            Step::EngineCall { session, numbered, subscribe } => {
+            Step::Request { session, numbered, subscribe } => {
                 let request = self.request(session, numbered, subscribe);
                 vec![Deed::Tell(Input::Request { session: SessionId(session), request })]
             }
@@ -172,23 +172,18 @@ impl Cast {
     }
 
     /// Fills in the names of a request, and gives it an id if it is `numbered`.
-    fn request(
-        &mut self,
-        session: u32,
-        numbered: bool,
-        subscribe: PendingSubscribe,
-    ) -> Result<Request, RejectedRequest> {
+    fn request(&mut self, session: u32, numbered: bool, subscribe: Ask) -> Result<Request, RejectedRequest> {
         self.requests += 1;
         let id = numbered.then(|| match self.requests % 2 {
             0 => RequestId::Number(self.requests),
             _ => RequestId::Text(self.requests.to_string().into()),
         });
         let action = match subscribe {
-            PendingSubscribe::Subscribe { target, start, presence, slow } => {
+            Ask::Subscribe { target, start, presence, slow } => {
                 Subscribe { target: self.target(session, target), start, presence, slow }.into()
             }
-            PendingSubscribe::Unsubscribe(target) => Action::Unsubscribe(self.target(session, target)),
-            PendingSubscribe::Publish { topic, echo, key } => {
+            Ask::Unsubscribe(target) => Action::Unsubscribe(self.target(session, target)),
+            Ask::Publish { topic, echo, key } => {
                 // No two publications of a script have the same payload.
                 let payload = self.requests.to_string().as_str().into();
                 let key = key.map(|key| match key {
@@ -197,12 +192,12 @@ impl Cast {
                 });
                 Publish { topic: self.topic(session, &topic), payload, echo, key }.into()
             }
-            PendingSubscribe::History { topic, since, limit } => {
+            Ask::History { topic, since, limit } => {
                 Action::History(ReadHistory { topic: self.topic(session, &topic), since, limit })
             }
-            PendingSubscribe::Presence(topic) => Action::Presence(self.topic(session, &topic)),
-            PendingSubscribe::Ping => Action::Ping,
-            PendingSubscribe::Nonsense => {
+            Ask::Presence(topic) => Action::Presence(self.topic(session, &topic)),
+            Ask::Ping => Action::Ping,
+            Ask::Nonsense => {
                 return Err(RejectedRequest { id, fault: ErrorReply::new(ErrorCode::UnknownAction, "what?") });
             }
         };

@@ -31,19 +31,19 @@ impl Connection {
         earlier
     }
 
-    /// Checks the deadlines; called when the timer for `tick` has fired. A time that began before `resumed` starts
-    /// again at `resumed`.
-    pub(crate) fn due(&self, tick: u64, now: Instant, resumed: Instant, config: &Config) -> TimerAction {
+    /// Checks the deadlines; called when the timer for `tick` has fired. A time that began before `stall_ended` starts
+    /// again at `stall_ended`.
+    pub(crate) fn due(&self, tick: u64, now: Instant, stall_ended: Instant, config: &Config) -> TimerAction {
         let mut state = self.state.borrow_mut();
         if state.armed == Some(tick) {
             state.armed = None;
         }
-        state.due(now, resumed, config)
+        state.due(now, stall_ended, config)
     }
 
     /// When to check the deadlines next.
-    pub(crate) fn next_deadline(&self, now: Instant, resumed: Instant, config: &Config) -> Option<Instant> {
-        match self.state.borrow().due(now, resumed, config) {
+    pub(crate) fn next_deadline(&self, now: Instant, stall_ended: Instant, config: &Config) -> Option<Instant> {
+        match self.state.borrow().due(now, stall_ended, config) {
             TimerAction::At(at) => Some(at),
             TimerAction::Never => None,
             TimerAction::Ping | TimerAction::Close(..) | TimerAction::Stalled | TimerAction::Abort => Some(now),
@@ -59,22 +59,22 @@ impl Connection {
 }
 
 impl ConnectionState {
-    fn due(&self, now: Instant, resumed: Instant, config: &Config) -> TimerAction {
+    fn due(&self, now: Instant, stall_ended: Instant, config: &Config) -> TimerAction {
         let times = &config.timeouts;
         let if_stalled = if self.phase == Phase::Open { TimerAction::Stalled } else { TimerAction::Abort };
-        // While a connection is not read, its time to send something is stopped, but its time to take something is not.
-        let stalled = self.blocked.map(|since| (since.max(resumed) + times.write, if_stalled));
+        // The write timeout goes on while a connection is not read: the client can read all the time.
+        let stalled = self.write_blocked.map(|since| (since.max(stall_ended) + times.write, if_stalled));
         let phase = match self.phase {
             Phase::Open => match self.ping_sent_at {
                 Some(since) => {
-                    let end = self.end_of_patience(since, times.pong, now, resumed);
+                    let end = self.end_of_patience(since, times.pong, now, stall_ended);
                     (end, TimerAction::Close(CloseCode::PING_TIMEOUT, "no answer to a ping"))
                 }
                 None => (self.last_frame_at + times.ping, TimerAction::Ping),
             },
             Phase::Closing { since, took, .. } | Phase::Agreed { since, took } => {
-                let in_all = since.max(resumed) + times.close * MAX_CLOSE_TIMEOUTS;
-                (in_all.min(took.max(resumed) + times.close), TimerAction::Abort)
+                let in_all = since.max(stall_ended) + times.close * MAX_CLOSE_TIMEOUTS;
+                (in_all.min(took.max(stall_ended) + times.close), TimerAction::Abort)
             }
             Phase::Lingering { dropped, .. } if dropped > config.linger_bytes => (now, TimerAction::Abort),
             Phase::Lingering { since, .. } => (since + times.linger, TimerAction::Abort),
@@ -82,7 +82,7 @@ impl ConnectionState {
         };
         let message = match (self.phase, self.unfinished_since) {
             (Phase::Open, Some(since)) => {
-                let end = self.end_of_patience(since, times.message, now, resumed);
+                let end = self.end_of_patience(since, times.message, now, stall_ended);
                 Some((end, TimerAction::Close(CloseCode::POLICY, "a message took too long")))
             }
             _ => None,
@@ -102,15 +102,15 @@ impl ConnectionState {
 
     /// When the client must have sent what it owes since `since`. The time in which the connection was not read does
     /// not count.
-    fn end_of_patience(&self, since: Instant, time: Duration, now: Instant, resumed: Instant) -> Instant {
+    fn end_of_patience(&self, since: Instant, time: Duration, now: Instant, stall_ended: Instant) -> Instant {
         match self.unread_since {
             // A client is never closed before all that it has sent is read. While it is not read, the deadline moves
             // with `now`, and is at least `RETRY_AFTER` away.
             Some(unread_since) => {
                 let since = later_by_overlap(since, unread_since, now);
-                (since.max(resumed) + time).max(now + RETRY_AFTER)
+                (since.max(stall_ended) + time).max(now + RETRY_AFTER)
             }
-            None => since.max(resumed) + time,
+            None => since.max(stall_ended) + time,
         }
     }
 }

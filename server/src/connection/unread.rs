@@ -1,4 +1,16 @@
-//! Why a connection is not read, and since when. In this time, what its client owes does not become late.
+//! Why a connection is not read, and since when.
+//!
+//! While a connection is not read, the timeouts for its next message and for its answer to a ping stand still: nothing
+//! that its client sends could be seen.
+//!
+//! | why | what it waits for | who ends it |
+//! |---|---|---|
+//! | `is_paused`, `is_pausing` | a publisher of receivers that are far behind waits for a while | the reading task |
+//! | deferred requests | the client has to take the answers to its earlier requests | `pubsub/deferred.rs` |
+//! | lane | its earlier requests have to be served | `schedule.rs` |
+//! | blocked publisher | the mailbox of another worker is full of what this client caused | `pubsub/blocked_publishers.rs` |
+//!
+//! The last three stop reading by `is_reading_stopped`.
 
 use super::{Connection, ConnectionState, Phase};
 use std::time::Instant;

@@ -12,7 +12,7 @@ impl Connection {
     /// Whether the connection is open and nothing waits to be written.
     pub(crate) fn is_idle(&self) -> bool {
         let state = self.state.borrow();
-        state.phase == Phase::Open && state.blocked.is_none() && state.outbox.is_empty()
+        state.phase == Phase::Open && state.write_blocked.is_none() && state.outbox.is_empty()
     }
 
     /// Writes a batch without queueing it, if nothing waits that must go first. Usually nothing does.
@@ -39,7 +39,7 @@ impl Connection {
     /// The system reports that only when the client has taken half of what may be unsent; this half is 256 KiB. A slow
     /// client takes bytes all the time, but may need longer for so many than the write timeout.
     pub(crate) fn retry_write(&self, now: Instant) {
-        if self.is_blocked() {
+        if self.is_write_blocked() {
             self.write(now, true);
         }
     }
@@ -48,7 +48,7 @@ impl Connection {
         let mut state = self.state.borrow_mut();
         let state = &mut *state;
         state.is_dirty = false;
-        let is_catching_up = state.blocked.is_some() && state.outbox.exempt() > 0;
+        let is_catching_up = state.write_blocked.is_some() && state.outbox.exempt() > 0;
         let socket = Watched { socket: &self.socket, asks_system, took: Cell::new(false) };
         let written = self.tally(&mut state.outbox, |outbox| outbox.write_to(&socket, self.peer.dialect));
         if is_catching_up && socket.took.get() {
@@ -61,13 +61,13 @@ impl Connection {
         }
         match written {
             Ok(()) => {
-                let was_blocked = state.blocked.take().is_some();
+                let was_blocked = state.write_blocked.take().is_some();
                 self.go_on_closing(state, was_blocked, now);
                 false
             }
             Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => {
-                if socket.took.get() || state.blocked.is_none() {
-                    state.blocked = Some(now);
+                if socket.took.get() || state.write_blocked.is_none() {
+                    state.write_blocked = Some(now);
                 }
                 true
             }

@@ -17,12 +17,12 @@ pub(crate) struct ReplayCache {
 }
 
 impl ReplayCache {
-    /// Encodes the first [`REPLAY_CHUNK_BYTES`] of a replay, enough for one write, and returns them with the
+    /// Encodes the first [`FIRST_CHUNK_BYTES`] of a replay, enough for one write, and returns them with the
     /// publications that are left. These are too many to be kept in the cache.
     pub(crate) fn begin<'a>(&mut self, missed: &'a [Publication], dialect: Dialect) -> (Bytes, &'a [Publication]) {
         self.used = true;
         let (mut part, mut left) = (Vec::new(), missed);
-        while part.len() < REPLAY_CHUNK_BYTES
+        while part.len() < FIRST_CHUNK_BYTES
             && let Some((publication, behind)) = left.split_first()
         {
             left = behind;
@@ -61,7 +61,7 @@ impl ReplayCache {
 }
 
 /// Bytes that are encoded at once; the rest waits as publications.
-const REPLAY_CHUNK_BYTES: usize = 64 * 1024;
+const FIRST_CHUNK_BYTES: usize = 64 * 1024;
 
 /// Largest size of the cache, in bytes; above it the cache is emptied.
 const MAX_CACHE_BYTES: usize = 1024 * 1024;

@@ -53,7 +53,7 @@ impl ConnectionLimit {
                 }
                 return permit;
             }
-            // There is always a connection to wait for: WebSockets alone are never too many.
+            // There is always an HTTP connection to close: WebSockets have a limit of their own, which is lower.
             self.close_oldest();
             self.vacated.notified().await;
             has_waited = true;

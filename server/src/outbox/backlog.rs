@@ -158,7 +158,7 @@ impl Backlog {
 
     /// Queues a join or a leave that may be left out, oldest first. Returns whether there was room among `most` bytes
     /// for the gap of its topic.
-    pub(crate) fn push_event(&mut self, topic: &Topic, frame: Bytes, most: usize) -> bool {
+    pub(crate) fn push_presence(&mut self, topic: &Topic, frame: Bytes, most: usize) -> bool {
         let price = self.events.price(topic);
         let fits = self.reserved + price <= most;
         if fits {

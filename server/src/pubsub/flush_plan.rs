@@ -5,8 +5,9 @@ use super::mail::RemoteOutput;
 use super::turn_output::{Output, TurnOutput};
 use hubcast_hub::SessionId;
 
-/// Made before anything is carried out. A connection is written to when its last output comes, so it gets everything
-/// of the turn in one write.
+/// Made before anything is carried out, so that each connection gets everything of the turn in one write. If its last
+/// output is an answer or a publication, it is written to when that output comes. After any other output it is marked
+/// as dirty, and written to at the end of the turn.
 #[derive(Debug, Default)]
 pub(super) struct FlushPlan {
     /// By slot: the number of its last output. Numbers continue from turn to turn, so that a number of an earlier turn
@@ -33,7 +34,7 @@ impl FlushPlan {
                 | RemoteOutput::Close { slot, .. }
                 | RemoteOutput::Replay { slot, .. }
                 | RemoteOutput::History { slot, .. } => self.set(*slot),
-                RemoteOutput::Pause { .. } | RemoteOutput::Resume(_) => {}
+                RemoteOutput::Pause { .. } | RemoteOutput::Unblock(_) => {}
             }
             self.end += 1;
         }
@@ -73,7 +74,7 @@ impl FlushPlan {
         if self.end > LARGEST_BEGIN {
             *self = Self::default();
         }
-        // 0 is the number of no output.
+        // Numbers begin at 1, because 0 in `by_slot` means that a connection had no output yet.
         self.end = self.end.max(1);
         self.begin = self.end;
     }

@@ -41,7 +41,7 @@ pub(crate) enum RemoteOutput {
         bytes: usize,
     },
     /// The mailbox that this connection filled has been taken, so the connection may be read again.
-    Resume(MailboxWait),
+    Unblock(MailboxWait),
 }
 
 /// The receivers of one output on one worker, as slots.

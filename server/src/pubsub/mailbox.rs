@@ -42,7 +42,7 @@ impl Mailbox {
     }
 }
 
-/// Takes a worker's mail. Then it sends [`RemoteOutput::Resume`] to the publishers that this mailbox blocked, unless
+/// Takes a worker's mail. Then it sends [`RemoteOutput::Unblock`] to the publishers that this mailbox blocked, unless
 /// the worker `is_behind` with writing what it took before. Says whether it sent any.
 pub(super) fn take(worker: usize, mail: &mut [Mailbox], taken: &mut Vec<RemoteOutput>, is_behind: bool) -> bool {
     let mailbox = &mut mail[worker];
@@ -55,7 +55,7 @@ pub(super) fn take(worker: usize, mail: &mut [Mailbox], taken: &mut Vec<RemoteOu
         return false;
     }
     for session in std::mem::take(&mut mailbox.waiting) {
-        mail[worker_of(session)].put(RemoteOutput::Resume(MailboxWait { slot: slot_of(session), mailbox: worker }), 0);
+        mail[worker_of(session)].put(RemoteOutput::Unblock(MailboxWait { slot: slot_of(session), mailbox: worker }), 0);
     }
     true
 }

@@ -319,7 +319,7 @@ mod tests {
         });
         assert_eq!(heard.sum::<usize>(), published);
         let mail = two.turn(0, []).mail.iter().map(|output| format!("{output:?}")).collect::<Vec<_>>();
-        assert_eq!(mail, [format!("{:?}", RemoteOutput::Resume(blocked[0]))]);
+        assert_eq!(mail, [format!("{:?}", RemoteOutput::Unblock(blocked[0]))]);
         assert!(two.turn(0, [publish()]).blocked.is_empty(), "there is room again");
     }
 

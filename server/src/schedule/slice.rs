@@ -41,7 +41,7 @@ impl Cost {
 
 impl Slice {
     pub(super) fn new(is_behind: bool) -> Self {
-        Self { is_behind, hub: HUB, delivery: DELIVERY, joined: JOINED }
+        Self { is_behind, hub: HUB_BUDGET_NS, delivery: DELIVERY_BUDGET_NS, joined: JOINED_BUDGET_NS }
     }
 
     /// Whether only items that are quickly done may be handed out.
@@ -74,13 +74,13 @@ impl Slice {
 
 /// Nanoseconds of work under the hub's lock: two thousand publications to a few receivers each, which is more than one
 /// read contains.
-const HUB: u64 = 1_000_000;
+const HUB_BUDGET_NS: u64 = 1_000_000;
 
 /// Nanoseconds of writing to receivers: some two thousand visits. One item is always carried out completely.
-const DELIVERY: u64 = 20_000_000;
+const DELIVERY_BUDGET_NS: u64 = 20_000_000;
 
 /// Nanoseconds of work that may be joined to a broadcast after the end of the slice.
-const JOINED: u64 = 10_000_000;
+const JOINED_BUDGET_NS: u64 = 10_000_000;
 
 /// Nanoseconds that it takes to write to one receiver, about. Most of it is spent in the system.
 pub(crate) const VISIT_NS: u64 = 9_000;

@@ -75,11 +75,11 @@ fn what_is_left_of_an_item_goes_on_before_the_next_of_its_connection_and_after_o
         schedule.begin_slice(false);
         while let Some((slot, item)) = schedule.next(None) {
             served.push((slot, item.kind() == Kind::Rest));
-            let is_piece = slot == 1 && {
+            let is_part = slot == 1 && {
                 parts += 1;
                 parts % 3 != 0
             };
-            if is_piece {
+            if is_part {
                 schedule.put_back(slot, Item::Input(Input::Continue { session: SessionId(slot) }));
             }
             schedule.charge(Cost { hub: if slot == 1 { 1_000_000 } else { 1_000 }, ..Cost::default() });
@@ -180,7 +180,7 @@ fn the_more_waits_the_less_is_read_at_once() {
         limits.push(schedule.read_limit());
     }
     limits.dedup();
-    assert_eq!(limits, [usize::MAX, SHORT_READ, SHORTEST_READ]);
+    assert_eq!(limits, [usize::MAX, SHORT_READ_BYTES, SHORTEST_READ_BYTES]);
     while !schedule.is_empty() {
         slice(&mut schedule, false, |_, _| costs(5_000_000));
     }

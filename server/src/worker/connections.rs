@@ -44,13 +44,15 @@ pub(crate) struct Connections {
     pub(super) stopped_readers: RefCell<HashMap<u32, Waker>>,
     /// Bytes that one read of a connection takes at most.
     pub(super) read_limit: Cell<usize>,
-    /// Connections that take no more input, of which the service does not know this yet.
+    /// Connections that take no more input. The next turn reports them to the service by `closed`. Before that, a
+    /// connection is first `is_ending` (its client has sent its last message) and then closing (its close frame waits).
     pub(super) leaving: RefCell<Vec<(Peer, CloseReason)>>,
-    /// Slots of the connections whose reading has ended.
+    /// Slots of the connections whose reading has ended, after all of the above. A slot is used again when the service
+    /// has no request of its connection left.
     pub(super) ended: RefCell<Vec<u32>>,
     pub(super) deadlines: RefCell<Deadlines>,
-    /// When the worker last went on after it, or the whole process, had stood still.
-    pub(super) resumed: Cell<Instant>,
+    /// When the last stall of the worker, or of the whole process, ended. Timeouts that began before begin anew then.
+    pub(super) stall_ended: Cell<Instant>,
     pub(super) earlier_deadline: Notify,
     /// When the service wants a turn even if nothing comes.
     pub(super) service_due: Cell<Option<Instant>>,
@@ -98,7 +100,7 @@ impl Connections {
             leaving: RefCell::default(),
             ended: RefCell::default(),
             deadlines: RefCell::new(Deadlines::new(now)),
-            resumed: Cell::new(now),
+            stall_ended: Cell::new(now),
             earlier_deadline: Notify::new(),
             service_due: Cell::new(None),
             turn_wanted: Cell::new(false),
@@ -154,7 +156,7 @@ impl Connections {
 
     /// Has the close frame written.
     pub(super) fn finish(&self, connection: &Rc<Connection>, now: Instant) {
-        if connection.mark_dirty() && !connection.is_blocked() {
+        if connection.mark_dirty() && !connection.is_write_blocked() {
             // In front of connections that got something else: the peer of this one waits for the close.
             self.dirty.borrow_mut().push_front(Rc::clone(connection));
         }
@@ -224,7 +226,7 @@ impl Connections {
     }
 
     pub(super) fn arm(&self, connection: &Connection, now: Instant) {
-        let Some(at) = connection.next_deadline(now, self.resumed.get(), &self.config) else { return };
+        let Some(at) = connection.next_deadline(now, self.stall_ended.get(), &self.config) else { return };
         let mut deadlines = self.deadlines.borrow_mut();
         let tick = deadlines.tick(at);
         if connection.arm(tick) && deadlines.insert(tick, connection.peer.slot) {
@@ -236,7 +238,7 @@ impl Connections {
     /// their time for an answer anew: they could not be served meanwhile.
     pub(super) fn note_delay(&self, delay: Duration) {
         if delay >= STALL_MIN {
-            self.resumed.set(self.runtime.now());
+            self.stall_ended.set(self.runtime.now());
         }
     }
 
@@ -246,11 +248,11 @@ impl Connections {
         let now = self.runtime.now();
         while let Some((tick, slots)) = { self.deadlines.borrow_mut().pop(now) } {
             for connection in slots.into_iter().filter_map(|slot| self.connection(slot)) {
-                let mut due = connection.due(tick, now, self.resumed.get(), &self.config);
+                let mut due = connection.due(tick, now, self.stall_ended.get(), &self.config);
                 if matches!(due, TimerAction::Stalled | TimerAction::Abort) {
                     // Before a connection counts as stalled, its socket is tried once more.
                     connection.retry_write(now);
-                    due = connection.due(tick, now, self.resumed.get(), &self.config);
+                    due = connection.due(tick, now, self.stall_ended.get(), &self.config);
                 }
                 match due {
                     TimerAction::Ping => {

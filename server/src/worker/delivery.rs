@@ -29,8 +29,16 @@ impl Connections {
     }
 
     /// Queues a join or a leave of a topic, which may be left out.
-    pub(super) fn push_event(self: &Rc<Self>, connection: &Rc<Connection>, topic: &Topic, frame: &Bytes, now: Instant) {
-        self.put(connection, now, |outbox, room| outbox.push_event(topic, frame, room.blocked, self.config.outbox));
+    pub(super) fn push_presence(
+        self: &Rc<Self>,
+        connection: &Rc<Connection>,
+        topic: &Topic,
+        frame: &Bytes,
+        now: Instant,
+    ) {
+        self.put(connection, now, |outbox, context| {
+            outbox.push_presence(topic, frame, context.write_blocked, self.config.outbox)
+        });
     }
 
     /// Queues frames that do not count against the bound of the outbox.
@@ -47,7 +55,7 @@ impl Connections {
             outbox.push_history(HistoryReply::new(answer));
             true
         });
-        if !connection.is_blocked() {
+        if !connection.is_write_blocked() {
             self.flush(connection, now);
         }
     }
@@ -60,7 +68,7 @@ impl Connections {
         });
         // Written now, before anything is queued behind it that may be left out: only a full socket is a reason to
         // leave out.
-        if !connection.is_blocked() {
+        if !connection.is_write_blocked() {
             self.flush(connection, now);
         }
     }
@@ -103,8 +111,8 @@ impl Connections {
         now: Instant,
     ) -> bool {
         if written == DirectWrite::Nothing {
-            self.put(connection, now, |outbox, PushContext { dialect, blocked }| {
-                outbox.push_publications(frames, to.slow, dialect, blocked, self.config.outbox)
+            self.put(connection, now, |outbox, PushContext { dialect, write_blocked }| {
+                outbox.push_publications(frames, to.slow, dialect, write_blocked, self.config.outbox)
             });
         }
         let may_visit = to.is_last && self.writing.get() > 0 && connection.may_flush();
@@ -114,7 +122,7 @@ impl Connections {
         }
         // A publisher waits only for a receiver that must get everything, and only after that receiver's socket was
         // tried.
-        to.slow == Slow::Disconnect && connection.is_blocked() && connection.is_pressed(&self.config)
+        to.slow == Slow::Disconnect && connection.is_write_blocked() && connection.is_pressed(&self.config)
     }
 
     /// Puts something into an outbox. If there is no room even after writing, it closes the connection.
@@ -125,14 +133,14 @@ impl Connections {
         put: impl Fn(&mut Outbox, PushContext) -> bool,
     ) {
         let mut pushed = connection.push(&put);
-        if pushed == (PushResult::Rejected { full: true }) && !connection.is_blocked() {
+        if pushed == (PushResult::Rejected { full: true }) && !connection.is_write_blocked() {
             // Much came in one turn. That alone does not make the connection slow: write, then try again.
             self.flush(connection, now);
             pushed = connection.push(&put);
         }
         match pushed {
             PushResult::Waits { first } => {
-                if first && !connection.is_blocked() {
+                if first && !connection.is_write_blocked() {
                     self.dirty.borrow_mut().push_back(Rc::clone(connection));
                 }
             }

@@ -58,7 +58,7 @@ impl<'a> Outbound<'a> {
     /// Queues the publications that a session missed, however many they are.
     pub(crate) fn push_replay(&mut self, slot: u32, missed: &[Publication], replay_cache: &mut ReplayCache) {
         if let Some(connection) = self.connections.table.borrow().get(slot as usize) {
-            if connection.is_blocked() {
+            if connection.is_write_blocked() {
                 return self.connections.push_missed(connection, missed, self.now);
             }
             let (begin, rest) = replay_cache.begin(missed, connection.peer.dialect);
@@ -91,7 +91,7 @@ impl<'a> Outbound<'a> {
         {
             match event.topic() {
                 Some(topic) if slow != Slow::Disconnect => {
-                    self.connections.push_event(connection, topic, frame, self.now);
+                    self.connections.push_presence(connection, topic, frame, self.now);
                 }
                 _ => self.connections.push(connection, frame, self.now),
             }

@@ -25,7 +25,7 @@ impl Connections {
                 // It is closing already, and takes too slowly what waits before its close frame.
                 self.abort(&connection);
             } else if unfinished > to_write {
-                let reason = "too much waits in the server, and most of it are unfinished messages like yours";
+                let reason = "too much waits in the server, and most of that is unfinished messages like yours";
                 self.close(&connection, CloseCode::TRY_AGAIN_LATER, reason, now);
             } else if !connection.leave_out_all() {
                 let reason = "too much waits in the server, and most of it for readers like you";

@@ -26,7 +26,7 @@ impl Connections {
         if connection.flush(now) {
             self.runtime.spawn(flush_when_writable(Rc::clone(self), Rc::clone(connection)));
         }
-        if !connection.is_open() || connection.is_blocked() {
+        if !connection.is_open() || connection.is_write_blocked() {
             self.arm(connection, now);
         }
     }

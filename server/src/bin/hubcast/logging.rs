@@ -84,7 +84,7 @@ impl Log {
         W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
     {
         let log = tracing_subscriber::fmt().with_writer(writer).with_max_level(self.level.filter());
-        // Told on standard error, a fault of standard error would end the server by a panic.
+        // By default the library reports a failed write on standard error. If that fails too, it panics.
         let log = log.log_internal_errors(false);
         match self.format {
             Format::Text => {

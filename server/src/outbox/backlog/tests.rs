@@ -75,7 +75,7 @@ fn the_oldest_are_left_out_first_and_the_gap_comes_before_what_follows() {
 fn joins_and_leaves_are_left_out_oldest_first_and_a_gap_of_their_own_stands_where_the_last_one_was() {
     let mut backlog = Backlog::default();
     let event = |backlog: &mut Backlog, topic: &str, text: &str| {
-        assert!(backlog.push_event(&topic.into(), frame(text), usize::MAX));
+        assert!(backlog.push_presence(&topic.into(), frame(text), usize::MAX));
     };
     push(&mut backlog, "a", [1], Slow::Drop);
     event(&mut backlog, "a", "x comes");
@@ -96,10 +96,10 @@ fn joins_and_leaves_are_left_out_oldest_first_and_a_gap_of_their_own_stands_wher
 fn a_join_needs_room_for_the_gap_that_it_may_become() {
     let (mut backlog, topic) = (Backlog::default(), Topic::from("a"));
     let most = price(&topic);
-    assert!(!backlog.push_event(&topic, frame("x comes"), most - 1));
-    assert!((0..1000).all(|_| backlog.push_event(&topic, frame("x comes"), most)));
+    assert!(!backlog.push_presence(&topic, frame("x comes"), most - 1));
+    assert!((0..1000).all(|_| backlog.push_presence(&topic, frame("x comes"), most)));
     assert_eq!(backlog.len(), most);
-    assert!(!backlog.push_event(&"b".into(), frame("x comes"), most));
+    assert!(!backlog.push_presence(&"b".into(), frame("x comes"), most));
     assert_eq!(drain(&mut backlog), ["a: who is there?"]);
 }
 

@@ -108,7 +108,7 @@ impl Stage {
             }
             Self::Draining { hurry } => {
                 tracing::warn!(
-                    "hurrying: who is left is cut, and what is kept is stored; one more signal ends the process at once"
+                    "hurrying: the connections that are left are cut, and the state is saved; one more signal ends the process at once"
                 );
                 hurry.now();
             }
