@@ -259,9 +259,9 @@ fn nearly_json() -> impl Strategy<Value = String> {
     let edits = prop::collection::vec((any::<prop::sample::Index>(), 0..3_usize, prop::sample::select(PARTS)), 0..4);
     (whole, edits).prop_map(|(whole, edits)| {
         let mut text: Vec<char> = whole.chars().collect();
-        for (at, removed, piece) in edits {
+        for (at, removed, part) in edits {
             let at = at.index(text.len() + 1);
-            text.splice(at..(at + removed).min(text.len()), piece.chars());
+            text.splice(at..(at + removed).min(text.len()), part.chars());
         }
         text.into_iter().collect()
     })

@@ -115,7 +115,7 @@ impl Server {
         match self.ended.recv_timeout(DEADLINE) {
             Ok(Ok(())) => {}
             Ok(Err(fault)) => panic!("the server ended by a fault: {fault}"),
-            Err(_) => panic!("the server did not end when it was told to, or panicked"),
+            Err(_) => panic!("the server did not end when it was asked to, or panicked"),
         }
     }
 }

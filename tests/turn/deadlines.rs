@@ -54,7 +54,7 @@ const NEVER: Duration = Duration::from_secs(100_000);
 
 /// A client that has asked for more than it reads, so the server has stopped reading from it. After its requests it has
 /// sent the first fragment of a message.
-fn held_within_a_message(timeouts: Timeouts) -> (Stage, usize) {
+fn not_read_within_a_message(timeouts: Timeouts) -> (Stage, usize) {
     let history = HistoryPolicy { size: 100, ttl: NEVER, keep: Retention::Always };
     let policy = TopicPolicy { history: Some(history), ..TopicPolicy::default() };
     let rules = TopicRules { list: vec![TopicRule { pattern: ">".parse().expect("a pattern"), policy }] };
@@ -82,24 +82,24 @@ fn check_close(stage: &mut Stage, client: usize, code: u16, after: Duration) {
 }
 
 #[test]
-fn the_time_in_which_a_client_is_held_counts_for_no_message_and_for_no_pong() {
+fn the_time_in_which_a_client_is_not_read_counts_for_no_message_and_for_no_pong() {
     let quiet = Timeouts { ping: NEVER, write: NEVER, ..Timeouts::default() };
-    let (mut stage, client) = held_within_a_message(Timeouts { message: SECOND * 10, ..quiet });
+    let (mut stage, client) = not_read_within_a_message(Timeouts { message: SECOND * 10, ..quiet });
     stage.pass(SECOND * 100);
     stage.end(client).give_room(usize::MAX);
     check_close(&mut stage, client, 1008, SECOND * 10);
 
-    let (mut stage, client) = held_within_a_message(Timeouts { ping: SECOND * 5, pong: SECOND * 10, ..quiet });
+    let (mut stage, client) = not_read_within_a_message(Timeouts { ping: SECOND * 5, pong: SECOND * 10, ..quiet });
     stage.pass(SECOND * 50);
     stage.end(client).give_room(usize::MAX);
     check_close(&mut stage, client, 4000, SECOND * 10);
 }
 
 #[test]
-fn what_a_client_sends_while_it_is_held_is_in_time() {
+fn what_a_client_sends_while_it_is_not_read_is_in_time() {
     let timeouts =
         Timeouts { ping: SECOND * 5, pong: SECOND * 10, message: SECOND * 10, write: NEVER, ..Timeouts::default() };
-    let (mut stage, client) = held_within_a_message(timeouts);
+    let (mut stage, client) = not_read_within_a_message(timeouts);
     stage.pass(SECOND * 6);
     stage.send(client, &Frame::pong(""));
     stage.send(client, &Frame::continuation(r#""action":"ping"}"#));

@@ -252,7 +252,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
     #[test]
-    fn everybody_hears_one_order_and_is_answered_in_his_own_and_nothing_is_left(
+    fn everybody_hears_one_order_and_is_answered_in_order_and_nothing_is_left(
         workers in 1..=3_usize,
         clients in 2..=6_usize,
         steps in prop::collection::vec(step(), 1..120),

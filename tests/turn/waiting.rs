@@ -120,11 +120,11 @@ fn check_next_owner(stage: &mut Stage, gone: usize) {
     let newcomer = stage.connect(0, usize::MAX);
     assert_eq!(stage.end(newcomer).slot(), stage.end(gone).slot());
     (0..10_000).for_each(|_| stage.say(newcomer, r#"{"id":1,"action":"ping"}"#));
-    let mut was_held = false;
+    let mut was_stopped = false;
     while stage.server.poll(0) {
-        was_held |= stage.server.load(0).reading_stopped > 0;
+        was_stopped |= stage.server.load(0).reading_stopped > 0;
     }
-    assert!(was_held, "it asks for more than a turn serves");
+    assert!(was_stopped, "it asks for more than a turn serves");
     assert_eq!((stage.end(newcomer).unread(), stage.server.load(0).reading_stopped), (0, 0));
 }
 

@@ -72,12 +72,12 @@ fn longest_after(end: impl Fn(&mut Script)) -> Duration {
 }
 
 #[test]
-fn a_connection_that_held_makes_the_pauses_short_again() {
-    let held = longest_after(|script| {
+fn a_connection_that_lasted_makes_the_pauses_short_again() {
+    let lasted = longest_after(|script| {
         script.wait(Duration::from_millis(250));
         script.lose();
     });
-    assert!(held <= longest(0), "{held:?}");
+    assert!(lasted <= longest(0), "{lasted:?}");
     let said_goodbye = longest_after(|script| {
         script.wait(Duration::from_millis(250));
         script.says(json!({"event": "closing", "code": 1012, "reason": "restarting"}));

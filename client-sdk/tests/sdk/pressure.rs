@@ -122,7 +122,7 @@ fn a_crowd_of_subscriptions_comes_back_to_a_server_that_limits_requests() {
 }
 
 #[test]
-fn whoever_was_sent_away_for_asking_too_often_asks_one_by_one() {
+fn whoever_was_disconnected_for_asking_too_often_asks_one_by_one() {
     let (mut script, topics) = with_subscriptions(20);
     script.reconnect();
     let mut server = Limited::new(script.now, 3);
@@ -255,7 +255,7 @@ fn whoever_comes_back_to_a_topic_that_was_just_given_up_gets_its_past() {
 }
 
 #[test]
-fn those_who_are_left_on_a_topic_have_their_own_wishes_again() {
+fn those_who_are_left_on_a_topic_have_their_own_options_again() {
     let mut script = Script::connected();
     let mut listen = |id, slow, presence| {
         let listen = SubscribeRequest { slow, presence, ..SubscribeRequest::live(Source::Target(topic_of("a"))) };

@@ -48,8 +48,8 @@ impl Scene {
 
     /// Hands in inputs part by part, one part of each in turn, until all are done. Checks the work of each part and
     /// returns the number of parts.
-    fn pieces(&mut self, inputs: impl IntoIterator<Item = Input>) -> usize {
-        let (mut left, mut pieces) = (inputs.into_iter().collect::<Vec<_>>(), 0);
+    fn parts(&mut self, inputs: impl IntoIterator<Item = Input>) -> usize {
+        let (mut left, mut parts) = (inputs.into_iter().collect::<Vec<_>>(), 0);
         self.effects.clear();
         while !left.is_empty() {
             for input in std::mem::take(&mut left) {
@@ -58,12 +58,12 @@ impl Scene {
                     self.hub.begin(self.now, input, &mut self.effects).err().map(|unfinished| *unfinished.next),
                 );
                 let work = self.effects.work() - before;
-                assert!(work <= MOST, "{work} ns in one piece");
-                pieces += 1;
+                assert!(work <= MOST, "{work} ns in one part");
+                parts += 1;
             }
-            assert!(pieces < 10_000, "it ends");
+            assert!(parts < 10_000, "it ends");
         }
-        pieces
+        parts
     }
 
     /// The number of receivers of each publication that was delivered.
@@ -102,35 +102,35 @@ fn wide(number: u32) -> Target {
 const NARROW: &str = "a.a.a.a.a.a.a.a.a.a";
 
 #[test]
-fn a_publication_under_many_patterns_is_matched_in_pieces_also_beside_others() {
+fn a_publication_under_many_patterns_is_matched_in_parts_also_beside_others() {
     let mut scene = Scene::new();
     (0..1000).for_each(|number| scene.ask(number / 100, Subscribe::live(wide(number))));
     let nodes = 2 * 1000 * 150;
-    assert!(scene.pieces([publish(100, NARROW)]) as u64 >= nodes / AT_ONCE);
+    assert!(scene.parts([publish(100, NARROW)]) as u64 >= nodes / AT_ONCE);
     assert_eq!(scene.heard(), [10]);
     let others = ["a.a.a.a.a.a.a.a.a.b", "a.b.a.a.a.a.a.a.a.a", "none"].into_iter().zip(101..);
     let mut all: Vec<_> = others.map(|(topic, session)| publish(session, topic)).collect();
     all.push(request(102, Subscribe::live(wide(1))));
     all.push(Input::Closed { session: SessionId(9), lost: false });
-    scene.pieces(all);
+    scene.parts(all);
     assert_eq!(scene.heard().len(), 2);
 }
 
 #[test]
-fn a_publication_to_those_who_listen_in_many_ways_lists_them_in_pieces() {
+fn a_publication_to_those_who_listen_in_many_ways_lists_them_in_parts() {
     let mut scene = Scene::new();
     for session in 0..100 {
         (0..100).for_each(|number| scene.ask(session, Subscribe::live(wide(number))));
     }
     let members = 100 * 100 * 10;
-    assert!(scene.pieces([publish(100, NARROW)]) as u64 >= members / AT_ONCE);
+    assert!(scene.parts([publish(100, NARROW)]) as u64 >= members / AT_ONCE);
     assert_eq!(scene.heard(), [100]);
-    assert!(scene.pieces([publish(100, NARROW), publish(101, NARROW)]) as u64 >= members / AT_ONCE);
+    assert!(scene.parts([publish(100, NARROW), publish(101, NARROW)]) as u64 >= members / AT_ONCE);
     assert_eq!(scene.heard(), [100, 100]);
 }
 
 #[test]
-fn what_a_pattern_has_missed_is_collected_in_pieces_one_after_another() {
+fn what_a_pattern_has_missed_is_collected_in_parts_one_after_another() {
     let mut scene = Scene::new();
     let topics: Vec<_> = (0..300).map(|number| format!("t.{number}")).collect();
     scene.ask(0, Subscribe::live("t.*".parse::<Pattern>().expect("a test knows what a pattern is").into()));
@@ -148,7 +148,7 @@ fn what_a_pattern_has_missed_is_collected_in_pieces_one_after_another() {
         request(session, Subscribe { start: start.clone(), ..Subscribe::live(target) })
     };
     let publications = 300 * 20 * 40;
-    assert!(scene.pieces([resume(1), resume(2), publish(3, "t.1")]) as u64 >= 2 * publications / AT_ONCE);
+    assert!(scene.parts([resume(1), resume(2), publish(3, "t.1")]) as u64 >= 2 * publications / AT_ONCE);
     let replayed = scene.effects.iter().filter_map(|effect| match effect {
         Effect::Replay { missed, .. } => Some(missed.len()),
         _ => None,
@@ -165,7 +165,7 @@ fn who_leaves_many_rooms_is_announced_in_parts() {
     }
     let gone = [1, 2].map(|session| Input::Closed { session: SessionId(session), lost: false });
     let announced = 2 * 30 * 98 * 10;
-    assert!(scene.pieces(gone) as u64 >= announced / AT_ONCE);
+    assert!(scene.parts(gone) as u64 >= announced / AT_ONCE);
     let of = |session: u32| ClientId::from_random(u128::from(session).to_be_bytes());
     for session in [1, 2] {
         let leaves = scene.effects.iter().filter(|effect| {

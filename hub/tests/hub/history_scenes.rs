@@ -285,7 +285,7 @@ fn what_no_hub_can_have_saved_is_left_out() {
 }
 
 #[test]
-fn who_is_sent_away_by_a_restart_finds_more_than_the_history_keeps_otherwise() {
+fn who_is_disconnected_by_a_restart_finds_more_than_the_history_keeps_otherwise() {
     let (now, minute) = (Instant::now(), Duration::from_secs(60));
     let (session, mut effects) = (SessionId(1), Effects::default());
     let mut tell = |hub: &mut Hub, at: Instant, input: Input| hub.handle(at, input, &mut effects);

@@ -145,7 +145,7 @@ fn what_a_lost_session_left_behind_has_the_keys_of_its_user() {
     stage.says(ada, &waiting);
     stage.engine_answers();
     assert_eq!(stage.hears(ada).len(), 1);
-    assert_eq!(stage.hears(bob), [""; 0], "it took effect when she was gone");
+    assert_eq!(stage.hears(bob), [""; 0], "it took effect after the client had left");
     stage.ends();
 }
 

@@ -6,7 +6,7 @@
 //! - [`driver`]: plays a script on the shipped hub, with the embedded engine or an engine elsewhere.
 //! - [`seen`]: the effects in a form in which hub and model can be compared.
 //! - [`properties`], [`keeping`], [`continuity`]: properties that hold for every script.
-//! - [`pieces`], [`bounds`]: work that is done in parts has the same result as work that is done at once, and no part
+//! - [`parts`], [`bounds`]: work that is done in parts has the same result as work that is done at once, and no part
 //!   is large.
 //! - [`lists`]: a list of receivers is made again whenever the receivers have changed.
 //! - [`shares`], [`shares_model`]: how all histories share the bytes that they may use together.
@@ -26,7 +26,7 @@ mod keeping;
 mod key_scenes;
 mod lists;
 mod model;
-mod pieces;
+mod parts;
 mod positions;
 mod presence_scenes;
 mod properties;

@@ -11,7 +11,7 @@ const LEAVE: &str = r#"{"action":"unsubscribe","topic":"room"}"#;
 const WHO: &str = r#"{"id":1,"action":"presence","topic":"room"}"#;
 
 #[test]
-fn those_who_ask_hear_who_comes_and_goes_and_nobody_of_himself() {
+fn those_who_ask_hear_who_comes_and_goes_except_themselves() {
     let mut stage = room();
     let [ada, bob, carol] = [(); 3].map(|()| stage.connect());
     assert_eq!(stage.answer(ada, WATCH), [r#"{"event":"subscribed","topic":"room"}"#]);
@@ -22,7 +22,7 @@ fn those_who_ask_hear_who_comes_and_goes_and_nobody_of_himself() {
     stage.says(bob, LEAVE);
     stage.closed(carol);
     assert_eq!(stage.hears(ada), [member_event("leave", bob, ""), member_event("leave", carol, "")]);
-    assert_eq!(stage.hears(bob).len(), 2, "his own replies and nothing else");
+    assert_eq!(stage.hears(bob).len(), 2, "its own replies and nothing else");
     stage.ends();
 }
 
@@ -125,7 +125,7 @@ fn subscribing_again_says_anew_whether_joins_are_wanted() {
     assert_eq!(announced_bob(&mut stage, JOIN), [""; 0]);
     assert_eq!(announced_bob(&mut stage, WATCH), both);
     assert_eq!(announced_bob(&mut stage, &WATCH.replace("true", "false")), [""; 0]);
-    assert!(stage.answer(ada, WHO)[0].contains(r#""count":1"#), "she is there all the time");
+    assert!(stage.answer(ada, WHO)[0].contains(r#""count":1"#), "the user is there all the time");
     stage.ends();
 }
 

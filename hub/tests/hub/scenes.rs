@@ -159,7 +159,7 @@ fn who_asks_too_often_is_refused_then_closed_and_who_slows_down_goes_on() {
 }
 
 #[test]
-fn who_is_sent_away_learns_when_to_come_back_before_the_close() {
+fn who_is_disconnected_learns_when_to_come_back_before_the_close() {
     let mut stage = Stage::new();
     let [ada, bob] = [(); 2].map(|()| stage.connect());
     stage.disconnect(ada, Some(1834));

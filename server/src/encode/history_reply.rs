@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn in_pieces_it_is_the_frame_that_it_is_as_a_whole() {
+    fn in_parts_it_is_the_frame_that_it_is_as_a_whole() {
         for lengths in [vec![], vec![0], vec![5, 70_000, 1, 200_000], vec![3000; 50]] {
             let answer = answer(lengths.iter().map(|length| "\"ü\n".repeat(length / 4)));
             let whole = of_event(&answer.to_event(), Dialect::Typed).unwrap();

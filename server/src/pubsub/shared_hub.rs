@@ -363,7 +363,7 @@ mod tests {
         let two = Two::new();
         let panic = thread::scope(|scope| {
             let holder = scope.spawn(|| {
-                let _held = two.shared_hub.lock();
+                let _locked = two.shared_hub.lock();
                 panic!("with the lock in hand");
             });
             holder.join().unwrap_err()

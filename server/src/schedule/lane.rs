@@ -15,7 +15,7 @@ pub(super) struct Lane {
     place: Option<Place>,
     /// Nanoseconds that its last publication cost that was joined to no other.
     publication: Option<u64>,
-    is_held: bool,
+    is_stopped: bool,
 }
 
 /// The place of a lane: whether its first item is quickly done, and the virtual time at which that item would end.
@@ -41,7 +41,7 @@ impl Lane {
             begin: virtual_time,
             place: None,
             publication: spent,
-            is_held: false,
+            is_stopped: false,
         }
     }
 
@@ -85,8 +85,8 @@ impl Lane {
     /// Whether its connection must not be read any more (`true`) or may be read again (`false`); `None` if that has
     /// not changed.
     pub(super) fn update_hold(&mut self) -> Option<bool> {
-        let is_held = !self.items.is_empty();
-        (std::mem::replace(&mut self.is_held, is_held) != is_held).then_some(is_held)
+        let is_stopped = !self.items.is_empty();
+        (std::mem::replace(&mut self.is_stopped, is_stopped) != is_stopped).then_some(is_stopped)
     }
 
     /// Nanoseconds that its first item will cost, about.

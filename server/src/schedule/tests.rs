@@ -153,7 +153,7 @@ fn what_joins_goes_on_after_the_end_of_a_slice() {
 }
 
 #[test]
-fn a_connection_is_held_while_something_of_it_is_left_over() {
+fn a_connection_is_not_read_while_something_of_it_is_left_over() {
     let mut schedule = Schedule::default();
     (0..3).for_each(|_| schedule.push(7, publication(7)));
     let mut calls = Vec::new();

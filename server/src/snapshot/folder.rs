@@ -59,7 +59,7 @@ impl SnapshotDir {
         let (path, unfinished) = (self.path.join(FILE), self.path.join(UNFINISHED));
         // If the folder was removed meanwhile, with its lock, it may belong to another server now.
         let gone = |error| fault("the state folder is gone and cannot be made again", &self.path, &error);
-        let _held = if self.is_held() { None } else { Some(lock_folder(&self.path).map_err(gone)?) };
+        let _lock = if self.is_locked() { None } else { Some(lock_folder(&self.path).map_err(gone)?) };
         let write = || {
             let mut out = BufWriter::new(private(&unfinished)?);
             format::write(&mut out, now, saved)?;
@@ -78,7 +78,7 @@ impl SnapshotDir {
     }
 
     /// Whether this server's lock file is still the one in the folder.
-    fn is_held(&self) -> bool {
+    fn is_locked(&self) -> bool {
         let place = |file: fs::Metadata| (file.dev(), file.ino());
         let (ours, there) = (self.lock.metadata().map(place), fs::metadata(self.path.join(LOCK)).map(place));
         ours.is_ok_and(|ours| there.is_ok_and(|there| ours == there))

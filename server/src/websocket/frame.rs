@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mask_goes_on_where_the_last_piece_ended() {
+    fn a_mask_goes_on_where_the_last_part_ended() {
         let (mask, text) = ([1, 2, 3, 4], *b"a payload of some length");
         let mut whole = text;
         apply_mask(&mut whole, mask, 0);

@@ -199,9 +199,9 @@ impl World {
                 self.by_socket.remove(&socket);
                 continue;
             };
-            let (bytes, is_shut, piece) = (socket.take_written(), socket.is_shut(), (wire.pace.room / 4).max(1));
-            for piece in bytes.chunks(piece) {
-                self.send_down(number, Down::Bytes(piece.to_vec()));
+            let (bytes, is_shut, part) = (socket.take_written(), socket.is_shut(), (wire.pace.room / 4).max(1));
+            for part in bytes.chunks(part) {
+                self.send_down(number, Down::Bytes(part.to_vec()));
             }
             if is_shut {
                 self.lose_server_side(number);
@@ -222,7 +222,7 @@ impl World {
     pub(super) fn send_down(&mut self, number: u32, down: Down) {
         let Some(wire) = self.wires.get_mut(&number) else { return };
         let length = match &down {
-            Down::Bytes(bytes) => u32::try_from(bytes.len()).expect("a piece is small"),
+            Down::Bytes(bytes) => u32::try_from(bytes.len()).expect("a part is small"),
             _ => 0,
         };
         let sent = self.now + self.random.millis(1, wire.pace.latency);

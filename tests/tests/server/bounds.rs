@@ -107,11 +107,11 @@ fn half_a_frame_is_no_sign_of_life() {
 fn who_never_reads_a_word_is_closed_by_the_ping_all_the_same() {
     let server = Server::with(|config| (config.timeouts.ping, config.timeouts.pong) = (SOON, SOON));
     let mut peer = server.typed();
-    let mut held = server.narrow_socket();
-    held.writes(&Handshake::default().bytes());
+    let mut silent = server.narrow_socket();
+    silent.writes(&Handshake::default().bytes());
     peer.socket.hears(&Heard::Ping(vec![]));
-    assert_eq!(held.answer().status, 101);
-    held.hears_close_at_last(4000);
+    assert_eq!(silent.answer().status, 101);
+    silent.hears_close_at_last(4000);
 }
 
 #[test]

@@ -51,7 +51,7 @@ fn later_ones_are_asked_to_come_back_later() {
 }
 
 #[test]
-fn who_is_not_sent_away_yet_is_served_as_ever() {
+fn who_is_not_disconnected_yet_is_served_as_ever() {
     let mut server = Server::with(|config| {
         config.drain.spread = Duration::from_secs(600);
         config.drain.deadline = Duration::from_secs(600);

@@ -155,12 +155,12 @@ fn an_answer_says_once_that_the_connection_closes_whatever_was_asked_for() {
     let server = Server::start();
     for (path, status) in [("/healthz", 200), ("/elsewhere", 404), ("/socket", 426)] {
         for version in ["HTTP/1.0", "HTTP/1.1"] {
-            for wish in ["", "Connection: keep-alive\r\n", "Connection: Keep-Alive, x\r\nKeep-Alive: timeout=5\r\n"] {
+            for wanted in ["", "Connection: keep-alive\r\n", "Connection: Keep-Alive, x\r\nKeep-Alive: timeout=5\r\n"] {
                 let mut socket = server.socket();
-                socket.writes(format!("GET {path} {version}\r\nHost: x\r\n{wish}\r\n").as_bytes());
+                socket.writes(format!("GET {path} {version}\r\nHost: x\r\n{wanted}\r\n").as_bytes());
                 let answer = socket.answer();
                 let said = (answer.status, answer.header("Connection"), answer.header("Keep-Alive"));
-                assert_eq!(said, (status, Some("close"), None), "{path} {version} {wish:?}");
+                assert_eq!(said, (status, Some("close"), None), "{path} {version} {wanted:?}");
                 socket.rest();
             }
         }

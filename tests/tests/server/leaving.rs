@@ -52,7 +52,7 @@ fn who_closes_while_much_is_published_is_let_go() {
 }
 
 #[test]
-fn who_ends_his_side_after_a_question_hears_the_answer_also_while_much_is_published() {
+fn a_client_that_half_closes_after_a_request_gets_the_answer_while_much_is_published() {
     let server = Server::start();
     while_much_is_published(&server, || {
         for _ in 0..20 {
@@ -83,7 +83,7 @@ fn a_close_that_comes_with_the_handshake_is_answered() {
 }
 
 #[test]
-fn who_ends_his_side_and_reads_nothing_more_is_not_held_for_ever() {
+fn a_client_that_half_closes_and_reads_nothing_is_not_kept_for_ever() {
     let server = Server::with(|config| {
         config.max_connections = 2;
         (config.timeouts.write, config.timeouts.ping) = (NEVER, NEVER);

@@ -101,7 +101,7 @@ fn a_slow_watcher_that_allows_it_misses_joins_and_leaves_and_gets_a_gap_and_a_fa
     let there: BTreeSet<String> = ids.collect();
     for watcher in &mut lossy {
         watcher.reads_all();
-        assert!(watcher.gaps > 0, "it was told that it missed something");
+        assert!(watcher.gaps > 0, "it got a gap for what it missed");
         assert_eq!(watcher.there, there);
     }
     fast.reads_all();

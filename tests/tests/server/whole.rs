@@ -67,11 +67,11 @@ fn where_too_much_waits_in_all_who_may_miss_something_misses_it_and_gets_a_gap()
     reader.says(json!({"id": 2, "action": "ping"}));
     let events = std::iter::from_fn(|| Some(reader.next_event()["event"].clone())).take_while(|event| event != "pong");
     let gaps = events.filter(|event| event == "gap").count();
-    assert!(gaps > 0, "it is told");
+    assert!(gaps > 0, "the reader gets gaps");
 }
 
 #[test]
-fn where_too_much_is_held_of_unfinished_messages_the_largest_goes() {
+fn where_too_much_waits_of_unfinished_messages_the_largest_goes() {
     let server = server_of_a_mebibyte();
     let begun = Frame::text("x".repeat(60_000)).unfinished().bytes();
     let mut senders: Vec<Typed> = (0..40).map(|_| server.typed()).collect();

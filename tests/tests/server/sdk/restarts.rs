@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 #[test]
-fn who_is_sent_away_comes_back_when_the_server_says() {
+fn who_is_disconnected_comes_back_when_the_server_says() {
     let (old, new) = (usual_server(), usual_server());
     let proxy = Proxy::to(&old);
     program(async {
