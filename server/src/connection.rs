@@ -154,13 +154,13 @@ impl Connection {
 
     /// Whether more than three quarters of the outbox are in use.
     pub(crate) fn is_pressed(&self, config: &Config) -> bool {
-        self.state.borrow().outbox.len() > config.outbox / 4 * 3
+        self.state.borrow().outbox.charged() > config.outbox / 4 * 3
     }
 
     /// Bytes that wait to be written, and bytes of the incomplete message.
     pub(crate) fn waiting(&self) -> (usize, usize) {
         let state = self.state.borrow();
-        (state.outbox.len() + state.outbox.exempt(), state.decoder.bytes())
+        (state.outbox.charged() + state.outbox.exempt(), state.decoder.bytes())
     }
 
     /// Leaves out all that may be left out of the outbox. Returns whether there was anything.

@@ -160,8 +160,8 @@ impl Outbox {
     }
 
     /// Cost of all that waits and counts, in bytes.
-    pub(crate) fn len(&self) -> usize {
-        self.queued() + self.backlog.as_ref().map_or(0, |backlog| backlog.len())
+    pub(crate) fn charged(&self) -> usize {
+        self.queued() + self.backlog.as_ref().map_or(0, |backlog| backlog.charged())
     }
 
     /// Cost of all that waits and does not count, in bytes.

@@ -93,7 +93,7 @@ impl PubSub {
             }
             RemoteOutput::Deliver { frames, slots, publishers } => {
                 if self.deliver(number, &frames, slots, out) {
-                    let bytes = frames.len() / publishers.len().max(1);
+                    let bytes = frames.bytes() / publishers.len().max(1);
                     publishers.iter().for_each(|publisher| *self.to_pause.entry(*publisher).or_default() += bytes);
                 }
             }
@@ -147,7 +147,7 @@ impl PubSub {
                     let receivers = receivers.iter().filter(|to| here(to.session));
                     let receivers = receivers.map(|to| (slot_of(to.session), to.slow));
                     if self.deliver(number, &broadcast.frames, receivers, out) {
-                        let bytes = broadcast.frames.len() / broadcast.publishers.len();
+                        let bytes = broadcast.frames.bytes() / broadcast.publishers.len();
                         broadcast.publishers.iter().for_each(|of| self.slow_down(slot_of(*of), bytes, now, out));
                     }
                 }

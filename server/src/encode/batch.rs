@@ -34,7 +34,7 @@ impl Batch {
     }
 
     /// Approximate bytes of all frames.
-    pub(crate) fn len(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.len
     }
 

@@ -171,7 +171,7 @@ impl Backlog {
     }
 
     /// Bytes that count against the limit of the outbox.
-    pub(crate) fn len(&self) -> usize {
+    pub(crate) fn charged(&self) -> usize {
         self.reserved + self.droppable + self.events.bytes()
     }
 
@@ -262,7 +262,7 @@ impl Backlog {
 
     /// Leaves out the oldest publications and events until at most `most` bytes wait, or none of them is left.
     fn shrink_to(&mut self, most: usize) {
-        while self.len() > most {
+        while self.charged() > most {
             match (self.publications.keys().next().copied(), self.events.oldest()) {
                 (Some(publication), event) if event.is_none_or(|event| publication < event) => {
                     self.leave_out(publication);

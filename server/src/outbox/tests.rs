@@ -25,10 +25,10 @@ fn frames_leave_in_order_whatever_the_sink_takes_at_once() {
     for width in [1, 2, 3, 7, 100, 10_000] {
         let (mut outbox, sink) = (Outbox::default(), Narrow(width, RefCell::default()));
         frames.iter().cloned().for_each(|frame| assert!(outbox.push(frame, 100_000)));
-        assert_eq!(outbox.len(), frames.iter().map(frame_cost).sum::<usize>());
+        assert_eq!(outbox.charged(), frames.iter().map(frame_cost).sum::<usize>());
         outbox.write_to(&sink, Dialect::Plain).unwrap();
         assert_eq!(*sink.1.borrow(), frames.concat(), "{width} at once");
-        assert_eq!((outbox.len(), outbox.frames.len()), (0, 0));
+        assert_eq!((outbox.charged(), outbox.frames.len()), (0, 0));
     }
 }
 
@@ -37,7 +37,7 @@ fn nothing_is_written_past_what_waits() {
     let (mut outbox, frames) = (Outbox::default(), Bytes::from_static(b"abc"));
     assert_eq!(outbox.try_write_direct(&frames, |bytes| Ok(bytes.len())), DirectWrite::All);
     assert_eq!(outbox.try_write_direct(&frames, |_| Err(io::ErrorKind::WouldBlock.into())), DirectWrite::Nothing);
-    assert_eq!(outbox.len(), 0);
+    assert_eq!(outbox.charged(), 0);
     assert_eq!(outbox.try_write_direct(&frames, |_| Ok(1)), DirectWrite::Part);
     assert_eq!(outbox.try_write_direct(&frames, |_| panic!("there is more of the first one")), DirectWrite::Nothing);
     let sink = Narrow(100, RefCell::default());
@@ -68,13 +68,13 @@ fn what_was_missed_is_encoded_as_it_is_taken_and_comes_before_all_that_is_newer(
     let (mut outbox, sink) = (Outbox::default(), Narrow(1000, RefCell::default()));
     outbox.push_missed(missed);
     assert!(outbox.push(Bytes::from_static(b"newer"), 1000));
-    assert!(outbox.exempt() > 300_000 && outbox.len() == FRAME_OVERHEAD_BYTES + 5);
+    assert!(outbox.exempt() > 300_000 && outbox.charged() == FRAME_OVERHEAD_BYTES + 5);
     outbox.catch_up(Dialect::Plain);
     assert!(outbox.frames.iter().map(|frame| frame.bytes.len()).sum::<usize>() < 2 * CATCH_UP_BYTES);
     assert!(outbox.exempt() > 300_000);
     write_all(&mut outbox, &sink);
     assert!(*sink.1.borrow() == expected);
-    assert_eq!((outbox.len(), outbox.exempt()), (0, 0));
+    assert_eq!((outbox.charged(), outbox.exempt()), (0, 0));
 }
 
 #[test]
@@ -103,10 +103,10 @@ fn a_frame_that_has_begun_is_never_discarded() {
     assert!(outbox.push(Bytes::from_static(b"def"), 1000));
     outbox.advance(1);
     outbox.discard_unsent();
-    assert_eq!(outbox.len(), FRAME_OVERHEAD_BYTES + 2);
+    assert_eq!(outbox.charged(), FRAME_OVERHEAD_BYTES + 2);
     outbox.advance(2);
     assert!(outbox.frames.is_empty());
     assert!(outbox.push(Bytes::from_static(b"ghi"), 100));
     outbox.discard_unsent();
-    assert_eq!((outbox.len(), outbox.frames.len()), (0, 0));
+    assert_eq!((outbox.charged(), outbox.frames.len()), (0, 0));
 }

@@ -87,7 +87,7 @@ pub(super) fn post(worker: usize, turn_output: &mut TurnOutput, mail: &mut [Mail
             }
             Output::Deliver { broadcast: Broadcast { frames, publishers, .. }, receivers } => {
                 for (to, slots) in group_by_worker(worker, mail.len(), receivers) {
-                    let weight = (frames.len() + VISIT_BYTES) * slots.len();
+                    let weight = (frames.bytes() + VISIT_BYTES) * slots.len();
                     let (frames, copy) = (Arc::clone(frames), publishers.clone());
                     mail[to].put(RemoteOutput::Deliver { frames, slots, publishers: copy }, weight);
                     mail[to].block(to, publishers, &mut blocked);

@@ -28,7 +28,7 @@ pub(crate) struct SharedHub {
     shared: Mutex<Shared>,
     wakes: Vec<Arc<Notify>>,
     /// Bound of one connection's outbox, in bytes: a batch of joined publications has to fit into it.
-    outbox: usize,
+    max_outbox: usize,
     account: Arc<Account>,
     #[cfg(feature = "simulation")]
     observer: Observer,
@@ -45,15 +45,15 @@ struct Shared {
 }
 
 impl SharedHub {
-    /// Makes one worker's mailbox for each of `wakes`. `outbox` is the bound of each connection's outbox, in bytes.
-    pub(crate) fn new(hub: Hub, wakes: Vec<Arc<Notify>>, outbox: usize, account: Arc<Account>) -> Arc<Self> {
+    /// Makes one worker's mailbox for each of `wakes`. `max_outbox` is the bound of each connection's outbox, in bytes.
+    pub(crate) fn new(hub: Hub, wakes: Vec<Arc<Notify>>, max_outbox: usize, account: Arc<Account>) -> Arc<Self> {
         let mail = wakes.iter().map(|_| Mailbox::default()).collect();
         let (alarm, evictions) = (Alarm::new(wakes.len()), Evictions::default());
         let shared = Shared { hub, mail, hub_rests_until: None, alarm, evictions };
         Arc::new(Self {
             shared: Mutex::new(shared),
             wakes,
-            outbox,
+            max_outbox,
             account,
             #[cfg(feature = "simulation")]
             observer: Observer::default(),
@@ -75,7 +75,7 @@ impl SharedHub {
         let mut shared = self.lock();
         let Shared { hub, mail, hub_rests_until, alarm, evictions } = &mut *shared;
         let mut posted = take(worker, mail, &mut turn_output.mail, is_behind);
-        while let Some((slot, item)) = schedule.next(turn_output.growing(self.outbox)) {
+        while let Some((slot, item)) = schedule.next(turn_output.growing(self.max_outbox)) {
             let cost = match item {
                 Item::Input(input) => {
                     let (cost, left) = self.hand_over(hub, now, worker, input, turn_output);
@@ -93,7 +93,7 @@ impl SharedHub {
             let before = turn_output.effects.len();
             hub.handle_timeout(now, &mut turn_output.effects);
             *hub_rests_until = Some(now + HUB_REST);
-            turn_output.coalesce(before, NOBODY, self.outbox, &self.account);
+            turn_output.coalesce(before, NOBODY, self.max_outbox, &self.account);
         }
         let keeper = alarm.note_turn(worker, now, next_timeout(hub, *hub_rests_until), is_behind);
         turn_output.next_timeout = if let Keeper::This(due) = keeper { Some(due) } else { None };
@@ -133,7 +133,7 @@ impl SharedHub {
         let author = left.as_ref().map_or(session, |left| left.worked_for);
         // This worker cannot stop the reading of a publisher that is connected to another worker.
         let author = if worker_of(author) == worker { author } else { NOBODY };
-        let cost = turn_output.coalesce(before, author, self.outbox, &self.account);
+        let cost = turn_output.coalesce(before, author, self.max_outbox, &self.account);
         (Cost { hub: turn_output.effects.work() - worked, ..cost }, left.map(|left| *left.next))
     }
 

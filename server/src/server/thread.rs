@@ -58,7 +58,7 @@ pub(crate) struct Acceptor {
 #[derive(Clone)]
 struct WorkerQueues {
     of: Rc<[UnboundedSender<Assigned>]>,
-    turn: Rc<Cell<usize>>,
+    last: Rc<Cell<usize>>,
 }
 
 /// Starts the thread of a worker. Its result is sent to `exit`.
@@ -98,7 +98,7 @@ async fn serve<S: Service>(number: usize, context: WorkerContext, service: S) ->
     if let Some(Acceptor { listeners, limit, worker_queues }) = acceptor {
         tasks.spawn(async move { warnings.report_each_minute().await });
         // All listeners share one order of workers, whichever listener the next connection comes from.
-        let worker_queues = WorkerQueues { of: worker_queues.into(), turn: Rc::default() };
+        let worker_queues = WorkerQueues { of: worker_queues.into(), last: Rc::default() };
         for listener in listeners {
             let listener = TcpListener::from_std(listener);
             let listener = listener.map_err(|source| RunError::Start { worker: number, source })?;
@@ -157,13 +157,13 @@ fn assign_in_turn<S: Service>(
     worker_queues: WorkerQueues,
 ) -> impl FnMut((TcpStream, SocketAddr), Permit) {
     move |(stream, address), permit| {
-        let turn = (worker_queues.turn.get() + 1) % worker_queues.of.len();
-        worker_queues.turn.set(turn);
-        if turn == 0 {
+        let next = (worker_queues.last.get() + 1) % worker_queues.of.len();
+        worker_queues.last.set(next);
+        if next == 0 {
             tasks.spawn(Rc::clone(&http).serve(stream, address, permit));
         } else if let Ok(stream) = stream.into_std() {
             // If the worker has ended, its connections are lost too.
-            let _ = worker_queues.of[turn].send((stream, address, permit));
+            let _ = worker_queues.of[next].send((stream, address, permit));
         }
     }
 }

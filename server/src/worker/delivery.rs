@@ -117,7 +117,7 @@ impl Connections {
         }
         let may_visit = to.is_last && self.writing.get() > 0 && connection.may_flush();
         if may_visit || written == DirectWrite::Part {
-            self.spend(frames.len());
+            self.spend(frames.bytes());
             self.flush(connection, now);
         }
         // A publisher waits only for a receiver that must get everything, and only after that receiver's socket was

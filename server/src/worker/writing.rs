@@ -17,7 +17,7 @@ impl Connections {
     }
 
     pub(super) fn try_write_direct(&self, connection: &Connection, frames: &Batch) -> DirectWrite {
-        self.spend(frames.len());
+        self.spend(frames.bytes());
         connection.try_write_direct(frames)
     }
 
