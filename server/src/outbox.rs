@@ -96,8 +96,9 @@ impl Outbox {
         self.backlog.get_or_insert_default().push_history(answer);
     }
 
-    /// Queues publications. With `drop` and `latest` the oldest may be left out: when more than `most` bytes would
-    /// wait, or when the socket is `write_blocked`. Returns whether there was room in the end.
+    /// Queues publications. With `drop` and `latest` the oldest may be left out when the socket is `write_blocked`, or
+    /// when the publications alone are more than `most` bytes. Returns whether there was room in the end; if not, the
+    /// caller writes to the socket and tries once more.
     pub(crate) fn push_publications(
         &mut self,
         frames: &Batch,
@@ -112,7 +113,8 @@ impl Outbox {
         }
         if slow == Slow::Disconnect || (self.backlog.is_none() && !write_blocked) {
             let fits = self.push_one(frames.get(dialect).clone(), true, most);
-            if fits || slow == Slow::Disconnect {
+            // Many publications in one turn do not make a client slow: nothing is left out before the socket was tried.
+            if fits || slow == Slow::Disconnect || !self.is_empty() {
                 return fits;
             }
         }

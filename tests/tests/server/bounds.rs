@@ -263,6 +263,27 @@ fn topics_that_cannot_be_resumed_get_their_gaps_behind_a_replay_that_is_still_be
 }
 
 #[test]
+fn a_lossy_reader_that_keeps_up_misses_nothing_of_a_burst() {
+    for slow in ["drop", "latest"] {
+        let server = Server::with(|config| config.outbox = 64 * 1024);
+        let (mut reader, mut publisher) = (server.typed(), server.typed());
+        reader.says(json!({"action": "subscribe", "pattern": "t.*", "slow": slow}));
+        reader.next_event();
+        // Other topics one after another, so that no two publications are joined; three times as much as the outbox takes.
+        let publications = (0..130).map(|number| {
+            let message = json!([number, "x".repeat(1500)]);
+            Frame::text(
+                json!({"action": "publish", "topic": format!("t.{}", number % 7), "message": message}).to_string(),
+            )
+        });
+        publisher.socket.sends(&publications.collect::<Vec<_>>());
+        for number in 0..130 {
+            assert_eq!(reader.next_event()["message"][0], number, "{slow}");
+        }
+    }
+}
+
+#[test]
 fn a_write_that_nobody_reads_is_waited_for_only_so_long() {
     let server = Server::with(|config| {
         config.outbox = 64 * 1024 * 1024;
