@@ -40,6 +40,8 @@ pub struct Hub<E = Memory> {
     settings: Settings,
     rules: RuleIndex,
     engine: E,
+    /// The index of each session in `subscriptions.sessions`. A variable `session` of type `u32` is such an index; a
+    /// [`SessionId`] is the name that the caller uses.
     by_id: HashMap<SessionId, u32>,
     by_client: HashMap<ClientId, u32>,
     topics: HashMap<Topic, u32>,

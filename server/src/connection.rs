@@ -51,7 +51,8 @@ struct ConnectionState {
     ping_sent_at: Option<Instant>,
     /// When the incomplete message or control frame began.
     unfinished_since: Option<Instant>,
-    /// While the socket takes no more: when it last took some, or when the write timeout was last extended.
+    /// While the socket takes no more, or has had its share of the worker's time while more waits (`MAX_WRITE_BYTES`):
+    /// when it last took some, or when the write timeout was last extended.
     write_blocked: Option<Instant>,
     is_dirty: bool,
     /// Whether the next read has to wait a little, because the receivers of this client's publications are far behind.
@@ -98,7 +99,7 @@ enum Phase {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PushContext {
     pub(crate) dialect: Dialect,
-    /// Whether the socket takes no more bytes now.
+    /// Whether nothing can be written now: the socket takes no more, or has had its share of the worker's time.
     pub(crate) write_blocked: bool,
 }
 
@@ -176,6 +177,8 @@ impl Connection {
     /// Begins to close. What waits is still written, unless the outbox overflowed. Returns whether the connection was
     /// open.
     pub(crate) fn close(&self, code: CloseCode, reason: &str, now: Instant) -> bool {
+        // After a violation the rest of the input makes no sense. After our own reasons (a drain, a slow consumer, a rate
+        // limit) the peer may still answer the close frame.
         let discards_input = !matches!(code.0, 1000 | 1001 | 1012 | 4000..);
         let mut state = self.state.borrow_mut();
         if state.phase != Phase::Open {

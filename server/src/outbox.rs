@@ -27,7 +27,7 @@ pub(crate) struct Outbox {
     written: usize,
     /// Whether the last entry that was written completely ended within a frame.
     is_mid_frame: bool,
-    /// The queue behind `frames`, in which some publications and events may be left out.
+    /// The queue behind `frames`, for what may be left out, and for what is encoded only when the socket is ready.
     backlog: Option<Box<Backlog>>,
 }
 

@@ -101,7 +101,8 @@ impl PubSub {
     }
 
     /// Carries out the answers to connections that get nothing else before them in this turn. Called before all mail
-    /// and fan-outs, so that an answer does not wait for these.
+    /// and fan-outs, so that an answer does not wait for these. The outputs of a turn are numbered as in the
+    /// [`FlushPlan`]: first the mail, then what the turn's own inputs caused, from `first` on.
     fn answer(&self, first: u32, turn_output: &TurnOutput, out: &mut Outbound<'_>) {
         for (number, output) in (first..).zip(turn_output.outputs()) {
             if self.flush_plan.is_answer(number) {

@@ -76,7 +76,7 @@ impl Schedule {
     }
 
     /// The next item, while the slice lasts. After that only publications that cost next to nothing, because they can
-    /// be joined to the broadcast that is `growing`.
+    /// be joined to the broadcast that is `growing`: the last one of the turn, to the same receivers.
     pub(crate) fn next(&mut self, growing: Option<Growing<'_>>) -> Option<(u32, Item)> {
         let (slot, item) = match self.is_calm() {
             true => {

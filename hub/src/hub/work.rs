@@ -98,7 +98,8 @@ impl<E: Engine> Hub<E> {
         }
     }
 
-    /// Stores work as unfinished, because it is too much for this call.
+    /// Stores work as unfinished, because it is too much for this call. Only one input can be unfinished: if there is
+    /// one already, this work is done to its end now.
     pub(super) fn suspend(&mut self, now: Instant, session: SessionId, work: Work, effects: &mut Effects) {
         let before = self.begun.replace(UnfinishedInput { session, work });
         if self.is_at_once || before.is_some() {
@@ -145,7 +146,9 @@ impl<E: Engine> Hub<E> {
         }
     }
 
-    /// Whether an input must wait for the unfinished one.
+    /// Whether an input must wait for the unfinished one: every further input of its own session, and an input of another
+    /// session that would be long work too, or that would change what a search is looking through. Collecting what a
+    /// pattern has missed can always be long.
     fn has_to_wait(&mut self, input: &Input, session: SessionId, effects: &mut Effects) -> bool {
         let Some(begun) = self.begun.as_ref().filter(|begun| begun.session != session) else { return true };
         let is_search = matches!(begun.work, Work::Publish { .. });

@@ -62,7 +62,7 @@ impl Account {
     /// Sets how many bytes wait for the worker's connection with the most. Returns whether no other worker has a
     /// connection with more. Otherwise wakes the worker that has more, or that has not looked since the limit was
     /// exceeded, so that it acts itself.
-    pub(crate) fn is_largest(&self, worker: usize, bytes: usize) -> bool {
+    pub(crate) fn report_largest(&self, worker: usize, bytes: usize) -> bool {
         self.workers[worker].largest.store(bytes, Relaxed);
         let largest = |worker: &usize| self.workers[*worker].largest.load(Relaxed);
         match (0..self.workers.len()).max_by_key(largest).filter(|worker| largest(worker) > bytes) {
@@ -161,13 +161,13 @@ mod tests {
             let mut woken = pin!(wakes[worker].notified());
             woken.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready()
         };
-        assert!(!account.is_largest(0, 10) && is_woken(2), "the others have not looked");
-        assert!(!account.is_largest(2, 20) && is_woken(1) && !is_woken(0));
-        assert!(account.is_largest(1, 30));
-        assert!(!account.is_largest(2, 20) && is_woken(1) && !is_woken(0));
-        assert!(!account.is_largest(1, 0) && is_woken(2), "it has nothing any more");
-        assert!(account.is_largest(2, 20));
+        assert!(!account.report_largest(0, 10) && is_woken(2), "the others have not looked");
+        assert!(!account.report_largest(2, 20) && is_woken(1) && !is_woken(0));
+        assert!(account.report_largest(1, 30));
+        assert!(!account.report_largest(2, 20) && is_woken(1) && !is_woken(0));
+        assert!(!account.report_largest(1, 0) && is_woken(2), "it has nothing any more");
+        assert!(account.report_largest(2, 20));
         account.forget_largest(0);
-        assert!(!account.is_largest(2, 20) && is_woken(0), "too much waits again");
+        assert!(!account.report_largest(2, 20) && is_woken(0), "too much waits again");
     }
 }

@@ -18,7 +18,7 @@ pub(crate) struct ReplayCache {
 
 impl ReplayCache {
     /// Encodes the first [`FIRST_CHUNK_BYTES`] of a replay, enough for one write, and returns them with the
-    /// publications that are left. These are too many to be kept in the cache.
+    /// publications that are left. Only the first part is kept in the cache: the rest can be of any size.
     pub(crate) fn begin<'a>(&mut self, missed: &'a [Publication], dialect: Dialect) -> (Bytes, &'a [Publication]) {
         self.used = true;
         let (mut part, mut left) = (Vec::new(), missed);

@@ -1,5 +1,8 @@
-//! The backlog of a slow reader: what waits behind the frames when its subscriptions allow that publications are left
-//! out.
+//! The backlog of a connection: what waits behind the frames of its outbox.
+//!
+//! It holds the publications of a slow reader whose subscriptions allow that some are left out. It also holds the rests
+//! of replays and of answers to `history`, which are encoded only when the socket is ready for them; these are never
+//! left out.
 //!
 //! The client learns of everything that is left out. A *segment* is a run of waiting publications of one topic and one
 //! epoch, without anything of the topic between them that must go out. The server leaves out a segment from its oldest
@@ -41,7 +44,8 @@ pub(crate) struct Backlog {
     droppable: usize,
     /// Bytes that do not count.
     exempt: usize,
-    /// The part of `exempt` that is not encoded yet, in bytes, and the number of its publications.
+    /// The part of `exempt` that is not encoded yet, in bytes, and the number of its publications, of replays and of
+    /// answers to `history`.
     to_encode: usize,
     missed: usize,
 }
@@ -224,6 +228,7 @@ impl Backlog {
         self.newest
     }
 
+    /// Adds a replay or an answer to `history`, to which no segment continues.
     fn push_replay(&mut self, frame: Required) {
         self.replay = self.next_place();
         self.frames.push_back((self.replay, frame));

@@ -3,7 +3,8 @@
 //! One lock orders everything. A worker takes the lock once a turn; meanwhile it hands its inputs to the hub, puts the
 //! effects for connections of other workers into their mail, and takes its own mail out. Then it carries out its mail
 //! first, which is older, and after that what its own inputs caused. So each connection sees effects in the order of
-//! the hub.
+//! the hub. Only an answer to a connection that gets nothing else before it goes first: see
+//! [`flush_plan`](super::flush_plan).
 
 use super::address::{NOBODY, session, slot_of, worker_of};
 use super::alarm::{Alarm, Keeper};

@@ -86,7 +86,8 @@ impl<S: Service> Reading<S> {
         let before = connections.turns.get();
         connections.want_turn();
         yield_now().await;
-        // The worker may be waiting for more of a stream. This task takes the turn itself instead of waiting for that.
+        // The worker may be waiting for more publications of a burst (`Worker::coalesce_input`). This task takes the turn
+        // itself instead of waiting for that.
         if connections.turns.get() == before {
             self.worker.turn();
         }

@@ -17,7 +17,7 @@ impl Connections {
             return self.account.forget_largest(self.number);
         }
         for (bytes, connection) in self.largest() {
-            if !self.account.is_over() || !self.account.is_largest(self.number, bytes) {
+            if !self.account.is_over() || !self.account.report_largest(self.number, bytes) {
                 return;
             }
             let (to_write, unfinished) = connection.waiting();
@@ -34,7 +34,7 @@ impl Connections {
             self.account.note_queued(self.number, self.queued.get());
             self.warnings.note(Warning::TooMuchWaits, now);
         }
-        self.account.is_largest(self.number, 0);
+        self.account.report_largest(self.number, 0);
     }
 
     /// Asks for a turn if more waits in the whole process than is allowed. An incomplete message alone would not cause

@@ -31,8 +31,8 @@ impl Connections {
         }
     }
 
-    /// Whether the last turn left connections over that are to be written to. These come first, so that no batch is
-    /// written directly before what waits in an outbox.
+    /// Whether the last turn had no time left to write to all connections that got something. Then the next turn writes
+    /// to those first, and nothing directly.
     pub(super) fn is_behind(&self) -> bool {
         self.is_behind.get()
     }
