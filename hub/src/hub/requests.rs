@@ -28,7 +28,7 @@ impl<E: Engine> Hub<E> {
             Err(refused) => return self.refuse(session, refused, effects),
         };
         let fault = match action {
-            Action::Publish(publish) => match self.may_publish(&publish) {
+            Action::Publish(publish) => match self.check_topic(&publish.topic) {
                 Ok(()) => return self.publish(now, session, id, publish, effects),
                 Err(fault) => fault,
             },
@@ -72,10 +72,10 @@ impl<E: Engine> Hub<E> {
                 if let Some(key) = key {
                     self.engine.tell(now, EngineNotice::Delivered { topic: &topic, key: &key, outcome });
                 }
-                self.tell_published(session, id, topic, outcome, effects);
+                self.answer_publish(session, id, topic, outcome, effects);
             }
             (Continuation::Deliver { topic, .. }, EngineResponse::Repeated(outcome)) => {
-                self.tell_published(session, id, topic, outcome, effects);
+                self.answer_publish(session, id, topic, outcome, effects);
             }
             (Continuation::Subscribe(mut subscribe), EngineResponse::Opened(opened)) => match session {
                 Some(session) => {
@@ -111,10 +111,6 @@ impl<E: Engine> Hub<E> {
         }
     }
 
-    fn may_publish(&self, publish: &Publish) -> Result<(), ErrorReply> {
-        self.check_topic(&publish.topic)
-    }
-
     /// Publishes now, unless finding the receivers takes long.
     fn publish(&mut self, now: Instant, session: u32, id: Option<RequestId>, publish: Publish, effects: &mut Effects) {
         let except = (!publish.echo).then_some(session);
@@ -134,11 +130,11 @@ impl<E: Engine> Hub<E> {
         effects: &mut Effects,
     ) {
         let by = publish.key.as_ref().map(|_| self.subscriptions.sessions[session as usize].publisher());
-        self.ask_for_place(now, (Some(session), by), id, publish, effects);
+        self.ask_for_position(now, (Some(session), by), id, publish, effects);
     }
 
     /// Asks the engine for the position of a publication. `by` is present if the publication has a key.
-    fn ask_for_place(
+    fn ask_for_position(
         &mut self,
         now: Instant,
         (session, by): (Option<u32>, Option<Publisher>),
@@ -162,9 +158,9 @@ impl<E: Engine> Hub<E> {
         effects: &mut Effects,
     ) {
         while let Some((by, publish)) = left.pop_front() {
-            if self.may_publish(&publish).is_ok() {
+            if self.check_topic(&publish.topic).is_ok() {
                 self.find(&publish.topic, usize::MAX, effects);
-                self.ask_for_place(now, (None, Some(by)), None, publish, effects);
+                self.ask_for_position(now, (None, Some(by)), None, publish, effects);
                 if let Some(pending) = self.pending.get_mut(&Ticket(self.last_ticket)) {
                     pending.orphaned = left;
                     return;
@@ -173,7 +169,7 @@ impl<E: Engine> Hub<E> {
         }
     }
 
-    fn tell_published(
+    fn answer_publish(
         &self,
         session: Option<u32>,
         id: Option<RequestId>,
