@@ -11,16 +11,18 @@
 //! everything of it that follows. Joins and leaves (`events`) have no offsets; a `gap` of their own reports them.
 
 mod events;
+mod required;
 
-use crate::encode::batch::{self, Batch, frame_cost, of_event};
+use crate::encode::batch::{Batch, frame_cost, of_event};
 use crate::encode::history_reply::HistoryReply;
 use bytes::Bytes;
 use events::{Events, NextEvent};
 use hubcast_hub::Publication;
 use hubcast_protocol::event::{Gap, GapReason};
 use hubcast_protocol::{Dialect, Epoch, Event, Position, Slow, Topic};
+pub(crate) use required::NextBytes;
+use required::RequiredEntries;
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::vec;
 
 /// A queue behind the frames of the outbox. Publications in it can still be left out.
 ///
@@ -29,46 +31,20 @@ use std::vec;
 #[derive(Debug, Default)]
 pub(crate) struct Backlog {
     /// The queue, by kind of entry. Each entry has its place in the queue as a number.
-    frames: VecDeque<(u64, Required)>,
+    required: RequiredEntries,
     publications: BTreeMap<u64, QueuedPublication>,
     skipped: BTreeMap<u64, SkippedRange>,
     newest: u64,
     topics: HashMap<Topic, TopicBacklog>,
     /// Joins and leaves.
     events: Events,
-    /// The place of the newest replay. A replay may have publications of any topic, so no segment continues across it.
+    /// The place of the newest replay or answer to `history`. It may have publications of any topic, so no segment
+    /// continues across it.
     replay: u64,
     /// Bytes that cannot be left out: frames that count, and a gap for each segment and each topic with events.
     reserved: usize,
     /// Bytes of the publications that can be left out.
     droppable: usize,
-    /// Bytes that do not count.
-    exempt: usize,
-    /// The part of `exempt` that is not encoded yet, in bytes, and the number of its publications, of replays and of
-    /// answers to `history`.
-    to_encode: usize,
-    missed: usize,
-}
-
-/// An entry that must go out.
-#[derive(Debug)]
-enum Required {
-    Charged(Bytes),
-    Exempt(Bytes),
-    /// The rest of a replay, encoded in parts when the socket is ready.
-    Missed(vec::IntoIter<Publication>),
-    /// The rest of the answer to a `history` request, encoded in parts when the socket is ready.
-    History(HistoryReply),
-}
-
-/// The next bytes to write.
-#[derive(Debug)]
-pub(crate) struct NextBytes {
-    pub(crate) bytes: Bytes,
-    /// Whether they count against the limit of the outbox.
-    pub(crate) charged: bool,
-    /// Whether they end where a frame ends, so that another frame may follow.
-    pub(crate) ends_frame: bool,
 }
 
 /// A publication that may be left out.
@@ -107,7 +83,7 @@ impl Backlog {
         if fits {
             self.reserved += frame_cost(&bytes);
             let place = self.next_place();
-            self.frames.push_back((place, Required::Charged(bytes)));
+            self.required.push_charged(place, bytes);
             self.shrink_to(most);
         }
         fits
@@ -115,24 +91,20 @@ impl Backlog {
 
     /// Queues a frame that must go out, such as a replay, without a limit.
     pub(crate) fn push_exempt(&mut self, bytes: Bytes) {
-        self.exempt += frame_cost(&bytes);
-        self.push_replay(Required::Exempt(bytes));
+        self.replay = self.next_place();
+        self.required.push_exempt(self.replay, bytes);
     }
 
     /// Queues the part of a replay that is not encoded yet.
     pub(crate) fn push_missed(&mut self, missed: Vec<Publication>) {
-        let bytes = missed.iter().map(batch::size).sum::<usize>();
-        (self.exempt, self.to_encode) = (self.exempt + bytes, self.to_encode + bytes);
-        self.missed += missed.len();
-        self.push_replay(Required::Missed(missed.into_iter()));
+        self.replay = self.next_place();
+        self.required.push_missed(self.replay, missed);
     }
 
     /// Queues the answer to a `history` request.
     pub(crate) fn push_history(&mut self, answer: HistoryReply) {
-        let bytes = answer.left();
-        (self.exempt, self.to_encode) = (self.exempt + bytes, self.to_encode + bytes);
-        self.missed += answer.publications();
-        self.push_replay(Required::History(answer));
+        self.replay = self.next_place();
+        self.required.push_history(self.replay, answer);
     }
 
     /// Queues publications that must go out, encoded as `frames`. Returns whether there was room.
@@ -181,13 +153,13 @@ impl Backlog {
 
     /// Bytes that do not count.
     pub(crate) fn exempt(&self) -> usize {
-        self.exempt
+        self.required.exempt()
     }
 
     /// Bytes of memory that it uses, without the publications themselves.
     pub(crate) fn own_bytes(&self) -> usize {
-        let waiting = self.publications.len() * PUBLICATION_OVERHEAD_BYTES + self.missed * size_of::<Publication>();
-        self.reserved + self.events.bytes() + (self.exempt - self.to_encode) + waiting
+        let waiting = self.publications.len() * PUBLICATION_OVERHEAD_BYTES;
+        self.reserved + self.events.bytes() + self.required.own_exempt_bytes() + waiting
     }
 
     /// Leaves out all that may be left out. Returns whether there was anything.
@@ -200,12 +172,14 @@ impl Backlog {
     /// Removes the next bytes to write; `None` when nothing waits any more.
     pub(crate) fn pop(&mut self, dialect: Dialect) -> Option<NextBytes> {
         loop {
-            let frame = self.frames.front().map(|(place, _)| *place);
+            let frame = self.required.first();
             let publication = self.publications.keys().next().copied();
             let skipped = self.skipped.keys().next().copied();
             let first = [frame, publication, skipped, self.events.first()].into_iter().flatten().min();
             if first.is_none() || first == frame {
-                return self.pop_frame(dialect);
+                let next = self.required.pop(dialect)?;
+                self.reserved -= if next.charged { frame_cost(&next.bytes) } else { 0 };
+                return Some(next);
             }
             let part = match first {
                 _ if first == publication => self.pop_publication(dialect),
@@ -218,20 +192,9 @@ impl Backlog {
         }
     }
 
-    fn note_encoded(&mut self, bytes: usize, publications: usize) {
-        (self.exempt, self.to_encode) = (self.exempt - bytes, self.to_encode - bytes);
-        self.missed -= publications;
-    }
-
     fn next_place(&mut self) -> u64 {
         self.newest += 1;
         self.newest
-    }
-
-    /// Adds a replay or an answer to `history`, to which no segment continues.
-    fn push_replay(&mut self, frame: Required) {
-        self.replay = self.next_place();
-        self.frames.push_back((self.replay, frame));
     }
 
     fn push_publication(&mut self, publication: &Publication, slow: Slow) {
@@ -289,43 +252,6 @@ impl Backlog {
         let before = before.and_then(|before| self.skipped.remove(&before));
         let first = before.map_or(last, |before| before.first);
         self.skipped.insert(place, SkippedRange { topic: topic.clone(), first, last });
-    }
-
-    fn pop_frame(&mut self, dialect: Dialect) -> Option<NextBytes> {
-        let (place, frame) = self.frames.pop_front()?;
-        let whole = |bytes, charged| Some(NextBytes { bytes, charged, ends_frame: true });
-        match frame {
-            Required::Charged(bytes) => {
-                self.reserved -= frame_cost(&bytes);
-                whole(bytes, true)
-            }
-            Required::Exempt(bytes) => {
-                self.exempt -= frame_cost(&bytes);
-                whole(bytes, false)
-            }
-            Required::History(mut answer) => {
-                let before = (answer.left(), answer.publications());
-                let (bytes, ends_frame) = answer.next(REPLAY_CHUNK_BYTES);
-                self.note_encoded(before.0 - answer.left(), before.1 - answer.publications());
-                if !ends_frame {
-                    self.frames.push_front((place, Required::History(answer)));
-                }
-                Some(NextBytes { bytes, charged: false, ends_frame })
-            }
-            Required::Missed(mut missed) => {
-                let mut part = batch::room_for(missed.as_slice(), REPLAY_CHUNK_BYTES);
-                while part.len() < REPLAY_CHUNK_BYTES
-                    && let Some(publication) = missed.next()
-                {
-                    self.note_encoded(batch::size(&publication), 1);
-                    batch::append(&mut part, &publication, dialect);
-                }
-                if !missed.as_slice().is_empty() {
-                    self.frames.push_front((place, Required::Missed(missed)));
-                }
-                whole(part.into(), false)
-            }
-        }
     }
 
     fn pop_publication(&mut self, dialect: Dialect) -> Option<Bytes> {
@@ -394,9 +320,6 @@ fn price(topic: &Topic) -> usize {
 
 /// Approximate bytes of memory for the entry of a publication, besides the publication itself.
 const PUBLICATION_OVERHEAD_BYTES: usize = 96;
-
-/// Bytes of a replay that are encoded at once.
-const REPLAY_CHUNK_BYTES: usize = 32 * 1024;
 
 #[cfg(test)]
 mod tests;

@@ -48,13 +48,13 @@ fn pop(backlog: &mut Backlog) -> Option<String> {
 /// Pops all entries. Then checks that the backlog is empty and counts nothing.
 fn drain(backlog: &mut Backlog) -> Vec<String> {
     let seen = std::iter::from_fn(|| pop(backlog)).collect();
-    assert_eq!((backlog.reserved, backlog.droppable, backlog.exempt), (0, 0, 0));
+    assert_eq!((backlog.reserved, backlog.droppable, backlog.exempt()), (0, 0, 0));
     assert!(backlog.events.is_empty());
     assert!(
         backlog.topics.is_empty()
             && backlog.publications.is_empty()
             && backlog.skipped.is_empty()
-            && backlog.frames.is_empty()
+            && backlog.required.first().is_none()
     );
     seen
 }
@@ -362,10 +362,7 @@ fn name(publication: &Publication) -> String {
 
 /// The cost of all entries in bytes, added up one by one.
 fn bytes(backlog: &Backlog) -> usize {
-    let frames = backlog.frames.iter().map(|(_, frame)| match frame {
-        Required::Charged(bytes) => frame_cost(bytes),
-        Required::Exempt(_) | Required::Missed(_) | Required::History(_) => 0,
-    });
+    let frames = backlog.required.charged();
     let publications = backlog.publications.values().map(|waiting| {
         let begins = !waiting.continues;
         cost(&waiting.publication) + if begins { price(waiting.publication.topic()) } else { 0 }
