@@ -1,6 +1,7 @@
 //! Stalls: SIGSTOP stops the program for some seconds, as an overloaded machine does. The server must not close a
 //! connection, or shorten its time, because of a stall of the server itself.
 
+use crate::client::{connect, request};
 use crate::run::{Run, hubcast};
 use hyper_tungstenite::tungstenite::{ClientRequestBuilder, Error, Message, WebSocket, client};
 use serde_json::{Value, json};
@@ -128,14 +129,15 @@ fn who_answers_pings_at_once_outlives_a_stall_of_the_server() {
 
 #[test]
 fn a_request_head_that_came_while_the_server_stood_still_is_answered() {
-    let server = server(&["--head-timeout", "1500ms", "--upgrade-timeout", "100ms"]);
+    let server = server(&["--head-timeout", "1500ms", "--upgrade-timeout", "100ms", "--workers", "1"]);
     let head = "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n";
     let mut clients = [0, 10].map(|sent| {
         let mut client = TcpStream::connect(server.address()).unwrap();
         client.write_all(&head.as_bytes()[..sent]).unwrap();
         (client, &head[sent..])
     });
-    thread::sleep(Duration::from_millis(300));
+    // Connections are accepted in order, so those above are served when this one is.
+    assert_eq!(request(&mut connect(server.address()), "/healthz", ""), 200);
     server.signal("STOP");
     for (client, rest) in &mut clients {
         client.write_all(rest.as_bytes()).unwrap();
@@ -155,12 +157,13 @@ fn a_stall_during_the_drain_takes_nothing_from_its_time() {
     let server = server(&["--drain-spread", "2s", "--drain-deadline", "3s"]);
     let mut clients = peers(&server, 10);
     server.signal("TERM");
-    thread::sleep(Duration::from_millis(500));
+    // The drain has begun, and most of the connections still wait for their close.
+    assert_eq!(clients[0].is_closed_with(), 1012);
     server.signal("STOP");
     thread::sleep(STALL);
     server.signal("CONT");
     thread::scope(|scope| {
-        for client in &mut clients {
+        for client in &mut clients[1..] {
             scope.spawn(|| assert_eq!(client.is_closed_with(), 1012));
         }
     });
