@@ -9,6 +9,7 @@ mod settings;
 use command_line::Task;
 use commands::bench;
 use logging::{Format, Level, Log};
+use settings::descriptors;
 use settings::resolve::{self, Resolved, resolve};
 use std::env;
 use std::ffi::OsString;
@@ -38,6 +39,11 @@ fn main() -> ExitCode {
 
 /// Once there are settings there is a log, and whoever reads it must find there why the server has ended.
 fn serve(resolved: &Resolved) -> ExitCode {
+    // Before the log, which has a thread: see `reserve_fds`.
+    let config = resolve::config(&resolved.settings);
+    if let Ok(config) = &config {
+        descriptors::reserve_fds(config.max_connections);
+    }
     let options = &resolved.settings.options;
     let log = Log { level: options.log_level, format: options.log_format };
     let log = match log.start() {
@@ -47,7 +53,7 @@ fn serve(resolved: &Resolved) -> ExitCode {
             return ExitCode::from(FAILED);
         }
     };
-    let ended = commands::serve::run(resolved, &log);
+    let ended = config.and_then(|config| commands::serve::run(config, resolved, &log));
     if let Err(error) = &ended {
         log.last_words(&format!("{error:#}"));
     }

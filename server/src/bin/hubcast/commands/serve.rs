@@ -5,9 +5,8 @@ mod signals;
 
 use crate::allocator;
 use crate::logging::{Format, RunningLog};
-use crate::settings::descriptors;
 use crate::settings::endpoints::reachable;
-use crate::settings::resolve::{self, Resolved};
+use crate::settings::resolve::Resolved;
 use anyhow::Context;
 use hubcast_server::{Config, Server};
 use listening::listen;
@@ -21,14 +20,12 @@ use tokio::runtime;
 ///
 /// # Errors
 /// The server cannot start, or fails while it runs.
-pub(crate) fn run(resolved: &Resolved, log: &RunningLog) -> anyhow::Result<()> {
+pub(crate) fn run(config: Config, resolved: &Resolved, log: &RunningLog) -> anyhow::Result<()> {
     let Resolved { settings, ignored } = resolved;
-    let config = resolve::config(settings)?;
     if !ignored.is_empty() {
         let variables = ignored.join(", ");
         tracing::warn!(variables, "ignored variables of the environment: there are no settings of these names");
     }
-    descriptors::reserve_fds(config.max_connections);
     let signals = Signals::follow(log.clone()).context("cannot listen for signals")?;
     let listeners = listen(&settings.options.listen)?;
     let runtime = runtime::Builder::new_current_thread().enable_all().build().context("cannot start a runtime")?;
