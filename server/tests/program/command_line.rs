@@ -304,7 +304,13 @@ fn both_signals_end_the_server_in_order() {
 
 #[test]
 fn the_log_is_json_by_flag() {
-    let log = Run::start(&["--log-format", "json"]).stop();
+    let mut server = Run::start(&["--log-format", "json"]);
+    let line: Value = serde_json::from_str(server.first_line()).unwrap();
+    let expected = format!("is listening on ws://{}/socket", server.address());
+    assert!(line["level"] == "INFO" && line["message"].as_str().unwrap().ends_with(&expected), "{line}");
+    server.signal("TERM");
+    assert_eq!(server.rest_of_output(), "", "no line for people");
+    let log = server.end().1;
     let events: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert!(events.iter().any(|event| event["message"] == "listening" && event["level"] == "INFO"), "{log}");
 }
