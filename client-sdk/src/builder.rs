@@ -5,6 +5,7 @@ use crate::driver::{Address, Driver, Endpoint};
 use crate::error::ConnectError;
 use crate::handle::Shared;
 use crate::headers::Headers;
+use crate::inbox::{QueueBounds, QueueTotal};
 use crate::machine::{Backoff, Config};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -54,7 +55,8 @@ impl crate::testing::TestServer {
 pub struct ClientBuilder {
     server: ServerAddress,
     config: Config,
-    subscription_queue: usize,
+    queue: QueueBounds,
+    queues: usize,
     tls: Option<Arc<rustls::ClientConfig>>,
     headers: Headers,
 }
@@ -77,7 +79,8 @@ impl ClientBuilder {
     }
 
     fn of(server: ServerAddress) -> Self {
-        Self { server, config: Config::default(), subscription_queue: 1024, tls: None, headers: Headers::default() }
+        let queue = QueueBounds { items: 1024, bytes: 4 << 20 };
+        Self { server, config: Config::default(), queue, queues: 64 << 20, tls: None, headers: Headers::default() }
     }
 
     /// The time within which the first connection must be made, over all attempts; by default ten seconds.
@@ -127,7 +130,22 @@ impl ClientBuilder {
     /// The most items that wait in a subscription that is not read, unless
     /// [`Subscribe::queue`](crate::Subscribe::queue) sets another bound; by default 1,024.
     pub fn subscription_queue(mut self, items: usize) -> Self {
-        self.subscription_queue = items;
+        self.queue.items = items.max(1);
+        self
+    }
+
+    /// The most bytes that wait in a subscription that is not read, unless
+    /// [`Subscribe::queue_bytes`](crate::Subscribe::queue_bytes) sets another bound; by default 4 MiB. A message counts
+    /// with its payload, its topic, and some 300 bytes for itself.
+    pub fn subscription_queue_bytes(mut self, bytes: usize) -> Self {
+        self.queue.bytes = bytes;
+        self
+    }
+
+    /// The most bytes that wait in all subscriptions of the client together; by default 64 MiB. Over it, the
+    /// subscription for which most waits loses its oldest items, with a gap.
+    pub fn all_queues_bytes(mut self, bytes: usize) -> Self {
+        self.queues = bytes;
         self
     }
 
@@ -172,8 +190,9 @@ impl ClientBuilder {
                 (Endpoint::Local(server), seed)
             }
         };
-        let (commands, status) = Driver::spawn(endpoint, self.config, seed);
-        let client = Client::new(Shared::new(commands, status, self.subscription_queue));
+        let (queues, topics_per_pattern) = (Arc::new(QueueTotal::new(self.queues)), self.config.topics_per_pattern);
+        let (commands, status) = Driver::spawn(endpoint, self.config, seed, queues.clone());
+        let client = Client::new(Shared::new(commands, status, self.queue, queues, topics_per_pattern));
         client.welcome().await?;
         Ok(client)
     }

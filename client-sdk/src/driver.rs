@@ -7,7 +7,7 @@ mod transport;
 
 pub(crate) use endpoint::{Address, Endpoint};
 
-use crate::inbox::Inbox;
+use crate::inbox::{Inbox, QueueTotal};
 use crate::machine::{
     Answer, Command, Config, Delivery, Effect, Effects, Failure, Input, Machine, Source, State, Status,
     SubscribeRequest, SubscriptionId, Ticket,
@@ -33,6 +33,8 @@ pub(crate) struct Driver {
     last_ticket: u64,
     replies: HashMap<Ticket, oneshot::Sender<Result<Answer, Failure>>>,
     inboxes: HashMap<SubscriptionId, Arc<Inbox>>,
+    /// The bytes that wait in all of `inboxes`.
+    queues: Arc<QueueTotal>,
     status: watch::Sender<Status>,
 }
 
@@ -59,6 +61,7 @@ impl Driver {
         endpoint: Endpoint,
         config: Config,
         seed: u128,
+        queues: Arc<QueueTotal>,
     ) -> (mpsc::UnboundedSender<DriverCommand>, watch::Receiver<Status>) {
         // Unbounded, because dropping a subscription cannot wait. The machine bounds the number of waiting requests.
         let (sender, commands) = mpsc::unbounded_channel();
@@ -72,6 +75,7 @@ impl Driver {
             last_ticket: 0,
             replies: HashMap::new(),
             inboxes: HashMap::new(),
+            queues,
             status,
         };
         tokio::spawn(driver.run());
@@ -166,6 +170,19 @@ impl Driver {
         };
         if let Some(inbox) = inbox {
             inbox.push(delivery);
+        }
+        if self.queues.is_exceeded() {
+            self.make_room();
+        }
+    }
+
+    /// Drops from the fullest queue, until an eighth of the bound of all queues is free. So this work is rare.
+    fn make_room(&self) {
+        while !self.queues.has_room()
+            && let Some(fullest) = self.inboxes.values().max_by_key(|inbox| inbox.bytes())
+            && fullest.bytes() > 0
+        {
+            fullest.drop_half();
         }
     }
 }

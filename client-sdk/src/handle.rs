@@ -1,7 +1,7 @@
 //! The state that all clones and subscriptions of a client share.
 
 use crate::driver::DriverCommand;
-use crate::inbox::Inbox;
+use crate::inbox::{Inbox, QueueBounds, QueueTotal};
 use crate::machine::{Answer, Closed, Command, Delivery, Ended, Failure, State, Status, SubscriptionId};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,16 +13,26 @@ pub(crate) struct Shared {
     commands: mpsc::UnboundedSender<DriverCommand>,
     pub(crate) status: watch::Receiver<Status>,
     last_subscription: AtomicU64,
-    pub(crate) subscription_queue: usize,
+    /// The bounds of a subscription's queue, unless the subscription sets its own.
+    pub(crate) queue: QueueBounds,
+    pub(crate) queues: Arc<QueueTotal>,
+    pub(crate) topics_per_pattern: usize,
 }
 
 impl Shared {
     pub(crate) fn new(
         commands: mpsc::UnboundedSender<DriverCommand>,
         status: watch::Receiver<Status>,
-        subscription_queue: usize,
+        queue: QueueBounds,
+        queues: Arc<QueueTotal>,
+        topics_per_pattern: usize,
     ) -> Self {
-        Self { commands, status, last_subscription: AtomicU64::new(0), subscription_queue }
+        Self { commands, status, last_subscription: AtomicU64::new(0), queue, queues, topics_per_pattern }
+    }
+
+    /// An empty queue for one subscription.
+    pub(crate) fn inbox(&self, bounds: QueueBounds) -> Arc<Inbox> {
+        Arc::new(Inbox::new(bounds, self.queues.clone()))
     }
 
     pub(crate) fn next_subscription(&self) -> SubscriptionId {

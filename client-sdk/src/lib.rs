@@ -58,6 +58,7 @@ mod handle;
 mod headers;
 mod idempotency;
 mod inbox;
+mod positions;
 mod publish;
 mod subscribe;
 mod subscription;

@@ -3,8 +3,8 @@
 use crate::driver::DriverCommand;
 use crate::error::SubscribeError;
 use crate::handle::Shared;
-use crate::inbox::Inbox;
-use crate::machine::{Command, Source, SubscribeRequest, SubscriptionId};
+use crate::inbox::QueueBounds;
+use crate::machine::{Answer, Command, Source, SubscribeRequest, SubscriptionId};
 use crate::subscription::{PatternSubscription, Reader, Subscription};
 use hubcast_protocol::request::{Slow, Start};
 use hubcast_protocol::{InvalidPattern, Pattern, Position, Target, Topic};
@@ -25,7 +25,8 @@ use std::sync::Arc;
 pub struct Subscribe<S> {
     shared: Arc<Shared>,
     listen: Result<SubscribeRequest, InvalidPattern>,
-    queue: usize,
+    queue: QueueBounds,
+    skips_gaps: bool,
     of: PhantomData<fn() -> S>,
 }
 
@@ -40,8 +41,8 @@ impl<S> Subscribe<S> {
     }
 
     fn new(shared: Arc<Shared>, listen: Result<SubscribeRequest, InvalidPattern>) -> Self {
-        let queue = shared.subscription_queue;
-        Self { shared, listen, queue, of: PhantomData }
+        let queue = shared.queue;
+        Self { shared, listen, queue, skips_gaps: false, of: PhantomData }
     }
 
     /// Joins and leaves are delivered too, as events.
@@ -60,9 +61,24 @@ impl<S> Subscribe<S> {
         self.with(|listen| listen.slow = slow)
     }
 
-    /// The most items that wait unread; a newer item then replaces the oldest.
-    pub fn queue(self, items: usize) -> Self {
-        Self { queue: items, ..self }
+    /// The most items that wait unread; by default 1,024. A newer item then replaces the oldest, and a gap says so.
+    pub fn queue(mut self, items: usize) -> Self {
+        self.queue.items = items.max(1);
+        self
+    }
+
+    /// The most bytes that wait unread; by default 4 MiB. Newer items then replace the oldest, and a gap says so. A
+    /// message counts with its payload, its topic, and some 300 bytes for itself. A message that is larger than the
+    /// bound is delivered only to a reader that waits for it; otherwise there is a gap in its place.
+    pub fn queue_bytes(mut self, bytes: usize) -> Self {
+        self.queue.bytes = bytes;
+        self
+    }
+
+    /// The stream of values does not report gaps: for a program that only wants the newest values, and does not care
+    /// which ones it missed. Its [events](Subscription::events) contain the gaps all the same.
+    pub fn skip_gaps(self) -> Self {
+        Self { skips_gaps: true, ..self }
     }
 
     fn with(mut self, set: impl FnOnce(&mut SubscribeRequest)) -> Self {
@@ -109,12 +125,18 @@ impl<S: From<Reader> + 'static> IntoFuture for Subscribe<S> {
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        let Self { shared, listen, queue, .. } = self;
+        let Self { shared, listen, queue, skips_gaps, .. } = self;
         Box::pin(async move {
-            let (id, inbox) = (shared.next_subscription(), Arc::new(Inbox::new(queue)));
+            let (listen, id, inbox) = (listen?, shared.next_subscription(), shared.inbox(queue));
+            let (start, topic) = (listen.start.clone(), listen.source.topic().cloned());
             // From here on, dropping this future drops the reader, which unsubscribes.
-            let reader = Reader::new(id, inbox.clone(), shared.clone());
-            shared.call(Command::Subscribe(id, listen?), Some(inbox)).await?;
+            let mut reader = Reader::new(id, inbox.clone(), shared.clone(), topic, skips_gaps);
+            let begin = match shared.call(Command::Subscribe(id, listen), Some(inbox)).await? {
+                Answer::Subscribed(begin) => begin,
+                // Every other answer belongs to another command.
+                _ => None,
+            };
+            reader.begin(start, begin)?;
             Ok(S::from(reader))
         })
     }
@@ -128,9 +150,8 @@ impl<S> fmt::Debug for Subscribe<S> {
 
 /// Subscribes to the private topics. The server is not asked, because it sends them anyway.
 pub(crate) fn direct<T>(shared: &Arc<Shared>) -> Subscription<T> {
-    let (id, inbox): (SubscriptionId, _) =
-        (shared.next_subscription(), Arc::new(Inbox::new(shared.subscription_queue)));
-    let reader = Reader::new(id, inbox.clone(), shared.clone());
+    let (id, inbox): (SubscriptionId, _) = (shared.next_subscription(), shared.inbox(shared.queue));
+    let reader = Reader::new(id, inbox.clone(), shared.clone(), None, false);
     shared.tell(DriverCommand::Subscribe(id, inbox));
     reader.into()
 }

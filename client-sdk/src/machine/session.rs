@@ -2,6 +2,7 @@
 
 use super::effect::{Answer, Effect, Effects, Ended, Failure, Published};
 use super::input::SubscriptionId;
+use super::subscription_state::begin_of;
 use super::{Machine, after};
 use hubcast_protocol::event::{Refusal, Subscribed, Welcome};
 use hubcast_protocol::request::Action;
@@ -71,7 +72,7 @@ impl Machine {
         let Some(id) = &reply.id else { return };
         self.subscriptions.expect_replay(reply);
         if let Some(call) = self.calls.answered(id, event) {
-            effects.push(Effect::Complete(call.ticket, Ok(Answer::Subscribed)));
+            effects.push(Effect::Complete(call.ticket, Ok(Answer::Subscribed(begin_of(reply)))));
             self.subscriptions.confirm(call.subscription.as_slice(), reply, effects);
         } else if let RequestId::Number(id) = id {
             self.server_view.answered(*id);

@@ -251,7 +251,7 @@ fn a_resume_that_would_be_too_long_for_the_server_is_shortened() {
 fn direct_messages_come_without_asking_and_a_new_id_is_a_gap() {
     let mut script = Script::connected();
     let direct = script.command(Command::Subscribe(SubscriptionId(1), SubscribeRequest::live(Source::Direct)));
-    assert_eq!(script.result(direct), Some(Ok(Answer::Subscribed)));
+    assert_eq!(script.result(direct), Some(Ok(Answer::Subscribed(None))));
     script.says(json!({"event": "message", "topic": FIRST_ID, "message": "psst"}));
     assert_eq!(script.heard(1), [format!("{FIRST_ID} ?")]);
     script.lose();
@@ -333,6 +333,6 @@ fn a_subscribe_under_way_survives_a_reconnect() {
     let sent = script.sent();
     assert_eq!(sent[0]["last"], 3);
     script.reply_to(&sent[0], json!({}), json!({"event": "subscribed", "topic": "a"}));
-    assert_eq!(script.result(ticket), Some(Ok(Answer::Subscribed)));
+    assert_eq!(script.result(ticket), Some(Ok(Answer::Subscribed(None))));
     assert!(script.heard(1).is_empty());
 }
