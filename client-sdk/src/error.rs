@@ -56,6 +56,13 @@ pub enum SubscribeError {
         /// The topic.
         topic: Topic,
     },
+    /// [`Subscribe::presence`](crate::Subscribe::presence) asks for joins and leaves, and the topic has none: a rule of
+    /// the server's configuration must turn them on.
+    #[error("the server sends no joins and leaves of {topic:?}; a rule of its configuration must turn presence on")]
+    NoPresence {
+        /// The topic.
+        topic: Topic,
+    },
     /// The server did not confirm it in time.
     #[error("the subscription was not confirmed in time")]
     Timeout,

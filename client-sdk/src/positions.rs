@@ -21,11 +21,6 @@ impl Positions {
         Self { topic, reached: HashMap::new(), taken: 0, most: most.max(1) }
     }
 
-    /// The topic of the subscription, if it is to one.
-    pub(crate) fn topic(&self) -> Option<&Topic> {
-        self.topic.as_ref()
-    }
-
     /// Sets the position of the subscription's own topic; does nothing under a pattern.
     pub(crate) fn begin(&mut self, position: Option<Position>) {
         if let Some(topic) = self.topic.clone() {

@@ -45,7 +45,8 @@ impl<S> Subscribe<S> {
         Self { shared, listen, queue, skips_gaps: false, of: PhantomData }
     }
 
-    /// Joins and leaves are delivered too, as events.
+    /// Joins and leaves are delivered too, as events. On a topic without presence the subscription fails with
+    /// [`NoPresence`](SubscribeError::NoPresence). Under a pattern this has no effect.
     ///
     /// Joins and leaves while the connection is lost are not delivered, and the server does not replay them: ask
     /// [`Client::presence`](crate::Client::presence) at first and after every
@@ -90,31 +91,46 @@ impl<S> Subscribe<S> {
 }
 
 impl<T> Subscribe<Subscription<T>> {
-    /// Begins with the last messages of the topic's history, at most this many; with 1 it is the current value.
+    /// Begins with the last messages of the topic's history, at most this many; with 1 it is the current value. Then the
+    /// live messages follow.
     ///
-    /// If another subscription of this client listens to the topic already, no earlier messages are delivered: at the
-    /// server both are one subscription, which simply continues. Then read them with
-    /// [`Client::history`](crate::Client::history).
+    /// The same happens after every reconnect whose position the server does not have any more: after the gap for what
+    /// is lost, the last messages that the server still has come, and then the live ones. Together with
+    /// [`Subscribe::recover`], the subscription begins after the position, or with the last messages if the position is
+    /// gone.
+    ///
+    /// Other subscriptions of this client to the same topic do not receive these messages again.
+    ///
+    /// On a topic without history the subscription fails with
+    /// [`NoHistory`](crate::SubscribeError::NoHistory).
     pub fn last(self, count: u32) -> Self {
-        self.with(|listen| listen.start = Start::Last(count))
+        self.with(|listen| {
+            listen.start = match std::mem::take(&mut listen.start) {
+                Start::After(position) | Start::AfterOrLast(position, _) => after_or_last(position, count),
+                _ => Start::Last(count),
+            }
+        })
     }
 
-    /// Begins after a position, such as that of the last message that an earlier run of the program handled. The first
-    /// event is [`Event::Resumed`](crate::Event::Resumed), which says whether all later messages could be recovered.
+    /// Begins after a position, such as that of the last message that an earlier run of the program handled
+    /// ([`Subscription::position`]). The first event is [`Event::Resumed`](crate::Event::Resumed), which says whether
+    /// all later messages could be recovered. If not, a [`Gap`](crate::Gap) follows.
     ///
-    /// If another subscription of this client listens to the topic already, no earlier messages are delivered, even if
-    /// the server has them: a [`Gap`](crate::Gap) says so. Then read them with
-    /// [`Client::history`](crate::Client::history).
+    /// Other subscriptions of this client to the same topic do not receive these messages again.
     pub fn recover(self, position: Position) -> Self {
-        self.with(|listen| listen.start = Start::After(position))
+        self.with(|listen| {
+            listen.start = match listen.start {
+                Start::Last(count) | Start::AfterOrLast(_, count) => after_or_last(position, count),
+                _ => Start::After(position),
+            }
+        })
     }
 }
 
 impl<T> Subscribe<PatternSubscription<T>> {
-    /// Begins after a position for each of these topics; the other topics begin live.
-    ///
-    /// If another subscription of this client listens to the same pattern already, no earlier messages are delivered,
-    /// even if the server has them: [`Gap`](crate::Gap)s say so.
+    /// Begins after a position for each of these topics ([`PatternSubscription::positions`]); the other topics begin
+    /// live. The first event is [`Event::Resumed`](crate::Event::Resumed), and a [`Gap`](crate::Gap) follows for each
+    /// topic that could not be recovered.
     pub fn recover(self, positions: BTreeMap<Topic, Position>) -> Self {
         self.with(|listen| listen.start = Start::AfterEach(positions))
     }
@@ -128,15 +144,21 @@ impl<S: From<Reader> + 'static> IntoFuture for Subscribe<S> {
         let Self { shared, listen, queue, skips_gaps, .. } = self;
         Box::pin(async move {
             let (listen, id, inbox) = (listen?, shared.next_subscription(), shared.inbox(queue));
-            let (start, topic) = (listen.start.clone(), listen.source.topic().cloned());
+            let (start, topic, watches) = (listen.start.clone(), listen.source.topic().cloned(), listen.presence);
             // From here on, dropping this future drops the reader, which unsubscribes.
-            let mut reader = Reader::new(id, inbox.clone(), shared.clone(), topic, skips_gaps);
-            let begin = match shared.call(Command::Subscribe(id, listen), Some(inbox)).await? {
-                Answer::Subscribed(begin) => begin,
+            let mut reader = Reader::new(id, inbox.clone(), shared.clone(), topic.clone(), skips_gaps);
+            let (begin, presence) = match shared.call(Command::Subscribe(id, listen), Some(inbox)).await? {
+                Answer::Subscribed { begin, presence } => (begin, presence),
                 // Every other answer belongs to another command.
-                _ => None,
+                _ => (None, false),
             };
-            reader.begin(start, begin)?;
+            match topic {
+                Some(topic) if watches && !presence => return Err(SubscribeError::NoPresence { topic }),
+                Some(topic) if begin.is_none() && matches!(start, Start::Last(1..)) => {
+                    return Err(SubscribeError::NoHistory { topic });
+                }
+                _ => reader.begin(start, begin),
+            }
             Ok(S::from(reader))
         })
     }
@@ -145,6 +167,13 @@ impl<S: From<Reader> + 'static> IntoFuture for Subscribe<S> {
 impl<S> fmt::Debug for Subscribe<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Subscribe").field("listen", &self.listen).field("queue", &self.queue).finish_non_exhaustive()
+    }
+}
+
+fn after_or_last(position: Position, count: u32) -> Start {
+    match count {
+        0 => Start::After(position),
+        count => Start::AfterOrLast(position, count),
     }
 }
 

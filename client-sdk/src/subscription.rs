@@ -1,7 +1,6 @@
 //! The streams of a subscription.
 
 use crate::driver::DriverCommand;
-use crate::error::SubscribeError;
 use crate::event::{Event, ItemError, Message};
 use crate::handle::Shared;
 use crate::inbox::Inbox;
@@ -173,22 +172,14 @@ impl Reader {
 
     /// Sets the position at which the subscription begins: the one that the program gave, or that of the server's
     /// confirmation.
-    ///
-    /// # Errors
-    /// When the last messages were asked for, and the topic has no history.
-    pub(crate) fn begin(&mut self, start: Start, confirmed: Option<Position>) -> Result<(), SubscribeError> {
+    pub(crate) fn begin(&mut self, start: Start, confirmed: Option<Position>) {
         match start {
-            Start::Last(1..) if confirmed.is_none() => match self.positions.topic() {
-                Some(topic) => return Err(SubscribeError::NoHistory { topic: topic.clone() }),
-                None => {}
-            },
-            Start::After(position) => self.positions.begin(Some(position)),
+            Start::After(position) | Start::AfterOrLast(position, _) => self.positions.begin(Some(position)),
             Start::AfterEach(positions) => {
                 positions.iter().for_each(|(topic, position)| self.positions.set(topic, Some(*position)));
             }
             Start::Live | Start::Last(_) => self.positions.begin(confirmed),
         }
-        Ok(())
     }
 
     /// Whether the stream of values reports this gap.

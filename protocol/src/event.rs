@@ -96,6 +96,9 @@ pub struct Subscribed {
     /// The number of earlier publications that follow, if the request asked for some.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replayed: Option<u32>,
+    /// Whether joins and leaves of the topic come too: the request asked for them, and the topic has them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub presence: bool,
 }
 
 /// A publication as subscribers get it. It is the same for all of them.

@@ -25,6 +25,7 @@ pub(crate) enum Name {
     Message,
     Recover,
     Last,
+    OrLast,
     Slow,
     Echo,
     Key,
@@ -35,9 +36,9 @@ pub(crate) enum Name {
     Limit,
 }
 
-const NAMES: [&str; 15] = [
-    "id", "action", "topic", "pattern", "message", "recover", "last", "slow", "echo", "key", "producer", "sequence",
-    "presence", "since", "limit",
+const NAMES: [&str; 16] = [
+    "id", "action", "topic", "pattern", "message", "recover", "last", "or_last", "slow", "echo", "key", "producer",
+    "sequence", "presence", "since", "limit",
 ];
 
 impl<'a> Fields<'a> {

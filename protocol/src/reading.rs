@@ -107,12 +107,16 @@ impl Reader<'_> {
     }
 
     fn start(&self, target: &Target) -> Result<Start, ErrorReply> {
+        let count = |name| self.option(name, WHOLE, whole).map(|count| count.filter(|count| *count > 0));
+        let (last, or_last) = (count(Name::Last)?, count(Name::OrLast)?);
         let recovered = match target {
-            Target::Topic(_) => self.option(Name::Recover, POSITION, position)?.map(Start::After),
+            Target::Topic(_) => self.option(Name::Recover, POSITION, position)?.map(|after| match or_last {
+                Some(count) => Start::AfterOrLast(after, count),
+                None => Start::After(after),
+            }),
             Target::Pattern(_) => self.option(Name::Recover, POSITIONS, positions)?.map(Start::AfterEach),
         };
-        let last = self.option(Name::Last, WHOLE, whole)?.filter(|count| *count > 0).map(Start::Last);
-        Ok(recovered.or(last).unwrap_or_default())
+        Ok(recovered.or(last.map(Start::Last)).unwrap_or_default())
     }
 
     fn history(&self) -> Result<ReadHistory, ErrorReply> {

@@ -65,6 +65,8 @@ pub enum Start {
     AfterEach(BTreeMap<Topic, Position>),
     /// With the last publications of the history, at most this many.
     Last(u32),
+    /// After a position of the topic or, if that cannot be recovered, with at most this many of the last publications.
+    AfterOrLast(Position, u32),
 }
 
 /// What a subscription asks for when its connection is too slow.

@@ -141,6 +141,8 @@ struct Frame<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     last: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    or_last: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     slow: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     presence: Option<bool>,
@@ -191,6 +193,9 @@ impl<'a> Frame<'a> {
             Start::After(position) => self.recover = Some(Recover::After(*position)),
             Start::AfterEach(positions) => self.recover = Some(Recover::AfterEach(positions)),
             Start::Last(count) => self.last = Some(*count),
+            Start::AfterOrLast(position, count) => {
+                (self.recover, self.or_last) = (Some(Recover::After(*position)), Some(*count));
+            }
         }
         self.presence = subscribe.presence.then_some(true);
         self.slow = match subscribe.slow {

@@ -182,6 +182,10 @@ fn start() -> impl Strategy<Value = (Target, Start)> {
     prop_oneof![
         (topic().prop_map(Target::Topic), position().prop_map(Start::After)),
         (topic().prop_map(Target::Topic), (1..9u32).prop_map(Start::Last)),
+        (
+            topic().prop_map(Target::Topic),
+            (position(), 1..9u32).prop_map(|(after, count)| Start::AfterOrLast(after, count))
+        ),
         (pattern, prop::collection::btree_map(topic(), position(), 0..3).prop_map(Start::AfterEach)),
     ]
 }
@@ -225,7 +229,7 @@ fn event() -> impl Strategy<Value = Event> {
         (prop::option::of(id()), topic(), any::<u32>()).prop_map(|(id, topic, n)| {
             Event::Published(event::Published { id, topic, offset: None, receivers: u64::from(n) })
         }),
-        (id(), prop::option::of(any::<bool>())).prop_map(|(id, recovered)| {
+        (id(), prop::option::of(any::<bool>()), any::<bool>()).prop_map(|(id, recovered, presence)| {
             let about = About::Pattern("a.>".parse().unwrap());
             Event::Subscribed(event::Subscribed {
                 id: Some(id),
@@ -234,6 +238,7 @@ fn event() -> impl Strategy<Value = Event> {
                 offset: None,
                 recovered,
                 replayed: None,
+                presence,
             })
         }),
         (topic(), client).prop_map(|(topic, client)| Event::Join(event::Member { topic, client, user: None })),

@@ -106,9 +106,13 @@ pub enum GapReason {
 pub enum Answer {
     /// The server has welcomed the first connection.
     Connected,
-    /// The server has confirmed the subscription, or it needed no request. On a topic with history it begins at this
-    /// position, before what is replayed.
-    Subscribed(Option<Position>),
+    /// The server has confirmed the subscription, or it needed no request.
+    Subscribed {
+        /// The position at which it begins, before what is replayed; `None` on a topic without history.
+        begin: Option<Position>,
+        /// Whether joins and leaves come too.
+        presence: bool,
+    },
     /// The server has taken the publication.
     Published(Published),
     /// A part of a history.

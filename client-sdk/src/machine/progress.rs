@@ -53,7 +53,9 @@ impl Progress {
             unheard: BTreeMap::new(),
         };
         match (start, target) {
-            (Start::After(position), Some(Target::Topic(topic))) => progress.reach(topic, *position),
+            (Start::After(position) | Start::AfterOrLast(position, _), Some(Target::Topic(topic))) => {
+                progress.reach(topic, *position)
+            }
             (Start::AfterEach(positions), Some(Target::Pattern(_))) => {
                 positions.iter().for_each(|(topic, position)| progress.reach(topic, *position));
             }

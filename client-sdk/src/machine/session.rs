@@ -72,7 +72,10 @@ impl Machine {
         let Some(id) = &reply.id else { return };
         self.subscriptions.expect_replay(reply);
         if let Some(call) = self.calls.answered(id, event) {
-            effects.push(Effect::Complete(call.ticket, Ok(Answer::Subscribed(begin_of(reply)))));
+            effects.push(Effect::Complete(
+                call.ticket,
+                Ok(Answer::Subscribed { begin: begin_of(reply), presence: reply.presence }),
+            ));
             self.subscriptions.confirm(call.subscription.as_slice(), reply, effects);
         } else if let RequestId::Number(id) = id {
             self.server_view.answered(*id);

@@ -41,7 +41,8 @@ impl SubscriptionState {
     /// Takes the server's confirmation of the subscription on this connection.
     pub(super) fn confirm(&mut self, reply: &Subscribed, effects: &mut Effects) {
         let Some(target) = self.source.target().cloned() else { return };
-        let resumes = self.stage == Stage::Cut || matches!(self.start(&target), Start::After(_) | Start::AfterEach(_));
+        let resumes = self.stage == Stage::Cut
+            || matches!(self.start(&target), Start::After(_) | Start::AfterEach(_) | Start::AfterOrLast(..));
         let replayed = reply.replayed.unwrap_or(0);
         let begin = begin_of(reply);
         let complete = self.progress.is_complete();
@@ -183,11 +184,15 @@ impl SubscriptionState {
         matches!(self.source.target(), Some(Target::Pattern(_))) && self.progress.forget_half()
     }
 
-    /// The start of the next subscribe.
+    /// The start of the next subscribe. A subscription that began with the last publications gets them again when its
+    /// position is gone.
     pub(super) fn start(&self, target: &Target) -> Start {
-        match (self.stage, &self.begin) {
-            (Stage::New, Start::Last(count)) => Start::Last(*count),
-            _ => self.progress.start(target),
+        match (&self.begin, self.progress.start(target)) {
+            (Start::Last(count) | Start::AfterOrLast(_, count), Start::After(after)) => {
+                Start::AfterOrLast(after, *count)
+            }
+            (Start::Last(count), Start::Live) => Start::Last(*count),
+            (_, start) => start,
         }
     }
 

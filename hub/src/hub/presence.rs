@@ -11,7 +11,7 @@ use crate::session::Session;
 use crate::subscriptions::ChannelKey;
 use crate::{Effects, Identity, PresencePolicy, SessionId};
 use hubcast_protocol::event::{Member, Presence, Present};
-use hubcast_protocol::{ClientId, ErrorCode, ErrorReply, Event, RequestId, Slow, Topic};
+use hubcast_protocol::{ClientId, ErrorCode, ErrorReply, Event, RequestId, Slow, Target, Topic};
 use std::time::Instant;
 
 impl<E: Engine> Hub<E> {
@@ -32,7 +32,7 @@ impl<E: Engine> Hub<E> {
 
     /// Makes a session get the `join` and `leave` events of a topic, with the `slow` of its subscription.
     pub(super) fn watch(&mut self, session: u32, topic: &Topic, slow: Slow) {
-        if self.presence_rule(topic).is_none_or(|rule| !rule.events) {
+        if !self.announces(topic) {
             return;
         }
         let channel = match self.watched.get(topic) {
@@ -149,6 +149,15 @@ impl<E: Engine> Hub<E> {
         if let Some(channel) = self.watched.get(topic) {
             effects.tell(event, |receivers| self.subscriptions.list(std::slice::from_ref(channel), except, receivers));
         }
+    }
+
+    /// Whether a subscription to this target can have `join` and `leave` events.
+    pub(super) fn has_presence_events(&self, target: &Target) -> bool {
+        matches!(target, Target::Topic(topic) if self.announces(topic))
+    }
+
+    fn announces(&self, topic: &Topic) -> bool {
+        self.presence_rule(topic).is_some_and(|rule| rule.events)
     }
 
     fn presence_rule(&self, topic: &Topic) -> Option<&PresencePolicy> {

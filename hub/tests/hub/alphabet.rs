@@ -212,6 +212,7 @@ fn start() -> impl Strategy<Value = Start> {
         3 => position().prop_map(Start::After),
         2 => btree_map(topic, position(), 0..4).prop_map(Start::AfterEach),
         1 => (0..4u32).prop_map(Start::Last),
+        1 => (position(), 1..4u32).prop_map(|(after, count)| Start::AfterOrLast(after, count)),
     ]
 }
 

@@ -14,7 +14,7 @@ const WHO: &str = r#"{"id":1,"action":"presence","topic":"room"}"#;
 fn those_who_ask_hear_who_comes_and_goes_except_themselves() {
     let mut stage = room();
     let [ada, bob, carol] = [(); 3].map(|()| stage.connect());
-    assert_eq!(stage.answer(ada, WATCH), [r#"{"event":"subscribed","topic":"room"}"#]);
+    assert_eq!(stage.answer(ada, WATCH), [r#"{"event":"subscribed","topic":"room","presence":true}"#]);
     stage.says(bob, JOIN);
     assert_eq!(stage.hears(ada), [member_event("join", bob, "")]);
     stage.says(carol, WATCH);
@@ -138,7 +138,7 @@ fn watching_does_not_count_as_a_subscription() {
     stage.says(ada, WATCH);
     stage.hears(ada);
     let second = stage.answer(ada, r#"{"action":"subscribe","topic":"hall","presence":true}"#);
-    assert_eq!(second, [r#"{"event":"subscribed","topic":"hall"}"#]);
+    assert_eq!(second, [r#"{"event":"subscribed","topic":"hall","presence":true}"#]);
     let third = stage.answer(ada, r#"{"action":"subscribe","topic":"attic"}"#);
     assert!(third[0].contains("limit_exceeded"), "{third:?}");
     stage.ends();

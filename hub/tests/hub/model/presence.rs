@@ -88,6 +88,11 @@ impl Model {
         self.peers[who].identity.as_ref().map(|identity| identity.user.clone())
     }
 
+    /// Whether a topic has joins and leaves.
+    pub(super) fn announces(&self, topic: &Topic) -> bool {
+        self.presence_rule(topic).is_some_and(|rule| rule.events)
+    }
+
     /// The presence policy of a topic, if it has presence.
     fn presence_rule(&self, topic: &Topic) -> Option<PresencePolicy> {
         self.settings.rules.of(topic).presence.clone()

@@ -36,7 +36,7 @@ impl Model {
 
     /// Opens the history, adds the subscription, and sends the reply, the gaps, the missed publications and the join.
     fn subscribe(&mut self, now: Instant, who: usize, id: Option<RequestId>, subscribe: Subscribe) -> Vec<Seen> {
-        let Subscribe { target, start, presence, .. } = subscribe;
+        let Subscribe { target, start, presence: watches, .. } = subscribe;
         let is_new = !self.listens(who, &target);
         let topic = topic_of(target.clone());
         let opened = self.histories.open(now, &target, &start);
@@ -50,9 +50,9 @@ impl Model {
         let (epoch, offset) = (opened.position.map(|at| at.epoch), opened.position.map(|at| at.offset));
         let count = u32::try_from(opened.missed.len()).expect("a script is short");
         let (recovered, replayed) = (opened.recovered, (start != Start::Live).then_some(count));
-        let about = target.into();
-        let mut seen =
-            vec![self.sent(who, Event::Subscribed(Subscribed { id, about, epoch, offset, recovered, replayed }))];
+        let (about, presence) = (target.into(), watches && topic.as_ref().is_some_and(|topic| self.announces(topic)));
+        let reply = Subscribed { id, about, epoch, offset, recovered, replayed, presence };
+        let mut seen = vec![self.sent(who, Event::Subscribed(reply))];
         for (topic, position) in opened.lost {
             let (epoch, offset) = (position.map(|at| at.epoch), position.map(|at| at.offset));
             let reason = GapReason::NotRecoverable;
@@ -62,7 +62,7 @@ impl Model {
             seen.push(Seen::Replayed { session: self.peers[who].session, missed: opened.missed });
         }
         if let Some(topic) = topic {
-            seen.extend(self.come(who, &topic, presence, is_new));
+            seen.extend(self.come(who, &topic, watches, is_new));
         }
         seen
     }
