@@ -7,6 +7,10 @@ use crate::handle::Shared;
 use crate::headers::Headers;
 use crate::inbox::{QueueBounds, QueueTotal};
 use crate::machine::{Backoff, Config};
+use crate::publish::encode;
+use hubcast_protocol::request::{Identify, MAX_INFO};
+use hubcast_protocol::{MemberSecret, Payload};
+use serde::Serialize;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,6 +63,8 @@ pub struct ClientBuilder {
     queues: usize,
     tls: Option<Arc<rustls::ClientConfig>>,
     headers: Headers,
+    secret: Option<MemberSecret>,
+    info: Result<Option<Payload>, String>,
 }
 
 #[derive(Clone, Debug)]
@@ -80,7 +86,16 @@ impl ClientBuilder {
 
     fn of(server: ServerAddress) -> Self {
         let queue = QueueBounds { items: 1024, bytes: 4 << 20 };
-        Self { server, config: Config::default(), queue, queues: 64 << 20, tls: None, headers: Headers::default() }
+        Self {
+            server,
+            config: Config::default(),
+            queue,
+            queues: 64 << 20,
+            tls: None,
+            headers: Headers::default(),
+            secret: None,
+            info: Ok(None),
+        }
     }
 
     /// The time within which the first connection must be made, over all attempts; by default ten seconds.
@@ -163,6 +178,27 @@ impl ClientBuilder {
         self
     }
 
+    /// What presence shows of this client to others, such as its name: any value whose JSON has at most 1 KiB. It is
+    /// marked as unverified there, because a client may say what it likes. If the client has a token with a user, the
+    /// server shows what the token says instead.
+    ///
+    /// An info that cannot be sent makes [`ClientBuilder::connect`] fail.
+    pub fn info<T: Serialize + ?Sized>(mut self, info: &T) -> Self {
+        self.info = encode(info).map_err(|error| error.to_string()).and_then(|info| match info.as_plain().len() {
+            ..=MAX_INFO => Ok(Some(info)),
+            size => Err(format!("its JSON has {size} bytes, and {MAX_INFO} are allowed")),
+        });
+        self
+    }
+
+    /// The secret by which presence recognises this client when it comes back. By default each client makes its own,
+    /// and keeps it over reconnects. A program that stores [`Client::member_secret`] and gives it here is the same
+    /// member after its own restart too. Two clients with the same secret are two connections of one member.
+    pub fn member_secret(mut self, secret: MemberSecret) -> Self {
+        self.secret = Some(secret);
+        self
+    }
+
     /// Adds a header to the handshake of every connection, such as an `Origin`, a `Cookie` or an `Authorization` for a
     /// proxy in front of the server. The same name may be added several times.
     ///
@@ -179,10 +215,10 @@ impl ClientBuilder {
     ///
     /// # Panics
     /// Outside of a tokio runtime.
-    pub async fn connect(self) -> Result<Client, ConnectError> {
+    pub async fn connect(mut self) -> Result<Client, ConnectError> {
         let (endpoint, seed) = match self.server {
             ServerAddress::Url(url) => {
-                (Endpoint::Address(Address::new(url, self.tls, self.headers.checked()?)?), seed())
+                (Endpoint::Address(Address::new(url, self.tls, self.headers.checked()?)?), random())
             }
             #[cfg(feature = "testing")]
             ServerAddress::Local(server) => {
@@ -190,17 +226,20 @@ impl ClientBuilder {
                 (Endpoint::Local(server), seed)
             }
         };
+        let secret = self.secret.unwrap_or_else(|| MemberSecret::from_random(random()));
+        let info = self.info.map_err(|reason| ConnectError::InvalidInfo { reason })?;
+        self.config.identity = Some(Identify { secret: secret.clone(), info });
         let (queues, topics_per_pattern) = (Arc::new(QueueTotal::new(self.queues)), self.config.topics_per_pattern);
         let (commands, status) = Driver::spawn(endpoint, self.config, seed, queues.clone());
-        let client = Client::new(Shared::new(commands, status, self.queue, queues, topics_per_pattern));
+        let client = Client::new(Shared::new(commands, status, self.queue, queues, topics_per_pattern, secret));
         client.welcome().await?;
         Ok(client)
     }
 }
 
-/// A seed that others cannot guess, from the random source of the operating system. If that fails, from the random keys
+/// Bits that others cannot guess, from the random source of the operating system. If that fails, from the random keys
 /// that the standard library has taken from it for its hash maps.
-fn seed() -> u128 {
+fn random() -> u128 {
     let mut seed = [0; 16];
     if rustls::crypto::ring::default_provider().secure_random.fill(&mut seed).is_err() {
         let state = RandomState::new();

@@ -26,6 +26,12 @@ pub enum ConnectError {
         /// What is wrong with it.
         reason: String,
     },
+    /// What the program says of itself cannot be shown to others.
+    #[error("the info cannot be sent: {reason}")]
+    InvalidInfo {
+        /// What is wrong with it.
+        reason: String,
+    },
     /// No attempt succeeded in time.
     #[error("no connection within {within:?}: {reason}")]
     Timeout {

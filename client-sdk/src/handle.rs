@@ -3,6 +3,7 @@
 use crate::driver::DriverCommand;
 use crate::inbox::{Inbox, QueueBounds, QueueTotal};
 use crate::machine::{Answer, Closed, Command, Delivery, Ended, Failure, State, Status, SubscriptionId};
+use hubcast_protocol::MemberSecret;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -17,6 +18,7 @@ pub(crate) struct Shared {
     pub(crate) queue: QueueBounds,
     pub(crate) queues: Arc<QueueTotal>,
     pub(crate) topics_per_pattern: usize,
+    pub(crate) secret: MemberSecret,
 }
 
 impl Shared {
@@ -26,8 +28,9 @@ impl Shared {
         queue: QueueBounds,
         queues: Arc<QueueTotal>,
         topics_per_pattern: usize,
+        secret: MemberSecret,
     ) -> Self {
-        Self { commands, status, last_subscription: AtomicU64::new(0), queue, queues, topics_per_pattern }
+        Self { commands, status, last_subscription: AtomicU64::new(0), queue, queues, topics_per_pattern, secret }
     }
 
     /// An empty queue for one subscription.

@@ -228,7 +228,14 @@ mod tests {
     #[test]
     fn lost_joins_are_no_lost_publications() {
         let inbox = inbox(1, usize::MAX);
-        let member = Member { topic: "a".into(), client: ClientId::from_random([1; 16]), user: None };
+        let member = Member {
+            topic: "a".into(),
+            client: ClientId::from_random([1; 16]),
+            user: None,
+            anonymous: None,
+            info: None,
+            unverified: false,
+        };
         inbox.push(Delivery::Joined(member.clone()));
         inbox.push(Delivery::Left(member));
         inbox.push(message("a", 1, 1));

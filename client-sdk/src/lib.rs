@@ -78,6 +78,7 @@ pub use topic::Topic;
 pub use hubcast_protocol::event::{Member, Presence, Present};
 pub use hubcast_protocol::request::Slow;
 pub use hubcast_protocol::{
-    ClientId, CloseCode, Epoch, ErrorCode, InvalidPattern, InvalidPayload, Payload, Position, Topic as TopicName,
+    AnonymousId, ClientId, CloseCode, Epoch, ErrorCode, InvalidPattern, InvalidPayload, InvalidSecret, MemberSecret,
+    Payload, Position, Topic as TopicName,
 };
 pub use rustls;

@@ -34,11 +34,13 @@ pub(crate) enum Name {
     Presence,
     Since,
     Limit,
+    Secret,
+    Info,
 }
 
-const NAMES: [&str; 16] = [
+const NAMES: [&str; 18] = [
     "id", "action", "topic", "pattern", "message", "recover", "last", "or_last", "slow", "echo", "key", "producer",
-    "sequence", "presence", "since", "limit",
+    "sequence", "presence", "since", "limit", "secret", "info",
 ];
 
 impl<'a> Fields<'a> {

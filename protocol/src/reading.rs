@@ -1,9 +1,9 @@
 //! The reader of requests, from the fields of a frame. It serves both dialects, which differ in what they accept.
 
 use crate::fields::{Fields, Name, NotAnObject, WrongType, lossy_string};
-use crate::request::{Action, Key, MAX_KEY, MAX_SEQUENCE, PRODUCER_BYTES, Publish};
+use crate::request::{Action, Identify, Key, MAX_INFO, MAX_KEY, MAX_SEQUENCE, PRODUCER_BYTES, Publish};
 use crate::request::{ReadHistory, RejectedRequest, Request, Slow, Start, Subscribe, Target};
-use crate::{Dialect, Epoch, ErrorCode, ErrorReply, Payload, Position, RequestId, Topic};
+use crate::{Dialect, Epoch, ErrorCode, ErrorReply, MemberSecret, Payload, Position, RequestId, Topic};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -51,6 +51,7 @@ impl Reader<'_> {
             "ping" => Ok(Action::Ping),
             "history" => self.history().map(Action::History),
             "presence" => self.presence().map(Action::Presence),
+            "identify" => self.identify().map(Action::Identify),
             _ => Err(ErrorReply::new(ErrorCode::UnknownAction, "no action has this name")),
         }
     }
@@ -131,6 +132,18 @@ impl Reader<'_> {
     fn presence(&self) -> Result<Topic, ErrorReply> {
         self.typed_only(ErrorCode::NoPresence)?;
         self.topic_alone()
+    }
+
+    /// What a client says of itself. Both fields are checked in both dialects: who has sent them means them.
+    fn identify(&self) -> Result<Identify, ErrorReply> {
+        let secret = self.fields.text(Name::Secret)?.ok_or(invalid("secret is missing"))?;
+        let secret = MemberSecret::new(secret).map_err(|fault| invalid(fault.to_string()))?;
+        let info = self.fields.get(Name::Info).map(Payload::from_json).transpose();
+        let info = info.map_err(|fault| invalid(format!("info: {fault}")))?;
+        if info.as_ref().is_some_and(|info| info.as_plain().len() > MAX_INFO) {
+            return Err(invalid(format!("info has at most {MAX_INFO} bytes")));
+        }
+        Ok(Identify { secret, info })
     }
 
     /// Refuses a request whose answer is more than text in the plain dialect, which cannot express it. In the typed

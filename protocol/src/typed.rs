@@ -1,7 +1,9 @@
 //! The typed dialect: one JSON object in each frame, in both directions.
 
 use crate::event::{Event, History};
-use crate::request::{Action, Key, Publish, ReadHistory, RejectedRequest, Request, Slow, Start, Subscribe, Target};
+use crate::request::{
+    Action, Identify, Key, Publish, ReadHistory, RejectedRequest, Request, Slow, Start, Subscribe, Target,
+};
 use crate::{Dialect, Payload, Position, RequestId, Topic, reading};
 use serde::{Deserialize, Serialize};
 use std::{borrow::Cow, collections::BTreeMap, io};
@@ -84,6 +86,7 @@ pub fn decode_event(text: &str) -> Result<Event, InvalidEvent> {
         "leave" => read(text, Event::Leave),
         "gap" => read(text, Event::Gap),
         "pong" => read(text, Event::Pong),
+        "identified" => read(text, Event::Identified),
         "error" => read(text, Event::Error),
         "closing" => read(text, Event::Closing),
         unknown => Err(InvalidEvent::Unknown(unknown.into())),
@@ -109,6 +112,9 @@ pub fn encode_request(request: &Request) -> String {
         }
         Action::Presence(topic) => frame = Frame { action: "presence", topic: Some(topic), ..frame },
         Action::Ping => frame.action = "ping",
+        Action::Identify(Identify { secret, info }) => {
+            frame = Frame { action: "identify", secret: Some(secret.expose()), info: info.as_ref(), ..frame };
+        }
     }
     to_json(&frame)
 }
@@ -158,6 +164,10 @@ struct Frame<'a> {
     since: Option<Position>,
     #[serde(skip_serializing_if = "Option::is_none")]
     limit: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    info: Option<&'a Payload>,
 }
 
 #[derive(Serialize)]

@@ -59,7 +59,8 @@ pub(super) fn of(delivery: &Delivery) -> usize {
 }
 
 fn of_member(member: &Member) -> usize {
-    of_topic(&member.topic) + member.user.as_ref().map_or(0, |user| ALLOCATION + user.len())
+    let user = member.user.as_ref().map_or(0, |user| ALLOCATION + user.len());
+    of_topic(&member.topic) + user + member.info.as_ref().map_or(0, of_payload)
 }
 
 fn of_topic(topic: &Topic) -> usize {

@@ -64,6 +64,7 @@ impl Machine {
         let user = welcome.user.iter().map(|user| Topic::new(format!("@{user}")));
         let private = std::iter::once(Topic::new(welcome.client.to_string())).chain(user).collect();
         self.subscriptions.welcomed(private, effects);
+        self.send_identity(effects);
         self.resumes.begin(self.subscriptions.to_resume());
         self.outgoing.welcomed(self.last_id);
     }
@@ -175,6 +176,7 @@ fn answered_by(event: &Event) -> Option<&RequestId> {
         Event::History(history) => Some(&history.id),
         Event::Presence(presence) => Some(&presence.id),
         Event::Pong(pong) => Some(&pong.id),
+        Event::Identified(identified) => identified.id.as_ref(),
         Event::Error(refusal) => refusal.id.as_ref(),
         _ => None,
     }

@@ -171,6 +171,7 @@ fn subscribe() -> impl Strategy<Value = Ask> {
             Ask::History { topic, since, limit }
         }),
         2 => name().prop_map(Ask::Presence),
+        4 => (0..2u8, any::<bool>()).prop_map(|(secret, named)| Ask::Identify { secret, named }),
         1 => Just(Ask::Ping),
         1 => Just(Ask::Nonsense),
     ]

@@ -26,6 +26,7 @@ impl Model {
             _ if !self.peers[who].here => Vec::new(),
             Action::Unsubscribe(target) => self.unsubscribe(now, who, id, target),
             Action::Ping => id.map(|id| self.sent(who, Event::Pong(Pong { id }))).into_iter().collect(),
+            Action::Identify(identify) => self.identify(who, id, &identify),
             Action::History(read) => self.read(now, who, id, read),
             Action::Presence(topic) => match self.presence(id.clone(), topic) {
                 Ok(presence) => vec![self.sent(who, Event::Presence(presence))],
@@ -92,7 +93,7 @@ impl Model {
     /// Publishes once for each key: a repetition gets the first outcome and is not delivered.
     fn publish(&mut self, now: Instant, who: usize, id: Option<RequestId>, publish: Publish, heard: bool) -> Vec<Seen> {
         let Publish { topic, payload, echo, key } = publish;
-        let user = self.peers[who].identity.as_ref().map(|identity| identity.user.clone());
+        let (user, _) = self.names(who);
         match self.histories.repeated(now, user.as_deref(), &topic, key.as_ref()) {
             Repeated::No => {}
             Repeated::With(outcome) => return self.published(who, id, topic, outcome),
