@@ -54,7 +54,7 @@ impl Progress {
         };
         match (start, target) {
             (Start::After(position) | Start::AfterOrLast(position, _), Some(Target::Topic(topic))) => {
-                progress.reach(topic, *position)
+                progress.reach(topic, *position);
             }
             (Start::AfterEach(positions), Some(Target::Pattern(_))) => {
                 positions.iter().for_each(|(topic, position)| progress.reach(topic, *position));
