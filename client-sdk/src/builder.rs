@@ -6,6 +6,7 @@ use crate::error::ConnectError;
 use crate::handle::Shared;
 use crate::headers::Headers;
 use crate::machine::{Backoff, Config};
+use crate::room::Room;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,6 +56,7 @@ pub struct ClientBuilder {
     server: ServerAddress,
     config: Config,
     subscription_queue: usize,
+    request_bytes: usize,
     tls: Option<Arc<rustls::ClientConfig>>,
     headers: Headers,
 }
@@ -77,7 +79,14 @@ impl ClientBuilder {
     }
 
     fn of(server: ServerAddress) -> Self {
-        Self { server, config: Config::default(), subscription_queue: 1024, tls: None, headers: Headers::default() }
+        Self {
+            server,
+            config: Config::default(),
+            subscription_queue: 1024,
+            request_bytes: REQUEST_BYTES,
+            tls: None,
+            headers: Headers::default(),
+        }
     }
 
     /// The time within which the first connection must be made, over all attempts; by default ten seconds.
@@ -118,9 +127,19 @@ impl ClientBuilder {
         self
     }
 
-    /// The most requests that wait for a connection or an answer; by default 1,024. One more fails at once.
+    /// The most requests that wait for a connection or an answer; by default 1,024, and at least one. One more fails
+    /// at once with `QueueFull`; a [`Publisher`](crate::Publisher) waits instead.
     pub fn request_queue(mut self, requests: usize) -> Self {
-        self.config.queue = requests;
+        self.config.queue = requests.max(1);
+        self
+    }
+
+    /// The most bytes of all requests that wait for a connection or an answer, together: the texts of each request, and
+    /// 256 bytes for what belongs to it. By default 16 MiB, and at most 4 GiB. A request that would exceed it fails at
+    /// once with `QueueFull`; a [`Publisher`](crate::Publisher) waits instead. A request that is larger than this bound
+    /// is sent when no other one waits.
+    pub fn request_queue_bytes(mut self, bytes: usize) -> Self {
+        self.request_bytes = bytes;
         self
     }
 
@@ -172,8 +191,9 @@ impl ClientBuilder {
                 (Endpoint::Local(server), seed)
             }
         };
+        let room = Room::new(self.config.queue, self.request_bytes);
         let (commands, status) = Driver::spawn(endpoint, self.config, seed);
-        let client = Client::new(Shared::new(commands, status, self.subscription_queue));
+        let client = Client::new(Shared::new(commands, status, self.subscription_queue, room));
         client.welcome().await?;
         Ok(client)
     }
@@ -190,3 +210,7 @@ fn seed() -> u128 {
     }
     u128::from_le_bytes(seed)
 }
+
+/// The default of [`ClientBuilder::request_queue_bytes`]: as much as 256 of the largest messages of a server with the
+/// usual limit of 64 KiB.
+const REQUEST_BYTES: usize = 16 * 1024 * 1024;

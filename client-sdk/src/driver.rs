@@ -12,10 +12,14 @@ use crate::machine::{
     Answer, Command, Config, Delivery, Effect, Effects, Failure, Input, Machine, Source, State, Status,
     SubscribeRequest, SubscriptionId, Ticket,
 };
+use crate::publisher::Promise;
+use crate::room::Permit;
 use connection::Connection;
+use hubcast_protocol::request::Publish;
 use std::collections::HashMap;
 use std::future::{pending, poll_fn};
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::Instant;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -31,7 +35,10 @@ pub(crate) struct Driver {
     /// All handles of the program are dropped: no command can come any more.
     is_orphaned: bool,
     last_ticket: u64,
-    replies: HashMap<Ticket, oneshot::Sender<Result<Answer, Failure>>>,
+    /// Where the result of each command goes, and its room among the waiting requests.
+    replies: HashMap<Ticket, (Reply, Option<Permit>)>,
+    /// Publishers to wake when all effects are carried out.
+    publishers: Vec<Waker>,
     inboxes: HashMap<SubscriptionId, Arc<Inbox>>,
     status: watch::Sender<Status>,
 }
@@ -40,11 +47,25 @@ pub(crate) struct Driver {
 #[derive(Debug)]
 pub(crate) enum DriverCommand {
     /// A command for the machine. Its result goes to `reply`; the deliveries of a subscribe go to `inbox`.
-    Command { command: Command, inbox: Option<Arc<Inbox>>, reply: oneshot::Sender<Result<Answer, Failure>> },
+    Command {
+        command: Command,
+        inbox: Option<Arc<Inbox>>,
+        reply: oneshot::Sender<Result<Answer, Failure>>,
+        permit: Option<Permit>,
+    },
+    /// A publication of a publisher. Its result goes to `promise`.
+    Publish { publish: Publish, promise: Promise, permit: Permit },
     /// Subscribes to the private topics.
     Subscribe(SubscriptionId, Arc<Inbox>),
     /// Ends a subscription.
     Unsubscribe(SubscriptionId),
+}
+
+/// Where the result of a command goes.
+#[derive(Debug)]
+enum Reply {
+    Once(oneshot::Sender<Result<Answer, Failure>>),
+    Publisher(Promise),
 }
 
 enum Happened {
@@ -71,6 +92,7 @@ impl Driver {
             is_orphaned: false,
             last_ticket: 0,
             replies: HashMap::new(),
+            publishers: Vec::new(),
             inboxes: HashMap::new(),
             status,
         };
@@ -110,11 +132,14 @@ impl Driver {
 
     fn order(&mut self, order: DriverCommand) {
         match order {
-            DriverCommand::Command { command, inbox, reply } => {
+            DriverCommand::Command { command, inbox, reply, permit } => {
                 if let (Command::Subscribe(id, _), Some(inbox)) = (&command, inbox) {
                     self.inboxes.insert(*id, inbox);
                 }
-                self.command(command, Some(reply));
+                self.command(command, Some((Reply::Once(reply), permit)));
+            }
+            DriverCommand::Publish { publish, promise, permit } => {
+                self.command(Command::Publish(publish), Some((Reply::Publisher(promise), Some(permit))));
             }
             DriverCommand::Subscribe(id, inbox) => {
                 if self.machine.is_closed() {
@@ -130,7 +155,7 @@ impl Driver {
         }
     }
 
-    fn command(&mut self, command: Command, reply: Option<oneshot::Sender<Result<Answer, Failure>>>) {
+    fn command(&mut self, command: Command, reply: Option<(Reply, Option<Permit>)>) {
         self.last_ticket += 1;
         let ticket = Ticket(self.last_ticket);
         if let Some(reply) = reply {
@@ -147,16 +172,17 @@ impl Driver {
                 Effect::Send(text) => self.connection.send(text),
                 Effect::Close(code) => self.connection.close(code).await,
                 Effect::Deliver(id, delivery) => self.deliver(id, delivery),
-                Effect::Complete(ticket, result) => {
-                    if let Some(reply) = self.replies.remove(&ticket) {
-                        // The caller may have stopped waiting and dropped its receiver.
-                        let _ = reply.send(result);
-                    }
-                }
+                Effect::Complete(ticket, result) => match self.replies.remove(&ticket) {
+                    // The caller may have stopped waiting and dropped its receiver.
+                    Some((Reply::Once(reply), _)) => _ = reply.send(result),
+                    Some((Reply::Publisher(promise), _)) => self.publishers.extend(promise.keep(result)),
+                    None => {}
+                },
                 Effect::Status(status) => _ = self.status.send_replace(status),
             }
         }
         self.effects = effects;
+        self.publishers.drain(..).for_each(Waker::wake);
     }
 
     fn deliver(&mut self, id: SubscriptionId, delivery: Delivery) {
@@ -171,9 +197,10 @@ impl Driver {
 }
 
 impl Drop for Driver {
-    /// Ends all subscriptions: a runtime that shuts down drops its tasks in the middle, and no reader may wait for
-    /// ever.
+    /// Ends all subscriptions: a runtime that shuts down drops its tasks in the middle, and no reader or publisher may
+    /// wait for ever.
     fn drop(&mut self) {
+        self.publishers.drain(..).for_each(Waker::wake);
         self.inboxes.values().for_each(|inbox| end(inbox, &self.status));
     }
 }

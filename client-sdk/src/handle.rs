@@ -3,6 +3,7 @@
 use crate::driver::DriverCommand;
 use crate::inbox::Inbox;
 use crate::machine::{Answer, Closed, Command, Delivery, Ended, Failure, State, Status, SubscriptionId};
+use crate::room::{Room, cost};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -14,6 +15,7 @@ pub(crate) struct Shared {
     pub(crate) status: watch::Receiver<Status>,
     last_subscription: AtomicU64,
     pub(crate) subscription_queue: usize,
+    pub(crate) room: Room,
 }
 
 impl Shared {
@@ -21,18 +23,23 @@ impl Shared {
         commands: mpsc::UnboundedSender<DriverCommand>,
         status: watch::Receiver<Status>,
         subscription_queue: usize,
+        room: Room,
     ) -> Self {
-        Self { commands, status, last_subscription: AtomicU64::new(0), subscription_queue }
+        Self { commands, status, last_subscription: AtomicU64::new(0), subscription_queue, room }
     }
 
     pub(crate) fn next_subscription(&self) -> SubscriptionId {
         SubscriptionId(self.last_subscription.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Sends a command to the driver and waits for its completion.
+    /// Sends a command to the driver and waits for its completion. Fails at once if there is no room for the request.
     pub(crate) async fn call(&self, command: Command, inbox: Option<Arc<Inbox>>) -> Result<Answer, Failure> {
+        let permit = match command {
+            Command::Connect | Command::Close => None,
+            _ => Some(self.room.try_take(cost(&command)).ok_or(Failure::QueueFull)?),
+        };
         let (reply, answer) = oneshot::channel();
-        self.tell(DriverCommand::Command { command, inbox, reply });
+        self.tell(DriverCommand::Command { command, inbox, reply, permit });
         // The driver is gone only when the client is closed.
         answer.await.unwrap_or_else(|_| Err(Failure::Closed { why: self.closed(), key: None }))
     }

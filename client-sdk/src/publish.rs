@@ -84,7 +84,7 @@ impl IntoFuture for Publish {
     }
 }
 
-fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Payload, EncodeError> {
+pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Payload, EncodeError> {
     let json = serde_json::value::to_raw_value(value)?;
     if json.get() == "null" {
         return Err(EncodeError::Null);
