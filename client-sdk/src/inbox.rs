@@ -30,6 +30,11 @@ impl Inbox {
         Self { inner: Mutex::new(Inner { waiting, capacity: capacity.max(1), lost, resumed: None, reader: None }) }
     }
 
+    /// The most deliveries that wait, at least one.
+    pub(crate) fn capacity(&self) -> usize {
+        self.lock().capacity
+    }
+
     pub(crate) fn push(&self, delivery: Delivery) {
         let mut inner = self.lock();
         if inner.waiting.len() >= inner.capacity
