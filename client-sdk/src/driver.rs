@@ -13,8 +13,8 @@ use crate::machine::{
     Answer, Command, Config, Delivery, Effect, Effects, Failure, Input, Machine, Source, State, Status,
     SubscribeRequest, SubscriptionId, Ticket,
 };
-use crate::publisher::Promise;
 use crate::room::Permit;
+use crate::window::Promise;
 use connection::Connection;
 use deadline::Deadline;
 use hubcast_protocol::request::Publish;

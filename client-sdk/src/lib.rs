@@ -64,6 +64,7 @@ mod room;
 mod subscribe;
 mod subscription;
 mod topic;
+mod window;
 
 pub use builder::ClientBuilder;
 pub use client::{Client, History};

@@ -3,17 +3,16 @@
 mod receipt;
 mod send_error;
 mod sink;
-mod window;
 
 pub use receipt::Receipt;
 pub use send_error::SendError;
-pub(crate) use window::Promise;
 
 use crate::driver::DriverCommand;
 use crate::error::{EncodeError, PublishError};
 use crate::handle::Shared;
 use crate::publish::encode;
 use crate::room::{OVERHEAD, Permit};
+use crate::window::{Outcome, Promise, Until, Window};
 use hubcast_protocol::request::{self, PRODUCER_WINDOW};
 use hubcast_protocol::{Payload, Topic};
 use serde::Serialize;
@@ -24,7 +23,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use tokio::sync::oneshot;
-use window::{Outcome, Until, Window};
 
 /// Publishes values to one topic, in order. [`Client::publisher`](crate::Client::publisher) makes one.
 ///

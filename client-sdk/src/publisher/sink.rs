@@ -1,8 +1,8 @@
 //! A publisher as a `Sink`.
 
-use super::window::Until;
 use super::{Publisher, SendError};
 use crate::publish::encode;
+use crate::window::Until;
 use futures_util::Sink;
 use serde::Serialize;
 use std::pin::Pin;

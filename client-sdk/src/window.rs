@@ -29,7 +29,7 @@ struct Inner {
 
 /// What became of one publication.
 #[derive(Debug)]
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     Confirmed,
     Failed(PublishError),
     /// The driver is gone, so the client is closed.
@@ -38,7 +38,7 @@ pub(super) enum Outcome {
 
 /// What a publisher waits for.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Until {
+pub(crate) enum Until {
     /// Fewer than so many publications wait for their answer or to be taken, or the oldest has failed.
     Room(usize),
     /// Fewer than so many publications wait for their answer.
@@ -65,7 +65,7 @@ enum Kind {
 
 impl Window {
     /// Adds a publication whose outcome the publisher takes.
-    pub(super) fn entry(self: &Arc<Self>) -> Promise {
+    pub(crate) fn entry(self: &Arc<Self>) -> Promise {
         let mut inner = self.lock();
         inner.outcomes.push_back(None);
         let number = inner.first + inner.outcomes.len() as u64 - 1;
@@ -73,14 +73,14 @@ impl Window {
     }
 
     /// Adds a publication whose outcome goes to a receipt.
-    pub(super) fn receipt(self: &Arc<Self>, receipt: oneshot::Sender<Result<Published, PublishError>>) -> Promise {
+    pub(crate) fn receipt(self: &Arc<Self>, receipt: oneshot::Sender<Result<Published, PublishError>>) -> Promise {
         self.lock().receipts += 1;
         Promise { window: self.clone(), kind: Kind::Receipt(receipt) }
     }
 
     /// Removes the confirmed publications before the first other one, and returns how many they were. If what the
     /// publisher waits for is not there, wakes it at the next outcome.
-    pub(super) fn poll(&self, until: Until, context: &mut Context<'_>) -> (usize, Poll<()>) {
+    pub(crate) fn poll(&self, until: Until, context: &mut Context<'_>) -> (usize, Poll<()>) {
         let mut inner = self.lock();
         let confirmed = inner.take_confirmed();
         if inner.is_there(until) {
@@ -95,7 +95,7 @@ impl Window {
 
     /// Removes the confirmed publications before the first other one, and that one if it has failed. Returns how many
     /// were confirmed, and the failure.
-    pub(super) fn take_failed(&self) -> (usize, Option<Outcome>) {
+    pub(crate) fn take_failed(&self) -> (usize, Option<Outcome>) {
         let mut inner = self.lock();
         let confirmed = inner.take_confirmed();
         let failed = inner.outcomes.front_mut().and_then(Option::take);
@@ -158,7 +158,7 @@ impl Promise {
     }
 
     /// Settles a publication that the driver does not get, because its value cannot be a message.
-    pub(super) fn fail(mut self, why: PublishError) {
+    pub(crate) fn fail(mut self, why: PublishError) {
         // The publisher itself calls this, so it does not wait.
         let _ = self.settle(Some(Err(why)));
     }
