@@ -3,11 +3,12 @@
 use crate::client::Client;
 use crate::driver::{Address, Driver, Endpoint};
 use crate::error::ConnectError;
-use crate::handle::Shared;
+use crate::handle::{Queues, Shared};
 use crate::headers::Headers;
 use crate::inbox::{QueueBounds, QueueTotal};
 use crate::machine::{Backoff, Config};
 use crate::publish::encode;
+use crate::room::Room;
 use hubcast_protocol::request::{Identify, MAX_INFO};
 use hubcast_protocol::{MemberSecret, Payload};
 use serde::Serialize;
@@ -61,6 +62,7 @@ pub struct ClientBuilder {
     config: Config,
     queue: QueueBounds,
     queues: usize,
+    request_bytes: usize,
     tls: Option<Arc<rustls::ClientConfig>>,
     headers: Headers,
     secret: Option<MemberSecret>,
@@ -91,6 +93,7 @@ impl ClientBuilder {
             config: Config::default(),
             queue,
             queues: 64 << 20,
+            request_bytes: REQUEST_BYTES,
             tls: None,
             headers: Headers::default(),
             secret: None,
@@ -136,9 +139,19 @@ impl ClientBuilder {
         self
     }
 
-    /// The most requests that wait for a connection or an answer; by default 1,024. One more fails at once.
+    /// The most requests that wait for a connection or an answer; by default 1,024, and at least one. One more fails
+    /// at once with `QueueFull`; a [`Publisher`](crate::Publisher) waits instead.
     pub fn request_queue(mut self, requests: usize) -> Self {
-        self.config.queue = requests;
+        self.config.queue = requests.max(1);
+        self
+    }
+
+    /// The most bytes of all requests that wait for a connection or an answer, together: the texts of each request, and
+    /// 256 bytes for what belongs to it. By default 16 MiB, and at most 4 GiB. A request that would exceed it fails at
+    /// once with `QueueFull`; a [`Publisher`](crate::Publisher) waits instead. A request that is larger than this bound
+    /// is sent when no other one waits.
+    pub fn request_queue_bytes(mut self, bytes: usize) -> Self {
+        self.request_bytes = bytes;
         self
     }
 
@@ -229,9 +242,11 @@ impl ClientBuilder {
         let secret = self.secret.unwrap_or_else(|| MemberSecret::from_random(random()));
         let info = self.info.map_err(|reason| ConnectError::InvalidInfo { reason })?;
         self.config.identity = Some(Identify { secret: secret.clone(), info });
-        let (queues, topics_per_pattern) = (Arc::new(QueueTotal::new(self.queues)), self.config.topics_per_pattern);
-        let (commands, status) = Driver::spawn(endpoint, self.config, seed, queues.clone());
-        let client = Client::new(Shared::new(commands, status, self.queue, queues, topics_per_pattern, secret));
+        let room = Room::new(self.config.queue, self.request_bytes);
+        let (all, topics) = (Arc::new(QueueTotal::new(self.queues)), self.config.topics_per_pattern);
+        let queues = Queues { each: self.queue, all: all.clone(), topics };
+        let (commands, status) = Driver::spawn(endpoint, self.config, seed, all);
+        let client = Client::new(Shared::new(commands, status, queues, room, secret));
         client.welcome().await?;
         Ok(client)
     }
@@ -248,3 +263,7 @@ fn random() -> u128 {
     }
     u128::from_le_bytes(seed)
 }
+
+/// The default of [`ClientBuilder::request_queue_bytes`]: as much as 256 of the largest messages of a server with the
+/// usual limit of 64 KiB.
+const REQUEST_BYTES: usize = 16 * 1024 * 1024;

@@ -6,6 +6,7 @@ use crate::event::Message;
 use crate::handle::Shared;
 use crate::machine::{Answer, Command, Failure, Status};
 use crate::publish::Publish;
+use crate::publisher::Publisher;
 use crate::subscribe::{self, Subscribe};
 use crate::subscription::{PatternSubscription, Subscription};
 use crate::topic::Topic;
@@ -19,8 +20,8 @@ use tokio::sync::watch;
 
 /// A client of one server. It connects again whenever the connection breaks.
 ///
-/// Clones are the same client. It closes when [`Client::close`] is called, or when the last clone and the last
-/// subscription are dropped.
+/// Clones are the same client. It closes when [`Client::close`] is called, or when the last clone, the last
+/// subscription and the last publisher are dropped.
 #[derive(Clone, Debug)]
 pub struct Client {
     shared: Arc<Shared>,
@@ -89,6 +90,11 @@ impl Client {
     /// vectors, pass the name: `client.publish(topic.name(), "hi")`.
     pub fn publish<T: Serialize + ?Sized>(&self, topic: impl Into<Topic<T>>, value: &T) -> Publish {
         Publish::new(self.shared.clone(), topic.into().into_name(), value)
+    }
+
+    /// A publisher of many values to a topic: in order, without waiting for the confirmation of each.
+    pub fn publisher<T: Serialize>(&self, topic: impl Into<Topic<T>>) -> Publisher<T> {
+        Publisher::new(self.shared.clone(), topic.into().into_name())
     }
 
     /// Reads a topic's history forward from the position `since`; without a position, the last `limit` messages.

@@ -1,21 +1,27 @@
 //! The task that runs a client: one machine, one connection, one clock.
 
 mod connection;
+mod deadline;
 mod endpoint;
 mod socket;
 mod transport;
 
 pub(crate) use endpoint::{Address, Endpoint};
 
-use crate::inbox::{Inbox, QueueTotal};
+use crate::inbox::{Inbox, QueueBounds, QueueTotal};
 use crate::machine::{
     Answer, Command, Config, Delivery, Effect, Effects, Failure, Input, Machine, Source, State, Status,
     SubscribeRequest, SubscriptionId, Ticket,
 };
+use crate::room::Permit;
+use crate::window::Promise;
 use connection::Connection;
+use deadline::Deadline;
+use hubcast_protocol::request::Publish;
 use std::collections::HashMap;
-use std::future::{pending, poll_fn};
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -27,14 +33,21 @@ pub(crate) struct Driver {
     machine: Machine,
     effects: Effects,
     connection: Connection,
+    deadline: Deadline,
     commands: mpsc::UnboundedReceiver<DriverCommand>,
     /// All handles of the program are dropped: no command can come any more.
     is_orphaned: bool,
     last_ticket: u64,
-    replies: HashMap<Ticket, oneshot::Sender<Result<Answer, Failure>>>,
+    /// Where the result of each command goes, and its room among the waiting requests.
+    replies: HashMap<Ticket, (Reply, Option<Permit>)>,
+    /// Publishers to wake when all effects are carried out.
+    publishers: Vec<Waker>,
     inboxes: HashMap<SubscriptionId, Arc<Inbox>>,
     /// The bytes that wait in all of `inboxes`.
     queues: Arc<QueueTotal>,
+    /// The most inputs of one turn, and the bytes of frames after which it takes no more: what the smallest queue of a
+    /// subscription has room for. So a reader on the same thread, which reads between two turns, loses none.
+    batch: QueueBounds,
     status: watch::Sender<Status>,
 }
 
@@ -42,17 +55,25 @@ pub(crate) struct Driver {
 #[derive(Debug)]
 pub(crate) enum DriverCommand {
     /// A command for the machine. Its result goes to `reply`; the deliveries of a subscribe go to `inbox`.
-    Command { command: Command, inbox: Option<Arc<Inbox>>, reply: oneshot::Sender<Result<Answer, Failure>> },
+    Command {
+        command: Command,
+        inbox: Option<Arc<Inbox>>,
+        reply: oneshot::Sender<Result<Answer, Failure>>,
+        permit: Option<Permit>,
+    },
+    /// A publication of a publisher. Its result goes to `promise`.
+    Publish { publish: Publish, promise: Promise, permit: Permit },
     /// Subscribes to the private topics.
     Subscribe(SubscriptionId, Arc<Inbox>),
     /// Ends a subscription.
     Unsubscribe(SubscriptionId),
 }
 
-enum Happened {
-    DriverCommand(Option<DriverCommand>),
-    Socket(Input),
-    Deadline,
+/// Where the result of a command goes.
+#[derive(Debug)]
+enum Reply {
+    Once(oneshot::Sender<Result<Answer, Failure>>),
+    Publisher(Promise),
 }
 
 impl Driver {
@@ -70,12 +91,15 @@ impl Driver {
             machine: Machine::new(config, seed),
             effects: Effects::new(),
             connection: Connection::new(endpoint),
+            deadline: Deadline::default(),
             commands,
             is_orphaned: false,
             last_ticket: 0,
             replies: HashMap::new(),
+            publishers: Vec::new(),
             inboxes: HashMap::new(),
             queues,
+            batch: QueueBounds { items: BATCH, bytes: BATCH_BYTES },
             status,
         };
         tokio::spawn(driver.run());
@@ -84,63 +108,116 @@ impl Driver {
 
     async fn run(mut self) {
         while !self.machine.is_closed() {
-            match self.next().await {
-                Happened::DriverCommand(Some(order)) => self.order(order),
-                Happened::DriverCommand(None) => {
-                    self.is_orphaned = true;
-                    self.command(Command::Close, None);
-                }
-                Happened::Socket(input) => self.machine.handle(now(), input, &mut self.effects),
-                Happened::Deadline => self.machine.handle_timeout(now(), &mut self.effects),
-            }
+            let may_have_more = poll_fn(|context| self.poll_turn(context)).await;
             self.carry_out().await;
+            if may_have_more {
+                // The readers and publishers that were woken come first: they may be on this thread.
+                tokio::task::yield_now().await;
+            }
         }
         // Commands that are still in the channel are answered too. Closing the channel makes later ones fail.
         self.commands.close();
         while let Some(order) = self.commands.recv().await {
-            self.order(order);
+            self.order(now(), order);
             self.carry_out().await;
         }
     }
 
-    async fn next(&mut self) -> Happened {
-        let deadline = self.machine.poll_timeout();
-        tokio::select! {
-            order = self.commands.recv(), if !self.is_orphaned => Happened::DriverCommand(order),
-            input = poll_fn(|context| self.connection.poll(context)) => Happened::Socket(input),
-            () = sleep_until(deadline) => Happened::Deadline,
+    /// Waits until something happens. Then writes what waits, and passes what has happened to the machine: a batch of
+    /// inputs from the connection, and a batch of commands. So neither waits for long while there is much of the other,
+    /// and what follows from one batch is written at once. `true` if there may be more.
+    fn poll_turn(&mut self, context: &mut Context<'_>) -> Poll<bool> {
+        let now = now();
+        let (inputs, may_have_more_inputs) = self.take_inputs(now, context);
+        let commands = self.take_commands(now, context);
+        let is_due = self.deadline.poll(self.machine.poll_timeout(), context);
+        if is_due {
+            self.machine.handle_timeout(now, &mut self.effects);
+        }
+        match (inputs, commands) {
+            (0, 0) if !is_due => Poll::Pending,
+            _ => Poll::Ready(may_have_more_inputs || commands == BATCH),
         }
     }
 
-    fn order(&mut self, order: DriverCommand) {
-        match order {
-            DriverCommand::Command { command, inbox, reply } => {
-                if let (Command::Subscribe(id, _), Some(inbox)) = (&command, inbox) {
-                    self.inboxes.insert(*id, inbox);
+    /// Passes inputs to the machine: at most one batch of them, and one frame over its bytes. Returns their
+    /// number, and whether there may be more.
+    fn take_inputs(&mut self, now: Instant, context: &mut Context<'_>) -> (usize, bool) {
+        let (mut taken, mut bytes) = (0, 0);
+        while taken < self.batch.items && (taken == 0 || bytes < self.batch.bytes) {
+            let Poll::Ready(input) = self.connection.poll(context) else { return (taken, false) };
+            // What follows from the end of a connection is carried out before the next input.
+            let mut goes_on = true;
+            match &input {
+                Input::Frame(text) => bytes += text.len(),
+                Input::Heard => {}
+                _ => goes_on = false,
+            }
+            self.machine.handle(now, input, &mut self.effects);
+            taken += 1;
+            if !goes_on || self.machine.is_closed() {
+                break;
+            }
+        }
+        (taken, true)
+    }
+
+    fn take_commands(&mut self, now: Instant, context: &mut Context<'_>) -> usize {
+        for taken in 0..BATCH {
+            if self.is_orphaned {
+                return taken;
+            }
+            match self.commands.poll_recv(context) {
+                Poll::Ready(Some(order)) => self.order(now, order),
+                Poll::Ready(None) => {
+                    self.is_orphaned = true;
+                    self.command(now, Command::Close, None);
                 }
-                self.command(command, Some(reply));
+                Poll::Pending => return taken,
+            }
+        }
+        BATCH
+    }
+
+    fn order(&mut self, now: Instant, order: DriverCommand) {
+        match order {
+            DriverCommand::Command { command, inbox, reply, permit } => {
+                if let (Command::Subscribe(id, _), Some(inbox)) = (&command, inbox) {
+                    self.add(*id, inbox);
+                }
+                self.command(now, command, Some((Reply::Once(reply), permit)));
+            }
+            DriverCommand::Publish { publish, promise, permit } => {
+                self.command(now, Command::Publish(publish), Some((Reply::Publisher(promise), Some(permit))));
             }
             DriverCommand::Subscribe(id, inbox) => {
                 if self.machine.is_closed() {
                     return end(&inbox, &self.status);
                 }
-                self.inboxes.insert(id, inbox);
-                self.command(Command::Subscribe(id, SubscribeRequest::live(Source::Direct)), None);
+                self.add(id, inbox);
+                self.command(now, Command::Subscribe(id, SubscribeRequest::live(Source::Direct)), None);
             }
             DriverCommand::Unsubscribe(id) => {
                 self.inboxes.remove(&id);
-                self.machine.handle(now(), Input::Unsubscribe(id), &mut self.effects);
+                self.machine.handle(now, Input::Unsubscribe(id), &mut self.effects);
             }
         }
     }
 
-    fn command(&mut self, command: Command, reply: Option<oneshot::Sender<Result<Answer, Failure>>>) {
+    fn add(&mut self, id: SubscriptionId, inbox: Arc<Inbox>) {
+        let QueueBounds { items, bytes } = inbox.bounds();
+        self.batch.items = self.batch.items.min(items);
+        self.batch.bytes = self.batch.bytes.min(bytes / BYTES_OF_A_QUEUE);
+        self.inboxes.insert(id, inbox);
+    }
+
+    fn command(&mut self, now: Instant, command: Command, reply: Option<(Reply, Option<Permit>)>) {
         self.last_ticket += 1;
         let ticket = Ticket(self.last_ticket);
         if let Some(reply) = reply {
             self.replies.insert(ticket, reply);
         }
-        self.machine.handle(now(), Input::Command(ticket, command), &mut self.effects);
+        self.machine.handle(now, Input::Command(ticket, command), &mut self.effects);
     }
 
     async fn carry_out(&mut self) {
@@ -151,16 +228,17 @@ impl Driver {
                 Effect::Send(text) => self.connection.send(text),
                 Effect::Close(code) => self.connection.close(code).await,
                 Effect::Deliver(id, delivery) => self.deliver(id, delivery),
-                Effect::Complete(ticket, result) => {
-                    if let Some(reply) = self.replies.remove(&ticket) {
-                        // The caller may have stopped waiting and dropped its receiver.
-                        let _ = reply.send(result);
-                    }
-                }
+                Effect::Complete(ticket, result) => match self.replies.remove(&ticket) {
+                    // The caller may have stopped waiting and dropped its receiver.
+                    Some((Reply::Once(reply), _)) => _ = reply.send(result),
+                    Some((Reply::Publisher(promise), _)) => self.publishers.extend(promise.keep(result)),
+                    None => {}
+                },
                 Effect::Status(status) => _ = self.status.send_replace(status),
             }
         }
         self.effects = effects;
+        self.publishers.drain(..).for_each(Waker::wake);
     }
 
     fn deliver(&mut self, id: SubscriptionId, delivery: Delivery) {
@@ -188,9 +266,10 @@ impl Driver {
 }
 
 impl Drop for Driver {
-    /// Ends all subscriptions: a runtime that shuts down drops its tasks in the middle, and no reader may wait for
-    /// ever.
+    /// Ends all subscriptions: a runtime that shuts down drops its tasks in the middle, and no reader or publisher may
+    /// wait for ever.
     fn drop(&mut self) {
+        self.publishers.drain(..).for_each(Waker::wake);
         self.inboxes.values().for_each(|inbox| end(inbox, &self.status));
     }
 }
@@ -203,14 +282,16 @@ fn end(inbox: &Inbox, status: &watch::Sender<Status>) {
     inbox.push(Delivery::Ended(why.into()));
 }
 
-async fn sleep_until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
-        None => pending().await,
-    }
-}
-
 /// The runtime's clock, which a test may pause.
 fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
+
+/// The most inputs, and the most commands, of one turn.
+const BATCH: usize = 128;
+
+/// A short message takes some eight times the bytes of its frame in a queue.
+const BYTES_OF_A_QUEUE: usize = 8;
+
+/// The bytes of received frames after which a turn takes no more.
+const BATCH_BYTES: usize = 64 * 1024;

@@ -3,6 +3,7 @@
 use crate::driver::DriverCommand;
 use crate::inbox::{Inbox, QueueBounds, QueueTotal};
 use crate::machine::{Answer, Closed, Command, Delivery, Ended, Failure, State, Status, SubscriptionId};
+use crate::room::{Room, cost};
 use hubcast_protocol::MemberSecret;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,38 +15,50 @@ pub(crate) struct Shared {
     commands: mpsc::UnboundedSender<DriverCommand>,
     pub(crate) status: watch::Receiver<Status>,
     last_subscription: AtomicU64,
-    /// The bounds of a subscription's queue, unless the subscription sets its own.
-    pub(crate) queue: QueueBounds,
-    pub(crate) queues: Arc<QueueTotal>,
-    pub(crate) topics_per_pattern: usize,
+    pub(crate) queues: Queues,
+    pub(crate) room: Room,
     pub(crate) secret: MemberSecret,
+}
+
+/// The bounds of what waits for the program's subscriptions.
+#[derive(Debug)]
+pub(crate) struct Queues {
+    /// The bounds of each queue, unless the subscription sets its own.
+    pub(crate) each: QueueBounds,
+    /// The bytes of all queues together.
+    pub(crate) all: Arc<QueueTotal>,
+    /// The most topics under one pattern whose positions are kept.
+    pub(crate) topics: usize,
 }
 
 impl Shared {
     pub(crate) fn new(
         commands: mpsc::UnboundedSender<DriverCommand>,
         status: watch::Receiver<Status>,
-        queue: QueueBounds,
-        queues: Arc<QueueTotal>,
-        topics_per_pattern: usize,
+        queues: Queues,
+        room: Room,
         secret: MemberSecret,
     ) -> Self {
-        Self { commands, status, last_subscription: AtomicU64::new(0), queue, queues, topics_per_pattern, secret }
+        Self { commands, status, last_subscription: AtomicU64::new(0), queues, room, secret }
     }
 
     /// An empty queue for one subscription.
     pub(crate) fn inbox(&self, bounds: QueueBounds) -> Arc<Inbox> {
-        Arc::new(Inbox::new(bounds, self.queues.clone()))
+        Arc::new(Inbox::new(bounds, self.queues.all.clone()))
     }
 
     pub(crate) fn next_subscription(&self) -> SubscriptionId {
         SubscriptionId(self.last_subscription.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Sends a command to the driver and waits for its completion.
+    /// Sends a command to the driver and waits for its completion. Fails at once if there is no room for the request.
     pub(crate) async fn call(&self, command: Command, inbox: Option<Arc<Inbox>>) -> Result<Answer, Failure> {
+        let permit = match command {
+            Command::Connect | Command::Close => None,
+            _ => Some(self.room.try_take(cost(&command)).ok_or(Failure::QueueFull)?),
+        };
         let (reply, answer) = oneshot::channel();
-        self.tell(DriverCommand::Command { command, inbox, reply });
+        self.tell(DriverCommand::Command { command, inbox, reply, permit });
         // The driver is gone only when the client is closed.
         answer.await.unwrap_or_else(|_| Err(Failure::Closed { why: self.closed(), key: None }))
     }

@@ -38,6 +38,10 @@ impl Inbox {
         Self { inner: Mutex::new(Inner { waiting, bytes: 0, bounds, lost, reader: None }), total }
     }
 
+    pub(crate) fn bounds(&self) -> QueueBounds {
+        self.lock().bounds
+    }
+
     pub(crate) fn push(&self, delivery: Delivery) {
         let mut inner = self.lock();
         let before = inner.bytes;

@@ -41,7 +41,7 @@ impl<S> Subscribe<S> {
     }
 
     fn new(shared: Arc<Shared>, listen: Result<SubscribeRequest, InvalidPattern>) -> Self {
-        let queue = shared.queue;
+        let queue = shared.queues.each;
         Self { shared, listen, queue, skips_gaps: false, of: PhantomData }
     }
 
@@ -179,7 +179,7 @@ fn after_or_last(position: Position, count: u32) -> Start {
 
 /// Subscribes to the private topics. The server is not asked, because it sends them anyway.
 pub(crate) fn direct<T>(shared: &Arc<Shared>) -> Subscription<T> {
-    let (id, inbox): (SubscriptionId, _) = (shared.next_subscription(), shared.inbox(shared.queue));
+    let (id, inbox): (SubscriptionId, _) = (shared.next_subscription(), shared.inbox(shared.queues.each));
     let reader = Reader::new(id, inbox.clone(), shared.clone(), None, false);
     shared.tell(DriverCommand::Subscribe(id, inbox));
     reader.into()

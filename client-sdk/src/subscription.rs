@@ -166,7 +166,7 @@ impl Reader {
         topic: Option<Topic>,
         skips_gaps: bool,
     ) -> Self {
-        let positions = Positions::new(topic, shared.topics_per_pattern);
+        let positions = Positions::new(topic, shared.queues.topics);
         Self { id, inbox, shared, positions, skips_gaps, is_over: false }
     }
 

@@ -271,3 +271,29 @@ fn a_long_history_is_read_and_one_without_end_is_an_error() {
         assert!(ping.is_ok());
     });
 }
+
+#[test]
+fn a_reader_that_reads_all_it_can_is_not_too_slow_for_a_flood() {
+    for queue in [4, 1024] {
+        program(reads_a_flood(queue));
+    }
+}
+
+/// Receives many publications at once by a subscription with this queue. Panics if one is missing.
+async fn reads_a_flood(queue: usize) {
+    let server = Server::start().await;
+    let (client, mut peer) = server.connected().await;
+    let asked = peer.answers(subscribed("a"));
+    let (subscription, _) = tokio::join!(async { client.subscribe::<u64>("a").queue(queue).await.unwrap() }, asked);
+    let mut heard = subscription.events();
+    let reading = tokio::spawn(async move {
+        for offset in 1..=50_000 {
+            match heard.next().await {
+                Some(Ok(Event::Message(message))) => assert_eq!(message.value, offset),
+                other => panic!("{other:?} instead of {offset}"),
+            }
+        }
+    });
+    peer.floods("a", 50_000).await;
+    reading.await.unwrap();
+}

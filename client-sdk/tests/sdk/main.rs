@@ -5,6 +5,7 @@
 //! - `subscriptions`: which subscription receives what, and how subscriptions resume
 //! - `overlaps`: subscriptions that share topics, and what each must not receive
 //! - `publications`: acknowledged, queued, sent again, refused
+//! - `publisher`: many publications in order, with a window and errors that hand values back
 //! - `pressure`: servers that limit requests, or cannot do something for a while
 //! - `random`: any inputs in any order
 //! - `driver`: the whole client on a real socket, against the scripted server of `server`
@@ -19,6 +20,7 @@ mod handshake;
 mod overlaps;
 mod pressure;
 mod publications;
+mod publisher;
 mod random;
 mod script;
 mod server;

@@ -164,6 +164,16 @@ impl Peer {
         self.hears_close().await;
     }
 
+    /// Sends the publications 1 to `last` of a topic with epoch `e`, as fast as the client takes them. Each is its
+    /// offset.
+    pub(crate) async fn floods(&mut self, topic: &str, last: u64) {
+        for offset in 1..=last {
+            let event = json!({"event": "message", "topic": topic, "epoch": "e", "offset": offset, "message": offset});
+            self.socket.feed(Message::text(event.to_string())).await.unwrap();
+        }
+        self.socket.flush().await.unwrap();
+    }
+
     /// Sends a publication of a topic with epoch `e`.
     pub(crate) async fn publishes(&mut self, topic: &str, offset: u64, message: impl Into<Value>) {
         let message = message.into();
