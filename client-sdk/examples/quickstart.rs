@@ -7,7 +7,9 @@ use hubcast_client::Client;
 async fn main() -> anyhow::Result<()> {
     let url = std::env::args().nth(1).unwrap_or_else(|| "ws://127.0.0.1:8080/socket".to_owned());
     let client = Client::connect(&url).await?;
-    println!("connected as {}", client.id());
+    if let Some(id) = client.id() {
+        println!("connected as {id}");
+    }
 
     let mut world = client.subscribe::<String>("world").await?;
     let published = client.publish("world", "Hello world!").await?;

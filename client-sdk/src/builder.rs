@@ -27,7 +27,7 @@ impl Client {
     /// is refused later is tried again.
     ///
     /// # Panics
-    /// Outside of a tokio runtime.
+    /// Outside of a tokio runtime, and on one whose time driver is not enabled.
     pub async fn connect(url: &str) -> Result<Self, ConnectError> {
         Self::builder(url).connect().await
     }
@@ -139,6 +139,23 @@ impl ClientBuilder {
         self
     }
 
+    /// The most attempts in a row, for the first connection and for each later one. When all of them have failed, the
+    /// client is closed with [`Closed::GivenUp`](crate::Closed::GivenUp). By default the client tries for ever, and the
+    /// first connection has only its [`connect_timeout`](Self::connect_timeout).
+    pub fn max_attempts(mut self, attempts: u32) -> Self {
+        self.config.max_attempts = Some(attempts.max(1));
+        self
+    }
+
+    /// The most times that the handshake may be refused after a first connection, such as with 401 or 404, until the
+    /// client is closed with [`Closed::Rejected`](crate::Closed::Rejected); by default 8. The pauses before these
+    /// attempts double from one second to the cap of the [`backoff`](Self::backoff): altogether about a minute. The
+    /// count begins again with each connection. The first connection fails with the first refusal.
+    pub fn max_refusals(mut self, refusals: u32) -> Self {
+        self.config.max_refusals = refusals.max(1);
+        self
+    }
+
     /// The most requests that wait for a connection or an answer; by default 1,024, and at least one. One more fails
     /// at once with `QueueFull`; a [`Publisher`](crate::Publisher) waits instead.
     pub fn request_queue(mut self, requests: usize) -> Self {
@@ -221,14 +238,37 @@ impl ClientBuilder {
         self
     }
 
-    /// Connects.
+    /// Makes a client that connects by itself, and does not wait for that: requests wait for the connection as in any
+    /// outage. [`Client::status`] says what happens. If the first handshake is refused for good, the client is closed.
     ///
     /// # Errors
-    /// As [`Client::connect`], and when a [header](ClientBuilder::header) is not valid.
+    /// When an address, a header or another setting is not valid.
     ///
     /// # Panics
-    /// Outside of a tokio runtime.
-    pub async fn connect(mut self) -> Result<Client, ConnectError> {
+    /// Outside of a tokio runtime, and on one whose time driver is not enabled.
+    pub fn connect_lazily(self) -> Result<Client, ConnectError> {
+        let client = self.spawn()?;
+        client.connect_lazily();
+        Ok(client)
+    }
+
+    /// Connects. Dropping the future closes what was made until then.
+    ///
+    /// # Errors
+    /// As [`Client::connect`], and when a [header](ClientBuilder::header) or another setting is not valid.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime, and on one whose time driver is not enabled.
+    pub async fn connect(self) -> Result<Client, ConnectError> {
+        let client = self.spawn()?;
+        client.welcome().await?;
+        Ok(client)
+    }
+
+    /// Starts the task of a client that is not connected.
+    fn spawn(mut self) -> Result<Client, ConnectError> {
+        // Panics here, where the program sees it, and not later in the task, if the runtime has no timers.
+        drop(tokio::time::sleep(Duration::ZERO));
         let (endpoint, seed) = match self.server {
             ServerAddress::Url(url) => {
                 (Endpoint::Address(Address::new(url, self.tls, self.headers.checked()?)?), random())
@@ -246,9 +286,7 @@ impl ClientBuilder {
         let (all, topics) = (Arc::new(QueueTotal::new(self.queues)), self.config.topics_per_pattern);
         let queues = Queues { each: self.queue, all: all.clone(), topics };
         let (commands, status) = Driver::spawn(endpoint, self.config, seed, all);
-        let client = Client::new(Shared::new(commands, status, queues, room, secret));
-        client.welcome().await?;
-        Ok(client)
+        Ok(Client::new(Shared::new(commands, status, queues, room, secret)))
     }
 }
 

@@ -2,11 +2,12 @@
 
 use crate::TopicName;
 use crate::error::{CloseError, ConnectError, RequestError};
-use crate::event::Message;
+use crate::event::{DecodeError, Message};
 use crate::handle::Shared;
 use crate::machine::{Answer, Command, Failure, Status};
 use crate::publish::Publish;
 use crate::publisher::Publisher;
+use crate::statuses::Statuses;
 use crate::subscribe::{self, Subscribe};
 use crate::subscription::{PatternSubscription, Subscription};
 use crate::topic::Topic;
@@ -16,7 +17,6 @@ use hubcast_protocol::{AnonymousId, ClientId, Epoch, MemberSecret, Position};
 use serde::{Serialize, de::DeserializeOwned};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::watch;
 
 /// A client of one server. It connects again whenever the connection breaks.
 ///
@@ -28,7 +28,7 @@ pub struct Client {
 }
 
 /// A part of a topic's history, oldest first.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 #[non_exhaustive]
 pub struct History<T> {
     /// The epoch that these messages belong to. If it differs from the epoch of the `since` position, the history that
@@ -36,8 +36,8 @@ pub struct History<T> {
     pub epoch: Epoch,
     /// The last offset of the whole history, not only of this part.
     pub offset: u64,
-    /// The messages asked for.
-    pub messages: Vec<Message<T>>,
+    /// The messages asked for. One that is not a `T` is an error, and the others are there all the same.
+    pub messages: Vec<Result<Message<T>, DecodeError>>,
 }
 
 impl Client {
@@ -49,6 +49,11 @@ impl Client {
     pub(crate) async fn welcome(&self) -> Result<(), ConnectError> {
         self.shared.call(Command::Connect, None).await?;
         Ok(())
+    }
+
+    /// Begins to connect, and does not wait.
+    pub(crate) fn connect_lazily(&self) {
+        self.shared.begin(Command::ConnectLazily);
     }
 
     /// Subscribes to a topic: `.await` the returned [`Subscribe`], after setting its options where needed.
@@ -100,7 +105,7 @@ impl Client {
     /// Reads a topic's history forward from the position `since`; without a position, the last `limit` messages.
     ///
     /// # Errors
-    /// When the topic keeps no history, when a message is not a `T`, or when no answer comes in time.
+    /// When the topic keeps no history, or when no answer comes in time.
     pub async fn history<T: DeserializeOwned>(
         &self,
         topic: impl Into<Topic<T>>,
@@ -116,7 +121,7 @@ impl Client {
             let (topic, payload) = (topic.clone(), entry.payload);
             Message::decode(&event::Message { topic, epoch: Some(epoch), offset: Some(entry.offset), payload })
         });
-        Ok(History { epoch, offset, messages: messages.collect::<Result<_, _>>()? })
+        Ok(History { epoch, offset, messages: messages.collect() })
     }
 
     /// The connections that are subscribed to a topic.
@@ -140,13 +145,18 @@ impl Client {
         Ok(asked.elapsed())
     }
 
-    /// The id of the latest connection, which is also the name of its private topic. Every reconnect changes it.
-    ///
-    /// # Panics
-    /// Never: connecting returns a client only after the first welcome.
-    pub fn id(&self) -> ClientId {
-        let client = self.shared.status.borrow().client;
-        client.expect("connecting waits for the first welcome, and an id is only ever replaced by the next")
+    /// The id of the latest connection, which is also the name of its private topic. Every reconnect changes it. `None`
+    /// before the first connection, which only a client has that was made by
+    /// [`ClientBuilder::connect_lazily`](crate::ClientBuilder::connect_lazily).
+    pub fn id(&self) -> Option<ClientId> {
+        self.shared.status.borrow().client
+    }
+
+    /// Makes the next attempt to connect now, if the client waits for it: for a program that knows that the network is
+    /// back. Otherwise this does nothing.
+    pub async fn reconnect(&self) {
+        // On a client that is closed there is nothing to do.
+        let _ = self.shared.call(Command::Reconnect, None).await;
     }
 
     /// The secret by which presence recognises this client: see
@@ -165,9 +175,9 @@ impl Client {
         self.shared.status.borrow().clone()
     }
 
-    /// A receiver of the client's status: `changed().await` waits for the next change.
-    pub fn statuses(&self) -> watch::Receiver<Status> {
-        self.shared.status.clone()
+    /// Follows the status of the client: `changed().await` waits for the next change.
+    pub fn statuses(&self) -> Statuses {
+        Statuses::new(self.shared.status.clone())
     }
 
     /// Waits until all requests are answered, then closes for good. All streams end.

@@ -3,6 +3,7 @@
 mod connection;
 mod deadline;
 mod endpoint;
+mod log;
 mod socket;
 mod transport;
 
@@ -10,7 +11,7 @@ pub(crate) use endpoint::{Address, Endpoint};
 
 use crate::inbox::{Inbox, QueueBounds, QueueTotal};
 use crate::machine::{
-    Answer, Command, Config, Delivery, Effect, Effects, Failure, Input, Machine, Source, State, Status,
+    Answer, Closed, Command, Config, Delivery, Effect, Effects, Failure, Input, Machine, Source, State, Status,
     SubscribeRequest, SubscriptionId, Ticket,
 };
 use crate::room::Permit;
@@ -86,7 +87,14 @@ impl Driver {
     ) -> (mpsc::UnboundedSender<DriverCommand>, watch::Receiver<Status>) {
         // Unbounded, because dropping a subscription cannot wait. The machine bounds the number of waiting requests.
         let (sender, commands) = mpsc::unbounded_channel();
-        let (status, watcher) = watch::channel(Status { state: State::Connecting, client: None, user: None });
+        let (status, watcher) = watch::channel(Status {
+            state: State::Connecting,
+            client: None,
+            user: None,
+            last_loss: None,
+            attempt: 0,
+            retry_at: None,
+        });
         let driver = Self {
             machine: Machine::new(config, seed),
             effects: Effects::new(),
@@ -234,14 +242,20 @@ impl Driver {
                     Some((Reply::Publisher(promise), _)) => self.publishers.extend(promise.keep(result)),
                     None => {}
                 },
-                Effect::Status(status) => _ = self.status.send_replace(status),
+                Effect::Status(status) => self.note(status),
             }
         }
         self.effects = effects;
         self.publishers.drain(..).for_each(Waker::wake);
     }
 
+    fn note(&self, status: Status) {
+        log::status(&status);
+        self.status.send_replace(status);
+    }
+
     fn deliver(&mut self, id: SubscriptionId, delivery: Delivery) {
+        log::delivery(&delivery);
         let inbox = match delivery {
             Delivery::Ended(_) => self.inboxes.remove(&id),
             _ => self.inboxes.get(&id).cloned(),
@@ -266,9 +280,15 @@ impl Driver {
 }
 
 impl Drop for Driver {
-    /// Ends all subscriptions: a runtime that shuts down drops its tasks in the middle, and no reader or publisher may
-    /// wait for ever.
+    /// Ends all subscriptions, and says why: a runtime that shuts down drops its tasks in the middle, and a task that
+    /// panics is dropped too. No reader, publisher or caller may wait for ever, or take the client for alive.
     fn drop(&mut self) {
+        if !self.machine.is_closed() {
+            let why = if std::thread::panicking() { Closed::Panicked } else { Closed::RuntimeGone };
+            let mut status = self.status.borrow().clone();
+            (status.state, status.retry_at) = (State::Closed(why), None);
+            self.note(status);
+        }
         self.publishers.drain(..).for_each(Waker::wake);
         self.inboxes.values().for_each(|inbox| end(inbox, &self.status));
     }
@@ -277,7 +297,7 @@ impl Drop for Driver {
 fn end(inbox: &Inbox, status: &watch::Sender<Status>) {
     let why = match &status.borrow().state {
         State::Closed(why) => why.clone(),
-        _ => crate::machine::Closed::ByUser,
+        _ => Closed::RuntimeGone,
     };
     inbox.push(Delivery::Ended(why.into()));
 }

@@ -1,7 +1,7 @@
 //! The errors of this crate, one enum for each operation.
 
+use crate::IdempotencyKey;
 use crate::machine::{Closed, Failure, Refused};
-use crate::{DecodeError, IdempotencyKey};
 use hubcast_protocol::{InvalidPattern, InvalidPayload, Topic};
 use std::error::Error;
 use std::time::Duration;
@@ -187,9 +187,6 @@ pub enum RequestError {
     /// The client is closed.
     #[error(transparent)]
     Closed(Closed),
-    /// A message in the answer is not of the type that was expected.
-    #[error(transparent)]
-    Decode(#[from] DecodeError),
 }
 
 /// The error of a close that did not get all answers in time.

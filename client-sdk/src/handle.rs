@@ -54,13 +54,19 @@ impl Shared {
     /// Sends a command to the driver and waits for its completion. Fails at once if there is no room for the request.
     pub(crate) async fn call(&self, command: Command, inbox: Option<Arc<Inbox>>) -> Result<Answer, Failure> {
         let permit = match command {
-            Command::Connect | Command::Close => None,
+            Command::Connect | Command::Reconnect | Command::Close => None,
             _ => Some(self.room.try_take(cost(&command)).ok_or(Failure::QueueFull)?),
         };
         let (reply, answer) = oneshot::channel();
         self.tell(DriverCommand::Command { command, inbox, reply, permit });
         // The driver is gone only when the client is closed.
         answer.await.unwrap_or_else(|_| Err(Failure::Closed { why: self.closed(), key: None }))
+    }
+
+    /// Sends a command to the driver, without waiting for its completion.
+    pub(crate) fn begin(&self, command: Command) {
+        let (reply, _) = oneshot::channel();
+        self.tell(DriverCommand::Command { command, inbox: None, reply, permit: None });
     }
 
     pub(crate) fn tell(&self, order: DriverCommand) {
@@ -72,7 +78,8 @@ impl Shared {
     pub(crate) fn closed(&self) -> Closed {
         match &self.status.borrow().state {
             State::Closed(why) => why.clone(),
-            _ => Closed::ByUser,
+            // The driver sets the status before it drops anything.
+            _ => Closed::RuntimeGone,
         }
     }
 }

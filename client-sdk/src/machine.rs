@@ -23,8 +23,8 @@ mod subscriptions;
 
 pub use config::{Backoff, Config};
 pub use effect::{
-    Answer, Closed, Delivery, Effect, Effects, Ended, Failure, Gap, GapReason, Published, Refused, Resumed, State,
-    Status,
+    Answer, Closed, Delivery, Effect, Effects, Ended, Failure, Gap, GapReason, Loss, Published, Refused, Resumed,
+    State, Status,
 };
 pub use input::{Command, Disconnection, Input, Source, SubscribeRequest, SubscriptionId, Ticket};
 
@@ -64,8 +64,8 @@ pub struct Machine {
     connecting: Option<(Ticket, Instant)>,
     closing: Option<Closing>,
     closed: Option<Closed>,
-    /// Why the last connection ended, for the error of a failed [`Command::Connect`].
-    last_loss: String,
+    /// How the last connection ended, or why the last attempt failed.
+    last_loss: Option<Loss>,
     client: Option<ClientId>,
     user: Option<Box<str>>,
     status: Option<Status>,
@@ -100,7 +100,7 @@ impl Machine {
             connecting: None,
             closing: None,
             closed: None,
-            last_loss: "no attempt came to an end".to_owned(),
+            last_loss: None,
             client: None,
             user: None,
             status: None,
@@ -115,7 +115,7 @@ impl Machine {
             Input::Connected => self.connection.connected(),
             Input::Heard => self.connection.heard(now),
             Input::Frame(text) => self.frame(now, &text, effects),
-            Input::Disconnected(why) if self.connection.is_open() => self.disconnected(now, why, effects),
+            Input::Disconnected(why) if self.connection.is_open() => self.disconnected(now, &why, effects),
             // From a connection that was given up already.
             Input::Disconnected(_) => {}
         }
@@ -145,7 +145,8 @@ impl Machine {
         }
         match self.connecting {
             Some((_, until)) if until <= now => {
-                let reason = std::mem::take(&mut self.last_loss);
+                let reason =
+                    self.last_loss.as_ref().map_or("no attempt came to an end", |loss| &loss.reason).to_owned();
                 self.end(Closed::NoConnection { within: self.config.connect_timeout, reason }, effects);
             }
             _ => self.do_what_is_due(now, effects),
@@ -186,12 +187,12 @@ impl Machine {
     fn abandon(&mut self, now: Instant, why: &str, effects: &mut Effects) {
         if self.connection.is_open() {
             effects.push(Effect::Close(CloseCode::PING_TIMEOUT));
-            self.disconnected(now, Disconnection::Lost { reason: why.to_owned(), retry_after: None }, effects);
+            self.disconnected(now, &Disconnection::Lost { reason: why.to_owned(), retry_after: None }, effects);
         }
     }
 
-    fn disconnected(&mut self, now: Instant, why: Disconnection, effects: &mut Effects) {
-        if let Disconnection::TooLarge { .. } = &why {
+    fn disconnected(&mut self, now: Instant, why: &Disconnection, effects: &mut Effects) {
+        if let Disconnection::TooLarge { .. } = why {
             for question in self.calls.take_questions() {
                 let (ticket, result) = question.failed(Failure::AnswerTooLarge);
                 effects.push(Effect::Complete(ticket, result));
@@ -203,29 +204,40 @@ impl Machine {
         self.resumes.cut();
         self.server_view.cut();
         (self.retry_at, self.is_limited) = (None, false);
+        let loss = Loss::from(why);
+        let retry_after = match why {
+            Disconnection::Lost { retry_after, .. } => *retry_after,
+            _ => None,
+        };
+        match loss.is_refusal {
+            true => self.connection.refused(now),
+            false => self.connection.lost(now, retry_after),
+        }
+        if let Some(end) = self.end_after(why) {
+            self.end(end, effects);
+        }
+        self.last_loss = Some(loss);
+    }
+
+    /// Whether the client ends with this disconnection, and why.
+    fn end_after(&self, why: &Disconnection) -> Option<Closed> {
+        let attempts = self.connection.attempts();
+        let reason = Loss::from(why).reason;
         match why {
             Disconnection::Closed { code, reason } if !code.may_reconnect() => {
-                self.connection.lost(now, None);
-                self.end(Closed::ByServer { code, reason }, effects);
+                Some(Closed::ByServer { code: *code, reason: reason.clone() })
             }
-            // If there was a session before, something temporary answers instead of the server, such as a proxy: try
-            // again.
-            Disconnection::Rejected { reason } if self.client.is_none() => {
-                self.connection.lost(now, None);
-                self.end(Closed::Rejected { reason }, effects);
+            // If there was a session before, something temporary may answer instead of the server, such as a proxy: try
+            // a few times more.
+            Disconnection::Rejected { .. }
+                if self.client.is_none() || self.connection.refusals() >= self.config.max_refusals =>
+            {
+                Some(Closed::Rejected { reason })
             }
-            Disconnection::Rejected { reason } | Disconnection::TooLarge { reason } => {
-                self.last_loss = reason;
-                self.connection.lost(now, None);
+            _ if self.config.max_attempts.is_some_and(|most| attempts > 0 && attempts >= most) => {
+                Some(Closed::GivenUp { attempts, reason })
             }
-            Disconnection::Closed { code, reason } => {
-                self.last_loss = format!("the server closed the connection: {reason} ({code})");
-                self.connection.lost(now, None);
-            }
-            Disconnection::Lost { reason, retry_after } => {
-                self.last_loss = reason;
-                self.connection.lost(now, retry_after);
-            }
+            _ => None,
         }
     }
 
@@ -243,8 +255,13 @@ impl Machine {
             None => self.connection.state(),
         };
         let Some(state) = state else { return };
-        if self.status.as_ref().is_none_or(|status| status.state != state || status.client != self.client) {
-            let status = Status { state, client: self.client, user: self.user.clone() };
+        let (attempt, retry_at) = (self.connection.attempts(), self.connection.retry_at());
+        let is_known = self.status.as_ref().is_some_and(|status| {
+            (&status.state, status.client, status.attempt, status.retry_at) == (&state, self.client, attempt, retry_at)
+        });
+        if !is_known {
+            let (client, user, last_loss) = (self.client, self.user.clone(), self.last_loss.clone());
+            let status = Status { state, client, user, last_loss, attempt, retry_at };
             effects.push(Effect::Status(status.clone()));
             self.status = Some(status);
         }

@@ -85,7 +85,7 @@ pub(crate) fn cost(command: &Command) -> usize {
         }
         Command::History(history) => history.topic.as_str().len(),
         Command::Presence(topic) => topic.as_str().len(),
-        Command::Connect | Command::Ping | Command::Close => 0,
+        Command::Connect | Command::ConnectLazily | Command::Reconnect | Command::Ping | Command::Close => 0,
     };
     texts + OVERHEAD
 }

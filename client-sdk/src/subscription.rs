@@ -192,6 +192,11 @@ impl Reader {
             return Poll::Ready(None);
         }
         let delivery = ready!(self.inbox.poll(context));
+        if let Delivery::Gap(gap) = &delivery
+            && gap.reason == GapReason::SlowReader
+        {
+            tracing::warn!(target: "hubcast_client", "{gap}");
+        }
         self.positions.take(&delivery);
         self.is_over = matches!(delivery, Delivery::Ended(_));
         Poll::Ready(Some(delivery))

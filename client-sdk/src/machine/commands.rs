@@ -14,6 +14,13 @@ impl Machine {
         }
         let action = match command {
             Command::Connect => return self.connect(now, ticket, effects),
+            Command::ConnectLazily | Command::Reconnect => {
+                match self.connection.state() {
+                    None => self.connection.connect(now, effects),
+                    Some(_) => self.connection.reconnect(now, effects),
+                }
+                return effects.push(Effect::Complete(ticket, Ok(Answer::Connected)));
+            }
             Command::Close => return self.close(now, ticket, effects),
             Command::Subscribe(subscription, listen) => {
                 return self.subscribe(now, ticket, subscription, listen, effects);

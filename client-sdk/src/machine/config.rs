@@ -20,6 +20,10 @@ pub struct Config {
     pub ping_grace: Duration,
     /// The pauses between attempts.
     pub backoff: Backoff,
+    /// The most attempts in a row; when all of them have failed, the client is closed. `None`: any number.
+    pub max_attempts: Option<u32>,
+    /// The most refused handshakes after the last session; then the client is closed.
+    pub max_refusals: u32,
     /// The most requests that wait for a connection or an answer; one more fails at once.
     pub queue: usize,
     /// What the client says of itself at the begin of each session, if it says something.
@@ -53,6 +57,13 @@ impl Backoff {
     }
 }
 
+/// The bound of the pause after this many refused handshakes in a row: it doubles from one second on, up to the cap of
+/// the backoff.
+pub(super) fn pause_after_refusals(refusals: u32, backoff: &Backoff) -> Duration {
+    let doubled = Duration::from_secs(1).saturating_mul(1_u32 << refusals.saturating_sub(1).min(20));
+    doubled.min(backoff.cap)
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -62,6 +73,8 @@ impl Default for Config {
             close_timeout: Duration::from_secs(5),
             ping_grace: Duration::from_secs(10),
             backoff: Backoff::default(),
+            max_attempts: None,
+            max_refusals: 8,
             queue: 1024,
             identity: None,
             topics_per_pattern: 512,

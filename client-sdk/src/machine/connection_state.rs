@@ -1,6 +1,6 @@
 //! The phases of the connection, and their deadlines.
 
-use super::config::{Backoff, Config};
+use super::config::{Backoff, Config, pause_after_refusals};
 use super::effect::{Effect, Effects, State};
 use super::random::Random;
 use hubcast_protocol::CloseCode;
@@ -13,6 +13,10 @@ pub(super) struct ConnectionState {
     /// Attempts since a connection last stood for longer than the base pause. A connection that the server closes at
     /// once counts as a failure too.
     failures: u32,
+    /// Attempts since the last session.
+    attempts: u32,
+    /// Refused handshakes since the last session.
+    refusals: u32,
     backoff: Backoff,
     attempt_timeout: Duration,
     ping_grace: Duration,
@@ -59,6 +63,8 @@ impl ConnectionState {
         Self {
             phase: Phase::Idle,
             failures: 0,
+            attempts: 0,
+            refusals: 0,
             backoff: config.backoff,
             attempt_timeout: config.attempt_timeout,
             ping_grace: config.ping_grace,
@@ -67,6 +73,7 @@ impl ConnectionState {
     }
 
     pub(super) fn connect(&mut self, now: Instant, effects: &mut Effects) {
+        self.attempts = self.attempts.saturating_add(1);
         self.phase = Phase::Connecting { until: after(now, self.attempt_timeout) };
         effects.push(Effect::Connect);
     }
@@ -84,6 +91,7 @@ impl ConnectionState {
         }
         let idle_timeout = (!ping.is_zero()).then(|| ping.saturating_add(self.ping_grace));
         self.phase = Phase::Ready { since: now, heard: now, idle_timeout };
+        (self.attempts, self.refusals) = (0, 0);
         true
     }
 
@@ -120,6 +128,21 @@ impl ConnectionState {
         };
         self.failures = self.failures.saturating_add(1);
         self.phase = Phase::Waiting { until: after(earliest, pause) };
+    }
+
+    /// The handshake was refused: waits for a time that doubles with each refusal, of which the first half is certain.
+    pub(super) fn refused(&mut self, now: Instant) {
+        self.refusals = self.refusals.saturating_add(1);
+        let half = pause_after_refusals(self.refusals, &self.backoff) / 2;
+        let pause = half + self.random.up_to(half);
+        self.phase = Phase::Waiting { until: after(now, pause) };
+    }
+
+    /// Makes the next attempt at once, if it waits for it.
+    pub(super) fn reconnect(&mut self, now: Instant, effects: &mut Effects) {
+        if matches!(self.phase, Phase::Waiting { .. }) {
+            self.connect(now, effects);
+        }
     }
 
     /// Forgets earlier failures if the connection stood for at least the base pause.
@@ -177,6 +200,24 @@ impl ConnectionState {
     /// Whether there is a connection, or an attempt to make one.
     pub(super) fn is_open(&self) -> bool {
         self.has_frames() || matches!(self.phase, Phase::Connecting { .. })
+    }
+
+    /// The number of attempts since the last session.
+    pub(super) fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    /// The number of refused handshakes since the last session.
+    pub(super) fn refusals(&self) -> u32 {
+        self.refusals
+    }
+
+    /// The time of the next attempt, if it waits for it.
+    pub(super) fn retry_at(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Waiting { until } => Some(until),
+            _ => None,
+        }
     }
 
     /// The state for the program; `None` before the first attempt and after the end.

@@ -1,10 +1,12 @@
 //! The output of a machine: effects, and the values that they carry.
 
-use super::input::{SubscriptionId, Ticket};
+use super::input::{Disconnection, SubscriptionId, Ticket};
 use hubcast_protocol::event::{History, Member, Message, Presence, Refusal};
 use hubcast_protocol::request::Key;
 use hubcast_protocol::{ClientId, CloseCode, Epoch, ErrorCode, Position, Topic};
-use std::{fmt, sync::Arc, time::Duration};
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Effects, in the order in which the caller must carry them out.
 pub type Effects = Vec<Effect>;
@@ -228,6 +230,21 @@ pub enum Closed {
         /// What the server refused.
         reason: String,
     },
+    /// The attempts that [`ClientBuilder::max_attempts`](crate::ClientBuilder::max_attempts) allows have failed.
+    #[error("no connection after {attempts} attempts: {reason}")]
+    GivenUp {
+        /// The number of attempts.
+        attempts: u32,
+        /// How the last one failed.
+        reason: String,
+    },
+    /// The tokio runtime on which the client was connected has shut down.
+    #[error("the runtime that the client ran on is gone")]
+    RuntimeGone,
+    /// The task of the client has panicked. That is a fault of this crate, unless the runtime has no I/O driver (see
+    /// tokio's `Builder::enable_all`), or a callback of the program panicked.
+    #[error("the task of the client panicked; the runtime needs tokio's I/O and time drivers (enable_all)")]
+    Panicked,
     /// There was no first connection within the connect timeout.
     #[error("no connection within {within:?}: {reason}")]
     NoConnection {
@@ -248,6 +265,28 @@ pub struct Status {
     pub client: Option<ClientId>,
     /// The user that the token of the latest session names.
     pub user: Option<Box<str>>,
+    /// How the last connection was lost, or why the last attempt failed; `None` if neither has happened.
+    pub last_loss: Option<Loss>,
+    /// The number of the current attempt, or of the last one if the client waits. It begins at 1 for each lost
+    /// connection, and is 0 while there is a connection.
+    pub attempt: u32,
+    /// The time of the next attempt, while the client waits for it.
+    pub retry_at: Option<Instant>,
+}
+
+/// How a connection was lost, or why an attempt to make one failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+#[non_exhaustive]
+pub struct Loss {
+    /// The reason, for people.
+    pub reason: String,
+    /// The code of the server's close frame, if it sent one.
+    pub code: Option<CloseCode>,
+    /// Whether the server, or a proxy in front of it, refused the handshake in a way that another attempt would hardly
+    /// change, such as with 401 or 404. After [`max_refusals`](crate::ClientBuilder::max_refusals) of them in a row the
+    /// client is closed.
+    pub is_refusal: bool,
 }
 
 /// The state of a client's connection.
@@ -291,6 +330,19 @@ impl fmt::Display for GapReason {
             Self::NotRecoverable => "the server does not have them any more",
             Self::Missing => "the server did not send them",
         })
+    }
+}
+
+impl From<&Disconnection> for Loss {
+    fn from(why: &Disconnection) -> Self {
+        let of = |reason: String, code, is_refusal| Self { reason, code, is_refusal };
+        match why {
+            Disconnection::Closed { code, reason } => {
+                of(format!("the server closed the connection: {reason} ({code})"), Some(*code), false)
+            }
+            Disconnection::Lost { reason, .. } | Disconnection::TooLarge { reason } => of(reason.clone(), None, false),
+            Disconnection::Rejected { reason } => of(reason.clone(), None, true),
+        }
     }
 }
 

@@ -35,6 +35,10 @@ pub struct SubscriptionId(pub u64);
 pub enum Command {
     /// Connect, and reconnect whenever the connection breaks. The first welcome completes it.
     Connect,
+    /// The same, but it is completed at once, and the first connection may take as long as it takes.
+    ConnectLazily,
+    /// Make the next attempt now, if the client waits for it.
+    Reconnect,
     /// Subscribe to a source.
     Subscribe(SubscriptionId, SubscribeRequest),
     /// Publish, with effect once however often the connection breaks. Without a key the machine makes one.
@@ -94,8 +98,8 @@ pub enum Disconnection {
         /// What was too large.
         reason: String,
     },
-    /// The server refused the handshake in a way that another attempt would not change. (After a first session the
-    /// machine tries again: it may be a proxy that refuses.)
+    /// The server refused the handshake in a way that another attempt would hardly change. (After a first session the
+    /// machine tries a few times more: it may be a proxy that refuses.)
     Rejected {
         /// What the server refused.
         reason: String,

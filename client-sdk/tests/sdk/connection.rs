@@ -270,6 +270,92 @@ fn a_handshake_that_is_refused_after_a_session_is_tried_again() {
 }
 
 #[test]
+fn a_handshake_that_is_refused_again_and_again_closes_the_client_within_two_minutes() {
+    let mut script = Script::connected();
+    script.subscribed(1, "a", json!({"epoch": "e", "offset": 5}));
+    script.lose();
+    let (begin, mut attempts) = (script.now, 0);
+    while !script.machine.is_closed() {
+        script.pass();
+        assert!(script.took(&Effect::Connect));
+        script.input(Input::Disconnected(Disconnection::Rejected { reason: "401".into() }));
+        attempts += 1;
+        let status = script.status().unwrap();
+        let loss = status.last_loss.unwrap();
+        assert_eq!((status.attempt, loss.reason.as_str(), loss.is_refusal), (attempts, "401", true));
+        let is_waiting = status.state == State::Waiting;
+        assert!(is_waiting == status.retry_at.is_some() && is_waiting != script.machine.is_closed());
+    }
+    let took = script.now - begin;
+    assert!(attempts == 8 && (Duration::from_secs(30)..Duration::from_secs(120)).contains(&took), "{took:?}");
+    let why = Closed::Rejected { reason: "401".into() };
+    assert_eq!(script.state(), Some(State::Closed(why)));
+    assert_eq!(script.heard(1), ["ended: the server refused the connection: 401"]);
+}
+
+#[test]
+fn a_session_makes_earlier_refusals_forgotten() {
+    let mut script = Script::connected();
+    for _ in 0..3 {
+        script.lose();
+        for _ in 0..7 {
+            script.pass();
+            assert!(script.took(&Effect::Connect));
+            script.input(Input::Disconnected(Disconnection::Rejected { reason: "401".into() }));
+        }
+        script.pass();
+        script.welcome();
+    }
+    assert_eq!(script.state(), Some(State::Connected));
+}
+
+#[test]
+fn attempts_have_a_limit_for_those_who_want_one() {
+    let mut script = Script::connected_with(Config { max_attempts: Some(3), ..Config::default() });
+    script.lose();
+    for _ in 0..3 {
+        script.pass();
+        assert!(script.took(&Effect::Connect));
+        script.lose();
+    }
+    let why = Closed::GivenUp { attempts: 3, reason: "cut".into() };
+    assert_eq!(script.state(), Some(State::Closed(why)));
+}
+
+#[test]
+fn the_status_says_what_was_lost_and_when_the_next_attempt_is() {
+    let mut script = Script::connected();
+    script.close(4002);
+    let status = script.status().unwrap();
+    assert_eq!((status.state, status.attempt), (State::Waiting, 0));
+    assert_eq!(status.last_loss.unwrap().code, Some(CloseCode::SLOW_CONSUMER));
+    let retry_at = status.retry_at.unwrap();
+    script.pass();
+    assert_eq!(script.now, retry_at);
+    script.welcome();
+    let status = script.status().unwrap();
+    assert_eq!((status.state, status.attempt, status.retry_at), (State::Connected, 0, None));
+    assert!(status.last_loss.is_some(), "it still says what happened last");
+}
+
+#[test]
+fn a_client_that_connects_lazily_waits_for_its_server_for_ever() {
+    let mut script = Script::new(Config::default());
+    let ticket = script.command(Command::ConnectLazily);
+    assert_eq!(script.result(ticket), Some(Ok(Answer::Connected)));
+    assert!(script.took(&Effect::Connect));
+    for _ in 0..100 {
+        script.lose();
+        script.pass();
+        assert!(script.took(&Effect::Connect));
+    }
+    script.lose();
+    script.command(Command::Reconnect);
+    script.welcome();
+    assert_eq!(script.state(), Some(State::Connected));
+}
+
+#[test]
 fn close_waits_for_what_is_unanswered_and_takes_nothing_new() {
     let mut script = Script::connected();
     let first = script.publish("a", "x", true);

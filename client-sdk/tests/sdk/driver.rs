@@ -2,8 +2,8 @@
 
 use crate::server::{Server, program};
 use hubcast_client::{
-    CloseError, Closed, EncodeError, Ended, Event, GapReason, ItemError, PublishError, Published, RequestError, State,
-    Subscription, Topic,
+    Client, CloseError, Closed, ConnectError, EncodeError, Ended, Event, GapReason, ItemError, PublishError, Published,
+    RequestError, State, SubscribeError, Subscription, Topic,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -195,8 +195,9 @@ fn topics_are_given_as_any_kind_of_name() {
         let (room, _) = tokio::join!(client.presence("a"), peer.answers(presence.clone()));
         let (same, _) = tokio::join!(client.presence(&names), peer.answers(presence));
         assert_eq!(room.unwrap().count, same.unwrap().count);
-        let (_, request) = tokio::join!(client.publish(client.id(), "psst").into_future(), peer.answers(published));
-        assert_eq!(request["topic"], client.id().to_string());
+        let (_, request) =
+            tokio::join!(client.publish(client.id().unwrap(), "psst").into_future(), peer.answers(published));
+        assert_eq!(request["topic"], client.id().unwrap().to_string());
     });
 }
 
@@ -296,4 +297,96 @@ async fn reads_a_flood(queue: usize) {
     });
     peer.floods("a", 50_000).await;
     reading.await.unwrap();
+}
+
+#[test]
+fn a_history_with_a_message_of_another_type_has_the_others() {
+    program(async {
+        let (client, mut peer) = Server::start().await.connected().await;
+        let messages =
+            json!([{"offset": 1, "message": 1}, {"offset": 2, "message": "two"}, {"offset": 3, "message": 3}]);
+        let history = json!({"event": "history", "topic": "a", "epoch": "e", "offset": 3, "messages": messages});
+        let (read, _) = tokio::join!(client.history::<u64>("a", None, None), peer.answers(history));
+        let read = read.unwrap();
+        let values: Vec<_> = read.messages.iter().map(|message| message.as_ref().ok().map(|m| m.value)).collect();
+        assert_eq!(values, [Some(1), None, Some(3)]);
+        let odd = read.messages[1].as_ref().unwrap_err();
+        assert_eq!(odd.position.map(|position| position.offset), Some(2));
+    });
+}
+
+#[test]
+fn the_last_messages_of_a_topic_without_history_and_the_joins_of_one_without_presence_are_refused() {
+    program(async {
+        let (client, mut peer) = Server::start().await.connected().await;
+        let bare = json!({"event": "subscribed", "topic": "a"});
+        let (last, _) = tokio::join!(client.subscribe::<u64>("a").last(1), peer.answers(bare));
+        assert!(matches!(last, Err(SubscribeError::NoHistory { topic }) if topic.as_str() == "a"));
+        assert_eq!(peer.hears().await["action"], "unsubscribe");
+        let (watching, _) = tokio::join!(client.subscribe::<u64>("b").presence(), peer.answers(subscribed("b")));
+        assert!(matches!(watching, Err(SubscribeError::NoPresence { topic }) if topic.as_str() == "b"));
+    });
+}
+
+#[test]
+fn the_position_is_known_from_the_first_moment_and_moves_with_what_is_read() {
+    program(async {
+        let (client, mut peer) = Server::start().await.connected().await;
+        let (subscription, _) = tokio::join!(client.subscribe::<u64>("a").queue(2), peer.answers(subscribed("a")));
+        let mut subscription = subscription.unwrap();
+        let offset = |subscription: &Subscription<u64>| subscription.position().unwrap().offset;
+        assert_eq!(offset(&subscription), 0);
+        for number in 1..=5 {
+            peer.publishes("a", number, number).await;
+        }
+        peer.pings().await;
+        assert_eq!(offset(&subscription), 0, "nothing was read");
+        let Some(Err(ItemError::Gap(gap))) = subscription.next().await else { panic!("nothing was lost") };
+        assert_eq!(gap.to_string(), r#""a" misses publications 1 to 3: the program did not read them in time"#);
+        assert_eq!(offset(&subscription), 3);
+        assert_eq!((subscription.next().await.unwrap().unwrap(), offset(&subscription)), (4, 4));
+    });
+}
+
+#[test]
+fn a_client_whose_runtime_is_gone_says_so() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (of_client, of_program) = (runtime(), runtime());
+    let (client, mut stream, publisher) = of_client.block_on(async {
+        let (client, mut peer) = Server::start().await.connected().await;
+        let (stream, _) = tokio::join!(client.subscribe::<u64>("a"), peer.answers(subscribed("a")));
+        (client.clone(), stream.unwrap(), client.publisher::<u64>("a"))
+    });
+    let publishing = client.publish("a", &1).into_future();
+    drop(of_client);
+    of_program.block_on(async {
+        assert_eq!(client.status().state, State::Closed(Closed::RuntimeGone));
+        assert!(matches!(publishing.await, Err(PublishError::Closed { why: Closed::RuntimeGone, .. })));
+        let ended = stream.next().await;
+        assert!(matches!(ended, Some(Err(ItemError::Ended(Ended::Closed(Closed::RuntimeGone))))), "{ended:?}");
+        assert!(stream.next().await.is_none());
+        assert!(client.subscribe::<u64>("b").await.is_err() && client.ping().await.is_err());
+        let direct = client.direct::<u64>().next().await;
+        assert!(matches!(direct, Some(Err(ItemError::Ended(_)))), "{direct:?}");
+        let mut publisher = publisher;
+        let sent = publisher.send(1).await.and(publisher.flush().await);
+        assert!(matches!(sent.unwrap_err().source, PublishError::Closed { why: Closed::RuntimeGone, .. }));
+        let mut statuses = client.statuses();
+        assert!(matches!(statuses.changed().await.unwrap().state, State::Closed(_)));
+        assert_eq!(statuses.changed().await, None);
+    });
+}
+
+#[test]
+#[should_panic(expected = "timers are disabled")]
+fn a_runtime_without_timers_panics_where_the_program_sees_it() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+    let _ = runtime.block_on(Client::connect("ws://127.0.0.1:1/socket"));
+}
+
+#[test]
+fn a_runtime_without_sockets_is_an_error() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let failed = runtime.block_on(Client::connect("ws://127.0.0.1:1/socket"));
+    assert!(matches!(failed, Err(ConnectError::Closed(Closed::Panicked))), "{failed:?}");
 }

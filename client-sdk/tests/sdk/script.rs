@@ -3,7 +3,7 @@
 
 use hubcast_client::machine::{
     Answer, Command, Config, Delivery, Disconnection, Effect, Failure, Gap, Input, Machine, Resumed, Source, State,
-    SubscribeRequest, SubscriptionId, Ticket,
+    Status, SubscribeRequest, SubscriptionId, Ticket,
 };
 use hubcast_protocol::request::{Publish, Start};
 use hubcast_protocol::{CloseCode, Target};
@@ -189,6 +189,14 @@ impl Script {
     pub(crate) fn took(&mut self, wanted: &Effect) -> bool {
         let taken = self.effects.extract_if(.., |effect| effect == wanted);
         taken.count() == 1
+    }
+
+    /// The newest status in the effects; `None` if there is none. Leaves the effects as they are.
+    pub(crate) fn status(&self) -> Option<Status> {
+        self.effects.iter().rev().find_map(|effect| match effect {
+            Effect::Status(status) => Some(status.clone()),
+            _ => None,
+        })
     }
 
     /// The newest state in the effects; `None` if there is no status among them. Leaves the effects as they are.

@@ -96,7 +96,7 @@ async fn timeouts_pass_in_virtual_time() {
     let client = server.builder().backoff(backoff).connect().await.unwrap();
     let (before, mut statuses) = (client.id(), client.statuses());
     server.cut();
-    let is_back = |status: &Status| status.state == State::Connected && status.client != Some(before);
+    let is_back = |status: &Status| status.state == State::Connected && status.client != before;
     statuses.wait_for(is_back).await.unwrap();
     assert_eq!(server.connections(), 1);
 }

@@ -2,7 +2,8 @@
 
 use super::{NEVER, as_usual, begin, event, message, program, usual_server};
 use hubcast_client::{
-    Client, ErrorCode, Event, Gap, GapReason, History, ItemError, RequestError, Slow, SubscribeError, Topic, TopicName,
+    Client, ClientId, ErrorCode, Event, Gap, GapReason, History, ItemError, RequestError, Slow, SubscribeError, Topic,
+    TopicName,
 };
 use hubcast_hub::{PresencePolicy, TopicPolicy, TopicRule};
 use hubcast_tests::{Server, Typed};
@@ -110,11 +111,11 @@ fn a_direct_message_reaches_only_the_one_that_it_is_sent_to() {
         let (ada, ben, carl) = (client(&server).await, client(&server).await, client(&server).await);
         let (mut to_ada, mut to_ben) = (ada.direct::<String>(), ben.direct::<String>());
         for to in [&ben, &ada] {
-            let published = carl.publish(to.id().to_string(), &format!("for {}", to.id())).await.unwrap();
+            let published = carl.publish(id(to).to_string(), &format!("for {}", id(to))).await.unwrap();
             assert_eq!(published.receivers, 1);
         }
-        assert_eq!(to_ada.next().await.unwrap().unwrap(), format!("for {}", ada.id()));
-        assert_eq!(to_ben.next().await.unwrap().unwrap(), format!("for {}", ben.id()));
+        assert_eq!(to_ada.next().await.unwrap().unwrap(), format!("for {}", id(&ada)));
+        assert_eq!(to_ben.next().await.unwrap().unwrap(), format!("for {}", id(&ben)));
     });
 }
 
@@ -135,11 +136,12 @@ fn a_history_is_read_by_count_and_from_a_position() {
         for number in 1..=5 {
             client.publish("t", &number).await.unwrap();
         }
-        let values =
-            |history: &History<u64>| -> Vec<u64> { history.messages.iter().map(|message| message.value).collect() };
+        let values = |history: &History<u64>| -> Vec<u64> {
+            history.messages.iter().map(|message| message.as_ref().unwrap().value).collect()
+        };
         let last = client.history::<u64>("t", None, Some(2)).await.unwrap();
         assert_eq!((last.offset, values(&last)), (5, vec![4, 5]));
-        let since = last.messages[0].position;
+        let since = last.messages[0].as_ref().unwrap().position;
         let after = client.history::<u64>("t", since, None).await.unwrap();
         assert_eq!((after.epoch, values(&after)), (last.epoch, vec![5]));
     });
@@ -188,15 +190,15 @@ fn who_comes_and_goes_is_announced_and_who_is_there_can_be_asked() {
         let (host, guest) = (client(&server).await, client(&server).await);
         let mut events = host.subscribe::<String>("room.7").presence().await.unwrap().events();
         let stay = guest.subscribe::<String>("room.7").await.unwrap();
-        assert!(matches!(event(&mut events).await, Event::Joined(member) if member.client == guest.id()));
+        assert!(matches!(event(&mut events).await, Event::Joined(member) if Some(member.client) == guest.id()));
         let presence = host.presence("room.7").await.unwrap();
         let mut there: Vec<_> = presence.clients.iter().map(|present| present.client).collect();
         there.sort();
-        let mut both = [host.id(), guest.id()];
+        let mut both = [host.id(), guest.id()].map(Option::unwrap);
         both.sort();
         assert_eq!((presence.count, there.as_slice()), (2, both.as_slice()));
         drop(stay);
-        assert!(matches!(event(&mut events).await, Event::Left(member) if member.client == guest.id()));
+        assert!(matches!(event(&mut events).await, Event::Left(member) if Some(member.client) == guest.id()));
         assert_eq!(host.presence("room.7").await.unwrap().count, 1);
     });
 }
@@ -209,6 +211,11 @@ fn a_slow_connection_that_drops_the_oldest_says_what_it_lost() {
 #[test]
 fn a_slow_connection_that_wants_the_latest_says_what_it_lost() {
     loses_and_says_so(Slow::Latest);
+}
+
+/// The id of a client that is connected.
+fn id(client: &Client) -> ClientId {
+    client.id().expect("a client that was connected has an id")
 }
 
 /// Publishes more than sockets and outbox hold while the client does not read. Checks that the messages and the gaps
@@ -257,7 +264,7 @@ fn the_topic_of_another_connection_is_refused_and_the_client_goes_on() {
     let server = usual_server();
     program(async {
         let (client, other) = (client(&server).await, client(&server).await);
-        let refused = client.subscribe::<String>(TopicName::from(other.id().to_string())).await.unwrap_err();
+        let refused = client.subscribe::<String>(TopicName::from(other.id().unwrap().to_string())).await.unwrap_err();
         assert!(
             matches!(refused, SubscribeError::Refused(refused) if refused.code == ErrorCode::Forbidden && !refused.retry)
         );
