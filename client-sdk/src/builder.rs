@@ -3,10 +3,15 @@
 use crate::client::Client;
 use crate::driver::{Address, Driver, Endpoint};
 use crate::error::ConnectError;
-use crate::handle::Shared;
+use crate::handle::{Queues, Shared};
 use crate::headers::Headers;
+use crate::inbox::{QueueBounds, QueueTotal};
 use crate::machine::{Backoff, Config};
+use crate::publish::encode;
 use crate::room::Room;
+use hubcast_protocol::request::{Identify, MAX_INFO};
+use hubcast_protocol::{MemberSecret, Payload};
+use serde::Serialize;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,10 +60,13 @@ impl crate::testing::TestServer {
 pub struct ClientBuilder {
     server: ServerAddress,
     config: Config,
-    subscription_queue: usize,
+    queue: QueueBounds,
+    queues: usize,
     request_bytes: usize,
     tls: Option<Arc<rustls::ClientConfig>>,
     headers: Headers,
+    secret: Option<MemberSecret>,
+    info: Result<Option<Payload>, String>,
 }
 
 #[derive(Clone, Debug)]
@@ -79,13 +87,17 @@ impl ClientBuilder {
     }
 
     fn of(server: ServerAddress) -> Self {
+        let queue = QueueBounds { items: 1024, bytes: 4 << 20 };
         Self {
             server,
             config: Config::default(),
-            subscription_queue: 1024,
+            queue,
+            queues: 64 << 20,
             request_bytes: REQUEST_BYTES,
             tls: None,
             headers: Headers::default(),
+            secret: None,
+            info: Ok(None),
         }
     }
 
@@ -146,7 +158,22 @@ impl ClientBuilder {
     /// The most items that wait in a subscription that is not read, unless
     /// [`Subscribe::queue`](crate::Subscribe::queue) sets another bound; by default 1,024.
     pub fn subscription_queue(mut self, items: usize) -> Self {
-        self.subscription_queue = items;
+        self.queue.items = items.max(1);
+        self
+    }
+
+    /// The most bytes that wait in a subscription that is not read, unless
+    /// [`Subscribe::queue_bytes`](crate::Subscribe::queue_bytes) sets another bound; by default 4 MiB. A message counts
+    /// with its payload, its topic, and some 300 bytes for itself.
+    pub fn subscription_queue_bytes(mut self, bytes: usize) -> Self {
+        self.queue.bytes = bytes;
+        self
+    }
+
+    /// The most bytes that wait in all subscriptions of the client together; by default 64 MiB. Over it, the
+    /// subscription for which most waits loses its oldest items, with a gap.
+    pub fn all_queues_bytes(mut self, bytes: usize) -> Self {
+        self.queues = bytes;
         self
     }
 
@@ -161,6 +188,27 @@ impl ClientBuilder {
     /// the client. By default the client trusts the roots of the web.
     pub fn tls(mut self, config: Arc<rustls::ClientConfig>) -> Self {
         self.tls = Some(config);
+        self
+    }
+
+    /// What presence shows of this client to others, such as its name: any value whose JSON has at most 1 KiB. It is
+    /// marked as unverified there, because a client may say what it likes. If the client has a token with a user, the
+    /// server shows what the token says instead.
+    ///
+    /// An info that cannot be sent makes [`ClientBuilder::connect`] fail.
+    pub fn info<T: Serialize + ?Sized>(mut self, info: &T) -> Self {
+        self.info = encode(info).map_err(|error| error.to_string()).and_then(|info| match info.as_plain().len() {
+            ..=MAX_INFO => Ok(Some(info)),
+            size => Err(format!("its JSON has {size} bytes, and {MAX_INFO} are allowed")),
+        });
+        self
+    }
+
+    /// The secret by which presence recognises this client when it comes back. By default each client makes its own,
+    /// and keeps it over reconnects. A program that stores [`Client::member_secret`] and gives it here is the same
+    /// member after its own restart too. Two clients with the same secret are two connections of one member.
+    pub fn member_secret(mut self, secret: MemberSecret) -> Self {
+        self.secret = Some(secret);
         self
     }
 
@@ -180,10 +228,10 @@ impl ClientBuilder {
     ///
     /// # Panics
     /// Outside of a tokio runtime.
-    pub async fn connect(self) -> Result<Client, ConnectError> {
+    pub async fn connect(mut self) -> Result<Client, ConnectError> {
         let (endpoint, seed) = match self.server {
             ServerAddress::Url(url) => {
-                (Endpoint::Address(Address::new(url, self.tls, self.headers.checked()?)?), seed())
+                (Endpoint::Address(Address::new(url, self.tls, self.headers.checked()?)?), random())
             }
             #[cfg(feature = "testing")]
             ServerAddress::Local(server) => {
@@ -191,17 +239,22 @@ impl ClientBuilder {
                 (Endpoint::Local(server), seed)
             }
         };
+        let secret = self.secret.unwrap_or_else(|| MemberSecret::from_random(random()));
+        let info = self.info.map_err(|reason| ConnectError::InvalidInfo { reason })?;
+        self.config.identity = Some(Identify { secret: secret.clone(), info });
         let room = Room::new(self.config.queue, self.request_bytes);
-        let (commands, status) = Driver::spawn(endpoint, self.config, seed);
-        let client = Client::new(Shared::new(commands, status, self.subscription_queue, room));
+        let (all, topics) = (Arc::new(QueueTotal::new(self.queues)), self.config.topics_per_pattern);
+        let queues = Queues { each: self.queue, all: all.clone(), topics };
+        let (commands, status) = Driver::spawn(endpoint, self.config, seed, all);
+        let client = Client::new(Shared::new(commands, status, queues, room, secret));
         client.welcome().await?;
         Ok(client)
     }
 }
 
-/// A seed that others cannot guess, from the random source of the operating system. If that fails, from the random keys
+/// Bits that others cannot guess, from the random source of the operating system. If that fails, from the random keys
 /// that the standard library has taken from it for its hash maps.
-fn seed() -> u128 {
+fn random() -> u128 {
     let mut seed = [0; 16];
     if rustls::crypto::ring::default_provider().secure_random.fill(&mut seed).is_err() {
         let state = RandomState::new();

@@ -12,7 +12,7 @@ use crate::subscription::{PatternSubscription, Subscription};
 use crate::topic::Topic;
 use hubcast_protocol::event::{self, Presence};
 use hubcast_protocol::request::ReadHistory;
-use hubcast_protocol::{ClientId, Epoch, Position};
+use hubcast_protocol::{AnonymousId, ClientId, Epoch, MemberSecret, Position};
 use serde::{Serialize, de::DeserializeOwned};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -148,6 +148,17 @@ impl Client {
     pub fn id(&self) -> ClientId {
         let client = self.shared.status.borrow().client;
         client.expect("connecting waits for the first welcome, and an id is only ever replaced by the next")
+    }
+
+    /// The secret by which presence recognises this client: see
+    /// [`ClientBuilder::member_secret`](crate::ClientBuilder::member_secret).
+    pub fn member_secret(&self) -> &MemberSecret {
+        &self.shared.secret
+    }
+
+    /// The id that presence shows of this client if it has no user. It stays the same over reconnects.
+    pub fn anonymous_id(&self) -> AnonymousId {
+        AnonymousId::of(&self.shared.secret)
     }
 
     /// The current status of the client.

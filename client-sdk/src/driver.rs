@@ -8,7 +8,7 @@ mod transport;
 
 pub(crate) use endpoint::{Address, Endpoint};
 
-use crate::inbox::Inbox;
+use crate::inbox::{Inbox, QueueBounds, QueueTotal};
 use crate::machine::{
     Answer, Command, Config, Delivery, Effect, Effects, Failure, Input, Machine, Source, State, Status,
     SubscribeRequest, SubscriptionId, Ticket,
@@ -43,9 +43,11 @@ pub(crate) struct Driver {
     /// Publishers to wake when all effects are carried out.
     publishers: Vec<Waker>,
     inboxes: HashMap<SubscriptionId, Arc<Inbox>>,
-    /// The most inputs of one turn: no more than the smallest queue of a subscription has room for. So a reader on the
-    /// same thread, which reads between two turns, loses none.
-    most_inputs: usize,
+    /// The bytes that wait in all of `inboxes`.
+    queues: Arc<QueueTotal>,
+    /// The most inputs of one turn, and the bytes of frames after which it takes no more: what the smallest queue of a
+    /// subscription has room for. So a reader on the same thread, which reads between two turns, loses none.
+    batch: QueueBounds,
     status: watch::Sender<Status>,
 }
 
@@ -80,6 +82,7 @@ impl Driver {
         endpoint: Endpoint,
         config: Config,
         seed: u128,
+        queues: Arc<QueueTotal>,
     ) -> (mpsc::UnboundedSender<DriverCommand>, watch::Receiver<Status>) {
         // Unbounded, because dropping a subscription cannot wait. The machine bounds the number of waiting requests.
         let (sender, commands) = mpsc::unbounded_channel();
@@ -95,7 +98,8 @@ impl Driver {
             replies: HashMap::new(),
             publishers: Vec::new(),
             inboxes: HashMap::new(),
-            most_inputs: BATCH,
+            queues,
+            batch: QueueBounds { items: BATCH, bytes: BATCH_BYTES },
             status,
         };
         tokio::spawn(driver.run());
@@ -136,11 +140,11 @@ impl Driver {
         }
     }
 
-    /// Passes inputs to the machine: at most `most_inputs`, and at most [`BATCH_BYTES`] and one frame. Returns their
+    /// Passes inputs to the machine: at most one batch of them, and one frame over its bytes. Returns their
     /// number, and whether there may be more.
     fn take_inputs(&mut self, now: Instant, context: &mut Context<'_>) -> (usize, bool) {
         let (mut taken, mut bytes) = (0, 0);
-        while taken < self.most_inputs && bytes < BATCH_BYTES {
+        while taken < self.batch.items && (taken == 0 || bytes < self.batch.bytes) {
             let Poll::Ready(input) = self.connection.poll(context) else { return (taken, false) };
             // What follows from the end of a connection is carried out before the next input.
             let mut goes_on = true;
@@ -201,7 +205,9 @@ impl Driver {
     }
 
     fn add(&mut self, id: SubscriptionId, inbox: Arc<Inbox>) {
-        self.most_inputs = self.most_inputs.min(inbox.capacity());
+        let QueueBounds { items, bytes } = inbox.bounds();
+        self.batch.items = self.batch.items.min(items);
+        self.batch.bytes = self.batch.bytes.min(bytes / BYTES_OF_A_QUEUE);
         self.inboxes.insert(id, inbox);
     }
 
@@ -243,6 +249,19 @@ impl Driver {
         if let Some(inbox) = inbox {
             inbox.push(delivery);
         }
+        if self.queues.is_exceeded() {
+            self.make_room();
+        }
+    }
+
+    /// Drops from the fullest queue, until an eighth of the bound of all queues is free. So this work is rare.
+    fn make_room(&self) {
+        while !self.queues.has_room()
+            && let Some(fullest) = self.inboxes.values().max_by_key(|inbox| inbox.bytes())
+            && fullest.bytes() > 0
+        {
+            fullest.drop_half();
+        }
     }
 }
 
@@ -270,6 +289,9 @@ fn now() -> Instant {
 
 /// The most inputs, and the most commands, of one turn.
 const BATCH: usize = 128;
+
+/// A short message takes some eight times the bytes of its frame in a queue.
+const BYTES_OF_A_QUEUE: usize = 8;
 
 /// The bytes of received frames after which a turn takes no more.
 const BATCH_BYTES: usize = 64 * 1024;

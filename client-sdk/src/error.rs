@@ -2,7 +2,8 @@
 
 use crate::machine::{Closed, Failure, Refused};
 use crate::{DecodeError, IdempotencyKey};
-use hubcast_protocol::{InvalidPattern, InvalidPayload};
+use hubcast_protocol::{InvalidPattern, InvalidPayload, Topic};
+use std::error::Error;
 use std::time::Duration;
 
 /// Why [`Client::connect`](crate::Client::connect) failed.
@@ -22,6 +23,12 @@ pub enum ConnectError {
     InvalidHeader {
         /// The name that the program gave.
         name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// What the program says of itself cannot be shown to others.
+    #[error("the info cannot be sent: {reason}")]
+    InvalidInfo {
         /// What is wrong with it.
         reason: String,
     },
@@ -48,6 +55,20 @@ pub enum SubscribeError {
     /// The server refused it.
     #[error(transparent)]
     Refused(Refused),
+    /// [`Subscribe::last`](crate::Subscribe::last) asks for earlier messages, and the topic keeps none: a rule of the
+    /// server's configuration gives it no history.
+    #[error("the server keeps no history of {topic:?}, so there are no last messages")]
+    NoHistory {
+        /// The topic.
+        topic: Topic,
+    },
+    /// [`Subscribe::presence`](crate::Subscribe::presence) asks for joins and leaves, and the topic has none: a rule of
+    /// the server's configuration must turn them on.
+    #[error("the server sends no joins and leaves of {topic:?}; a rule of its configuration must turn presence on")]
+    NoPresence {
+        /// The topic.
+        topic: Topic,
+    },
     /// The server did not confirm it in time.
     #[error("the subscription was not confirmed in time")]
     Timeout,
@@ -126,10 +147,12 @@ pub enum PublishError {
 pub enum EncodeError {
     /// It cannot be written as JSON.
     #[error("the value has no JSON")]
-    Json(#[from] serde_json::Error),
-    /// Its JSON is `null`, as that of `None` and `()`. The server treats `null` as the empty text, so subscribers would
-    /// not receive the value.
-    #[error("the value is null, which cannot be distinguished from an empty text")]
+    Json(#[source] Box<dyn Error + Send + Sync>),
+    /// Its JSON is `null`, as that of `None`, of `()`, and of a number that is not finite (NaN or an infinity). The
+    /// server treats `null` as the empty text, so subscribers would not receive the value.
+    #[error(
+        "the JSON of the value is null (it is None, () or a number that is not finite), and that means an empty text"
+    )]
     Null,
     /// The server would refuse its JSON.
     #[error(transparent)]

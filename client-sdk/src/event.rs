@@ -4,6 +4,7 @@ use crate::machine::{Ended, Gap, Resumed};
 use hubcast_protocol::event::{self, Member};
 use hubcast_protocol::{Payload, Position, Topic};
 use serde::de::DeserializeOwned;
+use std::error::Error;
 
 /// One event of a subscription.
 ///
@@ -48,6 +49,10 @@ pub enum ItemError {
     /// A message is not of the stream's type; the stream goes on.
     #[error(transparent)]
     Decode(#[from] DecodeError),
+    /// Publications are missing before the next item; the stream goes on. [`Events`](crate::Events) has
+    /// [`Event::Gap`] in its place.
+    #[error(transparent)]
+    Gap(#[from] Gap),
     /// The subscription ended, and the program did not end it; no item follows.
     #[error(transparent)]
     Ended(#[from] Ended),
@@ -65,7 +70,7 @@ pub struct DecodeError {
     /// The payload as the server sent it.
     pub payload: Payload,
     /// Why it cannot be read as the expected type.
-    pub source: serde_json::Error,
+    pub source: Box<dyn Error + Send + Sync>,
 }
 
 impl<T: DeserializeOwned> Message<T> {
@@ -77,7 +82,9 @@ impl<T: DeserializeOwned> Message<T> {
         };
         match value {
             Ok(value) => Ok(Self { topic, position, value }),
-            Err(source) => Err(DecodeError { topic, position, payload: message.payload.clone(), source }),
+            Err(source) => {
+                Err(DecodeError { topic, position, payload: message.payload.clone(), source: source.into() })
+            }
         }
     }
 }

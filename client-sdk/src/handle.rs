@@ -1,9 +1,10 @@
 //! The state that all clones and subscriptions of a client share.
 
 use crate::driver::DriverCommand;
-use crate::inbox::Inbox;
+use crate::inbox::{Inbox, QueueBounds, QueueTotal};
 use crate::machine::{Answer, Closed, Command, Delivery, Ended, Failure, State, Status, SubscriptionId};
 use crate::room::{Room, cost};
+use hubcast_protocol::MemberSecret;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -14,18 +15,36 @@ pub(crate) struct Shared {
     commands: mpsc::UnboundedSender<DriverCommand>,
     pub(crate) status: watch::Receiver<Status>,
     last_subscription: AtomicU64,
-    pub(crate) subscription_queue: usize,
+    pub(crate) queues: Queues,
     pub(crate) room: Room,
+    pub(crate) secret: MemberSecret,
+}
+
+/// The bounds of what waits for the program's subscriptions.
+#[derive(Debug)]
+pub(crate) struct Queues {
+    /// The bounds of each queue, unless the subscription sets its own.
+    pub(crate) each: QueueBounds,
+    /// The bytes of all queues together.
+    pub(crate) all: Arc<QueueTotal>,
+    /// The most topics under one pattern whose positions are kept.
+    pub(crate) topics: usize,
 }
 
 impl Shared {
     pub(crate) fn new(
         commands: mpsc::UnboundedSender<DriverCommand>,
         status: watch::Receiver<Status>,
-        subscription_queue: usize,
+        queues: Queues,
         room: Room,
+        secret: MemberSecret,
     ) -> Self {
-        Self { commands, status, last_subscription: AtomicU64::new(0), subscription_queue, room }
+        Self { commands, status, last_subscription: AtomicU64::new(0), queues, room, secret }
+    }
+
+    /// An empty queue for one subscription.
+    pub(crate) fn inbox(&self, bounds: QueueBounds) -> Arc<Inbox> {
+        Arc::new(Inbox::new(bounds, self.queues.all.clone()))
     }
 
     pub(crate) fn next_subscription(&self) -> SubscriptionId {

@@ -58,6 +58,7 @@ mod handle;
 mod headers;
 mod idempotency;
 mod inbox;
+mod positions;
 mod publish;
 mod publisher;
 mod room;
@@ -81,6 +82,7 @@ pub use topic::Topic;
 pub use hubcast_protocol::event::{Member, Presence, Present};
 pub use hubcast_protocol::request::Slow;
 pub use hubcast_protocol::{
-    ClientId, CloseCode, Epoch, ErrorCode, InvalidPattern, InvalidPayload, Payload, Position, Topic as TopicName,
+    AnonymousId, ClientId, CloseCode, Epoch, ErrorCode, InvalidPattern, InvalidPayload, InvalidSecret, MemberSecret,
+    Payload, Position, Topic as TopicName,
 };
 pub use rustls;

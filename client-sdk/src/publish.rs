@@ -85,7 +85,7 @@ impl IntoFuture for Publish {
 }
 
 pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Payload, EncodeError> {
-    let json = serde_json::value::to_raw_value(value)?;
+    let json = serde_json::value::to_raw_value(value).map_err(|error| EncodeError::Json(error.into()))?;
     if json.get() == "null" {
         return Err(EncodeError::Null);
     }

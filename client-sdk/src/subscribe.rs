@@ -3,8 +3,8 @@
 use crate::driver::DriverCommand;
 use crate::error::SubscribeError;
 use crate::handle::Shared;
-use crate::inbox::Inbox;
-use crate::machine::{Command, Source, SubscribeRequest, SubscriptionId};
+use crate::inbox::QueueBounds;
+use crate::machine::{Answer, Command, Source, SubscribeRequest, SubscriptionId};
 use crate::subscription::{PatternSubscription, Reader, Subscription};
 use hubcast_protocol::request::{Slow, Start};
 use hubcast_protocol::{InvalidPattern, Pattern, Position, Target, Topic};
@@ -25,7 +25,8 @@ use std::sync::Arc;
 pub struct Subscribe<S> {
     shared: Arc<Shared>,
     listen: Result<SubscribeRequest, InvalidPattern>,
-    queue: usize,
+    queue: QueueBounds,
+    skips_gaps: bool,
     of: PhantomData<fn() -> S>,
 }
 
@@ -40,11 +41,12 @@ impl<S> Subscribe<S> {
     }
 
     fn new(shared: Arc<Shared>, listen: Result<SubscribeRequest, InvalidPattern>) -> Self {
-        let queue = shared.subscription_queue;
-        Self { shared, listen, queue, of: PhantomData }
+        let queue = shared.queues.each;
+        Self { shared, listen, queue, skips_gaps: false, of: PhantomData }
     }
 
-    /// Joins and leaves are delivered too, as events.
+    /// Joins and leaves are delivered too, as events. On a topic without presence the subscription fails with
+    /// [`NoPresence`](SubscribeError::NoPresence). Under a pattern this has no effect.
     ///
     /// Joins and leaves while the connection is lost are not delivered, and the server does not replay them: ask
     /// [`Client::presence`](crate::Client::presence) at first and after every
@@ -60,9 +62,24 @@ impl<S> Subscribe<S> {
         self.with(|listen| listen.slow = slow)
     }
 
-    /// The most items that wait unread; a newer item then replaces the oldest.
-    pub fn queue(self, items: usize) -> Self {
-        Self { queue: items, ..self }
+    /// The most items that wait unread; by default 1,024. A newer item then replaces the oldest, and a gap says so.
+    pub fn queue(mut self, items: usize) -> Self {
+        self.queue.items = items.max(1);
+        self
+    }
+
+    /// The most bytes that wait unread; by default 4 MiB. Newer items then replace the oldest, and a gap says so. A
+    /// message counts with its payload, its topic, and some 300 bytes for itself. A message that is larger than the
+    /// bound is delivered only to a reader that waits for it; otherwise there is a gap in its place.
+    pub fn queue_bytes(mut self, bytes: usize) -> Self {
+        self.queue.bytes = bytes;
+        self
+    }
+
+    /// The stream of values does not report gaps: for a program that only wants the newest values, and does not care
+    /// which ones it missed. Its [events](Subscription::events) contain the gaps all the same.
+    pub fn skip_gaps(self) -> Self {
+        Self { skips_gaps: true, ..self }
     }
 
     fn with(mut self, set: impl FnOnce(&mut SubscribeRequest)) -> Self {
@@ -74,31 +91,46 @@ impl<S> Subscribe<S> {
 }
 
 impl<T> Subscribe<Subscription<T>> {
-    /// Begins with the last messages of the topic's history, at most this many; with 1 it is the current value.
+    /// Begins with the last messages of the topic's history, at most this many; with 1 it is the current value. Then the
+    /// live messages follow.
     ///
-    /// If another subscription of this client listens to the topic already, no earlier messages are delivered: at the
-    /// server both are one subscription, which simply continues. Then read them with
-    /// [`Client::history`](crate::Client::history).
+    /// The same happens after every reconnect whose position the server does not have any more: after the gap for what
+    /// is lost, the last messages that the server still has come, and then the live ones. Together with
+    /// [`Subscribe::recover`], the subscription begins after the position, or with the last messages if the position is
+    /// gone.
+    ///
+    /// Other subscriptions of this client to the same topic do not receive these messages again.
+    ///
+    /// On a topic without history the subscription fails with
+    /// [`NoHistory`](crate::SubscribeError::NoHistory).
     pub fn last(self, count: u32) -> Self {
-        self.with(|listen| listen.start = Start::Last(count))
+        self.with(|listen| {
+            listen.start = match std::mem::take(&mut listen.start) {
+                Start::After(position) | Start::AfterOrLast(position, _) => after_or_last(position, count),
+                _ => Start::Last(count),
+            }
+        })
     }
 
-    /// Begins after a position, such as that of the last message that an earlier run of the program handled. The first
-    /// event is [`Event::Resumed`](crate::Event::Resumed), which says whether all later messages could be recovered.
+    /// Begins after a position, such as that of the last message that an earlier run of the program handled
+    /// ([`Subscription::position`]). The first event is [`Event::Resumed`](crate::Event::Resumed), which says whether
+    /// all later messages could be recovered. If not, a [`Gap`](crate::Gap) follows.
     ///
-    /// If another subscription of this client listens to the topic already, no earlier messages are delivered, even if
-    /// the server has them: a [`Gap`](crate::Gap) says so. Then read them with
-    /// [`Client::history`](crate::Client::history).
+    /// Other subscriptions of this client to the same topic do not receive these messages again.
     pub fn recover(self, position: Position) -> Self {
-        self.with(|listen| listen.start = Start::After(position))
+        self.with(|listen| {
+            listen.start = match listen.start {
+                Start::Last(count) | Start::AfterOrLast(_, count) => after_or_last(position, count),
+                _ => Start::After(position),
+            }
+        })
     }
 }
 
 impl<T> Subscribe<PatternSubscription<T>> {
-    /// Begins after a position for each of these topics; the other topics begin live.
-    ///
-    /// If another subscription of this client listens to the same pattern already, no earlier messages are delivered,
-    /// even if the server has them: [`Gap`](crate::Gap)s say so.
+    /// Begins after a position for each of these topics ([`PatternSubscription::positions`]); the other topics begin
+    /// live. The first event is [`Event::Resumed`](crate::Event::Resumed), and a [`Gap`](crate::Gap) follows for each
+    /// topic that could not be recovered.
     pub fn recover(self, positions: BTreeMap<Topic, Position>) -> Self {
         self.with(|listen| listen.start = Start::AfterEach(positions))
     }
@@ -109,12 +141,24 @@ impl<S: From<Reader> + 'static> IntoFuture for Subscribe<S> {
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        let Self { shared, listen, queue, .. } = self;
+        let Self { shared, listen, queue, skips_gaps, .. } = self;
         Box::pin(async move {
-            let (id, inbox) = (shared.next_subscription(), Arc::new(Inbox::new(queue)));
+            let (listen, id, inbox) = (listen?, shared.next_subscription(), shared.inbox(queue));
+            let (start, topic, watches) = (listen.start.clone(), listen.source.topic().cloned(), listen.presence);
             // From here on, dropping this future drops the reader, which unsubscribes.
-            let reader = Reader::new(id, inbox.clone(), shared.clone());
-            shared.call(Command::Subscribe(id, listen?), Some(inbox)).await?;
+            let mut reader = Reader::new(id, inbox.clone(), shared.clone(), topic.clone(), skips_gaps);
+            let (begin, presence) = match shared.call(Command::Subscribe(id, listen), Some(inbox)).await? {
+                Answer::Subscribed { begin, presence } => (begin, presence),
+                // Every other answer belongs to another command.
+                _ => (None, false),
+            };
+            match topic {
+                Some(topic) if watches && !presence => return Err(SubscribeError::NoPresence { topic }),
+                Some(topic) if begin.is_none() && matches!(start, Start::Last(1..)) => {
+                    return Err(SubscribeError::NoHistory { topic });
+                }
+                _ => reader.begin(start, begin),
+            }
             Ok(S::from(reader))
         })
     }
@@ -126,11 +170,17 @@ impl<S> fmt::Debug for Subscribe<S> {
     }
 }
 
+fn after_or_last(position: Position, count: u32) -> Start {
+    match count {
+        0 => Start::After(position),
+        count => Start::AfterOrLast(position, count),
+    }
+}
+
 /// Subscribes to the private topics. The server is not asked, because it sends them anyway.
 pub(crate) fn direct<T>(shared: &Arc<Shared>) -> Subscription<T> {
-    let (id, inbox): (SubscriptionId, _) =
-        (shared.next_subscription(), Arc::new(Inbox::new(shared.subscription_queue)));
-    let reader = Reader::new(id, inbox.clone(), shared.clone());
+    let (id, inbox): (SubscriptionId, _) = (shared.next_subscription(), shared.inbox(shared.queues.each));
+    let reader = Reader::new(id, inbox.clone(), shared.clone(), None, false);
     shared.tell(DriverCommand::Subscribe(id, inbox));
     reader.into()
 }

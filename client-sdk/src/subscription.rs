@@ -4,9 +4,13 @@ use crate::driver::DriverCommand;
 use crate::event::{Event, ItemError, Message};
 use crate::handle::Shared;
 use crate::inbox::Inbox;
-use crate::machine::{Closed, Delivery, Ended, SubscriptionId};
+use crate::machine::{Closed, Delivery, Ended, Gap, GapReason, SubscriptionId};
+use crate::positions::Positions;
 use futures_core::Stream;
+use hubcast_protocol::request::Start;
+use hubcast_protocol::{Position, Topic};
 use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::poll_fn;
 use std::marker::PhantomData;
@@ -16,10 +20,28 @@ use std::task::{Context, Poll, ready};
 
 /// The values published to one topic, as a stream; dropping it unsubscribes.
 ///
-/// The values alone do not show what is missing: [`Subscription::events`] does. Unread items wait in a queue of 1,024
-/// items, or as many as [`Subscribe::queue`](crate::Subscribe::queue) sets. When it is full, the oldest item is
-/// dropped, and the events contain a [`Gap`](crate::Gap) in its place. A subscription that is not read delays neither
-/// its client nor other subscriptions.
+/// Where publications are missing, the item [`ItemError::Gap`] says which and why, and the stream goes on:
+///
+/// ```no_run
+/// # async fn example(client: hubcast_client::Client) -> Result<(), Box<dyn std::error::Error>> {
+/// use hubcast_client::ItemError;
+///
+/// let mut prices = client.subscribe::<f64>("prices").await?;
+/// while let Some(price) = prices.next().await {
+///     match price {
+///         Ok(price) => println!("{price}"),
+///         Err(ItemError::Gap(gap)) => println!("{gap}"), // "prices" misses publications 3 to 5: …
+///         Err(ItemError::Decode(error)) => println!("{error}"),
+///         Err(error) => return Err(error.into()), // the subscription is over
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Unread items wait in a queue of 1,024 items and 4 MiB, or as much as [`Subscribe::queue`](crate::Subscribe::queue)
+/// and [`Subscribe::queue_bytes`](crate::Subscribe::queue_bytes) set. When it is full, the oldest items are dropped, and
+/// a gap takes their place. A subscription that is not read delays neither its client nor other subscriptions.
 ///
 /// The stream ends when the client is closed. If the server ended it, the last item says why.
 pub struct Subscription<T> {
@@ -44,13 +66,22 @@ pub(crate) struct Reader {
     id: SubscriptionId,
     inbox: Arc<Inbox>,
     shared: Arc<Shared>,
+    positions: Positions,
+    skips_gaps: bool,
     is_over: bool,
 }
 
 impl<T: DeserializeOwned> Subscription<T> {
-    /// The next value; `None` when the client is closed.
+    /// The next value; `None` when the client is closed. A future that is dropped has taken nothing.
     pub async fn next(&mut self) -> Option<Result<T, ItemError>> {
         poll_fn(|context| self.poll_value(context)).await
+    }
+
+    /// The position of the last item that this stream gave out, or where the subscription began. A program that stores
+    /// it passes it to [`Subscribe::recover`](crate::Subscribe::recover) after its own restart, and gets all that came
+    /// later. `None` on a topic without history.
+    pub fn position(&self) -> Option<Position> {
+        self.events.reader.positions.of_topic()
     }
 
     /// The same subscription as a stream of all its events: positions, gaps, joins and leaves.
@@ -64,9 +95,17 @@ impl<T: DeserializeOwned> Subscription<T> {
 }
 
 impl<T: DeserializeOwned> PatternSubscription<T> {
-    /// The next message; `None` when the client is closed.
+    /// The next message; `None` when the client is closed. A future that is dropped has taken nothing.
     pub async fn next(&mut self) -> Option<Result<Message<T>, ItemError>> {
         poll_fn(|context| self.events.poll_message(context)).await
+    }
+
+    /// The positions of the last items that this stream gave out, by topic. A program that stores them passes them to
+    /// [`Subscribe::recover`](crate::Subscribe::recover) after its own restart. A topic of which nothing was received is
+    /// not among them; of more topics than
+    /// [`ClientBuilder::topics_per_pattern`](crate::ClientBuilder::topics_per_pattern), only those received last are.
+    pub fn positions(&self) -> BTreeMap<Topic, Position> {
+        self.events.positions()
     }
 
     /// The same subscription as a stream of all its events: gaps, joins and leaves.
@@ -76,15 +115,27 @@ impl<T: DeserializeOwned> PatternSubscription<T> {
 }
 
 impl<T: DeserializeOwned> Events<T> {
-    /// The next event; `None` when the client is closed.
+    /// The next event; `None` when the client is closed. A future that is dropped has taken nothing.
     pub async fn next(&mut self) -> Option<Result<Event<T>, ItemError>> {
         poll_fn(|context| self.poll_event(context)).await
+    }
+
+    /// The position of the last event that this stream gave out: see [`Subscription::position`]. `None` under a
+    /// pattern.
+    pub fn position(&self) -> Option<Position> {
+        self.reader.positions.of_topic()
+    }
+
+    /// The positions of the last events that this stream gave out, by topic: see [`PatternSubscription::positions`].
+    pub fn positions(&self) -> BTreeMap<Topic, Position> {
+        self.reader.positions.all()
     }
 
     fn poll_message(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Message<T>, ItemError>>> {
         loop {
             match ready!(self.poll_event(context)) {
                 Some(Ok(Event::Message(message))) => return Poll::Ready(Some(Ok(message))),
+                Some(Ok(Event::Gap(gap))) if self.reader.reports(&gap) => return Poll::Ready(Some(Err(gap.into()))),
                 Some(Ok(_)) => {}
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
                 None => return Poll::Ready(None),
@@ -107,8 +158,33 @@ impl<T: DeserializeOwned> Events<T> {
 }
 
 impl Reader {
-    pub(crate) fn new(id: SubscriptionId, inbox: Arc<Inbox>, shared: Arc<Shared>) -> Self {
-        Self { id, inbox, shared, is_over: false }
+    /// The reader of a queue; `topic` is that of the subscription, if it has one.
+    pub(crate) fn new(
+        id: SubscriptionId,
+        inbox: Arc<Inbox>,
+        shared: Arc<Shared>,
+        topic: Option<Topic>,
+        skips_gaps: bool,
+    ) -> Self {
+        let positions = Positions::new(topic, shared.queues.topics);
+        Self { id, inbox, shared, positions, skips_gaps, is_over: false }
+    }
+
+    /// Sets the position at which the subscription begins: the one that the program gave, or that of the server's
+    /// confirmation.
+    pub(crate) fn begin(&mut self, start: Start, confirmed: Option<Position>) {
+        match start {
+            Start::After(position) | Start::AfterOrLast(position, _) => self.positions.begin(Some(position)),
+            Start::AfterEach(positions) => {
+                positions.iter().for_each(|(topic, position)| self.positions.set(topic, Some(*position)));
+            }
+            Start::Live | Start::Last(_) => self.positions.begin(confirmed),
+        }
+    }
+
+    /// Whether the stream of values reports this gap.
+    fn reports(&self, gap: &Gap) -> bool {
+        !self.skips_gaps && gap.reason != GapReason::MissedPresence
     }
 
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Delivery>> {
@@ -116,6 +192,7 @@ impl Reader {
             return Poll::Ready(None);
         }
         let delivery = ready!(self.inbox.poll(context));
+        self.positions.take(&delivery);
         self.is_over = matches!(delivery, Delivery::Ended(_));
         Poll::Ready(Some(delivery))
     }

@@ -1,9 +1,9 @@
 //! The inputs of the hub.
 
 use crate::engine::EngineReply;
-use hubcast_protocol::{ClientId, CloseCode, RejectedRequest, Request};
-use serde_json::value::RawValue;
+use hubcast_protocol::{AnonymousId, ClientId, CloseCode, Payload, RejectedRequest, Request};
 use std::borrow::Cow;
+use std::sync::Arc;
 
 /// The caller's number for a session: small, and free for another session after [`Input::Closed`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -21,7 +21,7 @@ pub enum Input {
         /// An id that no session ever had.
         client: ClientId,
         /// The user of the connection, when it is known.
-        identity: Option<Box<Identity>>,
+        identity: Option<Arc<Identity>>,
     },
     /// A frame came. A frame that is not a valid request is an input too, so that its refusal has the right place
     /// among the replies.
@@ -68,13 +68,29 @@ pub struct Unfinished {
     pub worked_for: SessionId,
 }
 
-/// The user of a session, as its token says.
-#[derive(Clone, Debug)]
+/// Who is behind a session, as presence shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// The user's name.
-    pub user: Box<str>,
-    /// What other clients are shown of the user.
-    pub info: Option<Box<RawValue>>,
+    /// The name by which it is recognised when it comes back.
+    pub name: MemberName,
+    /// What other clients are shown of it. That of an anonymous member is not verified.
+    pub info: Option<Payload>,
+}
+
+/// The name by which a member is recognised when it comes back.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum MemberName {
+    /// A user, as its token says.
+    User(Box<str>),
+    /// A client without a user that keeps a secret.
+    Anonymous(AnonymousId),
+}
+
+impl Identity {
+    /// A user of whom nothing is shown but its name.
+    pub fn user(name: impl Into<Box<str>>) -> Self {
+        Self { name: MemberName::User(name.into()), info: None }
+    }
 }
 
 impl Input {

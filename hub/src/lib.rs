@@ -40,7 +40,7 @@ pub use engine::{
     Engine, Evicted, HistorySnapshot, KeySnapshot, Memory, NumberSnapshot, ProducerSnapshot, Publisher, Snapshot,
 };
 pub use hub::Hub;
-pub use input::{Identity, Input, SessionId, Unfinished};
+pub use input::{Identity, Input, MemberName, SessionId, Unfinished};
 pub use publication::{LiveBytes, Publication};
 pub use rules::{HistoryPolicy, PresencePolicy, Retention, TopicPolicy, TopicRule, TopicRules};
 pub use settings::{Limits, Settings};

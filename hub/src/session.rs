@@ -1,16 +1,17 @@
 //! The hub's state of one connected client.
 
 use crate::engine::{Publisher, Ticket};
-use crate::{Identity, SessionId, rate::Bucket};
+use crate::{Identity, MemberName, SessionId, rate::Bucket};
 use hubcast_protocol::{ClientId, RejectedRequest, Request, Slow};
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// One session: its client, its user and its subscriptions.
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) id: SessionId,
     pub(crate) client: ClientId,
-    pub(crate) identity: Option<Box<Identity>>,
+    pub(crate) identity: Option<Arc<Identity>>,
     /// The number of its memberships that only watch presence.
     pub(crate) watching: u32,
     /// Its memberships. Each knows its index in the channel's list of members, and each member knows its index in this
@@ -48,7 +49,7 @@ impl Session {
     pub(crate) fn new(
         id: SessionId,
         client: ClientId,
-        identity: Option<Box<Identity>>,
+        identity: Option<Arc<Identity>>,
         bucket: Option<Bucket>,
     ) -> Self {
         Self {
@@ -67,7 +68,10 @@ impl Session {
 
     /// The user's name, if the session has a user.
     pub(crate) fn user(&self) -> Option<&str> {
-        self.identity.as_ref().map(|identity| &*identity.user)
+        match &self.identity.as_ref()?.name {
+            MemberName::User(user) => Some(user),
+            MemberName::Anonymous(_) => None,
+        }
     }
 
     /// The owner of the idempotency keys that this session uses.

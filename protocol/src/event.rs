@@ -1,8 +1,9 @@
 //! Events: what the server sends to a client.
 
-use crate::{ClientId, CloseCode, Epoch, ErrorCode, ErrorReply, Payload, Position, RequestId, Target, Topic};
+use crate::{
+    AnonymousId, ClientId, CloseCode, Epoch, ErrorCode, ErrorReply, Payload, Position, RequestId, Target, Topic,
+};
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 use std::borrow::Cow;
 
 /// One frame from the server. In the typed dialect it is one JSON object; for the plain dialect see [`crate::plain`].
@@ -32,6 +33,8 @@ pub enum Event {
     Gap(Gap),
     /// The answer to `ping`.
     Pong(Pong),
+    /// The answer to `identify`.
+    Identified(Identified),
     /// The refusal of a request.
     Error(Refusal),
     /// The server is about to close the connection.
@@ -96,6 +99,9 @@ pub struct Subscribed {
     /// The number of earlier publications that follow, if the request asked for some.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replayed: Option<u32>,
+    /// Whether joins and leaves of the topic come too: the request asked for them, and the topic has them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub presence: bool,
 }
 
 /// A publication as subscribers get it. It is the same for all of them.
@@ -179,23 +185,22 @@ pub struct Presence {
 }
 
 /// A client that is subscribed to a topic.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Present {
     /// The session's id.
     pub client: ClientId,
     /// The user, as its token names it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<Box<str>>,
-    /// What its token says about the user.
+    /// The id of a member without a user, the same whenever it comes back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub info: Option<Box<RawValue>>,
-}
-
-impl PartialEq for Present {
-    fn eq(&self, other: &Self) -> bool {
-        let info = |of: &Self| of.info.as_ref().map(|info| info.get().to_owned());
-        self.client == other.client && self.user == other.user && info(self) == info(other)
-    }
+    pub anonymous: Option<AnonymousId>,
+    /// What is shown of the member: what its token says about the user, or what a member without a user says of itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub info: Option<Payload>,
+    /// Whether nobody has verified `info`: the member says it of itself.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unverified: bool,
 }
 
 /// A client that subscribed to a topic, or is no longer subscribed to it.
@@ -208,6 +213,29 @@ pub struct Member {
     /// The user, as its token names it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<Box<str>>,
+    /// The id of a member without a user, the same whenever it comes back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anonymous: Option<AnonymousId>,
+    /// What is shown of the member: what its token says about the user, or what a member without a user says of itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub info: Option<Payload>,
+    /// Whether nobody has verified `info`: the member says it of itself.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unverified: bool,
+}
+
+/// The answer to `identify`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identified {
+    /// The id of the request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<RequestId>,
+    /// The user of the session. It wins over what the request said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<Box<str>>,
+    /// The id that presence shows of a session without a user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anonymous: Option<AnonymousId>,
 }
 
 /// Publications that this session does not get or, if the reason says so, joins and leaves.

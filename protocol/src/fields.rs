@@ -25,6 +25,7 @@ pub(crate) enum Name {
     Message,
     Recover,
     Last,
+    OrLast,
     Slow,
     Echo,
     Key,
@@ -33,11 +34,13 @@ pub(crate) enum Name {
     Presence,
     Since,
     Limit,
+    Secret,
+    Info,
 }
 
-const NAMES: [&str; 15] = [
-    "id", "action", "topic", "pattern", "message", "recover", "last", "slow", "echo", "key", "producer", "sequence",
-    "presence", "since", "limit",
+const NAMES: [&str; 18] = [
+    "id", "action", "topic", "pattern", "message", "recover", "last", "or_last", "slow", "echo", "key", "producer",
+    "sequence", "presence", "since", "limit", "secret", "info",
 ];
 
 impl<'a> Fields<'a> {

@@ -96,10 +96,10 @@ impl<'de> Deserialize<'de> for Payload {
 #[non_exhaustive]
 pub enum InvalidPayload {
     /// More than [`Payload::MAX_DEPTH`] arrays and objects inside each other.
-    #[error("message is nested more than 64 deep")]
+    #[error("it is nested more than 64 deep")]
     TooDeep,
     /// An escape from `\ud800` to `\udfff` without its other half.
-    #[error("message holds half of a surrogate pair")]
+    #[error("it holds half of a surrogate pair")]
     HalfSurrogate,
 }
 

@@ -1,9 +1,9 @@
 //! The reader of requests, from the fields of a frame. It serves both dialects, which differ in what they accept.
 
 use crate::fields::{Fields, Name, NotAnObject, WrongType, lossy_string};
-use crate::request::{Action, Key, MAX_KEY, MAX_SEQUENCE, PRODUCER_BYTES, Publish};
+use crate::request::{Action, Identify, Key, MAX_INFO, MAX_KEY, MAX_SEQUENCE, PRODUCER_BYTES, Publish};
 use crate::request::{ReadHistory, RejectedRequest, Request, Slow, Start, Subscribe, Target};
-use crate::{Dialect, Epoch, ErrorCode, ErrorReply, Payload, Position, RequestId, Topic};
+use crate::{Dialect, Epoch, ErrorCode, ErrorReply, MemberSecret, Payload, Position, RequestId, Topic};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -51,6 +51,7 @@ impl Reader<'_> {
             "ping" => Ok(Action::Ping),
             "history" => self.history().map(Action::History),
             "presence" => self.presence().map(Action::Presence),
+            "identify" => self.identify().map(Action::Identify),
             _ => Err(ErrorReply::new(ErrorCode::UnknownAction, "no action has this name")),
         }
     }
@@ -107,12 +108,16 @@ impl Reader<'_> {
     }
 
     fn start(&self, target: &Target) -> Result<Start, ErrorReply> {
+        let count = |name| self.option(name, WHOLE, whole).map(|count| count.filter(|count| *count > 0));
+        let (last, or_last) = (count(Name::Last)?, count(Name::OrLast)?);
         let recovered = match target {
-            Target::Topic(_) => self.option(Name::Recover, POSITION, position)?.map(Start::After),
+            Target::Topic(_) => self.option(Name::Recover, POSITION, position)?.map(|after| match or_last {
+                Some(count) => Start::AfterOrLast(after, count),
+                None => Start::After(after),
+            }),
             Target::Pattern(_) => self.option(Name::Recover, POSITIONS, positions)?.map(Start::AfterEach),
         };
-        let last = self.option(Name::Last, WHOLE, whole)?.filter(|count| *count > 0).map(Start::Last);
-        Ok(recovered.or(last).unwrap_or_default())
+        Ok(recovered.or(last.map(Start::Last)).unwrap_or_default())
     }
 
     fn history(&self) -> Result<ReadHistory, ErrorReply> {
@@ -127,6 +132,18 @@ impl Reader<'_> {
     fn presence(&self) -> Result<Topic, ErrorReply> {
         self.typed_only(ErrorCode::NoPresence)?;
         self.topic_alone()
+    }
+
+    /// What a client says of itself. Both fields are checked in both dialects: who has sent them means them.
+    fn identify(&self) -> Result<Identify, ErrorReply> {
+        let secret = self.fields.text(Name::Secret)?.ok_or(invalid("secret is missing"))?;
+        let secret = MemberSecret::new(secret).map_err(|fault| invalid(fault.to_string()))?;
+        let info = self.fields.get(Name::Info).map(Payload::from_json).transpose();
+        let info = info.map_err(|fault| invalid(format!("info: {fault}")))?;
+        if info.as_ref().is_some_and(|info| info.as_plain().len() > MAX_INFO) {
+            return Err(invalid(format!("info has at most {MAX_INFO} bytes")));
+        }
+        Ok(Identify { secret, info })
     }
 
     /// Refuses a request whose answer is more than text in the plain dialect, which cannot express it. In the typed

@@ -1,6 +1,6 @@
 //! Requests: what a client sends to the server.
 
-use crate::{ErrorReply, Pattern, Payload, Position, RequestId, Topic};
+use crate::{ErrorReply, MemberSecret, Pattern, Payload, Position, RequestId, Topic};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -29,6 +29,8 @@ pub enum Action {
     Presence(Topic),
     /// Ask for a `pong`. Without an id there is no answer.
     Ping,
+    /// Say who the member behind this connection is, if it has no user.
+    Identify(Identify),
 }
 
 /// The topic or pattern of a subscription.
@@ -65,6 +67,8 @@ pub enum Start {
     AfterEach(BTreeMap<Topic, Position>),
     /// With the last publications of the history, at most this many.
     Last(u32),
+    /// After a position of the topic or, if that cannot be recovered, with at most this many of the last publications.
+    AfterOrLast(Position, u32),
 }
 
 /// What a subscription asks for when its connection is too slow.
@@ -111,6 +115,15 @@ pub enum Key {
     },
 }
 
+/// What a client without a user says of itself, for presence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identify {
+    /// The secret by which it is recognised when it comes back.
+    pub secret: MemberSecret,
+    /// What others are shown of it, such as a name: any JSON of at most [`MAX_INFO`] bytes. Nobody has verified it.
+    pub info: Option<Payload>,
+}
+
 /// The parameters of a `history` request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadHistory {
@@ -134,6 +147,10 @@ pub struct RejectedRequest {
 
 /// The longest text of an idempotency key, in bytes.
 pub const MAX_KEY: usize = 256;
+
+/// The longest `info` of a member without a user, in bytes of its JSON. For a string, the bytes of its characters count,
+/// without quotes and escapes.
+pub const MAX_INFO: usize = 1024;
 
 /// The length of a producer's name, in bytes.
 pub const PRODUCER_BYTES: RangeInclusive<usize> = 16..=64;
@@ -168,6 +185,12 @@ impl Subscribe {
 impl From<Subscribe> for Action {
     fn from(subscribe: Subscribe) -> Self {
         Self::Subscribe(subscribe)
+    }
+}
+
+impl From<Identify> for Action {
+    fn from(identify: Identify) -> Self {
+        Self::Identify(identify)
     }
 }
 

@@ -1,7 +1,9 @@
 //! The typed dialect: one JSON object in each frame, in both directions.
 
 use crate::event::{Event, History};
-use crate::request::{Action, Key, Publish, ReadHistory, RejectedRequest, Request, Slow, Start, Subscribe, Target};
+use crate::request::{
+    Action, Identify, Key, Publish, ReadHistory, RejectedRequest, Request, Slow, Start, Subscribe, Target,
+};
 use crate::{Dialect, Payload, Position, RequestId, Topic, reading};
 use serde::{Deserialize, Serialize};
 use std::{borrow::Cow, collections::BTreeMap, io};
@@ -84,6 +86,7 @@ pub fn decode_event(text: &str) -> Result<Event, InvalidEvent> {
         "leave" => read(text, Event::Leave),
         "gap" => read(text, Event::Gap),
         "pong" => read(text, Event::Pong),
+        "identified" => read(text, Event::Identified),
         "error" => read(text, Event::Error),
         "closing" => read(text, Event::Closing),
         unknown => Err(InvalidEvent::Unknown(unknown.into())),
@@ -109,6 +112,9 @@ pub fn encode_request(request: &Request) -> String {
         }
         Action::Presence(topic) => frame = Frame { action: "presence", topic: Some(topic), ..frame },
         Action::Ping => frame.action = "ping",
+        Action::Identify(Identify { secret, info }) => {
+            frame = Frame { action: "identify", secret: Some(secret.expose()), info: info.as_ref(), ..frame };
+        }
     }
     to_json(&frame)
 }
@@ -141,6 +147,8 @@ struct Frame<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     last: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    or_last: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     slow: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     presence: Option<bool>,
@@ -156,6 +164,10 @@ struct Frame<'a> {
     since: Option<Position>,
     #[serde(skip_serializing_if = "Option::is_none")]
     limit: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    secret: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    info: Option<&'a Payload>,
 }
 
 #[derive(Serialize)]
@@ -191,6 +203,9 @@ impl<'a> Frame<'a> {
             Start::After(position) => self.recover = Some(Recover::After(*position)),
             Start::AfterEach(positions) => self.recover = Some(Recover::AfterEach(positions)),
             Start::Last(count) => self.last = Some(*count),
+            Start::AfterOrLast(position, count) => {
+                (self.recover, self.or_last) = (Some(Recover::After(*position)), Some(*count));
+            }
         }
         self.presence = subscribe.presence.then_some(true);
         self.slow = match subscribe.slow {

@@ -4,19 +4,24 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 use hubcast_protocol::event::{self, About, GapReason};
 use hubcast_protocol::request::{
-    Action, Key, MAX_SEQUENCE, Publish, ReadHistory, RejectedRequest, Request, Slow, Start, Subscribe, Target,
+    Action, Identify, Key, MAX_SEQUENCE, Publish, ReadHistory, RejectedRequest, Request, Slow, Start, Subscribe, Target,
 };
 use hubcast_protocol::{
-    ClientId, CloseCode, Epoch, ErrorCode, Event, Payload, Position, RequestId, Topic, plain, typed,
+    AnonymousId, ClientId, CloseCode, Epoch, ErrorCode, Event, MemberSecret, Payload, Position, RequestId, Topic,
+    plain, typed,
 };
 use proptest::prelude::*;
 
-/// The examples of one section of `PROTOCOL.md`: the lines that begin with `{`, with `7f0c…` replaced by `ID`.
+/// The examples of one section of `PROTOCOL.md`: the lines that begin with `{`, with `7f0c…` and `93b1…` replaced by `ID`.
 fn examples(heading: &str) -> Vec<String> {
     let contract = concat!(env!("CARGO_MANIFEST_DIR"), "/../PROTOCOL.md");
     let text = std::fs::read_to_string(contract).expect("PROTOCOL.md stands at the root");
     let section = text.split("\n## ").find(|section| section.starts_with(heading)).expect(heading);
-    section.lines().filter(|line| line.starts_with('{')).map(|line| line.replace("7f0c…", ID)).collect()
+    section
+        .lines()
+        .filter(|line| line.starts_with('{'))
+        .map(|line| line.replace("7f0c…", ID).replace("93b1…", ID))
+        .collect()
 }
 
 /// A client id in full length.
@@ -182,6 +187,10 @@ fn start() -> impl Strategy<Value = (Target, Start)> {
     prop_oneof![
         (topic().prop_map(Target::Topic), position().prop_map(Start::After)),
         (topic().prop_map(Target::Topic), (1..9u32).prop_map(Start::Last)),
+        (
+            topic().prop_map(Target::Topic),
+            (position(), 1..9u32).prop_map(|(after, count)| Start::AfterOrLast(after, count))
+        ),
         (pattern, prop::collection::btree_map(topic(), position(), 0..3).prop_map(Start::AfterEach)),
     ]
 }
@@ -210,6 +219,8 @@ fn request() -> impl Strategy<Value = Request> {
         topic().prop_map(|topic| Action::Unsubscribe(topic.into())),
         topic().prop_map(Action::Presence),
         Just(Action::Ping),
+        (any::<u128>(), prop::option::of(payload()))
+            .prop_map(|(bits, info)| { Action::Identify(Identify { secret: MemberSecret::from_random(bits), info }) }),
     ];
     (id(), action).prop_map(|(id, action)| Request::new(id, action))
 }
@@ -225,7 +236,7 @@ fn event() -> impl Strategy<Value = Event> {
         (prop::option::of(id()), topic(), any::<u32>()).prop_map(|(id, topic, n)| {
             Event::Published(event::Published { id, topic, offset: None, receivers: u64::from(n) })
         }),
-        (id(), prop::option::of(any::<bool>())).prop_map(|(id, recovered)| {
+        (id(), prop::option::of(any::<bool>()), any::<bool>()).prop_map(|(id, recovered, presence)| {
             let about = About::Pattern("a.>".parse().unwrap());
             Event::Subscribed(event::Subscribed {
                 id: Some(id),
@@ -234,9 +245,13 @@ fn event() -> impl Strategy<Value = Event> {
                 offset: None,
                 recovered,
                 replayed: None,
+                presence,
             })
         }),
-        (topic(), client).prop_map(|(topic, client)| Event::Join(event::Member { topic, client, user: None })),
+        (topic(), client, prop::option::of(payload()), any::<bool>()).prop_map(|(topic, client, info, unverified)| {
+            let anonymous = unverified.then(|| AnonymousId::of(&MemberSecret::from_random(7)));
+            Event::Join(event::Member { topic, client, user: None, anonymous, info, unverified })
+        }),
         (topic(), any::<u64>()).prop_map(|(topic, from)| {
             let reason = GapReason::SlowConsumer;
             Event::Gap(event::Gap { topic, from: Some(from), to: Some(from), epoch: None, offset: None, reason })

@@ -161,7 +161,7 @@ impl Client {
     ) -> Result<(), String> {
         let asked = self.asked.remove(&ticket).ok_or_else(|| format!("{ticket:?} was completed twice"))?;
         match (&asked, result) {
-            (Asked::Subscribe(id), Ok(Answer::Subscribed)) => {
+            (Asked::Subscribe(id), Ok(Answer::Subscribed { .. })) => {
                 if let Some(stream) = self.streams.get_mut(id) {
                     stream.begin(cause, record);
                 }

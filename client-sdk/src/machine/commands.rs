@@ -76,7 +76,7 @@ impl Machine {
                 if self.connection.is_ready() {
                     self.subscriptions.go_direct(id, effects);
                 }
-                effects.push(Effect::Complete(ticket, Ok(Answer::Subscribed)));
+                effects.push(Effect::Complete(ticket, Ok(Answer::Subscribed { begin: None, presence: false })));
             }
         }
     }

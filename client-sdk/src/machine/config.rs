@@ -1,5 +1,6 @@
 //! The settings of a client; the defaults suit a program on the internet.
 
+use hubcast_protocol::request::Identify;
 use std::time::Duration;
 
 /// The timeouts and bounds of a client.
@@ -21,6 +22,8 @@ pub struct Config {
     pub backoff: Backoff,
     /// The most requests that wait for a connection or an answer; one more fails at once.
     pub queue: usize,
+    /// What the client says of itself at the begin of each session, if it says something.
+    pub identity: Option<Identify>,
     /// The most topics under one pattern whose positions are kept: those with the latest messages.
     pub topics_per_pattern: usize,
 }
@@ -60,6 +63,7 @@ impl Default for Config {
             ping_grace: Duration::from_secs(10),
             backoff: Backoff::default(),
             queue: 1024,
+            identity: None,
             topics_per_pattern: 512,
         }
     }

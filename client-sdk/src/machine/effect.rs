@@ -3,8 +3,8 @@
 use super::input::{SubscriptionId, Ticket};
 use hubcast_protocol::event::{History, Member, Message, Presence, Refusal};
 use hubcast_protocol::request::Key;
-use hubcast_protocol::{ClientId, CloseCode, Epoch, ErrorCode, Topic};
-use std::{sync::Arc, time::Duration};
+use hubcast_protocol::{ClientId, CloseCode, Epoch, ErrorCode, Position, Topic};
+use std::{fmt, sync::Arc, time::Duration};
 
 /// Effects, in the order in which the caller must carry them out.
 pub type Effects = Vec<Effect>;
@@ -54,11 +54,14 @@ pub struct Resumed {
     pub recovered: bool,
     /// How many of the missed publications follow now, at most.
     pub replayed: u32,
+    /// The position at which the subscription continues, before what is replayed; `None` under a pattern, and on a
+    /// topic without history.
+    pub position: Option<Position>,
 }
 
 /// Publications, or joins and leaves, that a subscription does not receive: the reason says which. A field that is
 /// `None` is not known.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub struct Gap {
     /// The topic; `None` under a pattern if it may be any.
@@ -69,6 +72,9 @@ pub struct Gap {
     pub from: Option<u64>,
     /// The offset of the last missing publication.
     pub to: Option<u64>,
+    /// The position at which the subscription goes on, for a later `recover`. If the history is gone, it is the last
+    /// position in it. `None` on a topic without history, and if the gap may be of any topic.
+    pub position: Option<Position>,
     /// Why they are missing.
     pub reason: GapReason,
 }
@@ -101,7 +107,12 @@ pub enum Answer {
     /// The server has welcomed the first connection.
     Connected,
     /// The server has confirmed the subscription, or it needed no request.
-    Subscribed,
+    Subscribed {
+        /// The position at which it begins, before what is replayed; `None` on a topic without history.
+        begin: Option<Position>,
+        /// Whether joins and leaves come too.
+        presence: bool,
+    },
     /// The server has taken the publication.
     Published(Published),
     /// A part of a history.
@@ -251,6 +262,36 @@ pub enum State {
     Waiting,
     /// The client is closed, for this reason.
     Closed(Closed),
+}
+
+/// Such as `"prices" misses publications 3 to 5: the program did not read them in time`.
+impl fmt::Display for Gap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.topic {
+            Some(topic) => write!(f, "{topic:?} misses ")?,
+            None => f.write_str("some topic misses ")?,
+        }
+        match (self.from, self.to) {
+            _ if self.reason == GapReason::MissedPresence => f.write_str("joins or leaves")?,
+            (Some(from), Some(to)) if from == to => write!(f, "publication {from}")?,
+            (Some(from), Some(to)) => write!(f, "publications {from} to {to}")?,
+            (None, Some(to)) => write!(f, "publications up to {to}")?,
+            (Some(from), None) => write!(f, "publications from {from} on")?,
+            (None, None) => f.write_str("an unknown number of publications")?,
+        }
+        write!(f, ": {}", self.reason)
+    }
+}
+
+impl fmt::Display for GapReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::SlowConnection | Self::MissedPresence => "the connection did not keep up",
+            Self::SlowReader => "the program did not read them in time",
+            Self::NotRecoverable => "the server does not have them any more",
+            Self::Missing => "the server did not send them",
+        })
+    }
 }
 
 impl From<Refusal> for Refused {

@@ -29,6 +29,8 @@ struct Reached {
     heard: u64,
     /// Offsets after the position that are this client's own publications without echo.
     silent: BTreeSet<u64>,
+    /// The server said on this connection that the topic has no history any more. The next history begins at offset 1.
+    is_gone: bool,
 }
 
 /// How a publication relates to the position of a subscription.
@@ -51,7 +53,9 @@ impl Progress {
             unheard: BTreeMap::new(),
         };
         match (start, target) {
-            (Start::After(position), Some(Target::Topic(topic))) => progress.reach(topic, *position),
+            (Start::After(position) | Start::AfterOrLast(position, _), Some(Target::Topic(topic))) => {
+                progress.reach(topic, *position);
+            }
             (Start::AfterEach(positions), Some(Target::Pattern(_))) => {
                 positions.iter().for_each(|(topic, position)| progress.reach(topic, *position));
             }
@@ -87,27 +91,31 @@ impl Progress {
             self.incomplete = true;
             return Step::Next;
         };
-        let missing_from = match self.position(topic) {
+        let is_gone = self.is_gone(topic);
+        let missing_from = match self.position(topic).filter(|_| !is_gone) {
             // In another history this subscription has no position, so the start of the gap is not known.
             Some(last) if last.epoch != at.epoch => Some(None),
             Some(last) if at.offset <= last.offset => return Step::Duplicate,
             Some(last) => (at.offset - last.offset > 1).then(|| Some(last.offset + 1)),
             None => {
                 let own = self.unheard.remove(topic).unwrap_or(0);
-                (self.was_cut && at.offset > own.saturating_add(1)).then_some(None)
+                let began_before = self.was_cut || is_gone;
+                (began_before && at.offset > own.saturating_add(1)).then_some(None)
             }
         };
         self.reach(topic, at);
         let Some(from) = missing_from else { return Step::Next };
-        let to = at.offset.checked_sub(1).filter(|last| *last > 0);
-        let (topic, epoch) = (Some(topic.clone()), Some(at.epoch));
-        Step::After(Gap { topic, epoch, from, to, reason: GapReason::Missing })
+        let before = Position { offset: at.offset.saturating_sub(1), ..at };
+        let to = (before.offset > 0).then_some(before.offset);
+        let (topic, epoch, position) = (Some(topic.clone()), Some(at.epoch), Some(before));
+        Step::After(Gap { topic, epoch, from, to, position, reason: GapReason::Missing })
     }
 
     /// Takes into account a publication of this client without echo: at once, or when those before it have been
     /// received.
     pub(super) fn skip(&mut self, topic: &Topic, offset: u64) {
-        let Some(reached) = self.reached.get_mut(topic) else { return self.skip_unheard(topic, offset) };
+        let known = self.reached.get_mut(topic).filter(|reached| !reached.is_gone);
+        let Some(reached) = known else { return self.skip_unheard(topic, offset) };
         if offset > reached.position.offset && reached.silent.len() < MOST_SILENT {
             reached.silent.insert(offset);
             reached.pass_silent();
@@ -136,26 +144,47 @@ impl Progress {
         };
         let topic = Some(gap.topic.clone());
         let last = self.position(&gap.topic);
-        // Without an epoch the gap is about the current history.
+        // Without an epoch the gap is about the current history, if it names offsets.
         let epoch = gap.epoch.or(last.map(|last| last.epoch));
         let end = epoch.zip(gap.offset.or(gap.to)).map(|(epoch, offset)| Position { epoch, offset });
         match (last, end) {
             (Some(last), Some(end)) if last.epoch == end.epoch => {
                 self.reach(&gap.topic, Position { offset: end.offset.max(last.offset), ..last });
                 let is_new = end.offset > last.offset;
-                is_new.then(|| Gap { topic, epoch, from: Some(last.offset + 1), to: Some(end.offset), reason })
+                is_new.then(|| {
+                    let (from, to) = (Some(last.offset + 1), Some(end.offset));
+                    Gap { topic, epoch, from, to, position: Some(end), reason }
+                })
             }
             // Such a gap is for a subscription that had a position; this one had none.
-            (None, Some(_)) if gap.offset.is_some() => None,
+            (None, _) if gap.offset.is_some() || reason == GapReason::NotRecoverable => None,
             (_, Some(end)) => {
                 self.reach(&gap.topic, end);
                 // As with a publication: after a lost connection, or in another history, more may be missing than the
                 // server reports.
                 let from = gap.from.filter(|from| last.is_none() && !(self.was_cut && *from > 1));
-                Some(Gap { topic, epoch, from, to: gap.to, reason })
+                Some(Gap { topic, epoch, from, to: gap.to, position: Some(end), reason })
             }
-            (_, None) => Some(Gap { topic, epoch: None, from: gap.from, to: gap.to, reason }),
+            // The topic has no history now. The position is kept, so that the next resume asks for the topic again.
+            (Some(last), None) => self.go(&gap.topic).then_some(Gap {
+                topic,
+                epoch: None,
+                from: gap.from,
+                to: gap.to,
+                position: Some(last),
+                reason,
+            }),
+            (None, None) => Some(Gap { topic, epoch: None, from: gap.from, to: gap.to, position: None, reason }),
         }
+    }
+
+    /// Notes that the history of a topic is gone; `false` if that was known.
+    fn go(&mut self, topic: &Topic) -> bool {
+        self.reached.get_mut(topic).is_some_and(|reached| !std::mem::replace(&mut reached.is_gone, true))
+    }
+
+    fn is_gone(&self, topic: &Topic) -> bool {
+        self.reached.get(topic).is_some_and(|reached| reached.is_gone)
     }
 
     /// Sets the position of a topic, whatever it was before.
@@ -164,7 +193,7 @@ impl Progress {
         match self.reached.get_mut(topic) {
             Some(reached) => reached.advance(position, self.heard),
             None => {
-                let reached = Reached { position, heard: self.heard, silent: BTreeSet::new() };
+                let reached = Reached { position, heard: self.heard, silent: BTreeSet::new(), is_gone: false };
                 self.reached.insert(topic.clone(), reached);
             }
         }
@@ -196,6 +225,7 @@ impl Progress {
         self.was_cut = true;
         // The next publication may belong to another history, and follow others that were not received.
         self.unheard.clear();
+        self.reached.values_mut().for_each(|reached| reached.is_gone = false);
     }
 
     /// Whether a resume from [`Progress::start`] covers every topic with a received message.
@@ -207,6 +237,12 @@ impl Progress {
     pub(super) fn let_go(&mut self) {
         self.incomplete = false;
     }
+
+    /// Called when a gap of any topic was reported. It stands for all that is missing, also of topics whose first
+    /// message comes now.
+    pub(super) fn any_may_be_missing(&mut self) {
+        self.was_cut = false;
+    }
 }
 
 impl Reached {
@@ -214,7 +250,7 @@ impl Reached {
         if self.position.epoch != position.epoch {
             self.silent.clear();
         }
-        (self.position, self.heard) = (position, heard);
+        (self.position, self.heard, self.is_gone) = (position, heard, false);
         self.pass_silent();
     }
 

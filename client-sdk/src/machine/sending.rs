@@ -34,6 +34,17 @@ impl Machine {
         }
     }
 
+    /// Says who this client is, before it subscribes to anything. The answer matters to nobody: an older server refuses
+    /// the request, and then presence shows this client without a name.
+    pub(super) fn send_identity(&mut self, effects: &mut Effects) {
+        let Some(identity) = self.config.identity.clone() else { return };
+        let id = self.next_id();
+        let text = typed::encode_request(&Request::new(RequestId::Number(id), Action::Identify(identity)));
+        if text.len() as u64 <= self.message_limit {
+            self.send(id, text, effects);
+        }
+    }
+
     /// Requests subscriptions that were live on an earlier connection, from the positions that they had reached.
     fn send_resume(&mut self, now: Instant, ids: Vec<SubscriptionId>, effects: &mut Effects) {
         // The program may have dropped all of them since the group was made.

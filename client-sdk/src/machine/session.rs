@@ -2,6 +2,7 @@
 
 use super::effect::{Answer, Effect, Effects, Ended, Failure, Published};
 use super::input::SubscriptionId;
+use super::subscription_state::begin_of;
 use super::{Machine, after};
 use hubcast_protocol::event::{Refusal, Subscribed, Welcome};
 use hubcast_protocol::request::Action;
@@ -63,6 +64,7 @@ impl Machine {
         let user = welcome.user.iter().map(|user| Topic::new(format!("@{user}")));
         let private = std::iter::once(Topic::new(welcome.client.to_string())).chain(user).collect();
         self.subscriptions.welcomed(private, effects);
+        self.send_identity(effects);
         self.resumes.begin(self.subscriptions.to_resume());
         self.outgoing.welcomed(self.last_id);
     }
@@ -71,7 +73,10 @@ impl Machine {
         let Some(id) = &reply.id else { return };
         self.subscriptions.expect_replay(reply);
         if let Some(call) = self.calls.answered(id, event) {
-            effects.push(Effect::Complete(call.ticket, Ok(Answer::Subscribed)));
+            effects.push(Effect::Complete(
+                call.ticket,
+                Ok(Answer::Subscribed { begin: begin_of(reply), presence: reply.presence }),
+            ));
             self.subscriptions.confirm(call.subscription.as_slice(), reply, effects);
         } else if let RequestId::Number(id) = id {
             self.server_view.answered(*id);
@@ -171,6 +176,7 @@ fn answered_by(event: &Event) -> Option<&RequestId> {
         Event::History(history) => Some(&history.id),
         Event::Presence(presence) => Some(&presence.id),
         Event::Pong(pong) => Some(&pong.id),
+        Event::Identified(identified) => identified.id.as_ref(),
         Event::Error(refusal) => refusal.id.as_ref(),
         _ => None,
     }

@@ -41,10 +41,10 @@ impl SubscriptionState {
     /// Takes the server's confirmation of the subscription on this connection.
     pub(super) fn confirm(&mut self, reply: &Subscribed, effects: &mut Effects) {
         let Some(target) = self.source.target().cloned() else { return };
-        let resumes = self.stage == Stage::Cut || matches!(self.start(&target), Start::After(_) | Start::AfterEach(_));
+        let resumes = self.stage == Stage::Cut
+            || matches!(self.start(&target), Start::After(_) | Start::AfterEach(_) | Start::AfterOrLast(..));
         let replayed = reply.replayed.unwrap_or(0);
-        let end = reply.epoch.zip(reply.offset).map(|(epoch, offset)| Position { epoch, offset });
-        let begin = end.map(|end| Position { offset: end.offset.saturating_sub(replayed.into()), ..end });
+        let begin = begin_of(reply);
         let complete = self.progress.is_complete();
         // The request may have covered other subscriptions too, with other positions.
         let is_covered = match (&target, begin) {
@@ -57,21 +57,36 @@ impl SubscriptionState {
         };
         let recovered = complete && is_covered && reply.recovered == Some(true);
         self.stage = Stage::Live;
-        if resumes {
-            self.tell(Delivery::Resumed(Resumed { recovered, replayed }), effects);
-        }
         match &target {
-            Target::Topic(topic) if !recovered => self.restart(topic, begin, resumes, effects),
-            // For topics whose position was sent, the server itself reports gaps.
-            Target::Pattern(_) if resumes && (!complete || !is_covered || reply.recovered.is_none()) => {
-                self.tell(unknown_gap(None), effects);
+            Target::Topic(topic) if !recovered => {
+                let missed = self.restart(topic, begin);
+                if resumes {
+                    self.resumed(recovered, replayed, self.progress.position(topic), effects);
+                    self.tell(Delivery::Gap(missed), effects);
+                }
+            }
+            Target::Topic(topic) if resumes => {
+                self.resumed(recovered, replayed, self.progress.position(topic), effects);
+            }
+            Target::Pattern(_) if resumes => {
+                self.resumed(recovered, replayed, None, effects);
+                // For topics whose position was sent, the server itself reports gaps.
+                if !complete || !is_covered || reply.recovered.is_none() {
+                    self.progress.any_may_be_missing();
+                    self.tell(Delivery::Gap(unknown_gap()), effects);
+                }
             }
             _ => {}
         }
     }
 
-    /// Sets the position in the topic to `begin`, because the subscription is new or because its past is gone.
-    fn restart(&mut self, topic: &Topic, begin: Option<Position>, resumes: bool, effects: &mut Effects) {
+    fn resumed(&self, recovered: bool, replayed: u32, position: Option<Position>, effects: &mut Effects) {
+        self.tell(Delivery::Resumed(Resumed { recovered, replayed, position }), effects);
+    }
+
+    /// Sets the position in the topic to `begin`, because the subscription is new or because its past is gone. Returns
+    /// what is missing before it.
+    fn restart(&mut self, topic: &Topic, begin: Option<Position>) -> Gap {
         self.progress.let_go();
         let last = self.progress.position(topic);
         let missed = last.zip(begin).filter(|(last, begin)| last.epoch == begin.epoch);
@@ -81,27 +96,22 @@ impl SubscriptionState {
             (Some(_), Some(_)) => {}
             (None, _) => self.progress.forget(topic),
         }
-        if !resumes {
-            return;
+        let position = self.progress.position(topic);
+        let unknown = Gap { topic: Some(topic.clone()), position, ..unknown_gap() };
+        match missed {
+            Some((last, begin)) if last.offset < begin.offset => {
+                let (from, to) = (Some(last.offset + 1), Some(begin.offset));
+                Gap { epoch: Some(begin.epoch), from, to, ..unknown }
+            }
+            _ => unknown,
         }
-        let gap = match missed {
-            Some((last, begin)) if last.offset < begin.offset => Delivery::Gap(Gap {
-                topic: Some(topic.clone()),
-                epoch: Some(begin.epoch),
-                from: Some(last.offset + 1),
-                to: Some(begin.offset),
-                reason: GapReason::NotRecoverable,
-            }),
-            _ => unknown_gap(Some(topic.clone())),
-        };
-        self.tell(gap, effects);
     }
 
     /// A session with its own private topics has begun. Messages to those of the session before are lost.
     pub(super) fn go_direct(&mut self, effects: &mut Effects) {
         if std::mem::replace(&mut self.stage, Stage::Live) == Stage::Cut {
-            self.tell(Delivery::Resumed(Resumed { recovered: false, replayed: 0 }), effects);
-            self.tell(unknown_gap(None), effects);
+            self.resumed(false, 0, None, effects);
+            self.tell(Delivery::Gap(unknown_gap()), effects);
         }
     }
 
@@ -149,7 +159,7 @@ impl SubscriptionState {
     fn missed_presence(&self, topic: Topic, effects: &mut Effects) {
         if self.is_live() && self.presence {
             let (topic, reason) = (Some(topic), GapReason::MissedPresence);
-            self.tell(Delivery::Gap(Gap { topic, epoch: None, from: None, to: None, reason }), effects);
+            self.tell(Delivery::Gap(Gap { topic, reason, ..unknown_gap() }), effects);
         }
     }
 
@@ -174,11 +184,15 @@ impl SubscriptionState {
         matches!(self.source.target(), Some(Target::Pattern(_))) && self.progress.forget_half()
     }
 
-    /// The start of the next subscribe.
+    /// The start of the next subscribe. A subscription that began with the last publications gets them again when its
+    /// position is gone.
     pub(super) fn start(&self, target: &Target) -> Start {
-        match (self.stage, &self.begin) {
-            (Stage::New, Start::Last(count)) => Start::Last(*count),
-            _ => self.progress.start(target),
+        match (&self.begin, self.progress.start(target)) {
+            (Start::Last(count) | Start::AfterOrLast(_, count), Start::After(after)) => {
+                Start::AfterOrLast(after, *count)
+            }
+            (Start::Last(count), Start::Live) => Start::Last(*count),
+            (_, start) => start,
         }
     }
 
@@ -196,6 +210,13 @@ impl SubscriptionState {
 }
 
 impl Source {
+    pub(crate) fn topic(&self) -> Option<&Topic> {
+        match self {
+            Self::Target(Target::Topic(topic)) => Some(topic),
+            Self::Target(Target::Pattern(_)) | Self::Direct => None,
+        }
+    }
+
     pub(super) fn target(&self) -> Option<&Target> {
         match self {
             Self::Target(target) => Some(target),
@@ -204,6 +225,13 @@ impl Source {
     }
 }
 
-fn unknown_gap(topic: Option<Topic>) -> Delivery {
-    Delivery::Gap(Gap { topic, epoch: None, from: None, to: None, reason: GapReason::NotRecoverable })
+/// The position at which a subscription begins: that of its confirmation is the end of what is replayed.
+pub(super) fn begin_of(reply: &Subscribed) -> Option<Position> {
+    let (epoch, offset) = reply.epoch.zip(reply.offset)?;
+    Some(Position { epoch, offset: offset.saturating_sub(reply.replayed.unwrap_or(0).into()) })
+}
+
+/// A gap of which nothing is known but that there may be one.
+fn unknown_gap() -> Gap {
+    Gap { topic: None, epoch: None, from: None, to: None, position: None, reason: GapReason::NotRecoverable }
 }

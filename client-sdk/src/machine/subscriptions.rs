@@ -257,6 +257,12 @@ impl Subscriptions {
 fn earliest(one: &Start, other: &Start) -> Option<Start> {
     match (one, other) {
         (Start::After(one), Start::After(other)) => earlier(one, other).map(Start::After),
+        (Start::AfterOrLast(one, most), Start::AfterOrLast(other, more)) => {
+            earlier(one, other).map(|after| Start::AfterOrLast(after, *most.max(more)))
+        }
+        (Start::AfterOrLast(one, most), Start::After(other)) | (Start::After(other), Start::AfterOrLast(one, most)) => {
+            earlier(one, other).map(|after| Start::AfterOrLast(after, *most))
+        }
         (Start::AfterEach(one), Start::AfterEach(other)) => {
             let mut each = one.clone();
             for (topic, position) in other {

@@ -90,7 +90,8 @@ impl Server {
         format!("wss://localhost:{}/socket", self.listener.local_addr().unwrap().port())
     }
 
-    /// Takes part in the WebSocket handshake and sends a welcome. `ping` is the announced ping interval in
+    /// Takes part in the WebSocket handshake, sends a welcome, and reads who the client is, as an older server that does
+    /// not answer that. `ping` is the announced ping interval in
     /// milliseconds.
     async fn greet(stream: Box<dyn Stream>, ping: u64) -> Peer {
         let socket = tokio_tungstenite::accept_hdr_async(stream, Typed).await.unwrap();
@@ -98,6 +99,8 @@ impl Server {
         let limits = json!({"message": 65536, "topic": 1024, "subscriptions": 1000});
         let welcome = json!({"event": "welcome", "client": FIRST_ID, "server": "s", "ping": ping, "limits": limits});
         peer.says(welcome).await;
+        let identify = peer.hears().await;
+        assert_eq!(identify["action"], "identify");
         peer
     }
 

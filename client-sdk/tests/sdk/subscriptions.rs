@@ -51,6 +51,28 @@ fn what_could_not_be_recovered_is_named() {
 }
 
 #[test]
+fn who_began_with_the_last_ones_gets_them_again_when_the_position_is_gone() {
+    let mut script = Script::connected();
+    script.subscribe(1, topic_of("a"), Start::Last(2));
+    let begin = json!({"epoch": "e", "offset": 5, "replayed": 2});
+    script.reply(begin, json!({"event": "subscribed", "topic": "a"}));
+    [4, 5].into_iter().for_each(|offset| script.message("a", "e", offset));
+    script.reconnect();
+    let sent = script.sent();
+    let asked = (&sent[0]["recover"], &sent[0]["or_last"], &sent[0]["last"]);
+    assert_eq!(asked, (&json!({"epoch": "e", "offset": 5}), &json!(2), &json!(null)));
+    let evicted = json!({"epoch": "e", "offset": 12, "recovered": false, "replayed": 2});
+    script.reply_to(&sent[0], evicted, json!({"event": "subscribed", "topic": "a"}));
+    [11, 12, 13].into_iter().for_each(|offset| script.message("a", "e", offset));
+    assert_eq!(script.heard(1), ["a 4", "a 5", "resumed", "gap a 6..10", "a 11", "a 12", "a 13"]);
+    script.reconnect();
+    let crashed = json!({"epoch": "f", "offset": 1, "recovered": false, "replayed": 1});
+    script.reply(crashed, json!({"event": "subscribed", "topic": "a"}));
+    [1, 2].into_iter().for_each(|offset| script.message("a", "f", offset));
+    assert_eq!(script.heard(1), ["resumed", "gap a ?..?", "a 1", "a 2"]);
+}
+
+#[test]
 fn without_a_history_a_reconnect_is_a_gap() {
     let mut script = Script::connected();
     script.subscribed(1, "a", json!({}));
@@ -251,7 +273,7 @@ fn a_resume_that_would_be_too_long_for_the_server_is_shortened() {
 fn direct_messages_come_without_asking_and_a_new_id_is_a_gap() {
     let mut script = Script::connected();
     let direct = script.command(Command::Subscribe(SubscriptionId(1), SubscribeRequest::live(Source::Direct)));
-    assert_eq!(script.result(direct), Some(Ok(Answer::Subscribed)));
+    assert!(matches!(script.result(direct), Some(Ok(Answer::Subscribed { .. }))));
     script.says(json!({"event": "message", "topic": FIRST_ID, "message": "psst"}));
     assert_eq!(script.heard(1), [format!("{FIRST_ID} ?")]);
     script.lose();
@@ -333,6 +355,6 @@ fn a_subscribe_under_way_survives_a_reconnect() {
     let sent = script.sent();
     assert_eq!(sent[0]["last"], 3);
     script.reply_to(&sent[0], json!({}), json!({"event": "subscribed", "topic": "a"}));
-    assert_eq!(script.result(ticket), Some(Ok(Answer::Subscribed)));
+    assert!(matches!(script.result(ticket), Some(Ok(Answer::Subscribed { .. }))));
     assert!(script.heard(1).is_empty());
 }

@@ -208,7 +208,7 @@ impl Memory {
     }
 
     fn open_topic(&mut self, now: Instant, topic: &Topic, start: &Start) -> SubscribeState {
-        let asked = matches!(start, Start::After(_) | Start::AfterEach(_));
+        let asked = matches!(start, Start::After(_) | Start::AfterEach(_) | Start::AfterOrLast(..));
         let lost = SubscribeState { recovered: asked.then_some(false), ..SubscribeState::default() };
         let id = match self.by_topic.get(topic) {
             Some(&id) => id,
@@ -223,9 +223,12 @@ impl Memory {
         let opened = match start {
             Start::Live | Start::AfterEach(_) => SubscribeState { position, ..lost },
             Start::Last(count) => SubscribeState { position, missed: history.last(*count as usize), ..lost },
-            Start::After(after) => match history.since(*after) {
-                Some(missed) => SubscribeState { position, recovered: Some(true), missed, lost: Vec::new() },
-                None => SubscribeState { position, ..lost },
+            Start::After(after) | Start::AfterOrLast(after, _) => match (history.since(*after), start) {
+                (Some(missed), _) => SubscribeState { position, recovered: Some(true), missed, lost: Vec::new() },
+                (None, Start::AfterOrLast(_, count)) => {
+                    SubscribeState { position, missed: history.last(*count as usize), ..lost }
+                }
+                (None, _) => SubscribeState { position, ..lost },
             },
         };
         self.account(now, id);

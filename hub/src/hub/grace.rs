@@ -1,9 +1,10 @@
 //! Members whose connection was lost, and whose `leave` event is not sent yet.
 
-use crate::Identity;
 use crate::sparse::release_map;
+use crate::{Identity, MemberName};
 use hubcast_protocol::{ClientId, Topic};
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// All grace periods, by topic. Adding and cancelling one cost the same however many there are.
@@ -20,7 +21,7 @@ pub(super) struct GracePeriods {
 pub(super) struct GracePeriod {
     pub(super) until: Instant,
     pub(super) client: ClientId,
-    pub(super) identity: Option<Box<Identity>>,
+    pub(super) identity: Option<Arc<Identity>>,
 }
 
 /// The grace periods of one topic.
@@ -28,7 +29,7 @@ pub(super) struct GracePeriod {
 struct TopicGrace {
     /// Keyed by number, in the order in which the connections were lost.
     all: BTreeMap<u64, GracePeriod>,
-    by_user: HashMap<Box<str>, VecDeque<u64>>,
+    by_name: HashMap<MemberName, VecDeque<u64>>,
 }
 
 impl GracePeriods {
@@ -49,16 +50,16 @@ impl GracePeriods {
         self.due.insert((period.until, number), topic.clone());
         let waiting = self.by_topic.entry(topic).or_default();
         if let Some(identity) = &period.identity {
-            waiting.by_user.entry(identity.user.clone()).or_default().push_back(number);
+            waiting.by_name.entry(identity.name.clone()).or_default().push_back(number);
         }
         waiting.all.insert(number, period);
         if self.due.len() > MAX_GRACE_PERIODS { self.take_first() } else { None }
     }
 
-    /// Removes this user's oldest grace period. Returns whether there was one.
-    pub(super) fn cancel(&mut self, topic: &Topic, user: &str) -> bool {
+    /// Removes this member's oldest grace period. Returns whether there was one.
+    pub(super) fn cancel(&mut self, topic: &Topic, name: &MemberName) -> bool {
         let waiting = self.by_topic.get(topic);
-        let Some(number) = waiting.and_then(|waiting| waiting.by_user.get(user)?.front().copied()) else {
+        let Some(number) = waiting.and_then(|waiting| waiting.by_name.get(name)?.front().copied()) else {
             return false;
         };
         if let Some(period) = self.take(topic, number) {
@@ -92,14 +93,14 @@ impl GracePeriods {
     fn take(&mut self, topic: &Topic, number: u64) -> Option<GracePeriod> {
         let waiting = self.by_topic.get_mut(topic)?;
         let period = waiting.all.remove(&number)?;
-        if let Some(user) = period.identity.as_ref().map(|identity| &identity.user)
-            && let Some(theirs) = waiting.by_user.get_mut(user)
+        if let Some(name) = period.identity.as_ref().map(|identity| &identity.name)
+            && let Some(theirs) = waiting.by_name.get_mut(name)
         {
             if let Ok(place) = theirs.binary_search(&number) {
                 theirs.remove(place);
             }
             if theirs.is_empty() {
-                waiting.by_user.remove(user);
+                waiting.by_name.remove(name);
             }
         }
         if waiting.all.is_empty() {
@@ -110,7 +111,8 @@ impl GracePeriods {
     }
 }
 
-/// The most grace periods at once, in all topics together: about 50 MB.
+/// The most grace periods at once, in all topics together: about 50 MB, and up to 64 MB of what members say of
+/// themselves.
 const MAX_GRACE_PERIODS: usize = 65_536;
 
 #[cfg(test)]
@@ -119,9 +121,8 @@ mod tests {
     use std::time::Duration;
 
     fn lost(until: Instant, number: u32) -> GracePeriod {
-        let identity = Identity { user: "ada".into(), info: None };
         let client = ClientId::from_random(u128::from(number).to_be_bytes());
-        GracePeriod { until, client, identity: Some(Box::new(identity)) }
+        GracePeriod { until, client, identity: Some(Identity::user("ada").into()) }
     }
 
     #[test]

@@ -9,9 +9,11 @@ use super::work::Work;
 use crate::engine::Engine;
 use crate::session::Session;
 use crate::subscriptions::ChannelKey;
-use crate::{Effects, Identity, PresencePolicy, SessionId};
-use hubcast_protocol::event::{Member, Presence, Present};
-use hubcast_protocol::{ClientId, ErrorCode, ErrorReply, Event, RequestId, Slow, Topic};
+use crate::{Effects, Identity, MemberName, PresencePolicy, SessionId};
+use hubcast_protocol::event::{Identified, Member, Presence, Present};
+use hubcast_protocol::request::Identify;
+use hubcast_protocol::{AnonymousId, ClientId, ErrorCode, ErrorReply, Event, RequestId, Slow, Target, Topic};
+use std::sync::Arc;
 use std::time::Instant;
 
 impl<E: Engine> Hub<E> {
@@ -30,9 +32,30 @@ impl<E: Engine> Hub<E> {
         Ok(Event::Presence(Presence { id, topic, count: count as u64, clients }))
     }
 
+    /// Takes what a client without a user says of itself. A user stays what its token says.
+    pub(super) fn identify(&mut self, session: u32, identify: Identify) -> Result<(), ErrorReply> {
+        let peer = &mut self.subscriptions.sessions[session as usize];
+        if peer.user().is_some() {
+            return Ok(());
+        }
+        if peer.identity.is_some() || !peer.memberships.is_empty() {
+            let reason = "a connection identifies itself once, before its first subscribe";
+            return Err(ErrorReply::new(ErrorCode::InvalidRequest, reason));
+        }
+        let name = MemberName::Anonymous(AnonymousId::of(&identify.secret));
+        peer.identity = Some(Arc::new(Identity { name, info: identify.info }));
+        Ok(())
+    }
+
+    /// The answer to `identify`.
+    pub(super) fn identified(&self, session: u32, id: Option<RequestId>) -> Event {
+        let (user, anonymous) = names(self.subscriptions.sessions[session as usize].identity.as_deref());
+        Event::Identified(Identified { id, user, anonymous })
+    }
+
     /// Makes a session get the `join` and `leave` events of a topic, with the `slow` of its subscription.
     pub(super) fn watch(&mut self, session: u32, topic: &Topic, slow: Slow) {
-        if self.presence_rule(topic).is_none_or(|rule| !rule.events) {
+        if !self.announces(topic) {
             return;
         }
         let channel = match self.watched.get(topic) {
@@ -59,13 +82,14 @@ impl<E: Engine> Hub<E> {
         }
     }
 
-    /// Sends `join` for a new member of a topic, unless it is a user that is back within its grace period.
+    /// Sends `join` for a new member of a topic, unless it is one that is back within its grace period.
     pub(super) fn announce_join(&mut self, topic: &Topic, session: u32, effects: &mut Effects) {
         if self.presence_rule(topic).is_none() {
             return;
         }
         let peer = &self.subscriptions.sessions[session as usize];
-        let back = peer.user().is_some_and(|user| self.grace.cancel(topic, user));
+        let name = peer.identity.as_ref().map(|identity| &identity.name);
+        let back = name.is_some_and(|name| self.grace.cancel(topic, name));
         if !back {
             let event = Event::Join(member(topic, peer.client, peer.identity.as_deref()));
             self.notify_watchers(topic, Some(session), event, effects);
@@ -151,21 +175,39 @@ impl<E: Engine> Hub<E> {
         }
     }
 
+    /// Whether a subscription to this target can have `join` and `leave` events.
+    pub(super) fn has_presence_events(&self, target: &Target) -> bool {
+        matches!(target, Target::Topic(topic) if self.announces(topic))
+    }
+
+    fn announces(&self, topic: &Topic) -> bool {
+        self.presence_rule(topic).is_some_and(|rule| rule.events)
+    }
+
     fn presence_rule(&self, topic: &Topic) -> Option<&PresencePolicy> {
         self.rules.of(topic).presence.as_ref()
     }
 }
 
 fn present(client: ClientId, identity: Option<&Identity>) -> Present {
-    let (user, info) = match identity {
-        Some(identity) => (Some(identity.user.clone()), identity.info.clone()),
-        None => (None, None),
-    };
-    Present { client, user, info }
+    let (user, anonymous) = names(identity);
+    let info = identity.and_then(|identity| identity.info.clone());
+    let unverified = anonymous.is_some() && info.is_some();
+    Present { client, user, anonymous, info, unverified }
 }
 
 fn member(topic: &Topic, client: ClientId, identity: Option<&Identity>) -> Member {
-    Member { topic: topic.clone(), client, user: identity.map(|identity| identity.user.clone()) }
+    let Present { client, user, anonymous, info, unverified } = present(client, identity);
+    Member { topic: topic.clone(), client, user, anonymous, info, unverified }
+}
+
+/// The name of a member, as a user or as an anonymous one.
+pub(super) fn names(identity: Option<&Identity>) -> (Option<Box<str>>, Option<AnonymousId>) {
+    match identity.map(|identity| &identity.name) {
+        Some(MemberName::User(user)) => (Some(user.clone()), None),
+        Some(MemberName::Anonymous(id)) => (None, Some(*id)),
+        None => (None, None),
+    }
 }
 
 /// The most members that one answer names.

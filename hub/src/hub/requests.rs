@@ -46,6 +46,16 @@ impl<E: Engine> Hub<E> {
                 }
                 return;
             }
+            Action::Identify(identify) => match self.identify(session, identify) {
+                Ok(()) => {
+                    effects.add_work(HASH_NS);
+                    if id.is_some() {
+                        effects.send(self.id(session), self.identified(session, id));
+                    }
+                    return;
+                }
+                Err(fault) => fault,
+            },
             Action::History(read) => match self.may_read(session, &read.topic) {
                 Ok(()) => return self.read_history(now, session, id, read, effects),
                 Err(fault) => fault,
@@ -222,6 +232,9 @@ impl<E: Engine> Hub<E> {
         self.subscriptions.sessions[session as usize].id
     }
 }
+
+/// Approximate cost of hashing a member's secret, in nanoseconds.
+const HASH_NS: u64 = 1_000;
 
 /// The most publications in one answer to `history`.
 const MAX_HISTORY_PAGE: u32 = 1000;

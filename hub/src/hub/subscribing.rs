@@ -85,6 +85,7 @@ impl<E: Engine> Hub<E> {
             offset: opened.position.map(|position| position.offset),
             recovered: opened.recovered,
             replayed: wants_past.then(|| u32::try_from(opened.missed.len()).unwrap_or(u32::MAX)),
+            presence: presence && self.has_presence_events(&target),
         };
         effects.send(to, Event::Subscribed(subscribed));
         for (topic, position) in opened.lost {

@@ -158,7 +158,7 @@ impl<E: Engine> Hub<E> {
                 Action::Publish(publish) => self.takes_long(session, publish, effects),
                 Action::Subscribe(Subscribe { target: Target::Pattern(_), start: Start::AfterEach(_), .. }) => true,
                 Action::Subscribe(_) | Action::Unsubscribe(_) => is_search,
-                Action::Ping | Action::History(_) | Action::Presence(_) => false,
+                Action::Ping | Action::History(_) | Action::Presence(_) | Action::Identify(_) => false,
             },
             _ => false,
         }

@@ -171,6 +171,7 @@ fn subscribe() -> impl Strategy<Value = Ask> {
             Ask::History { topic, since, limit }
         }),
         2 => name().prop_map(Ask::Presence),
+        4 => (0..2u8, any::<bool>()).prop_map(|(secret, named)| Ask::Identify { secret, named }),
         1 => Just(Ask::Ping),
         1 => Just(Ask::Nonsense),
     ]
@@ -212,6 +213,7 @@ fn start() -> impl Strategy<Value = Start> {
         3 => position().prop_map(Start::After),
         2 => btree_map(topic, position(), 0..4).prop_map(Start::AfterEach),
         1 => (0..4u32).prop_map(Start::Last),
+        1 => (position(), 1..4u32).prop_map(|(after, count)| Start::AfterOrLast(after, count)),
     ]
 }
 

@@ -3,9 +3,10 @@
 
 use crate::alphabet::{Deed, SESSIONS};
 use hubcast_hub::{Identity, Input, SessionId};
-use hubcast_protocol::request::{Action, Key, Publish, ReadHistory, Start, Subscribe};
+use hubcast_protocol::request::{Action, Identify, Key, Publish, ReadHistory, Start, Subscribe};
 use hubcast_protocol::{
-    ClientId, CloseCode, ErrorCode, ErrorReply, Position, RejectedRequest, Request, RequestId, Slow, Target, Topic,
+    ClientId, CloseCode, ErrorCode, ErrorReply, MemberSecret, Position, RejectedRequest, Request, RequestId, Slow,
+    Target, Topic,
 };
 use std::time::Duration;
 
@@ -62,6 +63,11 @@ pub(crate) enum Ask {
         limit: Option<u32>,
     },
     Presence(Name),
+    /// With one of a few secrets, and with something to show or without.
+    Identify {
+        secret: u8,
+        named: bool,
+    },
     Ping,
     /// A frame that is not a valid request.
     Nonsense,
@@ -160,7 +166,7 @@ impl Cast {
         let client = client(self.clients);
         self.clients += 1;
         self.parts[session as usize] = Some(Part { client, user, here: true });
-        let identity = user.map(|user| Box::new(Identity { user: user.into(), info: None }));
+        let identity = user.map(|user| Identity::user(user).into());
         Deed::Tell(Input::Connect { session: SessionId(session), client, identity })
     }
 
@@ -196,6 +202,10 @@ impl Cast {
                 Action::History(ReadHistory { topic: self.topic(session, &topic), since, limit })
             }
             Ask::Presence(topic) => Action::Presence(self.topic(session, &topic)),
+            Ask::Identify { secret, named } => Action::Identify(Identify {
+                secret: MemberSecret::from_random(secret.into()),
+                info: named.then(|| "a name".into()),
+            }),
             Ask::Ping => Action::Ping,
             Ask::Nonsense => {
                 return Err(RejectedRequest { id, fault: ErrorReply::new(ErrorCode::UnknownAction, "what?") });

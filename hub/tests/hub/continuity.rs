@@ -178,18 +178,20 @@ impl Listeners {
     ) -> Verdict {
         prop_assert!(missed.iter().all(|publication| publication.topic() == topic));
         match (&asked.start, position(reply)) {
-            (Start::After(after), Some(end)) if reply.recovered == Some(true) => {
+            (Start::After(after) | Start::AfterOrLast(after, _), Some(end)) if reply.recovered == Some(true) => {
                 prop_assert_eq!(after.epoch, end.epoch, "recovered from another epoch");
                 prop_assert_eq!(ledger.end(end.epoch), Some(end), "the reply says where the history ends");
                 ledger.check(missed, end.epoch, after.offset + 1, end.offset)
             }
-            (Start::Last(most), Some(end)) => {
+            (Start::Last(most) | Start::AfterOrLast(_, most), Some(end)) => {
+                let asked_to_recover = matches!(asked.start, Start::AfterOrLast(..));
+                prop_assert_eq!(reply.recovered, asked_to_recover.then_some(false));
                 prop_assert!(missed.len() <= *most as usize);
                 ledger.check(missed, end.epoch, end.offset + 1 - missed.len() as u64, end.offset)
             }
             (start, _) => {
                 prop_assert!(missed.is_empty(), "nothing is replayed unless all of it is");
-                let asked_to_recover = matches!(start, Start::After(_) | Start::AfterEach(_));
+                let asked_to_recover = matches!(start, Start::After(_) | Start::AfterEach(_) | Start::AfterOrLast(..));
                 prop_assert_eq!(reply.recovered, asked_to_recover.then_some(false));
                 Ok(())
             }

@@ -5,7 +5,7 @@ use crate::alphabet::{Deed, LOBBY, Place, ROOM, SESSIONS, Script};
 use crate::driver::{Driver, Scene};
 use crate::properties::{follow, whatever_happens};
 use crate::seen::Seen;
-use hubcast_hub::{HistorySnapshot, Input, SessionId, Snapshot};
+use hubcast_hub::{HistorySnapshot, Identity, Input, MemberName, SessionId, Snapshot};
 use hubcast_protocol::event::{Member, Presence, Published};
 use hubcast_protocol::request::{Action, Key, Publish, Subscribe};
 use hubcast_protocol::{ClientId, Epoch, Event, Request, RequestId, Topic};
@@ -83,7 +83,7 @@ fn a_key_that_is_used_again_in_its_window_has_no_effect_and_the_same_answer() {
             }
             follow(&mut here, &deed);
             if let Deed::Tell(Input::Connect { session, identity, .. }) = &deed {
-                users.insert(*session, identity.as_ref().map(|identity| identity.user.clone()));
+                users.insert(*session, identity.as_ref().and_then(|identity| user_of(identity)));
             }
             let Some((session, Publish { topic, key: Some(key), .. })) = published(&deed) else { continue };
             if !here.contains(session) || seen.iter().any(is_refused) {
@@ -202,5 +202,13 @@ fn change_for(watcher: SessionId, seen: &Seen) -> Option<(&Member, isize)> {
         Seen::Sent { session, event: Event::Join(member) } if *session == watcher => Some((member, 1)),
         Seen::Sent { session, event: Event::Leave(member) } if *session == watcher => Some((member, -1)),
         _ => None,
+    }
+}
+
+/// The name of a user; `None` for an anonymous member.
+fn user_of(identity: &Identity) -> Option<Box<str>> {
+    match &identity.name {
+        MemberName::User(user) => Some(user.clone()),
+        MemberName::Anonymous(_) => None,
     }
 }

@@ -16,6 +16,7 @@ use hubcast_protocol::{
     ClientId, CloseCode, ErrorCode, ErrorReply, Event, RejectedRequest, Request, RequestId, Target, Topic,
 };
 use presence::GracePeriod;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// All sessions that ever were, and all subscriptions, histories and waiting requests.
@@ -41,7 +42,7 @@ pub(crate) struct Model {
 struct Peer {
     session: SessionId,
     client: ClientId,
-    identity: Option<Box<Identity>>,
+    identity: Option<Arc<Identity>>,
     /// Whether it is connected.
     here: bool,
     /// Whether it exceeded the rate limit so far that it was closed. Its further requests are ignored.
@@ -140,10 +141,9 @@ impl Model {
         now: Instant,
         session: SessionId,
         client: ClientId,
-        identity: Option<Box<Identity>>,
+        identity: Option<Arc<Identity>>,
     ) -> Vec<Seen> {
         let who = self.peers.len();
-        let user = identity.as_ref().map(|identity| identity.user.clone());
         let (unread, busy_until) = (Vec::new(), now);
         self.peers.push(Peer { session, client, identity, here: true, cut: false, asks: false, unread, busy_until });
         self.subscriptions.push((who, own_topic(client)));
@@ -153,6 +153,7 @@ impl Model {
             subscriptions: self.settings.limits.subscriptions as u64,
         };
         let server = self.settings.server.clone();
+        let (user, _) = self.names(who);
         vec![self.sent(who, Event::Welcome(Welcome { client, user, server, ping: self.settings.ping_ms, limits }))]
     }
 
@@ -214,7 +215,7 @@ impl Model {
         let (asks_the_engine, heard) = match &request.action {
             Action::Publish(publish) => (true, self.has_subscribers(&publish.topic)),
             Action::Subscribe(_) | Action::History(_) => (true, false),
-            Action::Unsubscribe(_) | Action::Presence(_) | Action::Ping => (false, false),
+            Action::Unsubscribe(_) | Action::Presence(_) | Action::Ping | Action::Identify(_) => (false, false),
         };
         if asks_the_engine && self.engine == Place::Elsewhere {
             self.peers[who].asks = true;
@@ -313,6 +314,11 @@ fn reaches(target: &Target, topic: &Topic) -> bool {
 /// Whether a request subscribes to this topic by its name.
 fn opens(request: &Request, topic: &Topic) -> bool {
     matches!(&request.action, Action::Subscribe(Subscribe { target: Target::Topic(wanted), .. }) if wanted == topic)
+}
+
+/// Whether a target is the private topic of one client.
+fn is_private(target: &Target) -> bool {
+    matches!(target, Target::Topic(topic) if topic.owner().is_some())
 }
 
 /// The private topic of a client, as a target.

@@ -48,7 +48,7 @@ impl Positions {
         let Input::Request { request: Ok(request), .. } = input else { return };
         match &mut request.action {
             Action::Subscribe(Subscribe { target, start, .. }) => match start {
-                Start::After(after) => {
+                Start::After(after) | Start::AfterOrLast(after, _) => {
                     if let hubcast_protocol::Target::Topic(topic) = target {
                         self.complete(topic, after);
                     }

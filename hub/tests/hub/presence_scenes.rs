@@ -3,6 +3,7 @@
 use crate::alphabet::Place;
 use crate::stage::{Stage, id_of, keeping};
 use hubcast_hub::{PresencePolicy, SessionId, TopicPolicy};
+use hubcast_protocol::{AnonymousId, MemberSecret};
 use std::time::Duration;
 
 const WATCH: &str = r#"{"action":"subscribe","topic":"room","presence":true}"#;
@@ -14,7 +15,7 @@ const WHO: &str = r#"{"id":1,"action":"presence","topic":"room"}"#;
 fn those_who_ask_hear_who_comes_and_goes_except_themselves() {
     let mut stage = room();
     let [ada, bob, carol] = [(); 3].map(|()| stage.connect());
-    assert_eq!(stage.answer(ada, WATCH), [r#"{"event":"subscribed","topic":"room"}"#]);
+    assert_eq!(stage.answer(ada, WATCH), [r#"{"event":"subscribed","topic":"room","presence":true}"#]);
     stage.says(bob, JOIN);
     assert_eq!(stage.hears(ada), [member_event("join", bob, "")]);
     stage.says(carol, WATCH);
@@ -68,6 +69,66 @@ fn a_lost_user_who_is_back_in_time_was_never_gone() {
     assert_eq!(stage.hears(watcher), [""; 0]);
     stage.closed(ada);
     assert_eq!(stage.hears(watcher), [member_event("leave", ada, r#","user":"ada""#)]);
+    stage.ends();
+}
+
+#[test]
+fn a_lost_member_without_a_user_is_recognised_by_its_secret() {
+    let mut stage = room();
+    let watcher = stage.connect();
+    stage.says(watcher, WATCH);
+    stage.hears(watcher);
+    let identify = r#"{"id":7,"action":"identify","secret":"0123456789abcdef012345","info":{"name":"Ada"}}"#;
+    let id = AnonymousId::of(&MemberSecret::new("0123456789abcdef012345").unwrap());
+    let shown = format!(r#","anonymous":"{id}","info":{{"name":"Ada"}},"unverified":true"#);
+    let mut ada = stage.connect();
+    for lost in 0..3 {
+        let answer = stage.answer(ada, identify);
+        assert_eq!(answer, [format!(r#"{{"event":"identified","id":7,"anonymous":"{id}"}}"#)]);
+        stage.says(ada, JOIN);
+        let joins = if lost == 0 { vec![member_event("join", ada, &shown)] } else { vec![] };
+        assert_eq!(stage.hears(watcher), joins);
+        stage.loses(ada);
+        ada = stage.connect();
+    }
+    let who = stage.answer(watcher, WHO);
+    assert!(who[0].contains(r#""count":2"#) && who[0].contains(&shown), "{who:?}");
+    stage.answer(ada, identify);
+    stage.says(ada, JOIN);
+    stage.wait(Duration::from_secs(60));
+    stage.closed(ada);
+    assert_eq!(stage.hears(watcher), [member_event("leave", ada, &shown)]);
+    stage.ends();
+}
+
+#[test]
+fn who_a_connection_is_is_said_once_and_before_it_subscribes() {
+    let mut stage = room();
+    let [ada, bob] = [stage.connect(), stage.connect()];
+    let identify =
+        |name: &str| format!(r#"{{"id":1,"action":"identify","secret":"0123456789abcdef012345","info":"{name}"}}"#);
+    assert!(stage.answer(ada, &identify("Ada"))[0].contains("identified"));
+    assert!(stage.answer(ada, &identify("Eve"))[0].contains("once, before its first subscribe"));
+    stage.answer(bob, JOIN);
+    assert!(stage.answer(bob, &identify("Bob"))[0].contains("once, before its first subscribe"));
+    let short = r#"{"id":1,"action":"identify","secret":"0123456789"}"#;
+    assert!(stage.answer(ada, short)[0].contains("22 to 64 bytes"));
+    let long = identify(&"x".repeat(1025));
+    let refused = stage.answer(ada, &long);
+    assert!(refused[0].contains("at most 1024 bytes") && !refused[0].contains("0123456789"), "{refused:?}");
+    stage.ends();
+}
+
+#[test]
+fn a_user_stays_what_its_token_says() {
+    let mut stage = room();
+    let ada = stage.connect_as("ada");
+    let identify = r#"{"id":1,"action":"identify","secret":"0123456789abcdef012345","info":"Eve"}"#;
+    assert_eq!(stage.answer(ada, identify), [r#"{"event":"identified","id":1,"user":"ada"}"#]);
+    stage.says(ada, JOIN);
+    stage.hears(ada);
+    let who = stage.answer(ada, WHO);
+    assert!(who[0].contains(r#""user":"ada"}]"#), "{who:?}");
     stage.ends();
 }
 
@@ -138,7 +199,7 @@ fn watching_does_not_count_as_a_subscription() {
     stage.says(ada, WATCH);
     stage.hears(ada);
     let second = stage.answer(ada, r#"{"action":"subscribe","topic":"hall","presence":true}"#);
-    assert_eq!(second, [r#"{"event":"subscribed","topic":"hall"}"#]);
+    assert_eq!(second, [r#"{"event":"subscribed","topic":"hall","presence":true}"#]);
     let third = stage.answer(ada, r#"{"action":"subscribe","topic":"attic"}"#);
     assert!(third[0].contains("limit_exceeded"), "{third:?}");
     stage.ends();

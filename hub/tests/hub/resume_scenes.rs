@@ -79,6 +79,29 @@ fn the_last_ones_are_replayed_whenever_they_are_asked_for() {
 }
 
 #[test]
+fn where_a_position_is_gone_the_last_ones_come_if_they_are_asked_for() {
+    let mut stage = Stage::with(small(2, Retention::Always), Place::Embedded);
+    let [ada, bob] = [(); 2].map(|()| stage.connect());
+    let at = stage.position(bob, "world");
+    for text in ["one", "two", "three", "four"] {
+        stage.says(bob, &format!(r#"{{"action":"publish","topic":"world","message":"{text}"}}"#));
+    }
+    let ask = |offset: u64, most: u32| {
+        let after = json(Position { offset, ..at });
+        format!(r#"{{"action":"subscribe","topic":"world","recover":{after},"or_last":{most}}}"#)
+    };
+    let gone = stage.answer(ada, &ask(1, 9));
+    let [reply, three, four] = &gone[..] else { panic!("{gone:?}") };
+    assert_eq!(*reply, subscribed("world", Position { offset: 4, ..at }, r#","recovered":false,"replayed":2"#));
+    assert!(three.contains(r#""offset":3"#) && four.contains(r#""offset":4"#), "{gone:?}");
+    let kept = stage.answer(ada, &ask(3, 1));
+    assert_eq!(kept[0], subscribed("world", Position { offset: 4, ..at }, r#","recovered":true,"replayed":1"#));
+    let fewer = stage.answer(ada, &ask(0, 1));
+    assert_eq!((fewer.len(), &fewer[1]), (2, four));
+    stage.ends();
+}
+
+#[test]
 fn a_pattern_resumes_topic_by_topic_and_names_those_that_it_cannot() {
     let mut stage = Stage::with(small(2, Retention::Always), Place::Embedded);
     let [ada, bob] = [(); 2].map(|()| stage.connect());

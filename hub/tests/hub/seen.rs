@@ -84,6 +84,7 @@ impl Seen {
             Event::History(history) => Some(&history.id),
             Event::Presence(presence) => Some(&presence.id),
             Event::Pong(pong) => Some(&pong.id),
+            Event::Identified(identified) => identified.id.as_ref(),
             _ => None,
         }
     }

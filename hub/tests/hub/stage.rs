@@ -49,7 +49,7 @@ impl Stage {
     pub(crate) fn connect_as(&mut self, user: &str) -> SessionId {
         self.names += 1;
         let session = SessionId(self.names);
-        let identity = Some(Box::new(Identity { user: user.into(), info: None }));
+        let identity = Some(Identity::user(user).into());
         self.tell(Input::Connect { session, client: id_of(session), identity });
         self.hears(session);
         session

@@ -71,7 +71,14 @@ mod tests {
     use std::collections::BTreeSet;
 
     fn event(client: u8, is_join: bool) -> Event {
-        let member = Member { topic: "room".into(), client: ClientId::from_random([client; 16]), user: None };
+        let member = Member {
+            topic: "room".into(),
+            client: ClientId::from_random([client; 16]),
+            user: None,
+            anonymous: None,
+            info: None,
+            unverified: false,
+        };
         if is_join { Event::Join(member) } else { Event::Leave(member) }
     }
 

@@ -66,7 +66,7 @@ impl Item {
             Ok(Action::History(_) | Action::Presence(_)) => Kind::Past,
             Ok(Action::Subscribe(subscribe)) if subscribe.start != Start::Live => Kind::Past,
             Ok(Action::Subscribe(_) | Action::Unsubscribe(_)) => Kind::Membership,
-            Ok(Action::Ping) | Err(_) => Kind::Answer,
+            Ok(Action::Ping | Action::Identify(_)) | Err(_) => Kind::Answer,
         }
     }
 }

@@ -110,7 +110,8 @@ impl Histories {
         let mut opened = SubscribeState::default();
         match (target, start) {
             (Target::Topic(topic), start) => {
-                opened.recovered = matches!(start, Start::After(_) | Start::AfterEach(_)).then_some(false);
+                opened.recovered =
+                    matches!(start, Start::After(_) | Start::AfterEach(_) | Start::AfterOrLast(..)).then_some(false);
                 if self.rule(topic).is_some() {
                     opened.position = Some(self.find_or_create(now, topic).position());
                     match start {
@@ -120,6 +121,10 @@ impl Histories {
                             opened.missed = missed.unwrap_or_default();
                         }
                         Start::Last(count) => opened.missed = last(self.kept(now, topic), *count as usize),
+                        Start::AfterOrLast(after, count) => match self.after(now, topic, *after) {
+                            Some(missed) => (opened.recovered, opened.missed) = (Some(true), missed),
+                            None => opened.missed = last(self.kept(now, topic), *count as usize),
+                        },
                         Start::Live | Start::AfterEach(_) => {}
                     }
                 }

@@ -1,10 +1,11 @@
 //! The model's presence: the members of topics, and their joins and leaves.
 
-use super::Model;
+use super::{Model, is_private};
 use crate::seen::Seen;
-use hubcast_hub::PresencePolicy;
-use hubcast_protocol::event::{Member, Presence, Present};
-use hubcast_protocol::{ErrorCode, Event, RequestId, Target, Topic};
+use hubcast_hub::{Identity, MemberName, PresencePolicy};
+use hubcast_protocol::event::{Identified, Member, Presence, Present};
+use hubcast_protocol::request::Identify;
+use hubcast_protocol::{AnonymousId, ErrorCode, Event, Payload, RequestId, Target, Topic};
 use std::time::Instant;
 
 /// A member of a topic whose connection was lost, and which may be back before `until`.
@@ -25,7 +26,12 @@ impl Model {
         let waiting = self.grace.iter().filter(|departure| departure.topic == topic);
         let clients: Vec<_> = there
             .chain(waiting.map(|departure| departure.who))
-            .map(|who| Present { client: self.peers[who].client, user: self.user(who), info: None })
+            .map(|who| {
+                let (client, (user, anonymous)) = (self.peers[who].client, self.names(who));
+                let info = self.info(who);
+                let unverified = anonymous.is_some() && info.is_some();
+                Present { client, user, anonymous, info, unverified }
+            })
             .collect();
         Ok(Presence { id, topic, count: clients.len() as u64, clients })
     }
@@ -42,7 +48,7 @@ impl Model {
             return Vec::new();
         }
         let is_back = |departure: &GracePeriod| {
-            departure.topic == *topic && self.user(who).is_some() && self.user(departure.who) == self.user(who)
+            departure.topic == *topic && self.names(who) != (None, None) && self.names(departure.who) == self.names(who)
         };
         match self.grace.iter().position(is_back) {
             Some(back) => {
@@ -80,12 +86,43 @@ impl Model {
 
     /// What a join or leave says about a member.
     fn member(&self, topic: &Topic, who: usize) -> Member {
-        Member { topic: topic.clone(), client: self.peers[who].client, user: self.user(who) }
+        let (client, (user, anonymous), info) = (self.peers[who].client, self.names(who), self.info(who));
+        let unverified = anonymous.is_some() && info.is_some();
+        Member { topic: topic.clone(), client, user, anonymous, info, unverified }
     }
 
-    /// The user of a peer, if it has one.
-    fn user(&self, who: usize) -> Option<Box<str>> {
-        self.peers[who].identity.as_ref().map(|identity| identity.user.clone())
+    /// The name of a peer: as a user, or as an anonymous member.
+    pub(super) fn names(&self, who: usize) -> (Option<Box<str>>, Option<AnonymousId>) {
+        match self.peers[who].identity.as_ref().map(|identity| &identity.name) {
+            Some(MemberName::User(user)) => (Some(user.clone()), None),
+            Some(MemberName::Anonymous(id)) => (None, Some(*id)),
+            None => (None, None),
+        }
+    }
+
+    fn info(&self, who: usize) -> Option<Payload> {
+        self.peers[who].identity.as_ref().and_then(|identity| identity.info.clone())
+    }
+
+    /// A client says who it is. It may once, while it has no subscription but its private topic.
+    pub(super) fn identify(&mut self, who: usize, id: Option<RequestId>, identify: &Identify) -> Vec<Seen> {
+        let is_user = matches!(self.names(who), (Some(_), _));
+        let has_subscriptions = self.subscriptions.iter().any(|(whose, what)| *whose == who && !is_private(what));
+        if !is_user && (self.peers[who].identity.is_some() || has_subscriptions) {
+            return self.refused(who, id, ErrorCode::InvalidRequest);
+        }
+        if !is_user {
+            let name = MemberName::Anonymous(AnonymousId::of(&identify.secret));
+            self.peers[who].identity = Some(Identity { name, info: identify.info.clone() }.into());
+        }
+        let (user, anonymous) = self.names(who);
+        let answer = |id| self.sent(who, Event::Identified(Identified { id: Some(id), user, anonymous }));
+        id.map(answer).into_iter().collect()
+    }
+
+    /// Whether a topic has joins and leaves.
+    pub(super) fn announces(&self, topic: &Topic) -> bool {
+        self.presence_rule(topic).is_some_and(|rule| rule.events)
     }
 
     /// The presence policy of a topic, if it has presence.

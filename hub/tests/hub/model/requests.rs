@@ -26,6 +26,7 @@ impl Model {
             _ if !self.peers[who].here => Vec::new(),
             Action::Unsubscribe(target) => self.unsubscribe(now, who, id, target),
             Action::Ping => id.map(|id| self.sent(who, Event::Pong(Pong { id }))).into_iter().collect(),
+            Action::Identify(identify) => self.identify(who, id, &identify),
             Action::History(read) => self.read(now, who, id, read),
             Action::Presence(topic) => match self.presence(id.clone(), topic) {
                 Ok(presence) => vec![self.sent(who, Event::Presence(presence))],
@@ -36,7 +37,7 @@ impl Model {
 
     /// Opens the history, adds the subscription, and sends the reply, the gaps, the missed publications and the join.
     fn subscribe(&mut self, now: Instant, who: usize, id: Option<RequestId>, subscribe: Subscribe) -> Vec<Seen> {
-        let Subscribe { target, start, presence, .. } = subscribe;
+        let Subscribe { target, start, presence: watches, .. } = subscribe;
         let is_new = !self.listens(who, &target);
         let topic = topic_of(target.clone());
         let opened = self.histories.open(now, &target, &start);
@@ -50,9 +51,9 @@ impl Model {
         let (epoch, offset) = (opened.position.map(|at| at.epoch), opened.position.map(|at| at.offset));
         let count = u32::try_from(opened.missed.len()).expect("a script is short");
         let (recovered, replayed) = (opened.recovered, (start != Start::Live).then_some(count));
-        let about = target.into();
-        let mut seen =
-            vec![self.sent(who, Event::Subscribed(Subscribed { id, about, epoch, offset, recovered, replayed }))];
+        let (about, presence) = (target.into(), watches && topic.as_ref().is_some_and(|topic| self.announces(topic)));
+        let reply = Subscribed { id, about, epoch, offset, recovered, replayed, presence };
+        let mut seen = vec![self.sent(who, Event::Subscribed(reply))];
         for (topic, position) in opened.lost {
             let (epoch, offset) = (position.map(|at| at.epoch), position.map(|at| at.offset));
             let reason = GapReason::NotRecoverable;
@@ -62,7 +63,7 @@ impl Model {
             seen.push(Seen::Replayed { session: self.peers[who].session, missed: opened.missed });
         }
         if let Some(topic) = topic {
-            seen.extend(self.come(who, &topic, presence, is_new));
+            seen.extend(self.come(who, &topic, watches, is_new));
         }
         seen
     }
@@ -92,7 +93,7 @@ impl Model {
     /// Publishes once for each key: a repetition gets the first outcome and is not delivered.
     fn publish(&mut self, now: Instant, who: usize, id: Option<RequestId>, publish: Publish, heard: bool) -> Vec<Seen> {
         let Publish { topic, payload, echo, key } = publish;
-        let user = self.peers[who].identity.as_ref().map(|identity| identity.user.clone());
+        let (user, _) = self.names(who);
         match self.histories.repeated(now, user.as_deref(), &topic, key.as_ref()) {
             Repeated::No => {}
             Repeated::With(outcome) => return self.published(who, id, topic, outcome),

@@ -2,7 +2,7 @@
 
 use super::{as_usual, eager_client, event, program};
 use hubcast_client::{Client, Event, Events, Resumed};
-use hubcast_hub::{HistoryPolicy, TopicPolicy, TopicRule};
+use hubcast_hub::{HistoryPolicy, PresencePolicy, TopicPolicy, TopicRule};
 use hubcast_tests::{Proxy, Server};
 use std::time::Duration;
 
@@ -31,6 +31,38 @@ fn a_hundred_cuts_cost_nobody_a_message() {
         }
         let cuts = proxy.cuts_made();
         assert!(cuts > CUTS / 2 && resumed > CUTS / 2, "{cuts} cuts, {resumed} times resumed");
+    });
+}
+
+#[test]
+fn a_member_that_is_cut_again_and_again_neither_leaves_nor_comes_back() {
+    let server = Server::with(|config| {
+        as_usual(config);
+        let presence = Some(PresencePolicy { events: true, grace: Duration::from_secs(30) });
+        let policy = TopicPolicy { presence, ..TopicPolicy::default() };
+        config.rules.list = vec![TopicRule { pattern: "room".parse().unwrap(), policy }];
+    });
+    let proxy = Proxy::to(&server);
+    program(async {
+        let host = eager_client(&server.url()).await;
+        let mut events = host.subscribe::<u64>("room").presence().await.unwrap().events();
+        let guest = eager_client(&proxy.url()).await;
+        let mut stay = guest.subscribe::<u64>("room").await.unwrap().events();
+        let Event::Joined(joined) = event(&mut events).await else { panic!("nobody joined") };
+        assert_eq!(joined.anonymous, Some(guest.anonymous_id()));
+        for _ in 0..3 {
+            proxy.cuts_all();
+            assert!(matches!(event(&mut stay).await, Event::Resumed(_)));
+        }
+        let present = host.presence("room").await.unwrap();
+        let mut people: Vec<_> = present.clients.iter().map(|present| present.anonymous).collect();
+        people.sort();
+        let mut both = [host.anonymous_id(), guest.anonymous_id()].map(Some);
+        both.sort();
+        assert_eq!((present.count, people.as_slice()), (2, both.as_slice()));
+        // Had there been a join or a leave, it would come before this.
+        host.publish("room", &1).await.unwrap();
+        assert!(matches!(event(&mut events).await, Event::Message(_)));
     });
 }
 
