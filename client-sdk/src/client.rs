@@ -97,7 +97,8 @@ impl Client {
         Publish::new(self.shared.clone(), topic.into().into_name(), value)
     }
 
-    /// A publisher of many values to a topic: in order, without waiting for the confirmation of each.
+    /// A publisher of many values to one topic. It publishes them in order, without waiting for the confirmation of
+    /// each, and makes its caller wait when the server cannot keep up.
     pub fn publisher<T: Serialize>(&self, topic: impl Into<Topic<T>>) -> Publisher<T> {
         Publisher::new(self.shared.clone(), topic.into().into_name())
     }

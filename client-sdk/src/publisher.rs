@@ -48,9 +48,10 @@ use tokio::sync::oneshot;
 /// an error the publisher works on: call `flush` until it returns `Ok` to get all errors.
 ///
 /// # Order
-/// The server takes the publications in the order of `send`, also over reconnects. A value that failed is not sent
-/// again by itself. Those after it were under way already, and may have been taken; to publish the failed one again,
-/// after them or not at all, is the program's decision.
+/// The server takes the publications in the order of `send`, also over reconnects. A publication that fails is handed
+/// back and not sent again by itself: also one that the server refuses for a while (`rate_limited`, `unavailable`).
+/// Those after it may be under way already, and the server may take them. To publish the failed one after them, or not
+/// at all, is the program's decision. Where none may overtake another, use a window of 1.
 ///
 /// # A server that does not answer
 /// A server that is slow, or gone for a while, makes `send` wait, and nothing else. A publication fails when it has

@@ -1,7 +1,10 @@
 //! The runs with the client of hubcast.
 
 use anyhow::{Context, Result, ensure};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesOrdered;
 use hubcast_client::Client;
+use std::future::IntoFuture;
 use std::process::Command;
 use std::time::Instant;
 
@@ -51,6 +54,32 @@ pub async fn receive(url: String, bytes: usize, count: u64, flood_core: Option<u
     }
     let took = began.elapsed();
     flood.wait()?;
+    client.close().await?;
+    Ok(count as f64 / took.as_secs_f64())
+}
+
+/// The same with `Client::publish`, whose futures wait in a queue of 256.
+pub async fn publish_by_futures(url: String, bytes: usize, count: u64) -> Result<f64> {
+    let client = Client::connect(&url).await?;
+    let text = "x".repeat(bytes);
+    let mut confirmations = FuturesOrdered::new();
+    let mut began = Instant::now();
+    for number in 0..count + count / 10 {
+        if number == count / 10 {
+            while let Some(confirmation) = confirmations.next().await {
+                confirmation?;
+            }
+            began = Instant::now();
+        }
+        if confirmations.len() == 256 {
+            confirmations.next().await.context("256 are under way")??;
+        }
+        confirmations.push_back(client.publish("bench", text.as_str()).into_future());
+    }
+    while let Some(confirmation) = confirmations.next().await {
+        confirmation?;
+    }
+    let took = began.elapsed();
     client.close().await?;
     Ok(count as f64 / took.as_secs_f64())
 }

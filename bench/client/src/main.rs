@@ -29,6 +29,8 @@ struct Arguments {
 enum Run {
     /// Publishes to hubcast in order, acknowledged, 256 under way.
     Hubcast { url: String },
+    /// Publishes to hubcast by single futures, in order, acknowledged, 256 under way.
+    Futures { url: String },
     /// Publishes to a JetStream stream in memory in order, acknowledged, 256 under way.
     Nats { url: String },
     /// Receives from hubcast by a typed subscription. Starts `flood` on the core `flood_core`.
@@ -49,6 +51,7 @@ fn main() -> Result<()> {
     };
     let rate = match run {
         Run::Hubcast { url } => runtime.block_on(on_a_task(hubcast::publish(url, bytes, count))),
+        Run::Futures { url } => runtime.block_on(on_a_task(hubcast::publish_by_futures(url, bytes, count))),
         Run::Nats { url } => runtime.block_on(on_a_task(nats::publish(url, bytes, count))),
         Run::Receive { url, flood_core } => {
             runtime.block_on(on_a_task(hubcast::receive(url, bytes, count, flood_core)))

@@ -207,6 +207,19 @@ async fn a_sink_waits_for_room_too_and_loses_no_value_to_an_error() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_sink_keeps_no_more_room_than_its_values_need() {
+    let server = TestServer::start();
+    let client = server.builder().request_queue_bytes(100_000).connect().await.unwrap();
+    let mut publisher = client.publisher::<u32>("numbers");
+    server.stop();
+    for number in 0..20 {
+        publisher.feed(number).now_or_never().expect("there is room").unwrap();
+    }
+    server.restart();
+    SinkExt::flush(&mut publisher).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_receipt_has_the_confirmation_or_the_value() {
     let server = TestServer::start();
     let (_subscriber, mut heard, publisher) = pair(&server).await;
@@ -220,16 +233,20 @@ async fn a_receipt_has_the_confirmation_or_the_value() {
     assert!(publisher.send_with_receipt(4).now_or_never().is_none(), "the window is full");
     publisher.flush().await.unwrap();
     for (receipt, value) in receipts.into_iter().zip(2..) {
-        assert_eq!(receipt.await.unwrap_err().into_value(), value);
+        let answered = receipt.now_or_never().expect("a flush waits for receipts too");
+        assert_eq!(answered.unwrap_err().into_value(), value);
     }
-    // A failure that nobody takes leaves room for receipts.
+    // Failures that nobody takes leave room for receipts, and for no more than the window.
     publisher.send(5).await.unwrap();
     publisher.send(6).await.unwrap();
-    let waiting = publisher.send_with_receipt(7).await;
+    let receipts = [publisher.send_with_receipt(7).await, publisher.send_with_receipt(8).await];
+    assert!(publisher.send_with_receipt(9).now_or_never().is_none(), "the window is full");
     server.restart();
-    assert_eq!(waiting.await.unwrap().offset, Some(3));
+    for (receipt, offset) in receipts.into_iter().zip(3..) {
+        assert_eq!(receipt.await.unwrap().offset, Some(offset));
+    }
     assert_eq!(timed_out(&mut publisher).await.len(), 2);
-    assert_eq!(heard_until(&mut heard, 7).await, [0, 1, 7]);
+    assert_eq!(heard_until(&mut heard, 8).await, [0, 1, 7, 8]);
 }
 
 #[tokio::test(start_paused = true)]
