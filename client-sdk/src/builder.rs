@@ -1,7 +1,8 @@
 //! Connecting a client: with the default settings, or with settings from a [`ClientBuilder`].
 
 use crate::client::Client;
-use crate::driver::{Address, Driver, Endpoint};
+use crate::connector::{Connector, Stream};
+use crate::driver::{Address, Dialer, Driver, Endpoint, Proxy, ProxyChoice, Remote, without_user};
 use crate::error::ConnectError;
 use crate::handle::{Queues, Shared};
 use crate::headers::Headers;
@@ -9,10 +10,15 @@ use crate::inbox::{QueueBounds, QueueTotal};
 use crate::machine::{Backoff, Config};
 use crate::publish::encode;
 use crate::room::Room;
+#[cfg(feature = "tls")]
+use crate::tls::Tls;
 use hubcast_protocol::request::{Identify, MAX_INFO};
 use hubcast_protocol::{MemberSecret, Payload};
 use serde::Serialize;
+use std::error::Error;
+use std::fmt;
 use std::hash::{BuildHasher, RandomState};
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,7 +61,7 @@ impl crate::testing::TestServer {
 }
 
 /// The settings of a client; [`ClientBuilder::connect`] connects it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use = "nothing is connected before `connect`"]
 pub struct ClientBuilder {
     server: ServerAddress,
@@ -63,22 +69,25 @@ pub struct ClientBuilder {
     queue: QueueBounds,
     queues: usize,
     request_bytes: usize,
-    tls: Option<Arc<rustls::ClientConfig>>,
+    #[cfg(feature = "tls")]
+    tls: Tls,
+    proxy: Option<Option<String>>,
+    connector: Option<Connector>,
     headers: Headers,
     secret: Option<MemberSecret>,
     info: Result<Option<Payload>, String>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 enum ServerAddress {
-    Url(String),
+    Urls(Vec<String>),
     #[cfg(feature = "testing")]
     Local(crate::testing::TestServer),
 }
 
 impl ClientBuilder {
     pub(crate) fn new(url: &str) -> Self {
-        Self::of(ServerAddress::Url(url.to_owned()))
+        Self::of(ServerAddress::Urls(vec![url.to_owned()]))
     }
 
     #[cfg(feature = "testing")]
@@ -94,7 +103,10 @@ impl ClientBuilder {
             queue,
             queues: 64 << 20,
             request_bytes: REQUEST_BYTES,
-            tls: None,
+            #[cfg(feature = "tls")]
+            tls: Tls::default(),
+            proxy: None,
+            connector: None,
             headers: Headers::default(),
             secret: None,
             info: Ok(None),
@@ -201,10 +213,90 @@ impl ClientBuilder {
         self
     }
 
-    /// The TLS configuration for `wss://`, such as other root certificates than those of the web, or a certificate of
-    /// the client. By default the client trusts the roots of the web.
-    pub fn tls(mut self, config: Arc<rustls::ClientConfig>) -> Self {
-        self.tls = Some(config);
+    /// Adds another address of the same server, or of another node of the same cluster. Each attempt takes the next
+    /// address, and the first attempt after a connection the one that worked. A refusal, such as a 401, counts when all
+    /// addresses have refused, one after the other.
+    pub fn address(mut self, url: &str) -> Self {
+        match &mut self.server {
+            ServerAddress::Urls(urls) => urls.push(url.to_owned()),
+            #[cfg(feature = "testing")]
+            ServerAddress::Local(_) => {}
+        }
+        self
+    }
+
+    /// The settings of TLS for `wss://`, such as other root certificates than those of the web, or a certificate of the
+    /// client. By default the client trusts the roots of the web.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = tls;
+        self
+    }
+
+    /// Connects through an HTTP proxy, such as `http://user:password@proxy.example:3128`, for `wss://` and `ws://`, by
+    /// the method `CONNECT`.
+    ///
+    /// Without this option the environment decides, as for curl: `https_proxy` or `HTTPS_PROXY` for `wss://`,
+    /// `http_proxy` for `ws://`, else `all_proxy` or `ALL_PROXY`. Servers on this machine, and those in `no_proxy` or
+    /// `NO_PROXY`, are reached directly.
+    pub fn proxy(mut self, url: &str) -> Self {
+        self.proxy = Some(Some(url.to_owned()));
+        self
+    }
+
+    /// Connects directly, whatever the environment says about proxies.
+    pub fn no_proxy(mut self) -> Self {
+        self.proxy = Some(None);
+        self
+    }
+
+    /// Makes the connections by a function of the program, which gets the host and the port of the address, and returns
+    /// a byte stream: a Unix socket, a tunnel, or something in memory. No proxy is used then. If the address has
+    /// `wss://`, the client speaks TLS on that stream.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use hubcast_client::Client;
+    /// use tokio::net::UnixStream;
+    ///
+    /// let client = Client::builder("ws://hub/socket").connector(|_, _| UnixStream::connect("/run/hub.sock"));
+    /// let client = client.connect().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn connector<F, C, S>(mut self, connect: F) -> Self
+    where
+        F: Fn(String, u16) -> C + Send + Sync + 'static,
+        C: Future<Output = io::Result<S>> + Send + 'static,
+        S: Stream + 'static,
+    {
+        self.connector = Some(Connector::new(connect));
+        self
+    }
+
+    /// Adds headers that a function of the program makes anew for each attempt, such as a token that expires. They are
+    /// pairs of name and value. If it fails, so does the attempt, and the status says why; the next attempt asks it
+    /// again. Its time counts for the [`attempt_timeout`](Self::attempt_timeout).
+    ///
+    /// ```no_run
+    /// # async fn fresh_token() -> Result<String, std::io::Error> { Ok(String::new()) }
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use hubcast_client::Client;
+    ///
+    /// let client = Client::builder("wss://hub.example/socket").headers(|| async {
+    ///     let token = fresh_token().await?;
+    ///     Ok(vec![("Authorization".to_owned(), format!("Bearer {token}"))])
+    /// });
+    /// let client = client.connect().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn headers<F, C>(mut self, make: F) -> Self
+    where
+        F: Fn() -> C + Send + Sync + 'static,
+        C: Future<Output = Result<Vec<(String, String)>, Box<dyn Error + Send + Sync>>> + Send + 'static,
+    {
+        self.headers.make(make);
         self
     }
 
@@ -270,8 +362,23 @@ impl ClientBuilder {
         // Panics here, where the program sees it, and not later in the task, if the runtime has no timers.
         drop(tokio::time::sleep(Duration::ZERO));
         let (endpoint, seed) = match self.server {
-            ServerAddress::Url(url) => {
-                (Endpoint::Address(Address::new(url, self.tls, self.headers.checked()?)?), random())
+            ServerAddress::Urls(urls) => {
+                let addresses = urls.iter().map(|url| Address::new(url)).collect::<Result<Vec<_>, _>>()?;
+                self.headers.check()?;
+                let dialer = Dialer {
+                    connector: self.connector,
+                    proxy: match self.proxy {
+                        None => ProxyChoice::Environment,
+                        Some(None) => ProxyChoice::None,
+                        Some(Some(url)) => ProxyChoice::Always(Proxy::new(&url)?),
+                    },
+                    #[cfg(feature = "tls")]
+                    tls: match addresses.iter().any(Address::is_secure) {
+                        true => Some(self.tls.client()?),
+                        false => None,
+                    },
+                };
+                (Endpoint::Remote(Arc::new(Remote::new(addresses, self.headers, dialer))), random())
             }
             #[cfg(feature = "testing")]
             ServerAddress::Local(server) => {
@@ -285,8 +392,22 @@ impl ClientBuilder {
         let room = Room::new(self.config.queue, self.request_bytes);
         let (all, topics) = (Arc::new(QueueTotal::new(self.queues)), self.config.topics_per_pattern);
         let queues = Queues { each: self.queue, all: all.clone(), topics };
-        let (commands, status) = Driver::spawn(endpoint, self.config, seed, all);
+        let (commands, status) = Driver::spawn(endpoint, self.config, seed, all, self.request_bytes);
         Ok(Client::new(Shared::new(commands, status, queues, room, secret)))
+    }
+}
+
+impl fmt::Debug for ClientBuilder {
+    /// Prints neither secrets nor the users and passwords of addresses.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let urls = match &self.server {
+            ServerAddress::Urls(urls) => urls.iter().map(|url| without_user(url)).collect(),
+            #[cfg(feature = "testing")]
+            ServerAddress::Local(_) => vec!["a test server".to_owned()],
+        };
+        let mut builder = f.debug_struct("ClientBuilder");
+        builder.field("urls", &urls).field("headers", &self.headers).field("config", &self.config);
+        builder.finish_non_exhaustive()
     }
 }
 
@@ -294,7 +415,7 @@ impl ClientBuilder {
 /// that the standard library has taken from it for its hash maps.
 fn random() -> u128 {
     let mut seed = [0; 16];
-    if rustls::crypto::ring::default_provider().secure_random.fill(&mut seed).is_err() {
+    if getrandom::fill(&mut seed).is_err() {
         let state = RandomState::new();
         seed[..8].copy_from_slice(&state.hash_one(1).to_le_bytes());
         seed[8..].copy_from_slice(&state.hash_one(2).to_le_bytes());

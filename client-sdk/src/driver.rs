@@ -1,13 +1,19 @@
 //! The task that runs a client: one machine, one connection, one clock.
 
+mod address;
 mod connection;
 mod deadline;
+mod dial;
 mod endpoint;
 mod log;
+mod proxy;
 mod socket;
 mod transport;
 
-pub(crate) use endpoint::{Address, Endpoint};
+pub(crate) use address::{Address, without_user};
+pub(crate) use dial::Dialer;
+pub(crate) use endpoint::{Endpoint, Remote};
+pub(crate) use proxy::{Proxy, ProxyChoice};
 
 use crate::inbox::{Inbox, QueueBounds, QueueTotal};
 use crate::machine::{
@@ -84,6 +90,7 @@ impl Driver {
         config: Config,
         seed: u128,
         queues: Arc<QueueTotal>,
+        request_bytes: usize,
     ) -> (mpsc::UnboundedSender<DriverCommand>, watch::Receiver<Status>) {
         // Unbounded, because dropping a subscription cannot wait. The machine bounds the number of waiting requests.
         let (sender, commands) = mpsc::unbounded_channel();
@@ -98,7 +105,7 @@ impl Driver {
         let driver = Self {
             machine: Machine::new(config, seed),
             effects: Effects::new(),
-            connection: Connection::new(endpoint),
+            connection: Connection::new(endpoint, request_bytes),
             deadline: Deadline::default(),
             commands,
             is_orphaned: false,

@@ -18,6 +18,20 @@ pub enum ConnectError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The address of the proxy is not valid.
+    #[error("{url:?} is not the address of a proxy: {reason}")]
+    InvalidProxy {
+        /// The address that the program gave.
+        url: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The settings of TLS are not valid.
+    #[error("TLS: {reason}")]
+    InvalidTls {
+        /// What is wrong with them.
+        reason: String,
+    },
     /// A header that the program gave is not valid.
     #[error("the header {name:?} cannot be sent: {reason}")]
     InvalidHeader {

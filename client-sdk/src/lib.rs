@@ -51,6 +51,7 @@ pub mod testing;
 
 mod builder;
 mod client;
+mod connector;
 mod driver;
 mod error;
 mod event;
@@ -65,11 +66,14 @@ mod room;
 mod statuses;
 mod subscribe;
 mod subscription;
+#[cfg(feature = "tls")]
+mod tls;
 mod topic;
 mod window;
 
 pub use builder::ClientBuilder;
 pub use client::{Client, History};
+pub use connector::Stream;
 pub use error::{CloseError, ConnectError, EncodeError, PublishError, RequestError, SubscribeError};
 pub use event::{DecodeError, Event, ItemError, Message};
 pub use idempotency::IdempotencyKey;
@@ -79,6 +83,8 @@ pub use publisher::{Publisher, Receipt, SendError};
 pub use statuses::Statuses;
 pub use subscribe::Subscribe;
 pub use subscription::{Events, PatternSubscription, Subscription};
+#[cfg(feature = "tls")]
+pub use tls::Tls;
 pub use topic::Topic;
 
 pub use hubcast_protocol::event::{Member, Presence, Present};
@@ -87,4 +93,3 @@ pub use hubcast_protocol::{
     AnonymousId, ClientId, CloseCode, Epoch, ErrorCode, InvalidPattern, InvalidPayload, InvalidSecret, MemberSecret,
     Payload, Position, Topic as TopicName,
 };
-pub use rustls;

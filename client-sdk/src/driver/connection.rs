@@ -12,6 +12,8 @@ use std::task::{Context, Poll, ready};
 #[derive(Debug)]
 pub(super) struct Connection {
     endpoint: Endpoint,
+    /// The most bytes of requests that wait for an answer.
+    request_bytes: usize,
     state: SocketState,
 }
 
@@ -22,12 +24,12 @@ enum SocketState {
 }
 
 impl Connection {
-    pub(super) fn new(endpoint: Endpoint) -> Self {
-        Self { endpoint, state: SocketState::None }
+    pub(super) fn new(endpoint: Endpoint, request_bytes: usize) -> Self {
+        Self { endpoint, request_bytes, state: SocketState::None }
     }
 
     pub(super) fn open(&mut self) {
-        self.state = SocketState::Opening(Box::pin(self.endpoint.clone().open()));
+        self.state = SocketState::Opening(Box::pin(self.endpoint.clone().open(self.request_bytes)));
     }
 
     /// Queues a frame for sending; without an open connection the frame is dropped.

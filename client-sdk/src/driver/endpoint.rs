@@ -1,99 +1,147 @@
-//! The address of the server, and opening a connection to it.
+//! The servers that a client may connect to, and the WebSocket handshake with them.
 
+use super::address::Address;
+use super::dial::Dialer;
 use super::socket::Socket;
 use super::transport::Transport;
-use crate::error::ConnectError;
+use crate::headers::Headers;
 use crate::machine::Disconnection;
 use hubcast_protocol::SUBPROTOCOL;
-use rustls::{ClientConfig, RootCertStore, crypto::ring};
-use std::error::Error as _;
-use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use tokio_tungstenite::tungstenite::client::{IntoClientRequest, uri_mode};
+use tokio_tungstenite::client_async_with_config;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::error::{Error, ProtocolError};
 use tokio_tungstenite::tungstenite::handshake::client::Request;
 use tokio_tungstenite::tungstenite::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tokio_tungstenite::{Connector, connect_async_tls_with_config};
 
-/// A server: at an address, or in this process.
+/// A server: at one of some addresses, or in this process.
 #[derive(Clone, Debug)]
 pub(crate) enum Endpoint {
-    Address(Address),
+    Remote(Arc<Remote>),
     /// A server in this process.
     #[cfg(feature = "testing")]
     Local(crate::testing::TestServer),
 }
 
-/// The address of a server, and the TLS configuration and headers for the handshake.
-#[derive(Clone, Debug)]
-pub(crate) struct Address {
-    url: String,
-    tls: Arc<ClientConfig>,
-    headers: HeaderMap,
+/// The addresses of a server, and how to reach them. Each attempt takes the next address, and begins with the one that
+/// worked last.
+#[derive(Debug)]
+pub(crate) struct Remote {
+    addresses: Vec<Address>,
+    headers: Headers,
+    dialer: Dialer,
+    /// The index of the address for the next attempt.
+    next: AtomicUsize,
+    /// How many attempts in a row were refused.
+    refused: AtomicUsize,
 }
 
 impl Endpoint {
-    /// Makes one connection.
-    pub(super) async fn open(self) -> Result<Transport, Disconnection> {
+    /// Makes one connection. `request_bytes` are the most bytes of requests that wait for an answer.
+    pub(super) async fn open(self, request_bytes: usize) -> Result<Transport, Disconnection> {
         match self {
-            Self::Address(address) => address.open().await,
+            Self::Remote(remote) => remote.open(request_bytes).await,
             #[cfg(feature = "testing")]
             Self::Local(server) => server.open().map(Transport::Local),
         }
     }
 }
 
-impl Address {
-    /// Checks the address. Without a TLS configuration the client trusts the roots of the web.
-    pub(crate) fn new(url: String, tls: Option<Arc<ClientConfig>>, headers: HeaderMap) -> Result<Self, ConnectError> {
-        let checked = (&url).into_client_request().and_then(|request| uri_mode(request.uri()).map(|_| ()));
-        match checked {
-            Ok(()) => Ok(Self { url, tls: tls.unwrap_or_else(web_roots), headers }),
-            Err(error) => Err(ConnectError::InvalidUrl { url, reason: error.to_string() }),
+impl Remote {
+    pub(crate) fn new(addresses: Vec<Address>, headers: Headers, dialer: Dialer) -> Self {
+        Self { addresses, headers, dialer, next: AtomicUsize::new(0), refused: AtomicUsize::new(0) }
+    }
+
+    async fn open(&self, request_bytes: usize) -> Result<Transport, Disconnection> {
+        let place = self.next.load(Ordering::Relaxed) % self.addresses.len();
+        // Set before the attempt, which may be given up in the middle.
+        self.next.store(place + 1, Ordering::Relaxed);
+        match self.open_one(&self.addresses[place], request_bytes).await {
+            Ok(transport) => {
+                self.next.store(place, Ordering::Relaxed);
+                self.refused.store(0, Ordering::Relaxed);
+                Ok(transport)
+            }
+            Err(why) => Err(self.of_all(why, &self.addresses[place])),
         }
     }
 
-    async fn open(self) -> Result<Transport, Disconnection> {
-        let request = self.request().map_err(|error| refusal(error, ""))?;
-        let path = request.uri().path().to_owned();
+    async fn open_one(&self, address: &Address, request_bytes: usize) -> Result<Transport, Disconnection> {
+        let headers = self.headers.for_attempt().await?;
+        let request = request(address, headers).map_err(|error| failure(error, address))?;
+        let stream = self.dialer.dial(address).await?;
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
             .max_frame_size(Some(LARGEST_MESSAGE))
             .max_message_size(Some(LARGEST_MESSAGE));
-        let connector = Connector::Rustls(self.tls);
-        match connect_async_tls_with_config(request, Some(config), true, Some(connector)).await {
-            Ok((socket, _)) => Ok(Transport::Socket(Box::new(Socket::new(socket)))),
-            Err(error) => Err(refusal(error, &path)),
+        match client_async_with_config(request, stream, Some(config)).await {
+            Ok((socket, _)) => Ok(Transport::Socket(Box::new(Socket::new(socket, request_bytes)))),
+            Err(error) => Err(failure(error, address)),
         }
     }
 
-    fn request(&self) -> Result<Request, Error> {
-        let mut request = self.url.as_str().into_client_request()?;
-        request.headers_mut().extend(self.headers.clone());
-        request.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
-        Ok(request)
+    /// What one failed attempt means for all addresses: of several, each must have refused. The reason then names the
+    /// address.
+    fn of_all(&self, why: Disconnection, address: &Address) -> Disconnection {
+        let is_one = self.addresses.len() == 1;
+        let named = |reason: String| if is_one { reason } else { format!("{}: {reason}", address.authority()) };
+        match why {
+            Disconnection::Rejected { reason } => {
+                let refused = self.refused.fetch_add(1, Ordering::Relaxed) + 1;
+                match refused % self.addresses.len() {
+                    0 => Disconnection::Rejected { reason: named(reason) },
+                    _ => Disconnection::Lost { reason: named(reason), retry_after: None },
+                }
+            }
+            Disconnection::Lost { reason, retry_after } => {
+                self.refused.store(0, Ordering::Relaxed);
+                Disconnection::Lost { reason: named(reason), retry_after }
+            }
+            why => why,
+        }
     }
 }
 
+/// The request of the handshake. A header of the program replaces the one that an address with a user makes.
+fn request(address: &Address, headers: HeaderMap) -> Result<Request, Error> {
+    let mut request = address.uri().into_client_request()?;
+    if let Some(authorization) = address.authorization() {
+        request.headers_mut().insert(header::AUTHORIZATION, authorization.clone());
+    }
+    request.headers_mut().extend(headers);
+    request.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
+    Ok(request)
+}
+
 /// Classifies a failed handshake: `Lost` if another attempt may succeed, else `Rejected`.
-fn refusal(error: Error, path: &str) -> Disconnection {
+fn failure(error: Error, address: &Address) -> Disconnection {
     match error {
-        Error::Http(response) => refused(&response, path),
+        Error::Http(response) => refused(&response, address.uri().path()),
         Error::Protocol(ProtocolError::SecWebSocketSubProtocolError(_)) => {
             Disconnection::Rejected { reason: format!("the server does not speak {SUBPROTOCOL}") }
         }
-        Error::Url(_) | Error::HttpFormat(_) | Error::Tls(_) => Disconnection::Rejected { reason: error.to_string() },
-        Error::Io(error) if is_about_the_certificate(&error) => Disconnection::Rejected { reason: error.to_string() },
+        Error::Protocol(ProtocolError::HttparseError(_)) => {
+            let hint = if address.is_secure() { "" } else { "; if it speaks TLS, write wss://" };
+            Disconnection::Rejected { reason: format!("what answers is not HTTP{hint}") }
+        }
+        Error::Url(_) | Error::HttpFormat(_) => Disconnection::Rejected { reason: error.to_string() },
         error => Disconnection::Lost { reason: error.to_string(), retry_after: None },
     }
 }
 
 fn refused<B>(response: &Response<B>, path: &str) -> Disconnection {
     let status = response.status();
-    let reason = match status {
-        StatusCode::NOT_FOUND => format!("it answered {status} for the path {path:?}; hubcast's is \"/socket\""),
+    let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+    let reason = match (status, text(header::LOCATION)) {
+        (StatusCode::NOT_FOUND, _) => {
+            format!("it answered {status} for the path {path:?}; hubcast's is \"/socket\"")
+        }
+        (_, Some(location)) if status.is_redirection() => {
+            format!("it answered {status} and points to {location:?}; connect there")
+        }
         _ => format!("it answered {status}"),
     };
     let is_temporary =
@@ -101,24 +149,8 @@ fn refused<B>(response: &Response<B>, path: &str) -> Disconnection {
     if !is_temporary {
         return Disconnection::Rejected { reason };
     }
-    let seconds = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+    let seconds = text(header::RETRY_AFTER).and_then(|value| value.parse().ok());
     Disconnection::Lost { reason, retry_after: seconds.map(Duration::from_secs) }
-}
-
-fn is_about_the_certificate(error: &io::Error) -> bool {
-    let cause = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    let source = error.source().and_then(|source| source.downcast_ref::<rustls::Error>());
-    matches!(cause.or(source), Some(rustls::Error::InvalidCertificate(_)))
-}
-
-/// The default TLS configuration. It names its provider, because a program may contain several, and then there is no
-/// default one.
-fn web_roots() -> Arc<ClientConfig> {
-    let roots = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("ring supports the default protocol versions");
-    Arc::new(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
 /// The read buffer, in bytes. Most messages are short, and tungstenite's own 128 KiB would be most of the memory of an

@@ -1,32 +1,44 @@
 //! One WebSocket: it sends frames from a queue, and turns received frames into inputs.
 
+use crate::connector::Stream as ByteStream;
 use crate::machine::{Disconnection, Input};
 use futures_util::{Sink, Stream, StreamExt};
 use hubcast_protocol::CloseCode;
 use std::collections::VecDeque;
+use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::net::TcpStream;
+use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, frame::coding};
 use tokio_tungstenite::tungstenite::{self, Error};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 /// A WebSocket connection. It reads while it writes, so that neither direction waits for the other.
-#[derive(Debug)]
 pub(super) struct Socket {
-    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
-    /// Messages that are not written yet. Bounded, because the machine bounds the requests without an answer.
+    socket: WebSocketStream<Box<dyn ByteStream>>,
+    /// Messages that are not written yet, and their bytes. Requests that were given up before they were written are
+    /// among them, so the bound of the requests that wait is not enough.
     outgoing: VecDeque<Message>,
+    outgoing_bytes: usize,
+    most_bytes: usize,
     is_flushed: bool,
 }
 
+impl fmt::Debug for Socket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Socket").field("outgoing", &self.outgoing.len()).finish_non_exhaustive()
+    }
+}
+
 impl Socket {
-    pub(super) fn new(socket: WebSocketStream<MaybeTlsStream<TcpStream>>) -> Self {
-        Self { socket, outgoing: VecDeque::new(), is_flushed: true }
+    /// `request_bytes` are the most bytes of requests that wait for an answer.
+    pub(super) fn new(socket: WebSocketStream<Box<dyn ByteStream>>, request_bytes: usize) -> Self {
+        let most_bytes = request_bytes.saturating_mul(2).saturating_add(SPARE_BYTES);
+        Self { socket, outgoing: VecDeque::new(), outgoing_bytes: 0, most_bytes, is_flushed: true }
     }
 
     pub(super) fn send(&mut self, text: String) {
+        self.outgoing_bytes += text.len();
         self.outgoing.push_back(Message::text(text));
     }
 
@@ -34,6 +46,10 @@ impl Socket {
     pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Input> {
         if let Poll::Ready(Err(error)) = self.poll_write(context) {
             return Poll::Ready(Input::Disconnected(lost(&error)));
+        }
+        if self.outgoing_bytes > self.most_bytes {
+            let reason = "the server does not read what the client sends".to_owned();
+            return Poll::Ready(Input::Disconnected(Disconnection::Lost { reason, retry_after: None }));
         }
         match Pin::new(&mut self.socket).poll_next(context) {
             Poll::Pending => Poll::Pending,
@@ -72,6 +88,7 @@ impl Socket {
         while !self.outgoing.is_empty() {
             std::task::ready!(socket.as_mut().poll_ready(context))?;
             if let Some(message) = self.outgoing.pop_front() {
+                self.outgoing_bytes -= message.len();
                 socket.as_mut().start_send(message)?;
                 self.is_flushed = false;
             }
@@ -100,5 +117,8 @@ fn lost(error: &Error) -> Disconnection {
         _ => Disconnection::Lost { reason, retry_after: None },
     }
 }
+
+/// What may wait beside the requests without an answer: those that were given up, twice over, in bytes.
+const SPARE_BYTES: usize = 4 * 1024 * 1024;
 
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);

@@ -390,3 +390,35 @@ fn a_runtime_without_sockets_is_an_error() {
     let failed = runtime.block_on(Client::connect("ws://127.0.0.1:1/socket"));
     assert!(matches!(failed, Err(ConnectError::Closed(Closed::Panicked))), "{failed:?}");
 }
+
+#[test]
+fn a_server_that_never_reads_is_left_when_too_much_waits() {
+    program(async {
+        let server = Server::start().await;
+        let connecting =
+            server.client().request_timeout(Duration::from_millis(20)).request_queue_bytes(1 << 20).connect();
+        let (client, mut peer) = tokio::join!(connecting, server.accept());
+        let (client, text) = (client.unwrap(), "x".repeat(60_000));
+        let left = async {
+            loop {
+                let many = (0..15).map(|_| client.publish("a", &text).into_future());
+                futures_util::future::join_all(many).await;
+                if let Some(loss) = client.status().last_loss {
+                    return loss.reason;
+                }
+            }
+        };
+        // It pings all the time, so it does not look silent.
+        let pinging = async {
+            let mut pace = tokio::time::interval(Duration::from_millis(20));
+            loop {
+                pace.tick().await;
+                peer.pings_blindly().await;
+            }
+        };
+        tokio::select! {
+            reason = left => assert_eq!(reason, "the server does not read what the client sends"),
+            () = pinging => {}
+        }
+    });
+}

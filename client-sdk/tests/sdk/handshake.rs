@@ -1,9 +1,9 @@
 //! The handshake: addresses, headers, TLS, and what the server answers.
 
 use crate::server::{Peer, Server, program};
-use hubcast_client::rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
-use hubcast_client::rustls::{ClientConfig, RootCertStore, ServerConfig, crypto::ring};
-use hubcast_client::{Backoff, Client, Closed, ConnectError, State};
+use hubcast_client::{Backoff, Client, Closed, ConnectError, State, Tls};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+use rustls::{ServerConfig, crypto::ring};
 use serde_json::json;
 use std::future::pending;
 use std::sync::Arc;
@@ -134,19 +134,16 @@ fn a_server_that_speaks_something_else_is_refused() {
     });
 }
 
-/// A server with a self-signed certificate: the server, its TLS acceptor, and a client configuration that trusts the
+/// A server with a self-signed certificate: the server, its TLS acceptor, and the settings of a client that trusts the
 /// certificate.
-async fn tls_server() -> (Server, TlsAcceptor, Arc<ClientConfig>) {
+async fn tls_server() -> (Server, TlsAcceptor, Tls) {
     let certificate = CertificateDer::from_pem_slice(LOCALHOST).unwrap();
     let key = PrivateKeyDer::from_pem_slice(LOCALHOST).unwrap();
     let provider = Arc::new(ring::default_provider());
-    let theirs = ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions().unwrap();
-    let theirs = theirs.with_no_client_auth().with_single_cert(vec![certificate.clone()], key).unwrap();
-    let mut roots = RootCertStore::empty();
-    roots.add(certificate).unwrap();
-    let ours = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-    let ours = ours.with_root_certificates(roots).with_no_client_auth();
-    (Server::start().await, TlsAcceptor::from(Arc::new(theirs)), Arc::new(ours))
+    let theirs = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let theirs = theirs.with_no_client_auth().with_single_cert(vec![certificate], key).unwrap();
+    let trusting = Tls::without_roots().root_certificates(LOCALHOST);
+    (Server::start().await, TlsAcceptor::from(Arc::new(theirs)), trusting)
 }
 
 #[test]
@@ -210,12 +207,30 @@ fn a_server_that_is_not_there_is_an_error_that_says_why() {
 }
 
 #[test]
-fn tls_needs_no_provider_that_the_program_installed() {
+fn a_port_without_tls_and_one_with_it_say_which_address_to_write() {
     program(async {
         let address = answering("this is not TLS").await;
-        let client = Client::builder(&format!("wss://{address}/socket")).connect_timeout(Duration::from_millis(200));
-        let Err(ConnectError::Timeout { reason, .. }) = client.connect().await else { panic!("that was no TLS") };
-        assert!(!reason.is_empty());
+        let refused = Client::connect(&format!("wss://{address}/socket")).await;
+        let Err(ConnectError::Closed(Closed::Rejected { reason })) = refused else { panic!("{refused:?}") };
+        assert!(reason.contains("does not speak TLS"), "{reason}");
+        // The alert of a TLS server that gets plain text: RFC 8446 section 6.
+        let address = answering("\u{15}\u{3}\u{1}\u{0}\u{2}\u{2}\u{16}").await;
+        let refused = Client::connect(&format!("ws://{address}/socket")).await;
+        let Err(ConnectError::Closed(Closed::Rejected { reason })) = refused else { panic!("{refused:?}") };
+        assert!(reason.contains("wss://"), "{reason}");
+    });
+}
+
+#[test]
+fn tls_settings_that_cannot_work_are_refused_at_once() {
+    program(async {
+        let no_roots = Tls::without_roots();
+        let no_certificate = Tls::web_roots().root_certificates("no PEM");
+        let no_key = Tls::web_roots().client_certificate(LOCALHOST, "no PEM");
+        for (tls, hint) in [(no_roots, "no root"), (no_certificate, "no certificate in PEM"), (no_key, "client key")] {
+            let refused = Client::builder("wss://127.0.0.1:1/socket").tls(tls).connect().await.unwrap_err();
+            assert!(refused.to_string().contains(hint), "{refused}");
+        }
     });
 }
 

@@ -10,6 +10,7 @@
 //! - `random`: any inputs in any order
 //! - `driver`: the whole client on a real socket, against the scripted server of `server`
 //! - `handshake`: addresses, headers, TLS, and what the server answers
+//! - `reach`: several addresses, users, headers for each attempt, proxies, and own connections
 //! - `testing`: the whole client with the test server that the library offers to programs
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
@@ -22,6 +23,7 @@ mod pressure;
 mod publications;
 mod publisher;
 mod random;
+mod reach;
 mod script;
 mod server;
 mod subscriptions;

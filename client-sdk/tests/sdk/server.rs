@@ -56,8 +56,7 @@ impl Server {
 
     /// A builder of clients that connect to this server within 5 seconds.
     pub(crate) fn client(&self) -> ClientBuilder {
-        Client::builder(&format!("ws://{}/socket", self.listener.local_addr().unwrap()))
-            .connect_timeout(Duration::from_secs(5))
+        Client::builder(&self.url()).connect_timeout(Duration::from_secs(5))
     }
 
     /// Accepts the next connection and sends a welcome that announces a ping every 25 seconds.
@@ -83,6 +82,11 @@ impl Server {
     /// The listening socket.
     pub(crate) fn listener(&self) -> &TcpListener {
         &self.listener
+    }
+
+    /// The address of this server.
+    pub(crate) fn url(&self) -> String {
+        format!("ws://{}/socket", self.listener.local_addr().unwrap())
     }
 
     /// The address of this server for a client that uses TLS.
@@ -144,6 +148,11 @@ impl Peer {
         self.socket.send(Message::Ping("?".into())).await.unwrap();
         let pong = self.socket.next().await;
         assert!(matches!(&pong, Some(Ok(Message::Pong(pong))) if &pong[..] == b"?"), "{pong:?}");
+    }
+
+    /// Sends a ping and reads nothing.
+    pub(crate) async fn pings_blindly(&mut self) {
+        self.socket.send(Message::Ping("?".into())).await.unwrap();
     }
 
     /// Reads until the connection ends. Returns the code of the client's close frame, if it sent one with a code.

@@ -1,0 +1,187 @@
+//! TLS: which certificates the client trusts, and which one it shows.
+
+use crate::connector::Stream;
+use crate::error::ConnectError;
+use crate::machine::Disconnection;
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use std::error::Error as _;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use tokio_rustls::TlsConnector;
+
+/// The settings of TLS for `wss://`, for [`ClientBuilder::tls`](crate::ClientBuilder::tls). They are checked when the
+/// client connects.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use hubcast_client::{Client, Tls};
+///
+/// let tls = Tls::without_roots().root_certificates(std::fs::read("company-ca.pem")?);
+/// let client = Client::builder("wss://hub.example/socket").tls(tls).connect().await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Tls {
+    roots: Roots,
+    /// PEM texts of further root certificates.
+    further: Vec<Vec<u8>>,
+    /// PEM texts of the client's certificate chain and of its private key.
+    client: Option<(Vec<u8>, Vec<u8>)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Roots {
+    Web,
+    #[cfg(feature = "native-roots")]
+    Native,
+    None,
+}
+
+/// TLS that is ready to connect.
+#[derive(Clone)]
+pub(crate) struct TlsClient(TlsConnector);
+
+impl Tls {
+    /// Trusts the root certificates of the web, which are built into the program (Mozilla's list, by the crate
+    /// `webpki-roots`). This is the default.
+    pub fn web_roots() -> Self {
+        Self::of(Roots::Web)
+    }
+
+    /// Trusts the root certificates of the operating system. They are read whenever a client connects for the first
+    /// time.
+    #[cfg(feature = "native-roots")]
+    pub fn native_roots() -> Self {
+        Self::of(Roots::Native)
+    }
+
+    /// Trusts only the certificates that [`Tls::root_certificates`] adds.
+    pub fn without_roots() -> Self {
+        Self::of(Roots::None)
+    }
+
+    fn of(roots: Roots) -> Self {
+        Self { roots, further: Vec::new(), client: None }
+    }
+
+    /// Also trusts these root certificates: a PEM text (RFC 7468) with one or more of them.
+    #[must_use = "it returns the changed settings"]
+    pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.further.push(pem.into());
+        self
+    }
+
+    /// Shows a certificate to servers that ask for one: the PEM texts of its chain, the own certificate first, and of
+    /// its private key.
+    #[must_use = "it returns the changed settings"]
+    pub fn client_certificate(mut self, chain: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
+        self.client = Some((chain.into(), key.into()));
+        self
+    }
+
+    /// Checks the settings.
+    pub(crate) fn client(&self) -> Result<TlsClient, ConnectError> {
+        let invalid = |reason: String| ConnectError::InvalidTls { reason };
+        let mut roots = self.roots()?;
+        for pem in &self.further {
+            let certificates = certificates(pem).map_err(|reason| invalid(format!("root certificates: {reason}")))?;
+            for certificate in certificates {
+                roots.add(certificate).map_err(|error| invalid(format!("root certificates: {error}")))?;
+            }
+        }
+        if roots.is_empty() {
+            return Err(invalid("there is no root certificate that could be trusted".to_owned()));
+        }
+        // The provider is named, because a program may contain several, and then there is no default one.
+        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("ring supports the default protocol versions")
+            .with_root_certificates(roots);
+        let config = match &self.client {
+            None => config.with_no_client_auth(),
+            Some((chain, key)) => {
+                let chain = certificates(chain).map_err(|reason| invalid(format!("client certificate: {reason}")))?;
+                let key =
+                    PrivateKeyDer::from_pem_slice(key).map_err(|error| invalid(format!("client key: {error}")))?;
+                config
+                    .with_client_auth_cert(chain, key)
+                    .map_err(|error| invalid(format!("client certificate: {error}")))?
+            }
+        };
+        Ok(TlsClient(TlsConnector::from(Arc::new(config))))
+    }
+
+    fn roots(&self) -> Result<RootCertStore, ConnectError> {
+        match self.roots {
+            Roots::None => Ok(RootCertStore::empty()),
+            Roots::Web => Ok(webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect()),
+            #[cfg(feature = "native-roots")]
+            Roots::Native => {
+                let found = rustls_native_certs::load_native_certs();
+                let mut roots = RootCertStore::empty();
+                roots.add_parsable_certificates(found.certs);
+                match found.errors.first() {
+                    Some(error) if roots.is_empty() => Err(ConnectError::InvalidTls { reason: error.to_string() }),
+                    _ => Ok(roots),
+                }
+            }
+        }
+    }
+}
+
+impl Default for Tls {
+    fn default() -> Self {
+        Self::web_roots()
+    }
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tls").field("roots", &self.roots).finish_non_exhaustive()
+    }
+}
+
+impl TlsClient {
+    /// Performs the TLS handshake with the server of this name.
+    pub(crate) async fn connect(&self, host: &str, stream: Box<dyn Stream>) -> Result<Box<dyn Stream>, Disconnection> {
+        let name = ServerName::try_from(host.to_owned())
+            .map_err(|error| Disconnection::Rejected { reason: format!("{host:?} for TLS: {error}") })?;
+        match self.0.connect(name, stream).await {
+            Ok(stream) => Ok(Box::new(stream)),
+            Err(error) => Err(failed(&error)),
+        }
+    }
+}
+
+impl fmt::Debug for TlsClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TlsClient")
+    }
+}
+
+fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    let certificates = certificates.map_err(|error| error.to_string())?;
+    match certificates.is_empty() {
+        true => Err("the text contains no certificate in PEM form".to_owned()),
+        false => Ok(certificates),
+    }
+}
+
+/// Classifies a failed handshake: another attempt does not change what the other side is.
+fn failed(error: &io::Error) -> Disconnection {
+    let cause = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    let cause = cause.or(error.source().and_then(|source| source.downcast_ref()));
+    match cause {
+        Some(rustls::Error::InvalidMessage(_)) => Disconnection::Rejected {
+            reason: "the server's port does not speak TLS; for such a port write ws://".into(),
+        },
+        Some(rustls::Error::InvalidCertificate(_)) => Disconnection::Rejected { reason: error.to_string() },
+        _ => Disconnection::Lost { reason: format!("TLS: {error}"), retry_after: None },
+    }
+}
