@@ -400,7 +400,7 @@ impl ClientBuilder {
 impl fmt::Debug for ClientBuilder {
     /// Prints neither secrets nor the users and passwords of addresses.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let urls = match &self.server {
+        let urls: Vec<String> = match &self.server {
             ServerAddress::Urls(urls) => urls.iter().map(|url| without_user(url)).collect(),
             #[cfg(feature = "testing")]
             ServerAddress::Local(_) => vec!["a test server".to_owned()],
