@@ -1,10 +1,11 @@
 //! The client as a program uses it.
 
 use crate::TopicName;
-use crate::error::{CloseError, ConnectError, RequestError};
+use crate::error::{CloseError, ConnectError, RequestError, SubscribeError};
 use crate::event::{DecodeError, Message};
 use crate::handle::Shared;
 use crate::machine::{Answer, Command, Failure, Status};
+use crate::members::Members;
 use crate::publish::Publish;
 use crate::publisher::Publisher;
 use crate::statuses::Statuses;
@@ -134,6 +135,15 @@ impl Client {
             Answer::Presence(presence) => Ok(presence),
             _ => Err(self.unexpected_answer()),
         }
+    }
+
+    /// A list of the members of a topic that keeps itself up to date. It subscribes to the topic, so this connection is a
+    /// member too. Dropping it ends that.
+    ///
+    /// # Errors
+    /// When the topic has no presence, or sends no joins and leaves, and as [`Client::subscribe`].
+    pub async fn members(&self, topic: impl Into<TopicName>) -> Result<Members, SubscribeError> {
+        Members::watch(self.shared.clone(), topic.into()).await
     }
 
     /// Sends a ping to the server and returns the time until its answer. The client stays connected without this.

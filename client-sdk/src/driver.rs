@@ -24,6 +24,7 @@ use crate::room::Permit;
 use crate::window::Promise;
 use connection::Connection;
 use deadline::Deadline;
+use hubcast_protocol::Topic;
 use hubcast_protocol::request::Publish;
 use std::collections::HashMap;
 use std::future::poll_fn;
@@ -70,6 +71,8 @@ pub(crate) enum DriverCommand {
     },
     /// A publication of a publisher. Its result goes to `promise`.
     Publish { publish: Publish, promise: Promise, permit: Permit },
+    /// Asks for the members of a topic; the answer goes into the queue of a subscription.
+    AskMembers { topic: Topic, inbox: Arc<Inbox>, permit: Option<Permit> },
     /// Subscribes to the private topics.
     Subscribe(SubscriptionId, Arc<Inbox>),
     /// Ends a subscription.
@@ -80,6 +83,8 @@ pub(crate) enum DriverCommand {
 #[derive(Debug)]
 enum Reply {
     Once(oneshot::Sender<Result<Answer, Failure>>),
+    /// The answer to `presence`, which goes into the queue of a subscription.
+    Members(Arc<Inbox>),
     Publisher(Promise),
 }
 
@@ -205,6 +210,9 @@ impl Driver {
             DriverCommand::Publish { publish, promise, permit } => {
                 self.command(now, Command::Publish(publish), Some((Reply::Publisher(promise), Some(permit))));
             }
+            DriverCommand::AskMembers { topic, inbox, permit } => {
+                self.command(now, Command::Presence(topic), Some((Reply::Members(inbox), permit)));
+            }
             DriverCommand::Subscribe(id, inbox) => {
                 if self.machine.is_closed() {
                     return end(&inbox, &self.status);
@@ -246,6 +254,12 @@ impl Driver {
                 Effect::Complete(ticket, result) => match self.replies.remove(&ticket) {
                     // The caller may have stopped waiting and dropped its receiver.
                     Some((Reply::Once(reply), _)) => _ = reply.send(result),
+                    Some((Reply::Members(inbox), _)) => inbox.push(Delivery::Presence(match result {
+                        Ok(Answer::Presence(presence)) => Ok(Box::new(presence)),
+                        // Every other answer belongs to another command.
+                        Ok(_) => Err(Failure::Unsubscribed),
+                        Err(failure) => Err(failure),
+                    })),
                     Some((Reply::Publisher(promise), _)) => self.publishers.extend(promise.keep(result)),
                     None => {}
                 },

@@ -4,7 +4,7 @@ use crate::driver::DriverCommand;
 use crate::inbox::{Inbox, QueueBounds, QueueTotal};
 use crate::machine::{Answer, Closed, Command, Delivery, Ended, Failure, State, Status, SubscriptionId};
 use crate::room::{Room, cost};
-use hubcast_protocol::MemberSecret;
+use hubcast_protocol::{MemberSecret, Topic};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -67,6 +67,16 @@ impl Shared {
     pub(crate) fn begin(&self, command: Command) {
         let (reply, _) = oneshot::channel();
         self.tell(DriverCommand::Command { command, inbox: None, reply, permit: None });
+    }
+
+    /// Asks for the members of a topic; the answer goes into this queue. Without room for the request, the answer is a
+    /// failure.
+    pub(crate) fn ask_members(&self, topic: Topic, inbox: Arc<Inbox>) {
+        let command = Command::Presence(topic.clone());
+        match self.room.try_take(cost(&command)) {
+            None => inbox.push(Delivery::Presence(Err(Failure::QueueFull))),
+            permit => self.tell(DriverCommand::AskMembers { topic, inbox, permit }),
+        }
     }
 
     pub(crate) fn tell(&self, order: DriverCommand) {

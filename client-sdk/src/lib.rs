@@ -59,6 +59,7 @@ mod handle;
 mod headers;
 mod idempotency;
 mod inbox;
+mod members;
 mod positions;
 mod publish;
 mod publisher;
@@ -78,6 +79,7 @@ pub use error::{CloseError, ConnectError, EncodeError, PublishError, RequestErro
 pub use event::{DecodeError, Event, ItemError, Message};
 pub use idempotency::IdempotencyKey;
 pub use machine::{Backoff, Closed, Ended, Gap, GapReason, Loss, Published, Refused, Resumed, State, Status};
+pub use members::{MemberList, Members};
 pub use publish::Publish;
 pub use publisher::{Publisher, Receipt, SendError};
 pub use statuses::Statuses;

@@ -36,7 +36,8 @@ impl Positions {
             Delivery::Gap(Gap { topic: Some(topic), position, .. }) => self.set(topic, *position),
             Delivery::Resumed(resumed) => self.begin(resumed.position),
             // After a gap of any topic, the positions are still right: what came later has moved them.
-            Delivery::Gap(_) | Delivery::Joined(_) | Delivery::Left(_) | Delivery::Ended(_) => {}
+            Delivery::Gap(_) | Delivery::Joined(_) | Delivery::Left(_) | Delivery::Presence(_) | Delivery::Ended(_) => {
+            }
         }
     }
 

@@ -143,6 +143,16 @@ impl<T: DeserializeOwned> Events<T> {
         }
     }
 
+    /// The next delivery as it is.
+    pub(crate) async fn next_delivery(&mut self) -> Option<Delivery> {
+        poll_fn(|context| self.reader.poll(context)).await
+    }
+
+    /// The queue that this stream reads.
+    pub(crate) fn inbox(&self) -> Arc<Inbox> {
+        self.reader.inbox.clone()
+    }
+
     fn poll_event(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Event<T>, ItemError>>> {
         let event = match ready!(self.reader.poll(context)) {
             None | Some(Delivery::Ended(Ended::Closed(Closed::ByUser))) => return Poll::Ready(None),
@@ -152,6 +162,8 @@ impl<T: DeserializeOwned> Events<T> {
             Some(Delivery::Gap(gap)) => Ok(Event::Gap(gap)),
             Some(Delivery::Joined(member)) => Ok(Event::Joined(member)),
             Some(Delivery::Left(member)) => Ok(Event::Left(member)),
+            // Only a list of members asks for these, and reads them itself.
+            Some(Delivery::Presence(_)) => return self.poll_event(context),
         };
         Poll::Ready(Some(event))
     }

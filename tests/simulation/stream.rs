@@ -74,7 +74,7 @@ impl Stream {
                 self.resume(cause);
                 Ok(())
             }
-            Delivery::Joined(_) | Delivery::Left(_) => Ok(()),
+            Delivery::Joined(_) | Delivery::Left(_) | Delivery::Presence(_) => Ok(()),
             Delivery::Ended(why) => Err(format!("it ended: {why}")),
         }
     }

@@ -31,7 +31,8 @@ pub(super) fn delivery(delivery: &Delivery) {
         Delivery::Resumed(resumed) => {
             debug!(target: TARGET, recovered = resumed.recovered, replayed = resumed.replayed, "resumed");
         }
-        Delivery::Message(_) | Delivery::Joined(_) | Delivery::Left(_) | Delivery::Ended(_) => {}
+        Delivery::Message(_) | Delivery::Joined(_) | Delivery::Left(_) | Delivery::Presence(_) | Delivery::Ended(_) => {
+        }
     }
 }
 

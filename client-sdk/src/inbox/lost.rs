@@ -78,7 +78,10 @@ pub(super) fn gap_of(delivery: Delivery) -> Option<Gap> {
         Delivery::Joined(member) | Delivery::Left(member) => {
             Some(Gap { reason: GapReason::MissedPresence, ..unknown(Some(member.topic), None) })
         }
-        Delivery::Resumed(_) | Delivery::Ended(_) => None,
+        Delivery::Presence(Ok(presence)) => {
+            Some(Gap { reason: GapReason::MissedPresence, ..unknown(Some(presence.topic), None) })
+        }
+        Delivery::Presence(Err(_)) | Delivery::Resumed(_) | Delivery::Ended(_) => None,
     }
 }
 

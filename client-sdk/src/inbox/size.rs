@@ -1,7 +1,7 @@
 //! The size of what waits in a queue, and the bounds of it.
 
 use crate::machine::Delivery;
-use hubcast_protocol::event::{Member, Message};
+use hubcast_protocol::event::{Member, Message, Present};
 use hubcast_protocol::{Payload, Topic};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -54,13 +54,19 @@ pub(super) fn of(delivery: &Delivery) -> usize {
         }
         Delivery::Gap(gap) => gap.topic.as_ref().map_or(0, of_topic),
         Delivery::Joined(member) | Delivery::Left(member) => of_member(member),
-        Delivery::Resumed(_) | Delivery::Ended(_) => 0,
+        Delivery::Presence(Ok(presence)) => presence.clients.iter().map(of_present).sum(),
+        Delivery::Presence(Err(_)) | Delivery::Resumed(_) | Delivery::Ended(_) => 0,
     }
 }
 
 fn of_member(member: &Member) -> usize {
     let user = member.user.as_ref().map_or(0, |user| ALLOCATION + user.len());
     of_topic(&member.topic) + user + member.info.as_ref().map_or(0, of_payload)
+}
+
+fn of_present(present: &Present) -> usize {
+    let user = present.user.as_ref().map_or(0, |user| ALLOCATION + user.len());
+    size_of::<Present>() + user + present.info.as_ref().map_or(0, of_payload)
 }
 
 fn of_topic(topic: &Topic) -> usize {

@@ -42,6 +42,8 @@ pub enum Delivery {
     Joined(Member),
     /// A member left.
     Left(Member),
+    /// The answer to a question for the members, which the driver puts in its place among the joins and leaves.
+    Presence(Result<Box<Presence>, Failure>),
     /// The end of the subscription; no delivery follows.
     Ended(Ended),
 }

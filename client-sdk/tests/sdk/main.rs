@@ -4,6 +4,7 @@
 //! - `connection`: connecting, pauses between attempts, a silent server, close codes, closing
 //! - `subscriptions`: which subscription receives what, and how subscriptions resume
 //! - `overlaps`: subscriptions that share topics, and what each must not receive
+//! - `members`: the list of the members of a topic
 //! - `publications`: acknowledged, queued, sent again, refused
 //! - `publisher`: many publications in order, with a window and errors that hand values back
 //! - `pressure`: servers that limit requests, or cannot do something for a while
@@ -18,6 +19,7 @@
 mod connection;
 mod driver;
 mod handshake;
+mod members;
 mod overlaps;
 mod pressure;
 mod publications;

@@ -231,6 +231,7 @@ fn in_short(delivery: &Delivery) -> String {
         }
         Delivery::Joined(member) => format!("join {}", member.client),
         Delivery::Left(member) => format!("leave {}", member.client),
+        Delivery::Presence(answer) => format!("presence: {answer:?}"),
         Delivery::Ended(why) => format!("ended: {why}"),
     }
 }
