@@ -4,6 +4,7 @@
 //! - `connection`: connecting, pauses between attempts, a silent server, close codes, closing
 //! - `subscriptions`: which subscription receives what, and how subscriptions resume
 //! - `overlaps`: subscriptions that share topics, and what each must not receive
+//! - `losses`: one loss is told once, whatever was lost and by whom
 //! - `members`: the list of the members of a topic
 //! - `publications`: acknowledged, queued, sent again, refused
 //! - `publisher`: many publications in order, with a window and errors that hand values back
@@ -19,6 +20,7 @@
 mod connection;
 mod driver;
 mod handshake;
+mod losses;
 mod members;
 mod overlaps;
 mod pressure;
