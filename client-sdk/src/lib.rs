@@ -37,14 +37,15 @@
 //! The feature `testing` contains `testing::TestServer`: a server inside the test's process, without sockets and in
 //! virtual time. A test breaks its connections when it wants to.
 //!
-//! A state machine makes all decisions, without a socket or a clock; with the feature it is public as `machine`. A small
-//! tokio task runs it.
+//! A state machine makes all decisions, without a socket or a clock. A small tokio task runs it. The machine is not part
+//! of the public interface: the feature `unstable-machine` opens it to the tests of this repository only.
 #![cfg_attr(doctest, doc = include_str!("../../README.md"))]
 
-#[cfg(feature = "testing")]
+#[cfg(feature = "unstable-machine")]
+#[doc(hidden)]
 pub mod machine;
-#[cfg(not(feature = "testing"))]
-#[allow(unreachable_pub, reason = "it is public with the feature `testing`")]
+#[cfg(not(feature = "unstable-machine"))]
+#[allow(unreachable_pub, reason = "it is public with the feature `unstable-machine`")]
 mod machine;
 #[cfg(feature = "testing")]
 pub mod testing;
