@@ -1,6 +1,6 @@
 //! A server for tests: the real hub inside the test's process, without sockets and in virtual time.
 //!
-//! A [`TestServer`] makes [`Client`]s that are connected to it, as many as a test needs. It can break their
+//! A [`TestServer`] makes [`Client`](crate::Client)s that are connected to it, as many as a test needs. It can break their
 //! connections, stop, crash and restart. Clients and server exchange the same text as over a real connection. Time is
 //! tokio's: with `start_paused` timeouts and pauses take no real time.
 //!
