@@ -32,6 +32,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 use tokio::sync::{mpsc, oneshot, watch};
+use transport::Received;
 
 /// Passes all inputs to the machine and carries out its effects, until the machine is closed.
 ///
@@ -165,15 +166,23 @@ impl Driver {
     fn take_inputs(&mut self, now: Instant, context: &mut Context<'_>) -> (usize, bool) {
         let (mut taken, mut bytes) = (0, 0);
         while taken < self.batch.items && (taken == 0 || bytes < self.batch.bytes) {
-            let Poll::Ready(input) = self.connection.poll(context) else { return (taken, false) };
-            // What follows from the end of a connection is carried out before the next input.
+            let Poll::Ready(received) = self.connection.poll(context) else { return (taken, false) };
+            // What follows from the begin or end of a connection is carried out before the next input.
             let mut goes_on = true;
-            match &input {
-                Input::Frame(text) => bytes += text.len(),
-                Input::Heard => {}
-                _ => goes_on = false,
+            match received {
+                Received::Frame(text) => {
+                    bytes += text.len();
+                    self.machine.handle_frame(now, &text, &mut self.effects);
+                }
+                Received::Input(input) => {
+                    match &input {
+                        Input::Frame(text) => bytes += text.len(),
+                        Input::Heard => {}
+                        _ => goes_on = false,
+                    }
+                    self.machine.handle(now, input, &mut self.effects);
+                }
             }
-            self.machine.handle(now, input, &mut self.effects);
             taken += 1;
             if !goes_on || self.machine.is_closed() {
                 break;

@@ -4,6 +4,14 @@ use super::socket::Socket;
 use crate::machine::Input;
 use hubcast_protocol::CloseCode;
 use std::task::{Context, Poll};
+use tokio_tungstenite::tungstenite::Utf8Bytes;
+
+/// What comes from a connection.
+pub(super) enum Received {
+    /// A text frame, which shares the memory that it was read into.
+    Frame(Utf8Bytes),
+    Input(Input),
+}
 
 /// An open connection through a socket, or to a server in this process.
 #[derive(Debug)]
@@ -23,11 +31,11 @@ impl Transport {
     }
 
     /// The next input from the connection. After `Disconnected` it must not be called again.
-    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Input> {
+    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Received> {
         match self {
             Self::Socket(socket) => socket.poll(context),
             #[cfg(feature = "testing")]
-            Self::Local(wire) => wire.poll(context),
+            Self::Local(wire) => wire.poll(context).map(Received::Input),
         }
     }
 
