@@ -72,15 +72,13 @@ impl Line {
 
     /// Sends to the server; it arrives after the delay, and behind everything that was sent before.
     pub(super) fn send(&mut self, now: Instant, delay: Duration, content: ToServer) {
-        let due = self.to_server.back().map_or(now + delay, |last| last.due.max(now + delay));
-        self.to_server.push_back(Parcel { due, content, bytes: 0 });
+        self.to_server.push_back(Parcel { due: now + delay, content, bytes: 0 });
     }
 
     /// Sends to the client, in the same way. `bytes` count against the outbox until they arrive. Returns whether the
     /// outbox has room for more.
     pub(super) fn tell(&mut self, now: Instant, delay: Duration, content: Input, bytes: usize) -> bool {
-        let due = self.to_client.back().map_or(now + delay, |last| last.due.max(now + delay));
-        self.to_client.push_back(Parcel { due, content, bytes });
+        self.to_client.push_back(Parcel { due: now + delay, content, bytes });
         self.waiting_bytes += bytes;
         self.hand_over(now);
         self.waiting_bytes <= OUTBOX_BYTES
