@@ -10,6 +10,8 @@ use crate::inbox::{QueueBounds, QueueTotal};
 use crate::machine::{Backoff, Config};
 use crate::publish::encode;
 use crate::room::Room;
+#[cfg(feature = "testing")]
+use crate::testing::Entrance;
 #[cfg(feature = "tls")]
 use crate::tls::Tls;
 use hubcast_protocol::request::{Identify, MAX_INFO};
@@ -56,7 +58,20 @@ impl crate::testing::TestServer {
 
     /// A builder for a client of this server whose timeouts, pauses and bounds differ from the defaults.
     pub fn builder(&self) -> ClientBuilder {
-        ClientBuilder::local(self.clone())
+        ClientBuilder::local(Entrance { server: self.clone(), user: None })
+    }
+
+    /// A client that is connected to this server as this user, as if its token said so.
+    ///
+    /// # Errors
+    /// When the server stays stopped for longer than the client's connect timeout.
+    pub async fn client_of(&self, user: &str) -> Result<Client, ConnectError> {
+        self.builder_of(user).connect().await
+    }
+
+    /// A builder for a client that is this user, as if its token said so.
+    pub fn builder_of(&self, user: &str) -> ClientBuilder {
+        ClientBuilder::local(Entrance { server: self.clone(), user: Some(user.into()) })
     }
 }
 
@@ -82,7 +97,7 @@ pub struct ClientBuilder {
 enum ServerAddress {
     Urls(Vec<String>),
     #[cfg(feature = "testing")]
-    Local(crate::testing::TestServer),
+    Local(Entrance),
 }
 
 impl ClientBuilder {
@@ -91,8 +106,8 @@ impl ClientBuilder {
     }
 
     #[cfg(feature = "testing")]
-    pub(crate) fn local(server: crate::testing::TestServer) -> Self {
-        Self::of(ServerAddress::Local(server))
+    pub(crate) fn local(entrance: Entrance) -> Self {
+        Self::of(ServerAddress::Local(entrance))
     }
 
     fn of(server: ServerAddress) -> Self {
@@ -381,9 +396,9 @@ impl ClientBuilder {
                 (Endpoint::Remote(Arc::new(Remote::new(addresses, self.headers, dialer))), random())
             }
             #[cfg(feature = "testing")]
-            ServerAddress::Local(server) => {
-                let seed = u128::from(server.next_seed());
-                (Endpoint::Local(server), seed)
+            ServerAddress::Local(entrance) => {
+                let seed = u128::from(entrance.server.next_seed());
+                (Endpoint::Local(entrance), seed)
             }
         };
         let secret = self.secret.unwrap_or_else(|| MemberSecret::from_random(random()));

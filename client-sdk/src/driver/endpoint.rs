@@ -23,7 +23,7 @@ pub(crate) enum Endpoint {
     Remote(Arc<Remote>),
     /// A server in this process.
     #[cfg(feature = "testing")]
-    Local(crate::testing::TestServer),
+    Local(crate::testing::Entrance),
 }
 
 /// The addresses of a server, and how to reach them. Each attempt takes the next address, and begins with the one that
@@ -45,7 +45,7 @@ impl Endpoint {
         match self {
             Self::Remote(remote) => remote.open(request_bytes).await,
             #[cfg(feature = "testing")]
-            Self::Local(server) => server.open().map(Transport::Local),
+            Self::Local(entrance) => entrance.open().await.map(Transport::Local).map_err(|why| why.into()),
         }
     }
 }
@@ -129,6 +129,25 @@ fn failure(error: Error, address: &Address) -> Disconnection {
         }
         Error::Url(_) | Error::HttpFormat(_) => Disconnection::Rejected { reason: error.to_string() },
         error => Disconnection::Lost { reason: error.to_string(), retry_after: None },
+    }
+}
+
+#[cfg(feature = "testing")]
+impl From<crate::testing::NotOpened> for Disconnection {
+    /// Takes a refusal of a test server as that of a real one.
+    fn from(why: crate::testing::NotOpened) -> Self {
+        let refusal = match why {
+            crate::testing::NotOpened::Refused(refusal) => refusal,
+            crate::testing::NotOpened::Stopped => {
+                return Self::Lost { reason: "the server is stopped".to_owned(), retry_after: None };
+            }
+        };
+        let mut response = Response::new(());
+        *response.status_mut() = StatusCode::from_u16(refusal.status).unwrap_or_default();
+        if let Some(seconds) = refusal.retry_after {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        refused(&response, "/socket")
     }
 }
 

@@ -26,7 +26,7 @@ impl Transport {
         match self {
             Self::Socket(socket) => socket.send(text),
             #[cfg(feature = "testing")]
-            Self::Local(wire) => wire.send(&text),
+            Self::Local(wire) => wire.send(text),
         }
     }
 

@@ -1,10 +1,14 @@
 //! The hub of a test server, and the connections to it.
 
-use crate::machine::{Disconnection, Input};
-use hubcast_hub::{Effect, Effects, Hub, Input as HubInput, Publication, SessionId, Settings, Snapshot};
-use hubcast_protocol::{ClientId, CloseCode, typed};
+mod effects;
+
+use super::line::{Line, PingDue, ToServer};
+use crate::machine::Input;
+use hubcast_hub::{Effects, Hub, Identity, Input as HubInput, SessionId, Settings, Snapshot};
+use hubcast_protocol::{ClientId, CloseCode, Event, Request, Topic, typed};
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 #[derive(Debug)]
@@ -15,9 +19,40 @@ pub(super) struct ServerState {
     /// The snapshot that the next hub restores.
     kept: Snapshot,
     effects: Effects,
-    clients: BTreeMap<SessionId, mpsc::UnboundedSender<Input>>,
+    lines: BTreeMap<SessionId, Line>,
+    /// The sessions of connections that the server has closed, until the hub knows.
+    closed: Vec<SessionId>,
     last_session: u32,
     seeds: u64,
+    /// The sessions of the test itself, which last for one request.
+    asked: u64,
+    /// What the hub has answered to the test itself.
+    answer: Option<Event>,
+    pub(super) to_server: Duration,
+    pub(super) to_client: Duration,
+    /// What each handshake is answered with, if it is refused.
+    pub(super) refusal: Option<Refusal>,
+    /// New connections get no answer.
+    is_silent: bool,
+}
+
+/// How a server refuses a handshake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) status: u16,
+    /// The pause that the header `Retry-After` names, in seconds.
+    pub(crate) retry_after: Option<u64>,
+}
+
+/// The answer of a server to a handshake.
+#[derive(Debug)]
+pub(super) enum Handshake {
+    Done(SessionId, mpsc::UnboundedReceiver<Input>),
+    Refused(Refusal),
+    /// The server is stopped.
+    Stopped,
+    /// There is no answer at all.
+    Silent,
 }
 
 impl ServerState {
@@ -27,47 +62,63 @@ impl ServerState {
             settings,
             kept: Snapshot::default(),
             effects: Effects::default(),
-            clients: BTreeMap::new(),
+            lines: BTreeMap::new(),
+            closed: Vec::new(),
             last_session: 0,
             seeds: 0,
+            asked: 0,
+            answer: None,
+            to_server: Duration::ZERO,
+            to_client: Duration::ZERO,
+            refusal: None,
+            is_silent: false,
         }
     }
 
-    /// Opens a connection; `None` while the server is stopped.
-    pub(super) fn open(&mut self, now: Instant) -> Option<(SessionId, mpsc::UnboundedReceiver<Input>)> {
-        self.hub.as_ref()?;
+    /// Opens a connection, which belongs to a user or to nobody.
+    pub(super) fn open(&mut self, now: Instant, user: Option<&str>) -> Handshake {
+        match (&self.hub, self.refusal) {
+            _ if self.is_silent => return Handshake::Silent,
+            (None, _) => return Handshake::Stopped,
+            (Some(_), Some(refusal)) => return Handshake::Refused(refusal),
+            (Some(_), None) => {}
+        }
         self.last_session += 1;
         let session = SessionId(self.last_session);
-        let (client, incoming) = mpsc::unbounded_channel();
-        self.clients.insert(session, client);
-        let id = ClientId::from_random(u128::from(self.last_session).to_be_bytes());
-        self.handle(now, HubInput::connect(session, id));
-        Some((session, incoming))
+        let (receiver, incoming) = mpsc::unbounded_channel();
+        let client = ClientId::from_random(u128::from(self.last_session).to_be_bytes());
+        self.lines.insert(session, Line::new(now, client, receiver));
+        let identity = user.map(|user| Arc::new(Identity::user(user)));
+        self.handle(now, HubInput::Connect { session, client, identity });
+        Handshake::Done(session, incoming)
     }
 
-    /// Takes a frame from a client.
-    pub(super) fn take(&mut self, now: Instant, session: SessionId, text: &str) {
-        self.handle(now, HubInput::Request { session, request: typed::decode(text) });
-    }
-
-    pub(super) fn leave(&mut self, now: Instant, session: SessionId, lost: bool) {
-        if self.clients.remove(&session).is_some() {
-            self.handle(now, HubInput::Closed { session, lost });
+    /// Sends something from a client to the server.
+    pub(super) fn send(&mut self, now: Instant, session: SessionId, content: ToServer) {
+        if let Some(line) = self.lines.get_mut(&session) {
+            line.send(now, self.to_server, content);
+            self.take_arrived(now, session);
         }
     }
 
-    pub(super) fn cut(&mut self, now: Instant) {
-        let sessions: Vec<SessionId> = self.clients.keys().copied().collect();
-        sessions.into_iter().for_each(|session| self.leave(now, session, true));
+    /// Breaks a connection. Both ends notice it at once, and what is on its way is lost.
+    pub(super) fn cut(&mut self, now: Instant, session: SessionId) {
+        if self.lines.remove(&session).is_some() {
+            self.handle(now, HubInput::Closed { session, lost: true });
+        }
+    }
+
+    /// Closes a connection, as the operator of a server does.
+    pub(super) fn kick(&mut self, now: Instant, session: SessionId, code: CloseCode, reason: String) {
+        let reconnect_in_ms = code.may_reconnect().then_some(0);
+        self.handle(now, HubInput::Disconnect { session, code, reason: reason.into(), reconnect_in_ms });
     }
 
     pub(super) fn stop(&mut self, now: Instant) {
         if let Some(hub) = self.hub.take() {
             self.kept = hub.save(now);
-            let why = Disconnection::Closed { code: CloseCode::RESTARTING, reason: "restarting".to_owned() };
-            for client in std::mem::take(&mut self.clients).into_values() {
-                // The client may have dropped its end.
-                let _ = client.send(Input::Disconnected(why.clone()));
+            for session in self.sessions() {
+                self.close(now, session, CloseCode::RESTARTING, "restarting");
             }
         }
     }
@@ -75,7 +126,7 @@ impl ServerState {
     pub(super) fn crash(&mut self) {
         self.hub = None;
         self.kept = Snapshot::default();
-        self.clients.clear();
+        self.lines.clear();
     }
 
     pub(super) fn restart(&mut self, now: Instant) {
@@ -88,11 +139,36 @@ impl ServerState {
         }
     }
 
-    pub(super) fn handle_timeout(&mut self, now: Instant) {
-        if let Some(hub) = &mut self.hub {
-            hub.handle_timeout(now, &mut self.effects);
-            self.carry_out(now);
-        }
+    /// Lets nothing arrive any more, on any connection.
+    pub(super) fn hold(&mut self) {
+        self.is_silent = true;
+        self.lines.values_mut().for_each(|line| line.is_held = true);
+    }
+
+    /// Lets everything arrive again that was sent in the meantime.
+    pub(super) fn release(&mut self) {
+        self.is_silent = false;
+        self.lines.values_mut().for_each(|line| line.is_held = false);
+    }
+
+    /// Performs one request of the test itself, which has no connection. `None` while the server is stopped.
+    pub(super) fn ask(&mut self, now: Instant, request: Request) -> Option<Event> {
+        self.hub.as_ref()?;
+        self.asked += 1;
+        // The ids of connections are numbers below 2^32.
+        let client = ClientId::from_random((u128::from(self.asked) << 64).to_be_bytes());
+        self.handle(now, HubInput::connect(TEST, client));
+        self.answer = None;
+        self.handle(now, HubInput::Request { session: TEST, request: Ok(request) });
+        let answer = self.answer.take();
+        self.handle(now, HubInput::Closed { session: TEST, lost: false });
+        answer
+    }
+
+    /// The connections that a publication to this topic would reach.
+    pub(super) fn subscribers(&mut self, topic: &Topic) -> Vec<ClientId> {
+        let sessions = self.hub.as_mut().map(|hub| hub.subscribers(topic)).unwrap_or_default();
+        sessions.iter().filter_map(|session| Some(self.lines.get(session)?.client)).collect()
     }
 
     pub(super) fn next_seed(&mut self) -> u64 {
@@ -100,70 +176,84 @@ impl ServerState {
         self.seeds
     }
 
+    /// The open connections.
+    pub(super) fn sessions(&self) -> Vec<SessionId> {
+        self.lines.iter().filter(|(_, line)| !line.is_closed).map(|(session, _)| *session).collect()
+    }
+
+    /// The session of the open connection with this id.
+    pub(super) fn session_of(&self, client: ClientId) -> Option<SessionId> {
+        let mut open = self.lines.iter().filter(|(_, line)| !line.is_closed);
+        open.find(|(_, line)| line.client == client).map(|(session, _)| *session)
+    }
+
+    pub(super) fn line_of(&mut self, session: SessionId) -> Option<&mut Line> {
+        self.lines.get_mut(&session)
+    }
+
+    /// When [`ServerState::handle_timeout`] has to be called.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
-        self.hub.as_ref()?.poll_timeout()
+        let every = Duration::from_millis(self.settings.ping_ms);
+        let lines = self.lines.values();
+        let of_lines = lines.flat_map(|line| [line.next_arrival(), line.next_ping(every).map(|(at, _)| at)]).flatten();
+        of_lines.chain(self.hub.as_ref().and_then(Hub::poll_timeout)).min()
     }
 
-    pub(super) fn connections(&self) -> usize {
-        self.clients.len()
-    }
-
-    fn handle(&mut self, now: Instant, input: HubInput) {
-        if let Some(hub) = &mut self.hub {
-            hub.handle(now, input, &mut self.effects);
-            self.carry_out(now);
-        }
-    }
-
-    fn carry_out(&mut self, now: Instant) {
-        let mut effects = std::mem::take(&mut self.effects);
-        let mut closed = Vec::new();
-        for effect in effects.iter() {
-            match effect {
-                Effect::Send { session, event } => self.tell(*session, Input::Frame(typed::encode(event))),
-                Effect::Notify { event, receivers } => {
-                    let frame = typed::encode(event);
-                    for receiver in effects.receivers(receivers) {
-                        self.tell(receiver.session, Input::Frame(frame.clone()));
-                    }
+    /// Does what is due: what has arrived is handed over, quiet clients are pinged, and the hub does its own work.
+    pub(super) fn handle_timeout(&mut self, now: Instant) {
+        let every = Duration::from_millis(self.settings.ping_ms);
+        for session in self.lines.keys().copied().collect::<Vec<_>>() {
+            self.take_arrived(now, session);
+            let Some(line) = self.lines.get_mut(&session) else { continue };
+            match line.next_ping(every).filter(|(at, _)| *at <= now) {
+                Some((_, PingDue::Ping)) => {
+                    line.note_ping(now);
+                    self.pass(now, session, Input::Heard, 0);
                 }
-                Effect::Deliver { publication, receivers } => {
-                    let frame = frame(publication);
-                    for receiver in effects.receivers(receivers) {
-                        self.tell(receiver.session, Input::Frame(frame.clone()));
-                    }
-                }
-                Effect::Replay { session, missed } => {
-                    missed.iter().for_each(|missed| self.tell(*session, Input::Frame(frame(missed))));
-                }
-                Effect::History { session, answer } => {
-                    self.tell(*session, Input::Frame(typed::encode(&answer.to_event())));
-                }
-                Effect::Close { session, code, reason } => {
-                    let why = Disconnection::Closed { code: *code, reason: reason.clone().into_owned() };
-                    self.tell(*session, Input::Disconnected(why));
-                    closed.push(*session);
-                }
-                // Only an engine outside the hub's process needs this effect.
-                Effect::Ask(_) => {}
+                Some((_, PingDue::Close)) => self.close(now, session, CloseCode::PING_TIMEOUT, "no answer to a ping"),
+                None => {}
             }
         }
-        effects.clear();
-        self.effects = effects;
-        closed.into_iter().for_each(|session| self.leave(now, session, true));
+        if let Some(hub) = &mut self.hub {
+            hub.handle_timeout(now, &mut self.effects);
+        }
+        self.carry_out(now);
     }
 
-    fn tell(&self, session: SessionId, input: Input) {
-        if let Some(client) = self.clients.get(&session) {
-            // The client may have dropped its end.
-            let _ = client.send(input);
+    /// Takes what has arrived on one connection, at both of its ends.
+    fn take_arrived(&mut self, now: Instant, session: SessionId) {
+        while let Some(line) = self.lines.get_mut(&session) {
+            line.hand_over(now);
+            let loses_answer = line.loses_answer;
+            match line.receive(now) {
+                Some(ToServer::Request(text)) => {
+                    if loses_answer {
+                        // Without the line, the client gets no answer and notices the loss.
+                        self.lines.remove(&session);
+                    }
+                    self.handle(now, HubInput::Request { session, request: typed::decode(&text) });
+                    if loses_answer {
+                        self.handle(now, HubInput::Closed { session, lost: true });
+                    }
+                }
+                Some(ToServer::Pong) => {}
+                Some(ToServer::Closed { lost }) => {
+                    self.lines.remove(&session);
+                    self.handle(now, HubInput::Closed { session, lost });
+                }
+                None => {
+                    if line.is_closed && line.is_drained() {
+                        self.lines.remove(&session);
+                    }
+                    return;
+                }
+            }
         }
     }
 }
 
-fn frame(publication: &Publication) -> String {
-    typed::encode_message(publication.topic(), publication.position(), publication.payload())
-}
+/// The session of the test itself. Those of connections count from 1.
+const TEST: SessionId = SessionId(0);
 
 /// Any odd number: additions of it do not repeat a seed, and so epochs do not repeat.
 const SEED_STEP: u64 = 0x2545_F491_4F6C_DD1D;

@@ -14,11 +14,13 @@
 //! - `handshake`: addresses, headers, TLS, and what the server answers
 //! - `reach`: several addresses, users, headers for each attempt, proxies, and own connections
 //! - `testing`: the whole client with the test server that the library offers to programs
+//! - `faults`: the faults that this test server can make
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 
 mod connection;
 mod driver;
+mod faults;
 mod handshake;
 mod losses;
 mod members;

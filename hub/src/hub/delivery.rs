@@ -4,7 +4,7 @@ use super::Hub;
 use crate::effect::ListKey;
 use crate::patterns::Walk;
 use crate::subscriptions::Listing;
-use crate::{Effects, Publication, Receiver, engine::Engine};
+use crate::{Effect, Effects, Publication, Receiver, SessionId, engine::Engine};
 use hubcast_protocol::{Owner, Topic};
 
 /// The patterns that match one topic.
@@ -19,6 +19,17 @@ pub(super) struct Matched {
 }
 
 impl<E: Engine> Hub<E> {
+    /// The sessions that a publication to this topic would reach now.
+    pub fn subscribers(&mut self, topic: &Topic) -> Vec<SessionId> {
+        let mut effects = Effects::default();
+        self.deliver(&Publication::new(topic.clone(), "".into(), None), None, &mut effects);
+        let receivers = effects.iter().find_map(|effect| match effect {
+            Effect::Deliver { receivers, .. } => Some(effects.receivers(receivers)),
+            _ => None,
+        });
+        receivers.unwrap_or_default().iter().map(|receiver| receiver.session).collect()
+    }
+
     /// Delivers a publication to each of its receivers once, except one session. Returns the number of receivers.
     ///
     /// A private topic reaches only its owner. Any other topic reaches its own subscribers and those of every pattern
