@@ -7,6 +7,7 @@ mod dial;
 mod endpoint;
 mod log;
 mod proxy;
+mod received;
 mod socket;
 mod transport;
 
@@ -26,13 +27,13 @@ use connection::Connection;
 use deadline::Deadline;
 use hubcast_protocol::Topic;
 use hubcast_protocol::request::Publish;
+use received::Received;
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 use tokio::sync::{mpsc, oneshot, watch};
-use transport::Received;
 
 /// Passes all inputs to the machine and carries out its effects, until the machine is closed.
 ///

@@ -1,7 +1,8 @@
 //! The connection in its phases: none, opening, or open.
 
 use super::endpoint::Endpoint;
-use super::transport::{Received, Transport};
+use super::received::Received;
+use super::transport::Transport;
 use crate::machine::{Disconnection, Input};
 use hubcast_protocol::CloseCode;
 use std::fmt;

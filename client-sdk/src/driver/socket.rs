@@ -1,6 +1,6 @@
 //! One WebSocket: it sends frames from a queue, and turns received frames into inputs.
 
-use super::transport::Received;
+use super::received::Received;
 use crate::connector::ByteStream;
 use crate::machine::{Disconnection, Input};
 use futures_util::{Sink, Stream, StreamExt};

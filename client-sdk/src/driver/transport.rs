@@ -1,17 +1,9 @@
 //! An open connection, through a socket or inside the process.
 
+use super::received::Received;
 use super::socket::Socket;
-use crate::machine::Input;
 use hubcast_protocol::CloseCode;
 use std::task::{Context, Poll};
-use tokio_tungstenite::tungstenite::Utf8Bytes;
-
-/// What comes from a connection.
-pub(super) enum Received {
-    /// A text frame, which shares the memory that it was read into.
-    Frame(Utf8Bytes),
-    Input(Input),
-}
 
 /// An open connection through a socket, or to a server in this process.
 #[derive(Debug)]
