@@ -56,16 +56,12 @@ impl GracePeriods {
         if self.due.len() > MAX_GRACE_PERIODS { self.take_first() } else { None }
     }
 
-    /// Removes this member's oldest grace period. Returns whether there was one.
-    pub(super) fn cancel(&mut self, topic: &Topic, name: &MemberName) -> bool {
-        let waiting = self.by_topic.get(topic);
-        let Some(number) = waiting.and_then(|waiting| waiting.by_name.get(name)?.front().copied()) else {
-            return false;
-        };
-        if let Some(period) = self.take(topic, number) {
-            self.due.remove(&(period.until, number));
-        }
-        true
+    /// Takes this member's oldest grace period, if it has one.
+    pub(super) fn cancel(&mut self, topic: &Topic, name: &MemberName) -> Option<GracePeriod> {
+        let number = *self.by_topic.get(topic)?.by_name.get(name)?.front()?;
+        let period = self.take(topic, number)?;
+        self.due.remove(&(period.until, number));
+        Some(period)
     }
 
     /// Takes one grace period that has ended.
