@@ -122,6 +122,21 @@ mod tests {
     }
 
     #[test]
+    fn who_is_back_leaves_nothing_that_is_due() {
+        let (mut grace, now, topic) = (GracePeriods::default(), Instant::now(), Topic::from("t"));
+        for number in 0..2 {
+            grace.insert(topic.clone(), lost(now + Duration::from_secs(number.into()), number));
+        }
+        for number in 0..2 {
+            let until = now + Duration::from_secs(number);
+            assert_eq!(grace.next(), Some(until));
+            let back = grace.cancel(&topic, &MemberName::User("ada".into()));
+            assert_eq!(back.map(|period| period.until), Some(until));
+        }
+        assert!(grace.is_empty() && grace.cancel(&topic, &MemberName::User("ada".into())).is_none());
+    }
+
+    #[test]
     fn where_too_many_may_be_back_the_first_is_given_up() {
         let (mut grace, now, topic) = (GracePeriods::default(), Instant::now(), Topic::from("t"));
         for number in 0..=65_536 {
