@@ -321,7 +321,8 @@ impl ClientBuilder {
     ///
     /// An info that cannot be sent makes [`ClientBuilder::connect`] fail.
     pub fn info<T: Serialize + ?Sized>(mut self, info: &T) -> Self {
-        self.info = encode(info).map_err(|error| error.to_string()).and_then(|info| match info.as_plain().len() {
+        let json = |info: &Payload| serde_json::to_string(info).map_or(0, |json| json.len());
+        self.info = encode(info).map_err(|error| error.to_string()).and_then(|info| match json(&info) {
             ..=MAX_INFO => Ok(Some(info)),
             size => Err(format!("its JSON has {size} bytes, and {MAX_INFO} are allowed")),
         });
@@ -376,7 +377,7 @@ impl ClientBuilder {
     fn spawn(mut self) -> Result<Client, ConnectError> {
         // Panics here, where the program sees it, and not later in the task, if the runtime has no timers.
         drop(tokio::time::sleep(Duration::ZERO));
-        let (endpoint, seed) = match self.server {
+        let (endpoint, seed, secret) = match self.server {
             ServerAddress::Urls(urls) => {
                 let addresses = urls.iter().map(|url| Address::new(url)).collect::<Result<Vec<_>, _>>()?;
                 self.headers.check()?;
@@ -393,15 +394,15 @@ impl ClientBuilder {
                         false => None,
                     },
                 };
-                (Endpoint::Remote(Arc::new(Remote::new(addresses, self.headers, dialer))), random())
+                (Endpoint::Remote(Arc::new(Remote::new(addresses, self.headers, dialer))), random(), random())
             }
             #[cfg(feature = "testing")]
             ServerAddress::Local(entrance) => {
                 let seed = u128::from(entrance.server.next_seed());
-                (Endpoint::Local(entrance), seed)
+                (Endpoint::Local(entrance), seed, seed)
             }
         };
-        let secret = self.secret.unwrap_or_else(|| MemberSecret::from_random(random()));
+        let secret = self.secret.unwrap_or_else(|| MemberSecret::from_random(secret));
         let info = self.info.map_err(|reason| ConnectError::InvalidInfo { reason })?;
         self.config.identity = Some(Identify { secret: secret.clone(), info });
         let room = Room::new(self.config.queue, self.request_bytes);

@@ -138,11 +138,11 @@ impl Reader<'_> {
     fn identify(&self) -> Result<Identify, ErrorReply> {
         let secret = self.fields.text(Name::Secret)?.ok_or(invalid("secret is missing"))?;
         let secret = MemberSecret::new(secret).map_err(|fault| invalid(fault.to_string()))?;
-        let info = self.fields.get(Name::Info).map(Payload::from_json).transpose();
-        let info = info.map_err(|fault| invalid(format!("info: {fault}")))?;
-        if info.as_ref().is_some_and(|info| info.as_plain().len() > MAX_INFO) {
-            return Err(invalid(format!("info has at most {MAX_INFO} bytes")));
+        let info = self.fields.get(Name::Info);
+        if info.is_some_and(|info| info.get().len() > MAX_INFO) {
+            return Err(invalid(format!("info has at most {MAX_INFO} bytes of JSON")));
         }
+        let info = info.map(Payload::from_json).transpose().map_err(|fault| invalid(format!("info: {fault}")))?;
         Ok(Identify { secret, info })
     }
 

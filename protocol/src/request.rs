@@ -148,8 +148,8 @@ pub struct RejectedRequest {
 /// The longest text of an idempotency key, in bytes.
 pub const MAX_KEY: usize = 256;
 
-/// The longest `info` of a member without a user, in bytes of its JSON. For a string, the bytes of its characters count,
-/// without quotes and escapes.
+/// The longest `info` of a member without a user, in bytes of its JSON text as it is in the request: quotes, escapes and
+/// spaces count. What others get of it is never longer.
 pub const MAX_INFO: usize = 1024;
 
 /// The length of a producer's name, in bytes.

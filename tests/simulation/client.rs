@@ -127,12 +127,13 @@ impl Client {
             0..3 => target = Target::Pattern(pattern(random.pick(&scenario.patterns))),
             3 | 4 => start = Start::Last(random.pick(&[1, 5])),
             5 if !before.is_empty() => start = Start::After(random.pick(&before)),
+            6 if !before.is_empty() => start = Start::AfterOrLast(random.pick(&before), random.pick(&[1, 5])),
             _ => {}
         }
         let is_shared = self.streams.values().any(|stream| stream.target == target);
         let must_be_complete = scenario.is_lossless && (!is_shared || start == Start::Live);
         let mut stream = Stream::new(self.number, target.clone(), must_be_complete);
-        if let Start::After(position) = start {
+        if let Start::After(position) | Start::AfterOrLast(position, _) = start {
             stream.begin_after(position, record);
         }
         self.streams.insert(id, stream);

@@ -5,7 +5,8 @@ use crate::random::Random;
 use crate::wire::Pace;
 use hubcast_client::machine::{Backoff, Config};
 use hubcast_hub::{HistoryPolicy, Limits, PresencePolicy, Retention, TopicPolicy, TopicRule, TopicRules};
-use hubcast_protocol::{Slow, Topic};
+use hubcast_protocol::request::Identify;
+use hubcast_protocol::{MemberSecret, Slow, Topic};
 use hubcast_server::{Config as ServerConfig, Drain};
 use std::time::Duration;
 
@@ -87,11 +88,14 @@ impl Scenario {
     /// The configuration of one client's machine.
     pub(crate) fn client(&self, random: &mut Random) -> Config {
         let cap = random.pick(&[500, 15_000]);
+        let secret = MemberSecret::from_random(random.next().into());
+        let identity = random.chance(70).then(|| Identify { secret, info: Some("a name".into()) });
         Config {
             // No client gives up its first connection; the runs do not test that.
             connect_timeout: Duration::from_secs(3600),
             backoff: Backoff { cap: Duration::from_millis(cap), ..Backoff::default() },
             topics_per_pattern: if self.is_lossless { 512 } else { random.pick(&[2, 512]) },
+            identity,
             ..Config::default()
         }
     }

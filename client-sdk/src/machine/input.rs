@@ -14,7 +14,11 @@ pub enum Input {
     Unsubscribe(SubscriptionId),
     /// The connection is made, and both sides speak the typed dialect.
     Connected,
-    /// A text frame was received.
+    /// A text frame was received. The driver calls [`Machine::handle_frame`](super::Machine::handle_frame) instead.
+    #[cfg_attr(
+        not(any(feature = "testing", feature = "unstable-machine")),
+        expect(dead_code, reason = "only tests own their frames")
+    )]
     Frame(String),
     /// Another frame was received, such as a ping: the connection still works.
     Heard,

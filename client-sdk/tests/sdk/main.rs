@@ -5,6 +5,7 @@
 //! - `subscriptions`: which subscription receives what, and how subscriptions resume
 //! - `overlaps`: subscriptions that share topics, and what each must not receive
 //! - `losses`: one loss is told once, whatever was lost and by whom
+//! - `identity`: who a client without a user says it is
 //! - `members`: the list of the members of a topic
 //! - `publications`: acknowledged, queued, sent again, refused
 //! - `publisher`: many publications in order, with a window and errors that hand values back
@@ -22,6 +23,7 @@ mod connection;
 mod driver;
 mod faults;
 mod handshake;
+mod identity;
 mod losses;
 mod members;
 mod overlaps;

@@ -56,16 +56,12 @@ impl GracePeriods {
         if self.due.len() > MAX_GRACE_PERIODS { self.take_first() } else { None }
     }
 
-    /// Removes this member's oldest grace period. Returns whether there was one.
-    pub(super) fn cancel(&mut self, topic: &Topic, name: &MemberName) -> bool {
-        let waiting = self.by_topic.get(topic);
-        let Some(number) = waiting.and_then(|waiting| waiting.by_name.get(name)?.front().copied()) else {
-            return false;
-        };
-        if let Some(period) = self.take(topic, number) {
-            self.due.remove(&(period.until, number));
-        }
-        true
+    /// Takes this member's oldest grace period, if it has one.
+    pub(super) fn cancel(&mut self, topic: &Topic, name: &MemberName) -> Option<GracePeriod> {
+        let number = *self.by_topic.get(topic)?.by_name.get(name)?.front()?;
+        let period = self.take(topic, number)?;
+        self.due.remove(&(period.until, number));
+        Some(period)
     }
 
     /// Takes one grace period that has ended.
@@ -123,6 +119,21 @@ mod tests {
     fn lost(until: Instant, number: u32) -> GracePeriod {
         let client = ClientId::from_random(u128::from(number).to_be_bytes());
         GracePeriod { until, client, identity: Some(Identity::user("ada").into()) }
+    }
+
+    #[test]
+    fn who_is_back_leaves_nothing_that_is_due() {
+        let (mut grace, now, topic) = (GracePeriods::default(), Instant::now(), Topic::from("t"));
+        for number in 0..2 {
+            grace.insert(topic.clone(), lost(now + Duration::from_secs(number.into()), number));
+        }
+        for number in 0..2 {
+            let until = now + Duration::from_secs(number);
+            assert_eq!(grace.next(), Some(until));
+            let back = grace.cancel(&topic, &MemberName::User("ada".into()));
+            assert_eq!(back.map(|period| period.until), Some(until));
+        }
+        assert!(grace.is_empty() && grace.cancel(&topic, &MemberName::User("ada".into())).is_none());
     }
 
     #[test]

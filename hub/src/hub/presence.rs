@@ -6,6 +6,7 @@
 use super::Hub;
 use super::grace::GracePeriod;
 use super::work::Work;
+use crate::effect::COLLECT_NS;
 use crate::engine::Engine;
 use crate::session::Session;
 use crate::subscriptions::ChannelKey;
@@ -18,7 +19,12 @@ use std::time::Instant;
 
 impl<E: Engine> Hub<E> {
     /// Answers `presence`: counts all members and names the first thousand.
-    pub(super) fn presence(&self, id: Option<RequestId>, topic: Topic) -> Result<Event, ErrorReply> {
+    pub(super) fn presence(
+        &self,
+        id: Option<RequestId>,
+        topic: Topic,
+        effects: &mut Effects,
+    ) -> Result<Event, ErrorReply> {
         if self.presence_rule(&topic).is_none() {
             return Err(ErrorReply::new(ErrorCode::NoPresence, "this topic keeps no presence"));
         }
@@ -28,7 +34,9 @@ impl<E: Engine> Hub<E> {
         let members = members.map(|session| present(session.client, session.identity.as_deref()));
         let waiting = self.grace.of(&topic).map(|leaver| present(leaver.client, leaver.identity.as_deref()));
         let count = channel.map_or(0, |channel| self.subscriptions.count(channel)) + self.grace.count(&topic);
-        let clients = members.chain(waiting).take(MAX_NAMED_CLIENTS).collect();
+        let clients: Vec<_> = members.chain(waiting).take(MAX_NAMED_CLIENTS).collect();
+        let shown = clients.iter().filter_map(|present| present.info.as_ref()).map(|info| info.as_plain().len());
+        effects.add_work(COLLECT_NS * clients.len() as u64 + shown.sum::<usize>() as u64 / COPIED_BYTES_PER_NS);
         Ok(Event::Presence(Presence { id, topic, count: count as u64, clients }))
     }
 
@@ -39,7 +47,7 @@ impl<E: Engine> Hub<E> {
             return Ok(());
         }
         if peer.identity.is_some() || !peer.memberships.is_empty() {
-            let reason = "a connection identifies itself once, before its first subscribe";
+            let reason = "a connection identifies itself once, while it has no subscription";
             return Err(ErrorReply::new(ErrorCode::InvalidRequest, reason));
         }
         let name = MemberName::Anonymous(AnonymousId::of(&identify.secret));
@@ -82,18 +90,24 @@ impl<E: Engine> Hub<E> {
         }
     }
 
-    /// Sends `join` for a new member of a topic, unless it is one that is back within its grace period.
+    /// Sends `join` for a new member of a topic, unless it is one that is back within its grace period. If it shows
+    /// something else of itself than before, the others get a `leave` and a `join`, so that they know.
     pub(super) fn announce_join(&mut self, topic: &Topic, session: u32, effects: &mut Effects) {
         if self.presence_rule(topic).is_none() {
             return;
         }
         let peer = &self.subscriptions.sessions[session as usize];
-        let name = peer.identity.as_ref().map(|identity| &identity.name);
-        let back = name.is_some_and(|name| self.grace.cancel(topic, name));
-        if !back {
-            let event = Event::Join(member(topic, peer.client, peer.identity.as_deref()));
+        let (client, identity) = (peer.client, peer.identity.clone());
+        let before = identity.as_ref().and_then(|identity| self.grace.cancel(topic, &identity.name));
+        if let Some(before) = before {
+            if before.identity == identity {
+                return;
+            }
+            let event = Event::Leave(member(topic, before.client, before.identity.as_deref()));
             self.notify_watchers(topic, Some(session), event, effects);
         }
+        let event = Event::Join(member(topic, client, identity.as_deref()));
+        self.notify_watchers(topic, Some(session), event, effects);
     }
 
     /// The topics with presence in which a session is a member.
@@ -209,6 +223,9 @@ pub(super) fn names(identity: Option<&Identity>) -> (Option<Box<str>>, Option<An
         None => (None, None),
     }
 }
+
+/// Approximate bytes that are copied in a nanosecond.
+const COPIED_BYTES_PER_NS: u64 = 8;
 
 /// The most members that one answer names.
 const MAX_NAMED_CLIENTS: usize = 1000;

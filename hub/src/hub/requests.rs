@@ -61,7 +61,7 @@ impl<E: Engine> Hub<E> {
                 Err(fault) => fault,
             },
             Action::Presence(topic) => {
-                let answer = self.may_read(session, &topic).and_then(|()| self.presence(id.clone(), topic));
+                let answer = self.may_read(session, &topic).and_then(|()| self.presence(id.clone(), topic, effects));
                 match answer {
                     Ok(event) => return effects.send(self.id(session), event),
                     Err(fault) => fault,

@@ -128,9 +128,9 @@ fn step() -> impl Strategy<Value = Step> {
     let ask = (session(), any::<bool>(), subscribe());
     prop_oneof![
         20 => (session(), user()).prop_map(|(session, user)| Step::Connect(session, user)),
-        25 => (session(), select(&TOPICS[..]), position()).prop_map(|(session, topic, after)| {
-            Step::ComeBack { session, topic, after }
-        }),
+        25 => (session(), select(&TOPICS[..]), position(), option::of(option::weighted(0.3, Just("a name")))).prop_map(
+            |(session, topic, after, shows)| Step::ComeBack { session, topic, after, shows }
+        ),
         15 => (session(), any::<bool>()).prop_map(|(session, lost)| Step::Closed { session, lost }),
         5 => (session(), option::of(Just(1834))).prop_map(|(session, back)| Step::Disconnect(session, back)),
         50 => pause().prop_map(Step::Wait),
@@ -142,7 +142,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 /// A user, or none.
 fn user() -> impl Strategy<Value = Option<&'static str>> {
-    option::weighted(0.7, select(&USERS[..]))
+    option::weighted(0.5, select(&USERS[..]))
 }
 
 /// A time to wait, from a millisecond to several seconds.

@@ -5,8 +5,8 @@ use hubcast_hub::{
     Effect, Effects, HistoryPolicy, Hub, Input, PresencePolicy, Retention, SessionId, Settings, TopicPolicy, TopicRule,
     TopicRules,
 };
-use hubcast_protocol::request::{Action, Publish, Start, Subscribe};
-use hubcast_protocol::{ClientId, Event, Pattern, Position, Request, Target, Topic};
+use hubcast_protocol::request::{Action, Identify, Publish, Start, Subscribe};
+use hubcast_protocol::{ClientId, Event, MemberSecret, Pattern, Payload, Position, Request, RequestId, Target, Topic};
 use std::time::{Duration, Instant};
 
 /// Nanoseconds of work after which the hub leaves an input unfinished.
@@ -174,4 +174,23 @@ fn who_leaves_many_rooms_is_announced_in_parts() {
         });
         assert_eq!(leaves.count(), 30);
     }
+}
+
+#[test]
+fn an_answer_to_presence_is_work_and_what_the_members_show_of_themselves_too() {
+    let mut scene = Scene::new();
+    let mut work_of = |members: std::ops::Range<u32>, info: Option<&str>| {
+        for session in members {
+            let secret = MemberSecret::from_random(session.into());
+            scene.ask(session, Identify { secret, info: info.map(Payload::from) });
+            scene.ask(session, Subscribe::live(Target::from(Topic::from("room"))));
+        }
+        let ask = Request::new(RequestId::Number(1), Action::Presence("room".into()));
+        scene.tell(Input::Request { session: SessionId(149), request: Ok(ask) });
+        scene.effects.work()
+    };
+    let (few, many) = (work_of(0..10, None), work_of(10..60, None));
+    assert!(many >= few + 50 * 40, "{few} ns for 10 members, {many} ns for 60");
+    let shown = work_of(60..110, Some(&"x".repeat(1022)));
+    assert!(shown >= many + 50 * 100, "{many} ns for 60 members, {shown} ns with 50 more that show something");
 }

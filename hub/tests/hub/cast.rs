@@ -5,8 +5,8 @@ use crate::alphabet::{Deed, SESSIONS};
 use hubcast_hub::{Identity, Input, SessionId};
 use hubcast_protocol::request::{Action, Identify, Key, Publish, ReadHistory, Start, Subscribe};
 use hubcast_protocol::{
-    ClientId, CloseCode, ErrorCode, ErrorReply, MemberSecret, Position, RejectedRequest, Request, RequestId, Slow,
-    Target, Topic,
+    ClientId, CloseCode, ErrorCode, ErrorReply, MemberSecret, Payload, Position, RejectedRequest, Request, RequestId,
+    Slow, Target, Topic,
 };
 use std::time::Duration;
 
@@ -16,11 +16,13 @@ use std::time::Duration;
 pub(crate) enum Step {
     /// A session connects, maybe as a user.
     Connect(u32, Option<&'static str>),
-    /// A session is lost, connects again as the same user, and resumes a topic.
+    /// A session is lost, connects again as the same user, and resumes a topic. It may say who it is, and show something
+    /// of itself.
     ComeBack {
         session: u32,
         topic: &'static str,
         after: Position,
+        shows: Option<Option<&'static str>>,
     },
     /// The connection of a session is gone.
     Closed {
@@ -128,15 +130,19 @@ impl Cast {
                 let gone = self.goes(session, true);
                 gone.into_iter().chain([self.comes(session, user)]).collect()
             }
-            Step::ComeBack { session, topic, after } => {
+            Step::ComeBack { session, topic, after, shows } => {
                 let gone = self.goes(session, true);
                 let user = self.parts[session as usize].and_then(|part| part.user);
                 let connect = self.comes(session, user);
                 let start = Start::After(after);
                 let subscribe = Subscribe { start, presence: true, ..Subscribe::live(Topic::from(topic).into()) };
-                let request = Ok(Request::from(Action::from(subscribe)));
-                let subscribe = Deed::Tell(Input::Request { session: SessionId(session), request });
-                gone.into_iter().chain([connect, subscribe]).collect()
+                let ask = |action: Action| {
+                    Deed::Tell(Input::Request { session: SessionId(session), request: Ok(Request::from(action)) })
+                };
+                // The same member whenever it comes back in this session.
+                let secret = MemberSecret::from_random(session.into());
+                let identify = shows.map(|info| ask(Identify { secret, info: info.map(Payload::from) }.into()));
+                gone.into_iter().chain([connect]).chain(identify).chain([ask(subscribe.into())]).collect()
             }
             Step::Closed { session, lost } => {
                 self.goes(session, lost);

@@ -8,7 +8,7 @@ use crate::seen::Seen;
 use hubcast_hub::{HistorySnapshot, Identity, Input, MemberName, SessionId, Snapshot};
 use hubcast_protocol::event::{Member, Presence, Published};
 use hubcast_protocol::request::{Action, Key, Publish, Subscribe};
-use hubcast_protocol::{ClientId, Epoch, Event, Request, RequestId, Topic};
+use hubcast_protocol::{AnonymousId, ClientId, Epoch, Event, Payload, Request, RequestId, Topic};
 use proptest::prelude::{prop_assert, prop_assert_eq};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, Instant};
@@ -129,7 +129,7 @@ fn presence_is_what_its_joins_and_leaves_add_up_to() {
         }
         for line in script.lines.iter().filter(|line| !matches!(line, Deed::Restart { .. })) {
             for (event, change) in driver.perform(line).seen.iter().filter_map(|seen| change_for(watcher, seen)) {
-                let who = event.user.clone().map_or_else(|| event.client.to_string(), String::from);
+                let who = who(event.user.as_deref(), event.anonymous, event.info.as_ref(), event.client);
                 let count = present.entry((event.topic.clone(), who)).or_default();
                 let changed = count.checked_add_signed(change);
                 prop_assert!(changed.is_some(), "{:?} left without having come", event);
@@ -141,7 +141,7 @@ fn presence_is_what_its_joins_and_leaves_add_up_to() {
                 let request = Request::new(RequestId::Number(1), Action::Presence(topic.clone()));
                 let seen = driver.tell(Input::Request { session: watcher, request: Ok(request) });
                 for present in seen.iter().filter_map(presence).flat_map(|presence| &presence.clients) {
-                    let who = present.user.clone().map_or_else(|| present.client.to_string(), String::from);
+                    let who = who(present.user.as_deref(), present.anonymous, present.info.as_ref(), present.client);
                     *answer.entry((topic.clone(), who)).or_default() += 1;
                 }
             }
@@ -202,6 +202,16 @@ fn change_for(watcher: SessionId, seen: &Seen) -> Option<(&Member, isize)> {
         Seen::Sent { session, event: Event::Join(member) } if *session == watcher => Some((member, 1)),
         Seen::Sent { session, event: Event::Leave(member) } if *session == watcher => Some((member, -1)),
         _ => None,
+    }
+}
+
+/// How a watcher knows a member: by its user or its anonymous id, with what it shows of itself. The client stands for a
+/// member with neither.
+fn who(user: Option<&str>, anonymous: Option<AnonymousId>, info: Option<&Payload>, client: ClientId) -> String {
+    match (user, anonymous) {
+        (Some(user), _) => format!("{user} {info:?}"),
+        (None, Some(id)) => format!("{id} {info:?}"),
+        (None, None) => client.to_string(),
     }
 }
 

@@ -102,20 +102,48 @@ fn a_lost_member_without_a_user_is_recognised_by_its_secret() {
 }
 
 #[test]
-fn who_a_connection_is_is_said_once_and_before_it_subscribes() {
+fn a_member_that_shows_something_else_when_it_is_back_leaves_and_joins() {
+    let mut stage = room();
+    let watcher = stage.connect();
+    stage.says(watcher, WATCH);
+    stage.hears(watcher);
+    let id = AnonymousId::of(&MemberSecret::new("0123456789abcdef012345").unwrap());
+    let identify = |name: &str| format!(r#"{{"action":"identify","secret":"0123456789abcdef012345","info":"{name}"}}"#);
+    let shown = |name: &str| format!(r#","anonymous":"{id}","info":"{name}","unverified":true"#);
+    let [first, second] = [stage.connect(), stage.connect()];
+    stage.says(first, &identify("Ada"));
+    stage.says(first, JOIN);
+    assert_eq!(stage.hears(watcher), [member_event("join", first, &shown("Ada"))]);
+    stage.loses(first);
+    stage.says(second, &identify("Lovelace"));
+    stage.says(second, JOIN);
+    let renamed = [member_event("leave", first, &shown("Ada")), member_event("join", second, &shown("Lovelace"))];
+    assert_eq!(stage.hears(watcher), renamed);
+    assert!(stage.answer(watcher, WHO)[0].contains(r#""count":2"#));
+    stage.wait(Duration::from_secs(60));
+    assert_eq!(stage.hears(watcher), [""; 0]);
+    stage.ends();
+}
+
+#[test]
+fn who_a_connection_is_is_said_once_and_while_it_has_no_subscription() {
     let mut stage = room();
     let [ada, bob] = [stage.connect(), stage.connect()];
     let identify =
         |name: &str| format!(r#"{{"id":1,"action":"identify","secret":"0123456789abcdef012345","info":"{name}"}}"#);
     assert!(stage.answer(ada, &identify("Ada"))[0].contains("identified"));
-    assert!(stage.answer(ada, &identify("Eve"))[0].contains("once, before its first subscribe"));
+    assert!(stage.answer(ada, &identify("Eve"))[0].contains("once, while it has no subscription"));
     stage.answer(bob, JOIN);
-    assert!(stage.answer(bob, &identify("Bob"))[0].contains("once, before its first subscribe"));
+    assert!(stage.answer(bob, &identify("Bob"))[0].contains("once, while it has no subscription"));
     let short = r#"{"id":1,"action":"identify","secret":"0123456789"}"#;
     assert!(stage.answer(ada, short)[0].contains("22 to 64 bytes"));
-    let long = identify(&"x".repeat(1025));
-    let refused = stage.answer(ada, &long);
-    assert!(refused[0].contains("at most 1024 bytes") && !refused[0].contains("0123456789"), "{refused:?}");
+    // The quotes count, and the escape of each character too.
+    for long in ["x".repeat(1023), r"\u0001".repeat(171)] {
+        let refused = stage.answer(ada, &identify(&long));
+        assert!(refused[0].contains("at most 1024 bytes") && !refused[0].contains("0123456789"), "{refused:?}");
+    }
+    let carol = stage.connect();
+    assert!(stage.answer(carol, &identify(&"x".repeat(1022)))[0].contains("identified"));
     stage.ends();
 }
 

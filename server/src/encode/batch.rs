@@ -4,7 +4,7 @@ use crate::encode::account::Account;
 use crate::websocket::frame::{self, Opcode};
 use bytes::Bytes;
 use hubcast_hub::Publication;
-use hubcast_protocol::{Dialect, Event, Topic, plain, typed};
+use hubcast_protocol::{Dialect, Event, Payload, Topic, plain, typed};
 use std::sync::{Arc, OnceLock};
 
 /// Successive publications with the same receivers, encoded together. Each dialect is encoded once, when the first
@@ -168,6 +168,16 @@ fn append_text(frames: &mut Vec<u8>, text: &str) {
 /// Approximate bytes of a publication as a frame. Escapes are not counted.
 pub(crate) fn size(publication: &Publication) -> usize {
     publication.payload().as_plain().len() + publication.topic().as_str().len() + ENVELOPE_BYTES
+}
+
+/// Approximate bytes of an event as a frame. Escapes are not counted.
+pub(crate) fn event_size(event: &Event) -> usize {
+    let shown = |info: &Option<Payload>| ENVELOPE_BYTES + info.as_ref().map_or(0, |info| info.as_plain().len());
+    match event {
+        Event::Presence(presence) => presence.clients.iter().map(|present| shown(&present.info)).sum(),
+        Event::Join(member) | Event::Leave(member) => shown(&member.info) + member.topic.as_str().len(),
+        _ => ENVELOPE_BYTES,
+    }
 }
 
 /// Cost of a frame while it waits, in bytes: its own bytes and the memory to manage them.

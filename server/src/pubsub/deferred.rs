@@ -85,10 +85,9 @@ fn answer_cost(item: &Item) -> usize {
     let Item::Input(Input::Request { request: Ok(request), .. }) = item else { return 0 };
     match &request.action {
         Action::Subscribe(subscribe) if subscribe.start != Start::Live => 1,
-        Action::Presence(_) => 1,
         // A replay is encoded in parts, as the socket takes it; but all bytes of a history's answer are counted at
-        // once.
-        Action::History(_) => MAX_ANSWERS_PER_TURN,
+        // once, and all of a presence list are encoded at once: up to a kilobyte and a quarter for each member.
+        Action::History(_) | Action::Presence(_) => MAX_ANSWERS_PER_TURN,
         _ => 0,
     }
 }
@@ -152,12 +151,12 @@ mod tests {
     }
 
     #[test]
-    fn a_history_is_answered_alone() {
+    fn a_history_and_a_list_of_members_are_answered_alone() {
         let history = || input(r#"{"id":1,"action":"history","topic":"t"}"#);
         let presence = || input(r#"{"id":1,"action":"presence","topic":"t"}"#);
         let mut deferred = DeferredRequests::default();
         assert!(deferred.admit(1, history(), || false).is_some());
-        for blocked in [presence(), presence(), history(), presence()] {
+        for blocked in [past(), past(), history(), presence()] {
             assert!(deferred.admit(1, blocked, || false).is_none());
         }
         let mut turns = Vec::new();

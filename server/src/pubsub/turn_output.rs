@@ -73,7 +73,8 @@ impl TurnOutput {
                     if !announcement.is_announced {
                         continue;
                     }
-                    cost.delivery += VISIT_NS * receivers.len() as u64;
+                    let each = VISIT_NS + batch::event_size(event) as u64 / BYTES_PER_NS;
+                    cost.delivery += each * receivers.len() as u64;
                     order.push(OutputRef::Notify(notifications.len()));
                     let event = Arc::new(SharedEvent::new(Arc::clone(event)));
                     notifications.push(Notification {
@@ -210,6 +211,9 @@ fn cost_for_one(effect: &Effect) -> u64 {
             let bytes = bytes(&answer.publications);
             VISIT_NS + (bytes + bytes.min(MAX_WRITE_BYTES)) as u64
         }
+        Effect::Send { event, .. } if matches!(**event, Event::Presence(_)) => {
+            VISIT_NS + batch::event_size(event) as u64
+        }
         _ => ANSWER,
     }
 }
@@ -277,3 +281,26 @@ pub(crate) enum Output<'a> {
 
 /// Nanoseconds for an answer that is written together with others, about.
 const ANSWER: u64 = 500;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hubcast_protocol::event::{Presence, Present};
+    use hubcast_protocol::{ClientId, Payload, RequestId};
+
+    #[test]
+    fn a_list_of_members_costs_what_its_members_show() {
+        let present = |info: Option<Payload>| {
+            let client = ClientId::from_random([1; 16]);
+            Present { client, user: None, anonymous: None, unverified: info.is_some(), info }
+        };
+        let cost = |info: Option<Payload>| {
+            let clients = vec![present(info); 1000];
+            let event =
+                Event::Presence(Presence { id: RequestId::Number(1), topic: "room".into(), count: 1000, clients });
+            cost_for_one(&Effect::Send { session: SessionId(1), event: Box::new(event) })
+        };
+        let (unnamed, named) = (cost(None), cost(Some("x".repeat(1000).as_str().into())));
+        assert!(unnamed >= 50_000 && named >= unnamed + 1_000_000, "{unnamed} ns, {named} ns");
+    }
+}

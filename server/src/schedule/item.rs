@@ -96,6 +96,9 @@ fn bytes_of(request: &Request) -> usize {
             Start::AfterEach(positions) => positions.keys().map(|topic| topic.as_str().len() + ITEM_BYTES).sum(),
             _ => 0,
         },
+        Action::Identify(identify) => {
+            identify.secret.expose().len() + identify.info.as_ref().map_or(0, |info| info.as_plain().len())
+        }
         _ => 0,
     }
 }

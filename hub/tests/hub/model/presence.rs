@@ -37,7 +37,8 @@ impl Model {
     }
 
     /// A session subscribed to a topic. With `watches` it gets joins and leaves from now on, without it none. If the
-    /// subscription `is_new`, the others get a join, unless a lost connection of the same user is replaced.
+    /// subscription `is_new`, the others get a join, unless a lost connection of the same member is replaced. They get a
+    /// leave and a join if the member shows something else of itself now.
     pub(super) fn come(&mut self, who: usize, topic: &Topic, watches: bool, is_new: bool) -> Vec<Seen> {
         let Some(rule) = self.presence_rule(topic) else { return Vec::new() };
         self.watching.retain(|(whose, what)| *whose != who || what != topic);
@@ -52,8 +53,14 @@ impl Model {
         };
         match self.grace.iter().position(is_back) {
             Some(back) => {
-                self.grace.remove(back);
-                Vec::new()
+                let before = self.grace.remove(back).who;
+                if self.info(before) == self.info(who) {
+                    return Vec::new();
+                }
+                let leave = Event::Leave(self.member(topic, before));
+                let mut seen = self.notify_watchers(topic, Some(who), &leave);
+                seen.extend(self.notify_watchers(topic, Some(who), &Event::Join(self.member(topic, who))));
+                seen
             }
             None => self.notify_watchers(topic, Some(who), &Event::Join(self.member(topic, who))),
         }
