@@ -127,8 +127,16 @@ impl Shop {
         }
     }
 
-    /// Waits for a last sale, and for what follows from it. Returns the book, and the number of that sale.
+    /// Waits until the board and the sign are back, then for a last sale, and for what follows from it. Returns the book,
+    /// and the number of that sale.
     async fn close(mut self) -> (Arc<Mutex<Book>>, u64) {
+        timeout(Duration::from_secs(60), async {
+            while self.server.subscribers("sales").len() < 2 {
+                sleep(Duration::from_secs(1)).await;
+            }
+        })
+        .await
+        .expect("all come back");
         self.closes.store(true, Ordering::Relaxed);
         let sold = timeout(Duration::from_secs(120), self.selling).await.expect("the till comes to its end").unwrap();
         let is_written = || lock(&self.book).lines.contains(&Line::Sold(Sale { number: sold, pieces: 1 }));
