@@ -39,7 +39,7 @@ enum Line {
 async fn sell(till: &Client, sale: Sale) -> Result<(), PublishError> {
     let mut key = None;
     loop {
-        let mut publish = till.publish(&sales(), &sale);
+        let mut publish = till.publish(sales(), &sale);
         if let Some(key) = key.clone() {
             publish = publish.key(key);
         }
@@ -59,7 +59,7 @@ async fn sell(till: &Client, sale: Sale) -> Result<(), PublishError> {
 
 /// Writes sales into the book, and goes on where the book ends.
 async fn keep(book: &Mutex<Book>, board: &Client) -> anyhow::Result<()> {
-    let mut subscribe = board.subscribe(&sales());
+    let mut subscribe = board.subscribe(sales());
     if let Some(position) = lock(book).position {
         subscribe = subscribe.recover(position);
     }

@@ -132,7 +132,7 @@ async fn pings_find_a_blackhole_at_both_ends_and_leave_quiet_clients_in_peace() 
     let backoff = Backoff { base: Duration::ZERO, cap: Duration::ZERO };
     let client = server.builder().backoff(backoff).connect().await.unwrap();
     sleep(24 * 3600 * SECOND).await;
-    assert_eq!((server.connections(), client.status().last_loss.clone()), (1, None));
+    assert_eq!((server.connections(), client.status().last_loss), (1, None));
 
     let before = id(&client);
     server.blackhole();
