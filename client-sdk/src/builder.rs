@@ -1,7 +1,7 @@
 //! Connecting a client: with the default settings, or with settings from a [`ClientBuilder`].
 
 use crate::client::Client;
-use crate::connector::{Connector, Stream};
+use crate::connector::{ByteStream, Connector};
 use crate::driver::{Address, Dialer, Driver, Endpoint, Proxy, ProxyChoice, Remote, without_user};
 use crate::error::ConnectError;
 use crate::handle::{Queues, Shared};
@@ -283,7 +283,7 @@ impl ClientBuilder {
     where
         F: Fn(String, u16) -> C + Send + Sync + 'static,
         C: Future<Output = io::Result<S>> + Send + 'static,
-        S: Stream + 'static,
+        S: ByteStream + 'static,
     {
         self.connector = Some(Connector::new(connect));
         self

@@ -7,6 +7,7 @@ mod dial;
 mod endpoint;
 mod log;
 mod proxy;
+mod received;
 mod socket;
 mod transport;
 
@@ -26,6 +27,7 @@ use connection::Connection;
 use deadline::Deadline;
 use hubcast_protocol::Topic;
 use hubcast_protocol::request::Publish;
+use received::Received;
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -165,15 +167,23 @@ impl Driver {
     fn take_inputs(&mut self, now: Instant, context: &mut Context<'_>) -> (usize, bool) {
         let (mut taken, mut bytes) = (0, 0);
         while taken < self.batch.items && (taken == 0 || bytes < self.batch.bytes) {
-            let Poll::Ready(input) = self.connection.poll(context) else { return (taken, false) };
-            // What follows from the end of a connection is carried out before the next input.
+            let Poll::Ready(received) = self.connection.poll(context) else { return (taken, false) };
+            // What follows from the begin or end of a connection is carried out before the next input.
             let mut goes_on = true;
-            match &input {
-                Input::Frame(text) => bytes += text.len(),
-                Input::Heard => {}
-                _ => goes_on = false,
+            match received {
+                Received::Frame(text) => {
+                    bytes += text.len();
+                    self.machine.handle_frame(now, &text, &mut self.effects);
+                }
+                Received::Input(input) => {
+                    match &input {
+                        Input::Frame(text) => bytes += text.len(),
+                        Input::Heard => {}
+                        _ => goes_on = false,
+                    }
+                    self.machine.handle(now, input, &mut self.effects);
+                }
             }
-            self.machine.handle(now, input, &mut self.effects);
             taken += 1;
             if !goes_on || self.machine.is_closed() {
                 break;

@@ -114,11 +114,17 @@ impl Machine {
             Input::Unsubscribe(subscription) => self.give_up(subscription, Failure::Unsubscribed, effects),
             Input::Connected => self.connection.connected(),
             Input::Heard => self.connection.heard(now),
-            Input::Frame(text) => self.frame(now, &text, effects),
+            Input::Frame(text) => return self.handle_frame(now, &text, effects),
             Input::Disconnected(why) if self.connection.is_open() => self.disconnected(now, &why, effects),
             // From a connection that was given up already.
             Input::Disconnected(_) => {}
         }
+        self.settle(now, effects);
+    }
+
+    /// The same as [`Input::Frame`], for a caller that does not own the text.
+    pub fn handle_frame(&mut self, now: Instant, text: &str, effects: &mut Effects) {
+        self.frame(now, text, effects);
         self.settle(now, effects);
     }
 

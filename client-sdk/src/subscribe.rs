@@ -69,8 +69,9 @@ impl<S> Subscribe<S> {
     }
 
     /// The most bytes that wait unread; by default 4 MiB. Newer items then replace the oldest, and a gap says so. A
-    /// message counts with its payload, its topic, and some 300 bytes for itself. A message that is larger than the
-    /// bound is delivered only to a reader that waits for it; otherwise there is a gap in its place.
+    /// message counts with its payload, its topic, and some 300 bytes for itself. The bound includes the memory in
+    /// which the next message is read and decoded. So a message that is larger than a third of the bound is delivered
+    /// only to a reader that waits for it; otherwise there is a gap in its place.
     pub fn queue_bytes(mut self, bytes: usize) -> Self {
         self.queue.bytes = bytes;
         self

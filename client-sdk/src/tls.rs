@@ -1,6 +1,6 @@
 //! TLS: which certificates the client trusts, and which one it shows.
 
-use crate::connector::Stream;
+use crate::connector::ByteStream;
 use crate::error::ConnectError;
 use crate::machine::Disconnection;
 use rustls::crypto::ring;
@@ -148,7 +148,11 @@ impl fmt::Debug for Tls {
 
 impl TlsClient {
     /// Performs the TLS handshake with the server of this name.
-    pub(crate) async fn connect(&self, host: &str, stream: Box<dyn Stream>) -> Result<Box<dyn Stream>, Disconnection> {
+    pub(crate) async fn connect(
+        &self,
+        host: &str,
+        stream: Box<dyn ByteStream>,
+    ) -> Result<Box<dyn ByteStream>, Disconnection> {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|error| Disconnection::Rejected { reason: format!("{host:?} for TLS: {error}") })?;
         match self.0.connect(name, stream).await {

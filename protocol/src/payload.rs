@@ -86,8 +86,9 @@ impl Serialize for Payload {
 
 impl<'de> Deserialize<'de> for Payload {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let json = Box::<RawValue>::deserialize(deserializer)?;
-        Self::from_json(&json).map_err(serde::de::Error::custom)
+        // Borrowed from the text that is read, so that a large value is copied once.
+        let json = <&RawValue>::deserialize(deserializer)?;
+        Self::from_json(json).map_err(serde::de::Error::custom)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The connection in its phases: none, opening, or open.
 
 use super::endpoint::Endpoint;
+use super::received::Received;
 use super::transport::Transport;
 use crate::machine::{Disconnection, Input};
 use hubcast_protocol::CloseCode;
@@ -47,22 +48,22 @@ impl Connection {
     }
 
     /// The next input from the connection.
-    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Input> {
-        let input = match &mut self.state {
+    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Received> {
+        let received = match &mut self.state {
             SocketState::None => return Poll::Pending,
             SocketState::Opening(opening) => match ready!(opening.as_mut().poll(context)) {
                 Ok(line) => {
                     self.state = SocketState::Open(line);
-                    return Poll::Ready(Input::Connected);
+                    return Poll::Ready(Received::Input(Input::Connected));
                 }
-                Err(why) => Input::Disconnected(why),
+                Err(why) => Received::Input(Input::Disconnected(why)),
             },
             SocketState::Open(line) => ready!(line.poll(context)),
         };
-        if matches!(input, Input::Disconnected(_)) {
+        if matches!(received, Received::Input(Input::Disconnected(_))) {
             self.state = SocketState::None;
         }
-        Poll::Ready(input)
+        Poll::Ready(received)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::address::Address;
 use super::proxy::ProxyChoice;
-use crate::connector::{Connector, Stream};
+use crate::connector::{ByteStream, Connector};
 use crate::machine::Disconnection;
 #[cfg(feature = "tls")]
 use crate::tls::TlsClient;
@@ -20,7 +20,7 @@ pub(crate) struct Dialer {
 
 impl Dialer {
     /// Opens a stream to a server, encrypted if its address says so.
-    pub(super) async fn dial(&self, server: &Address) -> Result<Box<dyn Stream>, Disconnection> {
+    pub(super) async fn dial(&self, server: &Address) -> Result<Box<dyn ByteStream>, Disconnection> {
         let stream = self.open(server).await?;
         #[cfg(feature = "tls")]
         if server.is_secure()
@@ -31,7 +31,7 @@ impl Dialer {
         Ok(stream)
     }
 
-    async fn open(&self, server: &Address) -> Result<Box<dyn Stream>, Disconnection> {
+    async fn open(&self, server: &Address) -> Result<Box<dyn ByteStream>, Disconnection> {
         if let Some(connector) = &self.connector {
             return connector.connect(server.host(), server.port()).await.map_err(|error| lost(&error));
         }

@@ -1,13 +1,14 @@
 //! One WebSocket: it sends frames from a queue, and turns received frames into inputs.
 
-use crate::connector::Stream as ByteStream;
+use super::received::Received;
+use crate::connector::ByteStream;
 use crate::machine::{Disconnection, Input};
 use futures_util::{Sink, Stream, StreamExt};
 use hubcast_protocol::CloseCode;
 use std::collections::VecDeque;
 use std::fmt;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, frame::coding};
@@ -43,25 +44,25 @@ impl Socket {
     }
 
     /// Writes as much as possible and reads one frame. After `Disconnected` it must not be called again.
-    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Input> {
+    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Received> {
+        let ended = |why| Poll::Ready(Received::Input(Input::Disconnected(why)));
         if let Poll::Ready(Err(error)) = self.poll_write(context) {
-            return Poll::Ready(Input::Disconnected(lost(&error)));
+            return ended(lost(&error));
         }
         if self.outgoing_bytes > self.most_bytes {
             let reason = "the server does not read what the client sends".to_owned();
-            return Poll::Ready(Input::Disconnected(Disconnection::Lost { reason, retry_after: None }));
+            return ended(Disconnection::Lost { reason, retry_after: None });
         }
-        match Pin::new(&mut self.socket).poll_next(context) {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(Some(Ok(Message::Text(text)))) => Poll::Ready(Input::Frame(text.as_str().to_owned())),
-            Poll::Ready(Some(Ok(Message::Close(frame)))) => {
+        match ready!(Pin::new(&mut self.socket).poll_next(context)) {
+            Some(Ok(Message::Text(text))) => Poll::Ready(Received::Frame(text)),
+            Some(Ok(Message::Close(frame))) => {
                 // Sends the answer to the close frame; its failure does not matter here.
                 let _ = Pin::new(&mut self.socket).poll_flush(context);
-                Poll::Ready(Input::Disconnected(closed(frame)))
+                ended(closed(frame))
             }
-            Poll::Ready(Some(Ok(_))) => Poll::Ready(Input::Heard),
-            Poll::Ready(Some(Err(error))) => Poll::Ready(Input::Disconnected(lost(&error))),
-            Poll::Ready(None) => Poll::Ready(Input::Disconnected(lost(&Error::ConnectionClosed))),
+            Some(Ok(_)) => Poll::Ready(Received::Input(Input::Heard)),
+            Some(Err(error)) => ended(lost(&error)),
+            None => ended(lost(&Error::ConnectionClosed)),
         }
     }
 
@@ -86,7 +87,7 @@ impl Socket {
     fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<tungstenite::Result<()>> {
         let mut socket = Pin::new(&mut self.socket);
         while !self.outgoing.is_empty() {
-            std::task::ready!(socket.as_mut().poll_ready(context))?;
+            ready!(socket.as_mut().poll_ready(context))?;
             if let Some(message) = self.outgoing.pop_front() {
                 self.outgoing_bytes -= message.len();
                 socket.as_mut().start_send(message)?;
@@ -94,7 +95,7 @@ impl Socket {
             }
         }
         if !self.is_flushed {
-            std::task::ready!(socket.poll_flush(context))?;
+            ready!(socket.poll_flush(context))?;
             self.is_flushed = true;
         }
         Poll::Ready(Ok(()))

@@ -1,7 +1,7 @@
 //! An open connection, through a socket or inside the process.
 
+use super::received::Received;
 use super::socket::Socket;
-use crate::machine::Input;
 use hubcast_protocol::CloseCode;
 use std::task::{Context, Poll};
 
@@ -23,11 +23,11 @@ impl Transport {
     }
 
     /// The next input from the connection. After `Disconnected` it must not be called again.
-    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Input> {
+    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Received> {
         match self {
             Self::Socket(socket) => socket.poll(context),
             #[cfg(feature = "testing")]
-            Self::Local(wire) => wire.poll(context),
+            Self::Local(wire) => wire.poll(context).map(Received::Input),
         }
     }
 

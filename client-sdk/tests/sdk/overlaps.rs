@@ -79,6 +79,16 @@ fn what_comes_back_for_a_topic_and_again_for_a_pattern_is_heard_once_by_each() {
 }
 
 #[test]
+fn that_a_topic_is_gone_is_no_loss_for_who_never_heard_it() {
+    let mut script = Script::connected();
+    listen(&mut script, 1, ">");
+    script.says(json!({"event": "gap", "topic": "a", "reason": "not_recoverable"}));
+    script.says(json!({"event": "gap", "topic": "b", "epoch": "e", "offset": 4, "reason": "not_recoverable"}));
+    script.message("a", "e", 1);
+    assert_eq!(script.heard(1), ["a 1"]);
+}
+
+#[test]
 fn the_past_that_nobody_waits_for_any_more_is_not_heard_by_others() {
     let mut script = Script::connected();
     listen(&mut script, 1, ">");

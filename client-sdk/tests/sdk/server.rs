@@ -150,9 +150,9 @@ impl Peer {
         assert!(matches!(&pong, Some(Ok(Message::Pong(pong))) if &pong[..] == b"?"), "{pong:?}");
     }
 
-    /// Sends a ping and reads nothing.
-    pub(crate) async fn pings_blindly(&mut self) {
-        self.socket.send(Message::Ping("?".into())).await.unwrap();
+    /// Sends a ping and reads nothing. `false` if the connection has ended.
+    pub(crate) async fn pings_blindly(&mut self) -> bool {
+        self.socket.send(Message::Ping("?".into())).await.is_ok()
     }
 
     /// Reads until the connection ends. Returns the code of the client's close frame, if it sent one with a code.
