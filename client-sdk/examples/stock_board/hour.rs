@@ -127,8 +127,16 @@ impl Shop {
         }
     }
 
-    /// Waits for a last sale, and for what follows from it. Returns the book, and the number of that sale.
+    /// Waits until the board and the sign are back, then for a last sale, and for what follows from it. Returns the book,
+    /// and the number of that sale.
     async fn close(mut self) -> (Arc<Mutex<Book>>, u64) {
+        timeout(Duration::from_secs(60), async {
+            while self.server.subscribers("sales").len() < 2 {
+                sleep(Duration::from_secs(1)).await;
+            }
+        })
+        .await
+        .expect("all come back");
         self.closes.store(true, Ordering::Relaxed);
         let sold = timeout(Duration::from_secs(120), self.selling).await.expect("the till comes to its end").unwrap();
         let is_written = || lock(&self.book).lines.contains(&Line::Sold(Sale { number: sold, pieces: 1 }));
@@ -217,7 +225,7 @@ impl Random {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((mixed ^ (mixed >> 31)) % bound as u64).expect("it is below `bound`")
+        usize::try_from((mixed ^ (mixed >> 31)) % bound as u64).expect("it is below the bound")
     }
 
     fn seconds(&mut self, most: usize) -> Duration {
