@@ -10,7 +10,7 @@ mod proxy;
 mod socket;
 mod transport;
 
-pub(crate) use address::{Address, without_user};
+pub(crate) use address::{Address, shown};
 pub(crate) use dial::Dialer;
 pub(crate) use endpoint::{Endpoint, Remote};
 pub(crate) use proxy::{Proxy, ProxyChoice};

@@ -49,7 +49,7 @@ impl Proxy {
     /// Checks the address of a proxy, such as `http://user:password@proxy.example:3128`.
     pub(crate) fn new(url: &str) -> Result<Self, ConnectError> {
         Self::read(url)
-            .map_err(|reason| ConnectError::InvalidProxy { url: address::without_user(url), reason: reason.to_owned() })
+            .map_err(|reason| ConnectError::InvalidProxy { url: address::shown(url), reason: reason.to_owned() })
     }
 
     fn read(url: &str) -> Result<Self, &'static str> {
@@ -60,7 +60,7 @@ impl Proxy {
             _ => return Err("only proxies with http:// are supported"),
         };
         let authorization = address::user_of(&full).map(address::basic).transpose();
-        let authorization = authorization.map_err(|()| "its user or password is not valid")?;
+        let authorization = authorization?;
         let (host, port) = match authority.rsplit_once(':') {
             Some((host, port)) if !port.contains(']') => (host, port.parse().map_err(|_| "its port is not a number")?),
             _ => (authority, 80),
