@@ -6,6 +6,7 @@ mod deadline;
 mod dial;
 mod endpoint;
 mod log;
+mod place;
 mod proxy;
 mod socket;
 mod transport;
