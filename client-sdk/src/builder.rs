@@ -2,7 +2,7 @@
 
 use crate::client::Client;
 use crate::connector::{ByteStream, Connector};
-use crate::driver::{Address, Dialer, Driver, Endpoint, Proxy, ProxyChoice, Remote, without_user};
+use crate::driver::{Address, Dialer, Driver, Endpoint, Proxy, ProxyChoice, Remote, shown};
 use crate::error::ConnectError;
 use crate::handle::{Queues, Shared};
 use crate::headers::Headers;
@@ -417,7 +417,7 @@ impl fmt::Debug for ClientBuilder {
     /// Prints neither secrets nor the users and passwords of addresses.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let urls: Vec<String> = match &self.server {
-            ServerAddress::Urls(urls) => urls.iter().map(|url| without_user(url)).collect(),
+            ServerAddress::Urls(urls) => urls.iter().map(|url| shown(url)).collect(),
             #[cfg(feature = "testing")]
             ServerAddress::Local(_) => vec!["a test server".to_owned()],
         };

@@ -6,12 +6,13 @@ mod deadline;
 mod dial;
 mod endpoint;
 mod log;
+mod place;
 mod proxy;
 mod received;
 mod socket;
 mod transport;
 
-pub(crate) use address::{Address, without_user};
+pub(crate) use address::{Address, shown};
 pub(crate) use dial::Dialer;
 pub(crate) use endpoint::{Endpoint, Remote};
 pub(crate) use proxy::{Proxy, ProxyChoice};

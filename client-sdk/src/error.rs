@@ -13,7 +13,7 @@ pub enum ConnectError {
     /// The address is not a WebSocket address.
     #[error("{url:?} is not a WebSocket address: {reason}")]
     InvalidUrl {
-        /// The address that the program gave.
+        /// The address that the program gave, without its user, password and query.
         url: String,
         /// What is wrong with it.
         reason: String,
@@ -21,7 +21,7 @@ pub enum ConnectError {
     /// The address of the proxy is not valid.
     #[error("{url:?} is not the address of a proxy: {reason}")]
     InvalidProxy {
-        /// The address that the program gave.
+        /// The address that the program gave, without its user and password.
         url: String,
         /// What is wrong with it.
         reason: String,

@@ -6,7 +6,7 @@ use crate::machine::Disconnection;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{AlertDescription, ClientConfig, RootCertStore};
 use std::error::Error as _;
 use std::fmt;
 use std::io;
@@ -157,6 +157,12 @@ impl TlsClient {
             .map_err(|error| Disconnection::Rejected { reason: format!("{host:?} for TLS: {error}") })?;
         match self.0.connect(name, stream).await {
             Ok(stream) => Ok(Box::new(stream)),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(Disconnection::Lost {
+                reason: "TLS: the server closed the connection in the handshake; if its port does not speak TLS, \
+                         write ws://"
+                    .to_owned(),
+                retry_after: None,
+            }),
             Err(error) => Err(failed(&error)),
         }
     }
@@ -177,15 +183,35 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     }
 }
 
-/// Classifies a failed handshake: another attempt does not change what the other side is.
-fn failed(error: &io::Error) -> Disconnection {
+/// Classifies a failed handshake: another attempt does not change what the other side is, or what it wants.
+pub(crate) fn failed(error: &io::Error) -> Disconnection {
+    let rejected = |reason: String| Disconnection::Rejected { reason };
     let cause = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    let cause = cause.or(error.source().and_then(|source| source.downcast_ref()));
-    match cause {
-        Some(rustls::Error::InvalidMessage(_)) => Disconnection::Rejected {
-            reason: "the server's port does not speak TLS; for such a port write ws://".into(),
-        },
-        Some(rustls::Error::InvalidCertificate(_)) => Disconnection::Rejected { reason: error.to_string() },
+    match cause.or(error.source().and_then(|source| source.downcast_ref())) {
+        Some(rustls::Error::InvalidMessage(_)) => {
+            rejected("the server's port does not speak TLS; for such a port write ws://".to_owned())
+        }
+        Some(rustls::Error::InvalidCertificate(_) | rustls::Error::PeerIncompatible(_)) => {
+            rejected(format!("TLS: {error}"))
+        }
+        Some(rustls::Error::AlertReceived(alert)) if is_about_the_client(*alert) => {
+            rejected(format!("TLS: the server does not accept the certificate of the client, or wants one: {alert:?}"))
+        }
         _ => Disconnection::Lost { reason: format!("TLS: {error}"), retry_after: None },
     }
+}
+
+/// Whether an alert says that the certificate of the client is missing or not accepted (RFC 8446 section 6.2).
+fn is_about_the_client(alert: AlertDescription) -> bool {
+    [
+        AlertDescription::AccessDenied,
+        AlertDescription::BadCertificate,
+        AlertDescription::CertificateExpired,
+        AlertDescription::CertificateRequired,
+        AlertDescription::CertificateRevoked,
+        AlertDescription::CertificateUnknown,
+        AlertDescription::UnknownCA,
+        AlertDescription::UnsupportedCertificate,
+    ]
+    .contains(&alert)
 }

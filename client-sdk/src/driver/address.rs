@@ -20,15 +20,16 @@ pub(crate) struct Address {
 impl Address {
     /// Checks an address.
     pub(crate) fn new(url: &str) -> Result<Self, ConnectError> {
-        let shown = without_user(url);
-        let invalid = |reason: &str| ConnectError::InvalidUrl { url: shown.clone(), reason: reason.to_owned() };
-        let (scheme, rest) = shown.split_once("://").ok_or_else(|| invalid("it begins with ws:// or wss://"))?;
+        let invalid = |reason: &str| ConnectError::InvalidUrl { url: shown(url), reason: reason.to_owned() };
+        let without_user = without_user(url);
+        let (scheme, rest) =
+            without_user.split_once("://").ok_or_else(|| invalid("an address begins with ws:// or wss://"))?;
         let is_secure = match scheme.to_ascii_lowercase().as_str() {
             "ws" => false,
             "wss" => true,
             "http" => return Err(invalid("write ws:// in place of http://")),
             "https" => return Err(invalid("write wss:// in place of https://")),
-            _ => return Err(invalid("it begins with ws:// or wss://")),
+            _ => return Err(invalid("an address begins with ws:// or wss://")),
         };
         if is_secure && !cfg!(feature = "tls") {
             return Err(invalid("this program was built without TLS: the crate's feature `tls` is off"));
@@ -42,9 +43,19 @@ impl Address {
             .map_err(|error| invalid(&format!("{error}")))?;
         let host = uri.host().map(|host| host.trim_start_matches('[').trim_end_matches(']').to_owned());
         let host = host.filter(|host| !host.is_empty()).ok_or_else(|| invalid("it names no host"))?;
-        let port = uri.port_u16().unwrap_or(if is_secure { 443 } else { 80 });
-        let authorization =
-            user_of(url).map(basic).transpose().map_err(|()| invalid("its user or password is not percent-encoded"))?;
+        let port = match uri.authority().and_then(|authority| port_of(authority.as_str())) {
+            None => {
+                if is_secure {
+                    443
+                } else {
+                    80
+                }
+            }
+            Some(port) => port.parse().map_err(|_| {
+                invalid("its port is not a number up to 65535; in a password, percent-encode '/', '?', '#' and '@'")
+            })?,
+        };
+        let authorization = user_of(url).map(basic).transpose().map_err(invalid)?;
         Ok(Self { uri, is_secure, host, port, authorization })
     }
 
@@ -81,47 +92,72 @@ impl Address {
 
 impl fmt::Debug for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.uri, f)
+        f.write_str(&shown(&self.uri.to_string()))
     }
 }
 
 /// The value of an `Authorization` or `Proxy-Authorization` header for `user:password` (RFC 7617 section 2), which may
 /// be percent-encoded. It is marked as sensitive.
-pub(super) fn basic(user: &str) -> Result<HeaderValue, ()> {
+pub(super) fn basic(user: &str) -> Result<HeaderValue, &'static str> {
     let (name, password) = user.split_once(':').unwrap_or((user, ""));
-    let credentials = [percent_decoded(name)?, b":".to_vec(), percent_decoded(password)?].concat();
-    let mut value = HeaderValue::try_from(format!("Basic {}", BASE64.encode(&credentials))).map_err(|_| ())?;
+    let invalid = "its user or password is not percent-encoded";
+    let name = percent_decoded(name).ok_or(invalid)?;
+    if name.contains(&b':') {
+        return Err("the name of its user contains a colon");
+    }
+    let credentials = [name, b":".to_vec(), percent_decoded(password).ok_or(invalid)?].concat();
+    let mut value = HeaderValue::try_from(format!("Basic {}", BASE64.encode(&credentials))).map_err(|_| invalid)?;
     value.set_sensitive(true);
     Ok(value)
 }
 
 /// The part `user:password` of an address.
 pub(super) fn user_of(url: &str) -> Option<&str> {
-    Some(authority_of(url)?.rsplit_once('@')?.0)
+    let (_, rest) = url.split_once("://")?;
+    let authority = rest.split_once(['/', '?', '#']).map_or(rest, |(authority, _)| authority);
+    Some(authority.rsplit_once('@')?.0)
 }
 
 /// An address without its part `user:password@`.
-pub(crate) fn without_user(url: &str) -> String {
+pub(super) fn without_user(url: &str) -> String {
     match (url.split_once("://"), user_of(url)) {
         (Some((scheme, rest)), Some(user)) => format!("{scheme}://{}", &rest[user.len() + 1..]),
         _ => url.to_owned(),
     }
 }
 
-fn authority_of(url: &str) -> Option<&str> {
-    let (_, rest) = url.split_once("://")?;
-    Some(rest.split_once(['/', '?', '#']).map_or(rest, |(authority, _)| authority))
+/// An address as errors and debug output show it. What may be secret is left out, also where the address is not valid:
+/// all before the last `@`, and the query, which may contain a token.
+pub(crate) fn shown(url: &str) -> String {
+    let (scheme, rest) = match url.split_once("://") {
+        // Other characters are not those of a scheme, but perhaps of a user and password.
+        Some((scheme, rest)) if scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()) => {
+            (format!("{scheme}://"), rest)
+        }
+        _ => (String::new(), url),
+    };
+    let rest = rest.rsplit_once('@').map_or(rest, |(_, after)| after);
+    match rest.split_once('?') {
+        Some((before, _)) => format!("{scheme}{before}?..."),
+        None => format!("{scheme}{rest}"),
+    }
 }
 
-fn percent_decoded(text: &str) -> Result<Vec<u8>, ()> {
+/// The text after the colon in `host:port`, if it is not empty.
+pub(super) fn port_of(authority: &str) -> Option<&str> {
+    let (_, port) = authority.rsplit_once(':')?;
+    (!port.is_empty() && !port.ends_with(']')).then_some(port)
+}
+
+fn percent_decoded(text: &str) -> Option<Vec<u8>> {
     let mut parts = text.split('%');
     let mut decoded = parts.next().unwrap_or_default().as_bytes().to_vec();
     for part in parts {
-        let digits = part.get(..2).ok_or(())?;
-        decoded.push(u8::from_str_radix(digits, 16).map_err(|_| ())?);
+        let digits = part.get(..2).filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))?;
+        decoded.push(u8::from_str_radix(digits, 16).ok()?);
         decoded.extend_from_slice(&part.as_bytes()[2..]);
     }
-    Ok(decoded)
+    Some(decoded)
 }
 
 #[cfg(test)]
@@ -142,10 +178,31 @@ mod tests {
         let address = Address::new("ws://ada:p%40ss:word@example.org/socket").unwrap();
         assert_eq!(address.authorization().unwrap(), &format!("Basic {}", BASE64.encode(b"ada:p@ss:word")));
         assert_eq!(format!("{address:?} {:?}", address.authorization()), "ws://example.org/socket Some(Sensitive)");
-        let refused = Address::new("http://ada:secret@example.org").unwrap_err();
-        assert!(!refused.to_string().contains("secret") && refused.to_string().contains("write ws://"), "{refused}");
-        let refused = Address::new("ws://ada:secr%et@example.org").unwrap_err().to_string();
-        assert!(!refused.contains("secr") && refused.contains("user or password is not"), "{refused}");
+        let with_token = Address::new("ws://example.org/socket?token=secret").unwrap();
+        assert_eq!(format!("{with_token:?}"), "ws://example.org/socket?...");
+        assert_eq!(with_token.uri().query(), Some("token=secret"));
+    }
+
+    #[test]
+    fn no_invalid_address_shows_its_password() {
+        for (url, hint) in [
+            ("http://ada:secret@example.org", "write ws://"),
+            ("ws://ada:secr%et@example.org", "user or password is not"),
+            ("ws://ada:secr%+5et@example.org", "user or password is not"),
+            ("ws://a%3Ada:secret@example.org", "contains a colon"),
+            ("ada:secret@example.org:8080/socket", "begins with ws://"),
+            ("ws:/ada:secret@example.org/", "begins with ws://"),
+            ("ada:secret://x@example.org/", "begins with ws://"),
+            ("ws://ada:secr/et@example.org/", "percent-encode"),
+            ("ws://ada:secr#et@example.org/", "percent-encode"),
+            ("ws://ada:secr?et@example.org/", "percent-encode"),
+            ("ws://example.org:0x/?token=secret", "port is not a number"),
+            ("ws://example.org:65536/", "port is not a number"),
+        ] {
+            let refused = Address::new(url).unwrap_err();
+            let refused = format!("{refused} {refused:?}");
+            assert!(!refused.contains("secr") && refused.contains(hint), "{refused}");
+        }
     }
 
     #[test]

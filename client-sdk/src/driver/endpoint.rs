@@ -2,20 +2,22 @@
 
 use super::address::Address;
 use super::dial::Dialer;
+use super::place::Place;
 use super::socket::Socket;
 use super::transport::Transport;
+use crate::connector::ByteStream;
 use crate::headers::Headers;
 use crate::machine::Disconnection;
 use hubcast_protocol::SUBPROTOCOL;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use tokio_tungstenite::client_async_with_config;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::error::{Error, ProtocolError};
 use tokio_tungstenite::tungstenite::handshake::client::Request;
 use tokio_tungstenite::tungstenite::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 /// A server: at one of some addresses, or in this process.
 #[derive(Clone, Debug)]
@@ -26,16 +28,17 @@ pub(crate) enum Endpoint {
     Local(crate::testing::Entrance),
 }
 
-/// The addresses of a server, and how to reach them. Each attempt takes the next address, and begins with the one that
-/// worked last.
+/// The addresses of a server, and how to reach them. Each attempt takes the next address, and the first attempt after a
+/// connection the address of that connection.
 #[derive(Debug)]
 pub(crate) struct Remote {
     addresses: Vec<Address>,
     headers: Headers,
     dialer: Dialer,
     /// The index of the address for the next attempt.
-    next: AtomicUsize,
-    /// How many attempts in a row were refused.
+    next: Arc<AtomicUsize>,
+    /// How many attempts in a row failed, and how many were refused.
+    failed: AtomicUsize,
     refused: AtomicUsize,
 }
 
@@ -52,24 +55,26 @@ impl Endpoint {
 
 impl Remote {
     pub(crate) fn new(addresses: Vec<Address>, headers: Headers, dialer: Dialer) -> Self {
-        Self { addresses, headers, dialer, next: AtomicUsize::new(0), refused: AtomicUsize::new(0) }
+        let (next, failed, refused) = Default::default();
+        Self { addresses, headers, dialer, next, failed, refused }
     }
 
     async fn open(&self, request_bytes: usize) -> Result<Transport, Disconnection> {
-        let place = self.next.load(Ordering::Relaxed) % self.addresses.len();
+        let index = self.next.load(Ordering::Relaxed) % self.addresses.len();
         // Set before the attempt, which may be given up in the middle.
-        self.next.store(place + 1, Ordering::Relaxed);
-        match self.open_one(&self.addresses[place], request_bytes).await {
-            Ok(transport) => {
-                self.next.store(place, Ordering::Relaxed);
+        self.next.store(index + 1, Ordering::Relaxed);
+        match self.open_one(&self.addresses[index]).await {
+            Ok(socket) => {
+                self.failed.store(0, Ordering::Relaxed);
                 self.refused.store(0, Ordering::Relaxed);
-                Ok(transport)
+                let place = Place { index, next: self.next.clone() };
+                Ok(Transport::Socket(Box::new(Socket::new(socket, request_bytes, place))))
             }
-            Err(why) => Err(self.of_all(why, &self.addresses[place])),
+            Err(why) => Err(self.of_all(why, &self.addresses[index])),
         }
     }
 
-    async fn open_one(&self, address: &Address, request_bytes: usize) -> Result<Transport, Disconnection> {
+    async fn open_one(&self, address: &Address) -> Result<WebSocketStream<Box<dyn ByteStream>>, Disconnection> {
         let headers = self.headers.for_attempt().await?;
         let request = request(address, headers).map_err(|error| failure(error, address))?;
         let stream = self.dialer.dial(address).await?;
@@ -77,27 +82,25 @@ impl Remote {
             .read_buffer_size(READ_BUFFER)
             .max_frame_size(Some(LARGEST_MESSAGE))
             .max_message_size(Some(LARGEST_MESSAGE));
-        match client_async_with_config(request, stream, Some(config)).await {
-            Ok((socket, _)) => Ok(Transport::Socket(Box::new(Socket::new(socket, request_bytes)))),
-            Err(error) => Err(failure(error, address)),
-        }
+        let opened = client_async_with_config(request, stream, Some(config)).await;
+        opened.map(|(socket, _)| socket).map_err(|error| failure(error, address))
     }
 
-    /// What one failed attempt means for all addresses: of several, each must have refused. The reason then names the
-    /// address.
+    /// What one failed attempt means for all addresses: of several, each must have refused, and a pause that one server
+    /// asks for holds when all have failed. The reason then names the address.
     fn of_all(&self, why: Disconnection, address: &Address) -> Disconnection {
-        let is_one = self.addresses.len() == 1;
-        let named = |reason: String| if is_one { reason } else { format!("{}: {reason}", address.authority()) };
+        let several = self.addresses.len();
+        let named = |reason| if several == 1 { reason } else { format!("{}: {reason}", address.authority()) };
+        let have_all = |count: &AtomicUsize| (count.fetch_add(1, Ordering::Relaxed) + 1).is_multiple_of(several);
+        let have_all_failed = have_all(&self.failed);
         match why {
-            Disconnection::Rejected { reason } => {
-                let refused = self.refused.fetch_add(1, Ordering::Relaxed) + 1;
-                match refused % self.addresses.len() {
-                    0 => Disconnection::Rejected { reason: named(reason) },
-                    _ => Disconnection::Lost { reason: named(reason), retry_after: None },
-                }
-            }
+            Disconnection::Rejected { reason } => match have_all(&self.refused) {
+                true => Disconnection::Rejected { reason: named(reason) },
+                false => Disconnection::Lost { reason: named(reason), retry_after: None },
+            },
             Disconnection::Lost { reason, retry_after } => {
                 self.refused.store(0, Ordering::Relaxed);
+                let retry_after = retry_after.filter(|_| have_all_failed);
                 Disconnection::Lost { reason: named(reason), retry_after }
             }
             why => why,
@@ -118,18 +121,35 @@ fn request(address: &Address, headers: HeaderMap) -> Result<Request, Error> {
 
 /// Classifies a failed handshake: `Lost` if another attempt may succeed, else `Rejected`.
 fn failure(error: Error, address: &Address) -> Disconnection {
+    let hint = if address.is_secure() { "" } else { "; if its port speaks TLS, write wss://" };
+    let lost = |reason| Disconnection::Lost { reason, retry_after: None };
     match error {
+        Error::Http(response) if !address.is_secure() && speaks_tls(&response) => {
+            Disconnection::Rejected { reason: "the server's port speaks TLS; for such a port write wss://".into() }
+        }
         Error::Http(response) => refused(&response, address.uri().path()),
         Error::Protocol(ProtocolError::SecWebSocketSubProtocolError(_)) => {
             Disconnection::Rejected { reason: format!("the server does not speak {SUBPROTOCOL}") }
         }
         Error::Protocol(ProtocolError::HttparseError(_)) => {
-            let hint = if address.is_secure() { "" } else { "; if it speaks TLS, write wss://" };
             Disconnection::Rejected { reason: format!("what answers is not HTTP{hint}") }
         }
+        Error::Protocol(ProtocolError::WrongHttpVersion) => lost(format!("it answered with HTTP/1.0{hint}")),
+        Error::Protocol(ProtocolError::HandshakeIncomplete) => {
+            lost(format!("the server closed the connection in the handshake{hint}"))
+        }
         Error::Url(_) | Error::HttpFormat(_) => Disconnection::Rejected { reason: error.to_string() },
-        error => Disconnection::Lost { reason: error.to_string(), retry_after: None },
+        // TLS 1.3 reports what is wrong with the client's certificate after the TLS handshake.
+        #[cfg(feature = "tls")]
+        Error::Io(error) if address.is_secure() => crate::tls::failed(&error),
+        error => lost(error.to_string()),
     }
+}
+
+/// Whether this is what common servers answer to plain HTTP on a port for TLS: a 400 whose text says so.
+fn speaks_tls(response: &Response<Option<Vec<u8>>>) -> bool {
+    let body = response.body().as_deref().map(String::from_utf8_lossy).unwrap_or_default();
+    response.status() == StatusCode::BAD_REQUEST && ["HTTPS", "SSL", "TLS"].iter().any(|word| body.contains(word))
 }
 
 #[cfg(feature = "testing")]

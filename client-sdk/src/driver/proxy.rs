@@ -1,10 +1,11 @@
 //! Reaching a server through an HTTP proxy, by `CONNECT` (RFC 9110 section 9.3.6).
 
+mod environment;
+
 use super::address::{self, Address};
 use crate::error::ConnectError;
 use crate::machine::Disconnection;
 use std::fmt;
-use std::net::IpAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
@@ -40,7 +41,7 @@ impl ProxyChoice {
         match self {
             Self::None => Ok(None),
             Self::Always(proxy) => Ok(Some(proxy.clone())),
-            Self::Environment => of_environment(server, variable),
+            Self::Environment => environment::proxy(server, variable),
         }
     }
 }
@@ -49,7 +50,7 @@ impl Proxy {
     /// Checks the address of a proxy, such as `http://user:password@proxy.example:3128`.
     pub(crate) fn new(url: &str) -> Result<Self, ConnectError> {
         Self::read(url)
-            .map_err(|reason| ConnectError::InvalidProxy { url: address::without_user(url), reason: reason.to_owned() })
+            .map_err(|reason| ConnectError::InvalidProxy { url: address::shown(url), reason: reason.to_owned() })
     }
 
     fn read(url: &str) -> Result<Self, &'static str> {
@@ -60,10 +61,13 @@ impl Proxy {
             _ => return Err("only proxies with http:// are supported"),
         };
         let authorization = address::user_of(&full).map(address::basic).transpose();
-        let authorization = authorization.map_err(|()| "its user or password is not valid")?;
-        let (host, port) = match authority.rsplit_once(':') {
-            Some((host, port)) if !port.contains(']') => (host, port.parse().map_err(|_| "its port is not a number")?),
-            _ => (authority, 80),
+        let authorization = authorization?;
+        let (host, port) = match address::port_of(authority) {
+            Some(port) => {
+                let number = port.parse().map_err(|_| "its port is not a number up to 65535")?;
+                (&authority[..authority.len() - port.len() - 1], number)
+            }
+            None => (authority.trim_end_matches(':'), 80),
         };
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         if host.is_empty() {
@@ -121,39 +125,6 @@ async fn read_status(stream: &mut TcpStream) -> std::io::Result<u16> {
     status.ok_or_else(|| std::io::Error::other("its answer is not HTTP"))
 }
 
-/// The proxy that the environment names, by the rules of curl: `https_proxy` for `wss://` and `http_proxy` for `ws://`,
-/// else `all_proxy`, in lower or upper case. `HTTP_PROXY` in upper case is ignored, because a CGI program gets it from
-/// its clients. A server on this machine, and one that `no_proxy` names, is reached directly.
-fn of_environment(server: &Address, variable: impl Fn(&str) -> Option<String>) -> Result<Option<Proxy>, String> {
-    let either = |lower: &str| variable(lower).or_else(|| variable(&lower.to_uppercase()));
-    let own = if server.is_secure() { either("https_proxy") } else { variable("http_proxy") };
-    let Some(url) = own.or_else(|| either("all_proxy")).filter(|url| !url.is_empty()) else { return Ok(None) };
-    if is_local(server.host()) || either("no_proxy").is_some_and(|list| is_excepted(server, &list)) {
-        return Ok(None);
-    }
-    Proxy::read(&url).map(Some).map_err(|reason| format!("the proxy of the environment: {reason}"))
-}
-
-fn is_local(host: &str) -> bool {
-    host.eq_ignore_ascii_case("localhost") || host.parse().is_ok_and(|address: IpAddr| address.is_loopback())
-}
-
-/// Whether the list of `no_proxy` names a server: by `*`, its name or address, a domain that it is in, and in each case
-/// with its port or without one.
-fn is_excepted(server: &Address, list: &str) -> bool {
-    list.split(',').map(str::trim).filter(|entry| !entry.is_empty()).any(|entry| {
-        let (name, port) = match entry.rsplit_once(':') {
-            Some((name, port)) if !name.contains(':') || name.ends_with(']') => (name, port.parse().ok()),
-            _ => (entry, None),
-        };
-        let name = name.trim_start_matches('[').trim_end_matches(']').trim_start_matches("*.").trim_start_matches('.');
-        let host = server.host().to_ascii_lowercase();
-        let is_it = name == "*"
-            || host.strip_suffix(&name.to_ascii_lowercase()).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
-        is_it && port.is_none_or(|port: u16| port == server.port())
-    })
-}
-
 /// The longest head of a proxy's answer, in bytes.
 const MAX_HEAD: usize = 8 * 1024;
 
@@ -161,36 +132,11 @@ const MAX_HEAD: usize = 8 * 1024;
 mod tests {
     use super::*;
 
-    fn found(url: &str, environment: &[(&str, &str)]) -> Option<String> {
-        let variable =
-            |name: &str| environment.iter().find(|(of, _)| *of == name).map(|(_, value)| (*value).to_owned());
-        let server = Address::new(url).unwrap();
-        ProxyChoice::Environment.find(&server, variable).unwrap().map(|proxy| format!("{proxy:?}"))
-    }
-
-    #[test]
-    fn the_environment_names_the_proxy_and_its_exceptions() {
-        let proxy = ("http_proxy", "http://u:p@proxy:3128/");
-        assert_eq!(found("ws://example.org/", &[proxy]).as_deref(), Some("proxy:3128"));
-        assert_eq!(found("ws://example.org/", &[("HTTP_PROXY", "http://evil")]), None);
-        assert_eq!(found("ws://example.org/", &[("ALL_PROXY", "other")]).as_deref(), Some("other:80"));
-        assert_eq!(found("ws://127.0.0.1:8080/", &[proxy]), None);
-        for list in ["*", "example.org", ".org", "a.b, example.org:80", "*.org", "EXAMPLE.ORG"] {
-            assert_eq!(found("ws://example.org/", &[proxy, ("no_proxy", list)]), None, "{list}");
-        }
-        for list in ["", "ample.org", "example.org:81", "www.example.org"] {
-            assert!(found("ws://example.org/", &[proxy, ("NO_PROXY", list)]).is_some(), "{list}");
-        }
-        #[cfg(feature = "tls")]
-        {
-            assert_eq!(found("wss://example.org/", &[proxy]), None);
-            assert_eq!(found("wss://example.org/", &[("HTTPS_PROXY", "p:1")]).as_deref(), Some("p:1"));
-        }
-    }
-
     #[test]
     fn what_is_no_proxy_is_refused_without_its_password() {
-        for url in ["socks5://u:secret@a", "http://u:secret@:1", "http://u:secret@a:b", "http://u:secr%et@a"] {
+        for url in
+            ["socks5://u:secret@a", "http://u:secret@:1", "http://u:secret@a:b", "http://u:secr%et@a", "u:secr/et@a"]
+        {
             let refused = Proxy::new(url).unwrap_err().to_string();
             assert!(!refused.contains("secr"), "{refused}");
         }

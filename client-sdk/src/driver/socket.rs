@@ -1,5 +1,6 @@
 //! One WebSocket: it sends frames from a queue, and turns received frames into inputs.
 
+use super::place::Place;
 use super::received::Received;
 use crate::connector::ByteStream;
 use crate::machine::{Disconnection, Input};
@@ -17,6 +18,8 @@ use tokio_tungstenite::tungstenite::{self, Error};
 /// A WebSocket connection. It reads while it writes, so that neither direction waits for the other.
 pub(super) struct Socket {
     socket: WebSocketStream<Box<dyn ByteStream>>,
+    /// Where the server is, until it has sent its first message.
+    place: Option<Place>,
     /// Messages that are not written yet, and their bytes. Requests that were given up before they were written are
     /// among them, so the bound of the requests that wait is not enough.
     outgoing: VecDeque<Message>,
@@ -33,9 +36,9 @@ impl fmt::Debug for Socket {
 
 impl Socket {
     /// `request_bytes` are the most bytes of requests that wait for an answer.
-    pub(super) fn new(socket: WebSocketStream<Box<dyn ByteStream>>, request_bytes: usize) -> Self {
+    pub(super) fn new(socket: WebSocketStream<Box<dyn ByteStream>>, request_bytes: usize, place: Place) -> Self {
         let most_bytes = request_bytes.saturating_mul(2).saturating_add(SPARE_BYTES);
-        Self { socket, outgoing: VecDeque::new(), outgoing_bytes: 0, most_bytes, is_flushed: true }
+        Self { socket, place: Some(place), outgoing: VecDeque::new(), outgoing_bytes: 0, most_bytes, is_flushed: true }
     }
 
     pub(super) fn send(&mut self, text: String) {
@@ -54,7 +57,12 @@ impl Socket {
             return ended(Disconnection::Lost { reason, retry_after: None });
         }
         match ready!(Pin::new(&mut self.socket).poll_next(context)) {
-            Some(Ok(Message::Text(text))) => Poll::Ready(Received::Frame(text)),
+            Some(Ok(Message::Text(text))) => {
+                if let Some(place) = self.place.take() {
+                    place.works();
+                }
+                Poll::Ready(Received::Frame(text))
+            }
             Some(Ok(Message::Close(frame))) => {
                 // Sends the answer to the close frame; its failure does not matter here.
                 let _ = Pin::new(&mut self.socket).poll_flush(context);

@@ -1,16 +1,12 @@
-//! The handshake: addresses, headers, TLS, and what the server answers.
+//! The handshake: addresses, headers, and what the server answers.
 
 use crate::server::{Peer, Server, program};
-use hubcast_client::{Backoff, Client, Closed, ConnectError, State, Tls};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
-use rustls::{ServerConfig, crypto::ring};
+use hubcast_client::{Backoff, Client, Closed, ConnectError, State};
 use serde_json::json;
 use std::future::pending;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
-use tokio_rustls::TlsAcceptor;
 
 #[test]
 fn an_address_that_is_none_is_refused_at_once() {
@@ -134,43 +130,8 @@ fn a_server_that_speaks_something_else_is_refused() {
     });
 }
 
-/// A server with a self-signed certificate: the server, its TLS acceptor, and the settings of a client that trusts the
-/// certificate.
-async fn tls_server() -> (Server, TlsAcceptor, Tls) {
-    let certificate = CertificateDer::from_pem_slice(LOCALHOST).unwrap();
-    let key = PrivateKeyDer::from_pem_slice(LOCALHOST).unwrap();
-    let provider = Arc::new(ring::default_provider());
-    let theirs = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-    let theirs = theirs.with_no_client_auth().with_single_cert(vec![certificate], key).unwrap();
-    let trusting = Tls::without_roots().root_certificates(LOCALHOST);
-    (Server::start().await, TlsAcceptor::from(Arc::new(theirs)), trusting)
-}
-
-#[test]
-fn a_server_with_a_certificate_that_the_program_trusts_is_spoken_to() {
-    program(async {
-        let (server, acceptor, trusting) = tls_server().await;
-        let client = Client::builder(&server.tls_url()).tls(trusting);
-        let (client, peer) = tokio::join!(client.connect(), server.accept_tls(&acceptor));
-        let (client, mut peer) = (client.unwrap(), peer.unwrap());
-        let (ping, _) = tokio::join!(client.ping(), peer.answers(json!({"event": "pong"})));
-        assert!(ping.is_ok());
-    });
-}
-
-#[test]
-fn a_server_with_a_certificate_that_nobody_vouches_for_is_refused_at_once() {
-    program(async {
-        let (server, acceptor, _) = tls_server().await;
-        let url = server.tls_url();
-        let (refused, peer) = tokio::join!(Client::connect(&url), server.accept_tls(&acceptor));
-        let Err(ConnectError::Closed(Closed::Rejected { reason })) = refused else { panic!("{refused:?}") };
-        assert!(reason.contains("certificate") && peer.is_none(), "{reason}");
-    });
-}
-
 /// Starts a server that answers every connection with these bytes. Returns its address.
-async fn answering(answer: &'static str) -> String {
+pub(crate) async fn answering(answer: &'static str) -> String {
     let subscription = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = subscription.local_addr().unwrap().to_string();
     tokio::spawn(async move {
@@ -205,35 +166,3 @@ fn a_server_that_is_not_there_is_an_error_that_says_why() {
         assert!(reason.contains("refused"), "{reason}");
     });
 }
-
-#[test]
-fn a_port_without_tls_and_one_with_it_say_which_address_to_write() {
-    program(async {
-        let address = answering("this is not TLS").await;
-        let refused = Client::connect(&format!("wss://{address}/socket")).await;
-        let Err(ConnectError::Closed(Closed::Rejected { reason })) = refused else { panic!("{refused:?}") };
-        assert!(reason.contains("does not speak TLS"), "{reason}");
-        // The alert of a TLS server that gets plain text: RFC 8446 section 6.
-        let address = answering("\u{15}\u{3}\u{1}\u{0}\u{2}\u{2}\u{16}").await;
-        let refused = Client::connect(&format!("ws://{address}/socket")).await;
-        let Err(ConnectError::Closed(Closed::Rejected { reason })) = refused else { panic!("{refused:?}") };
-        assert!(reason.contains("wss://"), "{reason}");
-    });
-}
-
-#[test]
-fn tls_settings_that_cannot_work_are_refused_at_once() {
-    program(async {
-        let no_roots = Tls::without_roots();
-        let no_certificate = Tls::web_roots().root_certificates("no PEM");
-        let no_key = Tls::web_roots().client_certificate(LOCALHOST, "no PEM");
-        for (tls, hint) in [(no_roots, "no root"), (no_certificate, "no certificate in PEM"), (no_key, "client key")] {
-            let refused = Client::builder("wss://127.0.0.1:1/socket").tls(tls).connect().await.unwrap_err();
-            assert!(refused.to_string().contains(hint), "{refused}");
-        }
-    });
-}
-
-/// PEM text: a certificate of `localhost`, valid until 2120, and its key. Made by `openssl req -x509` with an elliptic
-/// curve; no authority has signed it.
-const LOCALHOST: &[u8] = include_bytes!("localhost.pem");

@@ -12,8 +12,9 @@
 //! - `pressure`: servers that limit requests, or cannot do something for a while
 //! - `random`: any inputs in any order
 //! - `driver`: the whole client on a real socket, against the scripted server of `server`
-//! - `handshake`: addresses, headers, TLS, and what the server answers
+//! - `handshake`: addresses, headers, and what the server answers
 //! - `reach`: several addresses, users, headers for each attempt, proxies, and own connections
+//! - `tls`: whom the client trusts, what it shows, and addresses whose scheme is the wrong one
 //! - `testing`: the whole client with the test server that the library offers to programs
 //! - `faults`: the faults that this test server can make
 
@@ -36,3 +37,4 @@ mod script;
 mod server;
 mod subscriptions;
 mod testing;
+mod tls;

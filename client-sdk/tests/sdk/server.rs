@@ -29,7 +29,7 @@ pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 /// The server's part of the handshake: it checks that the client offers `hubcast.v1`, and accepts it.
-struct Typed;
+pub(crate) struct Typed;
 
 /// Runs a test's future on a new runtime with one thread. Panics if the future does not end within `DEADLINE`: a lost
 /// wake-up fails its test and does not block the others.
@@ -97,7 +97,7 @@ impl Server {
     /// Takes part in the WebSocket handshake, sends a welcome, and reads who the client is, as an older server that does
     /// not answer that. `ping` is the announced ping interval in
     /// milliseconds.
-    async fn greet(stream: Box<dyn Stream>, ping: u64) -> Peer {
+    pub(crate) async fn greet(stream: Box<dyn Stream>, ping: u64) -> Peer {
         let socket = tokio_tungstenite::accept_hdr_async(stream, Typed).await.unwrap();
         let mut peer = Peer { socket };
         let limits = json!({"message": 65536, "topic": 1024, "subscriptions": 1000});
