@@ -158,7 +158,7 @@ const MIN_ROOM: usize = 16;
 mod tests {
     use super::*;
     use crate::machine::{Gap, GapReason, Resumed};
-    use hubcast_protocol::event::{Member, Message};
+    use hubcast_protocol::event::{Member, Message, Present};
     use hubcast_protocol::{ClientId, Position};
     use proptest::collection::vec;
     use proptest::prelude::*;
@@ -234,14 +234,7 @@ mod tests {
     #[test]
     fn lost_joins_are_no_lost_publications() {
         let inbox = inbox(1, usize::MAX);
-        let member = Member {
-            topic: "a".into(),
-            client: ClientId::from_random([1; 16]),
-            user: None,
-            anonymous: None,
-            info: None,
-            unverified: false,
-        };
+        let member = Member::new("a".into(), Present::new(ClientId::from_random([1; 16])));
         inbox.push(Delivery::Joined(member.clone()));
         inbox.push(Delivery::Left(member));
         inbox.push(message("a", 1, 1));

@@ -186,6 +186,7 @@ pub struct Presence {
 
 /// A client that is subscribed to a topic.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Present {
     /// The session's id.
     pub client: ClientId,
@@ -205,6 +206,7 @@ pub struct Present {
 
 /// A client that subscribed to a topic, or is no longer subscribed to it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Member {
     /// The topic.
     pub topic: Topic,
@@ -222,6 +224,27 @@ pub struct Member {
     /// Whether nobody has verified `info`: the member says it of itself.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unverified: bool,
+}
+
+impl Present {
+    /// A client of whom nothing is known but its id.
+    pub fn new(client: ClientId) -> Self {
+        Self { client, user: None, anonymous: None, info: None, unverified: false }
+    }
+}
+
+impl Member {
+    /// A client that is a member of a topic.
+    pub fn new(topic: Topic, present: Present) -> Self {
+        let Present { client, user, anonymous, info, unverified } = present;
+        Self { topic, client, user, anonymous, info, unverified }
+    }
+
+    /// The client without the topic.
+    pub fn into_present(self) -> Present {
+        let Self { client, user, anonymous, info, unverified, .. } = self;
+        Present { client, user, anonymous, info, unverified }
+    }
 }
 
 /// The answer to `identify`.

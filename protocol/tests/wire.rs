@@ -250,7 +250,9 @@ fn event() -> impl Strategy<Value = Event> {
         }),
         (topic(), client, prop::option::of(payload()), any::<bool>()).prop_map(|(topic, client, info, unverified)| {
             let anonymous = unverified.then(|| AnonymousId::of(&MemberSecret::from_random(7)));
-            Event::Join(event::Member { topic, client, user: None, anonymous, info, unverified })
+            let mut present = event::Present::new(client);
+            (present.anonymous, present.info, present.unverified) = (anonymous, info, unverified);
+            Event::Join(event::Member::new(topic, present))
         }),
         (topic(), any::<u64>()).prop_map(|(topic, from)| {
             let reason = GapReason::SlowConsumer;

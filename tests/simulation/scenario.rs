@@ -93,7 +93,7 @@ impl Scenario {
         Config {
             // No client gives up its first connection; the runs do not test that.
             connect_timeout: Duration::from_secs(3600),
-            backoff: Backoff { cap: Duration::from_millis(cap), ..Backoff::default() },
+            backoff: Backoff::new(Backoff::default().base, Duration::from_millis(cap)),
             topics_per_pattern: if self.is_lossless { 512 } else { random.pick(&[2, 512]) },
             identity,
             ..Config::default()

@@ -41,6 +41,7 @@ pub struct Config {
 ///
 /// Source: M. Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog, 2015.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Backoff {
     /// The bound of the first pause.
     pub base: Duration,
@@ -49,6 +50,11 @@ pub struct Backoff {
 }
 
 impl Backoff {
+    /// Pauses that begin with at most `base` and grow to at most `cap`.
+    pub const fn new(base: Duration, cap: Duration) -> Self {
+        Self { base, cap }
+    }
+
     /// The bound of the pause after this many failures.
     pub(super) fn longest(&self, failures: u32) -> Duration {
         // 128 failures are far past the point where any sensible base reaches its cap, and far from overflow.

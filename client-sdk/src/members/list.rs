@@ -66,8 +66,7 @@ impl MemberList {
         self.count += 1;
         self.version += 1;
         if self.named.len() < MOST_NAMED {
-            let Member { client, user, anonymous, info, unverified, .. } = member;
-            self.named.push(Present { client, user, anonymous, info, unverified });
+            self.named.push(member.into_present());
         }
     }
 
@@ -119,14 +118,9 @@ mod tests {
     use hubcast_protocol::MemberSecret;
 
     fn member(client: u8, person: Option<u128>) -> Member {
-        Member {
-            topic: "room".into(),
-            client: ClientId::from_random([client; 16]),
-            user: None,
-            anonymous: person.map(|bits| AnonymousId::of(&MemberSecret::from_random(bits))),
-            info: None,
-            unverified: false,
-        }
+        let mut present = Present::new(ClientId::from_random([client; 16]));
+        present.anonymous = person.map(|bits| AnonymousId::of(&MemberSecret::from_random(bits)));
+        Member::new("room".into(), present)
     }
 
     #[test]
@@ -160,8 +154,7 @@ mod tests {
     fn more_than_a_thousand_are_counted_and_not_named() {
         let mut list = MemberList::default();
         let named = (0..1000_u32).map(|n| ClientId::from_random(u128::from(n).to_be_bytes()));
-        let clients =
-            named.map(|client| Present { client, user: None, anonymous: None, info: None, unverified: false });
+        let clients = named.map(Present::new);
         let id = 1_u64.try_into().unwrap();
         list.set(Presence { id, topic: "room".into(), count: 1500, clients: clients.collect() });
         list.join(member(9, None));

@@ -129,7 +129,7 @@ async fn in_a_blackhole_nothing_arrives_and_after_it_everything_does() {
 #[tokio::test(start_paused = true)]
 async fn pings_find_a_blackhole_at_both_ends_and_leave_quiet_clients_in_peace() {
     let server = TestServer::with_pings(Settings::with_seed(1));
-    let backoff = Backoff { base: Duration::ZERO, cap: Duration::ZERO };
+    let backoff = Backoff::new(Duration::ZERO, Duration::ZERO);
     let client = server.builder().backoff(backoff).connect().await.unwrap();
     sleep(24 * 3600 * SECOND).await;
     assert_eq!((server.connections(), client.status().last_loss), (1, None));

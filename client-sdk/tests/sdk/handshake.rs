@@ -59,7 +59,7 @@ async fn answer(subscription: &TcpListener, answer: &str) {
 /// connection.
 async fn eager() -> (Client, Server, Peer) {
     let server = Server::start().await;
-    let backoff = Backoff { base: Duration::from_millis(1), cap: Duration::from_millis(5) };
+    let backoff = Backoff::new(Duration::from_millis(1), Duration::from_millis(5));
     let (client, peer) = tokio::join!(server.client().backoff(backoff).connect(), server.accept());
     (client.unwrap(), server, peer)
 }
@@ -68,7 +68,7 @@ async fn eager() -> (Client, Server, Peer) {
 /// client waits at most 5 ms between attempts.
 async fn connected(answers: &[&str]) -> Result<Client, ConnectError> {
     let server = Server::start().await;
-    let backoff = Backoff { base: Duration::from_millis(1), cap: Duration::from_millis(5) };
+    let backoff = Backoff::new(Duration::from_millis(1), Duration::from_millis(5));
     let answering = async {
         for with in answers {
             answer(server.listener(), with).await;

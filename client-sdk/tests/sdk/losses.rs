@@ -17,7 +17,7 @@ fn server() -> TestServer {
 
 /// A client that waits for so long before it connects again, about.
 async fn client(server: &TestServer, pause: Duration) -> Client {
-    server.builder().backoff(Backoff { base: pause, cap: pause }).connect().await.unwrap()
+    server.builder().backoff(Backoff::new(pause, pause)).connect().await.unwrap()
 }
 
 /// The items of a default stream: a value as itself, and a gap as 0.

@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 /// Pauses of at most 5 ms between attempts.
-const EAGER: Backoff = Backoff { base: Duration::from_millis(1), cap: Duration::from_millis(5) };
+const EAGER: Backoff = Backoff::new(Duration::from_millis(1), Duration::from_millis(5));
 
 /// The variable by which a test knows that it runs in a process of its own.
 const CHILD: &str = "HUBCAST_TEST_CHILD";

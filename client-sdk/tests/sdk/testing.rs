@@ -92,7 +92,7 @@ async fn timeouts_pass_in_virtual_time() {
     assert!(matches!(server.client().await, Err(ConnectError::Timeout { .. })));
     assert_eq!(began.elapsed(), Duration::from_secs(10));
     server.restart();
-    let backoff = Backoff { base: Duration::ZERO, cap: Duration::ZERO };
+    let backoff = Backoff::new(Duration::ZERO, Duration::ZERO);
     let client = server.builder().backoff(backoff).connect().await.unwrap();
     let (before, mut statuses) = (client.id(), client.statuses());
     server.cut();

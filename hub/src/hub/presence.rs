@@ -204,15 +204,15 @@ impl<E: Engine> Hub<E> {
 }
 
 fn present(client: ClientId, identity: Option<&Identity>) -> Present {
-    let (user, anonymous) = names(identity);
-    let info = identity.and_then(|identity| identity.info.clone());
-    let unverified = anonymous.is_some() && info.is_some();
-    Present { client, user, anonymous, info, unverified }
+    let mut present = Present::new(client);
+    (present.user, present.anonymous) = names(identity);
+    present.info = identity.and_then(|identity| identity.info.clone());
+    present.unverified = present.anonymous.is_some() && present.info.is_some();
+    present
 }
 
 fn member(topic: &Topic, client: ClientId, identity: Option<&Identity>) -> Member {
-    let Present { client, user, anonymous, info, unverified } = present(client, identity);
-    Member { topic: topic.clone(), client, user, anonymous, info, unverified }
+    Member::new(topic.clone(), present(client, identity))
 }
 
 /// The name of a member, as a user or as an anonymous one.

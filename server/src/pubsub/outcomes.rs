@@ -66,19 +66,12 @@ impl Outcomes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hubcast_protocol::event::Member;
+    use hubcast_protocol::event::{Member, Present};
     use proptest::{collection::vec, prelude::*};
     use std::collections::BTreeSet;
 
     fn event(client: u8, is_join: bool) -> Event {
-        let member = Member {
-            topic: "room".into(),
-            client: ClientId::from_random([client; 16]),
-            user: None,
-            anonymous: None,
-            info: None,
-            unverified: false,
-        };
+        let member = Member::new("room".into(), Present::new(ClientId::from_random([client; 16])));
         if is_join { Event::Join(member) } else { Event::Leave(member) }
     }
 

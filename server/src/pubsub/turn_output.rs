@@ -292,7 +292,9 @@ mod tests {
     fn a_list_of_members_costs_what_its_members_show() {
         let present = |info: Option<Payload>| {
             let client = ClientId::from_random([1; 16]);
-            Present { client, user: None, anonymous: None, unverified: info.is_some(), info }
+            let mut present = Present::new(client);
+            (present.unverified, present.info) = (info.is_some(), info);
+            present
         };
         let cost = |info: Option<Payload>| {
             let clients = vec![present(info); 1000];

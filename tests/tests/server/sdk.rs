@@ -44,7 +44,7 @@ async fn has_ended(server: Server) {
 
 /// A client that reconnects after 10 to 50 ms.
 async fn eager_client(url: &str) -> Client {
-    let backoff = Backoff { base: Duration::from_millis(10), cap: Duration::from_millis(50) };
+    let backoff = Backoff::new(Duration::from_millis(10), Duration::from_millis(50));
     Client::builder(url).backoff(backoff).connect().await.unwrap()
 }
 

@@ -24,15 +24,8 @@ impl Model {
         let target = Target::Topic(topic.clone());
         let there = self.subscriptions.iter().filter(|(_, what)| *what == target).map(|(who, _)| *who);
         let waiting = self.grace.iter().filter(|departure| departure.topic == topic);
-        let clients: Vec<_> = there
-            .chain(waiting.map(|departure| departure.who))
-            .map(|who| {
-                let (client, (user, anonymous)) = (self.peers[who].client, self.names(who));
-                let info = self.info(who);
-                let unverified = anonymous.is_some() && info.is_some();
-                Present { client, user, anonymous, info, unverified }
-            })
-            .collect();
+        let clients: Vec<_> =
+            there.chain(waiting.map(|departure| departure.who)).map(|who| self.present(who)).collect();
         Ok(Presence { id, topic, count: clients.len() as u64, clients })
     }
 
@@ -93,9 +86,16 @@ impl Model {
 
     /// What a join or leave says about a member.
     fn member(&self, topic: &Topic, who: usize) -> Member {
-        let (client, (user, anonymous), info) = (self.peers[who].client, self.names(who), self.info(who));
-        let unverified = anonymous.is_some() && info.is_some();
-        Member { topic: topic.clone(), client, user, anonymous, info, unverified }
+        Member::new(topic.clone(), self.present(who))
+    }
+
+    /// What presence says about a peer.
+    fn present(&self, who: usize) -> Present {
+        let mut present = Present::new(self.peers[who].client);
+        (present.user, present.anonymous) = self.names(who);
+        present.info = self.info(who);
+        present.unverified = present.anonymous.is_some() && present.info.is_some();
+        present
     }
 
     /// The name of a peer: as a user, or as an anonymous member.

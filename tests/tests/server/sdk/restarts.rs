@@ -13,7 +13,7 @@ fn who_is_disconnected_comes_back_when_the_server_says() {
     let proxy = Proxy::to(&old);
     program(async {
         // Without the server's `reconnect_in_ms` the client would not reconnect during the test.
-        let backoff = Backoff { base: NEVER, cap: NEVER };
+        let backoff = Backoff::new(NEVER, NEVER);
         let client = Client::builder(&proxy.url()).backoff(backoff).connect().await.unwrap();
         let mut events = client.subscribe::<u64>("t").await.unwrap().events();
         let before = client.id();
