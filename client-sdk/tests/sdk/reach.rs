@@ -108,6 +108,18 @@ fn a_pause_that_one_server_asks_for_does_not_hold_for_the_others() {
 }
 
 #[test]
+fn a_silent_address_leaves_the_others_their_share_of_the_connect_timeout() {
+    program(async {
+        // It accepts connections and answers nothing.
+        let ((_silent, first), server) = (listener().await, Server::start().await);
+        let client = eager(&format!("ws://{first}/socket")).address(&server.url());
+        let client = client.connect_timeout(Duration::from_secs(1));
+        let (client, _peer) = tokio::join!(client.connect(), server.accept());
+        assert_eq!(client.unwrap().status().last_loss.unwrap().reason, "the server did not answer in time");
+    });
+}
+
+#[test]
 fn of_several_addresses_each_must_refuse() {
     program(async {
         let (refusing, first) = listener().await;
