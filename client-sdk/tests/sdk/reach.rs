@@ -137,6 +137,30 @@ fn of_several_addresses_each_must_refuse() {
 }
 
 #[test]
+fn an_address_that_is_silent_has_not_refused() {
+    program(async {
+        let refusing = answering("HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n").await;
+        let (_silent, second) = listener().await;
+        let client = eager(&format!("ws://{refusing}/socket")).address(&format!("ws://{second}/socket"));
+        let client = client.attempt_timeout(Duration::from_millis(20)).connect_timeout(Duration::from_millis(500));
+        let failed = client.connect().await;
+        assert!(matches!(failed, Err(ConnectError::Timeout { .. })), "{failed:?}");
+    });
+}
+
+#[test]
+fn a_redirect_is_told_without_what_may_be_secret() {
+    program(async {
+        let location = "https://ada:hunter2@example.org/socket?token=hunter2";
+        let answer = format!("HTTP/1.1 301 Moved Permanently\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n");
+        let address = answering(answer.leak()).await;
+        let refused = eager(&format!("ws://{address}/socket?token=hunter2")).connect().await.unwrap_err();
+        let refused = format!("{refused} {refused:?}");
+        assert!(refused.contains("example.org/socket") && !refused.contains("hunter2"), "{refused}");
+    });
+}
+
+#[test]
 fn a_user_in_the_address_is_sent_and_a_header_of_the_program_wins() {
     program(async {
         let (listener, address) = listener().await;
