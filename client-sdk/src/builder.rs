@@ -230,7 +230,8 @@ impl ClientBuilder {
 
     /// Adds another address of the same server, or of another node of the same cluster. Each attempt takes the next
     /// address, and the first attempt after a connection the one that worked. A refusal, such as a 401, counts when all
-    /// addresses have refused, one after the other.
+    /// addresses have refused, one after the other. Until the first connection, each attempt has at most its share of the
+    /// [`connect_timeout`](Self::connect_timeout), so that an address that is silent leaves time for the others.
     pub fn address(mut self, url: &str) -> Self {
         match &mut self.server {
             ServerAddress::Urls(urls) => urls.push(url.to_owned()),
@@ -380,6 +381,7 @@ impl ClientBuilder {
         let (endpoint, seed, secret) = match self.server {
             ServerAddress::Urls(urls) => {
                 let addresses = urls.iter().map(|url| Address::new(url)).collect::<Result<Vec<_>, _>>()?;
+                self.config.addresses = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
                 self.headers.check()?;
                 let dialer = Dialer {
                     connector: self.connector,

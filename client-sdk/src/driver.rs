@@ -29,7 +29,7 @@ use deadline::Deadline;
 use hubcast_protocol::Topic;
 use hubcast_protocol::request::Publish;
 use received::Received;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -43,6 +43,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 pub(crate) struct Driver {
     machine: Machine,
     effects: Effects,
+    /// Effects that are not carried out yet.
+    due: VecDeque<Effect>,
     connection: Connection,
     deadline: Deadline,
     commands: mpsc::UnboundedReceiver<DriverCommand>,
@@ -113,6 +115,7 @@ impl Driver {
         let driver = Self {
             machine: Machine::new(config, seed),
             effects: Effects::new(),
+            due: VecDeque::new(),
             connection: Connection::new(endpoint, request_bytes),
             deadline: Deadline::default(),
             commands,
@@ -254,31 +257,41 @@ impl Driver {
         self.machine.handle(now, Input::Command(ticket, command), &mut self.effects);
     }
 
+    /// Carries out all effects. If the runtime goes while this waits for the end of a connection, the rest is in `due`.
     async fn carry_out(&mut self) {
-        let mut effects = std::mem::take(&mut self.effects);
-        for effect in effects.drain(..) {
+        // From a vector to a deque and back, nothing is copied and no memory is taken.
+        self.due = std::mem::take(&mut self.effects).into();
+        while let Some(effect) = self.due.pop_front() {
             match effect {
-                Effect::Connect => self.connection.open(),
-                Effect::Send(text) => self.connection.send(text),
                 Effect::Close(code) => self.connection.close(code).await,
-                Effect::Deliver(id, delivery) => self.deliver(id, delivery),
-                Effect::Complete(ticket, result) => match self.replies.remove(&ticket) {
-                    // The caller may have stopped waiting and dropped its receiver.
-                    Some((Reply::Once(reply), _)) => _ = reply.send(result),
-                    Some((Reply::Members(inbox), _)) => inbox.push(Delivery::Presence(match result {
-                        Ok(Answer::Presence(presence)) => Ok(Box::new(presence)),
-                        // Every other answer belongs to another command.
-                        Ok(_) => Err(Failure::Unsubscribed),
-                        Err(failure) => Err(failure),
-                    })),
-                    Some((Reply::Publisher(promise), _)) => self.publishers.extend(promise.keep(result)),
-                    None => {}
-                },
-                Effect::Status(status) => self.note(status),
+                effect => self.apply(effect),
             }
         }
-        self.effects = effects;
+        self.effects = std::mem::take(&mut self.due).into();
         self.publishers.drain(..).for_each(Waker::wake);
+    }
+
+    /// Carries out an effect other than [`Effect::Close`].
+    fn apply(&mut self, effect: Effect) {
+        match effect {
+            Effect::Connect => self.connection.open(),
+            Effect::Send(text) => self.connection.send(text),
+            Effect::Close(_) => {}
+            Effect::Deliver(id, delivery) => self.deliver(id, delivery),
+            Effect::Complete(ticket, result) => match self.replies.remove(&ticket) {
+                // The caller may have stopped waiting and dropped its receiver.
+                Some((Reply::Once(reply), _)) => _ = reply.send(result),
+                Some((Reply::Members(inbox), _)) => inbox.push(Delivery::Presence(match result {
+                    Ok(Answer::Presence(presence)) => Ok(Box::new(presence)),
+                    // Every other answer belongs to another command.
+                    Ok(_) => Err(Failure::Unsubscribed),
+                    Err(failure) => Err(failure),
+                })),
+                Some((Reply::Publisher(promise), _)) => self.publishers.extend(promise.keep(result)),
+                None => {}
+            },
+            Effect::Status(status) => self.note(status),
+        }
     }
 
     fn note(&self, status: Status) {
@@ -312,13 +325,17 @@ impl Driver {
 }
 
 impl Drop for Driver {
-    /// Ends all subscriptions, and says why: a runtime that shuts down drops its tasks in the middle, and a task that
+    /// Completes everything, and says why: a runtime that shuts down drops its tasks in the middle, and a task that
     /// panics is dropped too. No reader, publisher or caller may wait for ever, or take the client for alive.
     fn drop(&mut self) {
-        if !self.machine.is_closed() {
-            let why = if std::thread::panicking() { Closed::Panicked } else { Closed::RuntimeGone };
+        if !std::thread::panicking() {
+            self.machine.stop(Closed::RuntimeGone, &mut self.effects);
+            let effects = self.due.drain(..).chain(self.effects.drain(..)).collect::<Effects>();
+            effects.into_iter().for_each(|effect| self.apply(effect));
+        } else if !matches!(self.status.borrow().state, State::Closed(_)) {
+            // The machine may be what has panicked, and is not asked for anything.
             let mut status = self.status.borrow().clone();
-            (status.state, status.retry_at) = (State::Closed(why), None);
+            (status.state, status.retry_at) = (State::Closed(Closed::Panicked), None);
             self.note(status);
         }
         self.publishers.drain(..).for_each(Waker::wake);

@@ -150,7 +150,8 @@ pub enum PublishError {
         /// Why it is closed.
         why: Closed,
         /// If present, the publication may or may not have been published. Published again with this key, it takes
-        /// effect once, as long as the server knows the key.
+        /// effect once, as long as the server knows the key. If absent, it was not published; after
+        /// [`Closed::Panicked`] that is not known.
         key: Option<IdempotencyKey>,
     },
 }

@@ -175,7 +175,7 @@ impl Machine {
             self.abandon(now, "a subscription was not confirmed in time", effects);
         }
         match self.connection.due(now) {
-            Some(Due::Connect) => self.connection.connect(now, effects),
+            Some(Due::Connect) => self.attempt(now, effects),
             Some(Due::GiveUp(why)) => self.abandon(now, why, effects),
             None => {}
         }
@@ -187,6 +187,15 @@ impl Machine {
     /// Whether the client is closed: nothing is sent or delivered any more, and every command is completed at once.
     pub fn is_closed(&self) -> bool {
         self.closed.is_some()
+    }
+
+    /// Ends the client at once, because its caller cannot go on: nothing is sent any more, and every command is
+    /// completed.
+    pub fn stop(&mut self, why: Closed, effects: &mut Effects) {
+        if self.closed.is_none() {
+            self.end(why, effects);
+            self.report(effects);
+        }
     }
 
     /// Gives up a connection whose server does not answer in time.
@@ -256,6 +265,11 @@ impl Machine {
         {
             self.end(Closed::ByUser, effects);
         }
+        self.report(effects);
+    }
+
+    /// Reports the status, if it has changed.
+    fn report(&mut self, effects: &mut Effects) {
         let state = match &self.closed {
             Some(why) => Some(State::Closed(why.clone())),
             None => self.connection.state(),

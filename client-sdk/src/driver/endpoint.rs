@@ -1,6 +1,6 @@
 //! The servers that a client may connect to, and the WebSocket handshake with them.
 
-use super::address::Address;
+use super::address::{Address, shown};
 use super::dial::Dialer;
 use super::place::Place;
 use super::socket::Socket;
@@ -61,16 +61,17 @@ impl Remote {
 
     async fn open(&self, request_bytes: usize) -> Result<Transport, Disconnection> {
         let index = self.next.load(Ordering::Relaxed) % self.addresses.len();
-        // Set before the attempt, which may be given up in the middle.
+        // Set before the attempt, which may be given up in the middle: then it has failed, and has not refused.
         self.next.store(index + 1, Ordering::Relaxed);
+        let failed = self.failed.fetch_add(1, Ordering::Relaxed) + 1;
+        let refused = self.refused.swap(0, Ordering::Relaxed) + 1;
         match self.open_one(&self.addresses[index]).await {
             Ok(socket) => {
                 self.failed.store(0, Ordering::Relaxed);
-                self.refused.store(0, Ordering::Relaxed);
                 let place = Place { index, next: self.next.clone() };
                 Ok(Transport::Socket(Box::new(Socket::new(socket, request_bytes, place))))
             }
-            Err(why) => Err(self.of_all(why, &self.addresses[index])),
+            Err(why) => Err(self.of_all(why, &self.addresses[index], failed, refused)),
         }
     }
 
@@ -87,20 +88,21 @@ impl Remote {
     }
 
     /// What one failed attempt means for all addresses: of several, each must have refused, and a pause that one server
-    /// asks for holds when all have failed. The reason then names the address.
-    fn of_all(&self, why: Disconnection, address: &Address) -> Disconnection {
+    /// asks for holds when all have failed. `failed` and `refused` are the attempts in a row that did so if this one
+    /// did. The reason then names the address.
+    fn of_all(&self, why: Disconnection, address: &Address, failed: usize, refused: usize) -> Disconnection {
         let several = self.addresses.len();
         let named = |reason| if several == 1 { reason } else { format!("{}: {reason}", address.authority()) };
-        let have_all = |count: &AtomicUsize| (count.fetch_add(1, Ordering::Relaxed) + 1).is_multiple_of(several);
-        let have_all_failed = have_all(&self.failed);
         match why {
-            Disconnection::Rejected { reason } => match have_all(&self.refused) {
-                true => Disconnection::Rejected { reason: named(reason) },
-                false => Disconnection::Lost { reason: named(reason), retry_after: None },
-            },
+            Disconnection::Rejected { reason } => {
+                self.refused.store(refused, Ordering::Relaxed);
+                match refused.is_multiple_of(several) {
+                    true => Disconnection::Rejected { reason: named(reason) },
+                    false => Disconnection::Lost { reason: named(reason), retry_after: None },
+                }
+            }
             Disconnection::Lost { reason, retry_after } => {
-                self.refused.store(0, Ordering::Relaxed);
-                let retry_after = retry_after.filter(|_| have_all_failed);
+                let retry_after = retry_after.filter(|_| failed.is_multiple_of(several));
                 Disconnection::Lost { reason: named(reason), retry_after }
             }
             why => why,
@@ -179,7 +181,8 @@ fn refused<B>(response: &Response<B>, path: &str) -> Disconnection {
             format!("it answered {status} for the path {path:?}; hubcast's is \"/socket\"")
         }
         (_, Some(location)) if status.is_redirection() => {
-            format!("it answered {status} and points to {location:?}; connect there")
+            // It may repeat what is secret in the address.
+            format!("it answered {status} and points to {:?}; connect there", shown(location))
         }
         _ => format!("it answered {status}"),
     };

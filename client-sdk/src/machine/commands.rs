@@ -15,9 +15,8 @@ impl Machine {
         let action = match command {
             Command::Connect => return self.connect(now, ticket, effects),
             Command::ConnectLazily | Command::Reconnect => {
-                match self.connection.state() {
-                    None => self.connection.connect(now, effects),
-                    Some(_) => self.connection.reconnect(now, effects),
+                if self.connection.may_connect() {
+                    self.attempt(now, effects);
                 }
                 return effects.push(Effect::Complete(ticket, Ok(Answer::Connected)));
             }
@@ -52,7 +51,17 @@ impl Machine {
             return;
         }
         self.connecting = Some((ticket, after(now, self.config.connect_timeout)));
-        self.connection.connect(now, effects);
+        self.attempt(now, effects);
+    }
+
+    /// Makes an attempt. Until the first welcome, each address of the server has its share of the connect timeout: one
+    /// that is silent must not use up the time of the others.
+    pub(super) fn attempt(&mut self, now: Instant, effects: &mut Effects) {
+        let timeout = match self.connecting {
+            Some(_) => self.config.attempt_timeout.min(self.config.connect_timeout / self.config.addresses.max(1)),
+            None => self.config.attempt_timeout,
+        };
+        self.connection.connect(now, timeout, effects);
     }
 
     /// Gives up subscriptions that are not confirmed, and begins to wait for the answers to all other calls.

@@ -10,6 +10,8 @@ use std::time::Duration;
 pub struct Config {
     /// The time within which the first welcome must come, over all attempts.
     pub connect_timeout: Duration,
+    /// The number of addresses that the attempts take in turn. Each has its share of the connect timeout.
+    pub addresses: u32,
     /// The longest time for one attempt, from the first packet to the welcome.
     pub attempt_timeout: Duration,
     /// The time within which a request must be answered, or it fails. Time without a connection counts.
@@ -74,6 +76,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             connect_timeout: Duration::from_secs(10),
+            addresses: 1,
             attempt_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(30),
             close_timeout: Duration::from_secs(5),

@@ -18,7 +18,6 @@ pub(super) struct ConnectionState {
     /// Refused handshakes since the last session.
     refusals: u32,
     backoff: Backoff,
-    attempt_timeout: Duration,
     ping_grace: Duration,
     random: Random,
 }
@@ -66,15 +65,15 @@ impl ConnectionState {
             attempts: 0,
             refusals: 0,
             backoff: config.backoff,
-            attempt_timeout: config.attempt_timeout,
             ping_grace: config.ping_grace,
             random,
         }
     }
 
-    pub(super) fn connect(&mut self, now: Instant, effects: &mut Effects) {
+    /// Makes an attempt, which may take so long.
+    pub(super) fn connect(&mut self, now: Instant, timeout: Duration, effects: &mut Effects) {
         self.attempts = self.attempts.saturating_add(1);
-        self.phase = Phase::Connecting { until: after(now, self.attempt_timeout) };
+        self.phase = Phase::Connecting { until: after(now, timeout) };
         effects.push(Effect::Connect);
     }
 
@@ -138,13 +137,6 @@ impl ConnectionState {
         self.phase = Phase::Waiting { until: after(now, pause) };
     }
 
-    /// Makes the next attempt at once, if it waits for it.
-    pub(super) fn reconnect(&mut self, now: Instant, effects: &mut Effects) {
-        if matches!(self.phase, Phase::Waiting { .. }) {
-            self.connect(now, effects);
-        }
-    }
-
     /// Forgets earlier failures if the connection stood for at least the base pause.
     fn reset_backoff(&mut self, now: Instant) {
         if let Phase::Ready { since, .. } = self.phase
@@ -195,6 +187,11 @@ impl ConnectionState {
     /// Whether frames can be received.
     pub(super) fn has_frames(&self) -> bool {
         matches!(self.phase, Phase::Greeting { .. } | Phase::Ready { .. } | Phase::Leaving { .. })
+    }
+
+    /// Whether the next attempt can be made at once: it was the first, or it only waits.
+    pub(super) fn may_connect(&self) -> bool {
+        matches!(self.phase, Phase::Idle | Phase::Waiting { .. })
     }
 
     /// Whether there is a connection, or an attempt to make one.

@@ -12,6 +12,7 @@
 //! - `pressure`: servers that limit requests, or cannot do something for a while
 //! - `random`: any inputs in any order
 //! - `driver`: the whole client on a real socket, against the scripted server of `server`
+//! - `gone`: a runtime that is dropped while something is under way
 //! - `handshake`: addresses, headers, and what the server answers
 //! - `reach`: several addresses, users, headers for each attempt, proxies, and own connections
 //! - `tls`: whom the client trusts, what it shows, and addresses whose scheme is the wrong one
@@ -23,6 +24,7 @@
 mod connection;
 mod driver;
 mod faults;
+mod gone;
 mod handshake;
 mod identity;
 mod losses;

@@ -108,6 +108,18 @@ fn a_pause_that_one_server_asks_for_does_not_hold_for_the_others() {
 }
 
 #[test]
+fn a_silent_address_leaves_the_others_their_share_of_the_connect_timeout() {
+    program(async {
+        // It accepts connections and answers nothing.
+        let ((_silent, first), server) = (listener().await, Server::start().await);
+        let client = eager(&format!("ws://{first}/socket")).address(&server.url());
+        let client = client.connect_timeout(Duration::from_secs(1));
+        let (client, _peer) = tokio::join!(client.connect(), server.accept());
+        assert_eq!(client.unwrap().status().last_loss.unwrap().reason, "the server did not answer in time");
+    });
+}
+
+#[test]
 fn of_several_addresses_each_must_refuse() {
     program(async {
         let (refusing, first) = listener().await;
@@ -121,6 +133,30 @@ fn of_several_addresses_each_must_refuse() {
         let (refused, _) = tokio::join!(connecting, servers);
         let Err(ConnectError::Closed(Closed::Rejected { reason })) = refused else { panic!("{refused:?}") };
         assert!(reason.contains(&second) && reason.contains("401"), "{reason}");
+    });
+}
+
+#[test]
+fn an_address_that_is_silent_has_not_refused() {
+    program(async {
+        let refusing = answering("HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n").await;
+        let (_silent, second) = listener().await;
+        let client = eager(&format!("ws://{refusing}/socket")).address(&format!("ws://{second}/socket"));
+        let client = client.attempt_timeout(Duration::from_millis(20)).connect_timeout(Duration::from_millis(500));
+        let failed = client.connect().await;
+        assert!(matches!(failed, Err(ConnectError::Timeout { .. })), "{failed:?}");
+    });
+}
+
+#[test]
+fn a_redirect_is_told_without_what_may_be_secret() {
+    program(async {
+        let location = "https://ada:hunter2@example.org/socket?token=hunter2";
+        let answer = format!("HTTP/1.1 301 Moved Permanently\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n");
+        let address = answering(answer.leak()).await;
+        let refused = eager(&format!("ws://{address}/socket?token=hunter2")).connect().await.unwrap_err();
+        let refused = format!("{refused} {refused:?}");
+        assert!(refused.contains("example.org/socket") && !refused.contains("hunter2"), "{refused}");
     });
 }
 

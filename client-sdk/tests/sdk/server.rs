@@ -5,7 +5,7 @@ use futures_util::{SinkExt, StreamExt};
 use hubcast_client::{Client, ClientBuilder};
 use serde_json::{Value, json};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tokio_tungstenite::WebSocketStream;
@@ -164,6 +164,14 @@ impl Peer {
             }
         }
         code
+    }
+
+    /// Reads the client's close frame from the bytes of the connection, and answers nothing.
+    pub(crate) async fn hears_close_without_answer(&mut self) {
+        // A masked frame of two bytes: its head, the mask and the code.
+        let mut frame = [0; 8];
+        self.socket.get_mut().read_exact(&mut frame).await.unwrap();
+        assert_eq!(frame[0], 0x88, "a close frame");
     }
 
     /// Closes the connection with this code and waits until it has ended.
