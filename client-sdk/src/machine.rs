@@ -18,15 +18,14 @@ mod resumes;
 mod sending;
 mod server_view;
 mod session;
+mod status;
 mod subscription_state;
 mod subscriptions;
 
 pub use config::{Backoff, Config};
-pub use effect::{
-    Answer, Closed, Delivery, Effect, Effects, Ended, Failure, Gap, GapReason, Loss, Published, Refused, Resumed,
-    State, Status,
-};
+pub use effect::{Answer, Delivery, Effect, Effects, Ended, Failure, Gap, GapReason, Published, Refused, Resumed};
 pub use input::{Command, Disconnection, Input, Source, SubscribeRequest, SubscriptionId, Ticket};
+pub use status::{Closed, Loss, State, Status};
 
 use calls::Calls;
 use connection_state::{ConnectionState, Due, after};

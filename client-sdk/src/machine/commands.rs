@@ -1,7 +1,8 @@
 //! The commands of the program.
 
-use super::effect::{Answer, Closed, Effect, Effects, Failure};
+use super::effect::{Answer, Effect, Effects, Failure};
 use super::input::{Command, Source, SubscribeRequest, SubscriptionId, Ticket};
+use super::status::Closed;
 use super::{Closing, Machine, after};
 use hubcast_protocol::request::{Action, Key, Publish};
 use hubcast_protocol::typed;

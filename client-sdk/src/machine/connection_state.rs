@@ -1,8 +1,9 @@
 //! The phases of the connection, and their deadlines.
 
 use super::config::{Backoff, Config, pause_after_refusals};
-use super::effect::{Effect, Effects, State};
+use super::effect::{Effect, Effects};
 use super::random::Random;
+use super::status::State;
 use hubcast_protocol::CloseCode;
 use std::time::{Duration, Instant};
 
