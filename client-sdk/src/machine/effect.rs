@@ -99,9 +99,8 @@ pub enum GapReason {
     /// They were published while there was no connection, and the server does not have them, or cannot tell whether
     /// there were any.
     NotRecoverable,
-    /// The server did not send them. This is no fault of the server if the subscription began with `recover` while
-    /// another subscription of this client listened to the same topic or pattern: see
-    /// [`Subscribe::recover`](crate::Subscribe::recover).
+    /// The server did not send them, and did not say so: a later publication shows that they are missing. A server that
+    /// keeps its contract gives no cause for this.
     Missing,
 }
 

@@ -186,3 +186,20 @@ async fn a_program_that_starts_again_at_its_position_misses_nothing() {
     let read = [stream.next().await.unwrap(), stream.next().await.unwrap(), stream.next().await.unwrap()];
     assert_eq!(read.map(|i| item(i, |value| value)), [0, next + 3, next + 4]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_second_subscription_gets_its_own_past_and_the_first_nothing_twice() {
+    let server = server();
+    let (ada, bob) = (client(&server, Duration::ZERO).await, client(&server, Duration::ZERO).await);
+    let mut first = ada.subscribe::<u64>("a.b").await.unwrap();
+    let begin = first.position().unwrap();
+    publish(&bob, 1..=3).await;
+    let mut last = ada.subscribe::<u64>("a.b").last(2).await.unwrap();
+    let mut recovered = ada.subscribe::<u64>("a.b").recover(begin).await.unwrap();
+    publish(&bob, [4]).await;
+    for (stream, values) in [(&mut first, 1..=4), (&mut last, 2..=4), (&mut recovered, 1..=4)] {
+        for value in values {
+            assert_eq!(item(stream.next().await.unwrap(), |value| value), value);
+        }
+    }
+}

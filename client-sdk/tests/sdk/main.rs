@@ -4,6 +4,7 @@
 //! - `connection`: connecting, pauses between attempts, a silent server, close codes, closing
 //! - `subscriptions`: which subscription receives what, and how subscriptions resume
 //! - `overlaps`: subscriptions that share topics, and what each must not receive
+//! - `log`: the events for `tracing`
 //! - `losses`: one loss is told once, whatever was lost and by whom
 //! - `identity`: who a client without a user says it is
 //! - `members`: the list of the members of a topic
@@ -27,6 +28,7 @@ mod faults;
 mod gone;
 mod handshake;
 mod identity;
+mod log;
 mod losses;
 mod members;
 mod overlaps;

@@ -175,8 +175,13 @@ impl Peer {
     }
 
     /// Closes the connection with this code and waits until it has ended.
-    pub(crate) async fn closes(mut self, code: u16) {
-        let frame = CloseFrame { code: code.into(), reason: "because".into() };
+    pub(crate) async fn closes(self, code: u16) {
+        self.closes_as(code, "because").await;
+    }
+
+    /// The same with this reason.
+    pub(crate) async fn closes_as(mut self, code: u16, reason: &'static str) {
+        let frame = CloseFrame { code: code.into(), reason: reason.into() };
         self.socket.close(Some(frame)).await.unwrap();
         self.hears_close().await;
     }
