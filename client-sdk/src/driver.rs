@@ -1,6 +1,7 @@
 //! The task that runs a client: one machine, one connection, one clock.
 
 mod address;
+mod command;
 mod connection;
 mod deadline;
 mod dial;
@@ -13,6 +14,7 @@ mod socket;
 mod transport;
 
 pub(crate) use address::{Address, shown};
+pub(crate) use command::DriverCommand;
 pub(crate) use dial::Dialer;
 pub(crate) use endpoint::{Endpoint, Remote};
 pub(crate) use proxy::{Proxy, ProxyChoice};
@@ -23,18 +25,16 @@ use crate::machine::{
     SubscribeRequest, SubscriptionId, Ticket,
 };
 use crate::room::Permit;
-use crate::window::Promise;
+use command::Reply;
 use connection::Connection;
 use deadline::Deadline;
-use hubcast_protocol::Topic;
-use hubcast_protocol::request::Publish;
 use received::Received;
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 
 /// Passes all inputs to the machine and carries out its effects, until the machine is closed.
 ///
@@ -62,35 +62,6 @@ pub(crate) struct Driver {
     /// subscription has room for. So a reader on the same thread, which reads between two turns, loses none.
     batch: QueueBounds,
     status: watch::Sender<Status>,
-}
-
-/// Messages from the program's handles to the driver.
-#[derive(Debug)]
-pub(crate) enum DriverCommand {
-    /// A command for the machine. Its result goes to `reply`; the deliveries of a subscribe go to `inbox`.
-    Command {
-        command: Command,
-        inbox: Option<Arc<Inbox>>,
-        reply: oneshot::Sender<Result<Answer, Failure>>,
-        permit: Option<Permit>,
-    },
-    /// A publication of a publisher. Its result goes to `promise`.
-    Publish { publish: Publish, promise: Promise, permit: Permit },
-    /// Asks for the members of a topic; the answer goes into the queue of a subscription.
-    AskMembers { topic: Topic, inbox: Arc<Inbox>, permit: Option<Permit> },
-    /// Subscribes to the private topics.
-    Subscribe(SubscriptionId, Arc<Inbox>),
-    /// Ends a subscription.
-    Unsubscribe(SubscriptionId),
-}
-
-/// Where the result of a command goes.
-#[derive(Debug)]
-enum Reply {
-    Once(oneshot::Sender<Result<Answer, Failure>>),
-    /// The answer to `presence`, which goes into the queue of a subscription.
-    Members(Arc<Inbox>),
-    Publisher(Promise),
 }
 
 impl Driver {
