@@ -29,8 +29,8 @@ impl Client {
     ///
     /// # Errors
     /// When the address is not valid, when the server refuses this client for good, or when there is no connection
-    /// within ten seconds. After the first connection, only the server's close code ends the client: a handshake that
-    /// is refused later is tried again.
+    /// within ten seconds. After the first connection, the server's close code ends the client, or
+    /// [`max_refusals`](ClientBuilder::max_refusals) refused handshakes.
     ///
     /// # Panics
     /// Outside of a tokio runtime, and on one whose time driver is not enabled.
