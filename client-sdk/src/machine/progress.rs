@@ -148,6 +148,11 @@ impl Progress {
         let epoch = gap.epoch.or(last.map(|last| last.epoch));
         let end = epoch.zip(gap.offset.or(gap.to)).map(|(epoch, offset)| Position { epoch, offset });
         match (last, end) {
+            // The server has an older state of the history, such as from a backup. What it counts from there on is new.
+            (Some(last), Some(end)) if gap.offset.is_some() && last.epoch == end.epoch && end.offset < last.offset => {
+                self.reach(&gap.topic, end);
+                Some(Gap { topic, epoch, from: None, to: None, position: Some(end), reason })
+            }
             (Some(last), Some(end)) if last.epoch == end.epoch => {
                 self.reach(&gap.topic, Position { offset: end.offset.max(last.offset), ..last });
                 let is_new = end.offset > last.offset;
@@ -247,7 +252,8 @@ impl Progress {
 
 impl Reached {
     fn advance(&mut self, position: Position, heard: u64) {
-        if self.position.epoch != position.epoch {
+        // In another history, or in one that went back, these offsets are of other publications.
+        if self.position.epoch != position.epoch || position.offset < self.position.offset {
             self.silent.clear();
         }
         (self.position, self.heard, self.is_gone) = (position, heard, false);
@@ -309,6 +315,23 @@ mod tests {
         let other = Position { epoch: "f".parse().unwrap(), offset: 1 };
         let Step::After(gap) = progress.step(&"a".into(), Some(other)) else { panic!("nothing was missing") };
         assert_eq!((gap.epoch, gap.from, gap.to), (Some(other.epoch), None, None));
+    }
+
+    #[test]
+    fn a_history_that_went_back_is_a_gap_and_swallows_nothing() {
+        let (mut progress, e) = (progress(4), "e".parse().unwrap());
+        progress.step(&"a".into(), at(12));
+        progress.cut();
+        let back = event::Gap {
+            topic: "a".into(),
+            epoch: Some(e),
+            from: None,
+            to: None,
+            offset: Some(5),
+            reason: event::GapReason::NotRecoverable,
+        };
+        assert_eq!(progress.leave_out(&back).map(|gap| gap.position), Some(at(5)));
+        assert_eq!(progress.step(&"a".into(), at(6)), Step::Next);
     }
 
     #[test]

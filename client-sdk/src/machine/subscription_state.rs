@@ -47,15 +47,11 @@ impl SubscriptionState {
         let begin = begin_of(reply);
         let complete = self.progress.is_complete();
         // The request may have covered other subscriptions too, with other positions.
-        let is_covered = match (&target, begin) {
-            (Target::Topic(topic), Some(begin)) => self
-                .progress
-                .position(topic)
-                .is_some_and(|last| last.epoch == begin.epoch && last.offset >= begin.offset),
-            (Target::Topic(_), None) => false,
-            (Target::Pattern(_), _) => !self.progress.is_empty(),
+        let is_covered = match &target {
+            Target::Topic(topic) => self.progress.position(topic).is_some_and(|last| is_between(last, begin, reply)),
+            Target::Pattern(_) => !self.progress.is_empty() && reply.recovered == Some(true),
         };
-        let recovered = complete && is_covered && reply.recovered == Some(true);
+        let recovered = complete && is_covered;
         self.stage = Stage::Live;
         match &target {
             Target::Topic(topic) if !recovered => {
@@ -71,7 +67,7 @@ impl SubscriptionState {
             Target::Pattern(_) if resumes => {
                 self.resumed(recovered, replayed, None, effects);
                 // For topics whose position was sent, the server itself reports gaps.
-                if !complete || !is_covered || reply.recovered.is_none() {
+                if !complete || self.progress.is_empty() || reply.recovered.is_none() {
                     self.progress.any_may_be_missing();
                     self.tell(Delivery::Gap(unknown_gap()), effects);
                 }
@@ -90,11 +86,9 @@ impl SubscriptionState {
         self.progress.let_go();
         let last = self.progress.position(topic);
         let missed = last.zip(begin).filter(|(last, begin)| last.epoch == begin.epoch);
-        match (begin, missed) {
-            (Some(begin), None) => self.progress.reach(topic, begin),
-            (Some(begin), Some((last, _))) if last.offset < begin.offset => self.progress.reach(topic, begin),
-            (Some(_), Some(_)) => {}
-            (None, _) => self.progress.forget(topic),
+        match begin {
+            Some(begin) => self.progress.reach(topic, begin),
+            None => self.progress.forget(topic),
         }
         let position = self.progress.position(topic);
         let unknown = Gap { topic: Some(topic.clone()), position, ..unknown_gap() };
@@ -229,6 +223,13 @@ impl Source {
 pub(super) fn begin_of(reply: &Subscribed) -> Option<Position> {
     let (epoch, offset) = reply.epoch.zip(reply.offset)?;
     Some(Position { epoch, offset: offset.saturating_sub(reply.replayed.unwrap_or(0).into()) })
+}
+
+/// Whether a position is in the part of a history that begins at `begin` and ends where the reply says: then nothing is
+/// missing after it, whatever the reply says of the other positions that the request asked for.
+fn is_between(last: Position, begin: Option<Position>, reply: &Subscribed) -> bool {
+    let Some(begin) = begin.filter(|begin| begin.epoch == last.epoch) else { return false };
+    begin.offset <= last.offset && reply.offset.is_some_and(|end| last.offset <= end)
 }
 
 /// A gap of which nothing is known but that there may be one.

@@ -39,14 +39,15 @@ impl<T> fmt::Debug for SendError<T> {
     }
 }
 
+/// The same text as that of its `source`.
 impl<T> fmt::Display for SendError<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a publication failed")
+        fmt::Display::fmt(&self.source, f)
     }
 }
 
 impl<T> Error for SendError<T> {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&self.source)
+        self.source.source()
     }
 }

@@ -4,8 +4,8 @@ use crate::script::{FIRST_ID, Script, pattern_of, topic_of};
 use hubcast_client::machine::{
     Answer, Command, Config, Effect, Failure, Input, Source, SubscribeRequest, SubscriptionId,
 };
-use hubcast_protocol::CloseCode;
 use hubcast_protocol::request::{Slow, Start};
+use hubcast_protocol::{CloseCode, Position};
 use serde_json::json;
 use std::time::Duration;
 
@@ -70,6 +70,37 @@ fn who_began_with_the_last_ones_gets_them_again_when_the_position_is_gone() {
     script.reply(crashed, json!({"event": "subscribed", "topic": "a"}));
     [1, 2].into_iter().for_each(|offset| script.message("a", "f", offset));
     assert_eq!(script.heard(1), ["resumed", "gap a ?..?", "a 1", "a 2"]);
+}
+
+#[test]
+fn a_position_beyond_the_history_swallows_nothing() {
+    let mut script = Script::connected();
+    let beyond = Position { epoch: "e".parse().unwrap(), offset: 999 };
+    script.subscribe(1, topic_of("a"), Start::AfterOrLast(beyond, 2));
+    let reply = json!({"epoch": "e", "offset": 5, "recovered": false, "replayed": 2});
+    script.reply(reply, json!({"event": "subscribed", "topic": "a"}));
+    [4, 5, 6].into_iter().for_each(|offset| script.message("a", "e", offset));
+    assert_eq!(script.heard(1), ["resumed", "gap a ?..?", "a 4", "a 5", "a 6"]);
+}
+
+#[test]
+fn who_is_within_what_another_one_gets_back_has_lost_nothing() {
+    let mut script = Script::connected();
+    let at = |offset| Position { epoch: "e".parse().unwrap(), offset };
+    for (id, offset) in [(1, 2), (2, 8)] {
+        script.subscribe(id, topic_of("a"), Start::AfterOrLast(at(offset), 4));
+        let end = json!({"epoch": "e", "offset": offset, "recovered": true, "replayed": 0});
+        script.reply(end, json!({"event": "subscribed", "topic": "a"}));
+    }
+    // The first has read less than the second: it is asked for both, from there.
+    script.heard(1);
+    script.heard(2);
+    script.reconnect();
+    let evicted = json!({"epoch": "e", "offset": 10, "recovered": false, "replayed": 4});
+    script.reply(evicted, json!({"event": "subscribed", "topic": "a"}));
+    [7, 8, 9, 10].into_iter().for_each(|offset| script.message("a", "e", offset));
+    assert_eq!(script.heard(1), ["resumed", "gap a 3..6", "a 7", "a 8", "a 9", "a 10"]);
+    assert_eq!(script.heard(2), ["recovered, 4 follow", "a 9", "a 10"]);
 }
 
 #[test]
