@@ -96,8 +96,8 @@ pub enum GapReason {
     MissedPresence,
     /// The program did not read this subscription, and its queue was full. Joins and leaves may be missing too.
     SlowReader,
-    /// They were published while there was no connection, and the server does not have them, or cannot tell whether
-    /// there were any.
+    /// They were published while there was no connection, and the server does not have all of them, or cannot tell whether
+    /// there were any. [`Subscribe::last`](crate::Subscribe::last) gives what it still has of a topic.
     NotRecoverable,
     /// The server did not send them, and did not say so: a later publication shows that they are missing. A server that
     /// keeps its contract gives no cause for this.
@@ -234,7 +234,7 @@ impl fmt::Display for GapReason {
         f.write_str(match self {
             Self::SlowConnection | Self::MissedPresence => "the connection did not keep up",
             Self::SlowReader => "the program did not read them in time",
-            Self::NotRecoverable => "the server does not have them any more",
+            Self::NotRecoverable => "the server could not go on from the position",
             Self::Missing => "the server did not send them",
         })
     }
