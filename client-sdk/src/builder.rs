@@ -251,8 +251,9 @@ impl ClientBuilder {
     /// the method `CONNECT`.
     ///
     /// Without this option the environment decides, as for curl: `https_proxy` or `HTTPS_PROXY` for `wss://`,
-    /// `http_proxy` for `ws://`, else `all_proxy` or `ALL_PROXY`. Servers on this machine, and those in `no_proxy` or
-    /// `NO_PROXY`, are reached directly.
+    /// `http_proxy` for `ws://`, else `all_proxy` or `ALL_PROXY`. Servers on this machine are
+    /// reached directly, as are those in `no_proxy` or `NO_PROXY`: names, domains, addresses, and ranges such as
+    /// `10.0.0.0/8`, separated by commas, each with a port or without; `*` stands for all.
     pub fn proxy(mut self, url: &str) -> Self {
         self.proxy = Some(Some(url.to_owned()));
         self
@@ -340,6 +341,9 @@ impl ClientBuilder {
     /// proxy in front of the server. The same name may be added several times.
     ///
     /// An invalid name or value makes [`ClientBuilder::connect`] fail, as does a header that the handshake sets itself.
+    ///
+    /// This crate prints no values. But the crate `tungstenite` logs the whole handshake, with all headers and so with
+    /// passwords, through the crate `log` at the level trace: keep that level off for the target `tungstenite`.
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.add(name, value);
         self

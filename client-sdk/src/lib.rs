@@ -128,7 +128,7 @@
 //! # Logging
 //! The client emits [`tracing`](https://docs.rs/tracing) events with the target `hubcast_client`: connected and closed at
 //! `info`, lost connections, refusals and gaps at `warn`, attempts and resumes at `debug`. They contain no payloads and no
-//! secrets.
+//! secrets. What `tungstenite` logs at the level trace does: see [`ClientBuilder::header`].
 //!
 //! # Features
 //! | feature | default | what it adds |

@@ -72,10 +72,12 @@ fn a_server_that_accepts_and_says_nothing_is_passed_over() {
         let (mute, server) = (listener().await, Server::start().await);
         let client = eager(&format!("ws://{}/socket", mute.1)).address(&server.url());
         let accepting = async {
-            let (stream, _) = mute.0.accept().await.unwrap();
-            let socket = tokio_tungstenite::accept_hdr_async(stream, Typed).await.unwrap();
-            pending::<()>().await;
-            drop(socket);
+            // It accepts every time: a client that came back to it would stay.
+            let mut silent = Vec::new();
+            loop {
+                let (stream, _) = mute.0.accept().await.unwrap();
+                silent.push(tokio_tungstenite::accept_hdr_async(stream, Typed).await.unwrap());
+            }
         };
         let connecting =
             async { tokio::join!(client.attempt_timeout(Duration::from_millis(200)).connect(), server.accept()) };
