@@ -57,7 +57,8 @@ impl Client {
         self.shared.begin(Command::ConnectLazily);
     }
 
-    /// Subscribes to a topic: `.await` the returned [`Subscribe`], after setting its options where needed.
+    /// Subscribes to a topic: `.await` the returned [`Subscribe`], after setting its options where needed. In a topic's name
+    /// nothing is a wildcard: `a.*` is a topic too. For patterns see [`Client::subscribe_pattern`].
     ///
     /// ```no_run
     /// # async fn example(client: hubcast_client::Client) -> Result<(), Box<dyn std::error::Error>> {

@@ -71,7 +71,7 @@ impl<S> Subscribe<S> {
     /// The most bytes that wait unread; by default 4 MiB. Newer items then replace the oldest, and a gap says so. A
     /// message counts with its payload, its topic, and some 300 bytes for itself. The bound includes the memory in
     /// which the next message is read and decoded. So a message that is larger than a third of the bound is delivered
-    /// only to a reader that waits for it; otherwise there is a gap in its place.
+    /// only to a reader that waits for it; otherwise there is a gap in its place. With 0 that holds for every message.
     pub fn queue_bytes(mut self, bytes: usize) -> Self {
         self.queue.bytes = bytes;
         self
@@ -131,7 +131,8 @@ impl<T> Subscribe<Subscription<T>> {
 impl<T> Subscribe<PatternSubscription<T>> {
     /// Begins after a position for each of these topics ([`PatternSubscription::positions`]); the other topics begin
     /// live. The first event is [`Event::Resumed`](crate::Event::Resumed), and a [`Gap`](crate::Gap) follows for each
-    /// topic that could not be recovered.
+    /// topic that could not be recovered. What the server still has of such a topic can be read with
+    /// [`Client::history`](crate::Client::history).
     pub fn recover(self, positions: BTreeMap<Topic, Position>) -> Self {
         self.with(|listen| listen.start = Start::AfterEach(positions))
     }
