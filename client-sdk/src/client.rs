@@ -122,7 +122,14 @@ impl Client {
         let event::History { topic, epoch, offset, messages, .. } = history;
         let messages = messages.into_iter().map(|entry| {
             let (topic, payload) = (topic.clone(), entry.payload);
-            Message::decode(&event::Message { topic, epoch: Some(epoch), offset: Some(entry.offset), payload })
+            Message::decode(&event::Message {
+                topic,
+                epoch: Some(epoch),
+                offset: Some(entry.offset),
+                payload,
+                user: entry.user,
+                time: entry.time,
+            })
         });
         Ok(History { epoch, offset, messages: messages.collect() })
     }

@@ -171,7 +171,7 @@ mod tests {
     fn message(topic: &str, offset: u64, size: usize) -> Delivery {
         let epoch = Some("e".parse().unwrap());
         let payload = "x".repeat(size).as_str().into();
-        Delivery::Message(Message { topic: topic.into(), epoch, offset: Some(offset), payload }.into())
+        Delivery::Message(Message::new(topic.into(), epoch.map(|epoch| Position { epoch, offset }), payload).into())
     }
 
     fn drain(inbox: &Inbox) -> Vec<Delivery> {

@@ -45,6 +45,15 @@ pub enum Effect {
         /// The answer.
         answer: HistoryAnswer,
     },
+    /// Answer a caller's [`Operate`](crate::Input::Operate): so many sessions were concerned.
+    Operated {
+        /// The session of the caller.
+        session: SessionId,
+        /// The id of the input.
+        id: RequestId,
+        /// The number of sessions that were closed, subscribed or unsubscribed.
+        sessions: u64,
+    },
     /// Close a connection after all earlier effects of its session have been written to it.
     Close {
         /// The session of the connection.
@@ -77,7 +86,7 @@ impl HistoryAnswer {
     pub fn to_event(&self) -> Event {
         let entries = self.publications.iter().filter_map(|publication| {
             let offset = publication.position()?.offset;
-            Some(Entry { offset, payload: publication.payload().clone() })
+            Some(Entry::new(offset, publication.payload().clone(), publication.author()))
         });
         Event::History(History {
             id: self.id.clone(),

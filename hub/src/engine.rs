@@ -15,9 +15,12 @@
 
 mod memory;
 
-pub use memory::{Evicted, HistorySnapshot, KeySnapshot, Memory, NumberSnapshot, ProducerSnapshot, Snapshot};
+pub use memory::{
+    EntrySnapshot, Evicted, HistorySnapshot, KeySnapshot, Memory, NumberSnapshot, ProducerSnapshot, Snapshot,
+};
 
 use crate::Publication;
+use hubcast_protocol::event::Author;
 use hubcast_protocol::request::{Key, ReadHistory, Start};
 use hubcast_protocol::{ClientId, ErrorReply, Payload, Position, Target, Topic};
 use std::collections::HashSet;
@@ -71,6 +74,8 @@ pub enum EngineRequest {
         topic: Topic,
         /// The payload.
         payload: Payload,
+        /// Who published it and when, if the topic's rule asks for that.
+        author: Option<Box<Author>>,
         /// Its idempotency key. It counts as used from this question on, if it was not used before.
         key: Option<Keyed>,
         /// Whether the topic has subscribers here, by its name or by a pattern.

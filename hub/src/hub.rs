@@ -126,7 +126,7 @@ impl<E: Engine> Hub<E> {
     #[inline]
     fn take(&mut self, now: Instant, input: Input, effects: &mut Effects) {
         match input {
-            Input::Connect { session, client, identity } => {
+            Input::Connect { session, client, identity, .. } => {
                 let session = Session::new(session, client, identity, self.bucket(now));
                 self.connect(session, effects);
             }
@@ -145,7 +145,7 @@ impl<E: Engine> Hub<E> {
             Input::Closed { session, lost } => self.closed(now, session, lost, effects),
             Input::Reply(reply) => self.take_reply(now, reply, effects),
             // Nothing is left to continue.
-            Input::Continue { .. } => {}
+            Input::Continue { .. } | Input::Authenticate { .. } | Input::Operate { .. } => {}
         }
     }
 

@@ -1,9 +1,13 @@
 //! The inputs of the hub.
 
+use crate::Grants;
 use crate::engine::EngineReply;
-use hubcast_protocol::{AnonymousId, ClientId, CloseCode, Payload, RejectedRequest, Request};
+use hubcast_protocol::{
+    AnonymousId, ClientId, CloseCode, ErrorReply, Payload, RejectedRequest, Request, RequestId, Target,
+};
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// The caller's number for a session: small, and free for another session after [`Input::Closed`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -22,6 +26,29 @@ pub enum Input {
         client: ClientId,
         /// The user of the connection, when it is known.
         identity: Option<Arc<Identity>>,
+        /// What its token or API key allows; `None` for a connection without one.
+        credentials: Option<Arc<Credentials>>,
+    },
+    /// The outcome of an `authenticate`, which the caller has verified.
+    Authenticate {
+        /// The session that sent it.
+        session: SessionId,
+        /// The id of the request.
+        id: Option<RequestId>,
+        /// The user of the token and what it grants, or why the token is refused: `token_invalid`, `token_expired` or
+        /// `rate_limited`.
+        outcome: Result<Login, ErrorReply>,
+    },
+    /// A caller with an API key does something to the sessions of others.
+    Operate {
+        /// The session of the caller.
+        session: SessionId,
+        /// The id that comes back with the answer.
+        id: RequestId,
+        /// The sessions to which it is done.
+        whom: Whom,
+        /// What is done.
+        operation: Operation,
     },
     /// A frame came. A frame that is not a valid request is an input too, so that its refusal has the right place
     /// among the replies.
@@ -58,6 +85,60 @@ pub enum Input {
     },
 }
 
+/// What a valid token says.
+#[derive(Clone, Debug)]
+pub struct Login {
+    /// The user, and what is shown of it.
+    pub identity: Arc<Identity>,
+    /// What it grants, and until when.
+    pub credentials: Arc<Credentials>,
+}
+
+/// What a token or an API key allows a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    /// The topics that it grants.
+    pub grants: Grants,
+    /// When it expires; `None`: never.
+    pub expiry: Option<Expiry>,
+    /// The id of the API key; `None` for a token.
+    pub api_key: Option<Box<str>>,
+}
+
+/// When a token expires, on both clocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Expiry {
+    /// The time by which the hub acts.
+    pub at: Instant,
+    /// The time as the token says it, in seconds since 1970-01-01 UTC, for the client.
+    pub unix: u64,
+}
+
+/// Some sessions of clients.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Whom {
+    /// The session with this id.
+    Client(ClientId),
+    /// Every session of this user.
+    User(Box<str>),
+}
+
+/// What a caller with an API key does to sessions of others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// Close them.
+    Disconnect {
+        /// The close code.
+        code: CloseCode,
+        /// The reason, for people.
+        reason: Cow<'static, str>,
+    },
+    /// Subscribe them, whatever their grants are. Each gets a `subscribed` event without an id.
+    Subscribe(Target),
+    /// End a subscription of theirs. Each that had it gets an `unsubscribed` event with the reason `operator`.
+    Unsubscribe(Target),
+}
+
 /// Work of an input that is not done yet. [`Hub::begin`](crate::Hub::begin) with `next` does the next part.
 #[derive(Debug)]
 pub struct Unfinished {
@@ -84,6 +165,8 @@ pub enum MemberName {
     User(Box<str>),
     /// A client without a user that keeps a secret.
     Anonymous(AnonymousId),
+    /// A caller with an API key, by the id of the key. Presence does not show it.
+    ApiKey(Box<str>),
 }
 
 impl Identity {
@@ -96,6 +179,6 @@ impl Identity {
 impl Input {
     /// An open connection without a known user.
     pub fn connect(session: SessionId, client: ClientId) -> Self {
-        Self::Connect { session, client, identity: None }
+        Self::Connect { session, client, identity: None, credentials: None }
     }
 }

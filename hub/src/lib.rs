@@ -27,6 +27,7 @@ mod effect;
 mod hub;
 mod input;
 mod patterns;
+mod permission;
 mod publication;
 mod rate;
 mod rules;
@@ -37,10 +38,14 @@ mod subscriptions;
 
 pub use effect::{Effect, Effects, HistoryAnswer, Receiver};
 pub use engine::{
-    Engine, Evicted, HistorySnapshot, KeySnapshot, Memory, NumberSnapshot, ProducerSnapshot, Publisher, Snapshot,
+    Engine, EntrySnapshot, Evicted, HistorySnapshot, KeySnapshot, Memory, NumberSnapshot, ProducerSnapshot, Publisher,
+    Snapshot,
 };
 pub use hub::Hub;
-pub use input::{Identity, Input, MemberName, SessionId, Unfinished};
+pub use input::{Credentials, Expiry, Identity, Input, Login, MemberName, Operation, SessionId, Unfinished, Whom};
+pub use permission::{
+    Access, Because, Decision, Grant, Grants, InvalidGrant, Permission, Permissions, Requester, TopicAccess,
+};
 pub use publication::{LiveBytes, Publication};
 pub use rules::{HistoryPolicy, PresencePolicy, Retention, TopicPolicy, TopicRule, TopicRules};
-pub use settings::{Limits, Settings};
+pub use settings::{Admission, Limits, Settings, UserLimits};

@@ -1,5 +1,6 @@
 //! A message with its position.
 
+use hubcast_protocol::event::Author;
 use hubcast_protocol::{Payload, Position, Topic};
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ struct Content {
     topic: Topic,
     payload: Payload,
     position: Option<Position>,
+    author: Option<Box<Author>>,
     counted_by: Option<Arc<dyn LiveBytes>>,
 }
 
@@ -32,7 +34,7 @@ pub trait LiveBytes: Debug + Send + Sync {
 impl Publication {
     /// Makes a publication of a message and its position, if the topic keeps a history.
     pub fn new(topic: Topic, payload: Payload, position: Option<Position>) -> Self {
-        Self(Arc::new(Content { topic, payload, position, counted_by: None }))
+        Self(Arc::new(Content { topic, payload, position, author: None, counted_by: None }))
     }
 
     /// Makes a publication that `live` counts until its last clone is dropped.
@@ -40,9 +42,10 @@ impl Publication {
         topic: Topic,
         payload: Payload,
         position: Option<Position>,
+        author: Option<Box<Author>>,
         live: Option<&Arc<dyn LiveBytes>>,
     ) -> Self {
-        let content = Content { topic, payload, position, counted_by: live.cloned() };
+        let content = Content { topic, payload, position, author, counted_by: live.cloned() };
         if let Some(live) = live {
             live.add(content.bytes());
         }
@@ -64,6 +67,11 @@ impl Publication {
         self.0.position
     }
 
+    /// Who published it and when, if the topic's rule asks for that.
+    pub fn author(&self) -> Option<&Author> {
+        self.0.author.as_deref()
+    }
+
     /// Approximate bytes that it takes: its text, its memory block, and its entry in a queue.
     pub(crate) fn bytes(&self) -> usize {
         self.0.bytes()
@@ -73,7 +81,7 @@ impl Publication {
 impl PartialEq for Publication {
     fn eq(&self, other: &Self) -> bool {
         let parts = |of: &Self| (of.0.topic.clone(), of.0.position);
-        parts(self) == parts(other) && self.0.payload == other.0.payload
+        parts(self) == parts(other) && self.0.payload == other.0.payload && self.0.author == other.0.author
     }
 }
 
@@ -81,7 +89,8 @@ impl Eq for Publication {}
 
 impl Content {
     fn bytes(&self) -> usize {
-        self.payload.as_plain().len() + 160
+        let author = self.author.as_ref().map_or(0, |author| 64 + author.user.as_ref().map_or(0, |user| user.len()));
+        self.payload.as_plain().len() + 160 + author
     }
 }
 
@@ -115,7 +124,7 @@ mod tests {
     fn a_publication_counts_once_until_nobody_holds_it() {
         let sum = Arc::new(Sum::default());
         let (live, bytes): (Arc<dyn LiveBytes>, _) = (sum.clone(), || sum.0.load(Ordering::Relaxed));
-        let publication = Publication::counted("t".into(), "x".repeat(1000).as_str().into(), None, Some(&live));
+        let publication = Publication::counted("t".into(), "x".repeat(1000).as_str().into(), None, None, Some(&live));
         let clones = vec![publication.clone(); 10];
         assert_eq!(bytes(), 1160);
         drop(publication);

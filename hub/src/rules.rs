@@ -4,6 +4,7 @@ mod index;
 
 pub(crate) use index::RuleIndex;
 
+use crate::TopicAccess;
 use hubcast_protocol::{Owner, Pattern, Topic};
 use std::time::Duration;
 
@@ -32,6 +33,10 @@ pub struct TopicPolicy {
     pub presence: Option<PresencePolicy>,
     /// The time for which an idempotency key is remembered.
     pub key_window: Duration,
+    /// Who may read and publish.
+    pub access: TopicAccess,
+    /// Whether the server adds to each message who published it and when.
+    pub author: bool,
 }
 
 /// The bounds of a topic's history.
@@ -68,7 +73,12 @@ impl TopicRules {
     /// Returns what this topic keeps, by trying one rule after another. The hub uses an index that gives the same
     /// answer.
     pub fn of(&self, topic: &Topic) -> &TopicPolicy {
-        decide(topic, || self.list.iter().find(|rule| rule.pattern.matches(topic)))
+        decide(topic, || self.rule_of(topic))
+    }
+
+    /// The first rule that matches this topic; none for private topics.
+    pub(crate) fn rule_of(&self, topic: &Topic) -> Option<&TopicRule> {
+        self.list.iter().find(|rule| rule.pattern.matches(topic))
     }
 
     /// The longest time that any topic remembers a key.
@@ -99,6 +109,8 @@ const DEFAULT: TopicPolicy = TopicPolicy {
     history: Some(HistoryPolicy { size: 100, ttl: Duration::from_secs(120), keep: Retention::InUse }),
     presence: None,
     key_window: Duration::from_secs(120),
+    access: TopicAccess { subscribe: None, publish: None },
+    author: false,
 };
 
-const NOTHING: TopicPolicy = TopicPolicy { history: None, presence: None, key_window: Duration::from_secs(120) };
+const NOTHING: TopicPolicy = TopicPolicy { history: None, ..DEFAULT };

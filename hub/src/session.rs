@@ -70,7 +70,7 @@ impl Session {
     pub(crate) fn user(&self) -> Option<&str> {
         match &self.identity.as_ref()?.name {
             MemberName::User(user) => Some(user),
-            MemberName::Anonymous(_) => None,
+            MemberName::Anonymous(_) | MemberName::ApiKey(_) => None,
         }
     }
 

@@ -1,8 +1,9 @@
 //! The settings of a hub, given when it is made.
 
-use crate::{LiveBytes, TopicRules};
+use crate::{Access, Grants, LiveBytes, TopicRules};
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Everything that a hub has to know from its caller.
 #[derive(Clone, Debug)]
@@ -15,8 +16,10 @@ pub struct Settings {
     pub message: usize,
     /// The limits of one session.
     pub limits: Limits,
-    /// What each topic keeps.
+    /// What each topic keeps, and who may use it.
     pub rules: TopicRules,
+    /// Who is let in, and what may be done where no rule of a topic says otherwise.
+    pub admission: Admission,
     /// Most bytes of all publications that the embedded engine keeps, together with the histories that have no
     /// subscriber by name. A topic's share is this divided by the number of histories, at least 64 KiB. The history
     /// furthest above its share loses its oldest publications first. If none is above its share, the one that was
@@ -30,6 +33,37 @@ pub struct Settings {
     /// The seed of the epochs of this hub's histories. It must be random and new for every hub. If two hubs had the
     /// same seed, a client of one could resume at the other, which would wrongly answer that nothing was missed.
     pub seed: u64,
+}
+
+/// Who is let in, and what may be done where no rule of a topic says otherwise.
+#[derive(Clone, Debug)]
+pub struct Admission {
+    /// What counts where no rule says otherwise: `Anyone` for an open server, `Granted` for one with tokens.
+    pub default: Access,
+    /// What a session without a token is granted.
+    pub anonymous: Grants,
+    /// Whether a session without a token can do nothing but authenticate. It is closed with 4501 if it does anything
+    /// else, or if it has not authenticated within [`authenticate_within`](Admission::authenticate_within).
+    pub token_required: bool,
+    /// The time for the first `authenticate` of a session that needs a token.
+    pub authenticate_within: Duration,
+    /// Most sessions that may wait to authenticate. One more is closed with 1013.
+    pub max_waiting: usize,
+    /// The time from the end of a token to the close with 4001, in which the client can renew it.
+    pub renew_within: Duration,
+    /// The limits of all sessions of one user, or of one API key, together.
+    pub each_user: UserLimits,
+}
+
+/// The limits of all sessions of one user together. `None` is no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UserLimits {
+    /// Most connections at once. One more is closed with 1013.
+    pub connections: Option<u32>,
+    /// Most subscriptions at once. One more is refused as `limit_exceeded`.
+    pub subscriptions: Option<u32>,
+    /// Most publications a second, with a burst of one second's worth. More are refused as `rate_limited`.
+    pub publications_per_second: Option<u32>,
 }
 
 /// The limits of one session.
@@ -53,10 +87,26 @@ impl Settings {
             message: 64 * 1024,
             limits: Limits::default(),
             rules: TopicRules::default(),
+            admission: Admission::default(),
             history_max_bytes: 64 * 1024 * 1024,
             live_bytes: None,
             work_at_once: 250_000,
             seed,
+        }
+    }
+}
+
+impl Default for Admission {
+    /// A server that is open to everybody.
+    fn default() -> Self {
+        Self {
+            default: Access::Anyone,
+            anonymous: Grants::default(),
+            token_required: false,
+            authenticate_within: Duration::from_secs(10),
+            max_waiting: usize::MAX,
+            renew_within: Duration::from_secs(25),
+            each_user: UserLimits::default(),
         }
     }
 }

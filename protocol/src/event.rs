@@ -35,6 +35,8 @@ pub enum Event {
     Pong(Pong),
     /// The answer to `identify`.
     Identified(Identified),
+    /// The answer to `authenticate`.
+    Authenticated(Authenticated),
     /// The refusal of a request.
     Error(Refusal),
     /// The server is about to close the connection.
@@ -118,6 +120,22 @@ pub struct Message {
     /// Its payload.
     #[serde(rename = "message")]
     pub payload: Payload,
+    /// Who published it, as the user's token says, on a topic whose rule asks for the author.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<Box<str>>,
+    /// When the server accepted it, in milliseconds since 1970-01-01 UTC, on a topic whose rule asks for the author.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<u64>,
+}
+
+/// Who published a message, and when. The server adds it, so that subscribers need not trust the message for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Author {
+    /// The user, as its token names it; `None` for a publisher without a user.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<Box<str>>,
+    /// The server's time when it accepted the publication, in milliseconds since 1970-01-01 UTC.
+    pub time: u64,
 }
 
 /// The server has accepted a publication.
@@ -128,11 +146,17 @@ pub struct Published {
     pub id: Option<RequestId>,
     /// The topic that it went to.
     pub topic: Topic,
+    /// The epoch of the topic's history, if the topic keeps one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<Epoch>,
     /// Its offset in the topic's history, if the topic keeps one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offset: Option<u64>,
     /// The number of connections that it was handed to.
     pub receivers: u64,
+    /// Whether this is the outcome of an earlier publish with the same key: nothing was published now.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub duplicate: bool,
 }
 
 /// A subscription has ended, or there was none.
@@ -144,6 +168,23 @@ pub struct Unsubscribed {
     /// The topic or pattern of the subscription.
     #[serde(flatten)]
     pub about: About,
+    /// Why the server ended it; `None` if the client asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<EndReason>,
+}
+
+/// Why the server ended a subscription.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum EndReason {
+    /// The new token does not grant it any more.
+    Forbidden,
+    /// The operator ended it.
+    Operator,
+    /// A reason that is newer than this version.
+    #[serde(other)]
+    Unknown,
 }
 
 /// A part of a topic's history, oldest first.
@@ -169,6 +210,12 @@ pub struct Entry {
     /// Its payload.
     #[serde(rename = "message")]
     pub payload: Payload,
+    /// Who published it, as the user's token says, on a topic whose rule asks for the author.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<Box<str>>,
+    /// When the server accepted it, in milliseconds since 1970-01-01 UTC, on a topic whose rule asks for the author.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<u64>,
 }
 
 /// The clients that are subscribed to a topic.
@@ -261,6 +308,18 @@ pub struct Identified {
     pub anonymous: Option<AnonymousId>,
 }
 
+/// The answer to `authenticate`: the session has this user now, and may do what its token grants.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Authenticated {
+    /// The id of the request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<RequestId>,
+    /// The user.
+    pub user: Box<str>,
+    /// When the token expires, in seconds since 1970-01-01 UTC.
+    pub expires: u64,
+}
+
 /// Publications that this session does not get or, if the reason says so, joins and leaves.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gap {
@@ -333,6 +392,14 @@ pub struct Closing {
     pub reconnect_in_ms: Option<u64>,
 }
 
+impl Entry {
+    /// A publication of a history.
+    pub fn new(offset: u64, payload: Payload, author: Option<&Author>) -> Self {
+        let user = author.and_then(|author| author.user.clone());
+        Self { offset, payload, user, time: author.map(|author| author.time) }
+    }
+}
+
 impl Refusal {
     /// Makes the event of a refusal.
     pub fn new(id: Option<RequestId>, fault: ErrorReply) -> Self {
@@ -366,6 +433,17 @@ impl From<About> for Target {
 }
 
 impl Message {
+    /// A publication without its author.
+    pub fn new(topic: Topic, position: Option<Position>, payload: Payload) -> Self {
+        let (epoch, offset) = (position.map(|position| position.epoch), position.map(|position| position.offset));
+        Self { topic, epoch, offset, payload, user: None, time: None }
+    }
+
+    /// Who published it and when, if the topic's rule asks for that.
+    pub fn author(&self) -> Option<Author> {
+        self.time.map(|time| Author { user: self.user.clone(), time })
+    }
+
     /// The position from which to resume after this publication; `None` on a topic without history.
     pub fn position(&self) -> Option<Position> {
         Some(Position { epoch: self.epoch?, offset: self.offset? })

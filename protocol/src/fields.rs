@@ -36,11 +36,12 @@ pub(crate) enum Name {
     Limit,
     Secret,
     Info,
+    Token,
 }
 
-const NAMES: [&str; 18] = [
+const NAMES: [&str; 19] = [
     "id", "action", "topic", "pattern", "message", "recover", "last", "or_last", "slow", "echo", "key", "producer",
-    "sequence", "presence", "since", "limit", "secret", "info",
+    "sequence", "presence", "since", "limit", "secret", "info", "token",
 ];
 
 impl<'a> Fields<'a> {

@@ -20,6 +20,7 @@ pub mod plain;
 pub mod request;
 pub mod typed;
 
+mod access_token;
 mod code;
 mod fields;
 mod id;
@@ -30,6 +31,7 @@ mod position;
 mod reading;
 mod topic;
 
+pub use access_token::{AccessToken, InvalidToken};
 pub use code::{CloseCode, ErrorCode, ErrorReply};
 pub use event::Event;
 pub use id::{ClientId, InvalidRequestId, RequestId};

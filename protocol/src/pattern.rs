@@ -65,6 +65,33 @@ impl Pattern {
         }
         theirs.next().is_none()
     }
+
+    /// Whether this pattern matches every topic that `other` matches.
+    pub fn covers(&self, other: &Self) -> bool {
+        let mut theirs = other.tokens();
+        for ours in self.tokens() {
+            match (ours, theirs.next()) {
+                (Token::Rest, Some(_)) => return true,
+                (Token::One, Some(Token::One | Token::Literal(_))) => {}
+                (Token::Literal(ours), Some(Token::Literal(theirs))) if ours == theirs => {}
+                _ => return false,
+            }
+        }
+        theirs.next().is_none()
+    }
+
+    /// Whether there is a topic that both patterns match.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let (mut ours, mut theirs) = (self.tokens(), other.tokens());
+        loop {
+            match (ours.next(), theirs.next()) {
+                (None, None) | (Some(Token::Rest), Some(_)) | (Some(_), Some(Token::Rest)) => return true,
+                (Some(Token::Literal(one)), Some(Token::Literal(other))) if one != other => return false,
+                (Some(_), Some(_)) => {}
+                (None, Some(_)) | (Some(_), None) => return false,
+            }
+        }
+    }
 }
 
 impl<'a> Token<'a> {
@@ -162,6 +189,25 @@ mod tests {
         ] {
             let matches = pattern.parse::<Pattern>().unwrap().matches(&Topic::from(topic));
             assert_eq!(matches, expected, "{pattern} on {topic}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_covers_what_matches_no_other_topic() {
+        for (one, other, covers, overlaps) in [
+            (">", "a.>", true, true),
+            ("a.>", ">", false, true),
+            ("a.*", "a.b", true, true),
+            ("a.*", "a.>", false, true),
+            ("a.>", "a", false, false),
+            ("*.b", "a.*", false, true),
+            ("a.b", "a.c", false, false),
+            ("*.*", "a.b.c", false, false),
+            ("a.>", "a.*.c", true, true),
+        ] {
+            let (one, other): (Pattern, Pattern) = (one.parse().unwrap(), other.parse().unwrap());
+            assert_eq!((one.covers(&other), one.overlaps(&other)), (covers, overlaps), "{one} and {other}");
+            assert_eq!(other.overlaps(&one), overlaps, "{other} and {one}");
         }
     }
 

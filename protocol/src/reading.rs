@@ -3,7 +3,7 @@
 use crate::fields::{Fields, Name, NotAnObject, WrongType, lossy_string};
 use crate::request::{Action, Identify, Key, MAX_INFO, MAX_KEY, MAX_SEQUENCE, PRODUCER_BYTES, Publish};
 use crate::request::{ReadHistory, RejectedRequest, Request, Slow, Start, Subscribe, Target};
-use crate::{Dialect, Epoch, ErrorCode, ErrorReply, MemberSecret, Payload, Position, RequestId, Topic};
+use crate::{AccessToken, Dialect, Epoch, ErrorCode, ErrorReply, MemberSecret, Payload, Position, RequestId, Topic};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -52,6 +52,7 @@ impl Reader<'_> {
             "history" => self.history().map(Action::History),
             "presence" => self.presence().map(Action::Presence),
             "identify" => self.identify().map(Action::Identify),
+            "authenticate" => self.token().map(Action::Authenticate),
             _ => Err(ErrorReply::new(ErrorCode::UnknownAction, "no action has this name")),
         }
     }
@@ -144,6 +145,11 @@ impl Reader<'_> {
         }
         let info = info.map(Payload::from_json).transpose().map_err(|fault| invalid(format!("info: {fault}")))?;
         Ok(Identify { secret, info })
+    }
+
+    fn token(&self) -> Result<AccessToken, ErrorReply> {
+        let token = self.fields.text(Name::Token)?.ok_or(invalid("token is missing"))?;
+        AccessToken::new(token).map_err(|fault| invalid(fault.to_string()))
     }
 
     /// Refuses a request whose answer is more than text in the plain dialect, which cannot express it. In the typed

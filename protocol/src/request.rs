@@ -1,6 +1,6 @@
 //! Requests: what a client sends to the server.
 
-use crate::{ErrorReply, MemberSecret, Pattern, Payload, Position, RequestId, Topic};
+use crate::{AccessToken, ErrorReply, MemberSecret, Pattern, Payload, Position, RequestId, Topic};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -31,6 +31,8 @@ pub enum Action {
     Ping,
     /// Say who the member behind this connection is, if it has no user.
     Identify(Identify),
+    /// Show a token: say which user this is, or renew what the connection may do.
+    Authenticate(AccessToken),
 }
 
 /// The topic or pattern of a subscription.

@@ -1,6 +1,6 @@
 //! The typed dialect: one JSON object in each frame, in both directions.
 
-use crate::event::{Event, History};
+use crate::event::{Author, Event, History};
 use crate::request::{
     Action, Identify, Key, Publish, ReadHistory, RejectedRequest, Request, Slow, Start, Subscribe, Target,
 };
@@ -22,7 +22,7 @@ pub fn encode(event: &Event) -> String {
 }
 
 /// Writes the `message` event of a publication from its parts.
-pub fn encode_message(topic: &Topic, position: Option<Position>, payload: &Payload) -> String {
+pub fn encode_message(topic: &Topic, position: Option<Position>, payload: &Payload, author: Option<&Author>) -> String {
     #[derive(Serialize)]
     struct Frame<'a> {
         event: &'static str,
@@ -30,8 +30,10 @@ pub fn encode_message(topic: &Topic, position: Option<Position>, payload: &Paylo
         #[serde(flatten)]
         position: Option<Position>,
         message: &'a Payload,
+        #[serde(flatten)]
+        author: Option<&'a Author>,
     }
-    to_json(&Frame { event: "message", topic: topic.as_str(), position, message: payload })
+    to_json(&Frame { event: "message", topic: topic.as_str(), position, message: payload, author })
 }
 
 /// Writes the `history` event up to its list of publications. The list and then [`HISTORY_END`] must follow.
@@ -50,13 +52,20 @@ pub const HISTORY_END: &str = "]}";
 ///
 /// # Errors
 /// When `out` fails.
-pub fn write_history_entry(out: &mut impl io::Write, offset: u64, payload: &Payload) -> io::Result<()> {
+pub fn write_history_entry(
+    out: &mut impl io::Write,
+    offset: u64,
+    payload: &Payload,
+    author: Option<&Author>,
+) -> io::Result<()> {
     #[derive(Serialize)]
     struct EntryFields<'a> {
         offset: u64,
         message: &'a Payload,
+        #[serde(flatten)]
+        author: Option<&'a Author>,
     }
-    Ok(serde_json::to_writer(out, &EntryFields { offset, message: payload })?)
+    Ok(serde_json::to_writer(out, &EntryFields { offset, message: payload, author })?)
 }
 
 /// Reads one frame from the server.
@@ -87,6 +96,7 @@ pub fn decode_event(text: &str) -> Result<Event, InvalidEvent> {
         "gap" => read(text, Event::Gap),
         "pong" => read(text, Event::Pong),
         "identified" => read(text, Event::Identified),
+        "authenticated" => read(text, Event::Authenticated),
         "error" => read(text, Event::Error),
         "closing" => read(text, Event::Closing),
         unknown => Err(InvalidEvent::Unknown(unknown.into())),
@@ -114,6 +124,9 @@ pub fn encode_request(request: &Request) -> String {
         Action::Ping => frame.action = "ping",
         Action::Identify(Identify { secret, info }) => {
             frame = Frame { action: "identify", secret: Some(secret.expose()), info: info.as_ref(), ..frame };
+        }
+        Action::Authenticate(token) => {
+            frame = Frame { action: "authenticate", token: Some(token.expose()), ..frame };
         }
     }
     to_json(&frame)
@@ -166,6 +179,8 @@ struct Frame<'a> {
     limit: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     secret: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     info: Option<&'a Payload>,
 }

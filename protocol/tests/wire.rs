@@ -145,10 +145,12 @@ fn an_event_that_is_not_known_is_distinguished_from_garbage() {
 #[test]
 fn a_publication_is_written_the_same_with_and_without_taking_it_apart() {
     let position = Some(Position { epoch: "k3Jx9a".parse().unwrap(), offset: 42 });
-    for position in [position, None] {
-        let (epoch, offset) = (position.map(|p| p.epoch), position.map(|p| p.offset));
-        let whole = event::Message { topic: "a\"b".into(), epoch, offset, payload: "ü".into() };
-        let written = typed::encode_message(&whole.topic, position, &whole.payload);
+    let ada = event::Author { user: Some("ada".into()), time: 1_790_000_000_123 };
+    for (position, author) in [(position, None), (None, None), (position, Some(ada))] {
+        let mut whole = event::Message::new("a\"b".into(), position, "ü".into());
+        (whole.user, whole.time) = author.clone().map_or((None, None), |author| (author.user, Some(author.time)));
+        assert_eq!(whole.author(), author);
+        let written = typed::encode_message(&whole.topic, position, &whole.payload, author.as_ref());
         assert_eq!(written, typed::encode(&Event::Message(whole)));
     }
 }
@@ -229,12 +231,18 @@ fn request() -> impl Strategy<Value = Request> {
 fn event() -> impl Strategy<Value = Event> {
     let client = any::<[u8; 16]>().prop_map(ClientId::from_random);
     prop_oneof![
-        (topic(), prop::option::of(position()), payload()).prop_map(|(topic, position, payload)| {
-            let (epoch, offset) = (position.map(|p| p.epoch), position.map(|p| p.offset));
-            Event::Message(event::Message { topic, epoch, offset, payload })
-        }),
+        (topic(), prop::option::of(position()), payload())
+            .prop_map(|(topic, position, payload)| { Event::Message(event::Message::new(topic, position, payload)) }),
         (prop::option::of(id()), topic(), any::<u32>()).prop_map(|(id, topic, n)| {
-            Event::Published(event::Published { id, topic, offset: None, receivers: u64::from(n) })
+            let duplicate = n % 2 == 1;
+            Event::Published(event::Published {
+                id,
+                topic,
+                epoch: None,
+                offset: None,
+                receivers: u64::from(n),
+                duplicate,
+            })
         }),
         (id(), prop::option::of(any::<bool>()), any::<bool>()).prop_map(|(id, recovered, presence)| {
             let about = About::Pattern("a.>".parse().unwrap());

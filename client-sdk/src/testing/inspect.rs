@@ -64,6 +64,8 @@ impl TestServer {
                     epoch: Some(epoch),
                     offset: Some(entry.offset),
                     payload: entry.payload,
+                    user: entry.user,
+                    time: entry.time,
                 });
                 Ok(messages.map(|message| Message::decode(&message)).collect())
             }

@@ -89,7 +89,7 @@ impl ServerState {
         let client = ClientId::from_random(u128::from(self.last_session).to_be_bytes());
         self.lines.insert(session, Line::new(now, client, receiver));
         let identity = user.map(|user| Arc::new(Identity::user(user)));
-        self.handle(now, HubInput::Connect { session, client, identity });
+        self.handle(now, HubInput::Connect { session, client, identity, credentials: None });
         Handshake::Done(session, incoming)
     }
 

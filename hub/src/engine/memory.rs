@@ -6,7 +6,7 @@ mod keys;
 mod snapshot;
 mod upkeep;
 
-pub use snapshot::{HistorySnapshot, KeySnapshot, NumberSnapshot, ProducerSnapshot, Snapshot};
+pub use snapshot::{EntrySnapshot, HistorySnapshot, KeySnapshot, NumberSnapshot, ProducerSnapshot, Snapshot};
 pub use upkeep::Evicted;
 
 use crate::engine::{
@@ -16,6 +16,7 @@ use crate::rules::{HistoryPolicy, Retention, RuleIndex, TopicRules};
 use crate::{LiveBytes, Publication};
 use history::{History, Size};
 use history_store::HistoryStore;
+use hubcast_protocol::event::Author;
 use hubcast_protocol::request::{ReadHistory, Start};
 use hubcast_protocol::{Epoch, ErrorCode, ErrorReply, Pattern, Payload, Position, Target, Topic};
 use keys::Keys;
@@ -116,7 +117,7 @@ impl Memory {
         &mut self,
         now: Instant,
         topic: Topic,
-        payload: Payload,
+        (payload, author): (Payload, Option<Box<Author>>),
         key: Option<&Keyed>,
         has_subscribers: bool,
     ) -> EngineResponse {
@@ -135,7 +136,10 @@ impl Memory {
                 Some(rule) if has_subscribers || rule.keep == Retention::Always => {
                     self.create(now, &topic, rule.clone())
                 }
-                _ => return EngineResponse::Published(Publication::counted(topic, payload, None, self.live.as_ref())),
+                _ => {
+                    let publication = Publication::counted(topic, payload, None, author, self.live.as_ref());
+                    return EngineResponse::Published(publication);
+                }
             },
         };
         let size = self.size(now);
@@ -143,7 +147,7 @@ impl Memory {
         history.touch(now, has_subscribers);
         // The history's own copy of the topic, so that all its publications share one text.
         let position = Some(history.next_position());
-        let publication = Publication::counted(history.topic().clone(), payload, position, self.live.as_ref());
+        let publication = Publication::counted(history.topic().clone(), payload, position, author, self.live.as_ref());
         history.push(now, publication.clone(), size);
         self.account(now, id);
         EngineResponse::Published(publication)
@@ -276,8 +280,8 @@ impl Memory {
 impl Engine for Memory {
     fn ask(&mut self, now: Instant, ask: EngineCall) -> Result<EngineResponse, EngineCall> {
         Ok(match ask.question {
-            EngineRequest::Publish { topic, payload, key, has_subscribers } => {
-                self.publish(now, topic, payload, key.as_ref(), has_subscribers)
+            EngineRequest::Publish { topic, payload, author, key, has_subscribers } => {
+                self.publish(now, topic, (payload, author), key.as_ref(), has_subscribers)
             }
             EngineRequest::Open { target, start } => self.open(now, target, start),
             EngineRequest::Read(read) => self.read(now, &read),

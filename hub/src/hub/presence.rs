@@ -220,7 +220,7 @@ pub(super) fn names(identity: Option<&Identity>) -> (Option<Box<str>>, Option<An
     match identity.map(|identity| &identity.name) {
         Some(MemberName::User(user)) => (Some(user.clone()), None),
         Some(MemberName::Anonymous(id)) => (None, Some(*id)),
-        None => (None, None),
+        Some(MemberName::ApiKey(_)) | None => (None, None),
     }
 }
 

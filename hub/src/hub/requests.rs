@@ -56,6 +56,7 @@ impl<E: Engine> Hub<E> {
                 }
                 Err(fault) => fault,
             },
+            Action::Authenticate(_) => ErrorReply::new(ErrorCode::UnknownAction, "this server takes no tokens"),
             Action::History(read) => match self.may_read(session, &read.topic) {
                 Ok(()) => return self.read_history(now, session, id, read, effects),
                 Err(fault) => fault,
@@ -82,10 +83,10 @@ impl<E: Engine> Hub<E> {
                 if let Some(key) = key {
                     self.engine.tell(now, EngineNotice::Delivered { topic: &topic, key: &key, outcome });
                 }
-                self.answer_publish(session, id, topic, outcome, effects);
+                self.answer_publish(session, id, topic, (outcome, false), effects);
             }
             (Continuation::Deliver { topic, .. }, EngineResponse::Repeated(outcome)) => {
-                self.answer_publish(session, id, topic, outcome, effects);
+                self.answer_publish(session, id, topic, (outcome, true), effects);
             }
             (Continuation::Subscribe(mut subscribe), EngineResponse::Opened(opened)) => match session {
                 Some(session) => {
@@ -157,7 +158,12 @@ impl<E: Engine> Hub<E> {
         let has_subscribers = self.has_subscribers(&topic);
         let then = Continuation::Deliver { topic: topic.clone(), key: key.clone(), echo };
         let pending = Pending::new(session, id, then);
-        self.ask_engine(now, pending, EngineRequest::Publish { topic, payload, key, has_subscribers }, effects);
+        self.ask_engine(
+            now,
+            pending,
+            EngineRequest::Publish { topic, payload, author: None, key, has_subscribers },
+            effects,
+        );
     }
 
     /// Publishes, one after another, what a session sent that is now gone.
@@ -184,13 +190,14 @@ impl<E: Engine> Hub<E> {
         session: Option<u32>,
         id: Option<RequestId>,
         topic: Topic,
-        outcome: Outcome,
+        (outcome, is_duplicate): (Outcome, bool),
         effects: &mut Effects,
     ) {
         if let (Some(session), Some(id)) = (session, id) {
             let Outcome { position, receivers } = outcome;
-            let offset = position.map(|position| position.offset);
-            effects.send(self.id(session), Event::Published(Published { id: Some(id), topic, offset, receivers }));
+            let (epoch, offset) = (position.map(|position| position.epoch), position.map(|position| position.offset));
+            let published = Published { id: Some(id), topic, epoch, offset, receivers, duplicate: is_duplicate };
+            effects.send(self.id(session), Event::Published(published));
         }
     }
 

@@ -161,7 +161,7 @@ impl<E: Engine> Hub<E> {
             Target::Topic(topic) if topic.owner() == Some(Owner::Client(peer.client)) => peer.direct = None,
             _ => self.leave(now, session, &target, effects),
         }
-        effects.send(self.id(session), Event::Unsubscribed(Unsubscribed { id, about: target.into() }));
+        effects.send(self.id(session), Event::Unsubscribed(Unsubscribed { id, about: target.into(), reason: None }));
     }
 
     fn leave(&mut self, now: Instant, session: u32, target: &Target, effects: &mut Effects) {

@@ -159,6 +159,7 @@ impl<E: Engine> Hub<E> {
                 Action::Subscribe(Subscribe { target: Target::Pattern(_), start: Start::AfterEach(_), .. }) => true,
                 Action::Subscribe(_) | Action::Unsubscribe(_) => is_search,
                 Action::Ping | Action::History(_) | Action::Presence(_) | Action::Identify(_) => false,
+                Action::Authenticate(_) => false,
             },
             _ => false,
         }
@@ -272,6 +273,8 @@ fn session_of(input: &Input) -> Option<SessionId> {
         | Input::Request { session, .. }
         | Input::Disconnect { session, .. }
         | Input::Closed { session, .. }
+        | Input::Authenticate { session, .. }
+        | Input::Operate { session, .. }
         | Input::Continue { session } => Some(*session),
         Input::Reply(_) => None,
     }

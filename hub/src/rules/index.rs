@@ -1,6 +1,6 @@
 //! The index of the rules: a trie of their patterns' tokens.
 
-use super::{TopicPolicy, TopicRules, decide};
+use super::{TopicPolicy, TopicRule, TopicRules, decide};
 use hubcast_protocol::{Token, Topic};
 use std::collections::HashMap;
 use std::str::Split;
@@ -39,11 +39,19 @@ impl RuleIndex {
 
     /// What this topic keeps.
     pub(crate) fn of(&self, topic: &Topic) -> &TopicPolicy {
-        decide(topic, || {
-            let mut found = NO_RULE;
-            self.search(ROOT, topic.as_str().split('.'), &mut found);
-            self.rules.list.get(found)
-        })
+        decide(topic, || self.rule_of(topic))
+    }
+
+    /// The first rule that matches a public topic.
+    pub(crate) fn rule_of(&self, topic: &Topic) -> Option<&TopicRule> {
+        let mut found = NO_RULE;
+        self.search(ROOT, topic.as_str().split('.'), &mut found);
+        self.rules.list.get(found)
+    }
+
+    /// All rules, in the order in which they are tried.
+    pub(crate) fn rules(&self) -> &TopicRules {
+        &self.rules
     }
 
     /// The longest time that any topic remembers a key.
@@ -104,7 +112,6 @@ const NO_RULE: usize = usize::MAX;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::TopicRule;
     use hubcast_protocol::Pattern;
     use proptest::{collection::vec, prelude::*, sample::select};
     use std::time::Duration;

@@ -112,6 +112,7 @@ fn rules() -> TopicRules {
                 history: history.map(|(size, ttl, keep)| HistoryPolicy { size, ttl: Duration::from_secs(ttl), keep }),
                 presence: presence.map(|(events, grace)| PresencePolicy { events, grace: Duration::from_secs(grace) }),
                 key_window: Duration::from_secs(window),
+                ..TopicPolicy::default()
             },
         };
     let list = vec![

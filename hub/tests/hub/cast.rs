@@ -173,7 +173,7 @@ impl Cast {
         self.clients += 1;
         self.parts[session as usize] = Some(Part { client, user, here: true });
         let identity = user.map(|user| Identity::user(user).into());
-        Deed::Tell(Input::Connect { session: SessionId(session), client, identity })
+        Deed::Tell(Input::Connect { session: SessionId(session), client, identity, credentials: None })
     }
 
     /// Closes the connection of a session, if it is connected.

@@ -88,7 +88,7 @@ impl Ledger {
             let rest = history.last.checked_sub(said.len() as u64);
             prop_assert!(rest.is_some_and(|rest| rest <= 1), "{:?} holds {:?}", history, said);
             if rest == Some(1) {
-                said.push(history.entries.last().map(|(_, payload)| payload.as_plain().to_owned()));
+                said.push(history.entries.last().map(|entry| entry.payload.as_plain().to_owned()));
             }
         }
         Ok(())

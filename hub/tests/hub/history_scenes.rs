@@ -5,8 +5,8 @@ use crate::frames::{json, message, recover, subscribed};
 use crate::stage::{Stage, keeping, small};
 use hubcast_hub::engine::Outcome;
 use hubcast_hub::{
-    Effects, HistoryPolicy, HistorySnapshot, Hub, Input, KeySnapshot, NumberSnapshot, ProducerSnapshot, Publisher,
-    Retention, SessionId, Settings, Snapshot, TopicPolicy, TopicRule, TopicRules,
+    Effects, EntrySnapshot, HistoryPolicy, HistorySnapshot, Hub, Input, KeySnapshot, NumberSnapshot, ProducerSnapshot,
+    Publisher, Retention, SessionId, Settings, Snapshot, TopicPolicy, TopicRule, TopicRules,
 };
 use hubcast_protocol::{ClientId, Position, Topic, typed};
 use std::time::{Duration, Instant};
@@ -166,7 +166,10 @@ fn a_hub_restores_what_its_like_saved_and_keeps_a_history_that_it_has() {
             topic: Topic::from("world"),
             epoch: epoch.parse().expect("an epoch"),
             last: 7,
-            entries: vec![(Duration::from_secs(1), "six".into()), (Duration::ZERO, "seven".into())],
+            entries: vec![
+                EntrySnapshot::new(Duration::from_secs(1), "six".into()),
+                EntrySnapshot::new(Duration::ZERO, "seven".into()),
+            ],
         }],
         ..Snapshot::default()
     };
@@ -259,7 +262,7 @@ fn what_no_hub_can_have_saved_is_left_out() {
         topic: topic.into(),
         epoch: "e".parse().expect("an epoch"),
         last,
-        entries: vec![(age, "".into())],
+        entries: vec![EntrySnapshot::new(age, "".into())],
     };
     let number =
         |sequence, left| NumberSnapshot { sequence, topic: 1, outcome: Outcome { position: None, receivers: 1 }, left };

@@ -219,6 +219,6 @@ fn who(user: Option<&str>, anonymous: Option<AnonymousId>, info: Option<&Payload
 fn user_of(identity: &Identity) -> Option<Box<str>> {
     match &identity.name {
         MemberName::User(user) => Some(user.clone()),
-        MemberName::Anonymous(_) => None,
+        MemberName::Anonymous(_) | MemberName::ApiKey(_) => None,
     }
 }

@@ -114,7 +114,7 @@ impl Model {
     /// The effects of one input. An input about a session that is not connected has none.
     fn hear(&mut self, now: Instant, input: &Input) -> Vec<Seen> {
         match input {
-            Input::Connect { session, client, identity } => self.connect(now, *session, *client, identity.clone()),
+            Input::Connect { session, client, identity, .. } => self.connect(now, *session, *client, identity.clone()),
             Input::Request { session, request } => match self.who(*session) {
                 Some(who) => self.receive(now, who, request.clone()),
                 None => Vec::new(),
@@ -130,6 +130,7 @@ impl Model {
                 Some(who) => self.disconnect(now, who, *lost),
                 None => Vec::new(),
             },
+            Input::Authenticate { .. } | Input::Operate { .. } => unreachable!("the scripts have none"),
             Input::Reply(_) => unreachable!("a script says `EngineResponse`"),
             Input::Continue { .. } => unreachable!("a script tells all at once"),
         }
@@ -215,7 +216,11 @@ impl Model {
         let (asks_the_engine, heard) = match &request.action {
             Action::Publish(publish) => (true, self.has_subscribers(&publish.topic)),
             Action::Subscribe(_) | Action::History(_) => (true, false),
-            Action::Unsubscribe(_) | Action::Presence(_) | Action::Ping | Action::Identify(_) => (false, false),
+            Action::Unsubscribe(_)
+            | Action::Presence(_)
+            | Action::Ping
+            | Action::Identify(_)
+            | Action::Authenticate(_) => (false, false),
         };
         if asks_the_engine && self.engine == Place::Elsewhere {
             self.peers[who].asks = true;

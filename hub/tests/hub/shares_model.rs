@@ -69,7 +69,13 @@ impl Shares {
                 let payload = "x".repeat(bytes).as_str().into();
                 self.ask(
                     now,
-                    EngineRequest::Publish { topic: topic.into(), payload, key: None, has_subscribers: true },
+                    EngineRequest::Publish {
+                        topic: topic.into(),
+                        payload,
+                        author: None,
+                        key: None,
+                        has_subscribers: true,
+                    },
                 );
                 let history = self.find_or_create(topic);
                 history.last += 1;
@@ -102,7 +108,7 @@ impl Shares {
     pub(crate) fn in_the_hub(&self, now: Instant) -> Kept {
         let histories = self.memory.save(now).histories.into_iter();
         let kept = histories.map(|saved| {
-            let sizes = saved.entries.iter().map(|(_, payload)| payload.as_plain().len());
+            let sizes = saved.entries.iter().map(|entry| entry.payload.as_plain().len());
             (saved.topic.as_str().to_owned(), saved.last, sizes.collect())
         });
         (in_order(kept.collect()), self.memory.evicted())

@@ -50,7 +50,7 @@ impl Stage {
         self.names += 1;
         let session = SessionId(self.names);
         let identity = Some(Identity::user(user).into());
-        self.tell(Input::Connect { session, client: id_of(session), identity });
+        self.tell(Input::Connect { session, client: id_of(session), identity, credentials: None });
         self.hears(session);
         session
     }
@@ -193,7 +193,7 @@ impl Stage {
                 }
                 Effect::History { session, answer } => write(*session, typed::encode(&answer.to_event())),
                 Effect::Close { session, code, reason } => write(*session, format!("close {code} {reason}")),
-                Effect::Ask(_) => {}
+                Effect::Operated { .. } | Effect::Ask(_) => {}
             }
         }
     }
@@ -213,7 +213,7 @@ pub(crate) fn small(size: usize, keep: Retention) -> Settings {
 
 /// The frame of a publication.
 fn frame(publication: &Publication) -> String {
-    typed::encode_message(publication.topic(), publication.position(), publication.payload())
+    typed::encode_message(publication.topic(), publication.position(), publication.payload(), publication.author())
 }
 
 /// The client id of a stage's session, which is also its private topic.

@@ -148,11 +148,16 @@ pub(crate) fn room_for(publications: &[Publication], enough: usize) -> Vec<u8> {
 
 /// Appends the frame of a publication.
 pub(crate) fn append(frames: &mut Vec<u8>, publication: &Publication, dialect: Dialect) {
-    let (topic, payload) = (publication.topic(), publication.payload());
     match dialect {
-        Dialect::Plain => append_text(frames, payload.as_plain()),
-        Dialect::Typed => append_text(frames, &typed::encode_message(topic, publication.position(), payload)),
+        Dialect::Plain => append_text(frames, publication.payload().as_plain()),
+        Dialect::Typed => append_text(frames, &message_text(publication)),
     }
+}
+
+/// The `message` event of a publication.
+fn message_text(publication: &Publication) -> String {
+    let (topic, payload) = (publication.topic(), publication.payload());
+    typed::encode_message(topic, publication.position(), payload, publication.author())
 }
 
 fn append_text(frames: &mut Vec<u8>, text: &str) {

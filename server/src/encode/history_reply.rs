@@ -74,7 +74,7 @@ fn write_entry(out: &mut impl Write, publication: &Publication, is_first: bool) 
     let Some(position) = publication.position() else { return };
     let comma: &[u8] = if is_first { b"" } else { b"," };
     out.write_all(comma)
-        .and_then(|()| typed::write_history_entry(out, position.offset, publication.payload()))
+        .and_then(|()| typed::write_history_entry(out, position.offset, publication.payload(), publication.author()))
         .expect("memory takes everything");
 }
 

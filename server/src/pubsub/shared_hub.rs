@@ -230,6 +230,8 @@ fn author(input: &Input) -> SessionId {
         | Input::Connect { session, .. }
         | Input::Disconnect { session, .. }
         | Input::Closed { session, .. }
+        | Input::Authenticate { session, .. }
+        | Input::Operate { session, .. }
         | Input::Continue { session } => *session,
         Input::Reply(_) => NOBODY,
     }

@@ -100,7 +100,7 @@ impl TurnOutput {
                     order.push(OutputRef::Effect(number));
                     end_growth(broadcasts, effects, *session);
                 }
-                Effect::Ask(_) => {}
+                Effect::Ask(_) | Effect::Operated { .. } => {}
             }
         }
         cost
@@ -147,7 +147,9 @@ impl TurnOutput {
                     Effect::Replay { session, missed } => Output::Replay { session: *session, missed },
                     Effect::History { session, answer } => Output::History { session: *session, answer },
                     Effect::Close { session, code, reason } => Output::Close { session: *session, code: *code, reason },
-                    Effect::Deliver { .. } | Effect::Notify { .. } | Effect::Ask(_) => return None,
+                    Effect::Deliver { .. } | Effect::Notify { .. } | Effect::Operated { .. } | Effect::Ask(_) => {
+                        return None;
+                    }
                 },
             })
         })

@@ -66,7 +66,7 @@ impl Item {
             Ok(Action::History(_) | Action::Presence(_)) => Kind::Past,
             Ok(Action::Subscribe(subscribe)) if subscribe.start != Start::Live => Kind::Past,
             Ok(Action::Subscribe(_) | Action::Unsubscribe(_)) => Kind::Membership,
-            Ok(Action::Ping | Action::Identify(_)) | Err(_) => Kind::Answer,
+            Ok(Action::Ping | Action::Identify(_) | Action::Authenticate(_)) | Err(_) => Kind::Answer,
         }
     }
 }
@@ -99,6 +99,7 @@ fn bytes_of(request: &Request) -> usize {
         Action::Identify(identify) => {
             identify.secret.expose().len() + identify.info.as_ref().map_or(0, |info| info.as_plain().len())
         }
+        Action::Authenticate(token) => token.expose().len(),
         _ => 0,
     }
 }

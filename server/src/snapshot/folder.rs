@@ -168,7 +168,7 @@ const LOCK: &str = "lock";
 mod tests {
     use super::*;
     use hubcast_hub::engine::Outcome;
-    use hubcast_hub::{HistorySnapshot, KeySnapshot, Publisher};
+    use hubcast_hub::{EntrySnapshot, HistorySnapshot, KeySnapshot, Publisher};
     use hubcast_protocol::{ClientId, Position};
     use std::env;
     use std::os::unix::fs::{PermissionsExt, symlink};
@@ -200,7 +200,7 @@ mod tests {
 
     fn saved() -> Snapshot {
         let age = Duration::from_secs(1);
-        let entries = vec![(age, "hi".into())];
+        let entries = vec![EntrySnapshot::new(age, "hi".into())];
         let epoch = "k3Jx9a".parse().unwrap();
         let outcome = Outcome { position: Some(Position { epoch, offset: 7 }), receivers: 1 };
         let by = Publisher::Client(ClientId::from_random([1; 16]));

@@ -2,7 +2,8 @@
 //! and a last line that proves that the file is complete.
 
 use hubcast_hub::engine::Outcome;
-use hubcast_hub::{HistorySnapshot, KeySnapshot, NumberSnapshot, ProducerSnapshot, Publisher, Snapshot};
+use hubcast_hub::{EntrySnapshot, HistorySnapshot, KeySnapshot, NumberSnapshot, ProducerSnapshot, Publisher, Snapshot};
+use hubcast_protocol::event::Author;
 use hubcast_protocol::{ClientId, Epoch, Payload, Position, Topic};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -54,6 +55,9 @@ enum Line<'a> {
         /// Each with its age.
         #[serde(borrow)]
         entries: Vec<(u64, StoredPayload<'a>)>,
+        /// The authors of the entries, if the topic's rule asks for them.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        authors: Vec<Option<StoredAuthor>>,
     },
     Key {
         #[serde(flatten)]
@@ -71,6 +75,14 @@ enum Line<'a> {
         floor: u64,
         numbers: Vec<Number>,
     },
+}
+
+/// Who published an entry, and when.
+#[derive(Serialize, Deserialize)]
+struct StoredAuthor {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    user: Option<Box<str>>,
+    time: u64,
 }
 
 /// The publisher of a key. Version 2 does not have it.
@@ -154,8 +166,12 @@ pub(super) fn read(text: &[u8], now: SystemTime) -> Result<Snapshot, SnapshotErr
 impl<'a> Line<'a> {
     fn of_history(history: &'a HistorySnapshot) -> Self {
         let HistorySnapshot { topic, epoch, last, entries } = history;
-        let entries = entries.iter().map(|(age, payload)| (millis(*age), StoredPayload::of(payload))).collect();
-        Self::History { topic: topic.clone(), epoch: *epoch, last: *last, entries }
+        let authors = match entries.iter().any(|entry| entry.author.is_some()) {
+            true => entries.iter().map(|entry| entry.author.clone().map(StoredAuthor::from)).collect(),
+            false => Vec::new(),
+        };
+        let entries = entries.iter().map(|entry| (millis(entry.age), StoredPayload::of(&entry.payload))).collect();
+        Self::History { topic: topic.clone(), epoch: *epoch, last: *last, entries, authors }
     }
 
     fn of_key(used: &'a KeySnapshot) -> Self {
@@ -178,8 +194,12 @@ impl<'a> Line<'a> {
     fn enter(self, saved: &mut Snapshot, downtime: Duration) -> serde_json::Result<()> {
         let age_now = |age| Duration::from_millis(age).saturating_add(downtime);
         match self {
-            Self::History { topic, epoch, last, entries } => {
-                let entries = entries.into_iter().map(|(age, message)| Ok((age_now(age), message.payload()?)));
+            Self::History { topic, epoch, last, entries, authors } => {
+                let mut authors = authors.into_iter();
+                let entries = entries.into_iter().map(|(age, message)| {
+                    let author = authors.next().flatten().map(Author::from);
+                    Ok(EntrySnapshot { age: age_now(age), payload: message.payload()?, author })
+                });
                 let entries = entries.collect::<serde_json::Result<_>>()?;
                 let history = HistorySnapshot { topic, epoch, last, entries };
                 possible(history.fault())?;
@@ -224,6 +244,18 @@ impl From<Whose<'_>> for Publisher {
             (None, Some(client)) => Self::Client(client),
             (None, None) => Self::Client(ClientId::from_random([0; 16])),
         }
+    }
+}
+
+impl From<Author> for StoredAuthor {
+    fn from(Author { user, time }: Author) -> Self {
+        Self { user, time }
+    }
+}
+
+impl From<StoredAuthor> for Author {
+    fn from(StoredAuthor { user, time }: StoredAuthor) -> Self {
+        Self { user, time }
     }
 }
 

@@ -49,7 +49,7 @@ impl ServerState {
             }
             Effect::Close { session, code, reason } => self.close(now, *session, *code, reason),
             // Only an engine outside the hub's process needs this effect.
-            Effect::Ask(_) => {}
+            Effect::Operated { .. } | Effect::Ask(_) => {}
         }
     }
 
@@ -81,5 +81,5 @@ impl ServerState {
 }
 
 fn frame(publication: &Publication) -> String {
-    typed::encode_message(publication.topic(), publication.position(), publication.payload())
+    typed::encode_message(publication.topic(), publication.position(), publication.payload(), publication.author())
 }

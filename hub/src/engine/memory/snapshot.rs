@@ -3,6 +3,7 @@
 use super::{History, Memory};
 use crate::Publication;
 use crate::engine::{Outcome, Publisher};
+use hubcast_protocol::event::Author;
 use hubcast_protocol::request::MAX_SEQUENCE;
 use hubcast_protocol::{Epoch, Payload, Position, Topic};
 use std::time::{Duration, Instant};
@@ -30,8 +31,19 @@ pub struct HistorySnapshot {
     pub epoch: Epoch,
     /// The last offset given.
     pub last: u64,
-    /// The last publications, oldest first, each with its age.
-    pub entries: Vec<(Duration, Payload)>,
+    /// The last publications, oldest first.
+    pub entries: Vec<EntrySnapshot>,
+}
+
+/// One publication of a history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EntrySnapshot {
+    /// The time since it was published.
+    pub age: Duration,
+    /// The payload.
+    pub payload: Payload,
+    /// Who published it and when, if the topic's rule asked for that.
+    pub author: Option<Author>,
 }
 
 /// One idempotency key that a program chose.
@@ -73,6 +85,13 @@ pub struct NumberSnapshot {
     pub outcome: Outcome,
     /// The time for which it is still remembered.
     pub left: Duration,
+}
+
+impl EntrySnapshot {
+    /// A publication without its author.
+    pub fn new(age: Duration, payload: Payload) -> Self {
+        Self { age, payload, author: None }
+    }
 }
 
 impl HistorySnapshot {
@@ -128,8 +147,11 @@ impl Memory {
         let histories = self.histories.iter().map(|history| {
             let Position { epoch, offset: last } = history.position();
             let entries = history.entries();
-            let entries =
-                entries.map(|(at, publication)| (now.saturating_duration_since(at), publication.payload().clone()));
+            let entries = entries.map(|(at, publication)| EntrySnapshot {
+                age: now.saturating_duration_since(at),
+                payload: publication.payload().clone(),
+                author: publication.author().cloned(),
+            });
             HistorySnapshot { topic: history.topic().clone(), epoch, last, entries: entries.collect() }
         });
         let keys = self.keys.save_texts(now, |topic| self.rules.of(topic).key_window);
@@ -159,9 +181,10 @@ impl Memory {
         let ttl = rule.ttl;
         let mut history = History::new(now, topic.clone(), rule, epoch, before_first);
         let size = self.size(now);
-        for (age, payload) in entries {
+        for EntrySnapshot { age, payload, author } in entries {
             let position = Some(history.next_position());
-            let publication = Publication::counted(topic.clone(), payload, position, self.live.as_ref());
+            let publication =
+                Publication::counted(topic.clone(), payload, position, author.map(Box::new), self.live.as_ref());
             // An age beyond the range of the clock is expired anyway, and so is an age of one `ttl`.
             let at = now.checked_sub(age).or_else(|| now.checked_sub(ttl));
             history.push(at.unwrap_or(now), publication, size);

@@ -103,7 +103,7 @@ impl Model {
         match self.peers[who].identity.as_ref().map(|identity| &identity.name) {
             Some(MemberName::User(user)) => (Some(user.clone()), None),
             Some(MemberName::Anonymous(id)) => (None, Some(*id)),
-            None => (None, None),
+            Some(MemberName::ApiKey(_)) | None => (None, None),
         }
     }
 

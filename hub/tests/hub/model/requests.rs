@@ -27,6 +27,7 @@ impl Model {
             Action::Unsubscribe(target) => self.unsubscribe(now, who, id, target),
             Action::Ping => id.map(|id| self.sent(who, Event::Pong(Pong { id }))).into_iter().collect(),
             Action::Identify(identify) => self.identify(who, id, &identify),
+            Action::Authenticate(_) => unreachable!("the caller verifies tokens"),
             Action::History(read) => self.read(now, who, id, read),
             Action::Presence(topic) => match self.presence(id.clone(), topic) {
                 Ok(presence) => vec![self.sent(who, Event::Presence(presence))],
@@ -77,7 +78,7 @@ impl Model {
             self.watching.retain(|(whose, what)| *whose != who || *what != topic);
             seen.extend(self.leave(now, who, &topic, false));
         }
-        seen.push(self.sent(who, Event::Unsubscribed(Unsubscribed { id, about: target.into() })));
+        seen.push(self.sent(who, Event::Unsubscribed(Unsubscribed { id, about: target.into(), reason: None })));
         seen
     }
 
@@ -96,7 +97,7 @@ impl Model {
         let (user, _) = self.names(who);
         match self.histories.repeated(now, user.as_deref(), &topic, key.as_ref()) {
             Repeated::No => {}
-            Repeated::With(outcome) => return self.published(who, id, topic, outcome),
+            Repeated::With(outcome) => return self.published(who, id, topic, (outcome, true)),
             Repeated::Elsewhere if self.peers[who].here => return self.refused(who, id, ErrorCode::InvalidRequest),
             Repeated::Elsewhere => return Vec::new(),
         }
@@ -109,17 +110,23 @@ impl Model {
             self.histories.remember(now, user, &topic, key, outcome);
         }
         let heard = (!by.is_empty()).then(|| Seen::heard(publication, by));
-        heard.into_iter().chain(self.published(who, id, topic, outcome)).collect()
+        heard.into_iter().chain(self.published(who, id, topic, (outcome, false))).collect()
     }
 
     /// The reply to a publication, if it has an id and its session is connected.
-    fn published(&self, who: usize, id: Option<RequestId>, topic: Topic, outcome: Outcome) -> Vec<Seen> {
+    fn published(
+        &self,
+        who: usize,
+        id: Option<RequestId>,
+        topic: Topic,
+        (outcome, duplicate): (Outcome, bool),
+    ) -> Vec<Seen> {
         if id.is_none() || !self.peers[who].here {
             return Vec::new();
         }
         let Outcome { position, receivers } = outcome;
-        let offset = position.map(|position| position.offset);
-        vec![self.sent(who, Event::Published(Published { id, topic, offset, receivers }))]
+        let (epoch, offset) = (position.map(|position| position.epoch), position.map(|position| position.offset));
+        vec![self.sent(who, Event::Published(Published { id, topic, epoch, offset, receivers, duplicate }))]
     }
 
     /// The reply to a `history` request. Without an id there is only a refusal.
@@ -129,7 +136,7 @@ impl Model {
         };
         let Some(id) = id else { return Vec::new() };
         let entries = publications.iter().filter_map(|publication| {
-            Some(Entry { offset: publication.position()?.offset, payload: publication.payload().clone() })
+            Some(Entry::new(publication.position()?.offset, publication.payload().clone(), None))
         });
         let messages = entries.collect();
         let history = History { id, topic: read.topic, epoch: end.epoch, offset: end.offset, messages };

@@ -6,9 +6,12 @@ use super::*;
 fn saved() -> Snapshot {
     let json = |text: &str| Payload::from_json(serde_json::from_str(text).unwrap()).unwrap();
     let entries = vec![
-        (Duration::from_millis(90_000), "with \"quotes\",\n lines, é and \u{1F642}".into()),
-        (Duration::from_millis(1), json("{\"a\" :\r\n [1.000000000000000000001]}")),
-        (Duration::ZERO, json("null")),
+        EntrySnapshot::new(Duration::from_millis(90_000), "with \"quotes\",\n lines, é and \u{1F642}".into()),
+        EntrySnapshot::new(Duration::from_millis(1), json("{\"a\" :\r\n [1.000000000000000000001]}")),
+        EntrySnapshot {
+            author: Some(Author { user: Some("ada \"quotes\"".into()), time: 1_790_000_000_123 }),
+            ..EntrySnapshot::new(Duration::ZERO, json("null"))
+        },
     ];
     let histories = vec![
         HistorySnapshot { topic: "prices.tea".into(), epoch: "k3Jx9a".parse().unwrap(), last: 45, entries },

@@ -209,7 +209,10 @@ mod tests {
         let history = HistoryPolicy { size: 500, ttl: Duration::from_secs(600), keep: Retention::Always };
         let presence = PresencePolicy { events: false, grace: Duration::from_secs(30) };
         let key_window = Duration::from_secs(3600);
-        assert_eq!(policy, TopicPolicy { history: Some(history), presence: Some(presence), key_window });
+        assert_eq!(
+            policy,
+            TopicPolicy { history: Some(history), presence: Some(presence), key_window, ..TopicPolicy::default() }
+        );
     }
 
     #[test]
