@@ -1,5 +1,6 @@
 //! The hub itself: its state, and the dispatch of each input.
 
+mod authority;
 mod delivery;
 mod grace;
 mod pending;
@@ -17,16 +18,17 @@ use crate::rules::RuleIndex;
 use crate::session::{MAX_WAITING_REQUESTS, Session};
 use crate::sparse::{release_map, release_slab};
 use crate::subscriptions::{ChannelKey, Subscriptions, index};
-use crate::{Effect, Effects, Input, SessionId, Settings};
+use crate::{Access, Credentials, Effect, Effects, Input, MemberName, Permission, SessionId, Settings, TopicAccess};
 use delivery::Matched;
 use grace::GracePeriods;
 use hubcast_protocol::event::{Closing, Limits, Refusal, Welcome};
 use hubcast_protocol::request::{Action, Publish};
 use hubcast_protocol::{ClientId, CloseCode, ErrorCode, ErrorReply, Event, RejectedRequest, Request, Topic};
 use pending::Pending;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::mem;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::Instant;
 use work::UnfinishedInput;
 
@@ -52,6 +54,20 @@ pub struct Hub<E = Memory> {
     subscriptions: Subscriptions,
     pending: HashMap<Ticket, Pending>,
     last_ticket: u64,
+    /// By private topic of a user: the user's sessions that have unsubscribed from it.
+    muted: HashMap<Topic, Vec<u32>>,
+    /// The sessions that wait to authenticate, or whose token ends, with the time.
+    authority_due: BTreeSet<(Instant, u32)>,
+    waiting_to_authenticate: usize,
+    /// Whether everybody may do everything, but for what is private.
+    is_open_to_all: bool,
+    /// Whether any topic's rule asks for authors.
+    has_authors: bool,
+    /// The caller's wall clock at a time, in milliseconds since 1970-01-01 UTC.
+    wall_clock: Option<(Instant, u64)>,
+    /// The rate limits of users and API keys that publish.
+    publication_buckets: HashMap<MemberName, Bucket>,
+    sweep_buckets_at: usize,
     /// Buffer, used again: the channels that one publication reaches.
     channels_reached: Vec<u32>,
     /// The patterns that matched the last topic looked up.
@@ -94,6 +110,8 @@ impl<E: Engine> Hub<E> {
     /// A hub that uses `engine`.
     pub fn with_engine(settings: Settings, engine: E) -> Self {
         Self {
+            is_open_to_all: is_open_to_all(&settings),
+            has_authors: settings.rules.list.iter().any(|rule| rule.policy.author),
             rules: RuleIndex::new(settings.rules.clone()),
             settings,
             engine,
@@ -106,6 +124,12 @@ impl<E: Engine> Hub<E> {
             subscriptions: Subscriptions::default(),
             pending: HashMap::new(),
             last_ticket: 0,
+            muted: HashMap::new(),
+            authority_due: BTreeSet::new(),
+            waiting_to_authenticate: 0,
+            wall_clock: None,
+            publication_buckets: HashMap::new(),
+            sweep_buckets_at: 0,
             channels_reached: Vec::new(),
             matched: Matched::default(),
             begun: None,
@@ -126,9 +150,9 @@ impl<E: Engine> Hub<E> {
     #[inline]
     fn take(&mut self, now: Instant, input: Input, effects: &mut Effects) {
         match input {
-            Input::Connect { session, client, identity, .. } => {
+            Input::Connect { session, client, identity, credentials } => {
                 let session = Session::new(session, client, identity, self.bucket(now));
-                self.connect(session, effects);
+                self.connect(now, session, credentials, effects);
             }
             Input::Request { session, request } => {
                 if let Some(&session) = self.by_id.get(&session) {
@@ -143,10 +167,31 @@ impl<E: Engine> Hub<E> {
                 }
             }
             Input::Closed { session, lost } => self.closed(now, session, lost, effects),
+            Input::Authenticate { session, id, outcome } => {
+                if let Some(&session) = self.by_id.get(&session)
+                    && !self.subscriptions.sessions[session as usize].cut
+                {
+                    self.authenticate(now, session, id, outcome, effects);
+                }
+            }
+            Input::Operate { session, id, whom, operation } => {
+                self.operate(now, (session, id), &whom, &operation, effects);
+            }
             Input::Reply(reply) => self.take_reply(now, reply, effects),
             // Nothing is left to continue.
-            Input::Continue { .. } | Input::Authenticate { .. } | Input::Operate { .. } => {}
+            Input::Continue { .. } => {}
         }
+    }
+
+    /// Sets the wall clock, for topics that say when a message was published. `unix_ms` is in milliseconds since
+    /// 1970-01-01 UTC. The hub counts on from there.
+    pub fn set_wall_clock(&mut self, now: Instant, unix_ms: u64) {
+        self.wall_clock = Some((now, unix_ms));
+    }
+
+    /// Whether any topic says when a message was published, so that the wall clock is needed.
+    pub fn needs_wall_clock(&self) -> bool {
+        self.has_authors
     }
 
     /// The engine, for reading.
@@ -165,6 +210,9 @@ impl<E: Engine> Hub<E> {
             && self.grace.is_empty()
             && self.patterns.is_empty()
             && self.pending.is_empty()
+            && self.muted.is_empty()
+            && self.authority_due.is_empty()
+            && self.waiting_to_authenticate == 0
             && self.begun.is_none()
     }
 
@@ -182,7 +230,13 @@ impl<E: Engine> Hub<E> {
         self.settings.limits.requests_per_second.map(|rate| Bucket::new(now, rate))
     }
 
-    fn connect(&mut self, session: Session, effects: &mut Effects) {
+    fn connect(
+        &mut self,
+        now: Instant,
+        session: Session,
+        credentials: Option<Arc<Credentials>>,
+        effects: &mut Effects,
+    ) {
         let (id, client) = (session.id, session.client);
         let limits = &self.settings.limits;
         let welcome = Welcome {
@@ -200,6 +254,7 @@ impl<E: Engine> Hub<E> {
         assert!(self.by_id.insert(id, session).is_none(), "session {id:?} is connected already");
         assert!(self.by_client.insert(client, session).is_none(), "client {client} is connected already");
         effects.send(id, Event::Welcome(welcome));
+        self.admit(now, session, credentials, effects);
     }
 
     fn closed(&mut self, now: Instant, id: SessionId, lost: bool, effects: &mut Effects) {
@@ -207,6 +262,8 @@ impl<E: Engine> Hub<E> {
         effects.add_work(LEAVE_NS * self.subscriptions.sessions[session as usize].memberships.len() as u64);
         let mut present = self.present_in(session);
         present.reverse();
+        let left = self.granted_publications(session);
+        self.dismiss(session);
         while let Some(emptied) = self.subscriptions.leave_any(session) {
             self.forget(now, emptied);
         }
@@ -219,10 +276,22 @@ impl<E: Engine> Hub<E> {
             && let Some(pending) = self.pending.get_mut(&waiting.ticket)
         {
             pending.session = None;
-            let left = waiting.requests.into_iter().filter_map(publication);
-            pending.orphaned = left.map(|publish| (session.publisher(), publish)).collect();
+            pending.orphaned = left.into_iter().map(|publish| (session.publisher(), publish)).collect();
         }
         self.announce_gone(now, id, session, present, lost, effects);
+    }
+
+    /// The publications that a session has sent, that still wait for the engine, and that it may publish. They take
+    /// effect even when the session is gone.
+    fn granted_publications(&self, session: u32) -> Vec<Publish> {
+        let peer = &self.subscriptions.sessions[session as usize];
+        let waiting = peer.waiting.iter().flat_map(|waiting| &waiting.requests);
+        let publications = waiting.filter_map(|request| match &request.as_ref().ok()?.action {
+            Action::Publish(publish) => Some(publish),
+            _ => None,
+        });
+        let granted = publications.filter(|publish| self.may(peer, Permission::Publish, &publish.topic).is_ok());
+        granted.cloned().collect()
     }
 
     /// Removes the topic or pattern of a channel that has no members any more.
@@ -316,12 +385,12 @@ impl<E: Engine> Hub<E> {
     }
 }
 
-/// The publication of a request, which takes effect even when its session is gone.
-fn publication(request: Result<Request, RejectedRequest>) -> Option<Publish> {
-    match request.ok()?.action {
-        Action::Publish(publish) => Some(publish),
-        _ => None,
-    }
+/// Whether no rule and no setting restricts anything.
+fn is_open_to_all(settings: &Settings) -> bool {
+    let mut rules = settings.rules.list.iter();
+    settings.admission.default == Access::Anyone
+        && !settings.admission.token_required
+        && rules.all(|rule| rule.policy.access == TopicAccess::default())
 }
 
 /// A request that is refused with `fault`, whatever it contains.

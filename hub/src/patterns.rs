@@ -83,6 +83,23 @@ impl Patterns {
         channel
     }
 
+    /// The pattern that ends at a node.
+    pub(crate) fn pattern(&self, node: u32) -> Pattern {
+        let (mut tokens, mut at) = (Vec::new(), node);
+        while at != ROOT {
+            let node = &self.nodes[at as usize];
+            let parent = &self.nodes[node.parent as usize];
+            tokens.push(match &*node.token {
+                "" if parent.one == Some(at) => "*",
+                "" => ">",
+                literal => literal,
+            });
+            at = node.parent;
+        }
+        tokens.reverse();
+        tokens.join(".").parse().expect("a node was made from a pattern")
+    }
+
     /// Removes the channel of a node, and every node that only led to it.
     pub(crate) fn remove(&mut self, mut at: u32) {
         self.nodes[at as usize].channel = None;

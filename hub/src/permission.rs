@@ -156,7 +156,7 @@ impl<'a> Permissions<'a> {
 
     /// A pattern is allowed only if every topic that it matches is. A rule that overlaps it counts, unless an earlier
     /// rule covers the pattern as a whole.
-    fn of_pattern(&self, who: &Requester<'a>, permission: Permission, pattern: &Pattern) -> Decision<'a> {
+    pub(crate) fn of_pattern(&self, who: &Requester<'a>, permission: Permission, pattern: &Pattern) -> Decision<'a> {
         let (mut needs_grant, mut is_decided, mut opened_by) = (false, false, None);
         for rule in &self.rules.list {
             if !rule.pattern.overlaps(pattern) {
@@ -203,21 +203,17 @@ impl<'a> Decision<'a> {
         Self { is_allowed: false, because }
     }
 
-    /// The decision as the answer to a client. The text is the same whether the topic is in use or not.
+    /// The decision as the answer to a client, about the topic or pattern of this name. The text is the same whether the topic is in use or not.
     ///
     /// # Errors
     /// `forbidden`, if it is refused.
-    pub fn to_result(&self, permission: Permission, target: &Target) -> Result<(), ErrorReply> {
+    pub fn to_result(&self, permission: Permission, name: &str) -> Result<(), ErrorReply> {
         match (self.is_allowed, &self.because) {
             (true, _) => Ok(()),
             (false, Because::Private) => {
                 Err(ErrorReply::new(ErrorCode::Forbidden, "this topic is private to somebody else"))
             }
             (false, _) => {
-                let name = match target {
-                    Target::Topic(topic) => topic.as_str(),
-                    Target::Pattern(pattern) => pattern.as_str(),
-                };
                 let reason = match permission {
                     Permission::Subscribe => format!("subscribe to {name:?} is not granted"),
                     Permission::Publish => format!("publish to {name:?} is not granted"),

@@ -28,6 +28,11 @@ impl Bucket {
         Self { full_at: now, token: Duration::from_secs(1) / per_second.max(1) }
     }
 
+    /// Whether all tokens are there.
+    pub(crate) fn is_full(&self, now: Instant) -> bool {
+        self.full_at <= now
+    }
+
     /// Takes a token. A refused request costs one too, so that a client gets through again only after it slows down.
     pub(crate) fn take(&mut self, now: Instant) -> Verdict {
         let full_at = self.full_at.max(now) + self.token;

@@ -1,10 +1,11 @@
 //! The hub's state of one connected client.
 
 use crate::engine::{Publisher, Ticket};
-use crate::{Identity, MemberName, SessionId, rate::Bucket};
+use crate::{Credentials, Identity, MemberName, SessionId, rate::Bucket};
 use hubcast_protocol::{ClientId, RejectedRequest, Request, Slow};
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// One session: its client, its user and its subscriptions.
 #[derive(Debug)]
@@ -22,12 +23,36 @@ pub(crate) struct Session {
     pub(crate) direct: Option<Slow>,
     /// The number of the last delivery that listed it, so that no delivery lists it twice.
     pub(crate) listed_in: u64,
-    /// Whether the hub is closing it because it exceeded the rate limit.
+    /// Whether the hub is closing it: it exceeded the rate limit, or may not stay.
     pub(crate) cut: bool,
+    /// Whether one of its memberships is the private topic of its user.
+    pub(crate) hears_user: bool,
+    /// `Some` for a session with a token or API key, and for one that must show one.
+    pub(crate) authority: Option<Box<Authority>>,
     /// `Some` only with a rate limit.
     pub(crate) bucket: Option<Box<Bucket>>,
     /// `Some` only while it waits for the answer of an engine elsewhere.
     pub(crate) waiting: Option<Box<Waiting>>,
+}
+
+/// What a session may do, and until when.
+#[derive(Debug)]
+pub(crate) struct Authority {
+    /// What its token or API key allows; `None` while it has shown none.
+    pub(crate) credentials: Option<Arc<Credentials>>,
+    pub(crate) standing: Standing,
+    /// When the standing changes or the session is closed.
+    pub(crate) due: Option<Instant>,
+}
+
+/// How a session stands with its token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It must authenticate before anything else.
+    Waiting,
+    Valid,
+    /// Its token is over. It can still be renewed until the session is closed.
+    Expired,
 }
 
 /// The state of a session between a question to an engine and its answer.
@@ -61,6 +86,8 @@ impl Session {
             direct: Some(Slow::Disconnect),
             listed_in: 0,
             cut: false,
+            hears_user: false,
+            authority: None,
             bucket: bucket.map(Box::new),
             waiting: None,
         }
@@ -76,7 +103,17 @@ impl Session {
 
     /// The owner of the idempotency keys that this session uses.
     pub(crate) fn publisher(&self) -> Publisher {
-        self.user().map_or(Publisher::Client(self.client), |user| Publisher::User(user.into()))
+        match self.identity.as_deref().map(|identity| &identity.name) {
+            Some(MemberName::User(user)) => Publisher::User((**user).into()),
+            // No user has this name, because the name of a user has no control characters.
+            Some(MemberName::ApiKey(id)) => Publisher::User(format!("\u{1}key {id}").into()),
+            Some(MemberName::Anonymous(_)) | None => Publisher::Client(self.client),
+        }
+    }
+
+    /// The number of its subscriptions that count against its limit.
+    pub(crate) fn counted(&self) -> usize {
+        self.memberships.len() - self.watching as usize - usize::from(self.hears_user)
     }
 
     /// Queues later requests until the question with this ticket is answered.

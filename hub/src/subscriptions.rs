@@ -45,6 +45,17 @@ pub(crate) enum ChannelKey {
     Presence(Topic),
 }
 
+impl ChannelKey {
+    /// Whether it is a subscription of its own: not the events of a topic that has one, nor what is private to a user.
+    fn is_counted(&self) -> bool {
+        match self {
+            Self::Topic(topic) => topic.owner().is_none(),
+            Self::Pattern(_) => true,
+            Self::Presence(_) => false,
+        }
+    }
+}
+
 /// One session in a channel. At most 16 bytes, because a fan-out reads only these.
 #[derive(Clone, Copy, Debug)]
 struct Member {
@@ -168,7 +179,7 @@ impl Subscriptions {
     pub(crate) fn may_skip(&self, session: u32) -> bool {
         let memberships = self.sessions[session as usize].memberships.iter();
         let channels = memberships.map(|membership| (&self.channels[membership.channel as usize], membership.index));
-        let mut listens = channels.filter(|(channel, _)| !matches!(channel.of, ChannelKey::Presence(_))).peekable();
+        let mut listens = channels.filter(|(channel, _)| channel.of.is_counted()).peekable();
         listens.peek().is_some()
             && listens.all(|(channel, index)| channel.members[index as usize].slow != Slow::Disconnect)
     }
@@ -176,6 +187,11 @@ impl Subscriptions {
     /// How many members a channel has.
     pub(crate) fn count(&self, channel: u32) -> usize {
         self.channels[channel as usize].members.len()
+    }
+
+    /// The indexes of the members of a channel.
+    pub(crate) fn member_sessions(&self, channel: u32) -> impl Iterator<Item = u32> {
+        self.channels[channel as usize].members.iter().map(|member| member.session)
     }
 
     /// The members of a channel.

@@ -146,8 +146,8 @@ pub struct Published {
     pub id: Option<RequestId>,
     /// The topic that it went to.
     pub topic: Topic,
-    /// The epoch of the topic's history, if the topic keeps one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The epoch of the topic's history, if the topic keeps one. Not on the wire: only the HTTP API's answer has it.
+    #[serde(skip)]
     pub epoch: Option<Epoch>,
     /// Its offset in the topic's history, if the topic keeps one.
     #[serde(default, skip_serializing_if = "Option::is_none")]

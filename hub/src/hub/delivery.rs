@@ -43,7 +43,12 @@ impl<E: Engine> Hub<E> {
                 let listening = owner.and_then(|owner| Some(Receiver { session: owner.id, slow: owner.direct? }));
                 effects.deliver_to(publication, listening)
             }
-            Some(Owner::User(_) | Owner::Nobody) => 0,
+            Some(Owner::User(_)) => {
+                let Some(&channel) = self.topics.get(topic) else { return 0 };
+                let key = ListKey { topic: self.subscriptions.version(channel), patterns: (0, 0), except };
+                effects.deliver(publication, key, |receivers| self.subscriptions.list(&[channel], except, receivers))
+            }
+            Some(Owner::Nobody) => 0,
             None => {
                 self.find(topic, usize::MAX, effects);
                 let key = self.list_key(topic, except);
@@ -57,9 +62,10 @@ impl<E: Engine> Hub<E> {
         }
     }
 
-    /// Whether a topic that is not private has subscribers. Call it after all matching patterns are found.
+    /// Whether a topic has subscribers. Call it after all matching patterns are found.
     pub(super) fn has_subscribers(&self, topic: &Topic) -> bool {
-        topic.owner().is_none() && (self.topics.contains_key(topic) || !self.matched.walk.channels().is_empty())
+        let any_pattern = topic.owner().is_none() && !self.matched.walk.channels().is_empty();
+        any_pattern || self.topics.contains_key(topic)
     }
 
     /// Finds the patterns that match a topic, unless that looks at more than `most` nodes. Returns whether it has

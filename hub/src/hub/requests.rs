@@ -7,10 +7,10 @@ use crate::effect::COLLECT_NS;
 use crate::engine::{
     Engine, EngineNotice, EngineRequest, EngineResponse, HistoryPage, Keyed, Outcome, Publisher, Ticket,
 };
-use crate::{Effects, HistoryAnswer, SessionId};
-use hubcast_protocol::event::{Pong, Published};
+use crate::{Effects, HistoryAnswer, Permission, SessionId};
+use hubcast_protocol::event::{Author, Pong, Published};
 use hubcast_protocol::request::{Action, Publish, ReadHistory};
-use hubcast_protocol::{ErrorCode, ErrorReply, Event, Owner, RejectedRequest, Request, RequestId, Topic};
+use hubcast_protocol::{ErrorCode, ErrorReply, Event, RejectedRequest, Request, RequestId, Topic};
 use std::collections::VecDeque;
 use std::time::Instant;
 
@@ -23,16 +23,19 @@ impl<E: Engine> Hub<E> {
         request: Result<Request, RejectedRequest>,
         effects: &mut Effects,
     ) {
+        if !self.check_standing(now, session, &request, effects) {
+            return;
+        }
         let Request { id, action } = match request {
             Ok(request) => request,
             Err(refused) => return self.refuse(session, refused, effects),
         };
         let fault = match action {
-            Action::Publish(publish) => match self.check_topic(&publish.topic) {
+            Action::Publish(publish) => match self.may_publish(now, session, &publish.topic) {
                 Ok(()) => return self.publish(now, session, id, publish, effects),
                 Err(fault) => fault,
             },
-            Action::Subscribe(subscribe) => match self.may_subscribe(session, &subscribe.target) {
+            Action::Subscribe(subscribe) => match self.may_subscribe(session, &subscribe) {
                 Ok(()) => return self.subscribe(now, session, id, subscribe, effects),
                 Err(fault) => fault,
             },
@@ -57,12 +60,13 @@ impl<E: Engine> Hub<E> {
                 Err(fault) => fault,
             },
             Action::Authenticate(_) => ErrorReply::new(ErrorCode::UnknownAction, "this server takes no tokens"),
-            Action::History(read) => match self.may_read(session, &read.topic) {
+            Action::History(read) => match self.may_read(session, Permission::History, &read.topic) {
                 Ok(()) => return self.read_history(now, session, id, read, effects),
                 Err(fault) => fault,
             },
             Action::Presence(topic) => {
-                let answer = self.may_read(session, &topic).and_then(|()| self.presence(id.clone(), topic, effects));
+                let may = self.may_read(session, Permission::Presence, &topic);
+                let answer = may.and_then(|()| self.presence(id.clone(), topic, effects));
                 match answer {
                     Ok(event) => return effects.send(self.id(session), event),
                     Err(fault) => fault,
@@ -156,14 +160,21 @@ impl<E: Engine> Hub<E> {
         let Publish { topic, payload, echo, key } = publish;
         let key = by.zip(key).map(|(by, key)| Keyed { by, key });
         let has_subscribers = self.has_subscribers(&topic);
+        let author = self.author(now, session, &topic);
         let then = Continuation::Deliver { topic: topic.clone(), key: key.clone(), echo };
         let pending = Pending::new(session, id, then);
-        self.ask_engine(
-            now,
-            pending,
-            EngineRequest::Publish { topic, payload, author: None, key, has_subscribers },
-            effects,
-        );
+        self.ask_engine(now, pending, EngineRequest::Publish { topic, payload, author, key, has_subscribers }, effects);
+    }
+
+    /// Who publishes, if the topic's rule asks for that.
+    fn author(&self, now: Instant, session: Option<u32>, topic: &Topic) -> Option<Box<Author>> {
+        if !self.has_authors || !self.rules.of(topic).author {
+            return None;
+        }
+        let user = session.and_then(|session| self.subscriptions.sessions[session as usize].user().map(Into::into));
+        let (since, unix_ms) = self.wall_clock?;
+        let passed = u64::try_from(now.saturating_duration_since(since).as_millis()).unwrap_or(u64::MAX);
+        Some(Box::new(Author { user, time: unix_ms.saturating_add(passed) }))
     }
 
     /// Publishes, one after another, what a session sent that is now gone.
@@ -201,10 +212,17 @@ impl<E: Engine> Hub<E> {
         }
     }
 
-    /// Checks that a session may read a topic's history: only a session that may subscribe may read.
-    fn may_read(&self, session: u32, topic: &Topic) -> Result<(), ErrorReply> {
+    /// Checks that a session may publish to a topic now.
+    fn may_publish(&mut self, now: Instant, session: u32, topic: &Topic) -> Result<(), ErrorReply> {
         self.check_topic(topic)?;
-        self.check_owner(session, topic)
+        self.may(&self.subscriptions.sessions[session as usize], Permission::Publish, topic)?;
+        self.check_user_rate(now, session)
+    }
+
+    /// Checks that a session may read a topic's history, or its presence.
+    fn may_read(&self, session: u32, permission: Permission, topic: &Topic) -> Result<(), ErrorReply> {
+        self.check_topic(topic)?;
+        self.may(&self.subscriptions.sessions[session as usize], permission, topic)
     }
 
     fn read_history(
@@ -218,14 +236,6 @@ impl<E: Engine> Hub<E> {
         read.limit = Some(read.limit.unwrap_or(u32::MAX).min(MAX_HISTORY_PAGE));
         let then = Continuation::TellHistory(read.topic.clone());
         self.ask_engine(now, Pending::new(Some(session), id, then), EngineRequest::Read(read), effects);
-    }
-
-    pub(super) fn check_owner(&self, session: u32, topic: &Topic) -> Result<(), ErrorReply> {
-        match topic.owner() {
-            Some(Owner::Client(client)) if client == self.subscriptions.sessions[session as usize].client => Ok(()),
-            Some(_) => Err(ErrorReply::new(ErrorCode::Forbidden, "this topic is private to somebody else")),
-            None => Ok(()),
-        }
     }
 
     pub(super) fn check_topic(&self, topic: &Topic) -> Result<(), ErrorReply> {

@@ -11,23 +11,25 @@ use hubcast_protocol::{ErrorCode, ErrorReply, Event, Owner, RequestId, Slow, Top
 use std::time::Instant;
 
 impl<E: Engine> Hub<E> {
-    pub(super) fn may_subscribe(&self, session: u32, target: &Target) -> Result<(), ErrorReply> {
+    /// Checks all that a subscribe needs: permission and room.
+    pub(super) fn may_subscribe(&self, session: u32, subscribe: &Subscribe) -> Result<(), ErrorReply> {
+        self.check_length(&subscribe.target)?;
+        self.may_subscribe_so(session, subscribe)?;
+        self.check_room(session, &subscribe.target)
+    }
+
+    /// Checks that a session has room for one more subscription.
+    pub(super) fn check_room(&self, session: u32, target: &Target) -> Result<(), ErrorReply> {
         let limits = &self.settings.limits;
         let peer = &self.subscriptions.sessions[session as usize];
-        self.check_length(target)?;
-        if let Target::Topic(topic) = target {
-            self.check_owner(session, topic)?;
-            if topic.owner().is_some() {
-                return Ok(());
-            }
+        if matches!(target, Target::Topic(topic) if topic.owner().is_some()) || self.is_subscribed(session, target) {
+            return Ok(());
         }
-        if peer.memberships.len() - peer.watching as usize >= limits.subscriptions
-            && !self.is_subscribed(session, target)
-        {
+        if peer.counted() >= limits.subscriptions {
             let reason = format!("a connection has at most {} subscriptions", limits.subscriptions);
             return Err(ErrorReply::new(ErrorCode::LimitExceeded, reason));
         }
-        Ok(())
+        self.check_user_subscriptions(session)
     }
 
     /// Checks that a topic or pattern is no longer than it may be.
@@ -73,6 +75,9 @@ impl<E: Engine> Hub<E> {
         let joined = match channel {
             Some(channel) if !self.subscriptions.update(channel, session, slow) => {
                 self.subscriptions.join(channel, session, slow);
+                if let Target::Topic(topic) = &target {
+                    self.note_user_topic(session, topic, true);
+                }
                 true
             }
             _ => false,
@@ -127,9 +132,9 @@ impl<E: Engine> Hub<E> {
     }
 
     /// The channel of a subscription, opened if needed; a session's own topic has none.
-    fn open_channel(&mut self, session: u32, target: &Target, slow: Slow) -> Option<u32> {
+    pub(super) fn open_channel(&mut self, session: u32, target: &Target, slow: Slow) -> Option<u32> {
         match target {
-            Target::Topic(topic) if topic.owner().is_some() => {
+            Target::Topic(topic) if matches!(topic.owner(), Some(Owner::Client(_) | Owner::Nobody)) => {
                 self.subscriptions.sessions[session as usize].direct = Some(slow);
                 None
             }
@@ -164,13 +169,14 @@ impl<E: Engine> Hub<E> {
         effects.send(self.id(session), Event::Unsubscribed(Unsubscribed { id, about: target.into(), reason: None }));
     }
 
-    fn leave(&mut self, now: Instant, session: u32, target: &Target, effects: &mut Effects) {
+    pub(super) fn leave(&mut self, now: Instant, session: u32, target: &Target, effects: &mut Effects) {
         let channel = self.channel_of(target);
         self.count_search(channel, session, effects);
         let Some(channel) = channel.filter(|&channel| self.subscriptions.has(channel, session)) else { return };
         let emptied = self.subscriptions.leave(channel, session);
         self.forget(now, emptied);
         if let Target::Topic(topic) = target {
+            self.note_user_topic(session, topic, false);
             self.unwatch(now, session, topic);
             self.announce_left(topic, session, effects);
         }
@@ -182,7 +188,7 @@ impl<E: Engine> Hub<E> {
         effects.add_work(CHANGE_NS + ENTRY_NS * entries as u64);
     }
 
-    fn is_subscribed(&self, session: u32, target: &Target) -> bool {
+    pub(super) fn is_subscribed(&self, session: u32, target: &Target) -> bool {
         self.channel_of(target).is_some_and(|channel| self.subscriptions.has(channel, session))
     }
 

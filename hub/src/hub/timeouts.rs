@@ -9,15 +9,16 @@ impl<E: Engine> Hub<E> {
     /// When to call [`handle_timeout`](Hub::handle_timeout) next, if nothing else happens. A time in the past means
     /// that something is due now, also right after a call.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.engine.poll_timeout().into_iter().chain(self.grace.next()).min()
+        self.engine.poll_timeout().into_iter().chain(self.grace.next()).chain(self.next_authority_deadline()).min()
     }
 
-    /// Does some of the work that is due: old histories are dropped, and `leave` is sent for grace periods that have
+    /// Does some of the work that is due: old histories are dropped, sessions whose token is over are told or closed, and `leave` is sent for grace periods that have
     /// ended. One call takes about half a millisecond at most. The rest stays due, and
     /// [`poll_timeout`](Hub::poll_timeout) says so: call again, after other users of the hub had their turn.
     pub fn handle_timeout(&mut self, now: Instant, effects: &mut Effects) {
         self.look_over(now);
         self.announce_overdue(now, effects);
+        self.meet_authority_deadlines(now, effects);
     }
 
     /// Lets the engine drop what has expired. Returns how many nodes of the pattern trie were looked at.

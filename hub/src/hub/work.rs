@@ -14,7 +14,7 @@ use crate::session::Session;
 use crate::subscriptions::Listing;
 use crate::{Effects, Input, SessionId, Unfinished};
 use hubcast_protocol::request::{Action, Publish, Start, Subscribe};
-use hubcast_protocol::{Request, RequestId, Target, Topic};
+use hubcast_protocol::{Event, Request, RequestId, Target, Topic};
 use std::mem;
 use std::time::Instant;
 
@@ -33,6 +33,8 @@ pub(super) enum Work {
     Publish { id: Option<RequestId>, publish: Publish, search: Search },
     /// Collect the publications that a subscription has missed.
     Open { id: Option<RequestId>, subscribe: PendingSubscribe, rest: EngineRequest },
+    /// Review the first `left` subscriptions of a session, then send the answer.
+    Review { left: usize, answer: Event },
     /// Send `leave` for a session that is gone. The topics are taken from the end of the list.
     Leave { gone: Session, topics: Vec<Topic>, lost: bool },
 }
@@ -158,9 +160,14 @@ impl<E: Engine> Hub<E> {
                 Action::Publish(publish) => self.takes_long(session, publish, effects),
                 Action::Subscribe(Subscribe { target: Target::Pattern(_), start: Start::AfterEach(_), .. }) => true,
                 Action::Subscribe(_) | Action::Unsubscribe(_) => is_search,
-                Action::Ping | Action::History(_) | Action::Presence(_) | Action::Identify(_) => false,
-                Action::Authenticate(_) => false,
+                Action::Ping
+                | Action::History(_)
+                | Action::Presence(_)
+                | Action::Identify(_)
+                | Action::Authenticate(_) => false,
             },
+            // A renewed token may end subscriptions, and an operation changes those of other sessions.
+            Input::Authenticate { .. } | Input::Operate { .. } => true,
             _ => false,
         }
     }
@@ -204,6 +211,11 @@ impl<E: Engine> Hub<E> {
                         rest,
                         effects,
                     );
+                }
+            }
+            Work::Review { left, answer } => {
+                if let Some(&session) = self.by_id.get(&session) {
+                    self.review(now, session, left, answer, effects);
                 }
             }
             Work::Leave { gone, topics, lost } => self.announce_gone(now, session, gone, topics, lost, effects),
@@ -258,7 +270,7 @@ impl<E: Engine> Hub<E> {
     }
 
     /// How many items of work, at `each` nanoseconds, may be done in one call.
-    fn at_a_time(&self, each: u64) -> usize {
+    pub(super) fn at_a_time(&self, each: u64) -> usize {
         match self.is_at_once {
             true => usize::MAX,
             false => usize::try_from(self.settings.work_at_once / each).unwrap_or(usize::MAX).max(1),

@@ -216,7 +216,7 @@ fn who(user: Option<&str>, anonymous: Option<AnonymousId>, info: Option<&Payload
 }
 
 /// The name of a user; `None` for an anonymous member.
-fn user_of(identity: &Identity) -> Option<Box<str>> {
+pub(crate) fn user_of(identity: &Identity) -> Option<Box<str>> {
     match &identity.name {
         MemberName::User(user) => Some(user.clone()),
         MemberName::Anonymous(_) | MemberName::ApiKey(_) => None,

@@ -13,7 +13,7 @@ use hubcast_hub::{HistorySnapshot, Identity, Input, SessionId, Settings};
 use hubcast_protocol::event::{Closing, Limits, Refusal, Welcome};
 use hubcast_protocol::request::{Action, Publish, ReadHistory, Subscribe};
 use hubcast_protocol::{
-    ClientId, CloseCode, ErrorCode, ErrorReply, Event, RejectedRequest, Request, RequestId, Target, Topic,
+    ClientId, CloseCode, ErrorCode, ErrorReply, Event, Owner, RejectedRequest, Request, RequestId, Target, Topic,
 };
 use presence::GracePeriod;
 use std::sync::Arc;
@@ -148,6 +148,7 @@ impl Model {
         let (unread, busy_until) = (Vec::new(), now);
         self.peers.push(Peer { session, client, identity, here: true, cut: false, asks: false, unread, busy_until });
         self.subscriptions.push((who, own_topic(client)));
+        self.subscriptions.extend(self.user_topic(who).map(|topic| (who, topic)));
         let limits = Limits {
             message: self.settings.message as u64,
             topic: self.settings.limits.topic as u64,
@@ -234,6 +235,7 @@ impl Model {
     fn check(&self, who: usize, action: &Action) -> Result<(), ErrorCode> {
         let limits = &self.settings.limits;
         let own = own_topic(self.peers[who].client);
+        let is_own = |target: &Target| *target == own || Some(target) == self.user_topic(who).as_ref();
         match action {
             Action::Publish(Publish { topic, .. }) | Action::History(ReadHistory { topic, .. })
                 if topic.as_str().len() > limits.topic =>
@@ -242,7 +244,7 @@ impl Model {
             }
             Action::Presence(topic) if topic.as_str().len() > limits.topic => Err(ErrorCode::InvalidTopic),
             Action::History(ReadHistory { topic, .. }) | Action::Presence(topic)
-                if topic.owner().is_some() && own != topic.clone().into() =>
+                if topic.owner().is_some() && !is_own(&topic.clone().into()) =>
             {
                 Err(ErrorCode::Forbidden)
             }
@@ -259,9 +261,9 @@ impl Model {
                 Err(ErrorCode::InvalidPattern)
             }
             Action::Subscribe(Subscribe { target, .. }) => {
-                let theirs = self.subscriptions.iter().filter(|(whose, what)| *whose == who && *what != own).count();
+                let theirs = self.subscriptions.iter().filter(|(whose, what)| *whose == who && !is_own(what)).count();
                 match target {
-                    target if *target == own || self.listens(who, target) => Ok(()),
+                    target if is_own(target) || self.listens(who, target) => Ok(()),
                     Target::Topic(topic) if topic.owner().is_some() => Err(ErrorCode::Forbidden),
                     _ if theirs >= limits.subscriptions => Err(ErrorCode::LimitExceeded),
                     _ => Ok(()),
@@ -291,15 +293,21 @@ impl Model {
         self.subscriptions.iter().any(|(whose, what)| *whose == who && what == target)
     }
 
+    /// The private topic of a peer's user.
+    fn user_topic(&self, who: usize) -> Option<Target> {
+        let (user, _) = self.names(who);
+        user.map(|user| Target::Topic(format!("@{user}").into()))
+    }
+
     /// Whether a topic is subscribed to by its name, or such a subscription waits for the engine.
     fn is_in_use(&self, topic: &Topic) -> bool {
         self.subscriptions.iter().any(|(_, what)| *what == topic.clone().into())
             || self.open.iter().any(|(_, request, _)| opens(request, topic))
     }
 
-    /// Whether a public topic has subscribers, by its name or by a pattern.
+    /// Whether a topic with a history has subscribers, by its name or by a pattern.
     fn has_subscribers(&self, topic: &Topic) -> bool {
-        topic.owner().is_none() && (0..self.peers.len()).any(|who| self.hears(who, topic))
+        topic_of(topic.clone().into()).is_some() && (0..self.peers.len()).any(|who| self.hears(who, topic))
     }
 
     /// Whether a peer gets what is published to a topic.
@@ -331,10 +339,11 @@ fn own_topic(client: ClientId) -> Target {
     Target::Topic(client.to_string().into())
 }
 
-/// The topic of a subscription, if it is to a public topic by its name.
+/// The topic of a subscription, if it is by its name to a topic that may have a history. The private topic of a
+/// connection has none.
 fn topic_of(target: Target) -> Option<Topic> {
     match target {
-        Target::Topic(topic) if topic.owner().is_none() => Some(topic),
+        Target::Topic(topic) if !matches!(topic.owner(), Some(Owner::Client(_) | Owner::Nobody)) => Some(topic),
         _ => None,
     }
 }

@@ -3,6 +3,7 @@
 
 use crate::alphabet::{Deed, SESSIONS, Script, script};
 use crate::driver::{Driver, Scene};
+use crate::keeping::user_of;
 use crate::model::Model;
 use crate::seen::Seen;
 use hubcast_hub::{Input, Publication, SessionId};
@@ -160,18 +161,25 @@ fn nobody_hears_a_publication_twice() {
 #[test]
 fn a_private_topic_is_heard_by_its_owner_alone() {
     whatever_happens(|script| {
-        let mut owners = HashMap::new();
+        let (mut owners, mut users) = (HashMap::new(), HashMap::new());
         for scene in Driver::play(script) {
-            match scene.deed {
-                Deed::Tell(Input::Connect { session, client, .. }) => _ = owners.insert(client, session),
-                Deed::Tell(Input::Closed { session, .. }) => owners.retain(|_, owner| *owner != session),
+            match &scene.deed {
+                Deed::Tell(Input::Connect { session, client, identity, .. }) => {
+                    owners.insert(*client, *session);
+                    users.insert(*session, identity.as_deref().and_then(user_of));
+                }
+                Deed::Tell(Input::Closed { session, .. }) => owners.retain(|_, owner| owner != session),
                 _ => {}
             }
             for (publication, by) in deliveries(&scene) {
                 match publication.topic().owner() {
                     None => {}
                     Some(Owner::Client(id)) => prop_assert_eq!(Some(by), owners.get(&id).map(std::slice::from_ref)),
-                    Some(Owner::User(_) | Owner::Nobody) => prop_assert!(false, "{:?} hear {:?}", by, publication),
+                    Some(Owner::User(user)) => {
+                        let are_of_the_user = by.iter().all(|session| users[session].as_deref() == Some(user));
+                        prop_assert!(are_of_the_user, "{:?} hear {:?}", by, publication);
+                    }
+                    Some(Owner::Nobody) => prop_assert!(false, "{:?} hear {:?}", by, publication),
                 }
             }
         }

@@ -221,3 +221,12 @@ pub(crate) fn id_of(session: SessionId) -> ClientId {
     let [.., last] = session.0.to_be_bytes();
     ClientId::from_random([0xa0 + last; 16])
 }
+
+/// The answers to a publish as they are when it is repeated: they say that nothing was published.
+pub(crate) fn repeated(answers: &[String]) -> Vec<String> {
+    let repeated = answers.iter().map(|answer| {
+        let answer = answer.strip_suffix('}').expect("an answer is an object");
+        format!(r#"{answer},"duplicate":true}}"#)
+    });
+    repeated.collect()
+}
