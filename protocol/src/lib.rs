@@ -16,6 +16,7 @@
 //! ```
 
 pub mod event;
+pub mod event_stream;
 pub mod plain;
 pub mod request;
 pub mod typed;
@@ -42,13 +43,24 @@ pub use position::{Epoch, InvalidEpoch, Position};
 pub use request::{Action, RejectedRequest, Request, Slow, Target};
 pub use topic::{Owner, Topic};
 
-/// The two ways to write events. Requests are read in the same way in both.
+/// The ways to write events. Requests come in the first two only, and are read in the same way in both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Dialect {
     /// Bare text, exactly as the original server wrote it.
     Plain,
     /// One JSON object in each frame. A client chooses it by offering [`SUBPROTOCOL`].
     Typed,
+    /// Server-sent events of one topic. Each publication carries its position.
+    EventStream,
+    /// Server-sent events of several topics or patterns. The positions of all topics come in blocks of their own.
+    JoinedEventStream,
+}
+
+impl Dialect {
+    /// Whether it is a stream of server-sent events, whose reader sends nothing.
+    pub fn is_event_stream(self) -> bool {
+        matches!(self, Self::EventStream | Self::JoinedEventStream)
+    }
 }
 
 /// The value of `Sec-WebSocket-Protocol` (RFC 6455 section 1.9) that chooses the typed dialect.

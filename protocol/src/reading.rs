@@ -29,7 +29,7 @@ impl Reader<'_> {
     fn id(&self) -> Result<Option<RequestId>, ErrorReply> {
         match self.dialect {
             Dialect::Plain => Ok(None),
-            Dialect::Typed => self.option(Name::Id, "a whole number up to 2^53 or a string up to 64 bytes", json),
+            _ => self.option(Name::Id, "a whole number up to 2^53 or a string up to 64 bytes", json),
         }
     }
 
@@ -42,7 +42,7 @@ impl Reader<'_> {
         let name = match (self.fields.text(Name::Action)?, self.dialect) {
             (Some(name), _) => name,
             (None, Dialect::Plain) => Cow::Borrowed(""),
-            (None, Dialect::Typed) => return Err(invalid("action is missing")),
+            (None, _) => return Err(invalid("action is missing")),
         };
         match name.trim().to_lowercase().as_str() {
             "publish" => self.publish().map(Action::Publish),
@@ -157,8 +157,8 @@ impl Reader<'_> {
     fn typed_only(&self, code: ErrorCode) -> Result<(), ErrorReply> {
         match (self.dialect, self.fields.get(Name::Id)) {
             (Dialect::Plain, _) => Err(ErrorReply::new(code, "only the typed dialect (hubcast.v1) can answer this")),
-            (Dialect::Typed, None) => Err(invalid("id is missing: without it there is no answer")),
-            (Dialect::Typed, Some(_)) => Ok(()),
+            (_, None) => Err(invalid("id is missing: without it there is no answer")),
+            (_, Some(_)) => Ok(()),
         }
     }
 
@@ -190,7 +190,7 @@ impl Reader<'_> {
         match (self.fields.text(Name::Topic)?, self.dialect) {
             (Some(topic), _) => Ok(Topic::new(topic)),
             (None, Dialect::Plain) => Ok(Topic::from("")),
-            (None, Dialect::Typed) => Err(invalid("topic is missing")),
+            (None, _) => Err(invalid("topic is missing")),
         }
     }
 
@@ -204,7 +204,8 @@ impl Reader<'_> {
     ) -> Result<Option<T>, ErrorReply> {
         let Some(value) = self.fields.get(name) else { return Ok(None) };
         match (read(value.get()), self.dialect) {
-            (None, Dialect::Typed) => Err(WrongType(name, expected).into()),
+            (fitting, Dialect::Plain) => Ok(fitting),
+            (None, _) => Err(WrongType(name, expected).into()),
             (fitting, _) => Ok(fitting),
         }
     }

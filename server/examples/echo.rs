@@ -7,7 +7,9 @@
 
 use anyhow::Context;
 use hubcast_server::frame::{self, Opcode};
-use hubcast_server::{CloseReason, Config, Disconnect, Message, MessageLimits, Outbound, Peer, Server, Service};
+use hubcast_server::{
+    Arrival, CloseReason, Config, Disconnect, Message, MessageLimits, Outbound, Peer, Server, Service,
+};
 use std::net::TcpListener;
 use std::time::Instant;
 
@@ -19,7 +21,7 @@ impl Service for Echo {
         true
     }
 
-    fn opened(&mut self, _peer: Peer, _out: &mut Outbound<'_>) {}
+    fn opened(&mut self, _peer: Peer, _arrival: Arrival, _out: &mut Outbound<'_>) {}
 
     fn message(&mut self, peer: Peer, message: Message<'_>, out: &mut Outbound<'_>) {
         let echo = match message {

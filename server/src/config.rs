@@ -86,6 +86,8 @@ pub struct Timeouts {
     pub ping: Duration,
     /// From the ping to any complete frame; over it the connection is closed with 4000.
     pub pong: Duration,
+    /// A stream of server-sent events gets something at least this often.
+    pub heartbeat: Duration,
     /// How long one write may wait for the client to read; over it the connection is cut.
     pub write: Duration,
     /// From the server's close to the client's close frame; over it the connection is cut. It starts again whenever the
@@ -137,6 +139,7 @@ impl Default for Timeouts {
             message: Duration::from_secs(60),
             ping: Duration::from_secs(25),
             pong: Duration::from_secs(10),
+            heartbeat: Duration::from_secs(15),
             write: Duration::from_secs(5),
             close: Duration::from_secs(3),
             linger: Duration::from_secs(2),

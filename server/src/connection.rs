@@ -1,5 +1,6 @@
 //! One WebSocket: its socket, its outbox, and its phase between open and closed.
 
+pub(crate) mod event_stream;
 pub(crate) mod peer;
 #[cfg(feature = "simulation")]
 mod pipe;
@@ -20,7 +21,10 @@ use crate::listener::limit::Permit;
 use crate::outbox::Outbox;
 use crate::websocket::decoder::{Decoder, Incoming};
 use crate::websocket::frame::{self, Opcode, Violation};
-use hubcast_protocol::{CloseCode, Dialect};
+use bytes::Bytes;
+use event_stream::EventStream;
+use hubcast_hub::Publication;
+use hubcast_protocol::{CloseCode, Dialect, Event};
 use peer::Peer;
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -35,6 +39,8 @@ pub(crate) struct Connection {
     pub(crate) peer: Peer,
     socket: Socket,
     state: RefCell<ConnectionState>,
+    /// `Some` if it is a stream of server-sent events.
+    stream: Option<Box<EventStream>>,
     /// Bytes in memory for all connections of the worker that they do not share.
     queued: Rc<Cell<usize>>,
     _permit: Rc<Permit>,
@@ -65,6 +71,8 @@ struct ConnectionState {
     unread_since: Option<Instant>,
     /// Whether the client has sent its last message, while requests before it are not answered yet.
     is_ending: bool,
+    /// Whether it is a stream of server-sent events.
+    is_stream: bool,
     /// The tick at which the deadlines are checked next.
     armed: Option<u64>,
 }
@@ -122,8 +130,17 @@ pub(crate) enum FeedResult {
 }
 
 impl Connection {
-    pub(crate) fn new(peer: Peer, socket: Socket, permit: Rc<Permit>, queued: Rc<Cell<usize>>, now: Instant) -> Self {
-        Self { peer, socket, state: RefCell::new(ConnectionState::new(now)), queued, _permit: permit }
+    pub(crate) fn new(
+        peer: Peer,
+        socket: Socket,
+        stream: Option<Box<EventStream>>,
+        permit: Rc<Permit>,
+        queued: Rc<Cell<usize>>,
+        now: Instant,
+    ) -> Self {
+        let mut state = ConnectionState::new(now);
+        state.is_stream = stream.is_some();
+        Self { peer, socket, state: RefCell::new(state), stream, queued, _permit: permit }
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -179,7 +196,7 @@ impl Connection {
     pub(crate) fn close(&self, code: CloseCode, reason: &str, now: Instant) -> bool {
         // After a violation the rest of the input makes no sense. After our own reasons (a drain, a slow consumer, a rate
         // limit) the peer may still answer the close frame.
-        let discards_input = !matches!(code.0, 1000 | 1001 | 1012 | 4000..);
+        let discards_input = self.stream.is_some() || !matches!(code.0, 1000 | 1001 | 1012 | 4000..);
         let mut state = self.state.borrow_mut();
         if state.phase != Phase::Open {
             return false;
@@ -190,7 +207,13 @@ impl Connection {
             drop(state);
             return self.abort();
         }
-        self.tally(&mut state.outbox, |outbox| outbox.push_exempt(frame::write_close(code, reason)));
+        let last = match &self.stream {
+            Some(stream) => stream.closing(code, reason),
+            None => frame::write_close(code, reason),
+        };
+        if !last.is_empty() {
+            self.tally(&mut state.outbox, |outbox| outbox.push_exempt(last));
+        }
         if discards_input {
             self.queued.set(self.queued.get() - std::mem::take(&mut state.decoder).bytes());
         }
@@ -243,6 +266,9 @@ impl Connection {
         now: Instant,
         mut sink: impl FnMut(Incoming<'_>),
     ) -> FeedResult {
+        if let Some(stream) = &self.stream {
+            return self.ignore(stream, bytes.len());
+        }
         let mut decoder = {
             let mut state = self.state.borrow_mut();
             if state.is_ending && state.phase == Phase::Open {
@@ -286,6 +312,46 @@ impl Connection {
         state.unfinished_since = is_mid_frame.then(|| before.unwrap_or(now));
         state.decoder = decoder;
         closed.unwrap_or(FeedResult::Fine)
+    }
+
+    /// Drops what the reader of a stream sends.
+    fn ignore(&self, stream: &EventStream, bytes: usize) -> FeedResult {
+        let mut state = self.state.borrow_mut();
+        let is_ending = state.is_ending;
+        match &mut state.phase {
+            Phase::Open if stream.ignore(bytes) && !is_ending => FeedResult::Broken(Violation {
+                code: CloseCode::POLICY,
+                reason: "the reader of a stream sends nothing",
+            }),
+            Phase::Lingering { dropped, .. } => {
+                *dropped += bytes;
+                FeedResult::Fine
+            }
+            _ => FeedResult::Fine,
+        }
+    }
+
+    /// What keeps the connection in use while nothing else is sent.
+    pub(crate) fn heartbeat(&self) -> Bytes {
+        self.stream.as_ref().map_or(Bytes::from_static(PING), |stream| stream.heartbeat())
+    }
+
+    /// Notes an event that is queued, if the connection is a stream. Returns what must be queued after it.
+    pub(crate) fn note_event(&self, event: &Event) -> Option<Bytes> {
+        let stream = self.stream.as_ref()?;
+        match event {
+            Event::Closing(_) => {
+                stream.note_told_closing();
+                None
+            }
+            Event::Subscribed(subscribed) => stream.note_subscribed(subscribed),
+            _ => None,
+        }
+    }
+
+    /// Notes publications that are queued, if the connection is a stream. Returns what must be queued after them.
+    pub(crate) fn note_publications(&self, publications: &[Publication]) -> Option<Bytes> {
+        self.stream.as_ref()?.note_publications(publications)
     }
 
     /// Notes that the client's input is ignored from now on.
@@ -370,6 +436,7 @@ impl ConnectionState {
             outbox: Outbox::default(),
             decoder: Decoder::default(),
             last_frame_at: now,
+            is_stream: false,
             ping_sent_at: None,
             unfinished_since: None,
             write_blocked: None,
@@ -387,3 +454,6 @@ impl ConnectionState {
         !std::mem::replace(&mut self.is_dirty, true)
     }
 }
+
+/// A ping without payload.
+const PING: &[u8] = &[0x89, 0];

@@ -31,7 +31,7 @@ mod websocket;
 mod worker;
 
 pub use config::{Allowed, Config, ConfigError, Drain, HttpLimits, InvalidSetting, MessageLimits, Timeouts};
-pub use connection::peer::{CloseReason, Disconnect, Ending, Message, Peer};
+pub use connection::peer::{Arrival, CloseReason, Disconnect, Ending, Message, Peer};
 #[cfg(feature = "simulation")]
 #[doc(hidden)]
 pub use server::simulated;

@@ -15,7 +15,7 @@ pub(crate) mod shared_hub;
 mod throttle;
 mod turn_output;
 
-use crate::connection::peer::{CloseReason, Disconnect, Ending, Message, Peer};
+use crate::connection::peer::{Arrival, CloseReason, Disconnect, Ending, Message, Peer};
 use crate::encode::batch::Batch;
 use crate::encode::replay_cache::ReplayCache;
 use crate::schedule::{Item, Schedule};
@@ -28,7 +28,7 @@ use blocked_publishers::BlockedPublishers;
 use deferred::DeferredRequests;
 use flush_plan::FlushPlan;
 use hubcast_hub::{Input, SessionId};
-use hubcast_protocol::{ClientId, CloseCode, Dialect, Slow, plain, typed};
+use hubcast_protocol::{ClientId, CloseCode, Dialect, Request, Slow, plain, typed};
 use mail::RemoteOutput;
 use shared_hub::SharedHub;
 use std::collections::BTreeMap;
@@ -252,13 +252,20 @@ impl Service for PubSub {
         path == "/socket"
     }
 
-    fn opened(&mut self, peer: Peer, out: &mut Outbound<'_>) {
+    fn opened(&mut self, peer: Peer, arrival: Arrival, out: &mut Outbound<'_>) {
         // Here and not in `closed`: requests of the slot's previous connection can be served after its close, and fill
         // a mailbox then.
         self.blocked.forget(peer.slot);
         self.throttle.forget(peer.slot);
         let client = ClientId::from_random(out.random());
-        self.schedule.push(peer.slot, Item::Input(Input::connect(self.session(peer), client)));
+        let session = self.session(peer);
+        let (identity, credentials) = arrival.login.map(|login| (login.identity, login.credentials)).unzip();
+        let connect = Input::Connect { session, client, identity, credentials };
+        self.schedule.push(peer.slot, Item::Input(connect));
+        for action in arrival.requests {
+            let request = Ok(Request { id: None, action });
+            self.schedule.push(peer.slot, Item::Input(Input::Request { session, request }));
+        }
         out.want_turn();
     }
 
@@ -276,7 +283,7 @@ impl Service for PubSub {
         };
         let request = match peer.dialect {
             Dialect::Plain => plain::decode(text),
-            Dialect::Typed => typed::decode(text),
+            _ => typed::decode(text),
         };
         let input = Input::Request { session: self.session(peer), request };
         match self.deferred.admit(peer.slot, Item::Input(input), || out.is_backlogged(peer.slot)) {

@@ -100,6 +100,7 @@ fn waits(config: &Config) -> Vec<Rule> {
         ("timeouts.message", times.message),
         ("timeouts.ping", times.ping),
         ("timeouts.pong", times.pong),
+        ("timeouts.heartbeat", times.heartbeat),
         ("timeouts.write", times.write),
         ("timeouts.close", times.close),
     ];

@@ -1,6 +1,8 @@
 //! The types that a service and a connection exchange.
 
-use hubcast_protocol::{CloseCode, Dialect};
+use super::event_stream::EventStream;
+use hubcast_hub::Login;
+use hubcast_protocol::{Action, CloseCode, Dialect};
 use std::borrow::Cow;
 
 /// One open connection of a worker.
@@ -10,6 +12,17 @@ pub struct Peer {
     pub slot: u32,
     /// The dialect that the client chose in the handshake.
     pub dialect: Dialect,
+}
+
+/// What is known of a new connection.
+#[derive(Debug, Default)]
+pub struct Arrival {
+    /// Its user and what its token allows, if it has shown one.
+    pub login: Option<Login>,
+    /// What it asks for at once, without sending it.
+    pub requests: Vec<Action>,
+    /// `Some` if it is a stream of server-sent events.
+    pub(crate) stream: Option<Box<EventStream>>,
 }
 
 /// One complete message.

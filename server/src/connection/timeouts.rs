@@ -53,12 +53,21 @@ impl Connection {
     /// Notes that a ping is sent now. Frees memory of the outbox that a quiet connection does not need.
     pub(crate) fn note_ping(&self, now: Instant) {
         let mut state = self.state.borrow_mut();
-        state.ping_sent_at = Some(now);
+        match state.is_stream {
+            // The reader of a stream does not answer. If it is gone, the system notices that it acknowledges nothing.
+            true => state.last_frame_at = now,
+            false => state.ping_sent_at = Some(now),
+        }
         state.outbox.release();
     }
 }
 
 impl ConnectionState {
+    /// The time after which a quiet connection gets a ping, or a stream its heartbeat.
+    fn ping_after(&self, config: &Config) -> Duration {
+        if self.is_stream { config.timeouts.heartbeat } else { config.timeouts.ping }
+    }
+
     fn due(&self, now: Instant, stall_ended: Instant, config: &Config) -> TimerAction {
         let times = &config.timeouts;
         let if_stalled = if self.phase == Phase::Open { TimerAction::Stalled } else { TimerAction::Abort };
@@ -70,7 +79,7 @@ impl ConnectionState {
                     let end = self.end_of_patience(since, times.pong, now, stall_ended);
                     (end, TimerAction::Close(CloseCode::PING_TIMEOUT, "no answer to a ping"))
                 }
-                None => (self.last_frame_at + times.ping, TimerAction::Ping),
+                None => (self.last_frame_at + self.ping_after(config), TimerAction::Ping),
             },
             Phase::Closing { since, took, .. } | Phase::Agreed { since, took } => {
                 let in_all = since.max(stall_ended) + times.close * MAX_CLOSE_TIMEOUTS;
@@ -96,7 +105,7 @@ impl ConnectionState {
             return due;
         }
         // A frame that comes now makes the next ping due `ping` after it, which may be before this deadline.
-        let next_ping = self.ping_sent_at.filter(|_| self.phase == Phase::Open).map(|_| now + times.ping);
+        let next_ping = self.ping_sent_at.filter(|_| self.phase == Phase::Open).map(|_| now + self.ping_after(config));
         TimerAction::At(next_ping.map_or(at, |next_ping| next_ping.min(at)))
     }
 

@@ -4,7 +4,7 @@ use crate::encode::account::Account;
 use crate::websocket::frame::{self, Opcode};
 use bytes::Bytes;
 use hubcast_hub::Publication;
-use hubcast_protocol::{Dialect, Event, Payload, Topic, plain, typed};
+use hubcast_protocol::{Dialect, Event, Payload, Topic, event_stream, plain, typed};
 use std::sync::{Arc, OnceLock};
 
 /// Successive publications with the same receivers, encoded together. Each dialect is encoded once, when the first
@@ -107,6 +107,8 @@ impl SharedEvent {
 struct PerDialect<T> {
     plain: OnceLock<T>,
     typed: OnceLock<T>,
+    /// Few need these, so they take no room in every batch.
+    event_streams: OnceLock<Box<[OnceLock<T>; 2]>>,
 }
 
 impl<T> PerDialect<T> {
@@ -114,6 +116,8 @@ impl<T> PerDialect<T> {
         let made = match dialect {
             Dialect::Plain => &self.plain,
             Dialect::Typed => &self.typed,
+            Dialect::EventStream => &self.event_streams.get_or_init(Box::default)[0],
+            Dialect::JoinedEventStream => &self.event_streams.get_or_init(Box::default)[1],
         };
         made.get_or_init(make)
     }
@@ -121,7 +125,7 @@ impl<T> PerDialect<T> {
 
 impl<T> Default for PerDialect<T> {
     fn default() -> Self {
-        Self { plain: OnceLock::new(), typed: OnceLock::new() }
+        Self { plain: OnceLock::new(), typed: OnceLock::new(), event_streams: OnceLock::new() }
     }
 }
 
@@ -130,6 +134,8 @@ pub(crate) fn of_event(event: &Event, dialect: Dialect) -> Option<Bytes> {
     match dialect {
         Dialect::Plain => plain::encode(event).map(|event| frame::write(Opcode::Text, event.as_bytes())),
         Dialect::Typed => Some(frame::write(Opcode::Text, typed::encode(event).as_bytes())),
+        Dialect::EventStream => event_stream::encode(event, true).map(Bytes::from),
+        Dialect::JoinedEventStream => event_stream::encode(event, false).map(Bytes::from),
     }
 }
 
@@ -151,6 +157,8 @@ pub(crate) fn append(frames: &mut Vec<u8>, publication: &Publication, dialect: D
     match dialect {
         Dialect::Plain => append_text(frames, publication.payload().as_plain()),
         Dialect::Typed => append_text(frames, &message_text(publication)),
+        Dialect::EventStream => frames.extend_from_slice(message_block(publication, true).as_bytes()),
+        Dialect::JoinedEventStream => frames.extend_from_slice(message_block(publication, false).as_bytes()),
     }
 }
 
@@ -158,6 +166,12 @@ pub(crate) fn append(frames: &mut Vec<u8>, publication: &Publication, dialect: D
 fn message_text(publication: &Publication) -> String {
     let (topic, payload) = (publication.topic(), publication.payload());
     typed::encode_message(topic, publication.position(), payload, publication.author())
+}
+
+/// A publication as a server-sent event.
+fn message_block(publication: &Publication, is_of_one: bool) -> String {
+    let (topic, payload) = (publication.topic(), publication.payload());
+    event_stream::encode_message(topic, publication.position(), payload, publication.author(), is_of_one)
 }
 
 fn append_text(frames: &mut Vec<u8>, text: &str) {

@@ -3,6 +3,7 @@
 use super::buffered_io::BufferedIo;
 use super::response::text;
 use crate::connection::Socket;
+use crate::connection::peer::Arrival;
 use crate::listener::limit::Permit;
 use crate::worker::Worker;
 use crate::worker::reader::Leftover;
@@ -46,7 +47,13 @@ async fn open<S: Service>(worker: Rc<Worker<S>>, websocket: HyperWebsocket, dial
     match websocket.into_inner().into_inner().downcast::<BufferedIo>() {
         Ok(parts) => {
             let (socket, answer) = parts.io.into_parts();
-            worker.open(Socket::Tcp(socket), Leftover { answer, frames: &parts.read_buf }, dialect, permit);
+            worker.open(
+                Socket::Tcp(socket),
+                Leftover { answer, frames: &parts.read_buf },
+                dialect,
+                Arrival::default(),
+                permit,
+            );
         }
         Err(_) => tracing::error!("an upgraded connection is not the socket that was served"),
     }

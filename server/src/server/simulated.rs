@@ -9,7 +9,7 @@ pub use crate::pubsub::observer::Observed;
 
 use super::{RESUME_WINDOW, settings};
 use crate::config::Config;
-use crate::connection::peer::Disconnect;
+use crate::connection::peer::{Arrival, Disconnect};
 use crate::connection::{News, Socket, pipe};
 use crate::encode::account::Account;
 use crate::listener::limit::ConnectionLimit;
@@ -83,7 +83,8 @@ impl Simulated {
         self.connections += 1;
         let permit = self.limit.try_admit().expect("a test opens fewer connections");
         let leftover = Leftover { answer: ANSWER.to_vec(), frames: &[] };
-        let slot = self.workers[worker].0.open(Socket::Pipe(pipe), leftover, dialect, Rc::new(permit));
+        let slot =
+            self.workers[worker].0.open(Socket::Pipe(pipe), leftover, dialect, Arrival::default(), Rc::new(permit));
         client.in_slot(slot)
     }
 

@@ -9,7 +9,6 @@ use crate::encode::account::Account;
 use crate::log::warnings::{Warning, Warnings};
 use crate::runtime::Runtime;
 use crate::runtime::patience::STALL_MIN;
-use bytes::Bytes;
 use hubcast_protocol::CloseCode;
 use slab::Slab;
 use std::cell::{Cell, RefCell};
@@ -257,7 +256,7 @@ impl Connections {
                 match due {
                     TimerAction::Ping => {
                         connection.note_ping(now);
-                        self.push(&connection, &Bytes::from_static(PING), now);
+                        self.push(&connection, &connection.heartbeat(), now);
                         self.want_turn();
                     }
                     TimerAction::Close(code, reason) => self.close(&connection, code, reason, now),
@@ -283,6 +282,3 @@ const CATCH_UP_PER_ROUND: usize = 32;
 
 /// Nanoseconds of writing to connections in one turn: some two thousand connections, if each gets little.
 pub(super) const WRITE_BUDGET_NS: u64 = 20_000_000;
-
-/// A ping without payload.
-const PING: &[u8] = &[0x89, 0];

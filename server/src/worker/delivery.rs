@@ -8,7 +8,7 @@ use crate::log::warnings::Warning;
 use crate::outbox::{DirectWrite, Outbox};
 use bytes::Bytes;
 use hubcast_hub::{HistoryAnswer, Publication};
-use hubcast_protocol::{CloseCode, Slow, Topic};
+use hubcast_protocol::{CloseCode, Dialect, Slow, Topic};
 use std::array;
 use std::rc::Rc;
 use std::time::Instant;
@@ -85,7 +85,9 @@ impl Connections {
             // Connections lie far apart in memory. Loading a few of them together takes no longer than loading one.
             let few: [_; PREFETCH] = array::from_fn(|_| {
                 let (connection, to) = to.next()?;
-                let may_pass = to.is_last && self.writing.get() > 0 && connection.is_idle();
+                // A stream of several topics gets the positions after its publications.
+                let is_alone = to.is_last && connection.peer.dialect != Dialect::JoinedEventStream;
+                let may_pass = is_alone && self.writing.get() > 0 && connection.is_idle();
                 Some((connection, to, may_pass))
             });
             for (connection, to, may_pass) in few.iter().flatten() {
@@ -114,6 +116,9 @@ impl Connections {
             self.put(connection, now, |outbox, PushContext { dialect, write_blocked }| {
                 outbox.push_publications(frames, to.slow, dialect, write_blocked, self.config.outbox)
             });
+            if let Some(positions) = connection.note_publications(frames.publications()) {
+                self.push_exempt(connection, &positions, now);
+            }
         }
         let may_visit = to.is_last && self.writing.get() > 0 && connection.may_flush();
         if may_visit || written == DirectWrite::Part {

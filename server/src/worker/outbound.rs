@@ -2,6 +2,7 @@
 
 use super::connections::Connections;
 use super::delivery::Recipient;
+use crate::connection::Connection;
 use crate::connection::peer::Ending;
 use crate::encode::batch::{self, Batch, SharedEvent};
 use crate::encode::replay_cache::ReplayCache;
@@ -59,13 +60,15 @@ impl<'a> Outbound<'a> {
     pub(crate) fn push_replay(&mut self, slot: u32, missed: &[Publication], replay_cache: &mut ReplayCache) {
         if let Some(connection) = self.connections.table.borrow().get(slot as usize) {
             if connection.is_write_blocked() {
-                return self.connections.push_missed(connection, missed, self.now);
+                self.connections.push_missed(connection, missed, self.now);
+                return self.push_after(connection, connection.note_publications(missed));
             }
             let (begin, rest) = replay_cache.begin(missed, connection.peer.dialect);
             self.connections.push_exempt(connection, &begin, self.now);
             if !rest.is_empty() {
                 self.connections.push_missed(connection, rest, self.now);
             }
+            self.push_after(connection, connection.note_publications(missed));
         }
     }
 
@@ -80,6 +83,14 @@ impl<'a> Outbound<'a> {
                 Event::Presence(_) | Event::Gap(_) => self.connections.push_exempt(connection, &frame, self.now),
                 _ => self.connections.push(connection, &frame, self.now),
             }
+            self.push_after(connection, connection.note_event(event));
+        }
+    }
+
+    /// Queues what a stream of several topics needs after publications: their positions.
+    fn push_after(&self, connection: &Rc<Connection>, positions: Option<Bytes>) {
+        if let Some(positions) = positions {
+            self.connections.push_exempt(connection, &positions, self.now);
         }
     }
 

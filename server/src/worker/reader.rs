@@ -3,7 +3,7 @@
 use super::Worker;
 use super::outbound::Outbound;
 use super::service::Service;
-use crate::connection::peer::{Ending, Message, Peer};
+use crate::connection::peer::{Arrival, Ending, Message, Peer};
 use crate::connection::{Connection, FeedResult, Socket};
 use crate::listener::limit::Permit;
 use crate::websocket::decoder::Incoming;
@@ -149,12 +149,13 @@ impl<S: Service> Drop for Reading<S> {
 }
 
 impl<S: Service> Worker<S> {
-    /// Takes over a WebSocket after its handshake; returns the slot of the new connection.
+    /// Takes over a WebSocket after its handshake, or a stream of server-sent events after its request; returns the slot of the new connection.
     pub(crate) fn open(
         self: &Rc<Self>,
         socket: Socket,
         leftover: Leftover<'_>,
         dialect: Dialect,
+        mut arrival: Arrival,
         permit: Rc<Permit>,
     ) -> u32 {
         let now = self.connections.runtime.now();
@@ -162,13 +163,14 @@ impl<S: Service> Worker<S> {
             let mut connections = self.connections.table.borrow_mut();
             let entry = connections.vacant_entry();
             let slot = u32::try_from(entry.key()).expect("a process has fewer than 2^32 sockets");
-            let connection =
-                Rc::new(Connection::new(Peer { slot, dialect }, socket, permit, self.connections.queued(), now));
+            let stream = arrival.stream.take();
+            let (peer, queued) = (Peer { slot, dialect }, self.connections.queued());
+            let connection = Rc::new(Connection::new(peer, socket, stream, permit, queued, now));
             entry.insert(Rc::clone(&connection));
             connection
         };
         self.connections.push(&connection, &leftover.answer.into(), now);
-        self.service.borrow_mut().opened(connection.peer, &mut Outbound::new(&self.connections, now));
+        self.service.borrow_mut().opened(connection.peer, arrival, &mut Outbound::new(&self.connections, now));
         self.connections.arm(&connection, now);
         if self.connections.draining.get() {
             self.disconnect(connection.peer, self.connections.config.drain.spread);

@@ -1,7 +1,7 @@
 //! The interface between a worker and what it does with messages.
 
 use super::outbound::Outbound;
-use crate::connection::peer::{CloseReason, Disconnect, Ending, Message, Peer};
+use crate::connection::peer::{Arrival, CloseReason, Disconnect, Ending, Message, Peer};
 use crate::websocket::frame::{self, Opcode};
 use std::time::Instant;
 
@@ -16,7 +16,7 @@ pub trait Service: 'static {
     fn accepts(&self, path: &str) -> bool;
 
     /// A connection is open.
-    fn opened(&mut self, peer: Peer, out: &mut Outbound<'_>);
+    fn opened(&mut self, peer: Peer, arrival: Arrival, out: &mut Outbound<'_>);
 
     /// A message is complete.
     fn message(&mut self, peer: Peer, message: Message<'_>, out: &mut Outbound<'_>);

@@ -1,7 +1,7 @@
 //! A panic in the server ends it, with an error that a supervisor sees.
 
 use hubcast_server::frame::{self, Opcode};
-use hubcast_server::{CloseReason, Config, Disconnect, Message, Outbound, Peer, RunError, Server, Service};
+use hubcast_server::{Arrival, CloseReason, Config, Disconnect, Message, Outbound, Peer, RunError, Server, Service};
 use hubcast_tests::{DEADLINE, Frame, Handshake, Heard, Socket};
 use std::future::pending;
 use std::net::{SocketAddr, TcpListener};
@@ -21,7 +21,7 @@ impl Service for Fragile {
         true
     }
 
-    fn opened(&mut self, _peer: Peer, _out: &mut Outbound<'_>) {}
+    fn opened(&mut self, _peer: Peer, _arrival: Arrival, _out: &mut Outbound<'_>) {}
 
     fn message(&mut self, peer: Peer, message: Message<'_>, out: &mut Outbound<'_>) {
         assert_ne!(message, Message::Text("message"), "a message");

@@ -210,6 +210,7 @@ impl Options {
                 close: self.close_timeout.0,
                 linger: self.linger.0,
                 publisher_pause: self.publisher_pause.0,
+                ..Timeouts::default()
             },
             outbox: self.max_outbox.0,
             max_waiting: self.max_waiting.0,

@@ -1,0 +1,86 @@
+//! What a connection needs in addition if it is a stream of server-sent events.
+
+use bytes::Bytes;
+use hubcast_hub::Publication;
+use hubcast_protocol::event::{About, Closing, Subscribed};
+use hubcast_protocol::{CloseCode, Event, Position, Topic, event_stream};
+use std::borrow::Cow;
+use std::cell::{Cell, RefCell};
+
+/// The state of a stream. Connections that are WebSockets have none.
+#[derive(Debug, Default)]
+pub(crate) struct EventStream {
+    /// Of a stream of several topics: the position up to which each was sent, in the order of the topics. Empty for a
+    /// stream of one topic, whose publications carry their positions.
+    positions: RefCell<Box<[(Topic, Option<Position>)]>>,
+    /// Whether the reader gets an event, and not a comment, while nothing else is sent.
+    shows_pings: bool,
+    /// Whether the reader was told that the stream ends.
+    has_told_closing: Cell<bool>,
+    /// Bytes that the reader has sent after its request.
+    ignored: Cell<usize>,
+}
+
+impl EventStream {
+    pub(crate) fn new(topics: Vec<(Topic, Option<Position>)>, shows_pings: bool) -> Self {
+        Self { positions: RefCell::new(topics.into()), shows_pings, ..Self::default() }
+    }
+
+    /// What is sent when nothing else was sent for a while.
+    pub(super) fn heartbeat(&self) -> Bytes {
+        let text = if self.shows_pings { event_stream::PING } else { event_stream::HEARTBEAT };
+        Bytes::from_static(text.as_bytes())
+    }
+
+    /// Notes that the reader was told when to come back.
+    pub(super) fn note_told_closing(&self) {
+        self.has_told_closing.set(true);
+    }
+
+    /// The last event of the stream, unless the reader was told already that it ends.
+    pub(super) fn closing(&self, code: CloseCode, reason: &str) -> Bytes {
+        if self.has_told_closing.replace(true) {
+            return Bytes::new();
+        }
+        let closing = Closing { code, reason: Cow::Owned(reason.to_owned()), reconnect_in_ms: None };
+        event_stream::encode(&Event::Closing(closing), true).unwrap_or_default().into()
+    }
+
+    /// Counts bytes from the reader. Returns whether these are too many: it has nothing to say.
+    pub(super) fn ignore(&self, bytes: usize) -> bool {
+        self.ignored.set(self.ignored.get().saturating_add(bytes));
+        self.ignored.get() > MAX_IGNORED
+    }
+
+    /// Notes where a subscription begins. Returns the positions to send after it, in a stream of several topics.
+    pub(super) fn note_subscribed(&self, subscribed: &Subscribed) -> Option<Bytes> {
+        let About::Topic(topic) = &subscribed.about else { return None };
+        if subscribed.replayed.is_some_and(|replayed| replayed > 0) {
+            // The position is that of the last publication that was sent; the replay comes now.
+            return None;
+        }
+        let position = subscribed.epoch.zip(subscribed.offset).map(|(epoch, offset)| Position { epoch, offset });
+        self.note([(topic, position)])
+    }
+
+    /// Notes that publications were queued. Returns the positions to send after them, in a stream of several topics.
+    pub(super) fn note_publications(&self, publications: &[Publication]) -> Option<Bytes> {
+        let with_position = publications.iter().filter(|publication| publication.position().is_some());
+        self.note(with_position.map(|publication| (publication.topic(), publication.position())))
+    }
+
+    fn note<'a>(&self, changes: impl IntoIterator<Item = (&'a Topic, Option<Position>)>) -> Option<Bytes> {
+        let mut positions = self.positions.borrow_mut();
+        let mut has_changed = false;
+        for (topic, position) in changes {
+            for (_, of_topic) in positions.iter_mut().filter(|(of, _)| of == topic) {
+                *of_topic = position;
+                has_changed = true;
+            }
+        }
+        has_changed.then(|| event_stream::encode_positions(positions.iter().map(|(_, position)| position)).into())
+    }
+}
+
+/// Bytes that a reader may send after its request, such as a second request that it does not wait with.
+const MAX_IGNORED: usize = 4 * 1024;
