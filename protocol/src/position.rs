@@ -33,7 +33,7 @@ impl Epoch {
     pub const MAX_LEN: usize = 15;
 
     /// An epoch that no history has.
-    pub(crate) const OF_NONE: Self = Self { len: 0, text: [0; Self::MAX_LEN] };
+    pub const OF_NONE: Self = Self { len: 0, text: [0; Self::MAX_LEN] };
 
     /// Makes an epoch from a random number: base 62, at most eleven characters.
     pub fn from_random(mut number: u64) -> Self {

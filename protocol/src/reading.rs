@@ -53,7 +53,7 @@ impl Reader<'_> {
             "presence" => self.presence().map(Action::Presence),
             "identify" => self.identify().map(Action::Identify),
             "authenticate" => self.token().map(Action::Authenticate),
-            _ => Err(ErrorReply::new(ErrorCode::UnknownAction, "no action has this name")),
+            _ => Err(unknown_action()),
         }
     }
 
@@ -147,8 +147,15 @@ impl Reader<'_> {
         Ok(Identify { secret, info })
     }
 
+    /// The token of `authenticate`. For a plain client without one it is an action that the original server did not
+    /// know.
     fn token(&self) -> Result<AccessToken, ErrorReply> {
-        let token = self.fields.text(Name::Token)?.ok_or(invalid("token is missing"))?;
+        let token = match (self.fields.text(Name::Token), self.dialect) {
+            (Ok(Some(token)), _) => token,
+            (_, Dialect::Plain) => return Err(unknown_action()),
+            (Ok(None), _) => return Err(invalid("token is missing")),
+            (Err(fault), _) => return Err(fault.into()),
+        };
         AccessToken::new(token).map_err(|fault| invalid(fault.to_string()))
     }
 
@@ -224,6 +231,10 @@ impl From<WrongType> for ErrorReply {
     fn from(fault: WrongType) -> Self {
         invalid(fault.to_string())
     }
+}
+
+fn unknown_action() -> ErrorReply {
+    ErrorReply::new(ErrorCode::UnknownAction, "no action has this name")
 }
 
 fn invalid(reason: impl Into<Cow<'static, str>>) -> ErrorReply {

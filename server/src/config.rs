@@ -8,7 +8,8 @@ mod validate;
 
 pub use validate::{Allowed, ConfigError, InvalidSetting};
 
-use hubcast_hub::{Limits, TopicRules};
+use crate::auth::AuthConfig;
+use hubcast_hub::{Admission, Limits, TopicRules};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -44,6 +45,10 @@ pub struct Config {
     pub limits: Limits,
     /// What topics keep, by their name.
     pub rules: TopicRules,
+    /// Who is let in, and what may be done where no rule of a topic says otherwise.
+    pub admission: Admission,
+    /// Tokens and API keys.
+    pub auth: AuthConfig,
     /// Bytes that all histories may take together.
     pub history_max_bytes: usize,
     /// The folder where histories and idempotency keys are saved at a clean shutdown and read at the next start;
@@ -123,6 +128,8 @@ impl Default for Config {
             max_waiting: 64 * 1024 * 1024,
             linger_bytes: 1024 * 1024,
             limits: Limits::default(),
+            admission: Admission::default(),
+            auth: AuthConfig::default(),
             rules: TopicRules::default(),
             history_max_bytes: 64 * 1024 * 1024,
             state_dir: None,

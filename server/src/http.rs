@@ -1,11 +1,15 @@
 //! HTTP on the same port: the routes, and the upgrade of a request to a WebSocket.
 
 mod buffered_io;
+mod events;
 mod handshake;
+mod identity;
+mod query;
 mod response;
 mod timer;
 mod upgrade;
 
+use crate::connection::peer::Arrival;
 use crate::listener::limit::Permit;
 use crate::log::warnings::{Warning, Warnings};
 use crate::runtime::patience::PatientSleep;
@@ -13,11 +17,13 @@ use crate::worker::Worker;
 use crate::worker::service::Service;
 use buffered_io::{BufferWrites, BufferedIo};
 use http_body_util::Full;
+use hubcast_protocol::ErrorCode;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::ORIGIN;
 use hyper::server::conn::http1;
 use hyper::{Method, Request, Response, StatusCode, Version, service::service_fn};
-use response::{Rejection, text, try_later};
+use identity::Shown;
+use response::{Refusal, Rejection, text, try_later};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -105,12 +111,16 @@ impl<S: Service> Http<S> {
         let path = request.uri().path();
         if self.worker.accepts(path) {
             let dialect = handshake::check(request, &self.worker.config().origins)?;
+            let arrival = match self.arrival(request) {
+                Ok(arrival) => arrival,
+                Err(refusal) => return Ok(refusal.into_response()),
+            };
             return if self.is_draining() {
                 Err(SHUTTING_DOWN)
             } else if !permit.become_websocket() {
                 Err(FULL)
             } else {
-                Ok(upgrade(&self.worker, request, dialect, permit))
+                Ok(upgrade(&self.worker, request, dialect, arrival, permit))
             };
         }
         match (path, request.method()) {
@@ -122,6 +132,22 @@ impl<S: Service> Http<S> {
             ("/readyz", _) => Ok(text(StatusCode::OK, "ready")),
             _ => Err(NOTHING_HERE),
         }
+    }
+
+    /// Who opens a WebSocket, as its token says. Without a token it may authenticate later.
+    fn arrival(&self, request: &Request<Incoming>) -> Result<Arrival, Refusal> {
+        let config = self.worker.config();
+        let in_query = query::token(request.uri());
+        if in_query.is_some() && config.auth.verifier.is_some() && !config.auth.query_tokens {
+            let reason = "a token in the address of a WebSocket ends up in logs: send it as Authorization: Bearer, as \
+                          the subprotocol hubcast.token.<token>, or by authenticate; or set tokens.query = true";
+            return Err(Refusal::of(StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest, reason));
+        }
+        let login = match identity::of_request(request.headers(), in_query.as_deref(), config, Instant::now())? {
+            Shown::Login(login) => Some(login),
+            Shown::Nothing => None,
+        };
+        Ok(Arrival { login, ..Arrival::default() })
     }
 
     fn is_draining(&self) -> bool {

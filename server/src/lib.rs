@@ -15,6 +15,7 @@
 //! # }
 //! ```
 
+mod auth;
 mod config;
 mod connection;
 mod encode;

@@ -15,6 +15,7 @@ pub(crate) mod shared_hub;
 mod throttle;
 mod turn_output;
 
+use crate::auth::{TokenVerifier, unix_now};
 use crate::connection::peer::{Arrival, CloseReason, Disconnect, Ending, Message, Peer};
 use crate::encode::batch::Batch;
 use crate::encode::replay_cache::ReplayCache;
@@ -27,11 +28,14 @@ use address::{session, slot_of, worker_of};
 use blocked_publishers::BlockedPublishers;
 use deferred::DeferredRequests;
 use flush_plan::FlushPlan;
-use hubcast_hub::{Input, SessionId};
-use hubcast_protocol::{ClientId, CloseCode, Dialect, Request, Slow, plain, typed};
+use hubcast_hub::{Input, Login, SessionId};
+use hubcast_protocol::{
+    AccessToken, Action, ClientId, CloseCode, Dialect, ErrorCode, ErrorReply, RejectedRequest, Request, Slow, plain,
+    typed,
+};
 use mail::RemoteOutput;
 use shared_hub::SharedHub;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use throttle::Throttle;
@@ -54,10 +58,14 @@ pub(crate) struct PubSub {
     /// them.
     to_pause: BTreeMap<SessionId, usize>,
     replay_cache: ReplayCache,
+    /// Verifies the tokens of `authenticate`, if the server takes tokens.
+    verifier: Option<Arc<TokenVerifier>>,
+    /// When a token of each connection was last verified.
+    verified_at: HashMap<u32, Instant>,
 }
 
 impl PubSub {
-    pub(crate) fn new(shared_hub: Arc<SharedHub>, worker: usize) -> Self {
+    pub(crate) fn new(shared_hub: Arc<SharedHub>, worker: usize, verifier: Option<Arc<TokenVerifier>>) -> Self {
         Self {
             shared_hub,
             worker,
@@ -70,6 +78,8 @@ impl PubSub {
             throttle: Throttle::default(),
             to_pause: BTreeMap::new(),
             replay_cache: ReplayCache::default(),
+            verifier,
+            verified_at: HashMap::new(),
         }
     }
 
@@ -247,6 +257,31 @@ impl PubSub {
     }
 }
 
+impl PubSub {
+    /// The input of a request. A token is verified here, so that the hub needs no keys.
+    fn input(&mut self, peer: Peer, request: Result<Request, RejectedRequest>, now: Instant) -> Input {
+        let session = self.session(peer);
+        match (request, &self.verifier) {
+            (Ok(Request { id, action: Action::Authenticate(token) }), Some(_)) => {
+                let outcome = self.verify(peer.slot, &token, now);
+                Input::Authenticate { session, id, outcome }
+            }
+            (request, _) => Input::Request { session, request },
+        }
+    }
+
+    /// Verifies a token. Verifying takes time, so each connection may have it done once a second.
+    fn verify(&mut self, slot: u32, token: &AccessToken, now: Instant) -> Result<Login, ErrorReply> {
+        let last = self.verified_at.insert(slot, now);
+        if last.is_some_and(|last| now.duration_since(last) < VERIFY_AGAIN_AFTER) {
+            return Err(ErrorReply::new(ErrorCode::RateLimited, "a connection authenticates at most once a second"));
+        }
+        let verifier = self.verifier.as_ref().ok_or(ErrorReply::new(ErrorCode::Internal, "no keys"))?;
+        let verified = verifier.verify(token.expose(), now, unix_now());
+        verified.map(|verified| verified.login).map_err(|fault| ErrorReply::new(fault.code(), fault.to_string()))
+    }
+}
+
 impl Service for PubSub {
     fn accepts(&self, path: &str) -> bool {
         path == "/socket"
@@ -285,7 +320,7 @@ impl Service for PubSub {
             Dialect::Plain => plain::decode(text),
             _ => typed::decode(text),
         };
-        let input = Input::Request { session: self.session(peer), request };
+        let input = self.input(peer, request, out.now());
         match self.deferred.admit(peer.slot, Item::Input(input), || out.is_backlogged(peer.slot)) {
             Some(item) => self.schedule.push(peer.slot, item),
             None => out.set_reading_stopped(peer.slot, true),
@@ -309,6 +344,7 @@ impl Service for PubSub {
     }
 
     fn closed(&mut self, peer: Peer, close_reason: CloseReason) {
+        self.verified_at.remove(&peer.slot);
         let lost = close_reason == CloseReason::Lost;
         self.deferred.close(peer.slot, |item| self.schedule.push(peer.slot, item));
         self.schedule.push(peer.slot, Item::Input(Input::Closed { session: self.session(peer), lost }));
@@ -364,6 +400,9 @@ impl Drop for PubSub {
         self.shared_hub.note_end(self.worker);
     }
 }
+
+/// The time after which a connection may have another token verified.
+const VERIFY_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// Time until deferred requests are checked again, if no other turn comes before.
 const BACKLOG_POLL: Duration = Duration::from_millis(10);

@@ -98,7 +98,9 @@ impl Server {
             hub.restore(now, state.load(SystemTime::now()).map_err(RunError::Restore)?);
         }
         let shared_hub = SharedHub::new(hub, wakes.clone(), self.config.outbox, Arc::clone(&account));
-        let services = (0..wakes.len()).map(|worker| PubSub::new(Arc::clone(&shared_hub), worker)).collect();
+        let services = (0..wakes.len())
+            .map(|worker| PubSub::new(Arc::clone(&shared_hub), worker, self.config.auth.verifier.clone()))
+            .collect();
         let shutdown = async {
             shutdown.await;
             if state.is_some() {
@@ -199,6 +201,7 @@ pub(crate) fn settings(config: &Config, seed: u64) -> Settings {
         message: config.messages.message,
         limits: config.limits.clone(),
         rules: config.rules.clone(),
+        admission: config.admission.clone(),
         history_max_bytes: config.history_max_bytes,
         ..Settings::with_seed(seed)
     }

@@ -65,6 +65,11 @@ impl<S: Service> Worker<S> {
         self.connections.catching_up.clone()
     }
 
+    /// A random number that cannot be guessed.
+    pub(crate) fn random(&self) -> [u8; 16] {
+        self.connections.runtime.random()
+    }
+
     /// Begins a task of this worker.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + 'static) {
         self.connections.runtime.spawn(task);

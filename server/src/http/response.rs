@@ -1,9 +1,12 @@
 //! HTTP answers that do not open a WebSocket.
 
 use http_body_util::Full;
+use hubcast_protocol::ErrorCode;
 use hyper::body::Bytes;
 use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
+use serde_json::json;
+use std::borrow::Cow;
 
 /// An answer that says why a request is refused, and what to do instead.
 #[derive(Debug, PartialEq, Eq)]
@@ -40,4 +43,54 @@ impl Rejection {
 /// A refusal that is not the client's fault.
 pub(super) const fn try_later(reason: &'static str) -> Rejection {
     Rejection { status: StatusCode::SERVICE_UNAVAILABLE, reason, headers: &[("retry-after", "5")] }
+}
+
+/// A refusal for programs: JSON with a code, and what to do as its reason.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    status: StatusCode,
+    code: Cow<'static, str>,
+    reason: Cow<'static, str>,
+    headers: Headers,
+}
+
+impl Refusal {
+    /// A refusal with a code that only HTTP has.
+    pub(crate) fn new(status: StatusCode, code: &'static str, reason: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, code: code.into(), reason: reason.into(), headers: &[] }
+    }
+
+    /// A refusal with a code of the WebSocket's contract.
+    pub(crate) fn of(status: StatusCode, code: ErrorCode, reason: impl Into<Cow<'static, str>>) -> Self {
+        let code = serde_json::to_value(code).ok().and_then(|code| code.as_str().map(str::to_owned));
+        let code = code.map_or(Cow::Borrowed("internal"), Cow::Owned);
+        Self { status, code, reason: reason.into(), headers: &[] }
+    }
+
+    /// 401: there is no token or key, or it is refused.
+    pub(crate) fn unauthorized(code: ErrorCode, reason: impl Into<Cow<'static, str>>) -> Self {
+        Self { headers: &[("www-authenticate", "Bearer")], ..Self::of(StatusCode::UNAUTHORIZED, code, reason) }
+    }
+
+    /// 405, with the methods that there are.
+    pub(crate) fn method_not_allowed(allow: &'static str) -> Self {
+        let headers: Headers = match allow {
+            "GET" => &[("allow", "GET")],
+            "POST" => &[("allow", "POST")],
+            "GET, HEAD" => &[("allow", "GET, HEAD")],
+            _ => &[("allow", "GET, HEAD, OPTIONS")],
+        };
+        Self { headers, ..Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this has other methods") }
+    }
+
+    pub(crate) fn into_response(self) -> Response<Full<Bytes>> {
+        let body = json!({"error": {"code": self.code, "reason": self.reason}}).to_string();
+        let mut response = Response::new(Full::from(body));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let given = self.headers.iter();
+        headers.extend(given.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))));
+        response
+    }
 }

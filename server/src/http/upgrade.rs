@@ -22,6 +22,7 @@ pub(super) fn upgrade<S: Service>(
     worker: &Rc<Worker<S>>,
     request: &mut Request<Incoming>,
     dialect: Dialect,
+    arrival: Arrival,
     permit: &Rc<Permit>,
 ) -> Response<Full<Bytes>> {
     // The library's stream is taken apart at once, but would allocate 128 KiB by default.
@@ -33,13 +34,19 @@ pub(super) fn upgrade<S: Service>(
     if dialect == Dialect::Typed {
         response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
     }
-    let opening = open(Rc::clone(worker), websocket, dialect, Rc::clone(permit));
+    let opening = open(Rc::clone(worker), websocket, dialect, arrival, Rc::clone(permit));
     worker.spawn(opening);
     response.map(|_| Full::default())
 }
 
 /// Takes the socket back from hyper after the handshake was answered. This does not wait for the client.
-async fn open<S: Service>(worker: Rc<Worker<S>>, websocket: HyperWebsocket, dialect: Dialect, permit: Rc<Permit>) {
+async fn open<S: Service>(
+    worker: Rc<Worker<S>>,
+    websocket: HyperWebsocket,
+    dialect: Dialect,
+    arrival: Arrival,
+    permit: Rc<Permit>,
+) {
     let websocket = match websocket.await {
         Ok(websocket) => websocket,
         Err(fault) => return tracing::debug!(%fault, "an upgrade failed"),
@@ -47,13 +54,7 @@ async fn open<S: Service>(worker: Rc<Worker<S>>, websocket: HyperWebsocket, dial
     match websocket.into_inner().into_inner().downcast::<BufferedIo>() {
         Ok(parts) => {
             let (socket, answer) = parts.io.into_parts();
-            worker.open(
-                Socket::Tcp(socket),
-                Leftover { answer, frames: &parts.read_buf },
-                dialect,
-                Arrival::default(),
-                permit,
-            );
+            worker.open(Socket::Tcp(socket), Leftover { answer, frames: &parts.read_buf }, dialect, arrival, permit);
         }
         Err(_) => tracing::error!("an upgraded connection is not the socket that was served"),
     }

@@ -66,7 +66,7 @@ impl Simulated {
             let runtime = Runtime::ByHand(Rc::clone(&tasks));
             let (config, account) = (Arc::clone(&config), Arc::clone(&account));
             let connections = Connections::new(number as usize, runtime, config, account, Arc::clone(&warnings), wake);
-            let worker = Worker::new(connections, PubSub::new(Arc::clone(&shared_hub), number as usize));
+            let worker = Worker::new(connections, PubSub::new(Arc::clone(&shared_hub), number as usize, None));
             tasks.spawn(Rc::clone(&worker).watch_deadlines());
             tasks.spawn(worker.admission().run());
             tasks.spawn(worker.catching_up().run());

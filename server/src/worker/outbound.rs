@@ -164,6 +164,11 @@ impl<'a> Outbound<'a> {
         self.connections.config.timeouts.publisher_pause
     }
 
+    /// The time of this call.
+    pub(crate) fn now(&self) -> Instant {
+        self.now
+    }
+
     /// A random number that cannot be guessed.
     pub(crate) fn random(&self) -> [u8; 16] {
         self.connections.runtime.random()

@@ -1,0 +1,101 @@
+//! The query of a request: `application/x-www-form-urlencoded`, as browsers write it (WHATWG URL, section 5.1).
+
+use super::response::Refusal;
+use hubcast_protocol::ErrorCode;
+use hyper::{StatusCode, Uri};
+use std::borrow::Cow;
+
+/// The parameters of a request, decoded. Only known names occur: a misspelt one would be ignored in silence otherwise.
+pub(crate) struct Query(Vec<(String, String)>);
+
+impl Query {
+    /// Reads the query of a request.
+    ///
+    /// # Errors
+    /// 400 when a name is not one of `known`. The text never holds a value.
+    pub(crate) fn read(uri: &Uri, known: &[&str]) -> Result<Self, Refusal> {
+        let pairs = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned();
+        let pairs: Vec<_> = pairs.collect();
+        match pairs.iter().find(|(name, _)| !known.contains(&name.as_str())) {
+            None => Ok(Self(pairs)),
+            Some(_) if known.is_empty() => Err(invalid("this takes no query parameters".into())),
+            Some((name, _)) => {
+                let name: String = name.chars().take(MAX_SHOWN_CHARS).collect();
+                Err(invalid(format!("no query parameter is called {name:?}; there are {}", known.join(", "))))
+            }
+        }
+    }
+
+    /// All values of a parameter, in order.
+    pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter(move |(of, _)| of == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The value of a parameter that occurs at most once.
+    ///
+    /// # Errors
+    /// 400 when it occurs more than once.
+    pub(crate) fn one(&self, name: &str) -> Result<Option<&str>, Refusal> {
+        let mut values = self.0.iter().filter(|(of, _)| of == name).map(|(_, value)| value.as_str());
+        match (values.next(), values.next()) {
+            (value, None) => Ok(value),
+            _ => Err(invalid(format!("{name} occurs more than once"))),
+        }
+    }
+
+    /// The value of a parameter, read as what it is expected to be.
+    ///
+    /// # Errors
+    /// 400 when it cannot be read.
+    pub(crate) fn parsed<T: std::str::FromStr>(&self, name: &str, expected: &str) -> Result<Option<T>, Refusal> {
+        let read = |text: &str| text.parse().map_err(|_| invalid(format!("{name} must be {expected}")));
+        self.one(name)?.map(read).transpose()
+    }
+
+    /// Whether a parameter is `true` or `1`; `false` if it is absent.
+    ///
+    /// # Errors
+    /// 400 for any other value than these, `false` and `0`.
+    pub(crate) fn flag(&self, name: &str) -> Result<bool, Refusal> {
+        match self.one(name)? {
+            None | Some("false" | "0") => Ok(false),
+            Some("true" | "1") => Ok(true),
+            Some(_) => Err(invalid(format!("{name} must be true or false"))),
+        }
+    }
+}
+
+/// The token in the query of a request whose other parameters do not matter.
+pub(crate) fn token(uri: &Uri) -> Option<Cow<'_, str>> {
+    let mut pairs = form_urlencoded::parse(uri.query()?.as_bytes());
+    pairs.find(|(name, _)| name == "token").map(|(_, value)| value)
+}
+
+fn invalid(reason: String) -> Refusal {
+    Refusal::of(StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest, reason)
+}
+
+/// Characters of a name that a refusal shows.
+const MAX_SHOWN_CHARS: usize = 40;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(query: &str) -> Result<Query, Refusal> {
+        Query::read(&format!("/events?{query}").parse().unwrap(), &["topic", "last"])
+    }
+
+    #[test]
+    fn values_are_decoded_as_a_browser_encodes_them() {
+        let query = read("topic=a%2Fb%20c&topic=d+e&topic=").unwrap();
+        assert_eq!(query.all("topic").collect::<Vec<_>>(), ["a/b c", "d e", ""]);
+    }
+
+    #[test]
+    fn what_is_misspelt_or_repeated_is_refused() {
+        assert!(read("topics=a").is_err());
+        assert!(read("last=1&last=2").unwrap().one("last").is_err());
+        assert!(read("last=x").unwrap().parsed::<u32>("last", "a whole number").is_err());
+    }
+}
