@@ -3,6 +3,7 @@
 mod authority;
 mod delivery;
 mod grace;
+mod inspect;
 mod pending;
 mod presence;
 mod requests;
@@ -24,6 +25,7 @@ use grace::GracePeriods;
 use hubcast_protocol::event::{Closing, Limits, Refusal, Welcome};
 use hubcast_protocol::request::{Action, Publish};
 use hubcast_protocol::{ClientId, CloseCode, ErrorCode, ErrorReply, Event, RejectedRequest, Request, Topic};
+pub use inspect::{Counters, Page, SessionInfo, TopicInfo};
 use pending::Pending;
 use std::collections::{BTreeSet, HashMap};
 use std::mem;
@@ -68,6 +70,7 @@ pub struct Hub<E = Memory> {
     /// The rate limits of users and API keys that publish.
     publication_buckets: HashMap<MemberName, Bucket>,
     sweep_buckets_at: usize,
+    counters: Counters,
     /// Buffer, used again: the channels that one publication reaches.
     channels_reached: Vec<u32>,
     /// The patterns that matched the last topic looked up.
@@ -130,6 +133,7 @@ impl<E: Engine> Hub<E> {
             wall_clock: None,
             publication_buckets: HashMap::new(),
             sweep_buckets_at: 0,
+            counters: Counters::default(),
             channels_reached: Vec::new(),
             matched: Matched::default(),
             begun: None,
@@ -319,6 +323,7 @@ impl<E: Engine> Hub<E> {
         request: Result<Request, RejectedRequest>,
         effects: &mut Effects,
     ) {
+        self.counters.requests += 1;
         let peer = &mut self.subscriptions.sessions[session as usize];
         if peer.cut {
             return;
@@ -379,7 +384,8 @@ impl<E: Engine> Hub<E> {
         }
     }
 
-    fn refuse(&self, session: u32, refused: RejectedRequest, effects: &mut Effects) {
+    fn refuse(&mut self, session: u32, refused: RejectedRequest, effects: &mut Effects) {
+        self.counters.refusals += 1;
         let refusal = Refusal::new(refused.id, refused.fault);
         effects.send(self.subscriptions.sessions[session as usize].id, Event::Error(refusal));
     }

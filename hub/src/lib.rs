@@ -41,7 +41,7 @@ pub use engine::{
     Engine, EntrySnapshot, Evicted, HistorySnapshot, KeySnapshot, Memory, NumberSnapshot, ProducerSnapshot, Publisher,
     Snapshot,
 };
-pub use hub::Hub;
+pub use hub::{Counters, Hub, Page, SessionInfo, TopicInfo};
 pub use input::{Credentials, Expiry, Identity, Input, Login, MemberName, Operation, SessionId, Unfinished, Whom};
 pub use permission::{
     Access, Because, Decision, Grant, Grants, InvalidGrant, Permission, Permissions, Requester, TopicAccess,

@@ -199,6 +199,16 @@ impl Subscriptions {
         self.channels[channel as usize].members.iter().map(|member| &self.sessions[member.session as usize])
     }
 
+    /// What the channel at an index below [`capacity`](Self::capacity) is for, if there is one.
+    pub(crate) fn key(&self, index: u32) -> Option<&ChannelKey> {
+        self.channels.get(index as usize).map(|channel| &channel.of)
+    }
+
+    /// The number of indexes of channels; some may be unused.
+    pub(crate) fn capacity(&self) -> usize {
+        self.channels.capacity()
+    }
+
     /// How many channels are open.
     pub(crate) fn len(&self) -> usize {
         self.channels.len()

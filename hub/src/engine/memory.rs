@@ -108,6 +108,29 @@ impl Memory {
         self.by_topic.get(topic).map(|&id| self.histories.get(id).position())
     }
 
+    /// The number of publications that are kept of a topic.
+    pub(crate) fn kept(&self, topic: &Topic) -> usize {
+        self.by_topic.get(topic).map_or(0, |&id| self.histories.get(id).len())
+    }
+
+    /// The topic of the history at an index below [`entries`](Self::entries), if there is one.
+    pub(crate) fn topic_at(&self, index: u32) -> Option<&Topic> {
+        self.histories.contains(index).then(|| self.histories.get(index).topic())
+    }
+
+    /// The number of indexes of histories; some may be unused.
+    pub(crate) fn entries(&self) -> usize {
+        self.histories.capacity()
+    }
+
+    /// Drops the publications of a topic. Returns how many there were.
+    pub(crate) fn delete_history(&mut self, topic: &Topic) -> usize {
+        let Some(&id) = self.by_topic.get(topic) else { return 0 };
+        let dropped = self.histories.get_mut(id).clear();
+        self.histories.recount(id);
+        dropped
+    }
+
     /// What was dropped so far because all histories together were over their bound.
     pub fn evicted(&self) -> Evicted {
         self.evicted

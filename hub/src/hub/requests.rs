@@ -83,6 +83,8 @@ impl<E: Engine> Hub<E> {
             (Continuation::Deliver { topic, key, echo }, EngineResponse::Published(publication)) => {
                 let except = if echo { None } else { session };
                 let receivers = self.deliver(&publication, except, effects) as u64;
+                self.counters.publications += 1;
+                self.counters.deliveries += receivers;
                 let outcome = Outcome { position: publication.position(), receivers };
                 if let Some(key) = key {
                     self.engine.tell(now, EngineNotice::Delivered { topic: &topic, key: &key, outcome });
@@ -90,6 +92,7 @@ impl<E: Engine> Hub<E> {
                 self.answer_publish(session, id, topic, (outcome, false), effects);
             }
             (Continuation::Deliver { topic, .. }, EngineResponse::Repeated(outcome)) => {
+                self.counters.duplicates += 1;
                 self.answer_publish(session, id, topic, (outcome, true), effects);
             }
             (Continuation::Subscribe(mut subscribe), EngineResponse::Opened(opened)) => match session {

@@ -133,6 +133,12 @@ impl History {
         }
     }
 
+    /// Drops all publications. Returns how many there were.
+    pub(super) fn clear(&mut self) -> usize {
+        self.bytes = 0;
+        std::mem::take(&mut self.entries).len()
+    }
+
     /// Notes a use, if a publication has subscribers or the rule is [`Retention::Always`]. A publication without a
     /// subscriber does not prolong an unused history.
     pub(super) fn touch(&mut self, now: Instant, has_subscribers: bool) {

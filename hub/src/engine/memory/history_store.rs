@@ -99,6 +99,11 @@ impl HistoryStore {
         self.slots.len()
     }
 
+    /// The number of indexes; some may be unused.
+    pub(super) fn capacity(&self) -> usize {
+        self.slots.capacity()
+    }
+
     pub(super) fn contains(&self, id: u32) -> bool {
         self.slots.contains(id as usize)
     }
