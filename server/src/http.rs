@@ -58,7 +58,8 @@ impl<S: Service> Http<S> {
             .header_read_timeout(times.head)
             .max_headers(config.http.headers)
             .max_buf_size(config.http.head)
-            .half_close(false)
+            // A client that ends its sending direction after a request still gets it done, and gets the answer.
+            .half_close(true)
             .serve_connection(socket, service);
         let limits = Limits { write: times.write, last_answer: times.close };
         match drive(&mut connection, &exchange, &permit, limits).await {
@@ -127,12 +128,7 @@ impl<S: Service> Http<S> {
         }
     }
 
-    fn route(
-        &self,
-        request: &Request<Incoming>,
-        permit: &Permit,
-        exchange: &Exchange,
-    ) -> Result<Route, Rejection> {
+    fn route(&self, request: &Request<Incoming>, permit: &Permit, exchange: &Exchange) -> Result<Route, Rejection> {
         let path = request.uri().path();
         if self.worker.accepts(path) {
             let dialect = handshake::check(request, &self.worker.config().origins)?;

@@ -304,11 +304,21 @@ fn requests_of_one_connection_are_answered_in_their_order() {
 }
 
 #[test]
+fn who_ends_its_sending_direction_after_its_requests_gets_the_answers() {
+    let server = Server::start();
+    let mut socket = server.socket();
+    socket.writes(&b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n".repeat(3));
+    socket.ends_writing();
+    assert_eq!(socket.rest().matches("alive").count(), 3);
+}
+
+#[test]
 fn a_connection_that_was_used_may_become_a_websocket() {
     let server = Server::start();
     let mut socket = server.socket();
     let probe = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
-    socket.writes(&[&probe[..], &good().bytes(), &Frame::text(r#"{"action":"subscribe","topic":"t"}"#).bytes()].concat());
+    socket
+        .writes(&[&probe[..], &good().bytes(), &Frame::text(r#"{"action":"subscribe","topic":"t"}"#).bytes()].concat());
     let length = socket.answer().header("Content-Length").and_then(|length| length.parse().ok()).unwrap();
     assert_eq!(socket.reads(length), "alive\n");
     assert_eq!(socket.answer().status, 101);
