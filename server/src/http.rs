@@ -1,30 +1,36 @@
-//! HTTP on the same port: the routes, and the upgrade of a request to a WebSocket.
+//! HTTP on the same port: the routes, and how the socket of a request becomes a WebSocket or a stream of events.
 
 mod buffered_io;
 mod events;
+mod exchange;
 mod handshake;
 mod identity;
+mod linger;
 mod query;
 mod response;
 mod timer;
 mod upgrade;
 
+use crate::connection::Socket;
 use crate::connection::peer::Arrival;
 use crate::listener::limit::Permit;
 use crate::log::warnings::{Warning, Warnings};
-use crate::runtime::patience::PatientSleep;
 use crate::worker::Worker;
+use crate::worker::reader::Leftover;
 use crate::worker::service::Service;
-use buffered_io::{BufferWrites, BufferedIo};
-use http_body_util::Full;
+use buffered_io::BufferedIo;
+use events::{Outcome, Stream};
+use exchange::{Ended, Exchange, Limits, Takeover, drive};
 use hubcast_protocol::ErrorCode;
-use hyper::body::{Bytes, Incoming};
-use hyper::header::ORIGIN;
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{CONNECTION, ORIGIN};
 use hyper::server::conn::http1;
-use hyper::{Method, Request, Response, StatusCode, Version, service::service_fn};
+use hyper::{Method, Request, StatusCode, Version, service::service_fn};
 use identity::Shown;
-use response::{Refusal, Rejection, text, try_later};
+use linger::linger;
+use response::{Answer, Refusal, Rejection, close, text, try_later};
 use std::convert::Infallible;
+use std::future::pending;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -32,8 +38,7 @@ use std::time::Instant;
 use timer::PatientTimer;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::task::yield_now;
-use upgrade::upgrade;
+use upgrade::switching;
 
 /// Serves connections that are not WebSockets yet.
 pub(crate) struct Http<S> {
@@ -47,53 +52,75 @@ impl<S: Service> Http<S> {
         Rc::new(Self { worker, draining, warnings })
     }
 
-    /// Answers one request of the client at `peer`. The connection may become a WebSocket.
+    /// Answers the requests of the client at `peer`, one after another. The connection may become a WebSocket.
     pub(crate) async fn serve(self: Rc<Self>, stream: TcpStream, peer: SocketAddr, permit: Permit) {
         let config = self.worker.config();
-        let (limits, times) = (config.http.clone(), config.timeouts.clone());
-        let (permit, buffer_writes) = (Rc::new(permit), BufferWrites::default());
-        let socket = BufferedIo::new(stream, limits.head, self.worker.admission(), buffer_writes.clone());
-        let answer = service_fn(|request| {
-            let version = request.version();
-            let mut response = self.answer(request, peer, &permit);
-            if version == Version::HTTP_10 {
-                // If the answer had a newer version than the request, hyper would add that the connection stays open
-                // when the client asks for that, although our header says `close`.
-                *response.version_mut() = version;
-            }
-            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-                buffer_writes.begin();
-            }
-            async { Ok::<_, Infallible>(response) }
-        });
-        let exchange = http1::Builder::new()
+        let times = &config.timeouts;
+        let (permit, exchange) = (Rc::new(permit), Rc::<Exchange>::default());
+        let socket = BufferedIo::new(stream, config.http.head, self.worker.admission(), Rc::clone(&exchange));
+        let service = service_fn(|request| Box::pin(self.answer(request, peer, &permit, &exchange)));
+        let mut connection = http1::Builder::new()
             .timer(PatientTimer)
             .header_read_timeout(times.head)
-            .max_headers(limits.headers)
-            .max_buf_size(limits.head)
-            .half_close(false)
-            .serve_connection(socket, answer)
-            .with_upgrades();
-        // hyper has a timeout for the request head. This timeout is for a client that does not read the answer.
-        tokio::select! {
-            biased;
-            ended = exchange => {
-                if let Err(fault) = ended {
-                    tracing::debug!(%peer, %fault, "an HTTP connection ended");
+            .max_headers(config.http.headers)
+            .max_buf_size(config.http.head)
+            // A client that ends its sending direction after a request still gets it done, and gets the answer.
+            .half_close(true)
+            .serve_connection(socket, service);
+        let limits = Limits { write: times.write, last_answer: times.close };
+        match drive(&mut connection, &exchange, &permit, limits).await {
+            Ended::Done => {}
+            Ended::Broken(fault) => {
+                tracing::debug!(%peer, %fault, "an HTTP connection ended");
+                if !fault.is_parse() {
+                    return;
                 }
             }
-            () = PatientSleep::new(times.head.saturating_add(times.upgrade)) => {
-                tracing::debug!(%peer, "an HTTP connection took too long");
+            Ended::NotRead => return tracing::debug!(%peer, "an HTTP connection took too long"),
+            Ended::MadeRoom => return tracing::debug!(%peer, "an HTTP connection made room for another one"),
+        }
+        let parts = connection.into_parts();
+        let (socket, answer) = parts.io.into_parts();
+        match exchange.take_takeover() {
+            Some(Takeover::WebSocket(dialect, arrival)) => {
+                let leftover = Leftover { answer, frames: &parts.read_buf };
+                self.worker.open(Socket::Tcp(socket), leftover, dialect, arrival, permit);
             }
-            () = make_room(&permit) => tracing::debug!(%peer, "an HTTP connection made room for another one"),
+            Some(Takeover::Events(stream)) => stream.begin(&self.worker, socket, &parts.read_buf, permit),
+            None => linger(socket, &permit, config.linger_bytes, times.linger).await,
         }
     }
 
-    fn answer(&self, mut request: Request<Incoming>, peer: SocketAddr, permit: &Rc<Permit>) -> Response<Full<Bytes>> {
-        self.route(&mut request, permit).unwrap_or_else(|rejection| {
-            self.note(&rejection, &request, peer);
-            rejection.into_response()
-        })
+    async fn answer(
+        &self,
+        request: Request<Incoming>,
+        peer: SocketAddr,
+        permit: &Permit,
+        exchange: &Rc<Exchange>,
+    ) -> Result<Answer, Infallible> {
+        let _busy = exchange.busy();
+        let (version, has_body) = (request.version(), !request.body().is_end_stream());
+        let mut answer = match self.route(&request, permit, exchange) {
+            Ok(Route::Answer(answer)) => answer,
+            Ok(Route::Events(stream)) => {
+                exchange.hand_over(Takeover::Events(stream));
+                return pending().await;
+            }
+            Err(rejection) => {
+                self.note(&rejection, &request, peer);
+                rejection.into_answer()
+            }
+        };
+        if has_body {
+            // Nobody reads it, so where the next request begins is not known.
+            answer = close(answer);
+        }
+        if version == Version::HTTP_10 && answer.headers().contains_key(CONNECTION) {
+            // If the answer had a newer version than the request, hyper would add that the connection stays open
+            // when the client asks for that, although our header says `close`.
+            *answer.version_mut() = version;
+        }
+        Ok(answer)
     }
 
     /// Logs which client is refused, and why. Also counts a warning if an operator should know.
@@ -107,31 +134,52 @@ impl<S: Service> Http<S> {
         }
     }
 
-    fn route(&self, request: &mut Request<Incoming>, permit: &Rc<Permit>) -> Result<Response<Full<Bytes>>, Rejection> {
+    fn route(&self, request: &Request<Incoming>, permit: &Permit, exchange: &Exchange) -> Result<Route, Rejection> {
         let path = request.uri().path();
         if self.worker.accepts(path) {
             let dialect = handshake::check(request, &self.worker.config().origins)?;
             let arrival = match self.arrival(request) {
                 Ok(arrival) => arrival,
-                Err(refusal) => return Ok(refusal.into_response()),
+                Err(refusal) => return Ok(Route::Answer(close(refusal.into_response()))),
             };
-            return if self.is_draining() {
-                Err(SHUTTING_DOWN)
-            } else if !permit.become_websocket() {
-                Err(FULL)
-            } else {
-                Ok(upgrade(&self.worker, request, dialect, arrival, permit))
-            };
+            if self.is_draining() {
+                return Err(SHUTTING_DOWN);
+            }
+            if !permit.become_websocket() {
+                return Err(FULL);
+            }
+            exchange.buffer_writes();
+            exchange.hand_over(Takeover::WebSocket(dialect, arrival));
+            return Ok(Route::Answer(switching(request, dialect)));
         }
+        let text = |words| Ok(Route::Answer(text(StatusCode::OK, words)));
         match (path, request.method()) {
             ("/healthz" | "/readyz", method) if !matches!(*method, Method::GET | Method::HEAD) => Err(NOT_READ),
             // Also when the server is full: otherwise an orchestrator would restart a server that is alive.
-            ("/healthz", _) => Ok(text(StatusCode::OK, "alive")),
+            ("/healthz", _) => text("alive"),
             ("/readyz", _) if self.is_draining() => Err(DRAINING),
             ("/readyz", _) if permit.is_full() => Err(FULL),
-            ("/readyz", _) => Ok(text(StatusCode::OK, "ready")),
+            ("/readyz", _) => text("ready"),
+            ("/events", _) if request.body().is_end_stream() => Ok(self.events(request, permit)),
             _ => Err(NOTHING_HERE),
         }
+    }
+
+    /// Begins a stream of server-sent events, or says why not.
+    fn events(&self, request: &Request<Incoming>, permit: &Permit) -> Route {
+        let config = self.worker.config();
+        let stream = match events::check(request, config, Instant::now()) {
+            Outcome::Begins(stream) => stream,
+            Outcome::Answer(answer) => return Route::Answer(answer),
+        };
+        if self.is_draining() {
+            return Route::Answer(events::try_later(config, stream.origin(), SHUTTING_DOWN.reason));
+        }
+        if !permit.become_websocket() {
+            self.warnings.note(Warning::Full, Instant::now());
+            return Route::Answer(events::try_later(config, stream.origin(), FULL.reason));
+        }
+        Route::Events(stream)
     }
 
     /// Who opens a WebSocket, as its token says. Without a token it may authenticate later.
@@ -155,12 +203,11 @@ impl<S: Service> Http<S> {
     }
 }
 
-/// Completes when the connection has to make room for another one. A request that has come by then is still answered:
-/// when very many connections come, it may have arrived without being read yet.
-async fn make_room(permit: &Permit) {
-    permit.asked_to_leave().await;
-    // The runtime looks for arrived bytes before it resumes this task.
-    yield_now().await;
+/// How a request is served.
+enum Route {
+    Answer(Answer),
+    /// By a stream of server-sent events.
+    Events(Box<Stream>),
 }
 
 const FULL: Rejection = try_later("the server is full");

@@ -70,11 +70,6 @@ impl<S: Service> Worker<S> {
         self.connections.runtime.random()
     }
 
-    /// Begins a task of this worker.
-    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + 'static) {
-        self.connections.runtime.spawn(task);
-    }
-
     pub(crate) fn accepts(&self, path: &str) -> bool {
         self.service.borrow().accepts(path)
     }

@@ -246,6 +246,20 @@ impl Socket {
         self.answer()
     }
 
+    /// Reads exactly so many bytes, and returns them as text.
+    ///
+    /// # Panics
+    /// If fewer come.
+    #[track_caller]
+    pub fn reads(&mut self, length: usize) -> String {
+        while self.unread.len() < length {
+            if !matches!(self.read_more("the body of an answer"), Ok(1..)) {
+                self.fail(&format!("{length} bytes were to come"));
+            }
+        }
+        String::from_utf8(self.unread.drain(..length).collect()).expect("an answer is text")
+    }
+
     /// Reads until the end of the stream and returns all of it as text.
     ///
     /// # Panics

@@ -4,51 +4,41 @@
 //! The first frame of the session follows the answer to the handshake at once. Two separate writes would cost two
 //! system calls and two segments; that is the most expensive part of a short connection.
 
+use super::exchange::Exchange;
 use crate::worker::admission::Admission;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead as _, ReadBuf};
 use tokio::net::TcpStream;
 
 /// A socket whose first read waits for the worker's admission, and whose writes can go to memory.
-pub(crate) struct BufferedIo {
+pub(super) struct BufferedIo {
     socket: TokioIo<TcpStream>,
-    /// Bytes that may still be read before the head has to be complete. hyper's own bound is the size of its buffer,
-    /// which grows in steps; when exactly the allowed bytes have been read, hyper has a whole head, or refuses it.
+    /// Bytes that may still be read before the first head has to be complete. hyper's own bound is the size of its
+    /// buffer, which grows in steps; when exactly the allowed bytes have been read, hyper has a whole head, or refuses
+    /// it. Later heads may be longer by one read.
     head_left: usize,
     admission: Admission,
     is_admitted: bool,
-    buffer_writes: BufferWrites,
+    exchange: Rc<Exchange>,
     buffered: Vec<u8>,
 }
 
-/// A switch: from `begin` on, the socket that hyper owns buffers its writes.
-#[derive(Clone, Default)]
-pub(crate) struct BufferWrites(Arc<AtomicBool>);
-
 impl BufferedIo {
-    /// Reads from `socket`; a request head has at most `max_head` bytes.
-    pub(crate) fn new(socket: TcpStream, max_head: usize, admission: Admission, buffer_writes: BufferWrites) -> Self {
+    /// Reads from `socket`; the first request head has at most `max_head` bytes.
+    pub(super) fn new(socket: TcpStream, max_head: usize, admission: Admission, exchange: Rc<Exchange>) -> Self {
         let (socket, buffered) = (TokioIo::new(socket), Vec::new());
-        Self { socket, head_left: max_head, admission, is_admitted: false, buffer_writes, buffered }
+        Self { socket, head_left: max_head, admission, is_admitted: false, exchange, buffered }
     }
 
     /// The socket, and the bytes that must be written to it before anything else.
-    pub(crate) fn into_parts(self) -> (TcpStream, Vec<u8>) {
+    pub(super) fn into_parts(self) -> (TcpStream, Vec<u8>) {
         (self.socket.into_inner(), self.buffered)
-    }
-}
-
-impl BufferWrites {
-    /// Buffers every write from now on.
-    pub(crate) fn begin(&self) {
-        self.0.store(true, Ordering::Relaxed);
     }
 }
 
@@ -78,11 +68,16 @@ impl Read for BufferedIo {
 
 impl Write for BufferedIo {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if self.buffer_writes.0.load(Ordering::Relaxed) {
+        if self.exchange.buffers_writes() {
             self.buffered.extend_from_slice(bytes);
             return Poll::Ready(Ok(bytes.len()));
         }
-        Pin::new(&mut self.socket).poll_write(cx, bytes)
+        let written = Pin::new(&mut self.socket).poll_write(cx, bytes);
+        self.exchange.note_write(match &written {
+            Poll::Ready(written) => Some(*written.as_ref().unwrap_or(&0)),
+            Poll::Pending => None,
+        });
+        written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -8,6 +8,12 @@ use hyper::{Response, StatusCode};
 use serde_json::json;
 use std::borrow::Cow;
 
+/// An answer to one request.
+pub(super) type Answer = Response<AnswerBody>;
+
+/// The body of an answer.
+pub(super) type AnswerBody = Full<Bytes>;
+
 /// An answer that says why a request is refused, and what to do instead.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Rejection {
@@ -20,23 +26,31 @@ pub(crate) struct Rejection {
 pub(crate) type Headers = &'static [(&'static str, &'static str)];
 
 /// A short answer for people.
-pub(crate) fn text(status: StatusCode, words: &str) -> Response<Full<Bytes>> {
+pub(super) fn text(status: StatusCode, words: &str) -> Answer {
     let mut response = Response::new(Full::from(format!("{words}\n")));
     *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    // Set here and not with hyper's builder, which would also add it to the answer to a handshake.
-    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     response
 }
 
+/// Makes an answer the last one of its connection.
+pub(super) fn close(mut answer: Answer) -> Answer {
+    // Set here and not with hyper's builder, which would also add it to the answer to a handshake.
+    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    answer
+}
+
 impl Rejection {
-    pub(super) fn into_response(self) -> Response<Full<Bytes>> {
-        let mut response = text(self.status, self.reason);
+    /// The answer. The connection stays open if the request was understood and another one may be answered better.
+    pub(super) fn into_answer(self) -> Answer {
+        let mut answer = text(self.status, self.reason);
         let headers = self.headers.iter();
         let headers = headers.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
-        response.headers_mut().extend(headers);
-        response
+        answer.headers_mut().extend(headers);
+        match self.status {
+            StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => answer,
+            _ => close(answer),
+        }
     }
 }
 

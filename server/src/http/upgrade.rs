@@ -1,61 +1,27 @@
-//! Makes a checked request a WebSocket.
+//! The answer that makes a checked request a WebSocket.
 
-use super::buffered_io::BufferedIo;
-use super::response::text;
-use crate::connection::Socket;
-use crate::connection::peer::Arrival;
-use crate::listener::limit::Permit;
-use crate::worker::Worker;
-use crate::worker::reader::Leftover;
-use crate::worker::service::Service;
-use http_body_util::Full;
+use super::response::{Answer, AnswerBody};
 use hubcast_protocol::{Dialect, SUBPROTOCOL};
-use hyper::body::{Bytes, Incoming};
-use hyper::header::{HeaderValue, SEC_WEBSOCKET_PROTOCOL};
+use hyper::header::{
+    CONNECTION, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
+};
 use hyper::{Request, Response, StatusCode};
-use hyper_tungstenite::HyperWebsocket;
-use hyper_tungstenite::tungstenite::protocol::WebSocketConfig;
-use std::rc::Rc;
+use hyper_tungstenite::tungstenite::handshake::derive_accept_key;
 
-/// Answers 101. After that the worker takes the socket.
-pub(super) fn upgrade<S: Service>(
-    worker: &Rc<Worker<S>>,
-    request: &mut Request<Incoming>,
-    dialect: Dialect,
-    arrival: Arrival,
-    permit: &Rc<Permit>,
-) -> Response<Full<Bytes>> {
-    // The library's stream is taken apart at once, but would allocate 128 KiB by default.
-    let tiny = WebSocketConfig::default().read_buffer_size(0).write_buffer_size(0);
-    let (mut response, websocket) = match hyper_tungstenite::upgrade(request, Some(tiny)) {
-        Ok(upgrade) => upgrade,
-        Err(fault) => return text(StatusCode::BAD_REQUEST, &fault.to_string()),
-    };
+/// Answers 101. After that the socket is taken from hyper.
+pub(super) fn switching<B>(request: &Request<B>, dialect: Dialect) -> Answer {
+    let mut response = Response::new(AnswerBody::default());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    let key = request.headers().get(SEC_WEBSOCKET_KEY).map_or(&[][..], HeaderValue::as_bytes);
+    // Base64, so always a valid value.
+    if let Ok(accept) = HeaderValue::from_str(&derive_accept_key(key)) {
+        headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+    }
     if dialect == Dialect::Typed {
-        response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
+        headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
     }
-    let opening = open(Rc::clone(worker), websocket, dialect, arrival, Rc::clone(permit));
-    worker.spawn(opening);
-    response.map(|_| Full::default())
-}
-
-/// Takes the socket back from hyper after the handshake was answered. This does not wait for the client.
-async fn open<S: Service>(
-    worker: Rc<Worker<S>>,
-    websocket: HyperWebsocket,
-    dialect: Dialect,
-    arrival: Arrival,
-    permit: Rc<Permit>,
-) {
-    let websocket = match websocket.await {
-        Ok(websocket) => websocket,
-        Err(fault) => return tracing::debug!(%fault, "an upgrade failed"),
-    };
-    match websocket.into_inner().into_inner().downcast::<BufferedIo>() {
-        Ok(parts) => {
-            let (socket, answer) = parts.io.into_parts();
-            worker.open(Socket::Tcp(socket), Leftover { answer, frames: &parts.read_buf }, dialect, arrival, permit);
-        }
-        Err(_) => tracing::error!("an upgraded connection is not the socket that was served"),
-    }
+    response
 }

@@ -130,7 +130,7 @@ fn who_answers_pings_at_once_outlives_a_stall_of_the_server() {
 #[test]
 fn a_request_head_that_came_while_the_server_stood_still_is_answered() {
     let server = server(&["--head-timeout", "1500ms", "--upgrade-timeout", "100ms", "--workers", "1"]);
-    let head = "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n";
+    let head = "GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
     let mut clients = [0, 10].map(|sent| {
         let mut client = TcpStream::connect(server.address()).unwrap();
         client.write_all(&head.as_bytes()[..sent]).unwrap();

@@ -151,17 +151,33 @@ fn only_http_1_1_is_spoken() {
 }
 
 #[test]
-fn an_answer_says_once_that_the_connection_closes_whatever_was_asked_for() {
+fn an_answer_says_whether_the_connection_stays_open() {
     let server = Server::start();
-    for (path, status) in [("/healthz", 200), ("/elsewhere", 404), ("/socket", 426)] {
-        for version in ["HTTP/1.0", "HTTP/1.1"] {
-            for wanted in ["", "Connection: keep-alive\r\n", "Connection: Keep-Alive, x\r\nKeep-Alive: timeout=5\r\n"] {
-                let mut socket = server.socket();
-                socket.writes(format!("GET {path} {version}\r\nHost: x\r\n{wanted}\r\n").as_bytes());
-                let answer = socket.answer();
-                let said = (answer.status, answer.header("Connection"), answer.header("Keep-Alive"));
-                assert_eq!(said, (status, Some("close"), None), "{path} {version} {wanted:?}");
+    let keep = "Connection: Keep-Alive, x\r\nKeep-Alive: timeout=5\r\n";
+    for (path, status, stays) in [("/healthz", 200, true), ("/elsewhere", 404, true), ("/socket", 426, false)] {
+        for (version, wanted, may_stay) in [
+            ("HTTP/1.0", "", false),
+            ("HTTP/1.0", "Connection: keep-alive\r\n", true),
+            ("HTTP/1.0", keep, true),
+            ("HTTP/1.1", "", true),
+            ("HTTP/1.1", keep, true),
+            ("HTTP/1.1", "Connection: close\r\n", false),
+        ] {
+            let mut socket = server.socket();
+            let request = format!("GET {path} {version}\r\nHost: x\r\n{wanted}\r\n");
+            socket.writes(request.as_bytes());
+            let answer = socket.answer();
+            let is_closed = answer.header("Connection") == Some("close") || version == "HTTP/1.0" && !may_stay;
+            assert_eq!(answer.status, status);
+            assert_eq!(is_closed, !(stays && may_stay), "{path} {version} {wanted:?}: {answer:?}");
+            if is_closed {
                 socket.rest();
+            } else {
+                let said = answer.header("Connection");
+                assert_eq!(said, (version == "HTTP/1.0").then_some("keep-alive"), "{path} {version} {wanted:?}");
+                socket.reads(answer.header("Content-Length").and_then(|length| length.parse().ok()).unwrap());
+                socket.writes(request.as_bytes());
+                assert_eq!(socket.answer().status, status);
             }
         }
     }
@@ -272,10 +288,67 @@ fn a_head_may_come_byte_by_byte() {
 }
 
 #[test]
-fn one_request_is_answered_for_each_connection() {
+fn requests_of_one_connection_are_answered_in_their_order() {
     let server = Server::start();
     let mut socket = server.socket();
-    socket.writes(&b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n".repeat(2));
-    assert_eq!(socket.answer().status, 200);
-    socket.is_cut_without("HTTP/1.1");
+    let request = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
+    let paths = ["/healthz", "/nowhere", "/readyz", "/socket", "/healthz"];
+    socket.writes(paths.map(request).concat().as_bytes());
+    for (status, words) in [(200, "alive"), (404, "nothing here"), (200, "ready"), (426, "WebSocket endpoint")] {
+        let answer = socket.answer();
+        assert_eq!(answer.status, status);
+        let body = socket.reads(answer.header("Content-Length").and_then(|length| length.parse().ok()).unwrap());
+        assert!(body.contains(words), "{body}");
+    }
+    assert_eq!(socket.rest(), "", "the last answer said that the connection closes");
+}
+
+#[test]
+fn who_ends_its_sending_direction_after_its_requests_gets_the_answers() {
+    let server = Server::start();
+    let mut socket = server.socket();
+    socket.writes(&b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n".repeat(3));
+    socket.ends_writing();
+    assert_eq!(socket.rest().matches("alive").count(), 3);
+}
+
+#[test]
+fn a_connection_that_was_used_may_become_a_websocket() {
+    let server = Server::start();
+    let mut socket = server.socket();
+    let probe = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
+    socket
+        .writes(&[&probe[..], &good().bytes(), &Frame::text(r#"{"action":"subscribe","topic":"t"}"#).bytes()].concat());
+    let length = socket.answer().header("Content-Length").and_then(|length| length.parse().ok()).unwrap();
+    assert_eq!(socket.reads(length), "alive\n");
+    assert_eq!(socket.answer().status, 101);
+    assert!(socket.hears_text().starts_with("Server: Welcome!"));
+    socket.sends([&Frame::text(r#"{"action":"publish","topic":"t","message":"late"}"#)]);
+    assert_eq!(socket.hears_text(), "late");
+}
+
+#[test]
+fn a_connection_without_a_request_is_closed_after_the_time_for_a_head() {
+    let server = Server::with(|config| config.timeouts.head = std::time::Duration::from_millis(200));
+    let mut socket = server.socket();
+    for _ in 0..2 {
+        socket.writes(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+        assert_eq!(socket.answer().status, 200);
+        assert_eq!(socket.reads(6), "alive\n");
+    }
+    socket.is_cut_without("HTTP");
+}
+
+#[test]
+fn what_nobody_reads_is_no_next_request_and_the_answer_still_comes() {
+    let server = Server::start();
+    let smuggled = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n".repeat(1000);
+    for framing in [format!("Content-Length: {}", smuggled.len()), "Transfer-Encoding: chunked".to_owned()] {
+        let mut socket = server.socket();
+        socket.writes(format!("POST /nowhere HTTP/1.1\r\nHost: x\r\n{framing}\r\n\r\n").as_bytes());
+        let _ = socket.try_writes(smuggled.as_bytes());
+        let answer = socket.answer();
+        assert_eq!((answer.status, answer.header("Connection")), (404, Some("close")), "{framing}");
+        assert!(!socket.rest().contains("alive"), "{framing}");
+    }
 }

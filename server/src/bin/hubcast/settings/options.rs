@@ -224,6 +224,7 @@ impl Options {
             history_max_bytes: self.history_max_bytes.0,
             state_dir: self.state_dir.path(),
             drain: Drain { spread: self.drain_spread.0, deadline: self.drain_deadline.0 },
+            ..Config::default()
         }
     }
 }
