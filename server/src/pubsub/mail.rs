@@ -2,7 +2,7 @@
 
 use crate::encode::batch::{Batch, SharedEvent};
 use hubcast_hub::{HistoryAnswer, Publication, SessionId};
-use hubcast_protocol::{CloseCode, Event, Slow};
+use hubcast_protocol::{CloseCode, Event, RequestId, Slow};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -34,6 +34,12 @@ pub(crate) enum RemoteOutput {
     History {
         slot: u32,
         answer: Box<HistoryAnswer>,
+    },
+    /// For a caller.
+    Operated {
+        slot: u32,
+        id: RequestId,
+        sessions: u64,
     },
     /// Receivers of this publisher are far behind, and it sent so many bytes to them.
     Pause {

@@ -161,6 +161,16 @@ impl SharedHub {
         self.wake_others(worker);
     }
 
+    /// What wakes a worker.
+    pub(super) fn wake(&self, worker: usize) -> Arc<Notify> {
+        Arc::clone(&self.wakes[worker])
+    }
+
+    /// Reads or changes the hub by what is no input of a session.
+    pub(super) fn with_hub<T>(&self, act: impl FnOnce(&mut Hub) -> T) -> T {
+        act(&mut self.lock().hub)
+    }
+
     /// Whether a session has subscriptions and all of them allow to leave publications out.
     pub(crate) fn may_skip(&self, session: SessionId) -> bool {
         self.lock().hub.may_skip(session)
