@@ -2,7 +2,7 @@
 //!
 //! The tests drive the whole server from outside. A [`Server`] runs in this process on a port of its own. A [`Socket`]
 //! writes any bytes to it, right or wrong, and reads what comes back. [`Plain`] and [`Typed`] are a socket with an open
-//! WebSocket in one of the two dialects. A [`Proxy`] stands between a client and a server and cuts connections.
+//! WebSocket in one of the two dialects, and an [`EventReader`] is a stream of server-sent events. A [`Proxy`] stands between a client and a server and cuts connections.
 //!
 //! Nothing here sleeps. Every wait is for the thing itself, at most [`DEADLINE`]; if it fails, the message says what
 //! the test waited for and what came before. To check that nothing comes, a test sends a later question: anything
@@ -14,6 +14,7 @@ mod peer;
 mod proxy;
 mod server;
 mod socket;
+mod stream;
 
 pub use frame::{Frame, Heard};
 pub use handshake::Handshake;
@@ -21,3 +22,4 @@ pub use peer::{Plain, Typed};
 pub use proxy::Proxy;
 pub use server::Server;
 pub use socket::{Answer, DEADLINE, Socket};
+pub use stream::{Dispatched, EventReader};

@@ -28,6 +28,57 @@ fn access() -> impl Strategy<Value = Option<Access>> {
     select(vec![None, Some(Access::Nobody), Some(Access::Granted), Some(Access::Anyone)])
 }
 
+fn access_kind() -> impl Strategy<Value = Permission> {
+    select(vec![Permission::Subscribe, Permission::Publish, Permission::Presence, Permission::History])
+}
+
+/// What the contract says, with every pattern written out as a list of tokens.
+fn naive(
+    granted: &[(Permission, String)],
+    ruled: &[(String, Option<Access>, Option<Access>)],
+    topic: &str,
+    user: &str,
+    is_open: bool,
+    permission: Permission,
+) -> bool {
+    fn fits(pattern: &[&str], topic: &[&str]) -> bool {
+        match (pattern, topic) {
+            ([">"], [_, ..]) => true,
+            (["*", pattern @ ..], [_, topic @ ..]) => fits(pattern, topic),
+            ([literal, pattern @ ..], [token, topic @ ..]) => literal == token && fits(pattern, topic),
+            ([], []) => true,
+            _ => false,
+        }
+    }
+    let (is_read, tokens) = (permission != Permission::Publish, topic.split('.').collect::<Vec<_>>());
+    if let Some(owner) = topic.strip_prefix('@') {
+        return if is_read { owner == user } else { is_open };
+    }
+    let is_pattern = |text: &str| text.parse::<Pattern>().is_ok();
+    let rule = ruled.iter().find(|(text, ..)| is_pattern(text) && fits(&text.split('.').collect::<Vec<_>>(), &tokens));
+    let said = rule.and_then(|(_, subscribe, publish)| if is_read { *subscribe } else { *publish });
+    match said.unwrap_or(if is_open { Access::Anyone } else { Access::Granted }) {
+        Access::Nobody => return false,
+        Access::Anyone => return true,
+        Access::Granted => {}
+    }
+    granted.iter().filter(|(of, text)| *of == permission && Grant::parse(text).is_ok()).any(|(_, text)| {
+        // A name that is empty, or more than one token, stands for no token at all. A name is never a wildcard.
+        let is_name = |text: &str| text == "{user}";
+        let wanted: Vec<_> = text.split('.').map(|text| if is_name(text) { NAME } else { text }).collect();
+        let named = tokens.iter().map(|token| if *token == user && !user.is_empty() { NAME } else { token });
+        let places = (0..tokens.len()).map(|at| wanted.get(at) == Some(&NAME));
+        let named: Vec<_> = places
+            .zip(named.zip(&tokens))
+            .map(|(is_place, (name, token))| if is_place { name } else { token })
+            .collect();
+        fits(&wanted, &named)
+    })
+}
+
+/// Stands for the name of the user in both lists.
+const NAME: &str = "the name";
+
 /// Names that try to be more than a name.
 const NAMES: [&str; 9] = ["ada", "a", "*", ">", "a.b", "@x", "", "{user}", "b"];
 
@@ -61,6 +112,31 @@ proptest! {
                 let decision = permissions.decide(&who, permission, &Target::Topic(topic.clone()));
                 prop_assert!(decision.is_allowed, "{} {:?}: {}", permission, topic, decision.because);
             }
+        }
+    }
+
+    #[test]
+    fn each_decision_about_a_topic_is_that_of_a_naive_model(
+        granted in vec((access_kind(), text(GRANTS)), 0..5),
+        ruled in vec((text(&["a", "b", "*", ">"]), access(), access()), 0..4),
+        topic in text(TOPICS),
+        user in select(NAMES.to_vec()),
+        is_open in any::<bool>(),
+    ) {
+        let texts = granted.iter().filter_map(|(permission, text)| Some((*permission, Grant::parse(text).ok()?)));
+        let grants = Grants::new(texts);
+        let list = ruled.iter().filter_map(|(pattern, subscribe, publish)| {
+            let access = TopicAccess { subscribe: *subscribe, publish: *publish };
+            Some(TopicRule { pattern: pattern.parse().ok()?, policy: TopicPolicy { access, ..TopicPolicy::default() } })
+        });
+        let rules = TopicRules { list: list.collect() };
+        let default = if is_open { Access::Anyone } else { Access::Granted };
+        let permissions = Permissions { rules: &rules, default };
+        let who = Requester { user: Some(user), client: None, grants: &grants, is_api_key: false };
+        for permission in [Permission::Subscribe, Permission::Publish, Permission::Presence, Permission::History] {
+            let decided = permissions.decide(&who, permission, &Topic::from(topic.as_str()).into()).is_allowed;
+            let naive = naive(&granted, &ruled, &topic, user, is_open, permission);
+            prop_assert_eq!(decided, naive, "{} {:?} as {:?}", permission, topic, user);
         }
     }
 

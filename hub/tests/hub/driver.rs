@@ -99,6 +99,16 @@ impl Driver {
         Seen::all(&self.effects)
     }
 
+    /// Lets this time pass without calling the hub's timeouts.
+    pub(crate) fn sleep(&mut self, time: Duration) {
+        self.now += time;
+    }
+
+    /// Sets the hub's wall clock.
+    pub(crate) fn set_wall_clock(&mut self, unix_ms: u64) {
+        self.hub.set_wall_clock(self.now, unix_ms);
+    }
+
     /// Hands an input to the hub.
     pub(crate) fn tell(&mut self, input: Input) -> Vec<Seen> {
         self.effects.clear();

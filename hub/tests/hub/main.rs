@@ -11,11 +11,12 @@
 //! - [`lists`]: a list of receivers is made again whenever the receivers have changed.
 //! - [`shares`], [`shares_model`]: how all histories share the bytes that they may use together.
 //! - [`stage`], [`frames`]: helpers of the scenes: sessions that send and receive frames, and frames with positions.
-//! - [`scenes`], [`resume_scenes`], [`history_scenes`], [`key_scenes`], [`presence_scenes`]: single cases as
+//! - [`scenes`], [`resume_scenes`], [`history_scenes`], [`key_scenes`], [`presence_scenes`], [`authority_scenes`]: single cases as
 //!   transcripts of frames. When a property fails, its shrunk script is committed here, under a name that says what
 //!   went wrong.
 
 mod alphabet;
+mod authority_scenes;
 mod bounds;
 mod cast;
 mod continuity;

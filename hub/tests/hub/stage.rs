@@ -3,13 +3,15 @@
 use crate::alphabet::Place;
 use crate::driver::Driver;
 use hubcast_hub::{
-    Effect, HistoryPolicy, HistorySnapshot, Identity, Input, Memory, Publication, Receiver, Retention, SessionId,
-    Settings, TopicPolicy, TopicRule, TopicRules,
+    Credentials, Effect, HistoryPolicy, HistorySnapshot, Identity, Input, Memory, Publication, Receiver, Retention,
+    SessionId, Settings, TopicPolicy, TopicRule, TopicRules,
 };
 use hubcast_protocol::event::Subscribed;
 use hubcast_protocol::{ClientId, CloseCode, Event, Position, typed};
 use std::cell::Ref;
-use std::{collections::HashMap, time::Duration};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// A hub, and the frames that each session has received and not read yet.
 pub(crate) struct Stage {
@@ -53,6 +55,44 @@ impl Stage {
         self.tell(Input::Connect { session, client: id_of(session), identity, credentials: None });
         self.hears(session);
         session
+    }
+
+    /// Connects a session with an identity and credentials, and reads its welcome.
+    pub(crate) fn enter(
+        &mut self,
+        identity: Option<Arc<Identity>>,
+        credentials: Option<Arc<Credentials>>,
+    ) -> SessionId {
+        let session = self.enter_unread(identity, credentials);
+        self.frames.entry(session).or_default().remove(0);
+        session
+    }
+
+    /// Connects a session with an identity and credentials. Its welcome is not read.
+    pub(crate) fn enter_unread(
+        &mut self,
+        identity: Option<Arc<Identity>>,
+        credentials: Option<Arc<Credentials>>,
+    ) -> SessionId {
+        self.names += 1;
+        let session = SessionId(self.names);
+        self.tell(Input::Connect { session, client: id_of(session), identity, credentials });
+        session
+    }
+
+    /// The time of the hub.
+    pub(crate) fn now(&self) -> Instant {
+        self.driver.now()
+    }
+
+    /// Lets this time pass without calling the hub's timeouts.
+    pub(crate) fn sleep(&mut self, time: Duration) {
+        self.driver.sleep(time);
+    }
+
+    /// Sets the hub's wall clock.
+    pub(crate) fn set_wall_clock(&mut self, unix_ms: u64) {
+        self.driver.set_wall_clock(unix_ms);
     }
 
     /// Subscribes a session to a topic with a history. Returns the position in the reply: the end of the history.

@@ -12,7 +12,7 @@ use std::cell::{Cell, RefCell};
 pub(crate) struct EventStream {
     /// Of a stream of several topics: the position up to which each was sent, in the order of the topics. Empty for a
     /// stream of one topic, whose publications carry their positions.
-    positions: RefCell<Box<[(Topic, Option<Position>)]>>,
+    positions: RefCell<Box<[TopicPosition]>>,
     /// Whether the reader gets an event, and not a comment, while nothing else is sent.
     shows_pings: bool,
     /// Whether the reader was told that the stream ends.
@@ -20,6 +20,9 @@ pub(crate) struct EventStream {
     /// Bytes that the reader has sent after its request.
     ignored: Cell<usize>,
 }
+
+/// The position up to which a topic was sent, if it has one.
+type TopicPosition = (Topic, Option<Position>);
 
 impl EventStream {
     pub(crate) fn new(topics: Vec<(Topic, Option<Position>)>, shows_pings: bool) -> Self {

@@ -20,7 +20,7 @@ use crate::schedule::{Cost, Item, Schedule};
 use hubcast_hub::{Hub, Input, SessionId, Snapshot};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::Notify;
 
 /// The hub and the mail of each worker.
@@ -75,6 +75,9 @@ impl SharedHub {
         schedule.begin_slice(is_behind);
         let mut shared = self.lock();
         let Shared { hub, mail, hub_rests_until, alarm, evictions } = &mut *shared;
+        if hub.needs_wall_clock() {
+            hub.set_wall_clock(now, unix_ms());
+        }
         let mut posted = take(worker, mail, &mut turn_output.mail, is_behind);
         while let Some((slot, item)) = schedule.next(turn_output.growing(self.max_outbox)) {
             let cost = match item {
@@ -222,6 +225,12 @@ impl SharedHub {
     pub(crate) fn histories(&self) -> usize {
         self.lock().hub.engine().histories()
     }
+}
+
+/// The wall clock, in milliseconds since 1970-01-01 UTC.
+fn unix_ms() -> u64 {
+    let passed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(passed.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// When the hub next has to do something by itself.

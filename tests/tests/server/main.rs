@@ -5,6 +5,7 @@
 //! - `typed`: replies, ids, errors, and messages between the two dialects
 //! - `private`: topics that belong to one connection
 //! - `patterns`: subscriptions with wildcards
+//! - `events`: server-sent events, for readers that have only HTTP
 //!
 //! The life of a connection:
 //! - `handshake`: every check of the upgrade with its status, and the other routes
@@ -28,6 +29,7 @@ mod bounds;
 mod configs;
 mod crowd;
 mod drain;
+mod events;
 mod framing;
 mod full;
 mod handshake;
