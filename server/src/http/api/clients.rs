@@ -1,0 +1,180 @@
+//! Clients: who is connected, and what an operator does to them.
+
+use super::answer::{ApiAnswer, json, refusal};
+use super::body::{invalid, read_json};
+use super::topics::{page, unexpected, with_cursor};
+use super::{Api, Call, check_topic};
+use crate::http::response::Refusal;
+use crate::pubsub::caller::Reply;
+use hubcast_hub::{Operation, SessionInfo, Whom};
+use hubcast_protocol::{ClientId, CloseCode, ErrorCode, Pattern, Target, Topic};
+use hyper::StatusCode;
+use serde::Deserialize;
+use serde_json::{Value, json as object};
+
+/// The body of what is done to clients.
+#[derive(Deserialize)]
+struct Fields {
+    #[serde(default)]
+    client: Option<String>,
+    #[serde(default)]
+    user: Option<Box<str>>,
+    #[serde(default)]
+    topic: Option<String>,
+    #[serde(default)]
+    pattern: Option<String>,
+    #[serde(default)]
+    code: Option<u16>,
+    #[serde(default)]
+    until: Option<u64>,
+}
+
+impl Api {
+    /// A page of the clients that are connected.
+    pub(super) async fn clients(&self, call: &Call<'_>) -> Result<ApiAnswer, Refusal> {
+        let (limit, cursor) = page(call)?;
+        let _slow = call.query.flag("slow")?;
+        let page = self.callers.with_hub(|hub| hub.sessions_page(cursor, limit));
+        let clients = page.items.iter().map(shown).collect();
+        Ok(json(&with_cursor("clients", clients, page.next)))
+    }
+
+    /// One client, with its subscriptions.
+    pub(super) async fn client(&self, call: &Call<'_>) -> Result<ApiAnswer, Refusal> {
+        let client = client(call.of_path.as_deref().unwrap_or_default())?;
+        let found = self.callers.with_hub(|hub| hub.session_of(client, MAX_SUBSCRIPTIONS));
+        let Some((info, targets)) = found else {
+            let reason = "no client with this id is connected now";
+            return Err(Refusal::new(StatusCode::NOT_FOUND, "no_such_client", reason));
+        };
+        let targets = targets.iter().map(|target| match target {
+            Target::Topic(topic) => object!({"topic": topic}),
+            Target::Pattern(pattern) => object!({"pattern": pattern.as_str()}),
+        });
+        let mut shown = shown(&info);
+        shown["subscribed"] = targets.collect();
+        Ok(json(&shown))
+    }
+
+    /// Closes the connections of a client or a user.
+    pub(super) async fn disconnect(&self, call: Call<'_>) -> Result<ApiAnswer, Refusal> {
+        let body = call.body.read(call.headers).await?;
+        let fields: Fields = read_json(&body)?;
+        let (whom, name) = whom(&fields)?;
+        let (code, reason) = match fields.code {
+            None | Some(4502) => (CloseCode::DISCONNECTED, "disconnected by the operator"),
+            Some(4004) => (CloseCode::MOVED, "moved by the operator"),
+            Some(_) => return Err(invalid("code is 4004 or 4502")),
+        };
+        if let Some(until) = fields.until {
+            self.revoke(&whom, until)?;
+        }
+        let operation = Operation::Disconnect { code, reason: reason.into() };
+        let disconnected = self.operated(&call, whom, operation).await?;
+        call.audit("disconnect", &name, disconnected);
+        Ok(json(&object!({"disconnected": disconnected})))
+    }
+
+    /// Subscribes the connections of a client or a user to a topic or a pattern.
+    pub(super) async fn subscribe(&self, call: Call<'_>) -> Result<ApiAnswer, Refusal> {
+        let body = call.body.read(call.headers).await?;
+        let fields: Fields = read_json(&body)?;
+        let ((whom, name), target) = (whom(&fields)?, self.target(&fields)?);
+        let subscribed = self.operated(&call, whom, Operation::Subscribe(target)).await?;
+        call.audit("subscribe", &name, subscribed);
+        Ok(json(&object!({"subscribed": subscribed})))
+    }
+
+    /// Ends a subscription of the connections of a client or a user.
+    pub(super) async fn unsubscribe(&self, call: Call<'_>) -> Result<ApiAnswer, Refusal> {
+        let body = call.body.read(call.headers).await?;
+        let fields: Fields = read_json(&body)?;
+        let ((whom, name), target) = (whom(&fields)?, self.target(&fields)?);
+        let unsubscribed = self.operated(&call, whom, Operation::Unsubscribe(target)).await?;
+        call.audit("unsubscribe", &name, unsubscribed);
+        Ok(json(&object!({"unsubscribed": unsubscribed})))
+    }
+
+    /// Does something to sessions, and returns to how many.
+    async fn operated(&self, call: &Call<'_>, whom: Whom, operation: Operation) -> Result<u64, Refusal> {
+        match self.caller(call).await.operate(whom, operation).reply().await? {
+            Reply::Operated(sessions) => Ok(sessions),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// Counters of the server.
+    pub(super) fn stats(&self) -> ApiAnswer {
+        let counters = self.callers.with_hub(|hub| hub.counters());
+        json(&object!({
+            "server": concat!("hubcast/", env!("CARGO_PKG_VERSION")),
+            "uptime_seconds": self.shared.started.elapsed().as_secs(),
+            "sessions": counters.sessions,
+            "channels": counters.channels,
+            "histories": counters.histories,
+            "history_bytes": counters.history_bytes,
+            "requests": counters.requests,
+            "refusals": counters.refusals,
+            "publications": counters.publications,
+            "duplicates": counters.duplicates,
+            "deliveries": counters.deliveries,
+        }))
+    }
+
+    /// Refuses the tokens of a user until this time.
+    fn revoke(&self, whom: &Whom, _until: u64) -> Result<(), Refusal> {
+        match whom {
+            Whom::Client(_) => Err(invalid("until goes with a user, whose tokens are refused until then")),
+            Whom::User(_) => Err(refusal(ErrorCode::Unavailable, "this server does not keep revoked users yet")),
+        }
+    }
+
+    /// The topic or pattern of a body.
+    fn target(&self, fields: &Fields) -> Result<Target, Refusal> {
+        match (&fields.topic, &fields.pattern) {
+            (Some(topic), None) => {
+                let topic = Topic::from(topic.as_str());
+                check_topic(&topic, &self.config)?;
+                Ok(Target::Topic(topic))
+            }
+            (None, Some(pattern)) => {
+                let pattern = pattern.parse::<Pattern>();
+                Ok(Target::Pattern(pattern.map_err(|fault| refusal(ErrorCode::InvalidPattern, fault.to_string()))?))
+            }
+            _ => Err(invalid("exactly one of topic and pattern is needed")),
+        }
+    }
+}
+
+/// The sessions that a body names, and how the log names them.
+fn whom(fields: &Fields) -> Result<(Whom, String), Refusal> {
+    match (&fields.client, &fields.user) {
+        (Some(text), None) => Ok((Whom::Client(client(text)?), text.clone())),
+        (None, Some(user)) => Ok((Whom::User(user.clone()), format!("@{user}"))),
+        _ => Err(invalid("exactly one of client and user is needed")),
+    }
+}
+
+/// Reads the id of a client.
+fn client(text: &str) -> Result<ClientId, Refusal> {
+    let read = serde_json::from_value(Value::from(text));
+    read.map_err(|_| invalid("the id of a client is a UUID, as its welcome says it"))
+}
+
+fn shown(info: &SessionInfo) -> Value {
+    let mut shown = object!({"client": info.client, "subscriptions": info.subscriptions});
+    let optional = [
+        ("user", info.user.as_deref().map(Value::from)),
+        ("anonymous", info.anonymous.map(|id| object!(id))),
+        ("expires", info.expires.map(Value::from)),
+    ];
+    for (name, value) in optional {
+        if let Some(value) = value {
+            shown[name] = value;
+        }
+    }
+    shown
+}
+
+/// Subscriptions of one client that are shown.
+const MAX_SUBSCRIPTIONS: usize = 1_000;
