@@ -24,8 +24,9 @@ use crate::machine::{
     Answer, Closed, Command, Config, Delivery, Effect, Effects, Failure, Input, Machine, Source, State, Status,
     SubscribeRequest, SubscriptionId, Ticket,
 };
+use crate::machine::{ShownToken, TokenFailure};
 use crate::room::Permit;
-use crate::token::{ShownToken, TokenFailure, TokenSource};
+use crate::token::TokenSource;
 use command::Reply;
 use connection::Connection;
 use deadline::Deadline;

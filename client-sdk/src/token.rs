@@ -1,5 +1,6 @@
 //! Tokens: how a program gives them, and how long they last.
 
+use crate::machine::{ShownToken, TokenFailure};
 use data_encoding::BASE64URL_NOPAD;
 use hubcast_protocol::AccessToken;
 use serde::Deserialize;
@@ -45,24 +46,6 @@ impl TokenError {
 pub(crate) struct TokenSource(Option<Arc<dyn Fn(TokenReason) -> Asking + Send + Sync>>);
 
 type Asking = Pin<Box<dyn Future<Output = Result<String, TokenError>> + Send>>;
-
-/// A token, and how long it lasts from now on, if it says so.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ShownToken {
-    /// The token.
-    pub token: AccessToken,
-    /// How long it lasts from now on, if it says so.
-    pub lifetime: Option<Duration>,
-}
-
-/// Why there is no token.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TokenFailure {
-    /// Another attempt would not change it.
-    NotAllowed(String),
-    /// The program is asked again.
-    Failed(String),
-}
 
 impl TokenSource {
     pub(crate) fn new<F, C>(ask: F) -> Self
