@@ -83,7 +83,7 @@ fn the_time_without_a_server_counts_and_a_clock_set_back_does_not() {
     let hour = Duration::from_secs(3600);
     let ages = |now| {
         let saved = read(&written(), now).unwrap();
-        ([saved.histories[0].entries[1].0, saved.keys[0].age], saved.producers[0].numbers[0].left)
+        ([saved.histories[0].entries[1].age, saved.keys[0].age], saved.producers[0].numbers[0].left)
     };
     let (before, left) = ([1, 90_000].map(Duration::from_millis), Duration::from_secs(100));
     assert_eq!(ages(saved_at() + hour), (before.map(|age| age + hour), Duration::ZERO));
