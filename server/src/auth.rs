@@ -1,35 +1,70 @@
-//! stub until the room is merged
-use hubcast_hub::Login;
-use hubcast_protocol::ErrorCode;
-use std::sync::Arc;
-use std::time::Instant;
+//! Who a caller is: tokens of users, API keys of programs, and the address behind proxies.
+//!
+//! It decides nothing about topics: what a token or key grants goes to the hub. It stands on no other room, and time is
+//! an argument.
 
+mod address;
+mod api_keys;
+mod claims;
+mod failures;
+mod fault;
+mod jwks;
+mod keys;
+mod revoked;
+mod rules;
+mod strict_json;
+#[cfg(test)]
+mod testing;
+mod token;
+
+pub use address::TrustedProxies;
+pub use api_keys::{ApiKey, ApiKeys, KeyHash, NewApiKey, NoRandomness, SameApiKey};
+pub use failures::{KeyFailures, subscriber};
+pub use fault::TokenFault;
+pub use jwks::{InvalidJwks, Jwks, SkipReason, SkippedKey};
+pub use keys::{InvalidKey, InvalidKeySet, KeySet, TokenAlgorithm, TokenKey};
+pub use revoked::Revocations;
+pub use rules::TokenRules;
+pub use token::{Checked, TokenVerifier, Verified};
+
+use hubcast_hub::Login;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+/// Who a server lets in: its keys, and what it believes of addresses.
 #[derive(Clone, Debug, Default)]
 pub struct AuthConfig {
+    /// Verifies tokens; `None`: the server takes no tokens.
     pub verifier: Option<Arc<TokenVerifier>>,
+    /// The keys of backends.
+    pub api_keys: Arc<ApiKeys>,
+    /// The users whose tokens are refused for a while.
+    pub revocations: Arc<Revocations>,
+    /// Counts wrong API keys.
+    pub failures: Arc<KeyFailures>,
+    /// The proxies whose word about addresses is believed.
+    pub trusted_proxies: TrustedProxies,
+    /// Whether a WebSocket may show its token in the query.
     pub query_tokens: bool,
+    /// The names in `Host` that are answered; empty: any.
+    pub hosts: Vec<String>,
 }
-#[derive(Debug)]
-pub struct TokenVerifier;
-#[derive(Debug)]
-pub struct Verified {
-    pub login: Login,
-}
-#[derive(Debug, thiserror::Error)]
-#[error("no")]
-pub struct TokenFault;
-impl TokenFault {
-    pub fn code(&self) -> ErrorCode {
-        ErrorCode::TokenInvalid
-    }
-}
-impl TokenVerifier {
-    pub fn verify(&self, _token: &str, _now: Instant, _unix_now: u64) -> Result<Verified, TokenFault> {
-        Err(TokenFault)
+
+impl AuthConfig {
+    /// Verifies a token.
+    ///
+    /// # Errors
+    /// Why it is refused, also because the server takes no tokens.
+    pub(crate) fn verify(&self, token: &str, now: Instant) -> Result<Login, TokenFault> {
+        let unix_now = unix_now();
+        let verifier = self.verifier.as_ref().ok_or(TokenFault::UnknownKey)?;
+        let verified = verifier.verify(token, now, unix_now)?;
+        self.revocations.check(&verified, unix_now)?;
+        Ok(verified.login)
     }
 }
 
 /// The time of the wall clock, in seconds since 1970-01-01 UTC.
 pub(crate) fn unix_now() -> u64 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs()
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }

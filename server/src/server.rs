@@ -99,7 +99,7 @@ impl Server {
         }
         let shared_hub = SharedHub::new(hub, wakes.clone(), self.config.outbox, Arc::clone(&account));
         let services = (0..wakes.len())
-            .map(|worker| PubSub::new(Arc::clone(&shared_hub), worker, self.config.auth.verifier.clone()))
+            .map(|worker| PubSub::new(Arc::clone(&shared_hub), worker, self.config.auth.clone()))
             .collect();
         let shutdown = async {
             shutdown.await;
