@@ -14,6 +14,7 @@ use crate::publish::encode;
 use crate::testing::Entrance;
 #[cfg(feature = "tls")]
 use crate::tls::Tls;
+use crate::token::{TokenError, TokenReason, TokenSource};
 use hubcast_protocol::request::MAX_INFO;
 use hubcast_protocol::{MemberSecret, Payload};
 use serde::Serialize;
@@ -87,6 +88,7 @@ pub struct ClientBuilder {
     proxy: Option<Option<String>>,
     connector: Option<Connector>,
     headers: Headers,
+    tokens: TokenSource,
     secret: Option<MemberSecret>,
     info: Result<Option<Payload>, String>,
 }
@@ -121,6 +123,7 @@ impl ClientBuilder {
             proxy: None,
             connector: None,
             headers: Headers::default(),
+            tokens: TokenSource::default(),
             secret: None,
             info: Ok(None),
         }
@@ -313,6 +316,56 @@ impl ClientBuilder {
     {
         self.headers.make(make);
         self
+    }
+
+    /// Shows the server a token, which a function of the program gives: for each new connection, when the token of the
+    /// connection ends, and when the server has refused one. The client asks for the next token after 70 to 90 percent of
+    /// the lifetime of the one before, if that is a JWT that says when it ends, and renews it on the live connection:
+    /// subscriptions go on.
+    ///
+    /// The function has ten seconds. If it answers [`TokenError::NotAllowed`], the client is closed; after any other error
+    /// it is asked again, after a pause. If the server refuses three fresh tokens in a row, the client is closed with
+    /// [`Closed::TokenRefused`](crate::Closed::TokenRefused).
+    ///
+    /// ```no_run
+    /// # async fn login(_: bool) -> Result<Option<String>, std::io::Error> { Ok(None) }
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use hubcast_client::{Client, TokenError, TokenReason};
+    ///
+    /// let client = Client::builder("wss://hub.example/socket").token_from(|reason| async move {
+    ///     let is_fresh = reason == TokenReason::Refused;
+    ///     match login(is_fresh).await.map_err(TokenError::failed)? {
+    ///         Some(token) => Ok(token),
+    ///         None => Err(TokenError::NotAllowed("the account is closed".to_owned())),
+    ///     }
+    /// });
+    /// let client = client.connect().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn token_from<F, C>(mut self, ask: F) -> Self
+    where
+        F: Fn(TokenReason) -> C + Send + Sync + 'static,
+        C: Future<Output = Result<String, TokenError>> + Send + 'static,
+    {
+        self.tokens = TokenSource::new(ask);
+        self
+    }
+
+    /// Shows the server this token on every connection. It cannot be renewed: see [`token_from`](Self::token_from).
+    pub fn token(self, token: &str) -> Self {
+        let token = token.to_owned();
+        self.token_from(move |reason| {
+            let token = token.clone();
+            async move {
+                match reason {
+                    TokenReason::Connect => Ok(token),
+                    _ => Err(TokenError::NotAllowed(
+                        "the token has ended or is refused, and there is no other".to_owned(),
+                    )),
+                }
+            }
+        })
     }
 
     /// What presence shows of this client to others, such as its name: any value whose JSON has at most 1 KiB. It is

@@ -24,13 +24,17 @@ use crate::machine::{
     Answer, Closed, Command, Config, Delivery, Effect, Effects, Failure, Input, Machine, Source, State, Status,
     SubscribeRequest, SubscriptionId, Ticket,
 };
+use crate::machine::{ShownToken, TokenFailure};
 use crate::room::Permit;
+use crate::token::TokenSource;
 use command::Reply;
 use connection::Connection;
 use deadline::Deadline;
 use received::Received;
 use std::collections::{HashMap, VecDeque};
+use std::fmt;
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
@@ -39,13 +43,15 @@ use tokio::sync::{mpsc, watch};
 /// Passes all inputs to the machine and carries out its effects, until the machine is closed.
 ///
 /// The driver makes no decisions: the machine decides everything that a user can observe.
-#[derive(Debug)]
 pub(crate) struct Driver {
     machine: Machine,
     effects: Effects,
     /// Effects that are not carried out yet.
     due: VecDeque<Effect>,
     connection: Connection,
+    tokens: TokenSource,
+    /// The program is asked for a token for the connection that there is.
+    asking: Option<Asking>,
     deadline: Deadline,
     commands: mpsc::UnboundedReceiver<DriverCommand>,
     /// All handles of the program are dropped: no command can come any more.
@@ -64,10 +70,13 @@ pub(crate) struct Driver {
     status: watch::Sender<Status>,
 }
 
+/// A question to the program for a token.
+type Asking = Pin<Box<dyn Future<Output = Result<Option<ShownToken>, TokenFailure>> + Send>>;
+
 impl Driver {
     /// Starts a driver on the current runtime.
     pub(crate) fn spawn(
-        endpoint: Endpoint,
+        (endpoint, tokens): (Endpoint, TokenSource),
         config: Config,
         seed: u128,
         queues: Arc<QueueTotal>,
@@ -87,7 +96,9 @@ impl Driver {
             machine: Machine::new(config, seed),
             effects: Effects::new(),
             due: VecDeque::new(),
-            connection: Connection::new(endpoint, request_bytes),
+            connection: Connection::new(endpoint, tokens.clone(), request_bytes),
+            tokens,
+            asking: None,
             deadline: Deadline::default(),
             commands,
             is_orphaned: false,
@@ -127,12 +138,13 @@ impl Driver {
         let now = now();
         let (inputs, may_have_more_inputs) = self.take_inputs(now, context);
         let commands = self.take_commands(now, context);
+        let has_token = self.take_token(now, context);
         let is_due = self.deadline.poll(self.machine.poll_timeout(), context);
         if is_due {
             self.machine.handle_timeout(now, &mut self.effects);
         }
         match (inputs, commands) {
-            (0, 0) if !is_due => Poll::Pending,
+            (0, 0) if !is_due && !has_token => Poll::Pending,
             _ => Poll::Ready(may_have_more_inputs || commands == BATCH),
         }
     }
@@ -165,6 +177,16 @@ impl Driver {
             }
         }
         (taken, true)
+    }
+
+    /// Passes the program's token to the machine, if it has come. Returns whether it has.
+    fn take_token(&mut self, now: Instant, context: &mut Context<'_>) -> bool {
+        let Some(asking) = &mut self.asking else { return false };
+        let Poll::Ready(given) = asking.as_mut().poll(context) else { return false };
+        self.asking = None;
+        let given = given.and_then(|given| given.ok_or(TokenFailure::Failed("no token".to_owned())));
+        self.machine.handle(now, Input::Token(given), &mut self.effects);
+        true
     }
 
     fn take_commands(&mut self, now: Instant, context: &mut Context<'_>) -> usize {
@@ -247,6 +269,10 @@ impl Driver {
         match effect {
             Effect::Connect => self.connection.open(),
             Effect::Send(text) => self.connection.send(text),
+            Effect::AskToken(reason) => {
+                let tokens = self.tokens.clone();
+                self.asking = Some(Box::pin(async move { tokens.ask(reason).await }));
+            }
             Effect::Close(_) => {}
             Effect::Deliver(id, delivery) => self.deliver(id, delivery),
             Effect::Complete(ticket, result) => match self.replies.remove(&ticket) {
@@ -292,6 +318,12 @@ impl Driver {
         {
             fullest.drop_half();
         }
+    }
+}
+
+impl fmt::Debug for Driver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Driver").field("machine", &self.machine).finish_non_exhaustive()
     }
 }
 

@@ -1,7 +1,7 @@
 //! The events of a subscription, with the program's own types.
 
 use crate::machine::{Ended, Gap, Resumed};
-use hubcast_protocol::event::{self, Member};
+use hubcast_protocol::event::{self, Author, Member};
 use hubcast_protocol::{Payload, Position, Topic};
 use serde::de::DeserializeOwned;
 use std::error::Error;
@@ -40,6 +40,8 @@ pub struct Message<T> {
     pub position: Option<Position>,
     /// The published value.
     pub value: T,
+    /// Who published it and when, as the server says: on topics whose rule asks for that.
+    pub author: Option<Author>,
 }
 
 /// An error item of a stream.
@@ -81,7 +83,7 @@ impl<T: DeserializeOwned> Message<T> {
             Payload::Json(json) => serde_json::from_str(json.get()),
         };
         match value {
-            Ok(value) => Ok(Self { topic, position, value }),
+            Ok(value) => Ok(Self { topic, position, value, author: message.author() }),
             Err(source) => {
                 Err(DecodeError { topic, position, payload: message.payload.clone(), source: source.into() })
             }

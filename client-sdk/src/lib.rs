@@ -174,6 +174,7 @@ mod subscribe;
 mod subscription;
 #[cfg(feature = "tls")]
 mod tls;
+mod token;
 mod topic;
 mod window;
 
@@ -192,9 +193,10 @@ pub use subscribe::Subscribe;
 pub use subscription::{Events, PatternSubscription, Subscription};
 #[cfg(feature = "tls")]
 pub use tls::Tls;
+pub use token::{TokenError, TokenReason};
 pub use topic::Topic;
 
-pub use hubcast_protocol::event::{Member, Presence, Present};
+pub use hubcast_protocol::event::{Author, Member, Presence, Present};
 pub use hubcast_protocol::request::Slow;
 pub use hubcast_protocol::{
     AnonymousId, ClientId, CloseCode, Epoch, ErrorCode, InvalidPattern, InvalidPayload, InvalidSecret, MemberSecret,

@@ -14,6 +14,7 @@ mod input;
 mod outgoing;
 mod progress;
 mod random;
+mod renewal;
 mod resumes;
 mod sending;
 mod server_view;
@@ -25,12 +26,16 @@ mod subscriptions;
 pub use config::{Backoff, Config};
 pub use effect::{Answer, Delivery, Effect, Effects, Ended, Failure, Gap, GapReason, Published, Refused, Resumed};
 pub use input::{Command, Disconnection, Input, Source, SubscribeRequest, SubscriptionId, Ticket};
+pub(crate) use renewal::MAX_REFUSED_TOKENS;
+pub use renewal::{ShownToken, TokenFailure};
 pub use status::{Closed, Loss, State, Status};
 
+use crate::token::TokenReason;
 use calls::Calls;
 use connection_state::{ConnectionState, Due, after};
 use hubcast_protocol::{ClientId, CloseCode};
 use outgoing::Outgoing;
+use renewal::Renewal;
 use resumes::Resumes;
 use server_view::ServerView;
 use std::time::Instant;
@@ -48,6 +53,7 @@ pub struct Machine {
     subscriptions: Subscriptions,
     outgoing: Outgoing,
     resumes: Resumes,
+    renewal: Renewal,
     server_view: ServerView,
     /// The largest request that this session takes, in bytes.
     message_limit: u64,
@@ -89,6 +95,7 @@ impl Machine {
             subscriptions: Subscriptions::new(config.topics_per_pattern),
             outgoing: Outgoing::new(config.queue),
             resumes: Resumes::default(),
+            renewal: Renewal::default(),
             server_view: ServerView::default(),
             config,
             message_limit: u64::MAX,
@@ -112,6 +119,8 @@ impl Machine {
             Input::Command(ticket, command) => self.command(now, ticket, command, effects),
             Input::Unsubscribe(subscription) => self.give_up(subscription, Failure::Unsubscribed, effects),
             Input::Connected => self.connection.connected(),
+            Input::TokenShown(lifetime) => self.token_shown(now, lifetime),
+            Input::Token(given) => self.token(now, given, effects),
             Input::Heard => self.connection.heard(now),
             Input::Frame(text) => return self.handle_frame(now, &text, effects),
             Input::Disconnected(why) if self.connection.is_open() => self.disconnected(now, &why, effects),
@@ -136,6 +145,7 @@ impl Machine {
             self.connection.timeout(),
             self.calls.timeout(),
             self.resumes.timeout(),
+            self.renewal.timeout(),
             self.retry_at,
             self.connecting.map(|(_, until)| until),
             self.closing.as_ref().map(|closing| closing.until),
@@ -172,6 +182,9 @@ impl Machine {
         }
         if passed(self.resumes.timeout()) {
             self.abandon(now, "a subscription was not confirmed in time", effects);
+        }
+        if passed(self.renewal.timeout()) {
+            self.ask_token(TokenReason::Expiring, effects);
         }
         match self.connection.due(now) {
             Some(Due::Connect) => self.attempt(now, effects),
@@ -216,6 +229,7 @@ impl Machine {
         self.calls.cut();
         self.outgoing.cut(matches!(why, Disconnection::Closed { code: CloseCode::RATE_LIMIT, .. }));
         self.resumes.cut();
+        self.renewal.cut();
         self.server_view.cut();
         (self.retry_at, self.is_limited) = (None, false);
         let loss = Loss::from(why);
@@ -238,6 +252,8 @@ impl Machine {
         let attempts = self.connection.attempts();
         let reason = Loss::from(why).reason;
         match why {
+            Disconnection::NotAllowed { reason } => Some(Closed::NotAllowed { reason: reason.clone() }),
+            Disconnection::TokenRefused { reason } => Some(Closed::TokenRefused { reason: reason.clone() }),
             Disconnection::Closed { code, reason } if !code.may_reconnect() => {
                 Some(Closed::ByServer { code: *code, reason: reason.clone() })
             }

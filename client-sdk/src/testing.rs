@@ -46,6 +46,7 @@ mod faults;
 mod inspect;
 mod line;
 mod state;
+mod tokens;
 
 pub(crate) use state::Refusal;
 
@@ -57,6 +58,7 @@ pub use hubcast_protocol::Pattern;
 use crate::CloseCode;
 use crate::machine::{Disconnection, Input};
 use hubcast_hub::SessionId;
+use hubcast_protocol::AccessToken;
 use line::ToServer;
 use state::{Handshake, ServerState};
 use std::future::pending;
@@ -182,7 +184,7 @@ impl TestServer {
 
 impl Entrance {
     /// Opens a connection, after one way there and back.
-    pub(crate) async fn open(self) -> Result<Wire, NotOpened> {
+    pub(crate) async fn open(self, token: Option<&AccessToken>) -> Result<Wire, NotOpened> {
         let round_trip = {
             let state = self.server.state();
             state.to_server + state.to_client
@@ -190,7 +192,7 @@ impl Entrance {
         if !round_trip.is_zero() {
             tokio::time::sleep(round_trip).await;
         }
-        let answer = self.server.state().open(now(), self.user.as_deref());
+        let answer = self.server.state().open(now(), self.user.as_deref(), token);
         self.server.wake();
         match answer {
             Handshake::Done(session, incoming) => Ok(Wire { server: self.server, session, incoming }),

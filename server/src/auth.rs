@@ -1,94 +1,70 @@
-//! stub until the room is merged
-#![allow(missing_docs, clippy::missing_errors_doc, reason = "a stub")]
-use hubcast_hub::{Credentials, Grants, Identity, Login, MemberName};
-use hubcast_protocol::ErrorCode;
-use std::sync::Arc;
-use std::time::Instant;
+//! Who a caller is: tokens of users, API keys of programs, and the address behind proxies.
+//!
+//! It decides nothing about topics: what a token or key grants goes to the hub. It stands on no other room, and time is
+//! an argument.
 
+mod address;
+mod api_keys;
+mod claims;
+mod failures;
+mod fault;
+mod jwks;
+mod keys;
+mod revoked;
+mod rules;
+mod strict_json;
+#[cfg(test)]
+mod testing;
+mod token;
+
+pub use address::TrustedProxies;
+pub use api_keys::{ApiKey, ApiKeys, KeyHash, NewApiKey, NoRandomness, SameApiKey};
+pub use failures::{KeyFailures, subscriber};
+pub use fault::TokenFault;
+pub use jwks::{InvalidJwks, Jwks, SkipReason, SkippedKey};
+pub use keys::{InvalidKey, InvalidKeySet, KeySet, TokenAlgorithm, TokenKey};
+pub use revoked::Revocations;
+pub use rules::TokenRules;
+pub use token::{Checked, TokenVerifier, Verified};
+
+use hubcast_hub::Login;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+/// Who a server lets in: its keys, and what it believes of addresses.
 #[derive(Clone, Debug, Default)]
 pub struct AuthConfig {
+    /// Verifies tokens; `None`: the server takes no tokens.
     pub verifier: Option<Arc<TokenVerifier>>,
-    pub query_tokens: bool,
+    /// The keys of backends.
     pub api_keys: Arc<ApiKeys>,
+    /// The users whose tokens are refused for a while.
+    pub revocations: Arc<Revocations>,
+    /// Counts wrong API keys.
+    pub failures: Arc<KeyFailures>,
+    /// The proxies whose word about addresses is believed.
+    pub trusted_proxies: TrustedProxies,
+    /// Whether a WebSocket may show its token in the query.
+    pub query_tokens: bool,
+    /// The names in `Host` that are answered; empty: any.
+    pub hosts: Vec<String>,
 }
 
-#[derive(Clone, Debug, Default)]
-pub struct ApiKeys(Vec<Arc<ApiKey>>);
-#[derive(Clone, Debug)]
-pub struct ApiKey {
-    pub id: Box<str>,
-    pub name: Box<str>,
-    pub hash: KeyHash,
-    pub not_after: Option<u64>,
-    pub manage: bool,
-    login: Login,
-}
-#[derive(Clone, Debug)]
-pub struct KeyHash(String);
-impl KeyHash {
-    pub fn of(text: &str) -> Self {
-        Self(text.to_owned())
-    }
-}
-impl ApiKeys {
-    pub fn new(keys: Vec<ApiKey>) -> Result<Self, TokenFault> {
-        Ok(Self(keys.into_iter().map(Arc::new).collect()))
-    }
-    pub fn find(&self, presented: &str, _unix_now: u64) -> Option<Arc<ApiKey>> {
-        self.0.iter().find(|key| key.hash.0 == presented).cloned()
-    }
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-    pub fn keys(&self) -> &[Arc<ApiKey>] {
-        &self.0
-    }
-}
-impl ApiKey {
-    pub fn new(id: impl Into<Box<str>>, name: impl Into<Box<str>>, hash: KeyHash, grants: Grants) -> Self {
-        let id = id.into();
-        let identity = Arc::new(Identity { name: MemberName::ApiKey(id.clone()), info: None });
-        let credentials = Arc::new(Credentials { grants, expiry: None, api_key: Some(id.clone()) });
-        Self { id, name: name.into(), hash, not_after: None, manage: false, login: Login { identity, credentials } }
-    }
-    pub fn login(&self) -> Login {
-        self.login.clone()
-    }
-    pub fn grants(&self) -> &Grants {
-        &self.login.credentials.grants
-    }
-}
-#[derive(Debug, Default)]
-pub(crate) struct KeyFailures(std::sync::Mutex<std::collections::HashMap<std::net::IpAddr, u32>>);
-impl KeyFailures {
-    pub(crate) fn note(&self, address: std::net::IpAddr, _now: Instant) -> Option<std::time::Duration> {
-        let mut counts = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let count = counts.entry(address).or_default();
-        *count += 1;
-        (*count > 20).then_some(std::time::Duration::from_secs(60))
-    }
-}
-#[derive(Debug)]
-pub struct TokenVerifier;
-#[derive(Debug)]
-pub struct Verified {
-    pub login: Login,
-}
-#[derive(Debug, thiserror::Error)]
-#[error("no")]
-pub struct TokenFault;
-impl TokenFault {
-    pub fn code(&self) -> ErrorCode {
-        ErrorCode::TokenInvalid
-    }
-}
-impl TokenVerifier {
-    pub fn verify(&self, _token: &str, _now: Instant, _unix_now: u64) -> Result<Verified, TokenFault> {
-        Err(TokenFault)
+impl AuthConfig {
+    /// Verifies a token.
+    ///
+    /// # Errors
+    /// Why it is refused, also because the server takes no tokens.
+    pub(crate) fn verify(&self, token: &str, now: Instant) -> Result<Login, TokenFault> {
+        let unix_now = unix_now();
+        let verifier = self.verifier.as_ref().ok_or(TokenFault::UnknownKey)?;
+        let verified = verifier.verify(token, now, unix_now)?;
+        self.revocations.check(&verified, unix_now)?;
+        Ok(verified.login)
     }
 }
 
 /// The time of the wall clock, in seconds since 1970-01-01 UTC.
 pub(crate) fn unix_now() -> u64 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs()
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }

@@ -16,7 +16,7 @@ pub(crate) mod shared_hub;
 mod throttle;
 mod turn_output;
 
-use crate::auth::{TokenVerifier, unix_now};
+use crate::auth::{AuthConfig, TokenFault};
 use crate::connection::peer::{Arrival, CloseReason, Disconnect, Ending, Message, Peer};
 use crate::encode::batch::Batch;
 use crate::encode::replay_cache::ReplayCache;
@@ -62,13 +62,13 @@ pub(crate) struct PubSub {
     to_pause: BTreeMap<SessionId, usize>,
     replay_cache: ReplayCache,
     /// Verifies the tokens of `authenticate`, if the server takes tokens.
-    verifier: Option<Arc<TokenVerifier>>,
+    auth: AuthConfig,
     /// When a token of each connection was last verified.
     verified_at: HashMap<u32, Instant>,
 }
 
 impl PubSub {
-    pub(crate) fn new(shared_hub: Arc<SharedHub>, worker: usize, verifier: Option<Arc<TokenVerifier>>) -> Self {
+    pub(crate) fn new(shared_hub: Arc<SharedHub>, worker: usize, auth: AuthConfig) -> Self {
         Self {
             callers: Callers::new(worker, shared_hub.wake(worker), Arc::clone(&shared_hub)),
             shared_hub,
@@ -82,7 +82,7 @@ impl PubSub {
             throttle: Throttle::default(),
             to_pause: BTreeMap::new(),
             replay_cache: ReplayCache::default(),
-            verifier,
+            auth,
             verified_at: HashMap::new(),
         }
     }
@@ -300,7 +300,7 @@ impl PubSub {
     /// The input of a request. A token is verified here, so that the hub needs no keys.
     fn input(&mut self, peer: Peer, request: Result<Request, RejectedRequest>, now: Instant) -> Input {
         let session = self.session(peer);
-        match (request, &self.verifier) {
+        match (request, &self.auth.verifier) {
             (Ok(Request { id, action: Action::Authenticate(token) }), Some(_)) => {
                 let outcome = self.verify(peer.slot, &token, now);
                 Input::Authenticate { session, id, outcome }
@@ -315,9 +315,7 @@ impl PubSub {
         if last.is_some_and(|last| now.duration_since(last) < VERIFY_AGAIN_AFTER) {
             return Err(ErrorReply::new(ErrorCode::RateLimited, "a connection authenticates at most once a second"));
         }
-        let verifier = self.verifier.as_ref().ok_or(ErrorReply::new(ErrorCode::Internal, "no keys"))?;
-        let verified = verifier.verify(token.expose(), now, unix_now());
-        verified.map(|verified| verified.login).map_err(|fault| ErrorReply::new(fault.code(), fault.to_string()))
+        self.auth.verify(token.expose(), now).map_err(TokenFault::to_reply)
     }
 }
 

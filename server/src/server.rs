@@ -11,7 +11,7 @@ pub use shutdown::Hurry;
 
 use crate::config::{Config, MAX_WORKERS};
 use crate::encode::account::Account;
-use crate::http::api::{self, Api};
+use crate::http::api::Api;
 use crate::listener::limit::ConnectionLimit;
 use crate::log::warnings::Warnings;
 use crate::pubsub::PubSub;
@@ -99,11 +99,11 @@ impl Server {
             hub.restore(now, state.load(SystemTime::now()).map_err(RunError::Restore)?);
         }
         let shared_hub = SharedHub::new(hub, wakes.clone(), self.config.outbox, Arc::clone(&account));
-        let of_api = Arc::new(api::Shared::new());
+        let started = Instant::now();
         let services = (0..wakes.len())
             .map(|worker| {
-                let service = PubSub::new(Arc::clone(&shared_hub), worker, self.config.auth.verifier.clone());
-                let api = Api::new(Arc::clone(&self.config), service.callers(), Arc::clone(&of_api));
+                let service = PubSub::new(Arc::clone(&shared_hub), worker, self.config.auth.clone());
+                let api = Api::new(Arc::clone(&self.config), service.callers(), started);
                 (service, Some(api))
             })
             .collect();

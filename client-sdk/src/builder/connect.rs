@@ -73,11 +73,12 @@ impl ClientBuilder {
         };
         let secret = self.secret.unwrap_or_else(|| MemberSecret::from_random(secret));
         let info = self.info.map_err(|reason| ConnectError::InvalidInfo { reason })?;
+        self.config.has_tokens = self.tokens.is_there();
         self.config.identity = Some(Identify { secret: secret.clone(), info });
         let room = Room::new(self.config.queue, self.request_bytes);
         let (all, topics) = (Arc::new(QueueTotal::new(self.queues)), self.config.topics_per_pattern);
         let queues = Queues { each: self.queue, all: all.clone(), topics };
-        let (commands, status) = Driver::spawn(endpoint, self.config, seed, all, self.request_bytes);
+        let (commands, status) = Driver::spawn((endpoint, self.tokens), self.config, seed, all, self.request_bytes);
         Ok(Client::new(Shared::new(commands, status, queues, room, secret)))
     }
 }

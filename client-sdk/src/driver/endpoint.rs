@@ -8,13 +8,16 @@ use super::transport::Transport;
 use crate::connector::ByteStream;
 use crate::headers::Headers;
 use crate::machine::Disconnection;
-use hubcast_protocol::SUBPROTOCOL;
+use crate::machine::{MAX_REFUSED_TOKENS, TokenFailure};
+use crate::token::{TokenReason, TokenSource};
+use hubcast_protocol::{AccessToken, SUBPROTOCOL};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::error::{Error, ProtocolError};
 use tokio_tungstenite::tungstenite::handshake::client::Request;
+use tokio_tungstenite::tungstenite::http;
 use tokio_tungstenite::tungstenite::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
@@ -44,11 +47,53 @@ pub(crate) struct Remote {
 
 impl Endpoint {
     /// Makes one connection. `request_bytes` are the most bytes of requests that wait for an answer.
-    pub(super) async fn open(self, request_bytes: usize) -> Result<Transport, Disconnection> {
-        match self {
-            Self::Remote(remote) => remote.open(request_bytes).await,
-            #[cfg(feature = "testing")]
-            Self::Local(entrance) => entrance.open().await.map(Transport::Local).map_err(|why| why.into()),
+    ///
+    /// A token that is refused is followed by a fresh one at once, a few times.
+    pub(super) async fn open(self, tokens: TokenSource, request_bytes: usize) -> Result<Opened, Disconnection> {
+        let mut reason = TokenReason::Connect;
+        let mut refused = 0;
+        loop {
+            let shown = tokens.ask(reason).await?;
+            let token = shown.as_ref().map(|shown| &shown.token);
+            let opened = match &self {
+                Self::Remote(remote) => remote.open(token, request_bytes).await,
+                #[cfg(feature = "testing")]
+                Self::Local(entrance) => {
+                    let opened = entrance.clone().open(token).await;
+                    opened.map(Transport::Local).map_err(|why| why.into())
+                }
+            };
+            match opened {
+                Ok(transport) => {
+                    return Ok(Opened { transport, lifetime: shown.and_then(|shown| shown.lifetime) });
+                }
+                Err(Disconnection::TokenRefused { reason: why }) if tokens.is_there() => {
+                    refused += 1;
+                    if refused == MAX_REFUSED_TOKENS {
+                        return Err(Disconnection::TokenRefused { reason: why });
+                    }
+                    reason = TokenReason::Refused;
+                }
+                Err(Disconnection::TokenRefused { reason }) => return Err(Disconnection::Rejected { reason }),
+                Err(why) => return Err(why),
+            }
+        }
+    }
+}
+
+/// A connection that was just made.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) transport: Transport,
+    /// How long its token lasts, if that is known.
+    pub(super) lifetime: Option<Duration>,
+}
+
+impl From<TokenFailure> for Disconnection {
+    fn from(failure: TokenFailure) -> Self {
+        match failure {
+            TokenFailure::NotAllowed(reason) => Self::NotAllowed { reason },
+            TokenFailure::Failed(reason) => Self::Lost { reason, retry_after: None },
         }
     }
 }
@@ -59,25 +104,34 @@ impl Remote {
         Self { addresses, headers, dialer, next, failed, refused }
     }
 
-    async fn open(&self, request_bytes: usize) -> Result<Transport, Disconnection> {
+    async fn open(&self, token: Option<&AccessToken>, request_bytes: usize) -> Result<Transport, Disconnection> {
         let index = self.next.load(Ordering::Relaxed) % self.addresses.len();
         // Set before the attempt, which may be given up in the middle: then it has failed, and has not refused.
         self.next.store(index + 1, Ordering::Relaxed);
         let failed = self.failed.fetch_add(1, Ordering::Relaxed) + 1;
         let refused = self.refused.swap(0, Ordering::Relaxed) + 1;
-        match self.open_one(&self.addresses[index]).await {
+        match self.open_one(&self.addresses[index], token).await {
             Ok(socket) => {
                 self.failed.store(0, Ordering::Relaxed);
                 let place = Place { index, next: self.next.clone() };
                 Ok(Transport::Socket(Box::new(Socket::new(socket, request_bytes, place))))
             }
+            // Without a token it is a refusal like any other.
+            Err(Disconnection::TokenRefused { reason }) if token.is_none() => {
+                let why = Disconnection::Rejected { reason };
+                Err(self.of_all(why, &self.addresses[index], failed, refused))
+            }
             Err(why) => Err(self.of_all(why, &self.addresses[index], failed, refused)),
         }
     }
 
-    async fn open_one(&self, address: &Address) -> Result<WebSocketStream<Box<dyn ByteStream>>, Disconnection> {
+    async fn open_one(
+        &self,
+        address: &Address,
+        token: Option<&AccessToken>,
+    ) -> Result<WebSocketStream<Box<dyn ByteStream>>, Disconnection> {
         let headers = self.headers.for_attempt().await?;
-        let request = request(address, headers).map_err(|error| failure(error, address))?;
+        let request = request(address, headers, token).map_err(|error| failure(error, address))?;
         let stream = self.dialer.dial(address).await?;
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
@@ -110,13 +164,19 @@ impl Remote {
     }
 }
 
-/// The request of the handshake. A header of the program replaces the one that an address with a user makes.
-fn request(address: &Address, headers: HeaderMap) -> Result<Request, Error> {
+/// The request of the handshake. A header of the program replaces the one that an address with a user makes, and a token
+/// replaces both.
+fn request(address: &Address, headers: HeaderMap, token: Option<&AccessToken>) -> Result<Request, Error> {
     let mut request = address.uri().into_client_request()?;
     if let Some(authorization) = address.authorization() {
         request.headers_mut().insert(header::AUTHORIZATION, authorization.clone());
     }
     request.headers_mut().extend(headers);
+    if let Some(token) = token {
+        let mut bearer = HeaderValue::try_from(format!("Bearer {}", token.expose())).map_err(http::Error::from)?;
+        bearer.set_sensitive(true);
+        request.headers_mut().insert(header::AUTHORIZATION, bearer);
+    }
     request.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
     Ok(request)
 }
@@ -188,6 +248,9 @@ fn refused<B>(response: &Response<B>, path: &str) -> Disconnection {
     };
     let is_temporary =
         status.is_server_error() || [StatusCode::TOO_MANY_REQUESTS, StatusCode::REQUEST_TIMEOUT].contains(&status);
+    if status == StatusCode::UNAUTHORIZED {
+        return Disconnection::TokenRefused { reason };
+    }
     if !is_temporary {
         return Disconnection::Rejected { reason };
     }

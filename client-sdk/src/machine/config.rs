@@ -30,6 +30,8 @@ pub struct Config {
     pub queue: usize,
     /// What the client says of itself at the begin of each session, if it says something.
     pub identity: Option<Identify>,
+    /// Whether the program gives tokens.
+    pub has_tokens: bool,
     /// The most topics under one pattern whose positions are kept: those with the latest messages.
     pub topics_per_pattern: usize,
 }
@@ -86,6 +88,7 @@ impl Default for Config {
             max_refusals: 8,
             queue: 1024,
             identity: None,
+            has_tokens: false,
             topics_per_pattern: 512,
         }
     }

@@ -155,6 +155,11 @@ impl ConnectionState {
         self.phase = Phase::Closed;
     }
 
+    /// A random part of a duration.
+    pub(super) fn share_of(&mut self, longest: Duration) -> Duration {
+        self.random.up_to(longest)
+    }
+
     /// A random pause, at most the bound for this many failures.
     pub(super) fn pause(&mut self, failures: u32) -> Duration {
         self.random.up_to(self.backoff.longest(failures))

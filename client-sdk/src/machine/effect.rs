@@ -2,6 +2,7 @@
 
 use super::input::{SubscriptionId, Ticket};
 use super::status::{Closed, Status};
+use crate::token::TokenReason;
 use hubcast_protocol::event::{History, Member, Message, Presence, Refusal};
 use hubcast_protocol::request::Key;
 use hubcast_protocol::{CloseCode, Epoch, ErrorCode, Position, Topic};
@@ -21,6 +22,8 @@ pub enum Effect {
     Send(String),
     /// Close the connection, or stop making one. The caller must not pass any further input from it.
     Close(CloseCode),
+    /// Ask the program for a token, then pass [`Input::Token`](super::Input::Token).
+    AskToken(TokenReason),
     /// Pass this delivery to a subscription of the program.
     Deliver(SubscriptionId, Delivery),
     /// Complete a command with this result.
@@ -205,6 +208,9 @@ pub enum Ended {
     /// After a reconnect the server refused the subscription.
     #[error("the server did not take the subscription again: {0}")]
     Refused(Refused),
+    /// The user's new token does not grant it any more.
+    #[error("the new token does not grant the subscription")]
+    Forbidden,
     /// The server ended it, because its operator ordered so.
     #[error("the server ended the subscription")]
     Unsubscribed,

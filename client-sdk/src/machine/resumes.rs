@@ -51,6 +51,11 @@ impl Resumes {
         self.defer.push_back(subscriptions);
     }
 
+    /// Puts a group at the front; it is requested again at once.
+    pub(super) fn again(&mut self, subscriptions: Vec<SubscriptionId>) {
+        self.waiting.push_front(subscriptions);
+    }
+
     pub(super) fn cut(&mut self) {
         *self = Self::default();
     }

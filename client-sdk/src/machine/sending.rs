@@ -134,7 +134,7 @@ impl Machine {
         self.server_view.ask(id, target, None);
     }
 
-    fn send(&mut self, id: u64, text: String, effects: &mut Effects) {
+    pub(super) fn send(&mut self, id: u64, text: String, effects: &mut Effects) {
         self.outgoing.send(id);
         effects.push(Effect::Send(text));
     }

@@ -4,7 +4,7 @@ use super::effect::{Answer, Effect, Effects, Ended, Failure, Published};
 use super::input::SubscriptionId;
 use super::subscription_state::begin_of;
 use super::{Machine, after};
-use hubcast_protocol::event::{Refusal, Subscribed, Welcome};
+use hubcast_protocol::event::{EndReason, Refusal, Subscribed, Welcome};
 use hubcast_protocol::request::Action;
 use hubcast_protocol::{ErrorCode, Event, RequestId, Topic, typed};
 use std::time::{Duration, Instant};
@@ -32,15 +32,20 @@ impl Machine {
             Event::Leave(member) => self.subscriptions.left(&member, effects),
             Event::Subscribed(ref reply) => self.subscribed(reply, &event, effects),
             Event::Unsubscribed(unsubscribed) if unsubscribed.id.is_none() => {
+                let why = match unsubscribed.reason {
+                    Some(EndReason::Forbidden) => Ended::Forbidden,
+                    _ => Ended::Unsubscribed,
+                };
                 let target = unsubscribed.about.into();
                 self.server_view.forget(&target);
-                self.subscriptions.end(&self.subscriptions.live_on(&target), &Ended::Unsubscribed, effects);
+                self.subscriptions.end(&self.subscriptions.live_on(&target), &why, effects);
             }
             Event::Unsubscribed(unsubscribed) => {
                 if let Some(RequestId::Number(id)) = unsubscribed.id {
                     self.server_view.answered(id);
                 }
             }
+            Event::Authenticated(authenticated) => self.authenticated(now, authenticated.id.as_ref()),
             Event::Error(ref refusal) => self.refused(now, refusal, &event, effects),
             Event::Published(_) | Event::History(_) | Event::Presence(_) | Event::Pong(_) => {
                 self.answered(event, effects);
@@ -88,6 +93,9 @@ impl Machine {
     }
 
     fn refused(&mut self, now: Instant, refusal: &Refusal, event: &Event, effects: &mut Effects) {
+        if self.token_refused(now, refusal, effects) {
+            return;
+        }
         if refusal.code == ErrorCode::RateLimited {
             self.is_limited = true;
             self.outgoing.slow_down();
@@ -105,7 +113,14 @@ impl Machine {
         }
         let RequestId::Number(id) = *id else { return };
         if let Some(subscriptions) = self.resumes.answered(id) {
-            if refusal.retry {
+            if refusal.code == ErrorCode::Forbidden && self.subscriptions.forgo_past(&subscriptions) {
+                // Perhaps only the past is not granted: what is live then begins behind a gap.
+                self.resumes.again(subscriptions);
+            } else if refusal.code == ErrorCode::TokenExpired {
+                // They are sent again with the new token, or on the next connection.
+                self.resumes.defer(subscriptions);
+                self.retry_later(now, LIMITED);
+            } else if refusal.retry {
                 self.resumes.defer(subscriptions);
                 self.retry_later(now, self.config.backoff.base);
             } else {
@@ -177,6 +192,7 @@ fn answered_by(event: &Event) -> Option<&RequestId> {
         Event::Presence(presence) => Some(&presence.id),
         Event::Pong(pong) => Some(&pong.id),
         Event::Identified(identified) => identified.id.as_ref(),
+        Event::Authenticated(authenticated) => authenticated.id.as_ref(),
         Event::Error(refusal) => refusal.id.as_ref(),
         _ => None,
     }

@@ -25,6 +25,19 @@ pub enum Closed {
         /// What the server refused.
         reason: String,
     },
+    /// The program said that this user may not connect: its token function answered
+    /// [`TokenError::NotAllowed`](crate::TokenError::NotAllowed).
+    #[error("not allowed: {reason}")]
+    NotAllowed {
+        /// What the program said.
+        reason: String,
+    },
+    /// The server refused three fresh tokens in a row.
+    #[error("the server refused the token: {reason}")]
+    TokenRefused {
+        /// What the server said of the last one.
+        reason: String,
+    },
     /// The attempts that [`ClientBuilder::max_attempts`](crate::ClientBuilder::max_attempts) allows have failed.
     #[error("no connection after {attempts} attempts: {reason}")]
     GivenUp {
@@ -106,7 +119,9 @@ impl From<&Disconnection> for Loss {
                 of(format!("the server closed the connection: {reason} ({code})"), Some(*code), false)
             }
             Disconnection::Lost { reason, .. } | Disconnection::TooLarge { reason } => of(reason.clone(), None, false),
-            Disconnection::Rejected { reason } => of(reason.clone(), None, true),
+            Disconnection::Rejected { reason }
+            | Disconnection::NotAllowed { reason }
+            | Disconnection::TokenRefused { reason } => of(reason.clone(), None, true),
         }
     }
 }

@@ -19,6 +19,8 @@ pub(super) struct SubscriptionState {
     begin: Start,
     stage: Stage,
     progress: Progress,
+    /// Whether it goes on live after a reconnect, because it may not read the past.
+    forgoes_past: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +37,7 @@ impl SubscriptionState {
     pub(super) fn new(id: SubscriptionId, listen: SubscribeRequest, topics: usize) -> Self {
         let SubscribeRequest { source, start, presence, slow } = listen;
         let progress = Progress::new(&start, source.target(), topics);
-        Self { id, source, presence, slow, begin: start, stage: Stage::New, progress }
+        Self { id, source, presence, slow, begin: start, stage: Stage::New, progress, forgoes_past: false }
     }
 
     /// Takes the server's confirmation of the subscription on this connection.
@@ -173,6 +175,14 @@ impl SubscriptionState {
         self.tell(Delivery::Ended(why), effects);
     }
 
+    /// Makes the next requests ask for nothing that was missed. Returns whether they did.
+    pub(super) fn forgo_past(&mut self) -> bool {
+        let Some(target) = self.source.target() else { return false };
+        let asks = self.start(target) != Start::Live;
+        self.forgoes_past |= asks;
+        asks
+    }
+
     /// Makes the next request shorter, by forgetting positions; `false` if there is nothing to forget.
     pub(super) fn shorten(&mut self) -> bool {
         matches!(self.source.target(), Some(Target::Pattern(_))) && self.progress.forget_half()
@@ -181,6 +191,9 @@ impl SubscriptionState {
     /// The start of the next subscribe. A subscription that began with the last publications gets them again when its
     /// position is gone.
     pub(super) fn start(&self, target: &Target) -> Start {
+        if self.forgoes_past {
+            return Start::Live;
+        }
         match (&self.begin, self.progress.start(target)) {
             (Start::Last(count) | Start::AfterOrLast(_, count), Start::After(after)) => {
                 Start::AfterOrLast(after, *count)

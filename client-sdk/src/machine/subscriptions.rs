@@ -188,6 +188,13 @@ impl Subscriptions {
         }
     }
 
+    /// Lets these subscriptions go on live, without what they have missed. Returns whether any of them would have asked
+    /// for it.
+    pub(super) fn forgo_past(&mut self, ids: &[SubscriptionId]) -> bool {
+        let asked = ids.iter().filter(|id| self.all.get_mut(id).is_some_and(SubscriptionState::forgo_past));
+        asked.count() > 0
+    }
+
     /// Makes the resume of these subscriptions shorter; `false` if that is not possible.
     pub(super) fn shorten(&mut self, ids: &[SubscriptionId]) -> bool {
         let subscriptions = ids.iter().filter(|id| self.all.get_mut(id).is_some_and(SubscriptionState::shorten));

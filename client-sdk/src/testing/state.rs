@@ -3,9 +3,10 @@
 mod effects;
 
 use super::line::{Line, PingDue, ToServer};
+use super::tokens::Tokens;
 use crate::machine::Input;
-use hubcast_hub::{Effects, Hub, Identity, Input as HubInput, SessionId, Settings, Snapshot};
-use hubcast_protocol::{ClientId, CloseCode, Event, Request, Topic, typed};
+use hubcast_hub::{Access, Admission, Effects, Hub, Identity, Input as HubInput, SessionId, Settings, Snapshot};
+use hubcast_protocol::{AccessToken, Action, ClientId, CloseCode, Event, Request, Topic, typed};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -34,6 +35,7 @@ pub(super) struct ServerState {
     pub(super) refusal: Option<Refusal>,
     /// New connections get no answer.
     is_silent: bool,
+    pub(super) tokens: Tokens,
 }
 
 /// How a server refuses a handshake.
@@ -72,24 +74,32 @@ impl ServerState {
             to_client: Duration::ZERO,
             refusal: None,
             is_silent: false,
+            tokens: Tokens::default(),
         }
     }
 
     /// Opens a connection, which belongs to a user or to nobody.
-    pub(super) fn open(&mut self, now: Instant, user: Option<&str>) -> Handshake {
+    pub(super) fn open(&mut self, now: Instant, user: Option<&str>, token: Option<&AccessToken>) -> Handshake {
         match (&self.hub, self.refusal) {
             _ if self.is_silent => return Handshake::Silent,
             (None, _) => return Handshake::Stopped,
             (Some(_), Some(refusal)) => return Handshake::Refused(refusal),
             (Some(_), None) => {}
         }
+        let login = match token.map(|token| self.tokens.verify(now, token)) {
+            Some(Ok(login)) => Some(login),
+            Some(Err(_)) => return Handshake::Refused(UNAUTHORIZED),
+            None if self.tokens.are_required && user.is_none() => return Handshake::Refused(UNAUTHORIZED),
+            None => None,
+        };
         self.last_session += 1;
         let session = SessionId(self.last_session);
         let (receiver, incoming) = mpsc::unbounded_channel();
         let client = ClientId::from_random(u128::from(self.last_session).to_be_bytes());
         self.lines.insert(session, Line::new(now, client, receiver));
-        let identity = user.map(|user| Arc::new(Identity::user(user)));
-        self.handle(now, HubInput::Connect { session, client, identity, credentials: None });
+        let (named, credentials) = login.map(|login| (login.identity, login.credentials)).unzip();
+        let identity = named.or_else(|| user.map(|user| Arc::new(Identity::user(user))));
+        self.handle(now, HubInput::Connect { session, client, identity, credentials });
         Handshake::Done(session, incoming)
     }
 
@@ -220,6 +230,28 @@ impl ServerState {
         self.carry_out(now);
     }
 
+    /// Reads a request. Tokens are verified here, as a server does before it asks its hub.
+    fn read(&self, now: Instant, session: SessionId, text: &str) -> HubInput {
+        match typed::decode(text) {
+            Ok(Request { id, action: Action::Authenticate(token) }) => {
+                HubInput::Authenticate { session, id, outcome: self.tokens.verify(now, &token) }
+            }
+            request => HubInput::Request { session, request },
+        }
+    }
+
+    /// Lets only those do something whose token grants it. Histories stay; connections are lost.
+    pub(super) fn require_tokens(&mut self) {
+        self.tokens.are_required = true;
+        self.settings.admission = Admission { default: Access::Granted, ..Admission::default() };
+        if self.hub.is_some() {
+            let now = super::now();
+            self.stop(now);
+            self.lines.clear();
+            self.restart(now);
+        }
+    }
+
     /// Takes what has arrived on one connection, at both of its ends.
     fn take_arrived(&mut self, now: Instant, session: SessionId) {
         while let Some(line) = self.lines.get_mut(&session) {
@@ -231,7 +263,8 @@ impl ServerState {
                         // Without the line, the client gets no answer and notices the loss.
                         self.lines.remove(&session);
                     }
-                    self.handle(now, HubInput::Request { session, request: typed::decode(&text) });
+                    let input = self.read(now, session, &text);
+                    self.handle(now, input);
                     if loses_answer {
                         self.handle(now, HubInput::Closed { session, lost: true });
                     }
@@ -251,6 +284,9 @@ impl ServerState {
         }
     }
 }
+
+/// The answer to a handshake without a valid token.
+const UNAUTHORIZED: Refusal = Refusal { status: 401, retry_after: None };
 
 /// The session of the test itself. Those of connections count from 1.
 const TEST: SessionId = SessionId(0);

@@ -42,3 +42,4 @@ mod server;
 mod subscriptions;
 mod testing;
 mod tls;
+mod tokens;

@@ -16,7 +16,7 @@ pub(super) use answer::AnswerBody;
 use super::exchange::{Busy, Exchange};
 use super::query::Query;
 use super::response::Refusal;
-use crate::auth::{ApiKey, KeyFailures};
+use crate::auth::ApiKey;
 use crate::config::Config;
 use crate::pubsub::caller::{Caller, Callers};
 use answer::{ApiAnswer, text_of_json};
@@ -27,7 +27,7 @@ use hyper::header::{CONNECTION, HeaderMap, HeaderValue};
 use hyper::{Request, StatusCode};
 use routes::{Found, Needs, Operation, Route};
 use std::cell::RefCell;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -39,13 +39,7 @@ use uuid::Uuid;
 pub(crate) struct Api {
     config: Arc<Config>,
     callers: Callers,
-    shared: Arc<Shared>,
-}
-
-/// What the APIs of all workers share.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    failures: KeyFailures,
+    /// When the server has started.
     started: Instant,
 }
 
@@ -57,7 +51,7 @@ pub(super) struct Session(RefCell<Option<(Arc<ApiKey>, Rc<Caller>)>>);
 struct Call<'a> {
     key: Arc<ApiKey>,
     session: &'a Session,
-    address: SocketAddr,
+    address: IpAddr,
     /// The segment of the path in braces, decoded.
     of_path: Option<String>,
     query: Query,
@@ -66,16 +60,10 @@ struct Call<'a> {
     exchange: &'a Rc<Exchange>,
 }
 
-impl Shared {
-    pub(crate) fn new() -> Self {
-        Self { failures: KeyFailures::default(), started: Instant::now() }
-    }
-}
-
 impl Api {
-    /// The API of the worker of these callers.
-    pub(crate) fn new(config: Arc<Config>, callers: Callers, shared: Arc<Shared>) -> Self {
-        Self { config, callers, shared }
+    /// The API of the worker of these callers. `started` is when the server has started.
+    pub(crate) fn new(config: Arc<Config>, callers: Callers, started: Instant) -> Self {
+        Self { config, callers, started }
     }
 
     /// Answers a request whose path begins with `/api`.
@@ -87,6 +75,7 @@ impl Api {
         exchange: &Rc<Exchange>,
     ) -> ApiAnswer {
         let (head, incoming) = request.into_parts();
+        let address = self.client_address(address, &head.headers);
         let mut body = RequestBody::new(incoming);
         let answer = match routes::find(&head.method, head.uri.path()) {
             Found::Route(route, of_path) => {
@@ -108,19 +97,25 @@ impl Api {
         answer
     }
 
+    /// The address of the client, which may stand behind proxies.
+    fn client_address(&self, peer: SocketAddr, headers: &HeaderMap) -> IpAddr {
+        let lines = headers.get_all("x-forwarded-for").iter().map(HeaderValue::as_bytes);
+        self.config.auth.trusted_proxies.client(peer.ip(), lines)
+    }
+
     async fn call(
         &self,
         route: &Route,
         of_path: Option<String>,
         query: Result<Query, Refusal>,
-        (headers, address, session, exchange): (&HeaderMap, SocketAddr, &Session, &Rc<Exchange>),
+        (headers, address, session, exchange): (&HeaderMap, IpAddr, &Session, &Rc<Exchange>),
         body: &mut RequestBody,
     ) -> Result<ApiAnswer, Refusal> {
         if route.needs == Needs::Nothing {
             query?;
             return Ok(text_of_json(Bytes::from_static(OPENAPI.as_bytes())));
         }
-        let key = key::of_request(headers, address.ip(), &self.config, &self.shared.failures)?;
+        let key = key::of_request(headers, address, &self.config)?;
         if route.needs == Needs::Manage && !key.manage {
             let reason = "this API key may not manage: its settings need manage = true";
             return Err(Refusal::of(StatusCode::FORBIDDEN, ErrorCode::Forbidden, reason));
@@ -192,7 +187,7 @@ impl Call<'_> {
 
     /// Logs what this call has changed.
     fn audit(&self, operation: &str, of: &str, count: u64) {
-        let (key, address) = (&*self.key.id, self.address.ip());
+        let (key, address) = (&*self.key.id, self.address);
         tracing::info!(target: "hubcast::audit", key, %address, operation, of, count, "an API key changed something");
     }
 }

@@ -9,7 +9,6 @@
 //! (RFC 6750 section 2.1, RFC 6455 section 1.9.) A token may be in more than one of these places if it is the same one.
 
 use super::response::Refusal;
-use crate::auth::unix_now;
 use crate::config::Config;
 use hubcast_hub::{Grants, Login, MemberName, Permission, Permissions, Requester};
 use hubcast_protocol::{ErrorCode, Target};
@@ -36,12 +35,12 @@ pub(crate) fn of_request(
     now: Instant,
 ) -> Result<Shown, Refusal> {
     let Some(token) = only_token(headers, in_query)? else { return Ok(Shown::Nothing) };
-    let Some(verifier) = &config.auth.verifier else {
+    if config.auth.verifier.is_none() {
         // A server without tokens takes what it does not know of for something of a proxy in front of it.
         return Ok(Shown::Nothing);
-    };
-    match verifier.verify(token, now, unix_now()) {
-        Ok(verified) => Ok(Shown::Login(verified.login)),
+    }
+    match config.auth.verify(token, now) {
+        Ok(login) => Ok(Shown::Login(login)),
         Err(fault) => Err(Refusal::unauthorized(fault.code(), fault.to_string())),
     }
 }

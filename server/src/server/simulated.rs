@@ -8,6 +8,7 @@ pub use crate::connection::ClientEnd;
 pub use crate::pubsub::observer::Observed;
 
 use super::{RESUME_WINDOW, settings};
+use crate::auth::AuthConfig;
 use crate::config::Config;
 use crate::connection::peer::{Arrival, Disconnect};
 use crate::connection::{News, Socket, pipe};
@@ -66,7 +67,8 @@ impl Simulated {
             let runtime = Runtime::ByHand(Rc::clone(&tasks));
             let (config, account) = (Arc::clone(&config), Arc::clone(&account));
             let connections = Connections::new(number as usize, runtime, config, account, Arc::clone(&warnings), wake);
-            let worker = Worker::new(connections, PubSub::new(Arc::clone(&shared_hub), number as usize, None));
+            let worker =
+                Worker::new(connections, PubSub::new(Arc::clone(&shared_hub), number as usize, AuthConfig::default()));
             tasks.spawn(Rc::clone(&worker).watch_deadlines());
             tasks.spawn(worker.admission().run());
             tasks.spawn(worker.catching_up().run());

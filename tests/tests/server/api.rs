@@ -521,3 +521,13 @@ fn requests_that_come_together_are_answered_in_order() {
     (0..100).for_each(|_| assert_eq!(api.hears("POST").body["receivers"], 1));
     (0..100).for_each(|number| assert_eq!(reader.next_event()["message"], number));
 }
+
+#[test]
+fn a_user_can_be_refused_until_a_time_and_a_client_cannot() {
+    let server = server();
+    let mut api = ApiClient::open(&server, "manage");
+    let user = json!({"user": "ada", "until": 9_000_000_000_u64});
+    assert_eq!(api.posts("/api/disconnect", &user).body, json!({"disconnected": 0}));
+    let client = json!({"client": server.typed().id, "until": 9_000_000_000_u64});
+    assert_eq!(api.posts("/api/disconnect", &client).code(), "invalid_request");
+}

@@ -4,6 +4,7 @@ use super::answer::{ApiAnswer, json, refusal};
 use super::body::{invalid, read_json};
 use super::topics::{page, unexpected, with_cursor};
 use super::{Api, Call, check_topic};
+use crate::auth::unix_now;
 use crate::http::response::Refusal;
 use crate::pubsub::caller::Reply;
 use hubcast_hub::{Operation, SessionInfo, Whom};
@@ -11,6 +12,9 @@ use hubcast_protocol::{ClientId, CloseCode, ErrorCode, Pattern, Target, Topic};
 use hyper::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json as object};
+use std::io;
+use std::sync::Arc;
+use tokio::task::spawn_blocking;
 
 /// The body of what is done to clients.
 #[derive(Deserialize)]
@@ -67,7 +71,7 @@ impl Api {
             Some(_) => return Err(invalid("code is 4004 or 4502")),
         };
         if let Some(until) = fields.until {
-            self.revoke(&whom, until)?;
+            self.revoke(&whom, until).await?;
         }
         let operation = Operation::Disconnect { code, reason: reason.into() };
         let disconnected = self.operated(&call, whom, operation).await?;
@@ -108,7 +112,7 @@ impl Api {
         let counters = self.callers.with_hub(|hub| hub.counters());
         json(&object!({
             "server": concat!("hubcast/", env!("CARGO_PKG_VERSION")),
-            "uptime_seconds": self.shared.started.elapsed().as_secs(),
+            "uptime_seconds": self.started.elapsed().as_secs(),
             "sessions": counters.sessions,
             "channels": counters.channels,
             "histories": counters.histories,
@@ -121,11 +125,19 @@ impl Api {
         }))
     }
 
-    /// Refuses the tokens of a user until this time.
-    fn revoke(&self, whom: &Whom, _until: u64) -> Result<(), Refusal> {
-        match whom {
-            Whom::Client(_) => Err(invalid("until goes with a user, whose tokens are refused until then")),
-            Whom::User(_) => Err(refusal(ErrorCode::Unavailable, "this server does not keep revoked users yet")),
+    /// Refuses the tokens of a user until this time. It waits for the disk on another thread.
+    async fn revoke(&self, whom: &Whom, until: u64) -> Result<(), Refusal> {
+        let Whom::User(user) = whom else {
+            return Err(invalid("until goes with a user, whose tokens are refused until then"));
+        };
+        let (revocations, user) = (Arc::clone(&self.config.auth.revocations), user.clone());
+        let revoked = spawn_blocking(move || revocations.revoke(&user, until, unix_now())).await;
+        match revoked.map_err(io::Error::other).flatten() {
+            Ok(()) => Ok(()),
+            Err(fault) => {
+                tracing::error!(%fault, "a user's tokens are refused, but this may be forgotten over a restart");
+                Err(refusal(ErrorCode::Unavailable, "this could not be stored, try again"))
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! The API key of a request.
 
-use crate::auth::{ApiKey, KeyFailures, unix_now};
+use crate::auth::{ApiKey, unix_now};
 use crate::config::Config;
 use crate::http::identity::bearer;
 use crate::http::response::Refusal;
@@ -16,12 +16,7 @@ use std::time::Instant;
 /// # Errors
 /// 403 when the server has no keys, 401 when the request shows none or a wrong one, 429 when its address has shown too
 /// many wrong ones. A right key is never refused.
-pub(super) fn of_request(
-    headers: &HeaderMap,
-    address: IpAddr,
-    config: &Config,
-    failures: &KeyFailures,
-) -> Result<Arc<ApiKey>, Refusal> {
+pub(super) fn of_request(headers: &HeaderMap, address: IpAddr, config: &Config) -> Result<Arc<ApiKey>, Refusal> {
     let keys = &config.auth.api_keys;
     if keys.is_empty() {
         let reason =
@@ -35,7 +30,7 @@ pub(super) fn of_request(
     if let Some(key) = keys.find(shown, unix_now()) {
         return Ok(key);
     }
-    match failures.note(address, Instant::now()) {
+    match config.auth.failures.note(address, Instant::now()) {
         None => {
             let reason = "this API key is not known, or its time is over";
             Err(Refusal::unauthorized(ErrorCode::TokenInvalid, reason))
