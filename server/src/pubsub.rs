@@ -35,7 +35,7 @@ use hubcast_protocol::{
     AccessToken, Action, ClientId, CloseCode, Dialect, ErrorCode, ErrorReply, RejectedRequest, Request, Slow, plain,
     typed,
 };
-use mail::RemoteOutput;
+use mail::{Describe, RemoteOutput};
 use shared_hub::SharedHub;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -102,6 +102,10 @@ impl PubSub {
             RemoteOutput::History { slot, answer } if is_caller(slot) => self.callers.take_history(slot, answer),
             RemoteOutput::Close { slot, code, .. } if is_caller(slot) => self.callers.close(slot, code),
             RemoteOutput::Operated { slot, id, sessions } => self.callers.take_operated(slot, &id, sessions),
+            RemoteOutput::Describe(Describe { slots, answer }) => {
+                // Nobody hears it if the operator no longer waits.
+                let _ = answer.send(slots.iter().map(|slot| out.facts(*slot)).collect());
+            }
             RemoteOutput::Send { slot, event } => out.push_event(slot, &event),
             RemoteOutput::Notify { event, slots } => {
                 slots.iter().for_each(|(slot, slow)| out.push_shared(*slot, *slow, &event));

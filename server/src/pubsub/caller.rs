@@ -4,8 +4,9 @@
 //! connection, so that they are served in fairness with these, and count. The answers come back to futures.
 
 use super::address::{caller_slot, is_caller, place_of, session, slot_of, worker_of};
-use super::shared_hub::SharedHub;
+use super::shared_hub::{Facts, SharedHub};
 use super::turn_output::{Output, TurnOutput};
+use crate::connection::facts::ConnectionFacts;
 use crate::schedule::Item;
 use hubcast_hub::{Credentials, HistoryAnswer, Hub, Identity, Input, Operation, SessionId, Whom};
 use hubcast_protocol::{Action, ClientId, CloseCode, Event, Request, RequestId};
@@ -13,7 +14,9 @@ use slab::Slab;
 use std::collections::{HashMap, VecDeque};
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
+use tokio::time::{Instant, timeout_at};
 
 /// The callers of one worker. Those who ask and the service of the worker share it, on one thread; it can change
 /// threads because the service does before its worker starts.
@@ -102,6 +105,26 @@ impl Callers {
     /// hub's lock, so it must be short.
     pub(crate) fn with_hub<T>(&self, act: impl FnOnce(&mut Hub) -> T) -> T {
         self.shared_hub.with_hub(act)
+    }
+
+    /// Reads sessions of the hub, and what their workers know of the connections. A worker that does not answer in time
+    /// is left out.
+    pub(crate) async fn describe<T>(
+        &self,
+        act: impl FnOnce(&Hub) -> (T, Vec<SessionId>),
+    ) -> (T, HashMap<SessionId, ConnectionFacts>) {
+        let (read, asked) = self.shared_hub.describe(act);
+        let (mut found, deadline) = (HashMap::new(), Instant::now() + FACTS_TIMEOUT);
+        for Facts { sessions, facts } in asked {
+            let Ok(Ok(facts)) = timeout_at(deadline, facts).await else { continue };
+            found.extend(sessions.into_iter().zip(facts).filter_map(|(session, facts)| Some((session, facts?))));
+        }
+        (read, found)
+    }
+
+    /// Bytes of memory for what waits to be written to all connections, and the number of workers.
+    pub(crate) fn load(&self) -> (usize, usize) {
+        (self.shared_hub.waiting_bytes(), self.shared_hub.workers())
     }
 
     /// Gives `push` what callers have asked for, except for those that wait because they have filled a mailbox.
@@ -301,6 +324,9 @@ impl Answering<'_> {
     }
 }
 
+/// The time that a worker has to tell what it knows of connections. It does so in its next turn.
+const FACTS_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// The number of the request that an event answers.
 fn number_of(event: &Event) -> Option<u64> {
     number(match event {
@@ -329,7 +355,6 @@ mod tests {
     use std::future::Future;
     use std::pin::pin;
     use std::task::{Context, Poll, Waker};
-    use std::time::Instant;
 
     /// One worker without a thread, and its callers.
     struct Stage {
@@ -359,7 +384,7 @@ mod tests {
         fn turn(&mut self, is_blocked: bool) {
             let mut turn_output = TurnOutput::default();
             self.callers.take_requests(|_| is_blocked, |slot, item| self.schedule.push(slot, item));
-            self.shared_hub.turn(0, Instant::now(), &mut self.schedule, &mut turn_output, false);
+            self.shared_hub.turn(0, Instant::now().into_std(), &mut self.schedule, &mut turn_output, false);
             self.callers.take_answers(&turn_output);
             self.schedule.end_slice(|_| {}, |_| {});
             self.callers.end_turn(|slot| self.schedule.has_lane(slot));

@@ -34,7 +34,10 @@ impl FlushPlan {
                 | RemoteOutput::Close { slot, .. }
                 | RemoteOutput::Replay { slot, .. }
                 | RemoteOutput::History { slot, .. } => self.set(*slot),
-                RemoteOutput::Operated { .. } | RemoteOutput::Pause { .. } | RemoteOutput::Unblock(_) => {}
+                RemoteOutput::Operated { .. }
+                | RemoteOutput::Describe(_)
+                | RemoteOutput::Pause { .. }
+                | RemoteOutput::Unblock(_) => {}
             }
             self.end += 1;
         }

@@ -531,3 +531,87 @@ fn a_user_can_be_refused_until_a_time_and_a_client_cannot() {
     let client = json!({"client": server.typed().id, "until": 9_000_000_000_u64});
     assert_eq!(api.posts("/api/disconnect", &client).code(), "invalid_request");
 }
+
+#[test]
+fn the_examples_of_the_description_are_answered_as_it_says() {
+    let server = Server::with(keep);
+    let mut peer = server.typed();
+    let mut api = ApiClient::open(&server, "manage");
+    assert_eq!(api.posts("/api/publish", &json!({"topic": "world", "message": "Hello"})).status(), 200);
+    let mut reply = ApiClient::without_key(&server).gets("/api/openapi.json");
+    assert_eq!((reply.status(), &reply.body["openapi"]), (200, &json!("3.1.0")));
+    let description = reply.body.take();
+    let resolve = |value: &Value| match value["$ref"].as_str() {
+        Some(place) => description.pointer(place.trim_start_matches('#')).expect("a place").clone(),
+        None => value.clone(),
+    };
+    let id = peer.id.clone();
+    for (path, methods) in description["paths"].as_object().expect("paths") {
+        for (method, operation) in methods.as_object().expect("methods") {
+            let parameters = operation["parameters"].as_array().into_iter().flatten().map(resolve);
+            let (mut path, mut query) = (path.replace("{id}", &id), Vec::new());
+            for parameter in parameters {
+                let (name, example) = (parameter["name"].as_str().expect("a name"), parameter["example"].as_str());
+                match (parameter["in"].as_str(), example) {
+                    (Some("path"), Some(example)) => path = path.replace(&format!("{{{name}}}"), example),
+                    (Some("query"), Some(example)) => query.push(format!("{name}={example}")),
+                    _ => {}
+                }
+            }
+            if !query.is_empty() {
+                path = format!("{path}?{}", query.join("&"));
+            }
+            let examples = &operation["requestBody"]["content"]["application/json"]["examples"];
+            let bodies: Vec<_> = examples.as_object().into_iter().flat_map(|examples| examples.values()).collect();
+            let answers: Vec<_> = match &bodies[..] {
+                [] => vec![api.asks(&method.to_uppercase(), &path, &[], None)],
+                bodies => bodies.iter().map(|body| api.posts(&path, &body["value"])).collect(),
+            };
+            let shown = &operation["responses"]["200"]["content"]["application/json"]["example"];
+            let names = |value: &Value| value.as_object().map(|fields| fields.keys().cloned().collect::<Vec<_>>());
+            for answer in answers {
+                assert_eq!(answer.status(), 200, "{method} {path}: {:?}", answer.body);
+                // A batch has results, and a client without a token has no user.
+                if !path.contains("publish")
+                    && !path.contains("client")
+                    && !shown.is_null()
+                    && !path.contains("topics?")
+                {
+                    assert_eq!(names(&answer.body), names(shown), "{method} {path}");
+                }
+            }
+        }
+    }
+    assert_eq!(peer.asks(json!({"id": 1, "action": "ping"}))["event"], "pong");
+}
+
+#[test]
+fn an_operator_sees_who_is_slow() {
+    let server = Server::with(|config| {
+        configure(config);
+        config.workers = Some(2);
+        config.timeouts.write = Duration::from_secs(600);
+    });
+    let mut slow = [server.narrow_socket(), server.narrow_socket()].map(hubcast_tests::Typed::open);
+    let quick = [server.plain(), server.plain()];
+    let mut api = ApiClient::open(&server, "manage");
+    assert_eq!(api.gets("/api/clients?slow=true").body["clients"], json!([]));
+    for peer in &mut slow {
+        peer.says(json!({"action": "subscribe", "topic": "t", "slow": "drop"}));
+        assert_eq!(peer.next_event()["event"], "subscribed");
+    }
+    let messages: Vec<_> = (0..60).map(|_| json!({"topic": "t", "message": "x".repeat(60_000)})).collect();
+    while api.gets("/api/clients?slow=true").body["clients"].as_array().unwrap().len() < 2 {
+        assert_eq!(api.posts("/api/publish", &json!({"messages": messages})).status(), 200);
+    }
+    let listed = api.gets("/api/clients?slow=1").body;
+    for client in listed["clients"].as_array().unwrap() {
+        assert!(slow.iter().any(|peer| client["client"] == *peer.id), "{client}");
+        assert!(client["waiting_bytes"].as_u64() > Some(100_000) && client["dialect"] == "typed", "{client}");
+    }
+    let all = api.gets("/api/clients").body;
+    let dialects = all["clients"].as_array().unwrap().iter().map(|client| client["dialect"].as_str().unwrap());
+    assert_eq!(dialects.filter(|dialect| *dialect == "plain").count(), quick.len());
+    let one = api.gets(&format!("/api/clients/{}", slow[0].id)).body;
+    assert!(one["address"].as_str().unwrap().starts_with("127.0.0.1:"), "{one}");
+}

@@ -5,10 +5,11 @@ use super::body::{invalid, read_json};
 use super::topics::{page, unexpected, with_cursor};
 use super::{Api, Call, check_topic};
 use crate::auth::unix_now;
+use crate::connection::facts::ConnectionFacts;
 use crate::http::response::Refusal;
 use crate::pubsub::caller::Reply;
-use hubcast_hub::{Operation, SessionInfo, Whom};
-use hubcast_protocol::{ClientId, CloseCode, ErrorCode, Pattern, Target, Topic};
+use hubcast_hub::{Hub, Operation, SessionInfo, Whom};
+use hubcast_protocol::{ClientId, CloseCode, Dialect, ErrorCode, Pattern, Target, Topic};
 use hyper::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json as object};
@@ -37,17 +38,28 @@ impl Api {
     /// A page of the clients that are connected.
     pub(super) async fn clients(&self, call: &Call<'_>) -> Result<ApiAnswer, Refusal> {
         let (limit, cursor) = page(call)?;
-        let _slow = call.query.flag("slow")?;
-        let page = self.callers.with_hub(|hub| hub.sessions_page(cursor, limit));
-        let clients = page.items.iter().map(shown).collect();
+        let only_slow = call.query.flag("slow")?;
+        let read = |hub: &Hub| {
+            let page = hub.sessions_page(cursor, limit);
+            let sessions = page.items.iter().map(|info| info.session).collect();
+            (page, sessions)
+        };
+        let (page, facts) = self.callers.describe(read).await;
+        let is_slow = |info: &SessionInfo| facts.get(&info.session).is_some_and(|facts| facts.waiting > 0);
+        let clients = page.items.iter().filter(|info| !only_slow || is_slow(info));
+        let clients = clients.map(|info| shown(info, facts.get(&info.session))).collect();
         Ok(json(&with_cursor("clients", clients, page.next)))
     }
 
     /// One client, with its subscriptions.
     pub(super) async fn client(&self, call: &Call<'_>) -> Result<ApiAnswer, Refusal> {
         let client = client(call.of_path.as_deref().unwrap_or_default())?;
-        let found = self.callers.with_hub(|hub| hub.session_of(client, MAX_SUBSCRIPTIONS));
-        let Some((info, targets)) = found else {
+        let read = |hub: &Hub| {
+            let found = hub.session_of(client, MAX_SUBSCRIPTIONS);
+            let session = found.iter().map(|(info, _)| info.session).collect();
+            (found, session)
+        };
+        let (Some((info, targets)), facts) = self.callers.describe(read).await else {
             let reason = "no client with this id is connected now";
             return Err(Refusal::new(StatusCode::NOT_FOUND, "no_such_client", reason));
         };
@@ -55,7 +67,7 @@ impl Api {
             Target::Topic(topic) => object!({"topic": topic}),
             Target::Pattern(pattern) => object!({"pattern": pattern.as_str()}),
         });
-        let mut shown = shown(&info);
+        let mut shown = shown(&info, facts.get(&info.session));
         shown["subscribed"] = targets.collect();
         Ok(json(&shown))
     }
@@ -110,9 +122,12 @@ impl Api {
     /// Counters of the server.
     pub(super) fn stats(&self) -> ApiAnswer {
         let counters = self.callers.with_hub(|hub| hub.counters());
+        let (waiting_bytes, workers) = self.callers.load();
         json(&object!({
             "server": concat!("hubcast/", env!("CARGO_PKG_VERSION")),
             "uptime_seconds": self.started.elapsed().as_secs(),
+            "workers": workers,
+            "waiting_bytes": waiting_bytes,
             "sessions": counters.sessions,
             "channels": counters.channels,
             "histories": counters.histories,
@@ -173,12 +188,17 @@ fn client(text: &str) -> Result<ClientId, Refusal> {
     read.map_err(|_| invalid("the id of a client is a UUID, as its welcome says it"))
 }
 
-fn shown(info: &SessionInfo) -> Value {
+fn shown(info: &SessionInfo, facts: Option<&ConnectionFacts>) -> Value {
     let mut shown = object!({"client": info.client, "subscriptions": info.subscriptions});
     let optional = [
         ("user", info.user.as_deref().map(Value::from)),
         ("anonymous", info.anonymous.map(|id| object!(id))),
         ("expires", info.expires.map(Value::from)),
+        ("address", facts.and_then(|facts| facts.address).map(|address| Value::from(address.to_string()))),
+        ("dialect", facts.map(|facts| Value::from(name_of(facts.dialect)))),
+        ("connected_seconds", facts.map(|facts| Value::from(facts.open_for.as_secs()))),
+        ("waiting_bytes", facts.map(|facts| Value::from(facts.waiting))),
+        ("behind_ms", facts.map(|facts| Value::from(u64::try_from(facts.behind.as_millis()).unwrap_or(u64::MAX)))),
     ];
     for (name, value) in optional {
         if let Some(value) = value {
@@ -186,6 +206,14 @@ fn shown(info: &SessionInfo) -> Value {
         }
     }
     shown
+}
+
+fn name_of(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::Plain => "plain",
+        Dialect::Typed => "typed",
+        Dialect::EventStream | Dialect::JoinedEventStream => "events",
+    }
 }
 
 /// Subscriptions of one client that are shown.

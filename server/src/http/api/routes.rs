@@ -155,6 +155,8 @@ pub(super) static ROUTES: [Route; 17] = [
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::Value;
+    use std::collections::BTreeSet;
 
     /// What a path is found to be, in short.
     fn found(method: &str, path: &str) -> String {
@@ -203,6 +205,45 @@ mod tests {
             "/api/topics/a/history/",
         ] {
             assert_eq!(found("GET", path), "nothing", "{path}");
+        }
+    }
+
+    /// Every route as the description has it: method, path, names of its query parameters, and what it is called.
+    fn described() -> BTreeSet<(String, String, Vec<String>, String)> {
+        let description: Value = serde_json::from_str(super::super::OPENAPI).unwrap();
+        let mut routes = BTreeSet::new();
+        for (path, methods) in description["paths"].as_object().unwrap() {
+            for (method, operation) in methods.as_object().unwrap() {
+                let parameters = operation["parameters"].as_array().into_iter().flatten().map(|parameter| {
+                    let place = parameter["$ref"].as_str().unwrap().trim_start_matches('#');
+                    description.pointer(place).unwrap_or_else(|| panic!("no {place}"))
+                });
+                let in_query = parameters.filter(|parameter| parameter["in"] == "query");
+                let names = in_query.map(|parameter| parameter["name"].as_str().unwrap().to_owned()).collect();
+                let id = operation["operationId"].as_str().unwrap().trim_end_matches("ByQuery").to_lowercase();
+                routes.insert((method.to_uppercase(), path.clone(), names, id));
+            }
+        }
+        routes
+    }
+
+    #[test]
+    fn the_description_has_exactly_these_routes() {
+        let routes = ROUTES.iter().map(|Route { method, path, operation, query, .. }| {
+            let query = query.iter().map(ToString::to_string).collect();
+            (method.to_string(), format!("/api/{path}"), query, format!("{operation:?}").to_lowercase())
+        });
+        assert_eq!(described(), routes.collect());
+    }
+
+    #[test]
+    fn all_that_the_description_refers_to_is_there() {
+        let description: Value = serde_json::from_str(super::super::OPENAPI).unwrap();
+        let places = super::super::OPENAPI.split("\"$ref\": \"#").skip(1).map(|rest| rest.split('"').next().unwrap());
+        let places: BTreeSet<_> = places.collect();
+        assert!(places.len() > 20, "{places:?}");
+        for place in places {
+            assert!(description.pointer(place).is_some(), "{place}");
         }
     }
 

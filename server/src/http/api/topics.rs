@@ -49,6 +49,9 @@ impl Api {
         let topic = call.topic(&self.config)?;
         let since = call.query.one("since")?.map(position).transpose()?;
         let limit = call.query.parsed("limit", "a whole number")?;
+        if limit.is_some_and(|limit| !(1..=MAX_HISTORY).contains(&limit)) {
+            return Err(invalid(format!("limit is from 1 to {MAX_HISTORY}")));
+        }
         match self.caller(call).await.ask(Action::History(ReadHistory { topic, since, limit })).reply().await? {
             Reply::History(answer) => Ok(history(&answer, call.busy())),
             Reply::Event(event) => Err(refused(*event)),
@@ -125,6 +128,9 @@ pub(super) fn refused(event: Event) -> Refusal {
 pub(super) fn unexpected() -> Refusal {
     refusal(ErrorCode::Internal, "the answer has the wrong kind")
 }
+
+/// Publications in one answer.
+const MAX_HISTORY: u32 = 1_000;
 
 /// Entries that are looked at for one page.
 const DEFAULT_PAGE: usize = 100;
