@@ -528,6 +528,10 @@ fn a_user_can_be_refused_until_a_time_and_a_client_cannot() {
     let mut api = ApiClient::open(&server, "manage");
     let user = json!({"user": "ada", "until": 9_000_000_000_u64});
     assert_eq!(api.posts("/api/disconnect", &user).body, json!({"disconnected": 0}));
+    assert_eq!(api.posts("/api/disconnect", &json!({"user": "ada", "until": 1.0, "code": 4004.0})).status(), 200);
+    for until in [json!(-1), json!(0.5), json!(9_007_199_254_740_992_u64), json!("1")] {
+        assert_eq!(api.posts("/api/disconnect", &json!({"user": "ada", "until": until})).status(), 400, "{until}");
+    }
     let client = json!({"client": server.typed().id, "until": 9_000_000_000_u64});
     assert_eq!(api.posts("/api/disconnect", &client).code(), "invalid_request");
 }

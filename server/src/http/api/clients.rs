@@ -29,9 +29,9 @@ struct Fields {
     #[serde(default)]
     pattern: Option<String>,
     #[serde(default)]
-    code: Option<u16>,
+    code: Option<f64>,
     #[serde(default)]
-    until: Option<u64>,
+    until: Option<f64>,
 }
 
 impl Api {
@@ -77,12 +77,13 @@ impl Api {
         let body = call.body.read(call.headers).await?;
         let fields: Fields = read_json(&body)?;
         let (whom, name) = whom(&fields)?;
-        let (code, reason) = match fields.code {
-            None | Some(4502) => (CloseCode::DISCONNECTED, "disconnected by the operator"),
-            Some(4004) => (CloseCode::MOVED, "moved by the operator"),
+        let (code, reason) = match fields.code.map(whole) {
+            None | Some(Some(4502)) => (CloseCode::DISCONNECTED, "disconnected by the operator"),
+            Some(Some(4004)) => (CloseCode::MOVED, "moved by the operator"),
             Some(_) => return Err(invalid("code is 4004 or 4502")),
         };
         if let Some(until) = fields.until {
+            let until = whole(until).ok_or_else(|| invalid("until is a time in whole seconds since 1970"))?;
             self.revoke(&whom, until).await?;
         }
         let operation = Operation::Disconnect { code, reason: reason.into() };
@@ -180,6 +181,12 @@ fn whom(fields: &Fields) -> Result<(Whom, String), Refusal> {
         (None, Some(user)) => Ok((Whom::User(user.clone()), format!("@{user}"))),
         _ => Err(invalid("exactly one of client and user is needed")),
     }
+}
+
+/// A whole number that every JSON reader represents exactly. JSON does not tell 1 from 1.0 (RFC 8259 section 6).
+fn whole(number: f64) -> Option<u64> {
+    let is_whole = number.fract() == 0.0 && (0.0..9_007_199_254_740_992.0).contains(&number);
+    is_whole.then(|| format!("{number:.0}").parse().ok())?
 }
 
 /// Reads the id of a client.
