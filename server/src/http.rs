@@ -5,6 +5,7 @@ mod buffered_io;
 mod events;
 mod exchange;
 mod handshake;
+mod host;
 mod identity;
 mod linger;
 mod query;
@@ -118,7 +119,13 @@ impl<S: Service> Http<S> {
         let (version, has_body) = (request.version(), !request.body().is_end_stream());
         let answer = match self.route(&request, permit, exchange) {
             Ok(Route::Answer(answer)) => answer,
-            Ok(Route::Api(api)) => return Ok(of_version(version, api.answer(request, peer, session, exchange).await)),
+            Ok(Route::Api(api)) => {
+                let answer = match self.is_draining() {
+                    true => api::shutting_down(),
+                    false => api.answer(request, peer, session, exchange).await,
+                };
+                return Ok(of_version(version, answer));
+            }
             Ok(Route::Events(stream)) => {
                 exchange.hand_over(Takeover::Events(stream));
                 return pending().await;
@@ -145,6 +152,7 @@ impl<S: Service> Http<S> {
     }
 
     fn route(&self, request: &Request<Incoming>, permit: &Permit, exchange: &Exchange) -> Result<Route<'_>, Rejection> {
+        host::check(request, &self.worker.config().auth.hosts)?;
         let path = request.uri().path();
         if self.worker.accepts(path) {
             let dialect = handshake::check(request, &self.worker.config().origins)?;
@@ -172,7 +180,6 @@ impl<S: Service> Http<S> {
             ("/readyz", _) => text("ready"),
             ("/events", _) if request.body().is_end_stream() => Ok(self.events(request, permit)),
             (path, _) if path.starts_with("/api/") || path == "/api" => match &self.api {
-                Some(_) if self.is_draining() => Err(SHUTTING_DOWN),
                 Some(api) => Ok(Route::Api(api)),
                 None => Err(NOTHING_HERE),
             },

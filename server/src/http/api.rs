@@ -140,6 +140,11 @@ impl Api {
 }
 
 impl Api {
+    /// Reads the body of a call.
+    async fn body(&self, call: &mut Call<'_>) -> Result<Vec<u8>, Refusal> {
+        call.body.read(call.headers, self.config.timeouts.head).await
+    }
+
     /// The session of a call. It is opened when it is first needed. A publisher whose receivers are far behind waits
     /// here.
     async fn caller(&self, call: &Call<'_>) -> Rc<Caller> {
@@ -190,6 +195,14 @@ impl Call<'_> {
         let (key, address) = (&*self.key.id, self.address);
         tracing::info!(target: "hubcast::audit", key, %address, operation, of, count, "an API key changed something");
     }
+}
+
+/// The answer of a server that shuts down.
+pub(super) fn shutting_down() -> ApiAnswer {
+    let refusal = answer::refusal(ErrorCode::Unavailable, "the server is shutting down").retry_after(5);
+    let mut answer = refusal.into_answer();
+    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    answer
 }
 
 /// Checks the length of a topic.

@@ -3,7 +3,7 @@
 use hubcast_hub::Permission::{History, Presence, Publish, Subscribe};
 use hubcast_hub::{HistoryPolicy, Permission, PresencePolicy, Retention};
 use hubcast_server::Config;
-use hubcast_tests::{ApiClient, Server, key_of, with_api_key};
+use hubcast_tests::{ApiClient, Frame, Heard, Server, key_of, with_api_key};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -186,6 +186,59 @@ fn a_body_that_is_too_long_is_refused_before_it_is_read() {
     let chunk = format!("10000\r\n{}\r\n", "x".repeat(0x10000));
     while api.socket.try_writes(chunk.as_bytes()).is_ok() {}
     assert_eq!(api.hears("POST").status(), 413);
+}
+
+#[test]
+fn a_body_that_does_not_come_in_time_is_not_waited_for() {
+    let server = Server::with(|config| {
+        configure(config);
+        config.timeouts.head = Duration::from_millis(200);
+    });
+    let mut api = ApiClient::open(&server, "manage");
+    let request = format!(
+        "POST /api/publish HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAuthorization: Bearer {}\r\n\
+         Content-Length: 13\r\n\r\n{{\"topic\"",
+        key_of("manage")
+    );
+    api.socket.writes(request.as_bytes());
+    let reply = api.hears("POST");
+    assert_eq!((reply.status(), reply.code()), (408, "timeout"));
+    assert_eq!(reply.head.header("Connection"), Some("close"));
+}
+
+#[test]
+fn a_server_that_shuts_down_says_when_to_try_again() {
+    let mut server = Server::with(|config| {
+        configure(config);
+        config.timeouts.close = Duration::from_secs(600);
+    });
+    let mut last = server.plain();
+    let mut api = ApiClient::open(&server, "manage");
+    assert_eq!(api.gets("/api/stats").status(), 200);
+    server.stops();
+    assert!(matches!(last.socket.next_frame(), Heard::Close(1012, _)));
+    let reply = api.gets("/api/stats");
+    assert_eq!((reply.status(), reply.code(), reply.head.header("Retry-After")), (503, "unavailable", Some("5")));
+    last.socket.sends([&Frame::close(1012, "")]);
+    last.socket.hears_end();
+    server.has_ended();
+}
+
+#[test]
+fn a_request_that_is_being_served_is_answered_before_the_server_ends() {
+    let mut server = Server::with(configure);
+    let mut api = ApiClient::open(&server, "manage");
+    let request = format!(
+        "POST /api/publish HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAuthorization: Bearer {}\r\n\
+         Expect: 100-continue\r\nContent-Length: 13\r\n\r\n",
+        key_of("manage")
+    );
+    api.socket.writes(request.as_bytes());
+    assert_eq!(api.socket.answer().status, 100);
+    server.stops();
+    api.socket.writes(br#"{"topic":"t"}"#);
+    assert_eq!(api.hears("POST").status(), 200);
+    server.has_ended();
 }
 
 #[test]

@@ -8,7 +8,7 @@ use http_body_util::Full;
 use hubcast_hub::HistoryAnswer;
 use hubcast_protocol::{CloseCode, ErrorCode, ErrorReply};
 use hyper::body::{Body, Bytes, Frame, SizeHint};
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, SERVER};
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 use std::convert::Infallible;
@@ -81,6 +81,7 @@ fn with_headers(mut answer: ApiAnswer) -> ApiAnswer {
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(SERVER, HeaderValue::from_static("hubcast"));
     answer
 }
 

@@ -28,12 +28,12 @@ impl RequestBody {
         self.is_left
     }
 
-    /// Reads all of it. Only this makes hyper answer `Expect: 100-continue`.
+    /// Reads all of it, which must come within `time`. Only this makes hyper answer `Expect: 100-continue`.
     ///
     /// # Errors
     /// 415 when it is not JSON, 413 when it is longer than [`MAX_BODY_BYTES`], 408 when it does not come in time, 400
     /// when it breaks off.
-    pub(super) async fn read(&mut self, headers: &HeaderMap) -> Result<Vec<u8>, Refusal> {
+    pub(super) async fn read(&mut self, headers: &HeaderMap, time: Duration) -> Result<Vec<u8>, Refusal> {
         check_type(headers)?;
         let said = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
         if said.is_some_and(|said| said > MAX_BODY_BYTES as u64) {
@@ -53,7 +53,7 @@ impl RequestBody {
         let whole = tokio::select! {
             biased;
             whole = reading => whole?,
-            () = PatientSleep::new(BODY_TIMEOUT) => return Err(too_slow()),
+            () = PatientSleep::new(time) => return Err(too_slow()),
         };
         self.is_left = false;
         Ok(whole)
@@ -121,9 +121,6 @@ fn broken() -> Refusal {
 
 /// The longest body, in bytes.
 pub(super) const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
-
-/// The time in which a body must come.
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {

@@ -73,8 +73,8 @@ impl Api {
     }
 
     /// Closes the connections of a client or a user.
-    pub(super) async fn disconnect(&self, call: Call<'_>) -> Result<ApiAnswer, Refusal> {
-        let body = call.body.read(call.headers).await?;
+    pub(super) async fn disconnect(&self, mut call: Call<'_>) -> Result<ApiAnswer, Refusal> {
+        let body = self.body(&mut call).await?;
         let fields: Fields = read_json(&body)?;
         let (whom, name) = whom(&fields)?;
         let (code, reason) = match fields.code.map(whole) {
@@ -93,8 +93,8 @@ impl Api {
     }
 
     /// Subscribes the connections of a client or a user to a topic or a pattern.
-    pub(super) async fn subscribe(&self, call: Call<'_>) -> Result<ApiAnswer, Refusal> {
-        let body = call.body.read(call.headers).await?;
+    pub(super) async fn subscribe(&self, mut call: Call<'_>) -> Result<ApiAnswer, Refusal> {
+        let body = self.body(&mut call).await?;
         let fields: Fields = read_json(&body)?;
         let ((whom, name), target) = (whom(&fields)?, self.target(&fields)?);
         let subscribed = self.operated(&call, whom, Operation::Subscribe(target)).await?;
@@ -103,8 +103,8 @@ impl Api {
     }
 
     /// Ends a subscription of the connections of a client or a user.
-    pub(super) async fn unsubscribe(&self, call: Call<'_>) -> Result<ApiAnswer, Refusal> {
-        let body = call.body.read(call.headers).await?;
+    pub(super) async fn unsubscribe(&self, mut call: Call<'_>) -> Result<ApiAnswer, Refusal> {
+        let body = self.body(&mut call).await?;
         let fields: Fields = read_json(&body)?;
         let ((whom, name), target) = (whom(&fields)?, self.target(&fields)?);
         let unsubscribed = self.operated(&call, whom, Operation::Unsubscribe(target)).await?;

@@ -56,8 +56,8 @@ struct Results {
 
 impl Api {
     /// Publishes one message, or a batch: one after another, each with its own outcome.
-    pub(super) async fn publish(&self, call: Call<'_>) -> Result<ApiAnswer, Refusal> {
-        let body = call.body.read(call.headers).await?;
+    pub(super) async fn publish(&self, mut call: Call<'_>) -> Result<ApiAnswer, Refusal> {
+        let body = self.body(&mut call).await?;
         let fields: Fields<'_> = read_json(&body)?;
         let header = idempotency_key(call.headers)?;
         let Some(messages) = fields.messages else {
