@@ -81,7 +81,7 @@ pub struct MessageLimits {
 /// The timeouts of a connection.
 #[derive(Clone, Debug)]
 pub struct Timeouts {
-    /// From accept to a complete HTTP head.
+    /// From accept, or from the answer before, to a complete HTTP head; and again from the head to the end of its body.
     pub head: Duration,
     /// From a complete head to an open WebSocket.
     pub upgrade: Duration,

@@ -1,6 +1,7 @@
 //! One WebSocket: its socket, its outbox, and its phase between open and closed.
 
 pub(crate) mod event_stream;
+pub(crate) mod facts;
 pub(crate) mod peer;
 #[cfg(feature = "simulation")]
 mod pipe;
@@ -41,6 +42,7 @@ pub(crate) struct Connection {
     state: RefCell<ConnectionState>,
     /// `Some` if it is a stream of server-sent events.
     stream: Option<Box<EventStream>>,
+    opened_at: Instant,
     /// Bytes in memory for all connections of the worker that they do not share.
     queued: Rc<Cell<usize>>,
     _permit: Rc<Permit>,
@@ -140,7 +142,7 @@ impl Connection {
     ) -> Self {
         let mut state = ConnectionState::new(now);
         state.is_stream = stream.is_some();
-        Self { peer, socket, state: RefCell::new(state), stream, queued, _permit: permit }
+        Self { peer, socket, state: RefCell::new(state), stream, opened_at: now, queued, _permit: permit }
     }
 
     pub(crate) fn is_open(&self) -> bool {

@@ -1,9 +1,11 @@
 //! HTTP on the same port: the routes, and how the socket of a request becomes a WebSocket or a stream of events.
 
+pub(crate) mod api;
 mod buffered_io;
 mod events;
 mod exchange;
 mod handshake;
+mod host;
 mod identity;
 mod linger;
 mod query;
@@ -18,14 +20,15 @@ use crate::log::warnings::{Warning, Warnings};
 use crate::worker::Worker;
 use crate::worker::reader::Leftover;
 use crate::worker::service::Service;
+use api::{AnswerBody, Api};
 use buffered_io::BufferedIo;
 use events::{Outcome, Stream};
-use exchange::{Ended, Exchange, Limits, Takeover, drive};
+use exchange::{AllBusy, Ended, Exchange, Limits, Takeover, drive};
 use hubcast_protocol::ErrorCode;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{CONNECTION, ORIGIN};
 use hyper::server::conn::http1;
-use hyper::{Method, Request, StatusCode, Version, service::service_fn};
+use hyper::{Method, Request, Response, StatusCode, Version, service::service_fn};
 use identity::Shown;
 use linger::linger;
 use response::{Answer, Refusal, Rejection, close, text, try_later};
@@ -45,20 +48,34 @@ pub(crate) struct Http<S> {
     worker: Rc<Worker<S>>,
     draining: watch::Receiver<bool>,
     warnings: Arc<Warnings>,
+    /// `None` if the service has none.
+    api: Option<Api>,
+    busy: Rc<AllBusy>,
 }
 
 impl<S: Service> Http<S> {
-    pub(crate) fn new(worker: Rc<Worker<S>>, draining: watch::Receiver<bool>, warnings: Arc<Warnings>) -> Rc<Self> {
-        Rc::new(Self { worker, draining, warnings })
+    pub(crate) fn new(
+        worker: Rc<Worker<S>>,
+        draining: watch::Receiver<bool>,
+        warnings: Arc<Warnings>,
+        api: Option<Api>,
+    ) -> Rc<Self> {
+        Rc::new(Self { worker, draining, warnings, api, busy: Rc::default() })
+    }
+
+    /// Waits until no request is being answered.
+    pub(crate) async fn idle(&self) {
+        self.busy.idle().await;
     }
 
     /// Answers the requests of the client at `peer`, one after another. The connection may become a WebSocket.
     pub(crate) async fn serve(self: Rc<Self>, stream: TcpStream, peer: SocketAddr, permit: Permit) {
         let config = self.worker.config();
         let times = &config.timeouts;
-        let (permit, exchange) = (Rc::new(permit), Rc::<Exchange>::default());
+        let (permit, exchange) = (Rc::new(permit), Exchange::new(Rc::clone(&self.busy)));
         let socket = BufferedIo::new(stream, config.http.head, self.worker.admission(), Rc::clone(&exchange));
-        let service = service_fn(|request| Box::pin(self.answer(request, peer, &permit, &exchange)));
+        let session = api::Session::default();
+        let service = service_fn(|request| Box::pin(self.answer(request, peer, &permit, (&session, &exchange))));
         let mut connection = http1::Builder::new()
             .timer(PatientTimer)
             .header_read_timeout(times.head)
@@ -96,12 +113,19 @@ impl<S: Service> Http<S> {
         request: Request<Incoming>,
         peer: SocketAddr,
         permit: &Permit,
-        exchange: &Rc<Exchange>,
-    ) -> Result<Answer, Infallible> {
+        (session, exchange): (&api::Session, &Rc<Exchange>),
+    ) -> Result<Response<AnswerBody>, Infallible> {
         let _busy = exchange.busy();
         let (version, has_body) = (request.version(), !request.body().is_end_stream());
-        let mut answer = match self.route(&request, permit, exchange) {
+        let answer = match self.route(&request, permit, exchange) {
             Ok(Route::Answer(answer)) => answer,
+            Ok(Route::Api(api)) => {
+                let answer = match self.is_draining() {
+                    true => api::shutting_down(),
+                    false => api.answer(request, peer, session, exchange).await,
+                };
+                return Ok(of_version(version, answer));
+            }
             Ok(Route::Events(stream)) => {
                 exchange.hand_over(Takeover::Events(stream));
                 return pending().await;
@@ -111,16 +135,9 @@ impl<S: Service> Http<S> {
                 rejection.into_answer()
             }
         };
-        if has_body {
-            // Nobody reads it, so where the next request begins is not known.
-            answer = close(answer);
-        }
-        if version == Version::HTTP_10 && answer.headers().contains_key(CONNECTION) {
-            // If the answer had a newer version than the request, hyper would add that the connection stays open
-            // when the client asks for that, although our header says `close`.
-            *answer.version_mut() = version;
-        }
-        Ok(answer)
+        // Nobody reads the body, so where the next request begins is not known.
+        let answer = if has_body { close(answer) } else { answer };
+        Ok(of_version(version, answer.map(AnswerBody::from)))
     }
 
     /// Logs which client is refused, and why. Also counts a warning if an operator should know.
@@ -134,7 +151,8 @@ impl<S: Service> Http<S> {
         }
     }
 
-    fn route(&self, request: &Request<Incoming>, permit: &Permit, exchange: &Exchange) -> Result<Route, Rejection> {
+    fn route(&self, request: &Request<Incoming>, permit: &Permit, exchange: &Exchange) -> Result<Route<'_>, Rejection> {
+        host::check(request, &self.worker.config().auth.hosts)?;
         let path = request.uri().path();
         if self.worker.accepts(path) {
             let dialect = handshake::check(request, &self.worker.config().origins)?;
@@ -161,12 +179,16 @@ impl<S: Service> Http<S> {
             ("/readyz", _) if permit.is_full() => Err(FULL),
             ("/readyz", _) => text("ready"),
             ("/events", _) if request.body().is_end_stream() => Ok(self.events(request, permit)),
+            (path, _) if path.starts_with("/api/") || path == "/api" => match &self.api {
+                Some(api) => Ok(Route::Api(api)),
+                None => Err(NOTHING_HERE),
+            },
             _ => Err(NOTHING_HERE),
         }
     }
 
     /// Begins a stream of server-sent events, or says why not.
-    fn events(&self, request: &Request<Incoming>, permit: &Permit) -> Route {
+    fn events(&self, request: &Request<Incoming>, permit: &Permit) -> Route<'_> {
         let config = self.worker.config();
         let stream = match events::check(request, config, Instant::now()) {
             Outcome::Begins(stream) => stream,
@@ -203,9 +225,20 @@ impl<S: Service> Http<S> {
     }
 }
 
+/// Makes an answer fit the version of its request.
+fn of_version(version: Version, mut answer: Response<AnswerBody>) -> Response<AnswerBody> {
+    if version == Version::HTTP_10 && answer.headers().contains_key(CONNECTION) {
+        // If the answer had a newer version than the request, hyper would add that the connection stays open when the
+        // client asks for that, although our header says `close`.
+        *answer.version_mut() = version;
+    }
+    answer
+}
+
 /// How a request is served.
-enum Route {
+enum Route<'a> {
     Answer(Answer),
+    Api(&'a Api),
     /// By a stream of server-sent events.
     Events(Box<Stream>),
 }

@@ -31,6 +31,8 @@ mod snapshot;
 mod websocket;
 mod worker;
 
+#[doc(hidden)]
+pub use auth::{ApiKey, ApiKeys, KeyHash};
 pub use config::{Allowed, Config, ConfigError, Drain, HttpLimits, InvalidSetting, MessageLimits, Timeouts};
 pub use connection::peer::{Arrival, CloseReason, Disconnect, Ending, Message, Peer};
 #[cfg(feature = "simulation")]

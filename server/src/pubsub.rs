@@ -3,6 +3,7 @@
 mod address;
 mod alarm;
 mod blocked_publishers;
+pub(crate) mod caller;
 mod deferred;
 mod evictions;
 mod flush_plan;
@@ -24,8 +25,9 @@ use crate::websocket::frame::{self, Opcode};
 use crate::worker::delivery::Recipient;
 use crate::worker::outbound::Outbound;
 use crate::worker::service::Service;
-use address::{session, slot_of, worker_of};
+use address::{is_caller, session, slot_of, worker_of};
 use blocked_publishers::BlockedPublishers;
+use caller::Callers;
 use deferred::DeferredRequests;
 use flush_plan::FlushPlan;
 use hubcast_hub::{Input, Login, SessionId};
@@ -33,7 +35,7 @@ use hubcast_protocol::{
     AccessToken, Action, ClientId, CloseCode, Dialect, ErrorCode, ErrorReply, RejectedRequest, Request, Slow, plain,
     typed,
 };
-use mail::RemoteOutput;
+use mail::{Describe, RemoteOutput};
 use shared_hub::SharedHub;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -46,6 +48,7 @@ use turn_output::{Output, TurnOutput};
 pub(crate) struct PubSub {
     shared_hub: Arc<SharedHub>,
     worker: usize,
+    callers: Callers,
     schedule: Schedule,
     turn_output: TurnOutput,
     flush_plan: FlushPlan,
@@ -67,6 +70,7 @@ pub(crate) struct PubSub {
 impl PubSub {
     pub(crate) fn new(shared_hub: Arc<SharedHub>, worker: usize, auth: AuthConfig) -> Self {
         Self {
+            callers: Callers::new(worker, shared_hub.wake(worker), Arc::clone(&shared_hub)),
             shared_hub,
             worker,
             schedule: Schedule::default(),
@@ -83,12 +87,25 @@ impl PubSub {
         }
     }
 
+    /// The callers of this worker: whoever asks without a WebSocket.
+    pub(crate) fn callers(&self) -> Callers {
+        self.callers.clone()
+    }
+
     fn session(&self, peer: Peer) -> SessionId {
         session(self.worker, peer.slot)
     }
 
     fn carry_out_remote(&mut self, number: u32, output: RemoteOutput, now: Instant, out: &mut Outbound<'_>) {
         match output {
+            RemoteOutput::Send { slot, event } if is_caller(slot) => self.callers.take_event(slot, event),
+            RemoteOutput::History { slot, answer } if is_caller(slot) => self.callers.take_history(slot, answer),
+            RemoteOutput::Close { slot, code, .. } if is_caller(slot) => self.callers.close(slot, code),
+            RemoteOutput::Operated { slot, id, sessions } => self.callers.take_operated(slot, &id, sessions),
+            RemoteOutput::Describe(Describe { slots, answer }) => {
+                // Nobody hears it if the operator no longer waits.
+                let _ = answer.send(slots.iter().map(|slot| out.facts(*slot)).collect());
+            }
             RemoteOutput::Send { slot, event } => out.push_event(slot, &event),
             RemoteOutput::Notify { event, slots } => {
                 slots.iter().for_each(|(slot, slow)| out.push_shared(*slot, *slow, &event));
@@ -166,15 +183,41 @@ impl PubSub {
                     let receivers = receivers.iter().filter(|to| here(to.session));
                     receivers.for_each(|to| out.push_shared(slot_of(to.session), to.slow, &notification.event));
                 }
-                Output::Send { .. } | Output::Close { .. } | Output::Replay { .. } | Output::History { .. } => {}
+                Output::Send { .. }
+                | Output::Close { .. }
+                | Output::Replay { .. }
+                | Output::History { .. }
+                | Output::Operated { .. } => {}
             }
+        }
+    }
+
+    /// Schedules what callers have asked for.
+    fn take_callers_requests(&mut self) {
+        let Self { callers, schedule, blocked, throttle, .. } = self;
+        let mut arrived = Vec::new();
+        callers.take_requests(
+            |slot| blocked.has(slot),
+            |slot, item| {
+                if matches!(item, Item::Input(Input::Connect { .. })) {
+                    arrived.push(slot);
+                }
+                schedule.push(slot, item);
+            },
+        );
+        for slot in arrived {
+            blocked.forget(slot);
+            throttle.forget(slot);
         }
     }
 
     /// Notes that a publisher sent so many bytes to receivers that are far behind, and pauses it if that is due.
     fn slow_down(&mut self, publisher: u32, bytes: usize, now: Instant, out: &mut Outbound<'_>) {
         if self.throttle.note(publisher, bytes, out.publisher_pause(), now) {
-            out.pause(publisher);
+            match is_caller(publisher) {
+                true => self.callers.pause(publisher),
+                false => out.pause(publisher),
+            }
         }
     }
 
@@ -360,8 +403,10 @@ impl Service for PubSub {
     }
 
     fn turn(&mut self, now: Instant, out: &mut Outbound<'_>) {
+        self.take_callers_requests();
         let mut turn_output = std::mem::take(&mut self.turn_output);
         self.shared_hub.turn(self.worker, now, &mut self.schedule, &mut turn_output, out.is_behind());
+        self.callers.take_answers(&turn_output);
         self.flush_plan.note(self.worker, &turn_output);
         self.answer(u32::try_from(turn_output.mail.len()).unwrap_or(u32::MAX), &turn_output, out);
         let mut number = 0;
@@ -374,6 +419,7 @@ impl Service for PubSub {
         turn_output.clear();
         self.turn_output = turn_output;
         self.leave_over(out);
+        self.callers.end_turn(|slot| self.schedule.has_lane(slot));
         self.replay_cache.end_turn();
         self.shared_hub.pause(self.worker, &mut self.to_pause);
         self.throttle.tidy(now);

@@ -11,6 +11,7 @@ pub use shutdown::Hurry;
 
 use crate::config::{Config, MAX_WORKERS};
 use crate::encode::account::Account;
+use crate::http::api::Api;
 use crate::listener::limit::ConnectionLimit;
 use crate::log::warnings::Warnings;
 use crate::pubsub::PubSub;
@@ -98,8 +99,13 @@ impl Server {
             hub.restore(now, state.load(SystemTime::now()).map_err(RunError::Restore)?);
         }
         let shared_hub = SharedHub::new(hub, wakes.clone(), self.config.outbox, Arc::clone(&account));
+        let started = Instant::now();
         let services = (0..wakes.len())
-            .map(|worker| PubSub::new(Arc::clone(&shared_hub), worker, self.config.auth.clone()))
+            .map(|worker| {
+                let service = PubSub::new(Arc::clone(&shared_hub), worker, self.config.auth.clone());
+                let api = Api::new(Arc::clone(&self.config), service.callers(), started);
+                (service, Some(api))
+            })
             .collect();
         let shutdown = async {
             shutdown.await;
@@ -131,7 +137,7 @@ impl Server {
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), RunError> {
         let wakes = self.wakes();
-        let services = wakes.iter().map(|_| service()).collect();
+        let services = wakes.iter().map(|_| (service(), None)).collect();
         let account = Account::new(self.config.max_waiting, wakes.clone());
         self.run_workers(wakes, account, services, shutdown).await
     }
@@ -147,7 +153,7 @@ impl Server {
         self,
         wakes: Vec<Arc<Notify>>,
         account: Arc<Account>,
-        services: Vec<S>,
+        services: Vec<(S, Option<Api>)>,
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), RunError> {
         let draining = watch::Sender::new(false);
@@ -157,12 +163,12 @@ impl Server {
         let mut acceptor = Some(Acceptor { listeners: self.listeners, limit, worker_queues });
         let mut running = wakes.len();
         let (drained, warnings) = (Arc::new(Barrier::new(running)), Arc::<Warnings>::default());
-        for (number, ((wake, service), assigned)) in wakes.into_iter().zip(services).zip(assigned).enumerate() {
+        for (number, ((wake, (service, api)), assigned)) in wakes.into_iter().zip(services).zip(assigned).enumerate() {
             let (config, draining, acceptor) = (Arc::clone(&self.config), draining.subscribe(), acceptor.take());
             let (drained, account, warnings) = (Arc::clone(&drained), Arc::clone(&account), Arc::clone(&warnings));
             let hurried = self.hurry.subscribe();
             let context =
-                WorkerContext { config, account, warnings, wake, draining, hurried, assigned, drained, acceptor };
+                WorkerContext { config, account, warnings, wake, draining, hurried, assigned, drained, api, acceptor };
             start(number, context, service, exit.clone())
                 .map_err(|source| RunError::Start { worker: number, source })?;
         }

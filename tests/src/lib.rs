@@ -8,6 +8,7 @@
 //! the test waited for and what came before. To check that nothing comes, a test sends a later question: anything
 //! unexpected would come before its answer.
 
+mod api;
 mod frame;
 mod handshake;
 mod peer;
@@ -16,6 +17,7 @@ mod server;
 mod socket;
 mod stream;
 
+pub use api::{ApiClient, Reply, key_of, with_api_key};
 pub use frame::{Frame, Heard};
 pub use handshake::Handshake;
 pub use peer::{Plain, Typed};

@@ -8,7 +8,8 @@ use crate::encode::batch;
 use crate::websocket::frame::{self, Opcode};
 use bytes::Bytes;
 use hubcast_hub::{HistoryAnswer, Publication};
-use hubcast_protocol::typed;
+use hubcast_protocol::{Position, typed};
+use serde_json::Value;
 use std::io::{self, Write};
 use std::vec;
 
@@ -22,6 +23,7 @@ pub(crate) struct HistoryReply {
     has_begun: bool,
     /// Approximate bytes that are left.
     left: usize,
+    is_over: bool,
 }
 
 impl HistoryReply {
@@ -36,7 +38,26 @@ impl HistoryReply {
         frame::append_header(&mut begin, Opcode::Text, count.0);
         begin.extend_from_slice(text.as_bytes());
         let left = begin.len() + publications.iter().map(batch::size).sum::<usize>();
-        Self { begin, publications: publications.clone().into_iter(), has_begun: false, left }
+        Self { begin, publications: publications.clone().into_iter(), has_begun: false, left, is_over: false }
+    }
+
+    /// The answer for HTTP: the JSON of a history, without a frame and without an id.
+    pub(crate) fn as_json(answer: &HistoryAnswer) -> Self {
+        let HistoryAnswer { topic, position: Position { epoch, offset }, publications, .. } = answer;
+        let topic = Value::from(topic.as_str());
+        let begin = format!("{{\"topic\":{topic},\"epoch\":\"{epoch}\",\"offset\":{offset},\"messages\":[");
+        Self {
+            left: begin.len() + publications.iter().map(batch::size).sum::<usize>(),
+            begin: begin.into_bytes(),
+            publications: publications.clone().into_iter(),
+            has_begun: false,
+            is_over: false,
+        }
+    }
+
+    /// Whether the last bytes are taken.
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_over
     }
 
     /// Approximate bytes that are left.
@@ -62,6 +83,7 @@ impl HistoryReply {
         }
         let is_last = self.publications.as_slice().is_empty();
         if is_last {
+            self.is_over = true;
             bytes.extend_from_slice(typed::HISTORY_END.as_bytes());
         }
         self.left = self.publications.as_slice().iter().map(batch::size).sum();

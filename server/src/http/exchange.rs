@@ -3,13 +3,13 @@
 //! hyper's own upgrade would need a task and a socket that may change threads. So the connection is polled without it:
 //! the service notes what the socket becomes, and the driving task takes it back.
 
-use super::buffered_io::BufferedIo;
 use super::events::Stream;
 use crate::connection::peer::Arrival;
 use crate::listener::limit::Permit;
 use crate::runtime::patience::PatientSleep;
 use hubcast_protocol::Dialect;
 use hyper::body::{Body, Incoming};
+use hyper::rt::{Read, Write};
 use hyper::server::conn::http1::Connection;
 use hyper::service::HttpService;
 use std::cell::{Cell, RefCell};
@@ -19,6 +19,7 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio::task::yield_now;
 
 /// What the service and the socket of one connection tell the task that drives it.
@@ -32,6 +33,8 @@ pub(super) struct Exchange {
     written: Cell<u64>,
     /// Requests whose answers are not complete, as far as the service knows.
     busy: Cell<usize>,
+    /// The same for all connections of the worker.
+    all_busy: Rc<AllBusy>,
     takeover: RefCell<Option<Takeover>>,
 }
 
@@ -57,11 +60,31 @@ pub(super) enum Ended {
     MadeRoom,
 }
 
+/// The requests of all connections of a worker whose answers are not complete.
+#[derive(Debug, Default)]
+pub(super) struct AllBusy {
+    count: Cell<usize>,
+    none_left: Notify,
+}
+
 /// Notes that a request is being answered, until this is dropped.
 #[derive(Debug)]
 pub(super) struct Busy(Rc<Exchange>);
 
+impl AllBusy {
+    /// Waits until no request is being answered.
+    pub(super) async fn idle(&self) {
+        while self.count.get() > 0 {
+            self.none_left.notified().await;
+        }
+    }
+}
+
 impl Exchange {
+    pub(super) fn new(all_busy: Rc<AllBusy>) -> Rc<Self> {
+        Rc::new(Self { all_busy, ..Self::default() })
+    }
+
     /// Buffers every write from now on.
     pub(super) fn buffer_writes(&self) {
         self.buffers_writes.set(true);
@@ -90,6 +113,7 @@ impl Exchange {
     /// Notes that a request is being answered, until the returned value is dropped.
     pub(super) fn busy(self: &Rc<Self>) -> Busy {
         self.busy.set(self.busy.get() + 1);
+        self.all_busy.count.set(self.all_busy.count.get() + 1);
         Busy(Rc::clone(self))
     }
 
@@ -106,7 +130,12 @@ impl Exchange {
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.0.busy.set(self.0.busy.get() - 1);
+        let Exchange { busy, all_busy, .. } = &*self.0;
+        busy.set(busy.get() - 1);
+        all_busy.count.set(all_busy.count.get() - 1);
+        if all_busy.count.get() == 0 {
+            all_busy.none_left.notify_one();
+        }
     }
 }
 
@@ -119,13 +148,14 @@ pub(super) struct Limits {
 }
 
 /// Serves requests until one of the ends comes.
-pub(super) async fn drive<S, B>(
-    connection: &mut Connection<BufferedIo, S>,
+pub(super) async fn drive<I, S, B>(
+    connection: &mut Connection<I, S>,
     exchange: &Exchange,
     permit: &Permit,
     limits: Limits,
 ) -> Ended
 where
+    I: Read + Write + Unpin,
     S: HttpService<Incoming, ResBody = B> + Unpin,
     S::Error: Into<Box<dyn Error + Send + Sync>>,
     S::Future: Unpin,

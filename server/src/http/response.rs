@@ -3,16 +3,13 @@
 use http_body_util::Full;
 use hubcast_protocol::ErrorCode;
 use hyper::body::Bytes;
-use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::borrow::Cow;
 
-/// An answer to one request.
-pub(super) type Answer = Response<AnswerBody>;
-
-/// The body of an answer.
-pub(super) type AnswerBody = Full<Bytes>;
+/// An answer with its whole body.
+pub(super) type Answer = Response<Full<Bytes>>;
 
 /// An answer that says why a request is refused, and what to do instead.
 #[derive(Debug, PartialEq, Eq)]
@@ -66,19 +63,21 @@ pub(crate) struct Refusal {
     code: Cow<'static, str>,
     reason: Cow<'static, str>,
     headers: Headers,
+    /// Seconds after which the same request may succeed.
+    retry_after: Option<u64>,
 }
 
 impl Refusal {
     /// A refusal with a code that only HTTP has.
     pub(crate) fn new(status: StatusCode, code: &'static str, reason: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, code: code.into(), reason: reason.into(), headers: &[] }
+        Self { status, code: code.into(), reason: reason.into(), headers: &[], retry_after: None }
     }
 
     /// A refusal with a code of the WebSocket's contract.
     pub(crate) fn of(status: StatusCode, code: ErrorCode, reason: impl Into<Cow<'static, str>>) -> Self {
         let code = serde_json::to_value(code).ok().and_then(|code| code.as_str().map(str::to_owned));
         let code = code.map_or(Cow::Borrowed("internal"), Cow::Owned);
-        Self { status, code, reason: reason.into(), headers: &[] }
+        Self { status, code, reason: reason.into(), headers: &[], retry_after: None }
     }
 
     /// 401: there is no token or key, or it is refused.
@@ -92,17 +91,44 @@ impl Refusal {
             "GET" => &[("allow", "GET")],
             "POST" => &[("allow", "POST")],
             "GET, HEAD" => &[("allow", "GET, HEAD")],
+            "GET, HEAD, DELETE" => &[("allow", "GET, HEAD, DELETE")],
             _ => &[("allow", "GET, HEAD, OPTIONS")],
         };
         Self { headers, ..Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this has other methods") }
     }
 
+    /// Says after how many seconds the same request may succeed.
+    pub(crate) fn retry_after(self, seconds: u64) -> Self {
+        Self { retry_after: Some(seconds), ..self }
+    }
+
+    /// The status of the answer.
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The reason, for people.
+    pub(crate) fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    /// What the body of the answer says, without the outer object.
+    pub(crate) fn to_json(&self) -> Value {
+        match self.retry_after {
+            Some(_) => json!({"code": self.code, "reason": self.reason, "retry": true}),
+            None => json!({"code": self.code, "reason": self.reason}),
+        }
+    }
+
     pub(crate) fn into_response(self) -> Response<Full<Bytes>> {
-        let body = json!({"error": {"code": self.code, "reason": self.reason}}).to_string();
+        let body = json!({"error": self.to_json()}).to_string();
         let mut response = Response::new(Full::from(body));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some(seconds) = self.retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
         let given = self.headers.iter();
         headers.extend(given.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))));
         response

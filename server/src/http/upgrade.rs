@@ -1,16 +1,16 @@
 //! The answer that makes a checked request a WebSocket.
 
-use super::response::{Answer, AnswerBody};
+use super::response::Answer;
 use hubcast_protocol::{Dialect, SUBPROTOCOL};
 use hyper::header::{
     CONNECTION, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
 };
-use hyper::{Request, Response, StatusCode};
+use hyper::{Request, StatusCode};
 use hyper_tungstenite::tungstenite::handshake::derive_accept_key;
 
 /// Answers 101. After that the socket is taken from hyper.
 pub(super) fn switching<B>(request: &Request<B>, dialect: Dialect) -> Answer {
-    let mut response = Response::new(AnswerBody::default());
+    let mut response = Answer::default();
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
     headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));

@@ -16,6 +16,22 @@ pub(crate) fn slot_of(session: SessionId) -> u32 {
     session.0 & SLOTS
 }
 
+/// The slot of a caller, which has no connection: the upper half of the numbers.
+pub(super) fn caller_slot(place: usize) -> u32 {
+    FIRST_CALLER | u32::try_from(place).unwrap_or(u32::MAX) & !FIRST_CALLER & SLOTS
+}
+
+/// Whether a slot is that of a caller.
+pub(super) fn is_caller(slot: u32) -> bool {
+    slot >= FIRST_CALLER
+}
+
+/// The place of a caller in the list of callers.
+pub(super) fn place_of(slot: u32) -> usize {
+    (slot & !FIRST_CALLER) as usize
+}
+
+const FIRST_CALLER: u32 = 1 << (SLOT_BITS - 1);
 const SLOT_BITS: u32 = 24;
 const SLOTS: u32 = (1 << SLOT_BITS) - 1;
 

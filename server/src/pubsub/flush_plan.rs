@@ -1,6 +1,6 @@
 //! The plan of a turn's writes: which output is the last one for each connection, and which answers may go first.
 
-use super::address::{slot_of, worker_of};
+use super::address::{is_caller, slot_of, worker_of};
 use super::mail::RemoteOutput;
 use super::turn_output::{Output, TurnOutput};
 use hubcast_hub::SessionId;
@@ -34,7 +34,10 @@ impl FlushPlan {
                 | RemoteOutput::Close { slot, .. }
                 | RemoteOutput::Replay { slot, .. }
                 | RemoteOutput::History { slot, .. } => self.set(*slot),
-                RemoteOutput::Pause { .. } | RemoteOutput::Unblock(_) => {}
+                RemoteOutput::Operated { .. }
+                | RemoteOutput::Describe(_)
+                | RemoteOutput::Pause { .. }
+                | RemoteOutput::Unblock(_) => {}
             }
             self.end += 1;
         }
@@ -53,7 +56,11 @@ impl FlushPlan {
                 {
                     self.set(slot_of(session));
                 }
-                Output::Send { .. } | Output::Close { .. } | Output::Replay { .. } | Output::History { .. } => {}
+                Output::Send { .. }
+                | Output::Close { .. }
+                | Output::Replay { .. }
+                | Output::History { .. }
+                | Output::Operated { .. } => {}
             }
             self.end += 1;
         }
@@ -80,6 +87,9 @@ impl FlushPlan {
     }
 
     fn set_answer(&mut self, slot: u32) {
+        if is_caller(slot) {
+            return;
+        }
         let before = self.by_slot.get(slot as usize).copied().unwrap_or_default();
         if before < self.begin || self.answers.binary_search(&before).is_ok() {
             self.answers.push(self.end);
@@ -88,6 +98,10 @@ impl FlushPlan {
     }
 
     fn set(&mut self, slot: u32) {
+        if is_caller(slot) {
+            // It has no connection to be written to.
+            return;
+        }
         let slot = slot as usize;
         if self.by_slot.len() <= slot {
             self.by_slot.resize(slot + 1, 0);

@@ -85,6 +85,11 @@ pub(super) fn post(worker: usize, turn_output: &mut TurnOutput, mail: &mut [Mail
                 mail[worker_of(session)].put(output, EVENT_BYTES * answer.publications.len());
                 posted = true;
             }
+            Output::Operated { session, id, sessions } if worker_of(session) != worker => {
+                let output = RemoteOutput::Operated { slot: slot_of(session), id: id.clone(), sessions };
+                mail[worker_of(session)].put(output, EVENT_BYTES);
+                posted = true;
+            }
             Output::Deliver { broadcast: Broadcast { frames, publishers, .. }, receivers } => {
                 for (to, slots) in group_by_worker(worker, mail.len(), receivers) {
                     let weight = (frames.bytes() + VISIT_BYTES) * slots.len();
@@ -107,6 +112,7 @@ pub(super) fn post(worker: usize, turn_output: &mut TurnOutput, mail: &mut [Mail
             | Output::Close { .. }
             | Output::Replay { .. }
             | Output::History { .. }
+            | Output::Operated { .. }
             | Output::Pong { .. }
             | Output::Ending { .. } => {}
         }

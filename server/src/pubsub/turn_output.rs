@@ -9,7 +9,7 @@ use crate::outbox::MAX_WRITE_BYTES;
 use crate::schedule::{BYTES_PER_NS, Cost, Growing, VISIT_NS};
 use bytes::Bytes;
 use hubcast_hub::{Effect, Effects, HistoryAnswer, Publication, Receiver, SessionId};
-use hubcast_protocol::{CloseCode, Event};
+use hubcast_protocol::{CloseCode, Event, RequestId};
 use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
@@ -100,7 +100,11 @@ impl TurnOutput {
                     order.push(OutputRef::Effect(number));
                     end_growth(broadcasts, effects, *session);
                 }
-                Effect::Ask(_) | Effect::Operated { .. } => {}
+                Effect::Operated { .. } => {
+                    cost.delivery += ANSWER;
+                    order.push(OutputRef::Effect(number));
+                }
+                Effect::Ask(_) => {}
             }
         }
         cost
@@ -147,9 +151,10 @@ impl TurnOutput {
                     Effect::Replay { session, missed } => Output::Replay { session: *session, missed },
                     Effect::History { session, answer } => Output::History { session: *session, answer },
                     Effect::Close { session, code, reason } => Output::Close { session: *session, code: *code, reason },
-                    Effect::Deliver { .. } | Effect::Notify { .. } | Effect::Operated { .. } | Effect::Ask(_) => {
-                        return None;
+                    Effect::Operated { session, id, sessions } => {
+                        Output::Operated { session: *session, id, sessions: *sessions }
                     }
+                    Effect::Deliver { .. } | Effect::Notify { .. } | Effect::Ask(_) => return None,
                 },
             })
         })
@@ -264,6 +269,12 @@ pub(crate) enum Output<'a> {
         session: SessionId,
         answer: &'a HistoryAnswer,
     },
+    /// For a caller.
+    Operated {
+        session: SessionId,
+        id: &'a RequestId,
+        sessions: u64,
+    },
     Close {
         session: SessionId,
         code: CloseCode,
@@ -288,7 +299,7 @@ const ANSWER: u64 = 500;
 mod tests {
     use super::*;
     use hubcast_protocol::event::{Presence, Present};
-    use hubcast_protocol::{ClientId, Payload, RequestId};
+    use hubcast_protocol::{ClientId, Payload};
 
     #[test]
     fn a_list_of_members_costs_what_its_members_show() {

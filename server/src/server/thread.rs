@@ -5,6 +5,7 @@ use super::shutdown::Hurried;
 use crate::config::Config;
 use crate::encode::account::Account;
 use crate::http::Http;
+use crate::http::api::Api;
 use crate::listener::accept::accept_all;
 use crate::listener::limit::{ConnectionLimit, Permit};
 use crate::log::warnings::{Paced, Warnings};
@@ -42,6 +43,8 @@ pub(crate) struct WorkerContext {
     /// Where drained workers wait for the others. Until all are drained, the first one still answers that the server is
     /// not ready.
     pub(crate) drained: Arc<Barrier>,
+    /// The HTTP API, if the service has one.
+    pub(crate) api: Option<Api>,
     /// Only the first worker accepts, so that no separate thread must be woken for each connection.
     pub(crate) acceptor: Option<Acceptor>,
 }
@@ -88,13 +91,23 @@ pub(crate) fn start<S: Service + Send>(
 }
 
 async fn serve<S: Service>(number: usize, context: WorkerContext, service: S) -> Result<(), RunError> {
-    let WorkerContext { config, account, warnings, wake, mut draining, mut hurried, assigned, drained: all, acceptor } =
-        context;
+    let WorkerContext {
+        config,
+        account,
+        warnings,
+        wake,
+        mut draining,
+        mut hurried,
+        assigned,
+        drained: all,
+        api,
+        acceptor,
+    } = context;
     let (tasks, server) = (Tasks::default(), draining.clone());
     let runtime = Runtime::Tokio(tasks.clone());
     let connections = Connections::new(number, runtime, Arc::clone(&config), account, Arc::clone(&warnings), wake);
     let worker = Worker::new(connections, service);
-    let http = Http::new(Rc::clone(&worker), draining.clone(), Arc::clone(&warnings));
+    let http = Http::new(Rc::clone(&worker), draining.clone(), Arc::clone(&warnings), api);
     if let Some(Acceptor { listeners, limit, worker_queues }) = acceptor {
         tasks.spawn(async move { warnings.report_each_minute().await });
         // All listeners share one order of workers, whichever listener the next connection comes from.
@@ -107,7 +120,7 @@ async fn serve<S: Service>(number: usize, context: WorkerContext, service: S) ->
             tasks.spawn(accept_all(accept, Arc::clone(&limit), assign));
         }
     }
-    tasks.spawn(serve_assigned(http, tasks.clone(), assigned));
+    tasks.spawn(serve_assigned(Rc::clone(&http), tasks.clone(), assigned));
     tasks.spawn(Rc::clone(&worker).watch_deadlines());
     tasks.spawn(worker.admission().run());
     tasks.spawn(worker.catching_up().run());
@@ -117,19 +130,7 @@ async fn serve<S: Service>(number: usize, context: WorkerContext, service: S) ->
             // No drain is needed here: `has_ended` below completes too.
             return;
         }
-        let sending_away = tasks.spawn(Rc::clone(&worker).drain());
-        tokio::select! {
-            biased;
-            () = worker.idle() => {}
-            () = sleep_while_running(config.drain.deadline) => {
-                tracing::warn!(worker = number, connections = worker.len(), "some connections did not go in time and were cut");
-            }
-            () = hurried.requested() => {
-                sending_away.abort();
-                worker.disconnect_all();
-                let _ = timeout(HURRIED_CLOSE, worker.idle()).await;
-            }
-        }
+        drain(number, &worker, &http, &tasks, config.drain.deadline, &mut hurried).await;
         // A worker that panicked never reaches the barrier.
         tokio::select! {
             _ = all.wait() => {}
@@ -142,6 +143,35 @@ async fn serve<S: Service>(number: usize, context: WorkerContext, service: S) ->
         message = tasks.panicked() => Err(RunError::Panicked { worker: number, message }),
         () = has_ended(server) => Ok(()),
         () = drained => Ok(()),
+    }
+}
+
+/// Sends the connections of a worker away, and returns when they have gone and no request is being answered, or when
+/// the time is over.
+async fn drain<S: Service>(
+    number: usize,
+    worker: &Rc<Worker<S>>,
+    http: &Http<S>,
+    tasks: &Tasks,
+    deadline: Duration,
+    hurried: &mut Hurried,
+) {
+    let sending_away = tasks.spawn(Rc::clone(worker).drain());
+    let idle = async || {
+        worker.idle().await;
+        http.idle().await;
+    };
+    tokio::select! {
+        biased;
+        () = idle() => {}
+        () = sleep_while_running(deadline) => {
+            tracing::warn!(worker = number, connections = worker.len(), "some connections did not go in time and were cut");
+        }
+        () = hurried.requested() => {
+            sending_away.abort();
+            worker.disconnect_all();
+            let _ = timeout(HURRIED_CLOSE, idle()).await;
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use super::connections::Connections;
 use super::delivery::Recipient;
 use crate::connection::Connection;
+use crate::connection::facts::ConnectionFacts;
 use crate::connection::peer::Ending;
 use crate::encode::batch::{self, Batch, SharedEvent};
 use crate::encode::replay_cache::ReplayCache;
@@ -107,6 +108,11 @@ impl<'a> Outbound<'a> {
                 _ => self.connections.push(connection, frame, self.now),
             }
         }
+    }
+
+    /// What is known of a connection, for an operator.
+    pub(crate) fn facts(&self, slot: u32) -> Option<ConnectionFacts> {
+        Some(self.connections.connection(slot)?.facts(self.now))
     }
 
     /// Whether more than `outbox` bytes wait for a connection that do not count against its outbox, because it asked

@@ -238,6 +238,19 @@ fn listed_origins_are_let_in_and_no_others() {
 }
 
 #[test]
+fn only_listed_hosts_are_answered_on_every_path() {
+    let server = Server::with(|config| config.auth.hosts = vec!["hub.example".to_owned()]);
+    for (request, status) in
+        [("GET /socket HTTP/1.1", 101), ("GET /healthz HTTP/1.1", 200), ("GET /api/stats HTTP/1.1", 403)]
+    {
+        for (host, status) in [("Host: hub.example", status), ("Host: hub.example:8080", status), ("Host: evil", 421)] {
+            let handshake = good().request(request).instead(host);
+            assert_eq!(server.socket().asks(&handshake).status, status, "{request} {host}");
+        }
+    }
+}
+
+#[test]
 fn the_dialect_is_chosen_by_the_list_of_subprotocols() {
     let server = Server::start();
     for (offers, chosen) in [

@@ -9,6 +9,7 @@
 //!
 //! The life of a connection:
 //! - `handshake`: every check of the upgrade with its status, and the other routes
+//! - `api`: every route of the HTTP API, with its answers and its refusals
 //! - `framing`: correct and wrong frames, and the close code for each wrong one
 //! - `bounds`: slow, greedy and silent clients, and how the server closes them
 //! - `full`: a server with as many connections as it may have still answers health checks
@@ -25,6 +26,7 @@
 //! - `configs`: every configuration is refused by name, or the server runs with it
 //! - `sdk`: the Rust client in daily use, over restarts of the server, and on a network that breaks
 
+mod api;
 mod bounds;
 mod configs;
 mod crowd;

@@ -1,0 +1,479 @@
+//! Callers: whoever asks the hub without a WebSocket, such as a client of the HTTP API.
+//!
+//! A [`Caller`] is a session of the hub without a connection. Its requests go through the schedule like those of a
+//! connection, so that they are served in fairness with these, and count. The answers come back to futures.
+
+use super::address::{caller_slot, is_caller, place_of, session, slot_of, worker_of};
+use super::shared_hub::{Facts, SharedHub};
+use super::turn_output::{Output, TurnOutput};
+use crate::connection::facts::ConnectionFacts;
+use crate::schedule::Item;
+use hubcast_hub::{Credentials, HistoryAnswer, Hub, Identity, Input, Operation, SessionId, Whom};
+use hubcast_protocol::{Action, ClientId, CloseCode, Event, Request, RequestId};
+use slab::Slab;
+use std::collections::{HashMap, VecDeque};
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::{Instant, timeout_at};
+
+/// The callers of one worker. Those who ask and the service of the worker share it, on one thread; it can change
+/// threads because the service does before its worker starts.
+#[derive(Clone, Debug)]
+pub(crate) struct Callers {
+    worker: usize,
+    wake: Arc<Notify>,
+    shared_hub: Arc<SharedHub>,
+    table: Arc<Mutex<Table>>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    sessions: Slab<CallerState>,
+    /// The places of callers that have something queued.
+    ready: Vec<usize>,
+    /// The places of callers that are gone and may still have something to be served.
+    leaving: Vec<usize>,
+    /// The number of the last request. No two requests of a worker's callers have the same one.
+    last_request: u64,
+}
+
+#[derive(Debug, Default)]
+struct CallerState {
+    /// What waits to be scheduled, in order.
+    queue: VecDeque<Item>,
+    /// By the number of its request: where the answer goes.
+    waiting: HashMap<u64, oneshot::Sender<Reply>>,
+    /// Why the hub has closed the session, if it has.
+    closed: Option<Closed>,
+    /// Whether its next request should wait a little, because receivers of its publications are far behind.
+    is_paused: bool,
+    /// Whether the caller is gone.
+    is_leaving: bool,
+}
+
+/// One session without a connection. Dropping it ends the session; what it has asked for still takes effect.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    callers: Callers,
+    place: usize,
+}
+
+/// The answer to a caller.
+#[derive(Debug)]
+pub(crate) enum Reply {
+    /// An answer or a refusal.
+    Event(Box<Event>),
+    /// The answer to `history`.
+    History(Box<HistoryAnswer>),
+    /// The number of sessions to which an operation was done.
+    Operated(u64),
+}
+
+/// The hub has closed the session of a caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Closed {
+    pub(crate) code: CloseCode,
+}
+
+/// An answer that is to come. Dropping it changes nothing for the request.
+#[derive(Debug)]
+pub(crate) struct Answering<'a> {
+    caller: &'a Caller,
+    reply: oneshot::Receiver<Reply>,
+}
+
+impl Callers {
+    /// The callers of `worker`, which `wake` wakes.
+    pub(super) fn new(worker: usize, wake: Arc<Notify>, shared_hub: Arc<SharedHub>) -> Self {
+        Self { worker, wake, shared_hub, table: Arc::default() }
+    }
+
+    /// Opens a session. `client` is an id that no session ever had.
+    pub(crate) fn open(&self, client: ClientId, identity: Arc<Identity>, credentials: Arc<Credentials>) -> Caller {
+        let mut table = self.table();
+        let place = table.sessions.insert(CallerState::default());
+        let session = self.session(place);
+        let (identity, credentials) = (Some(identity), Some(credentials));
+        table.queue(place, [Item::Input(Input::Connect { session, client, identity, credentials })]);
+        drop(table);
+        Caller { callers: self.clone(), place }
+    }
+
+    /// Reads what the hub shows to operators, or does something to it that is no request of a session. It has the
+    /// hub's lock, so it must be short.
+    pub(crate) fn with_hub<T>(&self, act: impl FnOnce(&mut Hub) -> T) -> T {
+        self.shared_hub.with_hub(act)
+    }
+
+    /// Reads sessions of the hub, and what their workers know of the connections. A worker that does not answer in time
+    /// is left out.
+    pub(crate) async fn describe<T>(
+        &self,
+        act: impl FnOnce(&Hub) -> (T, Vec<SessionId>),
+    ) -> (T, HashMap<SessionId, ConnectionFacts>) {
+        let (read, asked) = self.shared_hub.describe(act);
+        let (mut found, deadline) = (HashMap::new(), Instant::now() + FACTS_TIMEOUT);
+        for Facts { sessions, facts } in asked {
+            let Ok(Ok(facts)) = timeout_at(deadline, facts).await else { continue };
+            found.extend(sessions.into_iter().zip(facts).filter_map(|(session, facts)| Some((session, facts?))));
+        }
+        (read, found)
+    }
+
+    /// Bytes of memory for what waits to be written to all connections, and the number of workers.
+    pub(crate) fn load(&self) -> (usize, usize) {
+        (self.shared_hub.waiting_bytes(), self.shared_hub.workers())
+    }
+
+    /// Gives `push` what callers have asked for, except for those that wait because they have filled a mailbox.
+    pub(super) fn take_requests(&self, is_blocked: impl Fn(u32) -> bool, mut push: impl FnMut(u32, Item)) {
+        let mut table = self.table();
+        for place in mem::take(&mut table.ready) {
+            let Some(state) = table.sessions.get_mut(place) else { continue };
+            let slot = caller_slot(place);
+            if is_blocked(slot) && !state.is_leaving {
+                table.ready.push(place);
+                continue;
+            }
+            state.queue.drain(..).for_each(|item| push(slot, item));
+        }
+    }
+
+    /// Gives callers of this worker what a turn has for them.
+    pub(super) fn take_answers(&self, turn_output: &TurnOutput) {
+        let mut table = self.table();
+        if table.sessions.is_empty() {
+            return;
+        }
+        let place = |session: SessionId| {
+            let is_here = worker_of(session) == self.worker && is_caller(slot_of(session));
+            is_here.then(|| place_of(slot_of(session)))
+        };
+        for output in turn_output.outputs() {
+            match output {
+                Output::Send { session, event } => {
+                    if let Some(place) = place(session) {
+                        table.answer(place, number_of(event), || Reply::Event(Box::new(event.clone())));
+                    }
+                }
+                Output::History { session, answer } => {
+                    if let Some(place) = place(session) {
+                        table.answer(place, number(&answer.id), || Reply::History(Box::new(answer.clone())));
+                    }
+                }
+                Output::Operated { session, id, sessions } => {
+                    if let Some(place) = place(session) {
+                        table.answer(place, number(id), || Reply::Operated(sessions));
+                    }
+                }
+                Output::Close { session, code, .. } => {
+                    if let Some(place) = place(session) {
+                        table.close(place, code);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Gives a caller an event that another worker's turn caused.
+    pub(super) fn take_event(&self, slot: u32, event: Box<Event>) {
+        self.table().answer(place_of(slot), number_of(&event), || Reply::Event(event));
+    }
+
+    /// Gives a caller a history that another worker's turn read.
+    pub(super) fn take_history(&self, slot: u32, answer: Box<HistoryAnswer>) {
+        self.table().answer(place_of(slot), number(&answer.id), || Reply::History(answer));
+    }
+
+    /// Gives a caller the outcome of an operation that another worker's turn did.
+    pub(super) fn take_operated(&self, slot: u32, id: &RequestId, sessions: u64) {
+        self.table().answer(place_of(slot), number(id), || Reply::Operated(sessions));
+    }
+
+    /// Notes that the hub has closed the session of a caller.
+    pub(super) fn close(&self, slot: u32, code: CloseCode) {
+        self.table().close(place_of(slot), code);
+    }
+
+    /// Delays the next request of a caller.
+    pub(super) fn pause(&self, slot: u32) {
+        if let Some(state) = self.table().sessions.get_mut(place_of(slot)) {
+            state.is_paused = true;
+        }
+    }
+
+    /// Frees the slots of callers that are gone, once nothing of them is left to be served.
+    pub(super) fn end_turn(&self, is_waiting: impl Fn(u32) -> bool) {
+        let Table { sessions, leaving, .. } = &mut *self.table();
+        leaving.retain(|&place| {
+            let is_left = sessions.get(place).is_some_and(|state| !state.queue.is_empty());
+            let stays = is_left || is_waiting(caller_slot(place));
+            if !stays {
+                sessions.try_remove(place);
+            }
+            stays
+        });
+    }
+
+    /// Number of sessions, with those of which something is still to be served.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.table().sessions.len()
+    }
+
+    fn session(&self, place: usize) -> SessionId {
+        session(self.worker, caller_slot(place))
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    fn queue(&mut self, place: usize, items: impl IntoIterator<Item = Item>) {
+        let Some(state) = self.sessions.get_mut(place) else { return };
+        if state.queue.is_empty() {
+            self.ready.push(place);
+        }
+        state.queue.extend(items);
+    }
+
+    fn answer(&mut self, place: usize, number: Option<u64>, reply: impl FnOnce() -> Reply) {
+        let waiting = number.and_then(|number| self.sessions.get_mut(place)?.waiting.remove(&number));
+        if let Some(waiting) = waiting {
+            // Nobody hears it if the caller no longer waits.
+            let _ = waiting.send(reply());
+        }
+    }
+
+    fn close(&mut self, place: usize, code: CloseCode) {
+        if let Some(state) = self.sessions.get_mut(place) {
+            state.closed = Some(Closed { code });
+            state.waiting.clear();
+        }
+    }
+}
+
+impl Caller {
+    /// Makes a request. It takes effect after all earlier ones of this caller.
+    pub(crate) fn ask(&self, action: Action) -> Answering<'_> {
+        self.send(|session, id| Input::Request { session, request: Ok(Request::new(id, action)) })
+    }
+
+    /// Does something to sessions of others.
+    pub(crate) fn operate(&self, whom: Whom, operation: Operation) -> Answering<'_> {
+        self.send(|session, id| Input::Operate { session, id, whom, operation })
+    }
+
+    /// Whether the next request should wait for the pause of a publisher. Says so once.
+    pub(crate) fn take_pause(&self) -> bool {
+        let mut table = self.callers.table();
+        table.sessions.get_mut(self.place).is_some_and(|state| mem::take(&mut state.is_paused))
+    }
+
+    /// Why the hub has closed this session, if it has. Then there are no more answers.
+    pub(crate) fn closed(&self) -> Option<Closed> {
+        self.callers.table().sessions.get(self.place)?.closed
+    }
+
+    fn send(&self, input: impl FnOnce(SessionId, RequestId) -> Input) -> Answering<'_> {
+        let (answer, reply) = oneshot::channel();
+        let mut table = self.callers.table();
+        table.last_request += 1;
+        let number = table.last_request;
+        if let Some(state) = table.sessions.get_mut(self.place)
+            && state.closed.is_none()
+        {
+            state.waiting.insert(number, answer);
+            let input = input(self.callers.session(self.place), RequestId::Number(number));
+            table.queue(self.place, [Item::Input(input)]);
+        }
+        drop(table);
+        self.callers.wake.notify_one();
+        Answering { caller: self, reply }
+    }
+}
+
+impl Drop for Caller {
+    fn drop(&mut self) {
+        let mut table = self.callers.table();
+        let session = self.callers.session(self.place);
+        table.queue(self.place, [Item::Input(Input::Closed { session, lost: false })]);
+        table.leaving.push(self.place);
+        if let Some(state) = table.sessions.get_mut(self.place) {
+            state.is_leaving = true;
+            state.waiting.clear();
+        }
+        drop(table);
+        self.callers.wake.notify_one();
+    }
+}
+
+impl Answering<'_> {
+    /// Waits for the answer.
+    ///
+    /// # Errors
+    /// When the hub has closed the session.
+    pub(crate) async fn reply(self) -> Result<Reply, Closed> {
+        let closed = || self.caller.closed().unwrap_or(Closed { code: CloseCode::INTERNAL });
+        self.reply.await.map_err(|_| closed())
+    }
+}
+
+/// The time that a worker has to tell what it knows of connections. It does so in its next turn.
+const FACTS_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The number of the request that an event answers.
+fn number_of(event: &Event) -> Option<u64> {
+    number(match event {
+        Event::Published(published) => published.id.as_ref()?,
+        Event::Presence(presence) => &presence.id,
+        Event::Error(refusal) => refusal.id.as_ref()?,
+        _ => return None,
+    })
+}
+
+fn number(id: &RequestId) -> Option<u64> {
+    match id {
+        RequestId::Number(number) => Some(*number),
+        RequestId::Text(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::encode::account::Account;
+    use crate::schedule::Schedule;
+    use hubcast_hub::{Grant, Grants, MemberName, Permission, Settings};
+    use hubcast_protocol::event::Published;
+    use hubcast_protocol::request::Publish;
+    use std::future::Future;
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    /// One worker without a thread, and its callers.
+    struct Stage {
+        callers: Callers,
+        shared_hub: Arc<SharedHub>,
+        schedule: Schedule,
+    }
+
+    impl Stage {
+        fn new() -> Self {
+            let wake = Arc::<Notify>::default();
+            let account = Account::new(usize::MAX, vec![Arc::clone(&wake)]);
+            let hub = Hub::new(Settings::with_seed(1));
+            let shared_hub = SharedHub::new(hub, vec![Arc::clone(&wake)], 1 << 20, account);
+            let callers = Callers::new(0, wake, Arc::clone(&shared_hub));
+            Self { callers, shared_hub, schedule: Schedule::default() }
+        }
+
+        fn open(&self, number: u8) -> Caller {
+            let grants = [Permission::Publish, Permission::Subscribe].map(|of| (of, Grant::parse(">").unwrap()));
+            let credentials = Credentials { grants: Grants::new(grants), expiry: None, api_key: Some("k".into()) };
+            let identity = Identity { name: MemberName::ApiKey("k".into()), info: None };
+            self.callers.open(ClientId::from_random([number; 16]), Arc::new(identity), Arc::new(credentials))
+        }
+
+        /// Takes one turn. The callers that are blocked are served nothing.
+        fn turn(&mut self, is_blocked: bool) {
+            let mut turn_output = TurnOutput::default();
+            self.callers.take_requests(|_| is_blocked, |slot, item| self.schedule.push(slot, item));
+            self.shared_hub.turn(0, Instant::now().into_std(), &mut self.schedule, &mut turn_output, false);
+            self.callers.take_answers(&turn_output);
+            self.schedule.end_slice(|_| {}, |_| {});
+            self.callers.end_turn(|slot| self.schedule.has_lane(slot));
+        }
+
+        fn sessions(&self) -> usize {
+            self.callers.with_hub(|hub| hub.sessions())
+        }
+    }
+
+    fn publish(topic: &str) -> Action {
+        Publish { topic: topic.into(), payload: "x".into(), echo: true, key: None }.into()
+    }
+
+    /// The topic of the publication that was answered; `None` if the answer is still to come.
+    fn answered(answering: Answering<'_>) -> Option<Result<String, Closed>> {
+        match pin!(answering.reply()).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(Reply::Event(event))) => match *event {
+                Event::Published(Published { topic, .. }) => Some(Ok(topic.as_str().to_owned())),
+                other => panic!("{other:?}"),
+            },
+            Poll::Ready(Ok(other)) => panic!("{other:?}"),
+            Poll::Ready(Err(closed)) => Some(Err(closed)),
+            Poll::Pending => None,
+        }
+    }
+
+    #[test]
+    fn each_caller_gets_its_own_answers() {
+        let mut stage = Stage::new();
+        let (one, other) = (stage.open(1), stage.open(2));
+        let asked = [one.ask(publish("a")), other.ask(publish("b")), one.ask(publish("c"))];
+        stage.turn(false);
+        assert_eq!(asked.map(|asked| answered(asked).unwrap().unwrap()), ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn who_goes_before_its_answer_leaves_nothing_and_its_request_takes_effect() {
+        let mut stage = Stage::new();
+        let (gone, stays) = (stage.open(1), stage.open(2));
+        drop(gone.ask(publish("a")));
+        drop(stays.ask(publish("b")));
+        drop(gone);
+        stage.turn(false);
+        assert_eq!((stage.sessions(), stage.callers.len()), (1, 1));
+        assert_eq!(stage.callers.with_hub(|hub| hub.counters().publications), 2);
+        assert!(stage.callers.table().sessions.iter().all(|(_, state)| state.waiting.is_empty()));
+        drop(stays);
+        stage.turn(false);
+        assert_eq!((stage.sessions(), stage.callers.len()), (0, 0));
+    }
+
+    #[test]
+    fn who_has_filled_a_mailbox_waits_until_that_is_taken() {
+        let mut stage = Stage::new();
+        let caller = stage.open(1);
+        stage.turn(false);
+        let asked = caller.ask(publish("a"));
+        stage.turn(true);
+        assert_eq!(stage.callers.with_hub(|hub| hub.counters().publications), 0);
+        stage.turn(false);
+        assert_eq!(answered(asked), Some(Ok("a".to_owned())));
+        drop(caller.ask(publish("b")));
+        drop(caller);
+        stage.turn(true);
+        assert_eq!((stage.sessions(), stage.callers.len()), (0, 0), "one that is gone waits for nothing");
+    }
+
+    #[test]
+    fn a_session_that_the_hub_has_closed_answers_no_more() {
+        let mut stage = Stage::new();
+        let caller = stage.open(1);
+        stage.turn(false);
+        let asked = caller.ask(publish("a"));
+        stage.callers.close(caller_slot(caller.place), CloseCode::RATE_LIMIT);
+        let closed = Some(Err(Closed { code: CloseCode::RATE_LIMIT }));
+        assert_eq!(answered(asked), closed);
+        assert_eq!(answered(caller.ask(publish("b"))), closed);
+        drop(caller);
+        stage.turn(false);
+        assert_eq!((stage.sessions(), stage.callers.len()), (0, 0));
+    }
+
+    #[test]
+    fn a_pause_delays_one_request() {
+        let stage = Stage::new();
+        let caller = stage.open(1);
+        assert!(!caller.take_pause());
+        stage.callers.pause(caller_slot(caller.place));
+        assert!(caller.take_pause() && !caller.take_pause());
+    }
+}
