@@ -112,7 +112,7 @@ const AFTER_HELP: &str = "\
 
 \x1b[1;4mExamples:\x1b[0m
   hubcast                                     this machine alone, on port 8080
-  hubcast --listen 0.0.0.0:8080 --workers 2   the network, on two cores
+  hubcast --listen 0.0.0.0:8080 --open        the network; all may do all
   hubcast --config hubcast.toml --ping 15s    a file, and one value before it
   hubcast --origins https://example.org       let in the pages of one site
   hubcast check-config --config hubcast.toml  see each value and its source

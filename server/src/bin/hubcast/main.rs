@@ -40,7 +40,7 @@ fn main() -> ExitCode {
 /// Once there are settings there is a log, and whoever reads it must find there why the server has ended.
 fn serve(resolved: &Resolved) -> ExitCode {
     // Before the log, which has a thread: see `reserve_fds`.
-    let config = resolve::config(&resolved.settings);
+    let config = resolve::config(resolved);
     if let Ok(config) = &config {
         descriptors::reserve_fds(config.max_connections);
     }

@@ -1,5 +1,6 @@
 //! The settings of the program: their sources, their syntax, and the rules between them.
 
+pub(crate) mod access;
 mod checks;
 pub(crate) mod descriptors;
 pub(crate) mod endpoints;
@@ -12,6 +13,8 @@ pub(crate) mod options;
 pub(crate) mod resolve;
 mod spelling;
 mod state_dir;
+mod tables;
 mod threads;
+mod tokens;
 mod topics;
 pub(crate) mod units;

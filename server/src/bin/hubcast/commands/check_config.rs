@@ -9,11 +9,11 @@ use std::io::{self, Write};
 /// # Errors
 /// When the process may not open enough files for these settings, or when standard output is closed.
 pub(crate) fn run(resolved: &Resolved) -> anyhow::Result<()> {
-    let Resolved { settings, ignored } = resolved;
+    let Resolved { settings, ignored, .. } = resolved;
     if !ignored.is_empty() {
         let variables = ignored.join(", ");
         let _ = writeln!(io::stderr(), "warning: there are no settings of these names, they are ignored: {variables}");
     }
-    let listing = settings.listing(&config(settings)?);
+    let listing = settings.listing(&config(resolved)?);
     io::stdout().write_all(listing.as_bytes()).context("cannot print the configuration")
 }

@@ -1,6 +1,7 @@
 //! The address that the server listens on, and the origins of web pages that may connect.
 
 use super::units::from_text;
+use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -13,6 +14,116 @@ pub(crate) struct Endpoint(String);
 /// The values of the `Origin` header that are allowed, or the word `any`, for which the list is empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Origins(Vec<String>);
+
+/// Networks of proxies, or the word `none`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Networks(Vec<IpNet>);
+
+/// Names in the `Host` header, or the word `any`, for which the list is empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Hosts(Vec<String>);
+
+impl Networks {
+    /// The networks.
+    pub(crate) fn list(&self) -> Vec<IpNet> {
+        self.0.clone()
+    }
+
+    fn of<'a>(listed: impl Iterator<Item = &'a str>) -> Result<Self, &'static str> {
+        let read = |text: &str| {
+            let text = text.trim();
+            text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)).map_err(|_| NOT_NETWORKS)
+        };
+        listed.map(read).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+impl Hosts {
+    /// The names; empty: any.
+    pub(crate) fn list(&self) -> Vec<String> {
+        self.0.clone()
+    }
+
+    fn of<'a>(listed: impl Iterator<Item = &'a str>) -> Result<Self, &'static str> {
+        let names: Vec<_> = listed.map(|name| name.trim().to_ascii_lowercase()).collect();
+        let is_name = |name: &String| !name.is_empty() && !name.contains(['/', ' ', '*', '@']);
+        if !names.is_empty() && names.iter().all(is_name) { Ok(Self(names)) } else { Err(NOT_HOSTS) }
+    }
+}
+
+impl FromStr for Networks {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.trim() == "none" { Ok(Self::default()) } else { Self::of(text.split(',')) }
+    }
+}
+
+impl fmt::Display for Networks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0[..] {
+            [] => f.write_str("none"),
+            networks => f.write_str(&networks.iter().map(IpNet::to_string).collect::<Vec<_>>().join(",")),
+        }
+    }
+}
+
+impl FromStr for Hosts {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.trim() == ANY { Ok(Self::default()) } else { Self::of(text.split(',')) }
+    }
+}
+
+impl fmt::Display for Hosts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() { f.write_str(ANY) } else { f.write_str(&self.0.join(",")) }
+    }
+}
+
+/// A list of the file, or the text that flags and variables have.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum ListOrText {
+    List(Vec<String>),
+    Text(String),
+}
+
+impl<'de> Deserialize<'de> for Networks {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let read = match ListOrText::deserialize(deserializer).map_err(|_| D::Error::custom(NOT_NETWORKS))? {
+            ListOrText::List(list) => Self::of(list.iter().map(String::as_str)),
+            ListOrText::Text(text) => text.parse(),
+        };
+        read.map_err(D::Error::custom)
+    }
+}
+
+impl Serialize for Networks {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Hosts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let read = match ListOrText::deserialize(deserializer).map_err(|_| D::Error::custom(NOT_HOSTS))? {
+            ListOrText::List(list) => Self::of(list.iter().map(String::as_str)),
+            ListOrText::Text(text) => text.parse(),
+        };
+        read.map_err(D::Error::custom)
+    }
+}
+
+impl Serialize for Hosts {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+const NOT_NETWORKS: &str = "not a list of networks; write addresses or ranges such as [\"10.0.0.0/8\"], or \"none\"";
+const NOT_HOSTS: &str = "not a list of names; write the names that clients use, such as [\"hub.example\"], or \"any\"";
 
 impl Endpoint {
     /// The text for socket functions.

@@ -30,6 +30,10 @@ fn parse(text: &str) -> Result<Table, Vec<String>> {
 /// The fault of a text that is not TOML, with the wrong line unless it is very long.
 fn broken(error: &toml::de::Error) -> String {
     let whole = error.to_string();
+    if ["secret", "key", "hc_"].iter().any(|word| whole.contains(word)) {
+        // The line may hold a secret.
+        return format!("{}: {}", whole.lines().next().unwrap_or_default(), excerpt(error.message()));
+    }
     let mut lines = whole.lines();
     let place = lines.next().unwrap_or_default();
     if lines.all(|line| line.chars().count() <= SHOWN) {
@@ -52,15 +56,22 @@ fn fault(key: &str, value: &Value, known: &Table) -> Option<String> {
     let alone = Table::from_iter([(key.to_owned(), value.clone())]);
     let error = alone.try_into::<Options>().err()?;
     // The whole list would be too long to find the wrong key in it.
-    let at = if key == "topics" { format!("{key}, ") } else { format!("{key} = {shown}: ") };
+    let at = if STRUCTURED.contains(&key) { format!("{key}, ") } else { format!("{key} = {shown}: ") };
     Some(at + error.message())
 }
+
+/// The settings that are tables or lists of tables. Their errors name the key within, and no value as a whole, which
+/// may be long or hold secrets.
+const STRUCTURED: [&str; 5] = ["topics", "tokens", "api_keys", "anonymous", "users"];
 
 /// What to write instead of an unknown key: the known key that is probably meant, or, for a table, none.
 fn hint(key: &str, value: &Value, known: &Table) -> String {
     match nearest(&snake_case(key), known.keys().map(String::as_str)) {
         Some(meant) => format!("; did you mean {meant}?"),
-        None if value.is_table() => "; the file has no sections: all keys stand at the top level".to_owned(),
+        None if value.is_table() => {
+            "; of the settings only tokens, anonymous and users are sections: all other keys stand at the top level"
+                .to_owned()
+        }
         None => String::new(),
     }
 }
@@ -176,7 +187,7 @@ mod tests {
 
     #[test]
     fn a_section_is_said_to_be_none() {
-        let expected = "server: there is no such key; the file has no sections: all keys stand at the top level";
+        let expected = "server: there is no such key; of the settings only tokens, anonymous and users are sections: all other keys stand at the top level";
         assert_eq!(fault("[server]\nping = \"25s\""), expected);
         assert_eq!(fault("server.ping = \"25s\""), expected);
     }

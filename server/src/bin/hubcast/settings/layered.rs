@@ -3,6 +3,7 @@
 
 use super::excerpt::excerpt;
 use super::options::Options;
+use super::tables::without_secrets;
 use super::threads::workers;
 use clap::{Args, Command};
 use hubcast_server::Config;
@@ -56,7 +57,7 @@ impl Settings {
     /// A setting as it was written, so that an operator finds it: `--ping 0s`, `HUBCAST_PING=0s`, `hubcast.toml: ping =
     /// "0s"`.
     pub(crate) fn origin_of(&self, key: &str) -> String {
-        let value = &self.values[key];
+        let value = &without_secrets(&self.values[key]);
         let plain = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         let (plain, value) = (excerpt(&plain), value.to_string());
         let value = excerpt(&value);
@@ -90,7 +91,7 @@ impl Settings {
 
     /// The first line of a setting, and its further lines: a list of tables has a line for each table.
     fn lines(&self, key: &str) -> (String, Vec<String>) {
-        let value = &self.values[key];
+        let value = &without_secrets(&self.values[key]);
         match value.as_array() {
             Some(tables) if tables.iter().any(Value::is_table) => {
                 let rows = tables.iter().map(|table| format!("    {table},\n"));

@@ -4,8 +4,11 @@
 //! A field's name is the key in the file. Its flag has the same name in kebab-case, and its variable has the same name
 //! in capitals after `HUBCAST_`. The defaults are the library's. The comments of the fields are the text of `--help`.
 
-use super::endpoints::{Endpoint, Origins};
+use super::access::{AnonymousSettings, ApiKeySettings, UserSettings};
+use super::endpoints::{Endpoint, Hosts, Networks, Origins};
 use super::state_dir::StateDir;
+use super::tables::Structured;
+use super::tokens::TokenSettings;
 use super::topics::TopicSettings;
 use super::units::{AutoCount, Count, DurationText, Size, from_text};
 use crate::logging::{Format, Level};
@@ -32,6 +35,44 @@ pub(crate) struct Options {
     #[arg(long, env = "HUBCAST_ORIGINS", value_name = "ORIGINS|any")]
     #[arg(default_value_t = Self::default().origins, help_heading = SERVER)]
     pub(crate) origins: Origins,
+
+    /// Let everybody do everything, also from other machines; without tokens and API keys a server that others can reach
+    /// does not start otherwise
+    #[arg(long, env = "HUBCAST_OPEN", value_name = "true|false", num_args = 0..=1, default_missing_value = "true")]
+    #[arg(default_value_t = Self::default().open, action = clap::ArgAction::Set, help_heading = ACCESS)]
+    pub(crate) open: bool,
+
+    /// The keys of tokens and what tokens must say, as the table of the file: { keys = [{ algorithm = "RS256", file =
+    /// "login.pem" }], audience = "hub" }
+    #[arg(long, env = "HUBCAST_TOKENS", value_name = "TABLE")]
+    #[arg(default_value_t = Self::default().tokens, help_heading = ACCESS)]
+    pub(crate) tokens: Structured<TokenSettings>,
+
+    /// The API keys of backends, as the list of the file; hubcast key makes one
+    #[arg(long, env = "HUBCAST_API_KEYS", value_name = "LIST")]
+    #[arg(default_value_t = Self::default().api_keys, help_heading = ACCESS)]
+    pub(crate) api_keys: Structured<ApiKeySettings>,
+
+    /// What clients without a token may do, as the table of the file: { subscribe = ["news.>"] }
+    #[arg(long, env = "HUBCAST_ANONYMOUS", value_name = "TABLE")]
+    #[arg(default_value_t = Self::default().anonymous, help_heading = ACCESS)]
+    pub(crate) anonymous: Structured<AnonymousSettings>,
+
+    /// Limits of each user on all its connections, as the table of the file: { connections = 20 }; there are
+    /// connections, subscriptions and `publications_per_second`
+    #[arg(long, env = "HUBCAST_USERS", value_name = "TABLE")]
+    #[arg(default_value_t = Self::default().users, help_heading = ACCESS)]
+    pub(crate) users: Structured<UserSettings>,
+
+    /// Networks of the proxies whose X-Forwarded-For is believed, separated by commas, such as 10.0.0.0/8
+    #[arg(long, env = "HUBCAST_TRUSTED_PROXIES", value_name = "NETWORKS|none")]
+    #[arg(default_value_t = Self::default().trusted_proxies, help_heading = ACCESS)]
+    pub(crate) trusted_proxies: Networks,
+
+    /// Names in the Host header that are answered, separated by commas; others get 421
+    #[arg(long, env = "HUBCAST_HOSTS", value_name = "NAMES|any")]
+    #[arg(default_value_t = Self::default().hosts, help_heading = ACCESS)]
+    pub(crate) hosts: Hosts,
 
     /// The most WebSockets at the same time; one more is answered with 503. auto is what the limit of open files allows
     /// (the soft limit is raised to the hard one), minus 64 and minus 8 for each worker
@@ -247,6 +288,13 @@ impl Default for Options {
             listen: Endpoint::default(),
             workers: AutoCount::Auto,
             origins: Origins::default(),
+            open: false,
+            tokens: Structured::default(),
+            api_keys: Structured::default(),
+            anonymous: Structured::default(),
+            users: Structured::default(),
+            trusted_proxies: Networks::default(),
+            hosts: Hosts::default(),
             max_connections: AutoCount::Auto,
             max_head: Size(http.head),
             max_headers: Count::of(http.headers),
@@ -281,6 +329,7 @@ impl Default for Options {
 
 /// The headings of the help and of the listing, in the order of the fields.
 const SERVER: &str = "Server";
+const ACCESS: &str = "Access";
 const LIMITS: &str = "Limits";
 const TOPICS: &str = "Topics";
 const TIMEOUTS: &str = "Timeouts";

@@ -1,5 +1,6 @@
 //! Computes the settings in force from all sources, and from them the library's configuration.
 
+use super::access::{self, LoadedAccess};
 use super::layered::{Settings, Source};
 use super::options::Options;
 use super::{checks, descriptors, environment, file, file_text};
@@ -27,6 +28,8 @@ pub(crate) struct CliArgs {
 pub(crate) struct Resolved {
     /// All settings; they satisfy all rules.
     pub(crate) settings: Settings,
+    /// The keys that the settings name, and what follows from them.
+    pub(crate) access: LoadedAccess,
     /// Variables that begin with `HUBCAST_` and name no setting.
     pub(crate) ignored: Vec<String>,
 }
@@ -46,7 +49,8 @@ pub(crate) fn resolve(given: &CliArgs) -> anyhow::Result<Resolved> {
     let file = given.config.as_deref().map(file::read).transpose()?;
     let settings = Settings::layered(&given.options, source, file.unwrap_or_default(), given.config.as_deref())?;
     checks::check(&settings)?;
-    Ok(Resolved { settings, ignored })
+    let access = access::load(&settings)?;
+    Ok(Resolved { settings, access, ignored })
 }
 
 /// How the log is written where the settings are wrong: as flag or variable say, or the file, as far as it can be read.
@@ -64,7 +68,9 @@ pub(crate) fn log_format(given: &CliArgs) -> Format {
 ///
 /// # Errors
 /// When the process may not open enough files.
-pub(crate) fn config(settings: &Settings) -> anyhow::Result<Config> {
+pub(crate) fn config(resolved: &Resolved) -> anyhow::Result<Config> {
+    let Resolved { settings, access, .. } = resolved;
     let connections = descriptors::connections(settings)?;
-    Ok(settings.options.config(connections))
+    let LoadedAccess { admission, auth } = access.clone();
+    Ok(Config { admission, auth, ..settings.options.config(connections) })
 }

@@ -4,7 +4,7 @@
 
 use super::excerpt::excerpt;
 use super::units::{Count, DurationText, from_text};
-use hubcast_hub::{HistoryPolicy, PresencePolicy, Retention, TopicPolicy, TopicRule};
+use hubcast_hub::{Access, HistoryPolicy, PresencePolicy, Retention, TopicPolicy, TopicRule};
 use hubcast_protocol::{Pattern, Topic};
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -49,8 +49,44 @@ fn rule(value: &Value) -> Result<TopicRule, String> {
     if let Some(DurationText(window)) = take(&mut given, "key_window")? {
         policy.key_window = window;
     }
-    no_more(&given, "match, history, presence and key_window; settings of the server come before the first rule")?;
+    policy.access.subscribe = take_access(&mut given, "subscribe")?;
+    policy.access.publish = take_access(&mut given, "publish")?;
+    if let Some(author) = take(&mut given, "author")? {
+        policy.author = author;
+    }
+    no_more(
+        &given,
+        "match, history, presence, key_window, subscribe, publish and author; settings of the server come before the \
+         first rule",
+    )?;
     Ok(TopicRule { pattern: matches, policy })
+}
+
+/// Who may read or publish.
+fn take_access(given: &mut Table, key: &str) -> Result<Option<Access>, String> {
+    Ok(take(given, key)?.map(|AccessText(access)| access))
+}
+
+/// An [`Access`] as it is written.
+struct AccessText(Access);
+
+impl FromStr for AccessText {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "nobody" => Ok(Self(Access::Nobody)),
+            "granted" => Ok(Self(Access::Granted)),
+            "anyone" => Ok(Self(Access::Anyone)),
+            _ => Err("must be \"nobody\", \"granted\" or \"anyone\""),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for AccessText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        from_text(deserializer)
+    }
 }
 
 /// The policy for a value: `false` gives none, `true` the default, and a table changes keys of the default.
@@ -241,7 +277,7 @@ mod tests {
             ("{ match = \"b\", presence = 1 }", "rule 2: presence = 1: must be true, false or a table"),
             (
                 "{ match = \"b\", ping = \"9s\" }",
-                "rule 2: ping: there is no such key; there are match, history, presence and key_window; \
+                "rule 2: ping: there is no such key; there are match, history, presence, key_window, subscribe, publish and author; \
                  settings of the server come before the first rule",
             ),
         ] {
@@ -256,7 +292,8 @@ mod tests {
     #[test]
     fn the_example_file_explains_a_rule_and_tells_the_default() {
         let example = include_str!("../../../../../hubcast.example.toml");
-        let lines: Vec<_> = example.lines().filter_map(|line| line.strip_prefix("#   ")).collect();
+        let rules_alone = example.lines().take_while(|line| *line != "## Tokens and API keys");
+        let lines: Vec<_> = rules_alone.filter_map(|line| line.strip_prefix("#   ")).collect();
         let table: Table = lines.join("\n").parse().unwrap();
         let rules = TopicSettings::of(table["topics"].clone()).unwrap().rules;
         assert_eq!(rules.len(), 2);

@@ -1,0 +1,240 @@
+//! The settings of tokens: where their keys are, and what they must say.
+
+use super::tables::{FromValue, no_more, table, tables, take, take_time};
+use super::units::DurationText;
+use hubcast_server::auth::{Jwks, KeySet, TokenAlgorithm, TokenKey, TokenRules, TokenVerifier};
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use toml::Value;
+
+/// The settings of tokens. Without keys the server takes none.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TokenSettings {
+    pub(crate) rules: TokenRules,
+    /// Whether a WebSocket may show its token in the address; `None`: on this machine alone.
+    pub(crate) query: Option<bool>,
+    keys: Vec<KeySettings>,
+}
+
+/// One key, or a file of several.
+#[derive(Clone)]
+struct KeySettings {
+    id: Option<Box<str>>,
+    not_after: Option<u64>,
+    source: KeySource,
+}
+
+#[derive(Clone)]
+enum KeySource {
+    Secret(String),
+    SecretFile(PathBuf),
+    Pem(TokenAlgorithm, PathBuf),
+    Jwks(PathBuf),
+}
+
+impl TokenSettings {
+    /// Whether there are keys.
+    pub(crate) fn has_keys(&self) -> bool {
+        !self.keys.is_empty()
+    }
+
+    /// Reads the keys from their files.
+    ///
+    /// # Errors
+    /// What is wrong with each key, and how it would be right.
+    pub(crate) fn verifier(&self) -> Result<Option<TokenVerifier>, Vec<String>> {
+        if self.keys.is_empty() {
+            return Ok(None);
+        }
+        let (mut keys, mut faults) = (Vec::new(), Vec::new());
+        for (index, key) in self.keys.iter().enumerate() {
+            match key.load() {
+                Ok(loaded) => keys.extend(loaded),
+                Err(fault) => faults.push(format!("tokens, key {}: {fault}", index + 1)),
+            }
+        }
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        let keys = KeySet::new(keys).map_err(|fault| vec![format!("tokens.keys: {fault}")])?;
+        Ok(Some(TokenVerifier::new(keys, self.rules.clone())))
+    }
+}
+
+impl FromValue for TokenSettings {
+    const NOTHING: &'static str = "table";
+
+    fn read(value: &Value) -> Result<Self, String> {
+        let mut given = table(value, TOKENS_EXAMPLE)?;
+        let mut rules = TokenRules {
+            audience: take(&mut given, "audience")?,
+            issuer: take(&mut given, "issuer")?,
+            claims: take(&mut given, "claims")?,
+            typ: take(&mut given, "type")?,
+            ..TokenRules::default()
+        };
+        if let Some(DurationText(leeway)) = take(&mut given, "leeway")? {
+            rules.leeway = leeway;
+        }
+        if let Some(DurationText(lifetime)) = take(&mut given, "max_lifetime")? {
+            rules.max_lifetime = lifetime;
+        }
+        let query = take(&mut given, "query")?;
+        let keys = given.remove("keys").map_or(Ok(Vec::new()), |keys| tables(&keys, KEYS_EXAMPLE, "key", key))?;
+        no_more(&given, "keys, audience, issuer, claims, type, leeway, max_lifetime and query")?;
+        if rules.max_lifetime.is_zero() {
+            return Err("max_lifetime = \"0s\": must be longer than nothing".to_owned());
+        }
+        if keys.is_empty() && value.as_table().is_some_and(|table| !table.is_empty()) {
+            return Err(format!("keys is missing, without which no token is right; write {KEYS_EXAMPLE}"));
+        }
+        Ok(Self { rules, query, keys })
+    }
+}
+
+/// Reads the settings of one key.
+fn key(value: &Value) -> Result<KeySettings, String> {
+    let mut given = table(value, KEY_EXAMPLE)?;
+    let algorithm: Option<String> = take(&mut given, "algorithm")?;
+    let algorithm = algorithm.map(|name| TokenAlgorithm::from_str(&name).map_err(|_| wrong_algorithm(&name)));
+    let algorithm = algorithm.transpose()?;
+    let id: Option<String> = take(&mut given, "id")?;
+    let not_after = take_time(&mut given, "not_after")?;
+    let secret: Option<String> = take(&mut given, "secret")?;
+    let secret_file: Option<PathBuf> = take(&mut given, "secret_file")?;
+    let file: Option<PathBuf> = take(&mut given, "file")?;
+    let jwks: Option<String> = take(&mut given, "jwks")?;
+    no_more(&given, "algorithm, secret, secret_file, file, jwks, id and not_after")?;
+    let is_secret = |source| match algorithm {
+        None | Some(TokenAlgorithm::Hs256) => Ok(source),
+        Some(other) => Err(format!("algorithm = \"{other}\": a secret is for HS256; {other} needs file, a public key")),
+    };
+    let source = match (secret, secret_file, file, jwks) {
+        (Some(secret), None, None, None) => is_secret(KeySource::Secret(secret))?,
+        (None, Some(file), None, None) => is_secret(KeySource::SecretFile(file))?,
+        (None, None, Some(file), None) => match algorithm {
+            None => return Err(format!("algorithm is missing: a key file is for one of {ALGORITHMS}")),
+            Some(TokenAlgorithm::Hs256) => {
+                return Err("algorithm = \"HS256\": its key is a secret; write secret_file in place of file".to_owned());
+            }
+            Some(algorithm) => KeySource::Pem(algorithm, file),
+        },
+        (None, None, None, Some(jwks)) if jwks.contains("://") => {
+            return Err(format!("jwks = \"{jwks}\": keys are read from a file; fetch it into one, such as by curl"));
+        }
+        (None, None, None, Some(_)) if id.is_some() || algorithm.is_some() => {
+            return Err("jwks has the ids and the algorithms of its keys; leave id and algorithm out".to_owned());
+        }
+        (None, None, None, Some(jwks)) => KeySource::Jwks(jwks.into()),
+        (None, None, None, None) => return Err(format!("there is no key in it; write {KEY_EXAMPLE}")),
+        _ => return Err("a key has one of secret, secret_file, file and jwks".to_owned()),
+    };
+    Ok(KeySettings { id: id.map(String::into_boxed_str), not_after, source })
+}
+
+fn wrong_algorithm(name: &str) -> String {
+    format!("algorithm = {name:?}: not an algorithm of tokens here; there are HS256 and {ALGORITHMS}")
+}
+
+impl KeySettings {
+    fn load(&self) -> Result<Vec<TokenKey>, String> {
+        let mut keys = match &self.source {
+            KeySource::Secret(secret) => {
+                vec![TokenKey::secret(secret.as_bytes()).map_err(|fault| format!("secret: {fault}"))?]
+            }
+            KeySource::SecretFile(path) => {
+                let secret = read(path)?;
+                let key = TokenKey::secret(secret.trim_end_matches(['\n', '\r']).as_bytes());
+                vec![key.map_err(|fault| format!("{}: {fault}", path.display()))?]
+            }
+            KeySource::Pem(algorithm, path) => {
+                let key = TokenKey::pem(*algorithm, &read(path)?);
+                vec![key.map_err(|fault| format!("{}: {fault}", path.display()))?]
+            }
+            KeySource::Jwks(path) => {
+                let jwks = Jwks::read(&read(path)?).map_err(|fault| format!("{}: {fault}", path.display()))?;
+                for skipped in &jwks.skipped {
+                    tracing::warn!(file = %path.display(), key = skipped.number, reason = %skipped.reason, "skipped a key");
+                }
+                jwks.keys
+            }
+        };
+        for key in &mut keys {
+            if self.id.is_some() {
+                key.id.clone_from(&self.id);
+            }
+            key.not_after = self.not_after.or(key.not_after);
+        }
+        Ok(keys)
+    }
+}
+
+/// Reads a file of at most 1 MiB.
+pub(super) fn read(path: &Path) -> Result<String, String> {
+    let mut text = String::new();
+    let read = File::open(path).and_then(|file| file.take(MAX_BYTES).read_to_string(&mut text));
+    read.map(|_| text).map_err(|error| format!("{}: cannot be read: {error}", path.display()))
+}
+
+/// Shows no secret.
+impl std::fmt::Debug for KeySettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KeySettings").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+const MAX_BYTES: u64 = 1 << 20;
+const ALGORITHMS: &str = "RS256, ES256, ES384 and EdDSA";
+const TOKENS_EXAMPLE: &str = "{ keys = [{ algorithm = \"RS256\", file = \"login.pem\" }] }";
+const KEYS_EXAMPLE: &str = "keys = [{ algorithm = \"RS256\", file = \"login.pem\" }]";
+const KEY_EXAMPLE: &str = "{ algorithm = \"RS256\", file = \"login.pem\" } or { secret_file = \"token.secret\" }";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use toml::Table;
+
+    fn read(text: &str) -> Result<TokenSettings, String> {
+        TokenSettings::read(&Value::Table(text.parse::<Table>().unwrap()))
+    }
+
+    #[test]
+    fn a_key_that_is_none_says_what_would_be_right() {
+        for (key, fault) in [
+            ("{}", "key 1: there is no key in it"),
+            ("{ file = \"a.pem\" }", "key 1: algorithm is missing"),
+            ("{ algorithm = \"HS256\", file = \"a.pem\" }", "write secret_file in place of file"),
+            ("{ algorithm = \"RS256\", secret = \"x\" }", "a secret is for HS256"),
+            ("{ algorithm = \"none\", secret = \"x\" }", "not an algorithm of tokens here"),
+            ("{ secret = \"x\", jwks = \"a.json\" }", "a key has one of"),
+            ("{ jwks = \"a.json\", id = \"x\" }", "leave id and algorithm out"),
+            ("{ secrte = \"x\" }", "secrte: there is no such key"),
+            ("7", "must be a table"),
+        ] {
+            let found = read(&format!("keys = [{key}]")).unwrap_err();
+            assert!(found.contains(fault), "{key}: {found}");
+        }
+        assert!(read("audience = \"hub\"").unwrap_err().contains("keys is missing"));
+        assert!(read("audiense = \"hub\"").unwrap_err().contains("there is no such key"));
+    }
+
+    #[test]
+    fn each_wrong_key_is_named_when_it_is_loaded() {
+        let settings =
+            read("keys = [{ secret = \"short\" }, { algorithm = \"RS256\", file = \"/nowhere.pem\" }]").unwrap();
+        let faults = settings.verifier().unwrap_err();
+        assert_eq!(faults.len(), 2, "{faults:?}");
+        assert!(faults[0].starts_with("tokens, key 1: secret: ") && !faults[0].contains("short\""), "{faults:?}");
+        assert!(faults[1].starts_with("tokens, key 2: /nowhere.pem: cannot be read"), "{faults:?}");
+        let twice =
+            read(&format!("keys = [{0}, {0}]", "{ id = \"a\", secret = \"0123456789abcdef0123456789abcdeX\" }"));
+        assert!(twice.unwrap().verifier().unwrap_err()[0].contains("two keys have the id"));
+    }
+
+    #[test]
+    fn nothing_is_no_verifier() {
+        assert!(read("").unwrap().verifier().unwrap().is_none());
+    }
+}
