@@ -6,15 +6,18 @@
 //! the hub. Only an answer to a connection that gets nothing else before it goes first: see
 //! [`flush_plan`](super::flush_plan).
 
+mod describe;
+
+pub(super) use describe::Facts;
+
 use super::address::{NOBODY, session, slot_of, worker_of};
 use super::alarm::{Alarm, Keeper};
 use super::evictions::{self, Evictions};
-use super::mail::{Describe, RemoteOutput};
+use super::mail::RemoteOutput;
 use super::mailbox::{Mailbox, post, take};
 #[cfg(feature = "simulation")]
 use super::observer::{Observed, Observer};
 use super::turn_output::TurnOutput;
-use crate::connection::facts::ConnectionFacts;
 use crate::encode::account::Account;
 use crate::runtime::tasks::end_for_another;
 use crate::schedule::{Cost, Item, Schedule};
@@ -22,7 +25,7 @@ use hubcast_hub::{Hub, Input, SessionId, Snapshot};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::Notify;
 
 /// The hub and the mail of each worker.
 #[derive(Debug)]
@@ -34,13 +37,6 @@ pub(crate) struct SharedHub {
     account: Arc<Account>,
     #[cfg(feature = "simulation")]
     observer: Observer,
-}
-
-/// Facts about connections of one worker that are to come.
-#[derive(Debug)]
-pub(super) struct Facts {
-    pub(super) sessions: Vec<SessionId>,
-    pub(super) facts: oneshot::Receiver<Vec<Option<ConnectionFacts>>>,
 }
 
 #[derive(Debug)]
@@ -180,26 +176,6 @@ impl SharedHub {
     /// Reads or changes the hub by what is no input of a session.
     pub(super) fn with_hub<T>(&self, act: impl FnOnce(&mut Hub) -> T) -> T {
         act(&mut self.lock().hub)
-    }
-
-    /// Reads the hub, and asks the workers for the facts about the connections of the sessions that `act` names: each
-    /// worker answers once, in its next turn. No other connection can get the slot of one of these sessions before.
-    pub(super) fn describe<T>(&self, act: impl FnOnce(&Hub) -> (T, Vec<SessionId>)) -> (T, Vec<Facts>) {
-        let mut shared = self.lock();
-        let (read, sessions) = act(&shared.hub);
-        let mut asked = Vec::new();
-        for worker in 0..self.wakes.len() {
-            let of_worker: Vec<_> = sessions.iter().copied().filter(|of| worker_of(*of) == worker).collect();
-            if of_worker.is_empty() {
-                continue;
-            }
-            let (answer, facts) = oneshot::channel();
-            let slots = of_worker.iter().map(|session| slot_of(*session)).collect();
-            shared.mail[worker].put(RemoteOutput::Describe(Describe { slots, answer }), 0);
-            self.wakes[worker].notify_one();
-            asked.push(Facts { sessions: of_worker, facts });
-        }
-        (read, asked)
     }
 
     /// Bytes of memory for what waits to be written to all connections.
