@@ -19,7 +19,9 @@ use crate::rules::RuleIndex;
 use crate::session::{MAX_WAITING_REQUESTS, Session};
 use crate::sparse::{release_map, release_slab};
 use crate::subscriptions::{ChannelKey, Subscriptions, index};
-use crate::{Access, Credentials, Effect, Effects, Input, MemberName, Permission, SessionId, Settings, TopicAccess};
+use crate::{
+    Access, Credentials, Effect, Effects, Identity, Input, MemberName, Permission, SessionId, Settings, TopicAccess,
+};
 use delivery::Matched;
 use grace::GracePeriods;
 use hubcast_protocol::event::{Closing, Limits, Refusal, Welcome};
@@ -155,7 +157,8 @@ impl<E: Engine> Hub<E> {
     fn take(&mut self, now: Instant, input: Input, effects: &mut Effects) {
         match input {
             Input::Connect { session, client, identity, credentials } => {
-                let session = Session::new(session, client, identity, self.bucket(now));
+                let bucket = self.bucket(now, &identity);
+                let session = Session::new(session, client, identity, bucket);
                 self.connect(now, session, credentials, effects);
             }
             Input::Request { session, request } => {
@@ -230,8 +233,10 @@ impl<E: Engine> Hub<E> {
         self.by_id.len()
     }
 
-    fn bucket(&self, now: Instant) -> Option<Bucket> {
-        self.settings.limits.requests_per_second.map(|rate| Bucket::new(now, rate))
+    /// The limit of a session's requests.
+    fn bucket(&self, now: Instant, identity: &Identity) -> Option<Bucket> {
+        let is_api_key = matches!(identity.name, MemberName::ApiKey(_));
+        self.settings.limits.requests_per_second.filter(|_| !is_api_key).map(|rate| Bucket::new(now, rate))
     }
 
     fn connect(

@@ -74,7 +74,8 @@ pub struct Limits {
     /// Most subscriptions at once. One more is refused as `limit_exceeded`. A session's private topics do not count.
     pub subscriptions: usize,
     /// Most requests a second, with a burst of one second's worth; `None` is no limit. More are refused as
-    /// `rate_limited`. After another second's worth of refused requests the session is closed with 4003.
+    /// `rate_limited`. After another second's worth of refused requests the session is closed with 4003. It does not
+    /// count for API keys, whose batches are many requests at once: for them there is [`Admission::each_user`].
     pub requests_per_second: Option<u32>,
 }
 

@@ -9,6 +9,7 @@ mod thread;
 pub use error::{BindError, RunError};
 pub use shutdown::Hurry;
 
+use crate::auth::{Revocations, unix_now};
 use crate::config::{Config, MAX_WORKERS};
 use crate::encode::account::Account;
 use crate::http::api::Api;
@@ -41,13 +42,13 @@ pub struct Server {
 }
 
 impl Server {
-    /// Takes one or several listeners that the caller has bound, and locks the state folder, if the configuration has
-    /// one.
+    /// Takes one or several listeners that the caller has bound. If the configuration has a state folder, it is locked,
+    /// and the users that were sent away stay refused.
     ///
     /// # Errors
     /// When the configuration breaks a rule; when there is no listener, or one cannot be set up; when the state folder
-    /// cannot be made, written to, or locked for this server alone.
-    pub fn bind(config: Config, listeners: impl IntoIterator<Item = TcpListener>) -> Result<Self, BindError> {
+    /// cannot be made, written to, or locked for this server alone, or the list of users that were sent away is damaged.
+    pub fn bind(mut config: Config, listeners: impl IntoIterator<Item = TcpListener>) -> Result<Self, BindError> {
         config.validate()?;
         let listeners: Vec<_> = listeners.into_iter().collect();
         if listeners.is_empty() {
@@ -56,6 +57,10 @@ impl Server {
         }
         listeners.iter().try_for_each(set_up).map_err(BindError::Listener)?;
         let state = config.state_dir.as_deref().map(SnapshotDir::open).transpose().map_err(BindError::State)?;
+        if let Some(folder) = &config.state_dir {
+            let revocations = Revocations::open(folder, unix_now()).map_err(BindError::State)?;
+            config.auth.revocations = Arc::new(revocations);
+        }
         Ok(Self { config: Arc::new(config), listeners, state, hurry: Hurry::default() })
     }
 

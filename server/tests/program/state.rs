@@ -38,7 +38,7 @@ fn after_a_clean_restart_a_client_gets_what_it_missed_and_goes_on_in_the_same_ep
         "event": "subscribed", "id": 1, "topic": "news", "epoch": epoch, "offset": 3, "recovered": true, "replayed": 2
     });
     assert_eq!(subscribed, expected);
-    assert_eq!(names(&state), ["lock"], "what was taken up is not there for a second time");
+    assert_eq!(names(&state), ["lock", "revoked.jsonl"], "what was taken up is not there for a second time");
     let message = |offset: u64, message: Value| json!({"event": "message", "topic": "news", "epoch": epoch, "offset": offset, "message": message});
     assert_eq!(client.hear(), message(2, json!({"two": "\n"})));
     assert_eq!(client.hear(), message(3, json!("three")));

@@ -66,6 +66,7 @@ impl World {
                         client.complete(ticket, &result, cause, record)
                     });
                 }
+                Effect::AskToken(reason) => self.fail(Some(client), format!("a token is wanted for {reason:?}")),
                 Effect::Status(status) => self.clients[client].state = Some(status.state),
             }
         }
