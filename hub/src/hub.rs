@@ -157,7 +157,7 @@ impl<E: Engine> Hub<E> {
     fn take(&mut self, now: Instant, input: Input, effects: &mut Effects) {
         match input {
             Input::Connect { session, client, identity, credentials } => {
-                let bucket = self.bucket(now, &identity);
+                let bucket = self.bucket(now, identity.as_deref());
                 let session = Session::new(session, client, identity, bucket);
                 self.connect(now, session, credentials, effects);
             }
@@ -234,8 +234,8 @@ impl<E: Engine> Hub<E> {
     }
 
     /// The limit of a session's requests.
-    fn bucket(&self, now: Instant, identity: &Identity) -> Option<Bucket> {
-        let is_api_key = matches!(identity.name, MemberName::ApiKey(_));
+    fn bucket(&self, now: Instant, identity: Option<&Identity>) -> Option<Bucket> {
+        let is_api_key = identity.is_some_and(|identity| matches!(identity.name, MemberName::ApiKey(_)));
         self.settings.limits.requests_per_second.filter(|_| !is_api_key).map(|rate| Bucket::new(now, rate))
     }
 
