@@ -22,15 +22,15 @@ mod session;
 mod status;
 mod subscription_state;
 mod subscriptions;
+mod token;
 
 pub use config::{Backoff, Config};
 pub use effect::{Answer, Delivery, Effect, Effects, Ended, Failure, Gap, GapReason, Published, Refused, Resumed};
 pub use input::{Command, Disconnection, Input, Source, SubscribeRequest, SubscriptionId, Ticket};
 pub(crate) use renewal::MAX_REFUSED_TOKENS;
-pub use renewal::{ShownToken, TokenFailure};
 pub use status::{Closed, Loss, State, Status};
+pub use token::{ShownToken, TokenFailure, TokenReason};
 
-use crate::token::TokenReason;
 use calls::Calls;
 use connection_state::{ConnectionState, Due, after};
 use hubcast_protocol::{ClientId, CloseCode};

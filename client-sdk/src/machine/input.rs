@@ -1,6 +1,6 @@
 //! The inputs of a machine.
 
-use super::renewal::{ShownToken, TokenFailure};
+use super::token::{ShownToken, TokenFailure};
 use hubcast_protocol::request::{Publish, ReadHistory, Slow, Start};
 use hubcast_protocol::{CloseCode, Target, Topic};
 use std::time::Duration;

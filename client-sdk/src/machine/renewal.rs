@@ -2,30 +2,12 @@
 
 use super::effect::{Effect, Effects};
 use super::status::Closed;
+use super::token::{ShownToken, TokenFailure, TokenReason};
 use super::{Machine, after};
-use crate::token::TokenReason;
 use hubcast_protocol::event::Refusal;
 use hubcast_protocol::request::{Action, Request};
 use hubcast_protocol::{AccessToken, ErrorCode, RequestId, typed};
 use std::time::{Duration, Instant};
-
-/// A token, and how long it lasts from now on, if it says so.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ShownToken {
-    /// The token.
-    pub token: AccessToken,
-    /// How long it lasts from now on, if it says so.
-    pub lifetime: Option<Duration>,
-}
-
-/// Why there is no token.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TokenFailure {
-    /// Another attempt would not change it.
-    NotAllowed(String),
-    /// The program is asked again.
-    Failed(String),
-}
 
 /// The renewal of a connection's token.
 #[derive(Debug, Default)]
