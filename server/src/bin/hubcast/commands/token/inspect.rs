@@ -1,0 +1,171 @@
+//! `hubcast token inspect`: shows what is in a token, and each check of the server with its outcome.
+
+use super::shown::{indented, printable, time};
+use crate::commands::answer::Answer;
+use crate::settings::excerpt::excerpt;
+use clap::Args;
+use data_encoding::BASE64URL_NOPAD;
+use hubcast_server::auth::{TokenFault, TokenRules, TokenVerifier};
+use serde_json::Value;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// The token to look at.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct InspectArgs {
+    /// The TOML file of the server that checks the token; without this, `HUBCAST_CONFIG` names the file. Without any, the
+    /// token is only decoded
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// The token; - reads it from standard input, where no other user of the machine sees it
+    #[arg(value_name = "TOKEN|-")]
+    token: String,
+}
+
+/// Shows a token, and what the verifier says of it. The signature is not shown: without it nobody can use what is
+/// printed.
+///
+/// # Errors
+/// When there is no token.
+pub(crate) fn run(args: &InspectArgs, verifier: Option<&TokenVerifier>, unix_now: u64) -> anyhow::Result<Answer> {
+    Ok(answer(&super::given(&args.token)?, verifier, unix_now))
+}
+
+fn answer(token: &str, verifier: Option<&TokenVerifier>, unix_now: u64) -> Answer {
+    let parts = Parts::of(token);
+    let mut output = String::new();
+    if let Some(parts) = &parts {
+        let _ = writeln!(output, "header\n  {}\nclaims\n  {}", shown(&parts.header), shown(&parts.claims));
+    }
+    let verdict = match (verifier, &parts) {
+        (Some(verifier), _) => {
+            output += &checks(token, parts.as_ref(), verifier, unix_now);
+            verifier.verify(token, Instant::now(), unix_now).map(drop)
+        }
+        (None, Some(_)) => Ok(()),
+        (None, None) => Err(TokenFault::Malformed),
+    };
+    let _ = match (verifier, verdict) {
+        (_, Err(fault)) => writeln!(output, "refused: {fault}"),
+        (Some(_), Ok(())) => writeln!(output, "accepted"),
+        (None, Ok(())) => writeln!(output, "nothing was verified: --config names the server's configuration"),
+    };
+    Answer { output, notes: Vec::new(), is_refused: verdict.is_err() }
+}
+
+/// The two parts of a token that can be read.
+struct Parts {
+    header: String,
+    claims: String,
+}
+
+impl Parts {
+    fn of(token: &str) -> Option<Self> {
+        let (signed, _signature) = token.rsplit_once('.')?;
+        let (header, claims) = signed.split_once('.')?;
+        Some(Self { header: decode(header)?, claims: decode(claims)? })
+    }
+}
+
+fn decode(part: &str) -> Option<String> {
+    String::from_utf8(BASE64URL_NOPAD.decode(part.as_bytes()).ok()?).ok()
+}
+
+fn shown(json: &str) -> String {
+    indented(json).unwrap_or_else(|| format!("(this is no JSON) {}", excerpt(&json.escape_debug().to_string())))
+}
+
+/// A line for each check.
+fn checks(token: &str, parts: Option<&Parts>, verifier: &TokenVerifier, unix_now: u64) -> String {
+    let read = |text: fn(&Parts) -> &String| {
+        parts.and_then(|parts| serde_json::from_str(text(parts)).ok()).unwrap_or(Value::Null)
+    };
+    let found = Found {
+        header: read(|parts| &parts.header),
+        claims: read(|parts| &parts.claims),
+        rules: verifier.rules(),
+        unix_now,
+    };
+    let mut text = "checks\n".to_owned();
+    let checked = verifier.explain(token, unix_now);
+    for check in &checked {
+        let what = check.what;
+        let found = printable(&found.about(what)).replace('\n', " ");
+        let _ = match check.outcome {
+            Ok(()) => writeln!(text, "  ✓ {what:<9}  {found}"),
+            Err(fault) if found.is_empty() => writeln!(text, "  ✗ {what:<9}  {fault}"),
+            Err(fault) => writeln!(text, "  ✗ {what:<9}  {fault} ({found})"),
+        };
+    }
+    if !checked.iter().any(|check| check.what == "signature") {
+        text += "  - signature  not checked, because there is no key for it\n";
+    }
+    text
+}
+
+/// What a token has, for the line of a check.
+struct Found<'a> {
+    header: Value,
+    claims: Value,
+    rules: &'a TokenRules,
+    unix_now: u64,
+}
+
+impl Found<'_> {
+    fn about(&self, what: &str) -> String {
+        let Self { header, claims, rules, .. } = self;
+        match what {
+            "header" => value("typ", header),
+            "key" => format!("{}, {}", value("alg", header), value("kid", header)),
+            "aud" => beside(value("aud", claims), rules.audience.as_deref()),
+            "iss" => beside(value("iss", claims), rules.issuer.as_deref()),
+            "sub" => value("sub", claims),
+            "nbf" | "iat" | "exp" => match claims.get(what).and_then(Value::as_u64) {
+                Some(unix) => time(unix, self.unix_now),
+                None => value(what, claims),
+            },
+            "info" => self.ours().get("info").map_or("no info", |_| "of the user").to_owned(),
+            "grants" => self.grants(),
+            _ => String::new(),
+        }
+    }
+
+    /// The object that has the grants.
+    fn ours(&self) -> &Value {
+        self.rules.claims.as_ref().map_or(&self.claims, |name| &self.claims[name])
+    }
+
+    fn grants(&self) -> String {
+        let count = |name: &&str| {
+            let list = self.ours().get(name)?.as_array()?;
+            (!list.is_empty()).then(|| format!("{name}: {}", list.len()))
+        };
+        let counts: Vec<_> = ["subscribe", "publish", "presence", "history"].iter().filter_map(count).collect();
+        if counts.is_empty() { "grants nothing".to_owned() } else { counts.join(", ") }
+    }
+}
+
+/// A member of an object, in short.
+fn value(name: &str, object: &Value) -> String {
+    match object.get(name) {
+        Some(value) => format!("{name} {}", excerpt(&value.to_string())),
+        None => format!("no {name}"),
+    }
+}
+
+fn beside(found: String, setting: Option<&str>) -> String {
+    setting.map_or_else(|| found.clone(), |setting| format!("{found}; the settings: {setting:?}"))
+}
+
+/// The end of the help.
+pub(crate) const AFTER_HELP: &str = "\
+The signature is not shown. Whether the operator has sent the user away is not
+checked: a running server alone knows it.
+
+\x1b[1;4mExit codes:\x1b[0m
+  0  accepted; without a configuration: decoded, and nothing was verified
+  1  failed
+  2  wrong usage or configuration
+  4  refused";
