@@ -26,7 +26,7 @@ pub(crate) enum Task {
     /// Put load on a server.
     Bench(BenchArgs),
     /// Answer a question.
-    Ask(Question),
+    Ask(Box<Question>),
 }
 
 /// Reads a command line and the environment.
@@ -37,12 +37,12 @@ pub(crate) fn read(line: &[OsString]) -> Result<Task, clap::Error> {
     Ok(match command.get_name() {
         BENCH => Task::Bench(BenchArgs::from_arg_matches(&matches)?),
         CHECK_CONFIG => Task::CheckConfig(SettingsArgs::from_arg_matches(&matches)?.given(matches)),
-        KEY => Task::Ask(Question::Key(KeyArgs::from_arg_matches(&matches)?)),
-        TOKEN => Task::Ask(about_token(&matches)?),
+        KEY => Task::Ask(Box::new(Question::Key(KeyArgs::from_arg_matches(&matches)?))),
+        TOKEN => Task::Ask(Box::new(about_token(&matches)?)),
         EXPLAIN => {
             let args = ExplainArgs::from_arg_matches(&matches)?;
             let given = settings_of(args.config.as_deref())?;
-            Task::Ask(Question::Explain(args, given))
+            Task::Ask(Box::new(Question::Explain(args, given)))
         }
         _ => Task::Serve(SettingsArgs::from_arg_matches(&matches)?.given(matches)),
     })
@@ -259,9 +259,10 @@ mod tests {
     #[test]
     fn a_question_about_a_token_needs_no_configuration() {
         let Ok(Task::Ask(question)) = read(&line(&["token", "inspect", "-"])) else { panic!("not a question") };
-        assert!(matches!(question, Question::InspectToken(_, None)));
+        assert!(matches!(*question, Question::InspectToken(_, None)));
         let words = ["token", "make", "--config", "some.toml", "--user", "ada"];
-        let Ok(Task::Ask(Question::MakeToken(_, Some(given)))) = read(&line(&words)) else { panic!("not a question") };
+        let Ok(Task::Ask(question)) = read(&line(&words)) else { panic!("not a question") };
+        let Question::MakeToken(_, Some(given)) = *question else { panic!("without settings") };
         assert_eq!(given.config, Some(PathBuf::from("some.toml")));
         assert!(read(&line(&["token", "make", "--config", "a", "--secret-file", "b", "--user", "ada"])).is_err());
         assert!(read(&line(&["explain", "--token", "a", "--key-id", "b", "publish", "c"])).is_err());

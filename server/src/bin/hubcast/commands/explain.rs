@@ -15,8 +15,9 @@ use std::time::Instant;
 
 /// Who asks for what.
 #[derive(Args, Clone, Debug)]
+#[expect(clippy::doc_markdown, reason = "a help has no marks around names")]
 pub(crate) struct ExplainArgs {
-    /// The TOML file of the server; without this, `HUBCAST_CONFIG` names the file. Without any, the defaults count
+    /// The TOML file of the server; without it, the one that HUBCAST_CONFIG names. Without any, the defaults count
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 

@@ -13,8 +13,9 @@ use std::time::Instant;
 
 /// The token to look at.
 #[derive(Args, Clone, Debug)]
+#[expect(clippy::doc_markdown, reason = "a help has no marks around names")]
 pub(crate) struct InspectArgs {
-    /// The TOML file of the server that checks the token; without this, `HUBCAST_CONFIG` names the file. Without any, the
+    /// The TOML file of the server that checks the token; without it, the one that HUBCAST_CONFIG names. Without any, the
     /// token is only decoded
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
@@ -94,6 +95,7 @@ fn checks(token: &str, parts: Option<&Parts>, verifier: &TokenVerifier, unix_now
         let what = check.what;
         let found = printable(&found.about(what)).replace('\n', " ");
         let _ = match check.outcome {
+            Ok(()) if found.is_empty() => writeln!(text, "  ✓ {what}"),
             Ok(()) => writeln!(text, "  ✓ {what:<9}  {found}"),
             Err(fault) if found.is_empty() => writeln!(text, "  ✗ {what:<9}  {fault}"),
             Err(fault) => writeln!(text, "  ✗ {what:<9}  {fault} ({found})"),
@@ -155,8 +157,11 @@ fn value(name: &str, object: &Value) -> String {
     }
 }
 
-fn beside(found: String, setting: Option<&str>) -> String {
-    setting.map_or_else(|| found.clone(), |setting| format!("{found}; the settings: {setting:?}"))
+fn beside(mut found: String, setting: Option<&str>) -> String {
+    if let Some(setting) = setting {
+        found += &format!("; the settings: {setting:?}");
+    }
+    found
 }
 
 /// The end of the help.

@@ -17,9 +17,10 @@ use std::time::{Duration, Instant};
 
 /// The token to make.
 #[derive(Args, Clone, Debug)]
+#[expect(clippy::doc_markdown, reason = "a help has no marks around names")]
 pub(crate) struct MakeArgs {
-    /// The TOML file of the server: its secret signs the token, which says what the server demands; without this,
-    /// `HUBCAST_CONFIG` names the file
+    /// The TOML file of the server: its secret signs the token, which says what the server demands; without it,
+    /// the one that HUBCAST_CONFIG names
     #[arg(long, value_name = "FILE", conflicts_with = "secret_file")]
     pub(crate) config: Option<PathBuf>,
 

@@ -51,9 +51,9 @@ pub(super) fn printable(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut shown, c| {
         let is_hidden = c.is_control() && c != '\n' || DIRECTIONS.contains(&c);
         if is_hidden {
-            shown += &format!("\\u{:04x}", u32::from(c))
+            shown += &format!("\\u{:04x}", u32::from(c));
         } else {
-            shown.push(c)
+            shown.push(c);
         }
         shown
     })
