@@ -89,7 +89,9 @@ fn a_key_that_is_appended_to_the_configuration_is_accepted() {
         let mut socket = connect(server.address());
         let body = "{\"topic\": \"orders\", \"message\": 1}";
         let length = body.len();
-        let head = format!("Host: x\r\nX-API-Key: {key}\r\nContent-Length: {length}\r\nConnection: close\r\n");
+        let head = format!(
+            "Host: x\r\nX-API-Key: {key}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n"
+        );
         socket.write_all(format!("POST /api/publish HTTP/1.1\r\n{head}\r\n{body}").as_bytes()).unwrap();
         let mut answer = String::new();
         socket.read_to_string(&mut answer).unwrap();

@@ -6,7 +6,9 @@ use crate::settings::excerpt::excerpt;
 use clap::Args;
 use data_encoding::BASE64URL_NOPAD;
 use hubcast_server::auth::{TokenFault, TokenRules, TokenVerifier};
-use serde_json::Value;
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -80,15 +82,13 @@ fn shown(json: &str) -> String {
 
 /// A line for each check.
 fn checks(token: &str, parts: Option<&Parts>, verifier: &TokenVerifier, unix_now: u64) -> String {
-    let read = |text: fn(&Parts) -> &String| {
-        parts.and_then(|parts| serde_json::from_str(text(parts)).ok()).unwrap_or(Value::Null)
+    let read = |text: fn(&Parts) -> &String| parts.map(|parts| members(text(parts))).unwrap_or_default();
+    let (header, claims) = (read(|parts| &parts.header), read(|parts| &parts.claims));
+    let ours = match &verifier.rules().claims {
+        Some(name) => claims.get(name).map(|ours| members(ours.get())).unwrap_or_default(),
+        None => claims.clone(),
     };
-    let found = Found {
-        header: read(|parts| &parts.header),
-        claims: read(|parts| &parts.claims),
-        rules: verifier.rules(),
-        unix_now,
-    };
+    let found = Found { header, claims, ours, rules: verifier.rules(), unix_now };
     let mut text = "checks\n".to_owned();
     let checked = verifier.explain(token, unix_now);
     for check in &checked {
@@ -107,41 +107,46 @@ fn checks(token: &str, parts: Option<&Parts>, verifier: &TokenVerifier, unix_now
     text
 }
 
+/// The members of an object, as they were written: a value may be a number that no type of ours holds.
+type Members = BTreeMap<String, Box<RawValue>>;
+
+/// The members of an object; none if it is no object.
+fn members(json: &str) -> Members {
+    serde_json::from_str(json).unwrap_or_default()
+}
+
 /// What a token has, for the line of a check.
 struct Found<'a> {
-    header: Value,
-    claims: Value,
+    header: Members,
+    claims: Members,
+    /// The object that has `info` and the grants.
+    ours: Members,
     rules: &'a TokenRules,
     unix_now: u64,
 }
 
 impl Found<'_> {
     fn about(&self, what: &str) -> String {
-        let Self { header, claims, rules, .. } = self;
+        let Self { header, claims, ours, rules, .. } = self;
         match what {
             "header" => value("typ", header),
             "key" => format!("{}, {}", value("alg", header), value("kid", header)),
             "aud" => beside(value("aud", claims), rules.audience.as_deref()),
             "iss" => beside(value("iss", claims), rules.issuer.as_deref()),
             "sub" => value("sub", claims),
-            "nbf" | "iat" | "exp" => match claims.get(what).and_then(Value::as_u64) {
-                Some(unix) => time(unix, self.unix_now),
-                None => value(what, claims),
-            },
-            "info" => self.ours().get("info").map_or("no info", |_| "of the user").to_owned(),
+            "nbf" | "iat" | "exp" => {
+                let unix = claims.get(what).and_then(|unix| serde_json::from_str(unix.get()).ok());
+                unix.map_or_else(|| value(what, claims), |unix| time(unix, self.unix_now))
+            }
+            "info" => ours.get("info").map_or("no info".to_owned(), |info| format!("{} bytes", info.get().len())),
             "grants" => self.grants(),
             _ => String::new(),
         }
     }
 
-    /// The object that has the grants.
-    fn ours(&self) -> &Value {
-        self.rules.claims.as_ref().map_or(&self.claims, |name| &self.claims[name])
-    }
-
     fn grants(&self) -> String {
         let count = |name: &&str| {
-            let list = self.ours().get(name)?.as_array()?;
+            let list: Vec<IgnoredAny> = serde_json::from_str(self.ours.get(*name)?.get()).ok()?;
             (!list.is_empty()).then(|| format!("{name}: {}", list.len()))
         };
         let counts: Vec<_> = ["subscribe", "publish", "presence", "history"].iter().filter_map(count).collect();
@@ -150,11 +155,8 @@ impl Found<'_> {
 }
 
 /// A member of an object, in short.
-fn value(name: &str, object: &Value) -> String {
-    match object.get(name) {
-        Some(value) => format!("{name} {}", excerpt(&value.to_string())),
-        None => format!("no {name}"),
-    }
+fn value(name: &str, object: &Members) -> String {
+    object.get(name).map_or_else(|| format!("no {name}"), |value| format!("{name} {}", excerpt(value.get())))
 }
 
 fn beside(mut found: String, setting: Option<&str>) -> String {
@@ -174,3 +176,48 @@ checked: a running server alone knows it.
   1  failed
   2  wrong usage or configuration
   4  refused";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hubcast_server::auth::{KeySet, TokenKey};
+
+    fn verifier() -> TokenVerifier {
+        let key = TokenKey::secret(b"a secret of the tests that is long enough").unwrap();
+        TokenVerifier::new(KeySet::new(vec![key]).unwrap(), TokenRules::default())
+    }
+
+    fn token(header: &str, claims: &str) -> String {
+        let encode = |text: &str| BASE64URL_NOPAD.encode(text.as_bytes());
+        format!("{}.{}.{}", encode(header), encode(claims), "c2lnbmF0dXJl".repeat(3))
+    }
+
+    #[test]
+    fn nothing_in_a_token_reaches_the_terminal_as_a_control_character() {
+        let bad = "\u{9b}2J\u{202e}";
+        for (header, claims) in [
+            (format!("{{\"alg\":\"HS256\",\"typ\":\"{bad}\",\"kid\":\"{bad}\"}}"), format!("{{\"sub\":\"{bad}\"}}")),
+            (bad.to_owned(), format!("{bad}\u{1b}[2J")),
+            ("{}".to_owned(), format!("{{\"aud\":\"{bad}\",\n\t\"iss\":[\"{bad}\"],\"exp\":\"{bad}\"}}")),
+        ] {
+            let shown = answer(&token(&header, &claims), Some(&verifier()), 0).output;
+            assert!(!shown.contains(|c: char| c.is_control() && c != '\n' || c == '\u{202e}'), "{shown:?}");
+        }
+    }
+
+    #[test]
+    fn a_claim_that_comes_twice_is_shown_twice_and_refused() {
+        let token = token("{\"alg\":\"HS256\"}", "{\"sub\":\"ada\",\"sub\":\"root\"}");
+        let answer = answer(&token, Some(&verifier()), 0);
+        assert!(answer.is_refused);
+        assert!(answer.output.contains("\"ada\"") && answer.output.contains("\"root\""), "{}", answer.output);
+        assert!(answer.output.contains("  ✗ claims  "), "{}", answer.output);
+        assert!(!answer.output.contains("c2lnbmF0"), "{}", answer.output);
+    }
+
+    #[test]
+    fn a_signature_that_no_key_can_check_is_said_not_to_be_checked() {
+        let shown = answer(&token("{\"alg\":\"none\"}", "{}"), Some(&verifier()), 0).output;
+        assert!(shown.contains("✗ key ") && shown.contains("- signature  not checked"), "{shown}");
+    }
+}
