@@ -205,12 +205,20 @@ fn a_token_that_the_server_would_refuse_is_not_made() {
         (&["--user", "ada", "--lifetime", "0s"], "must be at least 1s"),
         (&["--user", "ada", "--subscribe", "a..b"], "for '--subscribe <PATTERN>'"),
         (&["--user", "ada", "--info", "{"], "for '--info <JSON>': not JSON"),
-        (&["--user", "ada", "--key", "other"], "--key other: there is no secret with this id; there are try"),
+        (&["--user", "ada", "--key", "other"], "--key: there is no secret with this id; there are try"),
         (&["--subscribe", "a"], "--user <SUB>"),
     ] {
         let (code, token, fault) = ask(&[&["token", "make", "--config", config.to_str().unwrap()], words].concat());
         assert_eq!((code, token.as_str()), (Some(2), ""), "{words:?}");
         assert!(fault.contains(expected), "{words:?}: {fault}");
+    }
+    let (short, config) = (file("short.secret", "short"), config.to_str().unwrap());
+    let (code, _, fault) = ask(&["token", "make", "--user", "ada", "--secret-file", short.to_str().unwrap()]);
+    assert_eq!((code, fault.contains("short.secret: a secret has at least 32 bytes")), (Some(2), true), "{fault}");
+    // That no secret comes out is checked for each command.
+    for words in [["--secret-file", SECRET, "--user"], ["--key", SECRET, "--user"]] {
+        let words = [&["token", "make"], &words[..], &["ada"]].concat();
+        assert_eq!(outcome(hubcast(&words).env("HUBCAST_CONFIG", config), "").0, Some(2));
     }
     assert!(ask(&["token", "make", "--user", "ada"]).2.contains("name the configuration by --config"));
 }

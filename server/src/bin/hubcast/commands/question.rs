@@ -6,7 +6,9 @@ use super::key::{self, KeyArgs};
 use super::token::{InspectArgs, MakeArgs, inspect, make};
 use crate::settings::resolve::{CliArgs, Resolved, resolve};
 use crate::settings::tokens::TokenSettings;
-use anyhow::bail;
+use anyhow::{Context, bail};
+use std::fs;
+use std::path::Path;
 
 /// A question, with the settings that it is about.
 #[derive(Debug)]
@@ -29,11 +31,8 @@ impl Question {
     pub(crate) fn answer(self, unix_now: u64) -> anyhow::Result<Answer> {
         match self {
             Self::Key(args) => key::run(&args),
-            Self::MakeToken(args, None) => match args.secret_file.clone() {
-                Some(file) => {
-                    let tokens = TokenSettings::of_secret_file(file, args.key.as_deref());
-                    make::run(&args, &tokens, unix_now)
-                }
+            Self::MakeToken(args, None) => match &args.secret_file {
+                Some(file) => make::run(&args, &of_secret_file(file, args.key.as_deref())?, unix_now),
                 None => bail!("there is no secret; name the configuration by --config, or a secret by --secret-file"),
             },
             Self::MakeToken(args, Some(given)) => {
@@ -46,6 +45,17 @@ impl Question {
             }),
             Self::Explain(args, given) => about(&given, |resolved| explain::run(&args, resolved, unix_now)),
         }
+    }
+}
+
+/// The settings of tokens that are signed with the secret in a file.
+fn of_secret_file(file: &Path, id: Option<&str>) -> anyhow::Result<TokenSettings> {
+    // The name of a file that is not there may be the secret itself, so it is not shown.
+    fs::metadata(file).context("--secret-file: there is no such file to read; it takes the name of a file")?;
+    let tokens = TokenSettings::of_secret_file(file.to_owned(), id);
+    match tokens.verifier() {
+        Ok(_) => Ok(tokens),
+        Err(faults) => bail!("--secret-file: {}", faults.join(", ").trim_start_matches("tokens, key 1: ")),
     }
 }
 

@@ -90,11 +90,12 @@ fn choose(args: &MakeArgs, secrets: Vec<Secret>, unix_now: u64) -> anyhow::Resul
     let ids = ids.collect::<Vec<_>>().join(", ");
     let is_over = |secret: &Secret| secret.not_after.is_some_and(|end| unix_now >= end);
     if let Some(id) = &args.key {
+        // A word that is not among the ids may be the secret itself, so it is not shown.
         let chosen = secrets.into_iter().find(|secret| secret.id.as_deref() == Some(id));
         return match chosen {
-            None => bail!("--key {id}: there is no secret with this id; there are {ids}"),
+            None => bail!("--key: there is no secret with this id; there are {ids}"),
             Some(secret) if is_over(&secret) => {
-                bail!("--key {id}: its not_after is over, so no token of it is accepted")
+                bail!("--key: its not_after is over, so no token of it is accepted")
             }
             Some(secret) => Ok(secret),
         };
