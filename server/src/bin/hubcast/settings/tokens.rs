@@ -26,6 +26,16 @@ struct KeySettings {
     source: KeySource,
 }
 
+/// A secret of the settings: it signs tokens as well as it verifies them.
+pub(crate) struct Secret {
+    /// The `kid` of its tokens, if it has one.
+    pub(crate) id: Option<Box<str>>,
+    /// When it is no longer accepted, in seconds since 1970-01-01 UTC.
+    pub(crate) not_after: Option<u64>,
+    /// Its text.
+    pub(crate) text: String,
+}
+
 #[derive(Clone)]
 enum KeySource {
     Secret(String),
@@ -60,6 +70,28 @@ impl TokenSettings {
         }
         let keys = KeySet::new(keys).map_err(|fault| vec![format!("tokens.keys: {fault}")])?;
         Ok(Some(TokenVerifier::new(keys, self.rules.clone())))
+    }
+
+    /// The settings of tokens that are signed with the secret of one file.
+    pub(crate) fn of_secret_file(path: PathBuf, id: Option<&str>) -> Self {
+        let key = KeySettings { id: id.map(Box::from), not_after: None, source: KeySource::SecretFile(path) };
+        Self { keys: vec![key], ..Self::default() }
+    }
+
+    /// The keys that can sign. Of the others the settings have the public half alone.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub(crate) fn secrets(&self) -> Result<Vec<Secret>, String> {
+        let secret = |key: &KeySettings| {
+            let text = match &key.source {
+                KeySource::Secret(text) => text.clone(),
+                KeySource::SecretFile(path) => read_secret(path)?,
+                KeySource::Pem(..) | KeySource::Jwks(_) => return Ok(None),
+            };
+            Ok(Some(Secret { id: key.id.clone(), not_after: key.not_after, text }))
+        };
+        self.keys.iter().filter_map(|key| secret(key).transpose()).collect()
     }
 }
 
@@ -145,8 +177,7 @@ impl KeySettings {
                 vec![TokenKey::secret(secret.as_bytes()).map_err(|fault| format!("secret: {fault}"))?]
             }
             KeySource::SecretFile(path) => {
-                let secret = read(path)?;
-                let key = TokenKey::secret(secret.trim_end_matches(['\n', '\r']).as_bytes());
+                let key = TokenKey::secret(read_secret(path)?.as_bytes());
                 vec![key.map_err(|fault| format!("{}: {fault}", path.display()))?]
             }
             KeySource::Pem(algorithm, path) => {
@@ -171,6 +202,11 @@ impl KeySettings {
     }
 }
 
+/// Reads a secret, which the end of the last line does not belong to.
+fn read_secret(path: &Path) -> Result<String, String> {
+    read(path).map(|text| text.trim_end_matches(['\n', '\r']).to_owned())
+}
+
 /// Reads a file of at most 1 MiB.
 pub(super) fn read(path: &Path) -> Result<String, String> {
     let mut text = String::new();
@@ -182,6 +218,13 @@ pub(super) fn read(path: &Path) -> Result<String, String> {
 impl std::fmt::Debug for KeySettings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("KeySettings").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// Shows no secret.
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Secret").field("id", &self.id).finish_non_exhaustive()
     }
 }
 
