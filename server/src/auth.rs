@@ -15,7 +15,7 @@ mod revoked;
 mod rules;
 mod strict_json;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod token;
 
 pub use address::TrustedProxies;

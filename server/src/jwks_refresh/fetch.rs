@@ -160,17 +160,17 @@ mod tests {
 
     #[test]
     fn jwks_say_how_long_they_are_good() {
-        let good_for = |lines: &[(HeaderName, &str)]| {
+        let said = |lines: &[(HeaderName, &str)]| {
             let lines = lines.iter().map(|(name, value)| (name.clone(), value.parse().unwrap()));
-            super::good_for(&lines.collect()).map(|time| time.as_secs())
+            good_for(&lines.collect()).map(|time| time.as_secs())
         };
-        assert_eq!(good_for(&[]), None);
-        assert_eq!(good_for(&[(CACHE_CONTROL, "no-store")]), None);
-        assert_eq!(good_for(&[(CACHE_CONTROL, "public, max-age=3600, must-revalidate")]), Some(3600));
-        assert_eq!(good_for(&[(CACHE_CONTROL, "MAX-AGE=\"5\"")]), Some(5));
-        assert_eq!(good_for(&[(CACHE_CONTROL, "s-maxage=7")]), None);
-        assert_eq!(good_for(&[(CACHE_CONTROL, "max-age=soon")]), None);
-        assert_eq!(good_for(&[(CACHE_CONTROL, "max-age=100"), (AGE, "40")]), Some(60));
-        assert_eq!(good_for(&[(CACHE_CONTROL, "max-age=100"), (AGE, "400")]), Some(0));
+        assert_eq!(said(&[]), None);
+        assert_eq!(said(&[(CACHE_CONTROL, "no-store")]), None);
+        assert_eq!(said(&[(CACHE_CONTROL, "public, max-age=3600, must-revalidate")]), Some(3600));
+        assert_eq!(said(&[(CACHE_CONTROL, "MAX-AGE=\"5\"")]), Some(5));
+        assert_eq!(said(&[(CACHE_CONTROL, "s-maxage=7")]), None);
+        assert_eq!(said(&[(CACHE_CONTROL, "max-age=soon")]), None);
+        assert_eq!(said(&[(CACHE_CONTROL, "max-age=100"), (AGE, "40")]), Some(60));
+        assert_eq!(said(&[(CACHE_CONTROL, "max-age=100"), (AGE, "400")]), Some(0));
     }
 }

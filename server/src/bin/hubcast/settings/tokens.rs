@@ -254,6 +254,10 @@ mod tests {
             ("{ algorithm = \"none\", secret = \"x\" }", "not an algorithm of tokens here"),
             ("{ secret = \"x\", jwks = \"a.json\" }", "a key has one of"),
             ("{ jwks = \"a.json\", id = \"x\" }", "leave id and algorithm out"),
+            ("{ jwks = \"http://login.example/\" }", "write https://"),
+            ("{ jwks = \"https://login.example/\", algorithm = \"RS256\" }", "leave id and algorithm out"),
+            ("{ jwks = \"a.json\", ca_file = \"ca.pem\" }", "ca_file belongs to a jwks"),
+            ("{ jwks = \"http://127.0.0.1/\", ca_file = \"ca.pem\" }", "there are no certificates"),
             ("{ secrte = \"x\" }", "secrte: there is no such key"),
             ("7", "must be a table"),
         ] {
@@ -275,6 +279,24 @@ mod tests {
         let twice =
             read(&format!("keys = [{0}, {0}]", "{ id = \"a\", secret = \"0123456789abcdef0123456789abcdeX\" }"));
         assert!(twice.unwrap().load().unwrap_err()[0].contains("two keys have the id"));
+    }
+
+    #[test]
+    fn jwks_of_an_address_are_fetched_later() {
+        let settings = read(
+            "keys = [{ secret = \"0123456789abcdef0123456789abcdeX\" }, \
+             { jwks = \"https://login.example/keys\", not_after = 2027-01-01T00:00:00Z }]",
+        );
+        let loaded = settings.unwrap().load().unwrap();
+        assert_eq!(loaded.verifier.unwrap().keys().keys().len(), 1);
+        assert_eq!(loaded.jwks[0].url.to_string(), "https://login.example/keys");
+        assert_eq!(loaded.jwks[0].not_after, Some(1_798_761_600));
+        let alone = read("keys = [{ jwks = \"https://login.example/keys\" }]").unwrap();
+        assert!(alone.has_keys() && alone.load().unwrap().verifier.unwrap().keys().keys().is_empty());
+        let without = read("keys = [{ jwks = \"https://login.example/keys\", ca_file = \"/nowhere.pem\" }]").unwrap();
+        assert!(without.load().unwrap_err()[0].contains("key 1: /nowhere.pem: cannot be read"));
+        let fault = read("keys = [{ jwks = \"https://me:canary@login.example/keys\" }]").unwrap_err();
+        assert!(fault.contains("before the @") && !fault.contains("canary"), "{fault}");
     }
 
     #[test]
