@@ -220,6 +220,9 @@ mod tests {
         let value: Table = "a = [{ secret = \"hush\", id = \"x\", b = { key = \"hush\" } }]".parse().unwrap();
         let shown = without_secrets(&Value::Table(value)).to_string();
         assert!(!shown.contains("hush") && shown.contains("***") && shown.contains("\"x\""), "{shown}");
+        let value: Table = "jwks = \"https://me:hush@a.example/keys?secret=hush\"".parse().unwrap();
+        let shown = without_secrets(&Value::Table(value)).to_string();
+        assert!(!shown.contains("hush") && shown.contains("https://***@a.example/keys?***"), "{shown}");
         let mut table: Table = "secret = 17".parse().unwrap();
         assert!(!take::<String>(&mut table, "secret").unwrap_err().contains("17"));
     }
