@@ -1,6 +1,7 @@
 //! The program from outside: its command line, log, signals, addresses, limits and state.
 //!
 //! - `command_line.rs`: what it prints, which arguments it refuses, and its exit codes
+//! - `jwks.rs`: keys of tokens that it fetches from a login service
 //! - `limits.rs`: what a configured limit lets through
 //! - `listening.rs`: the addresses on which it listens
 //! - `log.rs`: every line of a JSON log is JSON, and each warning to the operator comes once
@@ -16,6 +17,7 @@
 
 mod client;
 mod command_line;
+mod jwks;
 mod limits;
 mod listening;
 mod log;
