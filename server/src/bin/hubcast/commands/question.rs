@@ -53,7 +53,7 @@ fn of_secret_file(file: &Path, id: Option<&str>) -> anyhow::Result<TokenSettings
     // The name of a file that is not there may be the secret itself, so it is not shown.
     fs::metadata(file).context("--secret-file: there is no such file to read; it takes the name of a file")?;
     let tokens = TokenSettings::of_secret_file(file.to_owned(), id);
-    match tokens.verifier() {
+    match tokens.load() {
         Ok(_) => Ok(tokens),
         Err(faults) => bail!("--secret-file: {}", faults.join(", ").trim_start_matches("tokens, key 1: ")),
     }
@@ -64,5 +64,8 @@ fn about(given: &CliArgs, answer: impl FnOnce(&Resolved) -> anyhow::Result<Answe
     let resolved = resolve(given)?;
     let mut answer = answer(&resolved)?;
     answer.notes.splice(0..0, resolved.warning());
+    if !resolved.access.auth.jwks.is_empty() {
+        answer.notes.push("note: keys that the server fetches from an address are not known here".to_owned());
+    }
     Ok(answer)
 }

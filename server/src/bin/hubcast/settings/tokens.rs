@@ -6,7 +6,7 @@ use hubcast_server::auth::{
     InvalidJwksUrl, Jwks, JwksSource, JwksUrl, KeySet, TokenAlgorithm, TokenKey, TokenRules, TokenVerifier,
 };
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use toml::Value;
@@ -34,8 +34,8 @@ pub(crate) struct Secret {
     pub(crate) id: Option<Box<str>>,
     /// When it is no longer accepted, in seconds since 1970-01-01 UTC.
     pub(crate) not_after: Option<u64>,
-    /// Its text.
-    pub(crate) text: String,
+    /// Its bytes.
+    pub(crate) bytes: Vec<u8>,
 }
 
 #[derive(Clone)]
@@ -100,12 +100,12 @@ impl TokenSettings {
     /// When a file cannot be read.
     pub(crate) fn secrets(&self) -> Result<Vec<Secret>, String> {
         let secret = |key: &KeySettings| {
-            let text = match &key.source {
-                KeySource::Secret(text) => text.clone(),
+            let bytes = match &key.source {
+                KeySource::Secret(text) => text.clone().into_bytes(),
                 KeySource::SecretFile(path) => read_secret(path)?,
-                KeySource::Pem(..) | KeySource::Jwks(_) => return Ok(None),
+                KeySource::Pem(..) | KeySource::Jwks(_) | KeySource::JwksUrl(..) => return Ok(None),
             };
-            Ok(Some(Secret { id: key.id.clone(), not_after: key.not_after, text }))
+            Ok(Some(Secret { id: key.id.clone(), not_after: key.not_after, bytes }))
         };
         self.keys.iter().filter_map(|key| secret(key).transpose()).collect()
     }
@@ -203,7 +203,7 @@ impl KeySettings {
                 vec![TokenKey::secret(secret.as_bytes()).map_err(|fault| format!("secret: {fault}"))?]
             }
             KeySource::SecretFile(path) => {
-                let key = TokenKey::secret(read_secret(path)?.as_bytes());
+                let key = TokenKey::secret(&read_secret(path)?);
                 vec![key.map_err(|fault| format!("{}: {fault}", path.display()))?]
             }
             KeySource::Pem(algorithm, path) => {
@@ -246,16 +246,28 @@ fn read_roots(path: &Path) -> Result<String, String> {
     }
 }
 
-/// Reads a secret, which the end of the last line does not belong to.
-fn read_secret(path: &Path) -> Result<String, String> {
-    read(path).map(|text| text.trim_end_matches(['\n', '\r']).to_owned())
+/// Reads a secret. If it is text, the end of its last line does not belong to it.
+fn read_secret(path: &Path) -> Result<Vec<u8>, String> {
+    let bytes = read_bytes(path)?;
+    Ok(match std::str::from_utf8(&bytes) {
+        Ok(text) => text.trim_end_matches(['\n', '\r']).as_bytes().to_vec(),
+        Err(_) => bytes,
+    })
+}
+
+fn read_bytes(path: &Path) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(MAX_BYTES).read_to_end(&mut bytes));
+    read.map(|_| bytes).map_err(|error| cannot_read(path, &error))
 }
 
 /// Reads a file of at most 1 MiB.
 pub(super) fn read(path: &Path) -> Result<String, String> {
-    let mut text = String::new();
-    let read = File::open(path).and_then(|file| file.take(MAX_BYTES).read_to_string(&mut text));
-    read.map(|_| text).map_err(|error| format!("{}: cannot be read: {error}", path.display()))
+    String::from_utf8(read_bytes(path)?).map_err(|_| format!("{}: is not text in UTF-8", path.display()))
+}
+
+fn cannot_read(path: &Path, error: &io::Error) -> String {
+    format!("{}: cannot be read: {error}", path.display())
 }
 
 /// Shows no secret.

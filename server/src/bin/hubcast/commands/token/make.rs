@@ -67,13 +67,13 @@ pub(crate) struct MakeArgs {
 /// When no secret can sign, and when the server would refuse the token.
 pub(crate) fn run(args: &MakeArgs, tokens: &TokenSettings, unix_now: u64) -> anyhow::Result<Answer> {
     let faults = |faults: Vec<String>| anyhow!(faults.join("\n       "));
-    let Some(verifier) = tokens.verifier().map_err(faults)? else {
+    let Some(verifier) = tokens.load().map_err(faults)?.verifier else {
         bail!("the settings have no keys of tokens; write [tokens] into the configuration, or name a --secret-file");
     };
     let secret = choose(args, tokens.secrets().map_err(|fault| anyhow!(fault))?, unix_now)?;
     let end = unix_now.saturating_add(args.lifetime.0.as_secs());
     let header = header(&secret, verifier.rules())?;
-    let token = sign(&header, &claims(args, verifier.rules(), unix_now, end)?, &secret.text);
+    let token = sign(&header, &claims(args, verifier.rules(), unix_now, end)?, &secret.bytes);
     verifier.verify(&token, Instant::now(), unix_now).map_err(|fault| refused(fault, args, verifier.rules()))?;
     Ok(Answer { output: format!("{token}\n"), notes: warnings(args, &secret, end), is_refused: false })
 }
@@ -149,9 +149,9 @@ fn claims(args: &MakeArgs, rules: &TokenRules, unix_now: u64, end: u64) -> anyho
 }
 
 /// The three parts of a token (RFC 7515 section 7.1), signed with HS256.
-fn sign(header: &str, claims: &str, secret: &str) -> String {
+fn sign(header: &str, claims: &str, secret: &[u8]) -> String {
     let signed = format!("{}.{}", BASE64URL_NOPAD.encode(header.as_bytes()), BASE64URL_NOPAD.encode(claims.as_bytes()));
-    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
     let signature = BASE64URL_NOPAD.encode(hmac::sign(&key, signed.as_bytes()).as_ref());
     format!("{signed}.{signature}")
 }
