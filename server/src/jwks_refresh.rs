@@ -137,7 +137,7 @@ impl Refresh {
         let fetched = self.sets.iter().flat_map(|set| set.in_force.borrow().keys.clone());
         let (keys, left_out) = self.fixed.with(fetched);
         for id in left_out {
-            tracing::warn!(%id, "a fetched key has the id of another one and is not used: that of the configuration, or else the first, stays");
+            tracing::warn!(%id, "a fetched key is not used: a key of the configuration, or of an earlier set, has its id");
         }
         self.verifier.replace_keys(keys);
     }

@@ -33,8 +33,8 @@ pub enum TokenFault {
     Algorithm,
     /// There is no key with the token's `kid`.
     #[error(
-        "the server has no key with the token's kid; the kid must be the id of a key in the server's settings, or in the key set of a login \
-             service that they name"
+        "the server has no key with the token's kid; the kid must be the id of a key in the server's settings, or in \
+             the key set of a login service that they name"
     )]
     UnknownKey,
     /// Several keys fit, and the token does not name one.
