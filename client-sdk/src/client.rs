@@ -171,6 +171,12 @@ impl Client {
         self.shared.status.borrow().client
     }
 
+    /// The user that the token of the latest connection names, as the server says. Messages to `@` and this name reach
+    /// the client: see [`Client::direct`].
+    pub fn user(&self) -> Option<Box<str>> {
+        self.shared.status.borrow().user.clone()
+    }
+
     /// Makes the next attempt to connect now, if the client waits for it: for a program that knows that the network is
     /// back. Otherwise this does nothing.
     pub async fn reconnect(&self) {

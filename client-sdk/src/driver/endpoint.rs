@@ -8,8 +8,6 @@ use super::transport::Transport;
 use crate::connector::ByteStream;
 use crate::headers::Headers;
 use crate::machine::Disconnection;
-use crate::machine::{MAX_REFUSED_TOKENS, TokenFailure};
-use crate::token::{TokenReason, TokenSource};
 use hubcast_protocol::{AccessToken, SUBPROTOCOL};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -47,54 +45,27 @@ pub(crate) struct Remote {
 
 impl Endpoint {
     /// Makes one connection. `request_bytes` are the most bytes of requests that wait for an answer.
-    ///
-    /// A token that is refused is followed by a fresh one at once, a few times.
-    pub(super) async fn open(self, tokens: TokenSource, request_bytes: usize) -> Result<Opened, Disconnection> {
-        let mut reason = TokenReason::Connect;
-        let mut refused = 0;
-        loop {
-            let shown = tokens.ask(reason).await?;
-            let token = shown.as_ref().map(|shown| &shown.token);
-            let opened = match &self {
-                Self::Remote(remote) => remote.open(token, request_bytes).await,
-                #[cfg(feature = "testing")]
-                Self::Local(entrance) => {
-                    let opened = entrance.clone().open(token).await;
-                    opened.map(Transport::Local).map_err(|why| why.into())
-                }
-            };
-            match opened {
-                Ok(transport) => {
-                    return Ok(Opened { transport, lifetime: shown.and_then(|shown| shown.lifetime) });
-                }
-                Err(Disconnection::TokenRefused { reason: why }) if tokens.is_there() => {
-                    refused += 1;
-                    if refused == MAX_REFUSED_TOKENS {
-                        return Err(Disconnection::TokenRefused { reason: why });
-                    }
-                    reason = TokenReason::Refused;
-                }
-                Err(Disconnection::TokenRefused { reason }) => return Err(Disconnection::Rejected { reason }),
-                Err(why) => return Err(why),
+    pub(super) async fn open(
+        self,
+        token: Option<AccessToken>,
+        request_bytes: usize,
+    ) -> Result<Transport, Disconnection> {
+        match self {
+            Self::Remote(remote) => remote.open(token.as_ref(), request_bytes).await,
+            #[cfg(feature = "testing")]
+            Self::Local(entrance) => {
+                let opened = entrance.open(token.as_ref()).await;
+                opened.map(Transport::Local).map_err(|why| of_token(why.into(), token.as_ref()))
             }
         }
     }
 }
 
-/// A connection that was just made.
-#[derive(Debug)]
-pub(super) struct Opened {
-    pub(super) transport: Transport,
-    /// How long its token lasts, if that is known.
-    pub(super) lifetime: Option<Duration>,
-}
-
-impl From<TokenFailure> for Disconnection {
-    fn from(failure: TokenFailure) -> Self {
-        match failure {
-            TokenFailure::NotAllowed(reason) => Self::NotAllowed { reason },
-            TokenFailure::Failed(reason) => Self::Lost { reason, retry_after: None },
-        }
+/// A refusal of the token, if there was one; without a token it is a refusal like any other.
+fn of_token(why: Disconnection, token: Option<&AccessToken>) -> Disconnection {
+    match why {
+        Disconnection::TokenRefused { reason } if token.is_none() => Disconnection::Rejected { reason },
+        why => why,
     }
 }
 
@@ -116,12 +87,7 @@ impl Remote {
                 let place = Place { index, next: self.next.clone() };
                 Ok(Transport::Socket(Box::new(Socket::new(socket, request_bytes, place))))
             }
-            // Without a token it is a refusal like any other.
-            Err(Disconnection::TokenRefused { reason }) if token.is_none() => {
-                let why = Disconnection::Rejected { reason };
-                Err(self.of_all(why, &self.addresses[index], failed, refused))
-            }
-            Err(why) => Err(self.of_all(why, &self.addresses[index], failed, refused)),
+            Err(why) => Err(self.of_all(of_token(why, token), &self.addresses[index], failed, refused)),
         }
     }
 

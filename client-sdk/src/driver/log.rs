@@ -24,6 +24,11 @@ pub(super) fn status(status: &Status) {
     }
 }
 
+/// Notes that the program gave no token.
+pub(super) fn no_token(reason: &str) {
+    warn!(target: TARGET, reason, "no token");
+}
+
 /// Notes a delivery, if it says something about the connection.
 pub(super) fn delivery(delivery: &Delivery) {
     match delivery {

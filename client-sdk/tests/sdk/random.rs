@@ -281,7 +281,7 @@ impl Run {
                     _ => {}
                 }
             }
-            Effect::Connect | Effect::Close(_) | Effect::Status(_) | Effect::AskToken(_) => {}
+            Effect::Connect(_) | Effect::Close(_) | Effect::Status(_) | Effect::AskToken(_) => {}
         }
     }
 }

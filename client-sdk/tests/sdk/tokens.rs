@@ -85,7 +85,7 @@ async fn who_is_not_allowed_any_more_is_closed_for_good_and_told_why() {
         let token = login.make_token("ada", &["chat"], MINUTE);
         async move {
             match reason {
-                TokenReason::Connect => Ok(token),
+                TokenReason::First => Ok(token),
                 _ => Err(TokenError::NotAllowed("the account is closed".to_owned())),
             }
         }
@@ -108,7 +108,7 @@ async fn three_fresh_tokens_that_are_refused_are_the_end() {
     });
     let refused = wrong.connect().await.unwrap_err().to_string();
     assert!(refused.starts_with("the server refused the token: it answered 401"), "{refused}");
-    assert_eq!(*asked.lock().unwrap(), [TokenReason::Connect, TokenReason::Refused, TokenReason::Refused]);
+    assert_eq!(*asked.lock().unwrap(), [TokenReason::First, TokenReason::Refused, TokenReason::Refused]);
     let without = server.client().await.unwrap_err().to_string();
     assert!(without.contains("401"), "{without}");
 }
@@ -143,7 +143,7 @@ async fn a_new_token_that_grants_less_ends_what_it_does_not_grant() {
     let server = guarded();
     let login = server.clone();
     let builder = server.builder().token_from(move |reason| {
-        let grants: &[&str] = if reason == TokenReason::Connect { &["a", "b"] } else { &["a"] };
+        let grants: &[&str] = if reason == TokenReason::First { &["a", "b"] } else { &["a"] };
         let token = login.make_token("ada", grants, MINUTE);
         async move { Ok(token) }
     });
