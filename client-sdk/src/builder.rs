@@ -8,13 +8,13 @@ use crate::driver::shown;
 use crate::error::ConnectError;
 use crate::headers::Headers;
 use crate::inbox::QueueBounds;
-use crate::machine::{Backoff, Config};
+use crate::machine::{Backoff, Config, TokenReason};
 use crate::publish::encode;
 #[cfg(feature = "testing")]
 use crate::testing::Entrance;
 #[cfg(feature = "tls")]
 use crate::tls::Tls;
-use crate::token::{TokenError, TokenReason, TokenSource};
+use crate::token::{TokenError, TokenSource};
 use hubcast_protocol::request::MAX_INFO;
 use hubcast_protocol::{MemberSecret, Payload};
 use serde::Serialize;

@@ -184,7 +184,9 @@ pub use connector::ByteStream;
 pub use error::{CloseError, ConnectError, EncodeError, PublishError, RequestError, SubscribeError};
 pub use event::{DecodeError, Event, ItemError, Message};
 pub use idempotency::IdempotencyKey;
-pub use machine::{Backoff, Closed, Ended, Gap, GapReason, Loss, Published, Refused, Resumed, State, Status};
+pub use machine::{
+    Backoff, Closed, Ended, Gap, GapReason, Loss, Published, Refused, Resumed, State, Status, TokenReason,
+};
 pub use members::{MemberList, Members};
 pub use publish::Publish;
 pub use publisher::{Publisher, Receipt, SendError};
@@ -193,7 +195,7 @@ pub use subscribe::Subscribe;
 pub use subscription::{Events, PatternSubscription, Subscription};
 #[cfg(feature = "tls")]
 pub use tls::Tls;
-pub use token::{TokenError, TokenReason};
+pub use token::TokenError;
 pub use topic::Topic;
 
 pub use hubcast_protocol::event::{Author, Member, Presence, Present};

@@ -21,13 +21,14 @@ mod session;
 mod status;
 mod subscription_state;
 mod subscriptions;
-mod tokens;
+mod token;
+mod token_state;
 
 pub use config::{Backoff, Config};
 pub use effect::{Answer, Delivery, Effect, Effects, Ended, Failure, Gap, GapReason, Published, Refused, Resumed};
 pub use input::{Command, Disconnection, Input, Source, SubscribeRequest, SubscriptionId, Ticket};
 pub use status::{Closed, Loss, State, Status};
-pub use tokens::{GivenToken, TokenFailure};
+pub use token::{GivenToken, TokenFailure, TokenReason};
 
 use calls::Calls;
 use connection_state::{ConnectionState, Due, after};
@@ -37,7 +38,7 @@ use resumes::Resumes;
 use server_view::ServerView;
 use std::time::Instant;
 use subscriptions::Subscriptions;
-use tokens::Tokens;
+use token_state::TokenState;
 
 /// One client: it connects, subscribes and publishes, and does so again after the connection breaks.
 ///
@@ -51,7 +52,7 @@ pub struct Machine {
     subscriptions: Subscriptions,
     outgoing: Outgoing,
     resumes: Resumes,
-    tokens: Tokens,
+    tokens: TokenState,
     server_view: ServerView,
     /// The largest request that this session takes, in bytes.
     message_limit: u64,
@@ -93,7 +94,7 @@ impl Machine {
             subscriptions: Subscriptions::new(config.topics_per_pattern),
             outgoing: Outgoing::new(config.queue),
             resumes: Resumes::default(),
-            tokens: Tokens::default(),
+            tokens: TokenState::default(),
             server_view: ServerView::default(),
             config,
             message_limit: u64::MAX,

@@ -1,6 +1,6 @@
 //! Tokens: how a program gives them, and how long they last.
 
-use crate::machine::{GivenToken, TokenFailure};
+use crate::machine::{GivenToken, TokenFailure, TokenReason};
 use data_encoding::BASE64URL_NOPAD;
 use hubcast_protocol::AccessToken;
 use serde::Deserialize;
@@ -9,18 +9,6 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-/// Why a client asks the program for a token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum TokenReason {
-    /// The client has none yet. The program may answer with one that it has kept.
-    First,
-    /// The client's token ends soon, or has ended.
-    Expiring,
-    /// The server has refused the client's token. One that was kept must not be given again.
-    Refused,
-}
 
 /// Why a program gives no token.
 #[derive(Debug, thiserror::Error)]

@@ -3,7 +3,7 @@
 use super::effect::{Answer, Effect, Effects, Failure};
 use super::input::{Command, Source, SubscribeRequest, SubscriptionId, Ticket};
 use super::status::Closed;
-use super::tokens::Need;
+use super::token_state::Need;
 use super::{Closing, Machine, after};
 use hubcast_protocol::request::{Action, Key, Publish};
 use hubcast_protocol::typed;

@@ -2,7 +2,7 @@
 
 use super::input::{SubscriptionId, Ticket};
 use super::status::{Closed, Status};
-use crate::token::TokenReason;
+use super::token::TokenReason;
 use hubcast_protocol::event::{History, Member, Message, Presence, Refusal};
 use hubcast_protocol::request::Key;
 use hubcast_protocol::{AccessToken, CloseCode, Epoch, ErrorCode, Position, Topic};

@@ -1,6 +1,6 @@
 //! The inputs of a machine.
 
-use super::tokens::{GivenToken, TokenFailure};
+use super::token::{GivenToken, TokenFailure};
 use hubcast_protocol::request::{Publish, ReadHistory, Slow, Start};
 use hubcast_protocol::{CloseCode, Target, Topic};
 use std::time::Duration;

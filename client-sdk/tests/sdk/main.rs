@@ -7,6 +7,8 @@
 //! - `log`: the events for `tracing`
 //! - `losses`: one loss is told once, whatever was lost and by whom
 //! - `identity`: who a client without a user says it is
+//! - `renewal`: tokens, as the machine sees them: asked for, kept, renewed, refused, and what waits for them
+//! - `tokens`: tokens of the test server, over hours of virtual time
 //! - `members`: the list of the members of a topic
 //! - `publications`: acknowledged, queued, sent again, refused
 //! - `publisher`: many publications in order, with a window and errors that hand values back
@@ -37,6 +39,7 @@ mod publications;
 mod publisher;
 mod random;
 mod reach;
+mod renewal;
 mod script;
 mod server;
 mod subscriptions;

@@ -5,6 +5,7 @@
 //! system calls and two segments; that is the most expensive part of a short connection.
 
 use super::exchange::Exchange;
+use crate::runtime::system;
 use crate::worker::admission::Admission;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
@@ -72,7 +73,13 @@ impl Write for BufferedIo {
             self.buffered.extend_from_slice(bytes);
             return Poll::Ready(Ok(bytes.len()));
         }
-        let written = Pin::new(&mut self.socket).poll_write(cx, bytes);
+        let mut written = Pin::new(&mut self.socket).poll_write(cx, bytes);
+        if written.is_pending() && self.exchange.asks_system() {
+            written = match system::send(self.socket.inner(), bytes) {
+                Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+                sent => Poll::Ready(sent),
+            };
+        }
         self.exchange.note_write(match &written {
             Poll::Ready(written) => Some(*written.as_ref().unwrap_or(&0)),
             Poll::Pending => None,

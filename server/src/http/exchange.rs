@@ -29,6 +29,9 @@ pub(super) struct Exchange {
     buffers_writes: Cell<bool>,
     /// Whether the socket took nothing of the last write.
     is_write_blocked: Cell<bool>,
+    /// Whether a write asks the system even if the runtime knows that the socket took no more. The system reports that
+    /// a socket takes more only when much of its buffer is free.
+    asks_system: Cell<bool>,
     /// Bytes that the socket has taken.
     written: Cell<u64>,
     /// Requests whose answers are not complete, as far as the service knows.
@@ -92,6 +95,10 @@ impl Exchange {
 
     pub(super) fn buffers_writes(&self) -> bool {
         self.buffers_writes.get()
+    }
+
+    pub(super) fn asks_system(&self) -> bool {
+        self.asks_system.get()
     }
 
     /// Notes the outcome of a write to the socket; `None`: it took nothing.
@@ -172,8 +179,14 @@ where
                 Poll::Pending if exchange.is_handed_over() => return Poll::Ready(Ended::Done),
                 Poll::Pending => {}
             }
+            let was_last_try = exchange.asks_system.take();
             if is_unread_for_too_long(&mut unread, exchange, limits.write, context) {
-                return Poll::Ready(Ended::NotRead);
+                if was_last_try {
+                    return Poll::Ready(Ended::NotRead);
+                }
+                // Before the client counts as one that reads nothing, its socket is tried once more.
+                exchange.asks_system.set(true);
+                continue;
             }
             match &mut last_answer {
                 Some(wait) => return Pin::new(wait).poll(context).map(|()| Ended::MadeRoom),
@@ -191,7 +204,7 @@ where
 /// Whether the client has taken nothing of its answer for `limit`. `unread` has the wait, and what was taken when it
 /// began.
 fn is_unread_for_too_long(
-    unread: &mut Option<(u64, PatientSleep)>,
+    unread: &mut Option<(u64, Wait)>,
     exchange: &Exchange,
     limit: Duration,
     context: &mut Context<'_>,
@@ -202,9 +215,22 @@ fn is_unread_for_too_long(
         return false;
     }
     if unread.as_ref().is_none_or(|(before, _)| *before != written) {
-        *unread = Some((written, PatientSleep::new(limit)));
+        *unread = Some((written, Wait { sleep: PatientSleep::new(limit), is_over: false }));
     }
-    unread.as_mut().is_some_and(|(_, wait)| Pin::new(wait).poll(context).is_ready())
+    unread.as_mut().is_some_and(|(_, wait)| wait.poll_over(context))
+}
+
+/// A wait that may be asked again after its end.
+struct Wait {
+    sleep: PatientSleep,
+    is_over: bool,
+}
+
+impl Wait {
+    fn poll_over(&mut self, context: &mut Context<'_>) -> bool {
+        self.is_over = self.is_over || Pin::new(&mut self.sleep).poll(context).is_ready();
+        self.is_over
+    }
 }
 
 /// Completes when the connection has to make room for another one. A request that has come by then is still answered:

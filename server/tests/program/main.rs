@@ -4,6 +4,7 @@
 //! - `limits.rs`: what a configured limit lets through
 //! - `listening.rs`: the addresses on which it listens
 //! - `log.rs`: every line of a JSON log is JSON, and each warning to the operator comes once
+//! - `secrets.rs`: no token, key or secret comes out of it
 //! - `stalls.rs`: a connection does not suffer when the process itself was stopped
 //! - `state.rs`: what it keeps, by its rules for topics and in its state folder
 //! - `signals.rs`: what each signal does, and that only the third one in a row loses what the server keeps
@@ -18,6 +19,7 @@ mod limits;
 mod listening;
 mod log;
 mod run;
+mod secrets;
 mod signals;
 mod stalls;
 mod state;

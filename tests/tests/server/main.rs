@@ -10,6 +10,7 @@
 //! The life of a connection:
 //! - `handshake`: every check of the upgrade with its status, and the other routes
 //! - `api`: every route of the HTTP API, with its answers and its refusals
+//! - `tokens`: who gets in with which token, what is granted, and when that ends
 //! - `framing`: correct and wrong frames, and the close code for each wrong one
 //! - `bounds`: slow, greedy and silent clients, and how the server closes them
 //! - `full`: a server with as many connections as it may have still answers health checks
@@ -43,6 +44,7 @@ mod plain;
 mod presence;
 mod private;
 mod sdk;
+mod tokens;
 mod typed;
 mod whole;
 mod workers;

@@ -1,7 +1,7 @@
 //! Connections that stay open: bodies, order, sessions, and the end of the server.
 
-use super::{configure, server};
-use hubcast_tests::{ApiClient, Frame, Heard, Server, key_of};
+use super::{configure, keep, server};
+use hubcast_tests::{ApiClient, Frame, Handshake, Heard, Server, key_of};
 use serde_json::json;
 use std::time::Duration;
 
@@ -159,4 +159,77 @@ fn requests_that_come_together_are_answered_in_order() {
     api.socket.writes(requests.as_bytes());
     (0..100).for_each(|_| assert_eq!(api.hears("POST").body["receivers"], 1));
     (0..100).for_each(|number| assert_eq!(reader.next_event()["message"], number));
+}
+
+/// A server that keeps six megabytes of the topic "t", with this timeout of a write.
+fn with_a_long_history(write: Duration) -> Server {
+    let server = Server::with(|config| {
+        keep(config);
+        config.timeouts.write = write;
+    });
+    let mut api = ApiClient::open(&server, "manage");
+    for _ in 0..2 {
+        let messages: Vec<_> = (0..50).map(|_| json!({"topic": "t", "message": "x".repeat(60_000)})).collect();
+        assert_eq!(api.posts("/api/publish", &json!({"messages": messages})).status(), 200);
+    }
+    server
+}
+
+/// The request for that history.
+fn history() -> String {
+    let key = key_of("manage");
+    format!("GET /api/history?topic=t HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n\r\n")
+}
+
+#[test]
+fn who_reads_nothing_of_an_answer_is_cut() {
+    let server = with_a_long_history(Duration::from_millis(200));
+    let mut reader = server.narrow_socket();
+    reader.writes(history().as_bytes());
+    let begun = std::time::Instant::now();
+    // A request on the same connection is not taken any more once that has been cut.
+    while reader.try_writes(b"x").is_ok() {
+        assert!(begun.elapsed() < hubcast_tests::DEADLINE, "it is still open");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn who_reads_an_answer_slowly_gets_all_of_it() {
+    let write = Duration::from_millis(300);
+    let server = with_a_long_history(write);
+    let clock = Server::with(|config| config.timeouts.ping = Duration::from_millis(20));
+    let mut reader = server.narrow_socket();
+    reader.writes(history().as_bytes());
+    assert_eq!(reader.answer().status, 200);
+    let (begun, mut taken) = (std::time::Instant::now(), 0);
+    while begun.elapsed() < write * 4 {
+        taken += reader.reads(20_000).len();
+        // The second server is the clock: it pings a new client after a while.
+        clock.plain().socket.hears(&Heard::Ping(vec![]));
+    }
+    assert!(taken < 5_000_000, "it was over too soon");
+    while taken < 6_000_000 {
+        taken += reader.reads(20_000).len();
+    }
+}
+
+#[test]
+fn connections_that_wait_for_their_next_request_make_room_for_others() {
+    let server = Server::with(|config| {
+        configure(config);
+        config.max_connections = 2;
+    });
+    let mut idle: Vec<_> = (0..30).map(|_| ApiClient::open(&server, "manage")).collect();
+    for api in &mut idle {
+        assert_eq!(api.posts("/api/publish", &json!({"topic": "t"})).status(), 200);
+    }
+    for _ in 0..30 {
+        let mut probe = server.socket();
+        assert_eq!(probe.asks(&Handshake::default().request("GET /healthz HTTP/1.1")).status, 200);
+    }
+    let _websockets = [server.plain(), server.plain()];
+    let mut last = ApiClient::open(&server, "manage");
+    // The sessions of those that made room are gone.
+    while last.gets("/api/stats").body["sessions"].as_u64() > Some(34) {}
 }

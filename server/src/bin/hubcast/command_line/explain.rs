@@ -18,15 +18,24 @@ pub(super) fn explain(error: clap::Error, command: &Command, words: &[OsString])
     }
 }
 
-/// The same error with long words cut.
+/// The same error with long words cut, and without words that may hold a secret.
 fn shortened(mut error: clap::Error) -> clap::Error {
     for kind in [ContextKind::InvalidArg, ContextKind::InvalidValue, ContextKind::InvalidSubcommand] {
         if let Some(ContextValue::String(word)) = error.get(kind) {
-            let word = excerpt(word).into_owned();
-            error.insert(kind, ContextValue::String(word));
+            let is_flag = word.starts_with("--") && !word.contains('=');
+            let shown = if is_flag { excerpt(word).into_owned() } else { without_secrets(word) };
+            error.insert(kind, ContextValue::String(shown));
         }
     }
     error
+}
+
+/// A word that may hold a secret is not shown, because errors end up in logs.
+fn without_secrets(word: &str) -> String {
+    match ["secret", "key", "hc_"].iter().any(|sign| word.contains(sign)) {
+        true => "***".to_owned(),
+        false => excerpt(word).into_owned(),
+    }
 }
 
 /// clap takes every word after the flags for a subcommand.
@@ -51,7 +60,7 @@ fn name_the_variable_in_bytes(error: clap::Error, command: &Command, words: &[Os
     let variables = texts.filter(|arg| arg.get_long().is_some_and(|flag| !is_given(&format!("--{flag}"), words)));
     let wrong = variables.filter_map(|arg| {
         let (name, value) = (arg.get_env()?, env::var_os(arg.get_env()?)?);
-        value.to_str().is_none().then(|| format!("{}={}", name.display(), excerpt(&value.to_string_lossy())))
+        value.to_str().is_none().then(|| format!("{}={}", name.display(), without_secrets(&value.to_string_lossy())))
     });
     match wrong.collect::<Vec<_>>().first() {
         Some(wrong) => command.clone().error(ErrorKind::InvalidUtf8, format!("{wrong}: not UTF-8 text")),

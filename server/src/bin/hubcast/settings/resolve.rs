@@ -1,6 +1,6 @@
 //! Computes the settings in force from all sources, and from them the library's configuration.
 
-use super::access::{self, LoadedAccess};
+use super::admission::{self, LoadedAccess};
 use super::layered::{Settings, Source};
 use super::options::Options;
 use super::{checks, descriptors, environment, file, file_text};
@@ -49,7 +49,7 @@ pub(crate) fn resolve(given: &CliArgs) -> anyhow::Result<Resolved> {
     let file = given.config.as_deref().map(file::read).transpose()?;
     let settings = Settings::layered(&given.options, source, file.unwrap_or_default(), given.config.as_deref())?;
     checks::check(&settings)?;
-    let access = access::load(&settings)?;
+    let access = admission::load(&settings)?;
     Ok(Resolved { settings, access, ignored })
 }
 

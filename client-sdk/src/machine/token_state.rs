@@ -5,36 +5,16 @@
 
 use super::effect::{Effect, Effects};
 use super::status::Closed;
+use super::token::{GivenToken, TokenFailure, TokenReason};
 use super::{Disconnection, Machine, after};
-use crate::token::TokenReason;
 use hubcast_protocol::event::{Authenticated, Refusal};
 use hubcast_protocol::request::{Action, Request};
 use hubcast_protocol::{AccessToken, CloseCode, ErrorCode, RequestId, typed};
 use std::time::{Duration, Instant};
 
-/// A token as the program has given it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GivenToken {
-    /// The token.
-    pub token: AccessToken,
-    /// How long it lasts from now on, as far as it says so.
-    pub lifetime: Option<Duration>,
-    /// What this computer's clock says now, in seconds since 1970-01-01 UTC.
-    pub clock: u64,
-}
-
-/// Why there is no token.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TokenFailure {
-    /// Another attempt would not change it.
-    NotAllowed(String),
-    /// The program is asked again.
-    Failed(String),
-}
-
 /// The token that the client shows, and the way to the next one.
 #[derive(Debug)]
-pub(super) struct Tokens {
+pub(super) struct TokenState {
     /// The token for the next handshake, or that of this connection.
     kept: Option<Kept>,
     /// What the program is told when it is asked next.
@@ -74,7 +54,7 @@ pub(super) enum Need {
     Token,
 }
 
-impl Tokens {
+impl TokenState {
     /// When the program is asked for the next token of this connection.
     pub(super) fn timeout(&self) -> Option<Instant> {
         self.due
@@ -114,7 +94,7 @@ impl Tokens {
     }
 }
 
-impl Default for Tokens {
+impl Default for TokenState {
     fn default() -> Self {
         Self { kept: None, reason: TokenReason::First, stage: Stage::Idle, due: None, refusals: 0, is_over: false }
     }
