@@ -10,6 +10,7 @@ mod log;
 mod place;
 mod proxy;
 mod received;
+mod refusal;
 mod socket;
 mod transport;
 

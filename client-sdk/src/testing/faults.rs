@@ -151,7 +151,7 @@ impl TestServer {
         assert!((300..600).contains(&status), "{status} is not a status of a refusal");
         // The header is in whole seconds.
         let retry_after = retry_after.map(|pause| pause.as_secs());
-        self.state().refusal = Some(Refusal { status, retry_after });
+        self.state().refusal = Some(Refusal { status, retry_after, reason: None });
     }
 
     /// Ends [`TestServer::refuse`].

@@ -7,6 +7,7 @@ use super::tokens::Tokens;
 use crate::machine::Input;
 use hubcast_hub::{Access, Admission, Effects, Hub, Identity, Input as HubInput, SessionId, Settings, Snapshot};
 use hubcast_protocol::{AccessToken, Action, ClientId, CloseCode, Event, Request, Topic, typed};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -39,11 +40,13 @@ pub(super) struct ServerState {
 }
 
 /// How a server refuses a handshake.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Refusal {
     pub(crate) status: u16,
     /// The pause that the header `Retry-After` names, in seconds.
     pub(crate) retry_after: Option<u64>,
+    /// The reason in the body, for people.
+    pub(crate) reason: Option<Cow<'static, str>>,
 }
 
 /// The answer of a server to a handshake.
@@ -80,16 +83,18 @@ impl ServerState {
 
     /// Opens a connection, which belongs to a user or to nobody.
     pub(super) fn open(&mut self, now: Instant, user: Option<&str>, token: Option<&AccessToken>) -> Handshake {
-        match (&self.hub, self.refusal) {
+        match (&self.hub, &self.refusal) {
             _ if self.is_silent => return Handshake::Silent,
             (None, _) => return Handshake::Stopped,
-            (Some(_), Some(refusal)) => return Handshake::Refused(refusal),
+            (Some(_), Some(refusal)) => return Handshake::Refused(refusal.clone()),
             (Some(_), None) => {}
         }
         let login = match token.map(|token| self.tokens.verify(now, token)) {
             Some(Ok(login)) => Some(login),
-            Some(Err(_)) => return Handshake::Refused(UNAUTHORIZED),
-            None if self.tokens.are_required && user.is_none() => return Handshake::Refused(UNAUTHORIZED),
+            Some(Err(fault)) => return Handshake::Refused(unauthorized(fault.reason)),
+            None if self.tokens.are_required && user.is_none() => {
+                return Handshake::Refused(unauthorized("a token is needed".into()));
+            }
             None => None,
         };
         self.last_session += 1;
@@ -286,7 +291,9 @@ impl ServerState {
 }
 
 /// The answer to a handshake without a valid token.
-const UNAUTHORIZED: Refusal = Refusal { status: 401, retry_after: None };
+fn unauthorized(reason: Cow<'static, str>) -> Refusal {
+    Refusal { status: 401, retry_after: None, reason: Some(reason) }
+}
 
 /// The session of the test itself. Those of connections count from 1.
 const TEST: SessionId = SessionId(0);
