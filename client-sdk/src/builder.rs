@@ -292,18 +292,18 @@ impl ClientBuilder {
         self
     }
 
-    /// Adds headers that a function of the program makes anew for each attempt, such as a token that expires. They are
+    /// Adds headers that a function of the program makes anew for each attempt, such as a key of a proxy that changes. For
+    /// tokens of the server see [`token_from`](Self::token_from). They are
     /// pairs of name and value. If it fails, so does the attempt, and the status says why; the next attempt asks it
     /// again. Its time counts for the [`attempt_timeout`](Self::attempt_timeout).
     ///
     /// ```no_run
-    /// # async fn fresh_token() -> Result<String, std::io::Error> { Ok(String::new()) }
+    /// # async fn fresh_key() -> Result<String, std::io::Error> { Ok(String::new()) }
     /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
     /// use hubcast_client::Client;
     ///
     /// let client = Client::builder("wss://hub.example/socket").headers(|| async {
-    ///     let token = fresh_token().await?;
-    ///     Ok(vec![("Authorization".to_owned(), format!("Bearer {token}"))])
+    ///     Ok(vec![("X-Proxy-Key".to_owned(), fresh_key().await?)])
     /// });
     /// let client = client.connect().await?;
     /// # Ok(())

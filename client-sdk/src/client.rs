@@ -81,8 +81,9 @@ impl Client {
 
     /// Subscribes to the private topics of this client: its [`Client::id`], and `@` followed by its user.
     ///
-    /// The server sends these messages without a subscription, so this does not wait. Messages to an id whose
-    /// connection is broken are lost; the events say so.
+    /// The server sends these messages without a subscription, so this does not wait. Messages that come while there is
+    /// no connection are lost, and a [`Gap`](crate::Gap) says that there may be some. Where the server keeps a history of
+    /// the user's topic and the token grants it, [`Client::subscribe`] to `@` and the user's name resumes it.
     pub fn direct<T: DeserializeOwned>(&self) -> Subscription<T> {
         subscribe::direct(&self.shared)
     }

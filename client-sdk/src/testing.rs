@@ -15,6 +15,7 @@
 //! | a server that restarts, or crashes | [`stop`](TestServer::stop), [`crash`](TestServer::crash), [`restart`](TestServer::restart) |
 //! | pings | [`with_pings`](TestServer::with_pings) |
 //! | users | [`client_of`](TestServer::client_of), [`builder_of`](TestServer::builder_of) |
+//! | tokens that grant something, end, or are refused | [`make_token`](TestServer::make_token), [`make_token_for`](TestServer::make_token_for), [`require_tokens`](TestServer::require_tokens), [`revoke_tokens`](TestServer::revoke_tokens) |
 //! | to look, or to publish, without a client | [`publish`](TestServer::publish), [`history`](TestServer::history), [`presence`](TestServer::presence), [`subscribers`](TestServer::subscribers), [`connections`](TestServer::connections) |
 //!
 //! What it does not do: limits of a whole server, such as on its memory, and leaving out publications for slow

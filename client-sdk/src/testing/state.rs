@@ -3,7 +3,7 @@
 mod effects;
 
 use super::line::{Line, PingDue, ToServer};
-use super::tokens::Tokens;
+use super::tokens::{self, Tokens};
 use crate::machine::Input;
 use hubcast_hub::{Access, Admission, Effects, Hub, Identity, Input as HubInput, SessionId, Settings, Snapshot};
 use hubcast_protocol::{AccessToken, Action, ClientId, CloseCode, Event, Request, Topic, typed};
@@ -172,7 +172,8 @@ impl ServerState {
         self.asked += 1;
         // The ids of connections are numbers below 2^32.
         let client = ClientId::from_random((u128::from(self.asked) << 64).to_be_bytes());
-        self.handle(now, HubInput::connect(TEST, client));
+        let credentials = self.tokens.are_required.then(tokens::of_test);
+        self.handle(now, HubInput::Connect { session: TEST, client, identity: None, credentials });
         self.answer = None;
         self.handle(now, HubInput::Request { session: TEST, request: Ok(request) });
         let answer = self.answer.take();

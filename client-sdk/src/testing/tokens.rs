@@ -42,6 +42,14 @@ impl Tokens {
     }
 }
 
+/// What the test itself may do without a client: everything, as a backend with an API key.
+pub(super) fn of_test() -> Arc<Credentials> {
+    let all = [Permission::Subscribe, Permission::Publish, Permission::Presence, Permission::History];
+    let everything = [">", "@*"].map(|grant| Grant::parse(grant).expect("a grant"));
+    let grants = Grants::new(all.iter().flat_map(|of| everything.iter().map(|grant| (*of, *grant))));
+    Credentials { grants, expiry: None, api_key: Some("test".into()) }.into()
+}
+
 /// Tokens, as a program gets them from its backend. A server takes only those that it has made itself.
 impl TestServer {
     /// Makes a token for a user that lasts so long, and may do everything with the topics of these grants, such as

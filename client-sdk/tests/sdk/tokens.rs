@@ -192,6 +192,63 @@ async fn what_is_sent_to_a_user_reaches_it_on_each_connection_without_a_request(
         let message = inbox.next().await.unwrap().unwrap();
         assert_eq!(message, "hi");
     }
+    assert_eq!(clients[0].user().as_deref(), Some("ada"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_sent_to_a_user_without_a_connection_is_a_gap_or_resumed_by_its_topic() {
+    let server = guarded();
+    let token = server.make_token_for("ada", &[("history", "@ada")], 60 * MINUTE);
+    let ada = server.builder().token(&token).connect().await.unwrap();
+    let mut direct = ada.direct::<u32>();
+    let mut own = ada.subscribe::<u32>("@ada").await.unwrap();
+    server.publish("@ada", &1).unwrap();
+    server.cut();
+    server.publish("@ada", &2).unwrap();
+    ada.ping().await.unwrap();
+    server.publish("@ada", &3).unwrap();
+    for expected in 1..=3 {
+        assert_eq!(own.next().await.unwrap().unwrap(), expected);
+    }
+    assert_eq!(direct.next().await.unwrap().unwrap(), 1);
+    let gap = direct.next().await;
+    assert!(matches!(gap, Some(Err(ItemError::Gap(_)))), "{gap:?}");
+    while direct.next().await.unwrap().unwrap() != 3 {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fixed_token_lasts_until_its_end() {
+    let server = guarded();
+    let token = server.make_token("ada", &["chat"], MINUTE);
+    let client = server.builder().token(&token).connect().await.unwrap();
+    tokio::time::sleep(MINUTE - Duration::from_millis(10)).await;
+    client.publish("chat", "still here").await.unwrap();
+    closed(&client).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_publication_at_the_end_of_a_token_waits_for_the_next_one() {
+    let server = guarded();
+    let login = server.clone();
+    let builder = server.builder().token_from(move |reason| {
+        let login = login.clone();
+        async move {
+            if reason == TokenReason::Expiring {
+                // So slow that the token before has ended.
+                tokio::time::sleep(Duration::from_secs(9)).await;
+            }
+            Ok(login.make_token("ada", &["chat"], Duration::from_secs(10)))
+        }
+    });
+    let client = builder.connect().await.unwrap();
+    let session = client.id();
+    let mut chat = client.subscribe::<u32>("chat").await.unwrap();
+    for number in 0..600 {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        client.publish("chat", &number).await.unwrap();
+        assert_eq!(chat.next().await.unwrap().unwrap(), number);
+    }
+    assert_eq!(client.id(), session);
 }
 
 #[tokio::test(start_paused = true)]
