@@ -24,9 +24,10 @@ use api::{AnswerBody, Api};
 use buffered_io::BufferedIo;
 use events::{Outcome, Stream};
 use exchange::{AllBusy, Ended, Exchange, Limits, Takeover, drive};
+use hubcast_hub::Access;
 use hubcast_protocol::ErrorCode;
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{CONNECTION, ORIGIN};
+use hyper::header::{CONNECTION, HeaderMap, ORIGIN};
 use hyper::server::conn::http1;
 use hyper::{Method, Request, Response, StatusCode, Version, service::service_fn};
 use identity::Shown;
@@ -116,14 +117,24 @@ impl<S: Service> Http<S> {
         (session, exchange): (&api::Session, &Rc<Exchange>),
     ) -> Result<Response<AnswerBody>, Infallible> {
         let _busy = exchange.busy();
+        self.note_proxy(request.headers());
         let (version, has_body) = (request.version(), !request.body().is_end_stream());
         let answer = match self.route(&request, permit, exchange) {
-            Ok(Route::Answer(answer)) => answer,
+            Ok(Route::Answer(answer)) => {
+                if answer.status() == StatusCode::UNAUTHORIZED {
+                    tracing::debug!(%peer, "refused a request without a right token");
+                    self.warnings.note(Warning::Token, Instant::now());
+                }
+                answer
+            }
             Ok(Route::Api(api)) => {
                 let answer = match self.is_draining() {
                     true => api::shutting_down(),
                     false => api.answer(request, peer, session, exchange).await,
                 };
+                if matches!(answer.status(), StatusCode::UNAUTHORIZED | StatusCode::TOO_MANY_REQUESTS) {
+                    self.warnings.note(Warning::ApiKey, Instant::now());
+                }
                 return Ok(of_version(version, answer));
             }
             Ok(Route::Events(stream)) => {
@@ -138,6 +149,14 @@ impl<S: Service> Http<S> {
         // Nobody reads the body, so where the next request begins is not known.
         let answer = if has_body { close(answer) } else { answer };
         Ok(of_version(version, answer.map(AnswerBody::from)))
+    }
+
+    /// Warns of a proxy in front of a server where everybody may do everything.
+    fn note_proxy(&self, headers: &HeaderMap) {
+        let is_open = self.worker.config().admission.default == Access::Anyone;
+        if is_open && PROXY_HEADERS.iter().any(|name| headers.contains_key(*name)) {
+            self.warnings.note_proxy();
+        }
     }
 
     /// Logs which client is refused, and why. Also counts a warning if an operator should know.
@@ -158,7 +177,10 @@ impl<S: Service> Http<S> {
             let dialect = handshake::check(request, &self.worker.config().origins)?;
             let arrival = match self.arrival(request) {
                 Ok(arrival) => arrival,
-                Err(refusal) => return Ok(Route::Answer(close(refusal.into_response()))),
+                Err(refusal) => {
+                    tracing::debug!(reason = refusal.reason(), "a token is refused");
+                    return Ok(Route::Answer(close(refusal.into_response())));
+                }
             };
             if self.is_draining() {
                 return Err(SHUTTING_DOWN);
@@ -242,6 +264,9 @@ enum Route<'a> {
     /// By a stream of server-sent events.
     Events(Box<Stream>),
 }
+
+/// What proxies add to the requests that they pass on (RFC 7239, and the older usage).
+const PROXY_HEADERS: [&str; 2] = ["forwarded", "x-forwarded-for"];
 
 const FULL: Rejection = try_later("the server is full");
 const SHUTTING_DOWN: Rejection = try_later("the server is shutting down");

@@ -1,6 +1,7 @@
 //! Warnings about events that may happen a thousand times a second: the first one at once, then a count each minute.
 
 use std::mem;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
@@ -8,7 +9,9 @@ use tokio::sync::Notify;
 /// The warnings that all workers share, so that each comes once, even if several workers have a reason for it.
 #[derive(Debug, Default)]
 pub(crate) struct Warnings {
-    counts: Mutex<[Paced; 4]>,
+    counts: Mutex<[Paced; 6]>,
+    /// Whether a proxy in front of an open server was seen.
+    proxy_seen: AtomicBool,
     /// Notified when something was counted and is not in the log yet.
     pending: Notify,
 }
@@ -20,6 +23,10 @@ pub(crate) enum Warning {
     Full,
     /// A connection was answered 403 for its `Origin`.
     Origin,
+    /// A request was answered 401, because it has no token that is right, where one is needed.
+    Token,
+    /// A request of the API was answered 401 or 429, because it has no API key that is right.
+    ApiKey,
     /// A connection was closed or cut because its client does not read.
     SlowConsumer,
     /// A connection was closed, or misses something, because too much waits in the whole process.
@@ -46,6 +53,17 @@ impl Warnings {
         match due {
             Some(times) => warning.write(times),
             None => self.pending.notify_one(),
+        }
+    }
+
+    /// Warns, once, that a proxy stands in front of a server where everybody may do everything: whoever reaches the
+    /// proxy may, too.
+    pub(crate) fn note_proxy(&self) {
+        if !self.proxy_seen.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "a request came through a proxy, and everybody may do everything here: whoever reaches the proxy may, \
+                 too; set up `tokens` or `api_keys`"
+            );
         }
     }
 
@@ -86,6 +104,8 @@ impl Warning {
             Self::Origin => {
                 "connections are answered 403, because `origins` does not list their Origin; log level debug shows each"
             }
+            Self::Token => "connections are answered 401, because they show no right token; log level debug shows each",
+            Self::ApiKey => "requests of the API are refused, because they show no right API key",
             Self::SlowConsumer => {
                 "slow consumers are closed with 4002 or cut: more than `max_outbox` waits for them, or they read nothing \
                  for `write_timeout`"
@@ -132,7 +152,8 @@ impl Pace {
 }
 
 /// All warnings, in the order of the enum.
-const EACH: [Warning; 4] = [Warning::Full, Warning::Origin, Warning::SlowConsumer, Warning::TooMuchWaits];
+const EACH: [Warning; 6] =
+    [Warning::Full, Warning::Origin, Warning::Token, Warning::ApiKey, Warning::SlowConsumer, Warning::TooMuchWaits];
 
 /// Time between two warnings of one kind.
 const MINUTE: Duration = Duration::from_secs(60);
@@ -167,6 +188,6 @@ mod tests {
         EACH.iter().for_each(|warning| warnings.note(*warning, now));
         warnings.note(Warning::Origin, now);
         let pending = warnings.counts.lock().unwrap().each_ref().map(|count| count.pending);
-        assert_eq!(pending, [0, 1, 0, 0]);
+        assert_eq!(pending, [0, 1, 0, 0, 0, 0]);
     }
 }

@@ -113,6 +113,19 @@ fn a_start_that_fails_is_one_event_also_where_the_log_is_off() {
 }
 
 #[test]
+fn a_proxy_in_front_of_an_open_server_is_warned_of_once() {
+    let server = Run::start(&[]);
+    for header in ["X-Forwarded-For: 192.0.2.1\r\n", "Forwarded: for=192.0.2.1\r\n"] {
+        request(&mut connect(server.address()), "/socket", header);
+    }
+    assert_eq!(server.stop().matches("came through a proxy").count(), 1);
+    let path = file("proxy.toml", "[anonymous]\nsubscribe = [\"a\"]");
+    let granted = Run::start(&["--config", path.to_str().unwrap()]);
+    request(&mut connect(granted.address()), "/socket", "X-Forwarded-For: 192.0.2.1\r\n");
+    assert!(!granted.stop().contains("came through a proxy"));
+}
+
+#[test]
 fn variables_that_are_ignored_are_named_in_the_log() {
     let mut command = hubcast(&["--listen", "127.0.0.1:0"]);
     let server = Run::of(command.env("HUBCAST_IMAGE", "hubcast:1").env("HUBCAST_PORT_8080_TCP_PROTO", "tcp"));

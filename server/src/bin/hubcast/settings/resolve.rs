@@ -64,6 +64,9 @@ pub(crate) fn log_format(given: &CliArgs) -> Format {
     written.unwrap_or(given.options.log_format)
 }
 
+/// So many connections may wait to authenticate, however few there may be.
+const MIN_WAITING: usize = 16;
+
 /// The library's configuration.
 ///
 /// # Errors
@@ -71,6 +74,8 @@ pub(crate) fn log_format(given: &CliArgs) -> Format {
 pub(crate) fn config(resolved: &Resolved) -> anyhow::Result<Config> {
     let Resolved { settings, access, .. } = resolved;
     let connections = descriptors::connections(settings)?;
-    let LoadedAccess { admission, auth } = access.clone();
+    let LoadedAccess { mut admission, auth } = access.clone();
+    // Those that show no token must not take the places of those that have one.
+    admission.max_waiting = (connections / 10).max(MIN_WAITING);
     Ok(Config { admission, auth, ..settings.options.config(connections) })
 }
