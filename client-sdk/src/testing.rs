@@ -7,7 +7,7 @@
 //! | a test wants | it calls |
 //! |---|---|
 //! | connections that break | [`cut`](TestServer::cut), [`cut_client`](TestServer::cut_client) |
-//! | a close with a code | [`kick`](TestServer::kick) |
+//! | what an operator does | [`kick`](TestServer::kick), [`unsubscribe_client`](TestServer::unsubscribe_client) |
 //! | a request that takes effect and is not confirmed | [`lose_answer`](TestServer::lose_answer) |
 //! | a slow network | [`delay`](TestServer::delay) |
 //! | a network that swallows all | [`blackhole`](TestServer::blackhole), [`blackhole_client`](TestServer::blackhole_client), [`release`](TestServer::release) |

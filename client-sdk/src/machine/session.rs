@@ -77,7 +77,7 @@ impl Machine {
     }
 
     fn subscribed(&mut self, reply: &Subscribed, event: &Event, effects: &mut Effects) {
-        let Some(id) = &reply.id else { return };
+        let Some(id) = &reply.id else { return self.server_view.subscribed_by_operator(reply.about.clone().into()) };
         self.subscriptions.expect_replay(reply);
         if let Some(call) = self.calls.answered(id, event) {
             effects.push(Effect::Complete(

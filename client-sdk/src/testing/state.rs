@@ -5,8 +5,10 @@ mod effects;
 use super::line::{Line, PingDue, ToServer};
 use super::tokens::{self, Tokens};
 use crate::machine::Input;
-use hubcast_hub::{Access, Admission, Effects, Hub, Identity, Input as HubInput, SessionId, Settings, Snapshot};
-use hubcast_protocol::{AccessToken, Action, ClientId, CloseCode, Event, Request, Topic, typed};
+use hubcast_hub::{
+    Access, Admission, Effects, Hub, Identity, Input as HubInput, Operation, SessionId, Settings, Snapshot, Whom,
+};
+use hubcast_protocol::{AccessToken, Action, ClientId, CloseCode, Event, Request, RequestId, Topic, typed};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -92,9 +94,6 @@ impl ServerState {
         let login = match token.map(|token| self.tokens.verify(now, token)) {
             Some(Ok(login)) => Some(login),
             Some(Err(fault)) => return Handshake::Refused(unauthorized(fault.reason)),
-            None if self.tokens.are_required && user.is_none() => {
-                return Handshake::Refused(unauthorized("a token is needed".into()));
-            }
             None => None,
         };
         self.last_session += 1;
@@ -102,7 +101,9 @@ impl ServerState {
         let (receiver, incoming) = mpsc::unbounded_channel();
         let client = ClientId::from_random(u128::from(self.last_session).to_be_bytes());
         self.lines.insert(session, Line::new(now, client, receiver));
-        let (named, credentials) = login.map(|login| (login.identity, login.credentials)).unzip();
+        let (named, shown) = login.map(|login| (login.identity, login.credentials)).unzip();
+        // A user whose test makes no token for it may do everything.
+        let credentials = shown.or_else(|| user.filter(|_| self.tokens.are_required).map(|_| tokens::of_all(None)));
         let identity = named.or_else(|| user.map(|user| Arc::new(Identity::user(user))));
         self.handle(now, HubInput::Connect { session, client, identity, credentials });
         Handshake::Done(session, incoming)
@@ -168,17 +169,29 @@ impl ServerState {
 
     /// Performs one request of the test itself, which has no connection. `None` while the server is stopped.
     pub(super) fn ask(&mut self, now: Instant, request: Request) -> Option<Event> {
-        self.hub.as_ref()?;
+        self.as_test(now, HubInput::Request { session: TEST, request: Ok(request) });
+        self.answer.take()
+    }
+
+    /// Does something to the sessions of a client, as an operator.
+    pub(super) fn operate(&mut self, now: Instant, client: ClientId, operation: Operation) {
+        let (id, whom) = (RequestId::Number(1), Whom::Client(client));
+        self.as_test(now, HubInput::Operate { session: TEST, id, whom, operation });
+    }
+
+    /// Passes an input of the test itself to the hub.
+    fn as_test(&mut self, now: Instant, input: HubInput) {
+        if self.hub.is_none() {
+            return;
+        }
         self.asked += 1;
         // The ids of connections are numbers below 2^32.
         let client = ClientId::from_random((u128::from(self.asked) << 64).to_be_bytes());
-        let credentials = self.tokens.are_required.then(tokens::of_test);
+        let credentials = self.tokens.are_required.then(|| tokens::of_all(Some("test")));
         self.handle(now, HubInput::Connect { session: TEST, client, identity: None, credentials });
         self.answer = None;
-        self.handle(now, HubInput::Request { session: TEST, request: Ok(request) });
-        let answer = self.answer.take();
+        self.handle(now, input);
         self.handle(now, HubInput::Closed { session: TEST, lost: false });
-        answer
     }
 
     /// The connections that a publication to this topic would reach.
@@ -249,7 +262,7 @@ impl ServerState {
     /// Lets only those do something whose token grants it. Histories stay; connections are lost.
     pub(super) fn require_tokens(&mut self) {
         self.tokens.are_required = true;
-        self.settings.admission = Admission { default: Access::Granted, ..Admission::default() };
+        self.settings.admission = Admission { default: Access::Granted, token_required: true, ..Admission::default() };
         if self.hub.is_some() {
             let now = super::now();
             self.stop(now);

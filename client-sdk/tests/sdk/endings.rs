@@ -69,3 +69,24 @@ fn a_past_that_is_not_granted_is_asked_for_once_a_connection_and_then_a_gap() {
     }
     assert!(script.sent().is_empty());
 }
+
+#[test]
+fn a_subscription_begins_with_its_past_although_the_operator_has_made_one_before() {
+    let mut script = Script::connected();
+    script.says(json!({"event": "subscribed", "topic": "a", "epoch": "e", "offset": 4}));
+    script.message("a", "e", 5);
+    assert!(script.sent().is_empty());
+    script.subscribe(1, topic_of("a"), Start::Last(2));
+    let sent = script.sent();
+    let actions: Vec<_> = sent.iter().map(|request| request["action"].as_str().unwrap()).collect();
+    assert_eq!(actions, ["unsubscribe", "subscribe"], "the server replays nothing to who is subscribed already");
+    script.says(json!({"event": "unsubscribed", "topic": "a", "id": sent[0]["id"]}));
+    let reply = json!({"epoch": "e", "offset": 5, "replayed": 2});
+    script.reply_to(&sent[1], reply, json!({"event": "subscribed", "topic": "a"}));
+    [4, 5].into_iter().for_each(|offset| script.message("a", "e", offset));
+    assert_eq!(script.heard(1), ["a 4", "a 5"]);
+    // One that was asked for is not made anew.
+    script.says(json!({"event": "subscribed", "topic": "a", "epoch": "e", "offset": 5}));
+    script.subscribe(2, topic_of("a"), Start::Live);
+    assert_eq!(script.sent().len(), 1);
+}
