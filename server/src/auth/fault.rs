@@ -32,7 +32,10 @@ pub enum TokenFault {
     #[error("the token's alg is not that of the server's key; sign it with the algorithm of the key")]
     Algorithm,
     /// There is no key with the token's `kid`.
-    #[error("the server has no key with the token's kid; the kid must be the id of a key in the server's settings")]
+    #[error(
+        "the server has no key with the token's kid; the kid must be the id of a key in the server's settings, or in the key set of a login \
+             service that they name"
+    )]
     UnknownKey,
     /// Several keys fit, and the token does not name one.
     #[error("several keys of the server fit the token's alg; name one by kid in the token's header")]
