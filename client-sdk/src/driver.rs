@@ -273,6 +273,7 @@ impl Driver {
             Effect::Connect(token) => self.connection.open(token),
             Effect::Send(text) => self.connection.send(text),
             Effect::AskToken(reason) => {
+                log::asks_token(reason);
                 let tokens = self.tokens.clone();
                 self.asking = Some(Box::pin(tokens.ask(reason)));
             }

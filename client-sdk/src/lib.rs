@@ -171,7 +171,7 @@
 //!
 //! # Logging
 //! The client emits [`tracing`](https://docs.rs/tracing) events with the target `hubcast_client`: connected and closed at
-//! `info`, lost connections, refusals and gaps at `warn`, attempts and resumes at `debug`. They contain no payloads and no
+//! `info`, lost connections, refusals, gaps and tokens that do not come at `warn`, attempts and resumes at `debug`. They contain no payloads and no
 //! secrets. What `tungstenite` logs at the level trace does: see [`ClientBuilder::header`].
 //!
 //! # Features
