@@ -1,23 +1,20 @@
-//! TLS with own root certificates, and a token that is made anew for each connection:
+//! TLS with own root certificates, and a token that is fetched when it is needed:
 //! `cargo run -p hubcast-client --example secure -- wss://hub.example/socket roots.pem`.
 
 use anyhow::Context;
-use hubcast_client::{Client, Tls};
+use hubcast_client::{Client, Tls, TokenError};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     let mut args = std::env::args().skip(1);
     let url = args.next().context("name the server: wss://…")?;
-    let mut client = Client::builder(&url).headers(|| async {
-        let token = fresh_token().await?;
-        Ok(vec![("Authorization".to_owned(), format!("Bearer {token}"))])
-    });
+    let mut client = Client::builder(&url).token_from(|_| async { fresh_token().await.map_err(TokenError::failed) });
     // Without this, the client trusts the roots of the web.
     if let Some(file) = args.next() {
         client = client.tls(Tls::without_roots().root_certificates(std::fs::read(file)?));
     }
     let client = client.connect().await?;
-    println!("connected as {:?}", client.status().user);
+    println!("connected as {:?}", client.user());
     client.close().await?;
     Ok(())
 }

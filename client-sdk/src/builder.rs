@@ -292,18 +292,18 @@ impl ClientBuilder {
         self
     }
 
-    /// Adds headers that a function of the program makes anew for each attempt, such as a token that expires. They are
+    /// Adds headers that a function of the program makes anew for each attempt, such as a key of a proxy that changes. For
+    /// tokens of the server see [`token_from`](Self::token_from). They are
     /// pairs of name and value. If it fails, so does the attempt, and the status says why; the next attempt asks it
     /// again. Its time counts for the [`attempt_timeout`](Self::attempt_timeout).
     ///
     /// ```no_run
-    /// # async fn fresh_token() -> Result<String, std::io::Error> { Ok(String::new()) }
+    /// # async fn fresh_key() -> Result<String, std::io::Error> { Ok(String::new()) }
     /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
     /// use hubcast_client::Client;
     ///
     /// let client = Client::builder("wss://hub.example/socket").headers(|| async {
-    ///     let token = fresh_token().await?;
-    ///     Ok(vec![("Authorization".to_owned(), format!("Bearer {token}"))])
+    ///     Ok(vec![("X-Proxy-Key".to_owned(), fresh_key().await?)])
     /// });
     /// let client = client.connect().await?;
     /// # Ok(())
@@ -318,14 +318,18 @@ impl ClientBuilder {
         self
     }
 
-    /// Shows the server a token, which a function of the program gives: for each new connection, when the token of the
-    /// connection ends, and when the server has refused one. The client asks for the next token after 70 to 90 percent of
-    /// the lifetime of the one before, if that is a JWT that says when it ends, and renews it on the live connection:
-    /// subscriptions go on.
+    /// Shows the server tokens that a function of the program gives. The client keeps a token over reconnects. It asks
+    /// for the next one after 70 to 90 percent of the lifetime, if the token is a JWT that says when it ends, and when the
+    /// server says that it has ended or refuses it. The new one is shown on the connection that there is: subscriptions go
+    /// on. Requests that the server refuses because the token has ended wait for the next one.
     ///
-    /// The function has ten seconds. If it answers [`TokenError::NotAllowed`], the client is closed; after any other error
-    /// it is asked again, after a pause. If the server refuses three fresh tokens in a row, the client is closed with
-    /// [`Closed::TokenRefused`](crate::Closed::TokenRefused).
+    /// The function has ten seconds, and its first answer must come within the
+    /// [`connect_timeout`](Self::connect_timeout). If it answers [`TokenError::NotAllowed`], the client is closed; after
+    /// any other error it is asked again, after a pause. If the server refuses three tokens in a row, the client is closed
+    /// with [`Closed::TokenRefused`](crate::Closed::TokenRefused).
+    ///
+    /// The token replaces any other `Authorization`. This crate does not print it. What `tungstenite` logs at the level
+    /// trace contains it: see [`header`](Self::header).
     ///
     /// ```no_run
     /// # async fn login(_: bool) -> Result<Option<String>, std::io::Error> { Ok(None) }
@@ -352,20 +356,12 @@ impl ClientBuilder {
         self
     }
 
-    /// Shows the server this token on every connection. It cannot be renewed: see [`token_from`](Self::token_from).
-    pub fn token(self, token: &str) -> Self {
-        let token = token.to_owned();
-        self.token_from(move |reason| {
-            let token = token.clone();
-            async move {
-                match reason {
-                    TokenReason::Connect => Ok(token),
-                    _ => Err(TokenError::NotAllowed(
-                        "the token has ended or is refused, and there is no other".to_owned(),
-                    )),
-                }
-            }
-        })
+    /// Shows the server this token on every connection. It cannot be renewed: when it ends, or when the server refuses
+    /// it, the client is closed with [`Closed::NotAllowed`](crate::Closed::NotAllowed). See
+    /// [`token_from`](Self::token_from) for tokens that are renewed.
+    pub fn token(mut self, token: &str) -> Self {
+        self.tokens = TokenSource::Fixed(token.into());
+        self
     }
 
     /// What presence shows of this client to others, such as its name: any value whose JSON has at most 1 KiB. It is

@@ -81,8 +81,9 @@ impl Client {
 
     /// Subscribes to the private topics of this client: its [`Client::id`], and `@` followed by its user.
     ///
-    /// The server sends these messages without a subscription, so this does not wait. Messages to an id whose
-    /// connection is broken are lost; the events say so.
+    /// The server sends these messages without a subscription, so this does not wait. Messages that come while there is
+    /// no connection are lost, and a [`Gap`](crate::Gap) says that there may be some. Where the server keeps a history of
+    /// the user's topic and the token grants it, [`Client::subscribe`] to `@` and the user's name resumes it.
     pub fn direct<T: DeserializeOwned>(&self) -> Subscription<T> {
         subscribe::direct(&self.shared)
     }
@@ -169,6 +170,12 @@ impl Client {
     /// [`ClientBuilder::connect_lazily`](crate::ClientBuilder::connect_lazily).
     pub fn id(&self) -> Option<ClientId> {
         self.shared.status.borrow().client
+    }
+
+    /// The user that the token of the latest connection names, as the server says. Messages to `@` and this name reach
+    /// the client: see [`Client::direct`].
+    pub fn user(&self) -> Option<Box<str>> {
+        self.shared.status.borrow().user.clone()
     }
 
     /// Makes the next attempt to connect now, if the client waits for it: for a program that knows that the network is

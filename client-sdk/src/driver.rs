@@ -10,6 +10,7 @@ mod log;
 mod place;
 mod proxy;
 mod received;
+mod refusal;
 mod socket;
 mod transport;
 
@@ -24,7 +25,7 @@ use crate::machine::{
     Answer, Closed, Command, Config, Delivery, Effect, Effects, Failure, Input, Machine, Source, State, Status,
     SubscribeRequest, SubscriptionId, Ticket,
 };
-use crate::machine::{ShownToken, TokenFailure};
+use crate::machine::{GivenToken, TokenFailure};
 use crate::room::Permit;
 use crate::token::TokenSource;
 use command::Reply;
@@ -50,7 +51,7 @@ pub(crate) struct Driver {
     due: VecDeque<Effect>,
     connection: Connection,
     tokens: TokenSource,
-    /// The program is asked for a token for the connection that there is.
+    /// The program is asked for a token.
     asking: Option<Asking>,
     deadline: Deadline,
     commands: mpsc::UnboundedReceiver<DriverCommand>,
@@ -71,7 +72,7 @@ pub(crate) struct Driver {
 }
 
 /// A question to the program for a token.
-type Asking = Pin<Box<dyn Future<Output = Result<Option<ShownToken>, TokenFailure>> + Send>>;
+type Asking = Pin<Box<dyn Future<Output = Result<GivenToken, TokenFailure>> + Send>>;
 
 impl Driver {
     /// Starts a driver on the current runtime.
@@ -96,7 +97,7 @@ impl Driver {
             machine: Machine::new(config, seed),
             effects: Effects::new(),
             due: VecDeque::new(),
-            connection: Connection::new(endpoint, tokens.clone(), request_bytes),
+            connection: Connection::new(endpoint, request_bytes),
             tokens,
             asking: None,
             deadline: Deadline::default(),
@@ -184,7 +185,9 @@ impl Driver {
         let Some(asking) = &mut self.asking else { return false };
         let Poll::Ready(given) = asking.as_mut().poll(context) else { return false };
         self.asking = None;
-        let given = given.and_then(|given| given.ok_or(TokenFailure::Failed("no token".to_owned())));
+        if let Err(TokenFailure::Failed(reason)) = &given {
+            log::no_token(reason);
+        }
         self.machine.handle(now, Input::Token(given), &mut self.effects);
         true
     }
@@ -267,11 +270,12 @@ impl Driver {
     /// Carries out an effect other than [`Effect::Close`].
     fn apply(&mut self, effect: Effect) {
         match effect {
-            Effect::Connect => self.connection.open(),
+            Effect::Connect(token) => self.connection.open(token),
             Effect::Send(text) => self.connection.send(text),
             Effect::AskToken(reason) => {
+                log::asks_token(reason);
                 let tokens = self.tokens.clone();
-                self.asking = Some(Box::pin(async move { tokens.ask(reason).await }));
+                self.asking = Some(Box::pin(tokens.ask(reason)));
             }
             Effect::Close(_) => {}
             Effect::Deliver(id, delivery) => self.deliver(id, delivery),

@@ -104,21 +104,65 @@
 //! [`Client::members`] is a list of the members of a topic that keeps itself up to date. [`ClientBuilder::info`] says
 //! what others see of this client, such as a name; it is shown as unverified unless a token proves the user.
 //!
+//! # Tokens
+//! A server that knows users demands a token: a JWT that your backend signs. [`ClientBuilder::token_from`] takes a function
+//! that fetches one:
+//!
+//! ```no_run
+//! # async fn log_in(_: bool) -> Result<Option<String>, std::io::Error> { Ok(None) }
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use hubcast_client::{Client, TokenError, TokenReason};
+//!
+//! let client = Client::builder("wss://hub.example/socket")
+//!     .token_from(|reason| async move {
+//!         // A token that was refused must not come out of a cache again.
+//!         let may_be_cached = reason != TokenReason::Refused;
+//!         match log_in(may_be_cached).await.map_err(TokenError::failed)? {
+//!             Some(token) => Ok(token),
+//!             None => Err(TokenError::NotAllowed("the account is closed".to_owned())),
+//!         }
+//!     })
+//!     .connect()
+//!     .await?;
+//! println!("connected as {:?}", client.user());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | when | the client |
+//! |---|---|
+//! | it connects | shows the token in the handshake. It keeps the token over reconnects, so an outage of the server is none for the backend |
+//! | 70 to 90 percent of the token's lifetime are over | asks for the next one, and shows it on the connection that there is. Subscriptions go on |
+//! | the token has ended | asks at once. Requests wait for the next token, and subscriptions go on; 25 seconds later the server closes the connection, and the client connects with a new token |
+//! | the function fails, or has not answered after ten seconds | asks again, after a pause |
+//! | the function answers [`TokenError::NotAllowed`] | is closed, with [`Closed::NotAllowed`] |
+//! | the server refuses the token | asks for a fresh one. After three refused ones in a row it is closed, with [`Closed::TokenRefused`] |
+//!
+//! What a token grants decides what happens to a subscription:
+//! - A subscription that is not granted fails with [`SubscribeError::Refused`] and [`ErrorCode::Forbidden`].
+//! - One that the next token does not grant any more ends with [`Ended::Forbidden`], at once or after the next reconnect. One
+//!   that an operator ends, ends with [`Ended::Operator`]. Either is an [error item](ItemError::Ended), and the last one.
+//! - Without the grant `history`, a subscription goes on after a reconnect, but what it has missed does not come: a
+//!   [`Gap`] says so.
+//!
+//! [`Client::direct`] gets the messages to this user and to this connection. The token appears in no status, no error, no
+//! event of `tracing` and no `Debug` of this crate.
+//!
 //! # Reaching the server
-//! [`ClientBuilder`] has the options: [headers that are made for each attempt](ClientBuilder::headers), such as a token
-//! that expires; [TLS](ClientBuilder::tls) with roots of your own or a client certificate;
+//! [`ClientBuilder`] has the options: [headers that are made for each attempt](ClientBuilder::headers), such as a key of
+//! a proxy that changes; [TLS](ClientBuilder::tls) with roots of your own or a client certificate;
 //! [proxies](ClientBuilder::proxy), which are taken from the environment; [several addresses](ClientBuilder::address); a
 //! [connector](ClientBuilder::connector) of your own; and [`connect_lazily`](ClientBuilder::connect_lazily), which does
 //! not wait for the server.
 //!
 //! ```no_run
-//! # async fn fresh_token() -> Result<String, std::io::Error> { Ok(String::new()) }
+//! # async fn fresh_key() -> Result<String, std::io::Error> { Ok(String::new()) }
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! use hubcast_client::{Client, Tls};
 //!
 //! let client = Client::builder("wss://hub.example/socket")
 //!     .tls(Tls::web_roots().root_certificates(std::fs::read("company-ca.pem")?))
-//!     .headers(|| async { Ok(vec![("Authorization".to_owned(), format!("Bearer {}", fresh_token().await?))]) })
+//!     .headers(|| async { Ok(vec![("X-Proxy-Key".to_owned(), fresh_key().await?)]) })
 //!     .connect()
 //!     .await?;
 //! # Ok(())
@@ -127,7 +171,7 @@
 //!
 //! # Logging
 //! The client emits [`tracing`](https://docs.rs/tracing) events with the target `hubcast_client`: connected and closed at
-//! `info`, lost connections, refusals and gaps at `warn`, attempts and resumes at `debug`. They contain no payloads and no
+//! `info`, lost connections, refusals, gaps and tokens that do not come at `warn`, attempts and resumes at `debug`. They contain no payloads and no
 //! secrets. What `tungstenite` logs at the level trace does: see [`ClientBuilder::header`].
 //!
 //! # Features

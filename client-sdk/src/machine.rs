@@ -14,7 +14,6 @@ mod input;
 mod outgoing;
 mod progress;
 mod random;
-mod renewal;
 mod resumes;
 mod sending;
 mod server_view;
@@ -23,23 +22,23 @@ mod status;
 mod subscription_state;
 mod subscriptions;
 mod token;
+mod token_state;
 
 pub use config::{Backoff, Config};
 pub use effect::{Answer, Delivery, Effect, Effects, Ended, Failure, Gap, GapReason, Published, Refused, Resumed};
 pub use input::{Command, Disconnection, Input, Source, SubscribeRequest, SubscriptionId, Ticket};
-pub(crate) use renewal::MAX_REFUSED_TOKENS;
 pub use status::{Closed, Loss, State, Status};
-pub use token::{ShownToken, TokenFailure, TokenReason};
+pub use token::{GivenToken, TokenFailure, TokenReason};
 
 use calls::Calls;
 use connection_state::{ConnectionState, Due, after};
 use hubcast_protocol::{ClientId, CloseCode};
 use outgoing::Outgoing;
-use renewal::Renewal;
 use resumes::Resumes;
 use server_view::ServerView;
 use std::time::Instant;
 use subscriptions::Subscriptions;
+use token_state::TokenState;
 
 /// One client: it connects, subscribes and publishes, and does so again after the connection breaks.
 ///
@@ -53,7 +52,7 @@ pub struct Machine {
     subscriptions: Subscriptions,
     outgoing: Outgoing,
     resumes: Resumes,
-    renewal: Renewal,
+    tokens: TokenState,
     server_view: ServerView,
     /// The largest request that this session takes, in bytes.
     message_limit: u64,
@@ -95,7 +94,7 @@ impl Machine {
             subscriptions: Subscriptions::new(config.topics_per_pattern),
             outgoing: Outgoing::new(config.queue),
             resumes: Resumes::default(),
-            renewal: Renewal::default(),
+            tokens: TokenState::default(),
             server_view: ServerView::default(),
             config,
             message_limit: u64::MAX,
@@ -119,7 +118,6 @@ impl Machine {
             Input::Command(ticket, command) => self.command(now, ticket, command, effects),
             Input::Unsubscribe(subscription) => self.give_up(subscription, Failure::Unsubscribed, effects),
             Input::Connected => self.connection.connected(),
-            Input::TokenShown(lifetime) => self.token_shown(now, lifetime),
             Input::Token(given) => self.token(now, given, effects),
             Input::Heard => self.connection.heard(now),
             Input::Frame(text) => return self.handle_frame(now, &text, effects),
@@ -145,7 +143,7 @@ impl Machine {
             self.connection.timeout(),
             self.calls.timeout(),
             self.resumes.timeout(),
-            self.renewal.timeout(),
+            self.tokens.timeout(),
             self.retry_at,
             self.connecting.map(|(_, until)| until),
             self.closing.as_ref().map(|closing| closing.until),
@@ -160,8 +158,11 @@ impl Machine {
         }
         match self.connecting {
             Some((_, until)) if until <= now => {
-                let reason =
-                    self.last_loss.as_ref().map_or("no attempt came to an end", |loss| &loss.reason).to_owned();
+                let nothing = match self.connection.is_preparing() {
+                    true => "the program has not given a token yet",
+                    false => "no attempt came to an end",
+                };
+                let reason = self.last_loss.as_ref().map_or(nothing, |loss| &loss.reason).to_owned();
                 self.end(Closed::NoConnection { within: self.config.connect_timeout, reason }, effects);
             }
             _ => self.do_what_is_due(now, effects),
@@ -183,8 +184,8 @@ impl Machine {
         if passed(self.resumes.timeout()) {
             self.abandon(now, "a subscription was not confirmed in time", effects);
         }
-        if passed(self.renewal.timeout()) {
-            self.ask_token(TokenReason::Expiring, effects);
+        if passed(self.tokens.timeout()) {
+            self.ask_token(effects);
         }
         match self.connection.due(now) {
             Some(Due::Connect) => self.attempt(now, effects),
@@ -229,7 +230,7 @@ impl Machine {
         self.calls.cut();
         self.outgoing.cut(matches!(why, Disconnection::Closed { code: CloseCode::RATE_LIMIT, .. }));
         self.resumes.cut();
-        self.renewal.cut();
+        self.tokens.cut(why);
         self.server_view.cut();
         (self.retry_at, self.is_limited) = (None, false);
         let loss = Loss::from(why);
@@ -237,9 +238,13 @@ impl Machine {
             Disconnection::Lost { retry_after, .. } => *retry_after,
             _ => None,
         };
-        match loss.is_refusal {
-            true => self.connection.refused(now),
-            false => self.connection.lost(now, retry_after),
+        match why {
+            Disconnection::TokenRefused { .. } if self.has_another_token() => {
+                self.connection.prepare_again();
+                self.ask_token(effects);
+            }
+            _ if loss.is_refusal => self.connection.refused(now),
+            _ => self.connection.lost(now, retry_after),
         }
         if let Some(end) = self.end_after(why) {
             self.end(end, effects);
@@ -252,8 +257,10 @@ impl Machine {
         let attempts = self.connection.attempts();
         let reason = Loss::from(why).reason;
         match why {
-            Disconnection::NotAllowed { reason } => Some(Closed::NotAllowed { reason: reason.clone() }),
-            Disconnection::TokenRefused { reason } => Some(Closed::TokenRefused { reason: reason.clone() }),
+            Disconnection::TokenRefused { reason } if self.tokens.are_refused() => {
+                Some(Closed::TokenRefused { reason: reason.clone() })
+            }
+            Disconnection::TokenRefused { .. } if self.connection.is_preparing() => None,
             Disconnection::Closed { code, reason } if !code.may_reconnect() => {
                 Some(Closed::ByServer { code: *code, reason: reason.clone() })
             }

@@ -51,7 +51,7 @@ impl Members {
             match keeper.take_all(delivery) {
                 Some(Ended::Closed(why)) => return Err(SubscribeError::Closed(why)),
                 Some(Ended::Refused(refused)) => return Err(SubscribeError::Refused(refused)),
-                Some(Ended::Unsubscribed | Ended::Forbidden) => {
+                Some(Ended::Unsubscribed | Ended::Operator | Ended::Forbidden) => {
                     return Err(SubscribeError::Closed(keeper.shared.closed()));
                 }
                 None => {}

@@ -7,7 +7,7 @@
 //! | a test wants | it calls |
 //! |---|---|
 //! | connections that break | [`cut`](TestServer::cut), [`cut_client`](TestServer::cut_client) |
-//! | a close with a code | [`kick`](TestServer::kick) |
+//! | what an operator does | [`kick`](TestServer::kick), [`unsubscribe_client`](TestServer::unsubscribe_client) |
 //! | a request that takes effect and is not confirmed | [`lose_answer`](TestServer::lose_answer) |
 //! | a slow network | [`delay`](TestServer::delay) |
 //! | a network that swallows all | [`blackhole`](TestServer::blackhole), [`blackhole_client`](TestServer::blackhole_client), [`release`](TestServer::release) |
@@ -15,6 +15,7 @@
 //! | a server that restarts, or crashes | [`stop`](TestServer::stop), [`crash`](TestServer::crash), [`restart`](TestServer::restart) |
 //! | pings | [`with_pings`](TestServer::with_pings) |
 //! | users | [`client_of`](TestServer::client_of), [`builder_of`](TestServer::builder_of) |
+//! | tokens that grant something, end, or are refused | [`make_token`](TestServer::make_token), [`make_token_for`](TestServer::make_token_for), [`require_tokens`](TestServer::require_tokens), [`revoke_tokens`](TestServer::revoke_tokens) |
 //! | to look, or to publish, without a client | [`publish`](TestServer::publish), [`history`](TestServer::history), [`presence`](TestServer::presence), [`subscribers`](TestServer::subscribers), [`connections`](TestServer::connections) |
 //!
 //! What it does not do: limits of a whole server, such as on its memory, and leaving out publications for slow

@@ -1,6 +1,6 @@
 //! Tokens: how a program gives them, and how long they last.
 
-use crate::machine::{ShownToken, TokenFailure, TokenReason};
+use crate::machine::{GivenToken, TokenFailure, TokenReason};
 use data_encoding::BASE64URL_NOPAD;
 use hubcast_protocol::AccessToken;
 use serde::Deserialize;
@@ -17,7 +17,8 @@ pub enum TokenError {
     /// This user may not connect. The client is closed with [`Closed::NotAllowed`](crate::Closed::NotAllowed).
     #[error("not allowed: {0}")]
     NotAllowed(String),
-    /// It did not work now. The client asks again after a pause.
+    /// It did not work now. The client asks again after a pause. The text of the error gets into the client's status and
+    /// into the log, so it must not contain a token.
     #[error(transparent)]
     Failed(#[from] Box<dyn Error + Send + Sync>),
 }
@@ -29,9 +30,17 @@ impl TokenError {
     }
 }
 
-/// The function of the program that gives tokens, if there is one.
+/// Where the client's tokens come from.
 #[derive(Clone, Default)]
-pub(crate) struct TokenSource(Option<Arc<dyn Fn(TokenReason) -> Asking + Send + Sync>>);
+pub(crate) enum TokenSource {
+    /// The client shows no token.
+    #[default]
+    None,
+    /// There is one, and no other.
+    Fixed(Arc<str>),
+    /// A function of the program gives them.
+    Function(Arc<dyn Fn(TokenReason) -> Asking + Send + Sync>),
+}
 
 type Asking = Pin<Box<dyn Future<Output = Result<String, TokenError>> + Send>>;
 
@@ -41,47 +50,82 @@ impl TokenSource {
         F: Fn(TokenReason) -> C + Send + Sync + 'static,
         C: Future<Output = Result<String, TokenError>> + Send + 'static,
     {
-        Self(Some(Arc::new(move |reason| Box::pin(ask(reason)))))
+        Self::Function(Arc::new(move |reason| Box::pin(ask(reason))))
     }
 
-    /// Whether there is a function that gives tokens.
+    /// Whether the client shows tokens.
     pub(crate) fn is_there(&self) -> bool {
-        self.0.is_some()
+        !matches!(self, Self::None)
     }
 
-    /// Asks the program, which has ten seconds; `None` without a function.
-    pub(crate) async fn ask(&self, reason: TokenReason) -> Result<Option<ShownToken>, TokenFailure> {
-        let Some(ask) = &self.0 else { return Ok(None) };
-        let token = match tokio::time::timeout(TIME_TO_ANSWER, ask(reason)).await {
-            Ok(Ok(token)) => token,
-            Ok(Err(TokenError::NotAllowed(reason))) => return Err(TokenFailure::NotAllowed(reason)),
-            Ok(Err(TokenError::Failed(error))) => return Err(TokenFailure::Failed(format!("no token: {error}"))),
-            Err(_) => return Err(TokenFailure::Failed("the program gave no token within ten seconds".to_owned())),
+    /// Asks for a token. A function of the program has ten seconds.
+    pub(crate) async fn ask(self, reason: TokenReason) -> Result<GivenToken, TokenFailure> {
+        let ask = match self {
+            // A token that has no successor lasts until the server says that it is over.
+            Self::Fixed(token) if reason == TokenReason::First => return given(String::from(&*token), None),
+            Self::None | Self::Fixed(_) => {
+                let reason = "the token has ended or is refused, and there is no other";
+                return Err(TokenFailure::NotAllowed(reason.to_owned()));
+            }
+            Self::Function(ask) => ask,
         };
-        let lifetime = lifetime(&token, SystemTime::now());
-        match AccessToken::new(token) {
-            Ok(token) => Ok(Some(ShownToken { token, lifetime })),
-            Err(fault) => Err(TokenFailure::Failed(format!("the program's token cannot be sent: {fault}"))),
+        match tokio::time::timeout(TIME_TO_ANSWER, ask(reason)).await {
+            Ok(Ok(token)) => {
+                let lifetime = lifetime(&token, clock());
+                given(token, lifetime)
+            }
+            Ok(Err(TokenError::NotAllowed(reason))) => Err(TokenFailure::NotAllowed(reason)),
+            Ok(Err(TokenError::Failed(error))) => Err(TokenFailure::Failed(format!("no token: {error}"))),
+            Err(_) => Err(TokenFailure::Failed("the program gave no token within ten seconds".to_owned())),
         }
     }
 }
 
-/// How long a token lasts, if it is a JWT that says when it ends (RFC 7519 section 4.1.4). The server verifies it; here
-/// it only says when to ask for the next one.
-fn lifetime(token: &str, now: SystemTime) -> Option<Duration> {
+fn given(token: String, lifetime: Option<Duration>) -> Result<GivenToken, TokenFailure> {
+    let refused = |why: String| TokenFailure::Failed(format!("the program's token cannot be sent: {why}"));
+    if token.bytes().any(|byte| !byte.is_ascii_graphic()) {
+        return Err(refused("it is not visible ASCII without blanks".to_owned()));
+    }
+    let token = AccessToken::new(token).map_err(|fault| refused(fault.to_string()))?;
+    Ok(GivenToken { token, lifetime, clock: clock().as_secs() })
+}
+
+/// How long a token lasts from now on, if it is a JWT that says when it ends (RFC 7519 section 4.1.4). The server
+/// verifies it; here it only says when to ask for the next one.
+///
+/// `now` is the time since 1970-01-01 UTC by the clock of this computer, which may be wrong. By a token that says when it
+/// was made, it is known to last no longer than from then on, and at least a tenth of that is assumed. The lifetime of a
+/// token that seems to be over, and does not say when it was made, is not known: the server may have another clock.
+fn lifetime(token: &str, now: Duration) -> Option<Duration> {
     #[derive(Deserialize)]
     struct Claims {
         exp: f64,
+        #[serde(default)]
+        iat: Option<f64>,
     }
     let payload = BASE64URL_NOPAD.decode(token.split('.').nth(1)?.as_bytes()).ok()?;
-    let Claims { exp } = serde_json::from_slice(&payload).ok()?;
-    let end = UNIX_EPOCH.checked_add(Duration::try_from_secs_f64(exp).ok()?)?;
-    Some(end.duration_since(now).unwrap_or_default())
+    let Claims { exp, iat } = serde_json::from_slice(&payload).ok()?;
+    let time = |seconds: f64| Duration::try_from_secs_f64(seconds).ok();
+    let exp = time(exp)?;
+    let left = exp.checked_sub(now).filter(|left| !left.is_zero());
+    match iat.and_then(time).and_then(|iat| exp.checked_sub(iat)) {
+        Some(whole) => Some(left.unwrap_or_default().clamp(whole / 10, whole)),
+        None => left,
+    }
+}
+
+/// The time since 1970-01-01 UTC, by the clock of this computer.
+fn clock() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 impl fmt::Debug for TokenSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.is_there() { "TokenSource(a function)" } else { "TokenSource(none)" })
+        f.write_str(match self {
+            Self::None => "None",
+            Self::Fixed(_) => "Fixed(***)",
+            Self::Function(_) => "Function",
+        })
     }
 }
 
@@ -92,21 +136,45 @@ const TIME_TO_ANSWER: Duration = Duration::from_secs(10);
 mod tests {
     use super::*;
 
+    fn token(claims: &str) -> String {
+        format!("x.{}.y", BASE64URL_NOPAD.encode(claims.as_bytes()))
+    }
+
     #[test]
     fn the_lifetime_of_a_token_is_what_it_says() {
-        let now = UNIX_EPOCH + Duration::from_secs(1_000);
-        let token = |claims: &str| format!("x.{}.y", BASE64URL_NOPAD.encode(claims.as_bytes()));
         for (claims, expected) in [
             (r#"{"exp":1060,"sub":"ada"}"#, Some(60)),
-            (r#"{"exp":900}"#, Some(0)),
+            (r#"{"exp":1060,"iat":null}"#, Some(60)),
+            (r#"{"exp":1060,"iat":900}"#, Some(60)),
             (r#"{"sub":"ada"}"#, None),
             (r#"{"exp":"soon"}"#, None),
             (r#"{"exp":1e300}"#, None),
+            (r#"{"exp":-1}"#, None),
         ] {
-            assert_eq!(lifetime(&token(claims), now), expected.map(Duration::from_secs), "{claims}");
+            let expected = expected.map(Duration::from_secs);
+            assert_eq!(lifetime(&token(claims), Duration::from_secs(1_000)), expected, "{claims}");
         }
         for opaque in ["", "abc", "a.b.c", "..", "x.!!.y"] {
-            assert_eq!(lifetime(opaque, now), None, "{opaque}");
+            assert_eq!(lifetime(opaque, Duration::from_secs(1_000)), None, "{opaque}");
         }
+    }
+
+    #[test]
+    fn a_wrong_clock_neither_makes_a_token_last_for_ever_nor_asks_without_a_pause() {
+        let an_hour = r#"{"exp":13600,"iat":10000}"#;
+        for (clock, expected) in [(10_000, 3_600), (12_000, 1_600), (0, 3_600), (13_590, 360), (1_000_000, 360)] {
+            let known = lifetime(&token(an_hour), Duration::from_secs(clock));
+            assert_eq!(known, Some(Duration::from_secs(expected)), "{clock}");
+        }
+        assert_eq!(lifetime(&token(r#"{"exp":900}"#), Duration::from_secs(1_000)), None);
+        assert_eq!(lifetime(&token(r#"{"exp":1000}"#), Duration::from_secs(1_000)), None);
+    }
+
+    #[test]
+    fn sources_are_printed_without_their_tokens() {
+        let shown = format!("{:?} {:?}", TokenSource::Fixed("secret".into()), given("secret".to_owned(), None));
+        assert!(!shown.contains("secret"), "{shown}");
+        let refused = given("secret\n".to_owned(), None).unwrap_err();
+        assert!(!format!("{refused:?}").contains("secret"), "{refused:?}");
     }
 }

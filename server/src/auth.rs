@@ -9,12 +9,13 @@ mod claims;
 mod failures;
 mod fault;
 mod jwks;
+mod jwks_source;
 mod keys;
 mod revoked;
 mod rules;
 mod strict_json;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod token;
 
 pub use address::TrustedProxies;
@@ -22,6 +23,7 @@ pub use api_keys::{ApiKey, ApiKeys, KeyHash, NewApiKey, NoRandomness, SameApiKey
 pub use failures::{KeyFailures, subscriber};
 pub use fault::TokenFault;
 pub use jwks::{InvalidJwks, Jwks, SkipReason, SkippedKey};
+pub use jwks_source::{InvalidJwksUrl, JwksSource, JwksUrl};
 pub use keys::{InvalidKey, InvalidKeySet, KeySet, TokenAlgorithm, TokenKey};
 pub use revoked::Revocations;
 pub use rules::TokenRules;
@@ -36,6 +38,8 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 pub struct AuthConfig {
     /// Verifies tokens; `None`: the server takes no tokens.
     pub verifier: Option<Arc<TokenVerifier>>,
+    /// Where further keys of the verifier come from. The server fetches them while it runs.
+    pub jwks: Vec<JwksSource>,
     /// The keys of backends.
     pub api_keys: Arc<ApiKeys>,
     /// The users whose tokens are refused for a while.

@@ -20,6 +20,7 @@ mod config;
 mod connection;
 mod encode;
 mod http;
+mod jwks_refresh;
 mod listener;
 mod log;
 mod outbox;

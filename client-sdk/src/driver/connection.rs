@@ -1,42 +1,37 @@
 //! The connection in its phases: none, opening, or open.
 
-use super::endpoint::{Endpoint, Opened};
+use super::endpoint::Endpoint;
 use super::received::Received;
 use super::transport::Transport;
 use crate::machine::{Disconnection, Input};
-use crate::token::TokenSource;
-use hubcast_protocol::CloseCode;
+use hubcast_protocol::{AccessToken, CloseCode};
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 /// At most one connection to an endpoint.
 #[derive(Debug)]
 pub(super) struct Connection {
     endpoint: Endpoint,
-    tokens: TokenSource,
     /// The most bytes of requests that wait for an answer.
     request_bytes: usize,
     state: SocketState,
-    /// How long the token lasts with which the connection was just made.
-    shown: Option<Option<Duration>>,
 }
 
 enum SocketState {
     None,
-    Opening(Pin<Box<dyn Future<Output = Result<Opened, Disconnection>> + Send>>),
+    Opening(Pin<Box<dyn Future<Output = Result<Transport, Disconnection>> + Send>>),
     Open(Transport),
 }
 
 impl Connection {
-    pub(super) fn new(endpoint: Endpoint, tokens: TokenSource, request_bytes: usize) -> Self {
-        Self { endpoint, tokens, request_bytes, state: SocketState::None, shown: None }
+    pub(super) fn new(endpoint: Endpoint, request_bytes: usize) -> Self {
+        Self { endpoint, request_bytes, state: SocketState::None }
     }
 
-    pub(super) fn open(&mut self) {
-        self.state =
-            SocketState::Opening(Box::pin(self.endpoint.clone().open(self.tokens.clone(), self.request_bytes)));
+    /// Makes a connection, which shows this token.
+    pub(super) fn open(&mut self, token: Option<AccessToken>) {
+        self.state = SocketState::Opening(Box::pin(self.endpoint.clone().open(token, self.request_bytes)));
     }
 
     /// Queues a frame for sending; without an open connection the frame is dropped.
@@ -55,15 +50,11 @@ impl Connection {
 
     /// The next input from the connection.
     pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Received> {
-        if let Some(lifetime) = self.shown.take() {
-            return Poll::Ready(Received::Input(Input::TokenShown(lifetime)));
-        }
         let received = match &mut self.state {
             SocketState::None => return Poll::Pending,
             SocketState::Opening(opening) => match ready!(opening.as_mut().poll(context)) {
-                Ok(Opened { transport, lifetime }) => {
+                Ok(transport) => {
                     self.state = SocketState::Open(transport);
-                    self.shown = Some(lifetime);
                     return Poll::Ready(Received::Input(Input::Connected));
                 }
                 Err(why) => Received::Input(Input::Disconnected(why)),

@@ -1,23 +1,22 @@
 //! The servers that a client may connect to, and the WebSocket handshake with them.
 
-use super::address::{Address, shown};
+use super::address::Address;
 use super::dial::Dialer;
 use super::place::Place;
+use super::refusal::failure;
 use super::socket::Socket;
 use super::transport::Transport;
 use crate::connector::ByteStream;
 use crate::headers::Headers;
-use crate::machine::{Disconnection, MAX_REFUSED_TOKENS, TokenFailure, TokenReason};
-use crate::token::TokenSource;
+use crate::machine::Disconnection;
 use hubcast_protocol::{AccessToken, SUBPROTOCOL};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use tokio_tungstenite::tungstenite::Error;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::tungstenite::error::{Error, ProtocolError};
 use tokio_tungstenite::tungstenite::handshake::client::Request;
 use tokio_tungstenite::tungstenite::http;
-use tokio_tungstenite::tungstenite::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use tokio_tungstenite::tungstenite::http::{HeaderMap, HeaderValue, header};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
@@ -46,54 +45,27 @@ pub(crate) struct Remote {
 
 impl Endpoint {
     /// Makes one connection. `request_bytes` are the most bytes of requests that wait for an answer.
-    ///
-    /// A token that is refused is followed by a fresh one at once, a few times.
-    pub(super) async fn open(self, tokens: TokenSource, request_bytes: usize) -> Result<Opened, Disconnection> {
-        let mut reason = TokenReason::Connect;
-        let mut refused = 0;
-        loop {
-            let shown = tokens.ask(reason).await?;
-            let token = shown.as_ref().map(|shown| &shown.token);
-            let opened = match &self {
-                Self::Remote(remote) => remote.open(token, request_bytes).await,
-                #[cfg(feature = "testing")]
-                Self::Local(entrance) => {
-                    let opened = entrance.clone().open(token).await;
-                    opened.map(Transport::Local).map_err(|why| why.into())
-                }
-            };
-            match opened {
-                Ok(transport) => {
-                    return Ok(Opened { transport, lifetime: shown.and_then(|shown| shown.lifetime) });
-                }
-                Err(Disconnection::TokenRefused { reason: why }) if tokens.is_there() => {
-                    refused += 1;
-                    if refused == MAX_REFUSED_TOKENS {
-                        return Err(Disconnection::TokenRefused { reason: why });
-                    }
-                    reason = TokenReason::Refused;
-                }
-                Err(Disconnection::TokenRefused { reason }) => return Err(Disconnection::Rejected { reason }),
-                Err(why) => return Err(why),
+    pub(super) async fn open(
+        self,
+        token: Option<AccessToken>,
+        request_bytes: usize,
+    ) -> Result<Transport, Disconnection> {
+        match self {
+            Self::Remote(remote) => remote.open(token.as_ref(), request_bytes).await,
+            #[cfg(feature = "testing")]
+            Self::Local(entrance) => {
+                let opened = entrance.open(token.as_ref()).await;
+                opened.map(Transport::Local).map_err(|why| of_token(why.into(), token.as_ref()))
             }
         }
     }
 }
 
-/// A connection that was just made.
-#[derive(Debug)]
-pub(super) struct Opened {
-    pub(super) transport: Transport,
-    /// How long its token lasts, if that is known.
-    pub(super) lifetime: Option<Duration>,
-}
-
-impl From<TokenFailure> for Disconnection {
-    fn from(failure: TokenFailure) -> Self {
-        match failure {
-            TokenFailure::NotAllowed(reason) => Self::NotAllowed { reason },
-            TokenFailure::Failed(reason) => Self::Lost { reason, retry_after: None },
-        }
+/// A refusal of the token, if there was one; without a token it is a refusal like any other.
+fn of_token(why: Disconnection, token: Option<&AccessToken>) -> Disconnection {
+    match why {
+        Disconnection::TokenRefused { reason } if token.is_none() => Disconnection::Rejected { reason },
+        why => why,
     }
 }
 
@@ -115,12 +87,7 @@ impl Remote {
                 let place = Place { index, next: self.next.clone() };
                 Ok(Transport::Socket(Box::new(Socket::new(socket, request_bytes, place))))
             }
-            // Without a token it is a refusal like any other.
-            Err(Disconnection::TokenRefused { reason }) if token.is_none() => {
-                let why = Disconnection::Rejected { reason };
-                Err(self.of_all(why, &self.addresses[index], failed, refused))
-            }
-            Err(why) => Err(self.of_all(why, &self.addresses[index], failed, refused)),
+            Err(why) => Err(self.of_all(of_token(why, token), &self.addresses[index], failed, refused)),
         }
     }
 
@@ -178,83 +145,6 @@ fn request(address: &Address, headers: HeaderMap, token: Option<&AccessToken>) -
     }
     request.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
     Ok(request)
-}
-
-/// Classifies a failed handshake: `Lost` if another attempt may succeed, else `Rejected`.
-fn failure(error: Error, address: &Address) -> Disconnection {
-    let hint = if address.is_secure() { "" } else { "; if its port speaks TLS, write wss://" };
-    let lost = |reason| Disconnection::Lost { reason, retry_after: None };
-    match error {
-        Error::Http(response) if !address.is_secure() && speaks_tls(&response) => {
-            Disconnection::Rejected { reason: "the server's port speaks TLS; for such a port write wss://".into() }
-        }
-        Error::Http(response) => refused(&response, address.uri().path()),
-        Error::Protocol(ProtocolError::SecWebSocketSubProtocolError(_)) => {
-            Disconnection::Rejected { reason: format!("the server does not speak {SUBPROTOCOL}") }
-        }
-        Error::Protocol(ProtocolError::HttparseError(_)) => {
-            Disconnection::Rejected { reason: format!("what answers is not HTTP{hint}") }
-        }
-        Error::Protocol(ProtocolError::WrongHttpVersion) => lost(format!("it answered with HTTP/1.0{hint}")),
-        Error::Protocol(ProtocolError::HandshakeIncomplete) => {
-            lost(format!("the server closed the connection in the handshake{hint}"))
-        }
-        Error::Url(_) | Error::HttpFormat(_) => Disconnection::Rejected { reason: error.to_string() },
-        // TLS 1.3 reports what is wrong with the client's certificate after the TLS handshake.
-        #[cfg(feature = "tls")]
-        Error::Io(error) if address.is_secure() => crate::tls::failed(&error),
-        error => lost(error.to_string()),
-    }
-}
-
-/// Whether this is what common servers answer to plain HTTP on a port for TLS: a 400 whose text says so.
-fn speaks_tls(response: &Response<Option<Vec<u8>>>) -> bool {
-    let body = response.body().as_deref().map(String::from_utf8_lossy).unwrap_or_default();
-    response.status() == StatusCode::BAD_REQUEST && ["HTTPS", "SSL", "TLS"].iter().any(|word| body.contains(word))
-}
-
-#[cfg(feature = "testing")]
-impl From<crate::testing::NotOpened> for Disconnection {
-    /// Takes a refusal of a test server as that of a real one.
-    fn from(why: crate::testing::NotOpened) -> Self {
-        let refusal = match why {
-            crate::testing::NotOpened::Refused(refusal) => refusal,
-            crate::testing::NotOpened::Stopped => {
-                return Self::Lost { reason: "the server is stopped".to_owned(), retry_after: None };
-            }
-        };
-        let mut response = Response::new(());
-        *response.status_mut() = StatusCode::from_u16(refusal.status).unwrap_or_default();
-        if let Some(seconds) = refusal.retry_after {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-        }
-        refused(&response, "/socket")
-    }
-}
-
-fn refused<B>(response: &Response<B>, path: &str) -> Disconnection {
-    let status = response.status();
-    let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
-    let reason = match (status, text(header::LOCATION)) {
-        (StatusCode::NOT_FOUND, _) => {
-            format!("it answered {status} for the path {path:?}; hubcast's is \"/socket\"")
-        }
-        (_, Some(location)) if status.is_redirection() => {
-            // It may repeat what is secret in the address.
-            format!("it answered {status} and points to {:?}; connect there", shown(location))
-        }
-        _ => format!("it answered {status}"),
-    };
-    let is_temporary =
-        status.is_server_error() || [StatusCode::TOO_MANY_REQUESTS, StatusCode::REQUEST_TIMEOUT].contains(&status);
-    if status == StatusCode::UNAUTHORIZED {
-        return Disconnection::TokenRefused { reason };
-    }
-    if !is_temporary {
-        return Disconnection::Rejected { reason };
-    }
-    let seconds = text(header::RETRY_AFTER).and_then(|value| value.parse().ok());
-    Disconnection::Lost { reason, retry_after: seconds.map(Duration::from_secs) }
 }
 
 /// The read buffer, in bytes. Most messages are short, and tungstenite's own 128 KiB would be most of the memory of an

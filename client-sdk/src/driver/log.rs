@@ -1,6 +1,6 @@
 //! The events for `tracing`, all with the target `hubcast_client`. They contain no payloads, headers or secrets.
 
-use crate::machine::{Closed, Delivery, State, Status};
+use crate::machine::{Closed, Delivery, State, Status, TokenReason};
 use std::time::Instant;
 use tracing::{debug, info, warn};
 
@@ -22,6 +22,19 @@ pub(super) fn status(status: &Status) {
         State::Closed(Closed::ByUser) => info!(target: TARGET, "closed"),
         State::Closed(why) => warn!(target: TARGET, reason = %why, "closed for good"),
     }
+}
+
+/// Notes that the program is asked for a token.
+pub(super) fn asks_token(reason: TokenReason) {
+    match reason {
+        TokenReason::Refused => warn!(target: TARGET, "the server refused the token; asking for another one"),
+        reason => debug!(target: TARGET, ?reason, "asking for a token"),
+    }
+}
+
+/// Notes that the program gave no token.
+pub(super) fn no_token(reason: &str) {
+    warn!(target: TARGET, reason, "no token");
 }
 
 /// Notes a delivery, if it says something about the connection.

@@ -3,6 +3,7 @@
 use super::effect::{Answer, Effect, Effects, Failure};
 use super::input::{Command, Source, SubscribeRequest, SubscriptionId, Ticket};
 use super::status::Closed;
+use super::token_state::Need;
 use super::{Closing, Machine, after};
 use hubcast_protocol::request::{Action, Key, Publish};
 use hubcast_protocol::typed;
@@ -55,14 +56,20 @@ impl Machine {
         self.attempt(now, effects);
     }
 
-    /// Makes an attempt. Until the first welcome, each address of the server has its share of the connect timeout: one
+    /// Makes an attempt; if a token is missing, it begins with asking for that. Until the first welcome, each address of the server has its share of the connect timeout: one
     /// that is silent must not use up the time of the others.
     pub(super) fn attempt(&mut self, now: Instant, effects: &mut Effects) {
         let timeout = match self.connecting {
             Some(_) => self.config.attempt_timeout.min(self.config.connect_timeout / self.config.addresses.max(1)),
             None => self.config.attempt_timeout,
         };
-        self.connection.connect(now, timeout, effects);
+        match self.need_for_attempt(now) {
+            Need::Met(token) => self.connection.connect(now, timeout, token, effects),
+            Need::Token => {
+                self.connection.prepare();
+                self.ask_token(effects);
+            }
+        }
     }
 
     /// Gives up subscriptions that are not confirmed, and begins to wait for the answers to all other calls.

@@ -4,7 +4,7 @@ use super::config::{Backoff, Config, pause_after_refusals};
 use super::effect::{Effect, Effects};
 use super::random::Random;
 use super::status::State;
-use hubcast_protocol::CloseCode;
+use hubcast_protocol::{AccessToken, CloseCode};
 use std::time::{Duration, Instant};
 
 /// The phase of the connection, and the rules for its deadlines and pauses.
@@ -26,6 +26,8 @@ pub(super) struct ConnectionState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Idle,
+    /// The program is asked for a token.
+    Preparing,
     Connecting {
         until: Instant,
     },
@@ -71,11 +73,30 @@ impl ConnectionState {
         }
     }
 
-    /// Makes an attempt, which may take so long.
-    pub(super) fn connect(&mut self, now: Instant, timeout: Duration, effects: &mut Effects) {
+    /// Begins an attempt. First the program must give a token.
+    pub(super) fn prepare(&mut self) {
         self.attempts = self.attempts.saturating_add(1);
+        self.phase = Phase::Preparing;
+    }
+
+    /// Begins the same attempt once more, with another token.
+    pub(super) fn prepare_again(&mut self) {
+        self.phase = Phase::Preparing;
+    }
+
+    /// Makes an attempt, which may take so long.
+    pub(super) fn connect(
+        &mut self,
+        now: Instant,
+        timeout: Duration,
+        token: Option<AccessToken>,
+        effects: &mut Effects,
+    ) {
+        if !self.is_preparing() {
+            self.attempts = self.attempts.saturating_add(1);
+        }
         self.phase = Phase::Connecting { until: after(now, timeout) };
-        effects.push(Effect::Connect);
+        effects.push(Effect::Connect(token));
     }
 
     pub(super) fn connected(&mut self) {
@@ -176,13 +197,18 @@ impl ConnectionState {
 
     pub(super) fn timeout(&self) -> Option<Instant> {
         match self.phase {
-            Phase::Idle | Phase::Closed => None,
+            Phase::Idle | Phase::Preparing | Phase::Closed => None,
             Phase::Ready { heard, idle_timeout, .. } => idle_timeout.map(|idle_timeout| after(heard, idle_timeout)),
             Phase::Connecting { until }
             | Phase::Greeting { until }
             | Phase::Leaving { until, .. }
             | Phase::Waiting { until } => Some(until),
         }
+    }
+
+    /// Whether an attempt waits for a token.
+    pub(super) fn is_preparing(&self) -> bool {
+        self.phase == Phase::Preparing
     }
 
     /// Whether requests may be sent.
@@ -227,7 +253,7 @@ impl ConnectionState {
     pub(super) fn state(&self) -> Option<State> {
         match self.phase {
             Phase::Idle | Phase::Closed => None,
-            Phase::Connecting { .. } | Phase::Greeting { .. } => Some(State::Connecting),
+            Phase::Preparing | Phase::Connecting { .. } | Phase::Greeting { .. } => Some(State::Connecting),
             Phase::Ready { .. } | Phase::Leaving { .. } => Some(State::Connected),
             Phase::Waiting { .. } => Some(State::Waiting),
         }

@@ -5,7 +5,7 @@ use super::status::{Closed, Status};
 use super::token::TokenReason;
 use hubcast_protocol::event::{History, Member, Message, Presence, Refusal};
 use hubcast_protocol::request::Key;
-use hubcast_protocol::{CloseCode, Epoch, ErrorCode, Position, Topic};
+use hubcast_protocol::{AccessToken, CloseCode, Epoch, ErrorCode, Position, Topic};
 use std::fmt;
 use std::sync::Arc;
 
@@ -15,9 +15,9 @@ pub type Effects = Vec<Effect>;
 /// One action for the caller of the machine.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
-    /// Make a connection, then pass [`Input::Connected`](super::Input::Connected) or
-    /// [`Input::Disconnected`](super::Input::Disconnected).
-    Connect,
+    /// Make a connection and show it this token, if there is one. Then pass
+    /// [`Input::Connected`](super::Input::Connected) or [`Input::Disconnected`](super::Input::Disconnected).
+    Connect(Option<AccessToken>),
     /// Send a text frame.
     Send(String),
     /// Close the connection, or stop making one. The caller must not pass any further input from it.
@@ -208,10 +208,13 @@ pub enum Ended {
     /// After a reconnect the server refused the subscription.
     #[error("the server did not take the subscription again: {0}")]
     Refused(Refused),
-    /// The user's new token does not grant it any more.
-    #[error("the new token does not grant the subscription")]
+    /// The client's token does not grant it any more.
+    #[error("the token does not grant the subscription any more")]
     Forbidden,
-    /// The server ended it, because its operator ordered so.
+    /// The operator of the server ended it.
+    #[error("the operator of the server ended the subscription")]
+    Operator,
+    /// The server ended it, and gave no reason that this version knows.
     #[error("the server ended the subscription")]
     Unsubscribed,
 }

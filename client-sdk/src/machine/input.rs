@@ -1,6 +1,6 @@
 //! The inputs of a machine.
 
-use super::token::{ShownToken, TokenFailure};
+use super::token::{GivenToken, TokenFailure};
 use hubcast_protocol::request::{Publish, ReadHistory, Slow, Start};
 use hubcast_protocol::{CloseCode, Target, Topic};
 use std::time::Duration;
@@ -21,10 +21,8 @@ pub enum Input {
         expect(dead_code, reason = "only tests own their frames")
     )]
     Frame(String),
-    /// The connection was made with a token that lasts so long, if that is known.
-    TokenShown(Option<Duration>),
     /// The answer to [`Effect::AskToken`](super::Effect::AskToken).
-    Token(Result<ShownToken, TokenFailure>),
+    Token(Result<GivenToken, TokenFailure>),
     /// Another frame was received, such as a ping: the connection still works.
     Heard,
     /// The connection broke, was closed, or could not be made.
@@ -107,14 +105,9 @@ pub enum Disconnection {
         /// What was too large.
         reason: String,
     },
-    /// The program says that this user may not connect.
-    NotAllowed {
-        /// What the program said.
-        reason: String,
-    },
-    /// The server refused several fresh tokens in a row.
+    /// The server refused the token in the handshake.
     TokenRefused {
-        /// What the server said of the last one.
+        /// What the server said of it.
         reason: String,
     },
     /// The server refused the handshake in a way that another attempt would hardly change. (After a first session the

@@ -15,6 +15,8 @@ pub(super) struct Outgoing {
     backlog: u64,
     /// The last call that was sent on this connection.
     sent: u64,
+    /// Calls up to `sent` that must be sent once more.
+    again: BTreeSet<u64>,
     /// The most unanswered requests at which a resume or a call of the backlog may still be sent.
     window: usize,
     /// The most unanswered requests at which any call may still be sent.
@@ -23,7 +25,8 @@ pub(super) struct Outgoing {
 
 impl Outgoing {
     pub(super) fn new(most: usize) -> Self {
-        Self { in_flight: BTreeSet::new(), backlog: 0, sent: 0, window: WINDOW, most: most.max(WINDOW) }
+        let (in_flight, again) = Default::default();
+        Self { in_flight, backlog: 0, sent: 0, again, window: WINDOW, most: most.max(WINDOW) }
     }
 
     /// A session begins; the calls up to `last_call` are its backlog.
@@ -48,6 +51,11 @@ impl Outgoing {
         self.in_flight.remove(&id);
     }
 
+    /// The server has refused a call, and takes it later.
+    pub(super) fn again(&mut self, id: u64) {
+        self.again.insert(id);
+    }
+
     /// The server refuses requests because they come too fast. From now on the backlog is sent one by one, so that at
     /// most one request is refused in a row.
     pub(super) fn slow_down(&mut self) {
@@ -66,8 +74,18 @@ impl Outgoing {
 
     /// The next call to send, if it may be sent now. A call of the backlog waits for room in the window and for the end
     /// of a pause. A new call waits only for the calls before it and for the bound of all requests: if it comes too
-    /// fast, the server refuses just this call.
+    /// fast, the server refuses just this call. Those that must be sent once more come first.
     pub(super) fn next_call(&mut self, calls: &Calls, is_paused: bool) -> Option<u64> {
+        while let Some(&first) = self.again.first() {
+            let is_open = calls.get(first).is_some();
+            if is_open && (is_paused || !self.has_room()) {
+                return None;
+            }
+            self.again.pop_first();
+            if is_open {
+                return Some(first);
+            }
+        }
         let next = calls.first_after(self.sent).filter(|next| calls.may_be_sent(*next))?;
         let may_go =
             if next <= self.backlog { !is_paused && self.has_room() } else { self.in_flight.len() < self.most };

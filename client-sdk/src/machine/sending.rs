@@ -12,7 +12,7 @@ impl Machine {
     /// Sends what may be sent now, in this order: the resumes; the calls, in the order of the commands; the resumes
     /// that the server refused for a while; and changes to other subscriptions.
     pub(super) fn send_waiting(&mut self, now: Instant, effects: &mut Effects) {
-        if !self.connection.is_ready() {
+        if !self.connection.is_ready() || self.tokens.is_over() {
             return;
         }
         while !self.is_limited && self.outgoing.has_room() {

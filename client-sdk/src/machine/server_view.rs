@@ -10,6 +10,8 @@ pub(super) struct ServerView {
     options: HashMap<Target, SubscriptionOptions>,
     /// Targets that no subscription shares any more, or whose options have changed.
     outdated: BTreeSet<Target>,
+    /// Targets that the operator has subscribed this connection to, and no subscription asked for.
+    by_operator: BTreeSet<Target>,
     /// Updates for such targets that are not answered.
     asked: BTreeMap<u64, PendingUpdate>,
 }
@@ -39,6 +41,7 @@ impl ServerView {
     pub(super) fn forget(&mut self, target: &Target) {
         self.options.remove(target);
         self.outdated.remove(target);
+        self.by_operator.remove(target);
     }
 
     /// A subscription has left the target; `wanted` is what the others want, if there are any.
@@ -52,9 +55,17 @@ impl ServerView {
         self.outdated.pop_first()
     }
 
-    /// Whether the target was outdated. It no longer is after this call: the caller updates it in another way.
+    /// The operator has subscribed this connection to a target.
+    pub(super) fn subscribed_by_operator(&mut self, target: Target) {
+        if self.get(&target).is_none() {
+            self.by_operator.insert(target);
+        }
+    }
+
+    /// Whether the server has a subscription to the target that no subscription here wants as it is: it is outdated, or
+    /// the operator has made it. After this call that is no longer noted: the caller updates it in another way.
     pub(super) fn take_outdated(&mut self, target: &Target) -> bool {
-        self.outdated.remove(target)
+        self.by_operator.remove(target) | self.outdated.remove(target)
     }
 
     /// Records an update with these options; with `None` it is an unsubscribe.

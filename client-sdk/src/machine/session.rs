@@ -34,6 +34,7 @@ impl Machine {
             Event::Unsubscribed(unsubscribed) if unsubscribed.id.is_none() => {
                 let why = match unsubscribed.reason {
                     Some(EndReason::Forbidden) => Ended::Forbidden,
+                    Some(EndReason::Operator) => Ended::Operator,
                     _ => Ended::Unsubscribed,
                 };
                 let target = unsubscribed.about.into();
@@ -45,7 +46,7 @@ impl Machine {
                     self.server_view.answered(id);
                 }
             }
-            Event::Authenticated(authenticated) => self.authenticated(now, authenticated.id.as_ref()),
+            Event::Authenticated(reply) => self.authenticated(now, &reply),
             Event::Error(ref refusal) => self.refused(now, refusal, &event, effects),
             Event::Published(_) | Event::History(_) | Event::Presence(_) | Event::Pong(_) => {
                 self.answered(event, effects);
@@ -63,6 +64,7 @@ impl Machine {
         self.message_limit = welcome.limits.message;
         (self.client, self.user) = (Some(welcome.client), welcome.user.clone());
         self.refusals = 0;
+        self.token_taken();
         if let Some((ticket, _)) = self.connecting.take() {
             effects.push(Effect::Complete(ticket, Ok(Answer::Connected)));
         }
@@ -75,7 +77,7 @@ impl Machine {
     }
 
     fn subscribed(&mut self, reply: &Subscribed, event: &Event, effects: &mut Effects) {
-        let Some(id) = &reply.id else { return };
+        let Some(id) = &reply.id else { return self.server_view.subscribed_by_operator(reply.about.clone().into()) };
         self.subscriptions.expect_replay(reply);
         if let Some(call) = self.calls.answered(id, event) {
             effects.push(Effect::Complete(
@@ -102,6 +104,9 @@ impl Machine {
             self.retry_later(now, LIMITED);
         }
         let Some(id) = &refusal.id else { return };
+        if self.tokens.is_over() && refusal.code == ErrorCode::TokenExpired {
+            return self.wait_for_token(id);
+        }
         if let Some(call) = self.calls.answered(id, event) {
             let subscription = call.subscription;
             let (ticket, result) = call.failed(Failure::Refused(refusal.clone().into()));
@@ -116,21 +121,34 @@ impl Machine {
             if refusal.code == ErrorCode::Forbidden && self.subscriptions.forgo_past(&subscriptions) {
                 // Perhaps only the past is not granted: what is live then begins behind a gap.
                 self.resumes.again(subscriptions);
-            } else if refusal.code == ErrorCode::TokenExpired {
-                // They are sent again with the new token, or on the next connection.
-                self.resumes.defer(subscriptions);
-                self.retry_later(now, LIMITED);
             } else if refusal.retry {
                 self.resumes.defer(subscriptions);
                 self.retry_later(now, self.config.backoff.base);
             } else {
-                self.subscriptions.tell_end(&subscriptions, &Ended::Refused(refusal.clone().into()), effects);
+                let why = match refusal.code {
+                    ErrorCode::Forbidden => Ended::Forbidden,
+                    _ => Ended::Refused(refusal.clone().into()),
+                };
+                self.subscriptions.tell_end(&subscriptions, &why, effects);
                 self.drop_refused(&subscriptions);
             }
         } else if !refusal.retry {
             self.server_view.answered(id);
         } else if self.server_view.defer(id) {
             self.retry_later(now, self.config.backoff.base);
+        }
+    }
+
+    /// Keeps a request that the server refused because the token has ended. It is sent again with the next token, or on
+    /// the next connection.
+    fn wait_for_token(&mut self, id: &RequestId) {
+        let RequestId::Number(id) = *id else { return };
+        if self.calls.get(id).is_some() {
+            self.outgoing.again(id);
+        } else if let Some(subscriptions) = self.resumes.answered(id) {
+            self.resumes.defer(subscriptions);
+        } else {
+            self.server_view.defer(id);
         }
     }
 

@@ -119,9 +119,9 @@ impl From<&Disconnection> for Loss {
                 of(format!("the server closed the connection: {reason} ({code})"), Some(*code), false)
             }
             Disconnection::Lost { reason, .. } | Disconnection::TooLarge { reason } => of(reason.clone(), None, false),
-            Disconnection::Rejected { reason }
-            | Disconnection::NotAllowed { reason }
-            | Disconnection::TokenRefused { reason } => of(reason.clone(), None, true),
+            Disconnection::Rejected { reason } | Disconnection::TokenRefused { reason } => {
+                of(reason.clone(), None, true)
+            }
         }
     }
 }

@@ -19,7 +19,7 @@ pub(super) struct SubscriptionState {
     begin: Start,
     stage: Stage,
     progress: Progress,
-    /// Whether it goes on live after a reconnect, because it may not read the past.
+    /// Whether it goes on live on this connection, because it may not read the past.
     forgoes_past: bool,
 }
 
@@ -112,6 +112,8 @@ impl SubscriptionState {
     }
 
     pub(super) fn cut(&mut self) {
+        // The next token may grant the past.
+        self.forgoes_past = false;
         if self.is_live() {
             self.stage = Stage::Cut;
             self.progress.cut();

@@ -3,25 +3,27 @@
 use hubcast_protocol::AccessToken;
 use std::time::Duration;
 
-/// Why a client asks for a token. A program may answer the first with one that it has kept.
+/// Why a client asks the program for a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TokenReason {
-    /// For a new connection.
-    Connect,
-    /// The token of the connection ends soon, or has ended.
+    /// The client has none yet. The program may answer with one that it has kept.
+    First,
+    /// The client's token ends soon, or has ended.
     Expiring,
-    /// The server has refused the last token. One that was kept must not be given again.
+    /// The server has refused the client's token. One that was kept must not be given again.
     Refused,
 }
 
-/// A token, and how long it lasts from now on, if it says so.
+/// A token as the program has given it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ShownToken {
+pub struct GivenToken {
     /// The token.
     pub token: AccessToken,
-    /// How long it lasts from now on, if it says so.
+    /// How long it lasts from now on, as far as it says so.
     pub lifetime: Option<Duration>,
+    /// What this computer's clock says now, in seconds since 1970-01-01 UTC.
+    pub clock: u64,
 }
 
 /// Why there is no token.

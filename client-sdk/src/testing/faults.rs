@@ -2,7 +2,9 @@
 
 use super::state::Refusal;
 use super::{TestServer, now};
-use crate::{ClientId, CloseCode};
+use crate::{ClientId, CloseCode, TopicName};
+use hubcast_hub::Operation;
+use hubcast_protocol::Target;
 use std::time::Duration;
 
 /// Faults of single connections. Each takes the [id](crate::Client::id) of a client's current connection, and returns
@@ -64,6 +66,25 @@ impl TestServer {
                 line.is_held = true;
             }
         })
+    }
+
+    /// Ends the subscription of one client to this topic, as the operator of a server may do.
+    ///
+    /// ```
+    /// # use hubcast_client::{Ended, ItemError, testing::TestServer};
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let server = TestServer::start();
+    /// let client = server.client().await?;
+    /// let mut news = client.subscribe::<String>("news").await?;
+    /// server.unsubscribe_client(client.id().ok_or("connected")?, "news");
+    /// assert!(matches!(news.next().await, Some(Err(ItemError::Ended(Ended::Operator)))));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn unsubscribe_client(&self, client: ClientId, topic: impl Into<TopicName>) -> bool {
+        let topic = Target::Topic(topic.into());
+        self.with_line(client, |state, _| state.operate(now(), client, Operation::Unsubscribe(topic)))
     }
 
     fn with_line(
@@ -151,7 +172,7 @@ impl TestServer {
         assert!((300..600).contains(&status), "{status} is not a status of a refusal");
         // The header is in whole seconds.
         let retry_after = retry_after.map(|pause| pause.as_secs());
-        self.state().refusal = Some(Refusal { status, retry_after });
+        self.state().refusal = Some(Refusal { status, retry_after, reason: None });
     }
 
     /// Ends [`TestServer::refuse`].

@@ -3,10 +3,13 @@
 mod effects;
 
 use super::line::{Line, PingDue, ToServer};
-use super::tokens::Tokens;
+use super::tokens::{self, Tokens};
 use crate::machine::Input;
-use hubcast_hub::{Access, Admission, Effects, Hub, Identity, Input as HubInput, SessionId, Settings, Snapshot};
-use hubcast_protocol::{AccessToken, Action, ClientId, CloseCode, Event, Request, Topic, typed};
+use hubcast_hub::{
+    Access, Admission, Effects, Hub, Identity, Input as HubInput, Operation, SessionId, Settings, Snapshot, Whom,
+};
+use hubcast_protocol::{AccessToken, Action, ClientId, CloseCode, Event, Request, RequestId, Topic, typed};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -39,11 +42,13 @@ pub(super) struct ServerState {
 }
 
 /// How a server refuses a handshake.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Refusal {
     pub(crate) status: u16,
     /// The pause that the header `Retry-After` names, in seconds.
     pub(crate) retry_after: Option<u64>,
+    /// The reason in the body, for people.
+    pub(crate) reason: Option<Cow<'static, str>>,
 }
 
 /// The answer of a server to a handshake.
@@ -80,16 +85,15 @@ impl ServerState {
 
     /// Opens a connection, which belongs to a user or to nobody.
     pub(super) fn open(&mut self, now: Instant, user: Option<&str>, token: Option<&AccessToken>) -> Handshake {
-        match (&self.hub, self.refusal) {
+        match (&self.hub, &self.refusal) {
             _ if self.is_silent => return Handshake::Silent,
             (None, _) => return Handshake::Stopped,
-            (Some(_), Some(refusal)) => return Handshake::Refused(refusal),
+            (Some(_), Some(refusal)) => return Handshake::Refused(refusal.clone()),
             (Some(_), None) => {}
         }
         let login = match token.map(|token| self.tokens.verify(now, token)) {
             Some(Ok(login)) => Some(login),
-            Some(Err(_)) => return Handshake::Refused(UNAUTHORIZED),
-            None if self.tokens.are_required && user.is_none() => return Handshake::Refused(UNAUTHORIZED),
+            Some(Err(fault)) => return Handshake::Refused(unauthorized(fault.reason)),
             None => None,
         };
         self.last_session += 1;
@@ -97,7 +101,9 @@ impl ServerState {
         let (receiver, incoming) = mpsc::unbounded_channel();
         let client = ClientId::from_random(u128::from(self.last_session).to_be_bytes());
         self.lines.insert(session, Line::new(now, client, receiver));
-        let (named, credentials) = login.map(|login| (login.identity, login.credentials)).unzip();
+        let (named, shown) = login.map(|login| (login.identity, login.credentials)).unzip();
+        // A user whose test makes no token for it may do everything.
+        let credentials = shown.or_else(|| user.filter(|_| self.tokens.are_required).map(|_| tokens::of_all(None)));
         let identity = named.or_else(|| user.map(|user| Arc::new(Identity::user(user))));
         self.handle(now, HubInput::Connect { session, client, identity, credentials });
         Handshake::Done(session, incoming)
@@ -163,16 +169,29 @@ impl ServerState {
 
     /// Performs one request of the test itself, which has no connection. `None` while the server is stopped.
     pub(super) fn ask(&mut self, now: Instant, request: Request) -> Option<Event> {
-        self.hub.as_ref()?;
+        self.as_test(now, HubInput::Request { session: TEST, request: Ok(request) });
+        self.answer.take()
+    }
+
+    /// Does something to the sessions of a client, as an operator.
+    pub(super) fn operate(&mut self, now: Instant, client: ClientId, operation: Operation) {
+        let (id, whom) = (RequestId::Number(1), Whom::Client(client));
+        self.as_test(now, HubInput::Operate { session: TEST, id, whom, operation });
+    }
+
+    /// Passes an input of the test itself to the hub.
+    fn as_test(&mut self, now: Instant, input: HubInput) {
+        if self.hub.is_none() {
+            return;
+        }
         self.asked += 1;
         // The ids of connections are numbers below 2^32.
         let client = ClientId::from_random((u128::from(self.asked) << 64).to_be_bytes());
-        self.handle(now, HubInput::connect(TEST, client));
+        let credentials = self.tokens.are_required.then(|| tokens::of_all(Some("test")));
+        self.handle(now, HubInput::Connect { session: TEST, client, identity: None, credentials });
         self.answer = None;
-        self.handle(now, HubInput::Request { session: TEST, request: Ok(request) });
-        let answer = self.answer.take();
+        self.handle(now, input);
         self.handle(now, HubInput::Closed { session: TEST, lost: false });
-        answer
     }
 
     /// The connections that a publication to this topic would reach.
@@ -243,7 +262,7 @@ impl ServerState {
     /// Lets only those do something whose token grants it. Histories stay; connections are lost.
     pub(super) fn require_tokens(&mut self) {
         self.tokens.are_required = true;
-        self.settings.admission = Admission { default: Access::Granted, ..Admission::default() };
+        self.settings.admission = Admission { default: Access::Granted, token_required: true, ..Admission::default() };
         if self.hub.is_some() {
             let now = super::now();
             self.stop(now);
@@ -286,7 +305,9 @@ impl ServerState {
 }
 
 /// The answer to a handshake without a valid token.
-const UNAUTHORIZED: Refusal = Refusal { status: 401, retry_after: None };
+fn unauthorized(reason: Cow<'static, str>) -> Refusal {
+    Refusal { status: 401, retry_after: None, reason: Some(reason) }
+}
 
 /// The session of the test itself. Those of connections count from 1.
 const TEST: SessionId = SessionId(0);

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 /// The tokens that a server has made.
 #[derive(Debug, Default)]
 pub(super) struct Tokens {
-    /// Whether a handshake without a token is refused.
+    /// Whether a client without a token can do nothing.
     pub(super) are_required: bool,
     made: HashMap<String, Made>,
 }
@@ -40,6 +40,14 @@ impl Tokens {
             None => refused(ErrorCode::TokenInvalid, "this server has not made the token"),
         }
     }
+}
+
+/// Credentials for everything. The test itself has an API key, as a backend has.
+pub(super) fn of_all(api_key: Option<&str>) -> Arc<Credentials> {
+    let all = [Permission::Subscribe, Permission::Publish, Permission::Presence, Permission::History];
+    let everything = [">", "@*"].map(|grant| Grant::parse(grant).expect("a grant"));
+    let grants = Grants::new(all.iter().flat_map(|of| everything.iter().map(|grant| (*of, *grant))));
+    Credentials { grants, expiry: None, api_key: api_key.map(Into::into) }.into()
 }
 
 /// Tokens, as a program gets them from its backend. A server takes only those that it has made itself.
@@ -98,7 +106,9 @@ impl TestServer {
         token
     }
 
-    /// From now on a handshake without a token is refused with 401, and only what a token grants is allowed.
+    /// From now on only what a token grants is allowed. A client without a token is closed with 4501, and a handshake with
+    /// a wrong one is refused with 401. [`client_of`](Self::client_of) makes clients that need no token and may do
+    /// everything. All connections of before are lost.
     pub fn require_tokens(&self) {
         self.state().require_tokens();
     }

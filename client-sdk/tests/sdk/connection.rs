@@ -23,7 +23,7 @@ fn pauses_are_random_and_bounded_by_a_growth_of_a_tenth_that_ends_at_the_cap() {
         assert_eq!(script.state(), Some(State::Waiting));
         let pause = script.pass();
         assert!(pause <= longest(failures) + Duration::from_nanos(1), "pause {failures} is {pause:?}");
-        assert!(script.took(&Effect::Connect));
+        assert!(script.took(&Effect::Connect(None)));
         pauses.push(pause);
     }
     let of_last = pauses[30..].iter().max().unwrap();
@@ -62,7 +62,7 @@ fn longest_after(end: impl Fn(&mut Script)) -> Duration {
             script.lose();
             script.pass();
         }
-        script.effects = vec![Effect::Connect];
+        script.effects = vec![Effect::Connect(None)];
         script.welcome();
         end(&mut script);
         assert_eq!(script.state(), Some(State::Waiting));
@@ -128,7 +128,7 @@ fn a_close_code_that_says_come_back_is_followed() {
         let mut script = Script::connected();
         script.close(code);
         script.pass();
-        assert!(script.took(&Effect::Connect), "{code}");
+        assert!(script.took(&Effect::Connect(None)), "{code}");
     }
 }
 
@@ -145,7 +145,7 @@ fn a_close_code_that_says_stay_away_ends_everything() {
         assert_eq!(script.heard(1), [format!("ended: {closed}")]);
         assert_eq!(script.state(), Some(State::Closed(closed)));
         assert!(script.machine.is_closed() && script.machine.poll_timeout().is_none());
-        assert!(!script.took(&Effect::Connect));
+        assert!(!script.took(&Effect::Connect(None)));
     }
 }
 
@@ -158,7 +158,7 @@ fn the_client_comes_back_exactly_when_the_server_said() {
     script.close(1012);
     script.pass();
     assert_eq!(script.now - said, Duration::from_millis(1834));
-    assert!(script.took(&Effect::Connect));
+    assert!(script.took(&Effect::Connect(None)));
 }
 
 #[test]
@@ -167,10 +167,10 @@ fn an_http_answer_with_retry_after_is_obeyed() {
     script.command(Command::Connect);
     let retry_after = Some(Duration::from_secs(3));
     script.input(Input::Disconnected(Disconnection::Lost { reason: "503".into(), retry_after }));
-    assert!(script.took(&Effect::Connect));
+    assert!(script.took(&Effect::Connect(None)));
     let pause = script.pass();
     assert!((Duration::from_secs(3)..=Duration::from_secs(3) + longest(0)).contains(&pause), "{pause:?}");
-    assert!(script.took(&Effect::Connect));
+    assert!(script.took(&Effect::Connect(None)));
 }
 
 #[test]
@@ -185,7 +185,7 @@ fn a_server_that_falls_silent_is_left_and_any_sign_of_life_keeps_it() {
     script.message("a", "e", 1);
     script.lose();
     script.pass();
-    assert!(script.took(&Effect::Connect));
+    assert!(script.took(&Effect::Connect(None)));
 }
 
 #[test]
@@ -193,7 +193,7 @@ fn an_attempt_without_a_welcome_is_given_up() {
     let mut script = Script::connected();
     script.lose();
     script.pass();
-    assert!(script.took(&Effect::Connect));
+    assert!(script.took(&Effect::Connect(None)));
     script.input(Input::Connected);
     assert_eq!(script.pass(), Duration::from_secs(10));
     assert!(script.took(&Effect::Close(CloseCode::PING_TIMEOUT)));
@@ -224,7 +224,7 @@ fn a_server_that_says_again_and_again_that_it_will_close_is_left_in_time() {
     assert!(script.took(&Effect::Close(CloseCode::PING_TIMEOUT)));
     assert_eq!(script.state(), Some(State::Waiting));
     assert_eq!(script.pass(), Duration::from_secs(59));
-    assert!(script.took(&Effect::Connect));
+    assert!(script.took(&Effect::Connect(None)));
 }
 
 #[test]
@@ -233,7 +233,7 @@ fn the_first_connection_is_tried_until_its_time_is_over() {
     let ticket = script.command(Command::Connect);
     let begin = script.now;
     while !script.machine.is_closed() {
-        if script.took(&Effect::Connect) {
+        if script.took(&Effect::Connect(None)) {
             script.lose();
         }
         script.pass();
@@ -261,7 +261,7 @@ fn a_handshake_that_is_refused_after_a_session_is_tried_again() {
     script.subscribed(1, "a", json!({"epoch": "e", "offset": 5}));
     script.lose();
     script.pass();
-    assert!(script.took(&Effect::Connect));
+    assert!(script.took(&Effect::Connect(None)));
     script.input(Input::Disconnected(Disconnection::Rejected { reason: "404".into() }));
     assert_eq!(script.state(), Some(State::Waiting));
     script.pass();
@@ -277,7 +277,7 @@ fn a_handshake_that_is_refused_again_and_again_closes_the_client_within_two_minu
     let (begin, mut attempts) = (script.now, 0);
     while !script.machine.is_closed() {
         script.pass();
-        assert!(script.took(&Effect::Connect));
+        assert!(script.took(&Effect::Connect(None)));
         script.input(Input::Disconnected(Disconnection::Rejected { reason: "401".into() }));
         attempts += 1;
         let status = script.status().unwrap();
@@ -300,7 +300,7 @@ fn a_session_makes_earlier_refusals_forgotten() {
         script.lose();
         for _ in 0..7 {
             script.pass();
-            assert!(script.took(&Effect::Connect));
+            assert!(script.took(&Effect::Connect(None)));
             script.input(Input::Disconnected(Disconnection::Rejected { reason: "401".into() }));
         }
         script.pass();
@@ -315,7 +315,7 @@ fn attempts_have_a_limit_for_those_who_want_one() {
     script.lose();
     for _ in 0..3 {
         script.pass();
-        assert!(script.took(&Effect::Connect));
+        assert!(script.took(&Effect::Connect(None)));
         script.lose();
     }
     let why = Closed::GivenUp { attempts: 3, reason: "cut".into() };
@@ -343,11 +343,11 @@ fn a_client_that_connects_lazily_waits_for_its_server_for_ever() {
     let mut script = Script::new(Config::default());
     let ticket = script.command(Command::ConnectLazily);
     assert_eq!(script.result(ticket), Some(Ok(Answer::Connected)));
-    assert!(script.took(&Effect::Connect));
+    assert!(script.took(&Effect::Connect(None)));
     for _ in 0..100 {
         script.lose();
         script.pass();
-        assert!(script.took(&Effect::Connect));
+        assert!(script.took(&Effect::Connect(None)));
     }
     script.lose();
     script.command(Command::Reconnect);
@@ -379,7 +379,7 @@ fn close_reconnects_to_deliver_but_not_for_ever() {
     let closes = [script.command(Command::Close), script.command(Command::Close)];
     let begin = script.now;
     while !script.machine.is_closed() {
-        if script.took(&Effect::Connect) {
+        if script.took(&Effect::Connect(None)) {
             script.lose();
         }
         script.pass();

@@ -1,7 +1,7 @@
 //! The handshake: addresses, headers, and what the server answers.
 
 use crate::server::{Peer, Server, program};
-use hubcast_client::{Backoff, Client, Closed, ConnectError, State};
+use hubcast_client::{Backoff, Client, Closed, ConnectError, State, TokenReason};
 use serde_json::json;
 use std::future::pending;
 use std::time::Duration;
@@ -164,5 +164,57 @@ fn a_server_that_is_not_there_is_an_error_that_says_why() {
         let client = Client::builder(&format!("ws://{address}/socket")).connect_timeout(Duration::from_millis(50));
         let Err(ConnectError::Timeout { reason, .. }) = client.connect().await else { panic!("nobody listens there") };
         assert!(reason.contains("refused"), "{reason}");
+    });
+}
+
+/// The head of the next request at a server, which is then answered with a refusal.
+async fn refused_head(server: &Server, answer: &str) -> String {
+    let (mut stream, _) = server.listener().accept().await.unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        assert_ne!(stream.read_buf(&mut head).await.unwrap(), 0);
+    }
+    stream.write_all(answer.as_bytes()).await.unwrap();
+    String::from_utf8(head).unwrap()
+}
+
+#[test]
+fn a_token_is_shown_in_the_handshake_and_its_refusal_is_told_in_the_words_of_the_server() {
+    program(async {
+        let server = Server::start().await;
+        let body = r#"{"error":{"code":"token_expired","reason":"the token has expired; get a new one"}}"#;
+        let answer = format!("HTTP/1.1 401 Unauthorized\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        let client = server.client().header("Authorization", "Basic eA==").token_from(|reason| async move {
+            match reason {
+                TokenReason::First => Ok("old.token".to_owned()),
+                _ => Ok("new.token".to_owned()),
+            }
+        });
+        let heads = async {
+            let mut heads = Vec::new();
+            for _ in 0..3 {
+                heads.push(refused_head(&server, &answer).await);
+            }
+            heads
+        };
+        let (refused, heads) = tokio::join!(client.connect(), heads);
+        let Err(ConnectError::Closed(Closed::TokenRefused { reason })) = refused else { panic!("{refused:?}") };
+        assert_eq!(reason, "it answered 401 Unauthorized: the token has expired; get a new one");
+        for (head, token) in heads.iter().zip(["old.token", "new.token", "new.token"]) {
+            let lines: Vec<_> = head.lines().filter(|line| line.to_lowercase().starts_with("authorization")).collect();
+            assert_eq!(lines.len(), 1, "the token replaces another header: {head}");
+            assert!(lines[0].ends_with(&format!("Bearer {token}")), "{head}");
+        }
+    });
+}
+
+#[test]
+fn a_token_that_no_header_can_hold_is_not_sent_and_not_told() {
+    program(async {
+        let server = Server::start().await;
+        let client = server.client().connect_timeout(Duration::from_millis(50));
+        let refused = client.token_from(|_| async { Ok("two\r\nlines".to_owned()) }).connect().await;
+        let Err(ConnectError::Timeout { reason, .. }) = refused else { panic!("{refused:?}") };
+        assert!(reason.contains("cannot be sent") && !reason.contains("lines"), "{reason}");
     });
 }

@@ -1,8 +1,10 @@
 //! The events for `tracing`: which there are, and that they hold no secret.
 
 use crate::server::Server;
-use hubcast_client::{Backoff, Client, State};
+use hubcast_client::testing::TestServer;
+use hubcast_client::{Backoff, Client, State, TokenError};
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::runtime::Builder;
@@ -67,6 +69,46 @@ fn each_change_of_the_connection_is_an_event_and_no_secret_is_in_one() {
         assert!(line.starts_with(expected) && !line.contains("hunter2"), "{line}");
     }
     assert!(lines[2].contains("restarting (1012)") && lines[2].contains("retry_in="), "{}", lines[2]);
+}
+
+#[test]
+fn what_happens_to_tokens_is_an_event_and_no_token_is_in_one() {
+    let lines = Lines::default();
+    let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    tracing::subscriber::with_default(lines.clone(), || runtime.block_on(tokens()));
+    let lines = lines.0.lock().unwrap();
+    let expected = [
+        "DEBUG message=asking for a token reason=First",
+        "DEBUG message=connecting attempt=1",
+        "WARN message=the server refused the token; asking for another one",
+        "INFO message=connected",
+        "DEBUG message=asking for a token reason=Expiring",
+        "WARN message=no token reason=\"no token: the backend is away\"",
+        "DEBUG message=asking for a token reason=Expiring",
+        "WARN message=closed for good reason=not allowed: gone",
+    ];
+    assert_eq!(lines.len(), expected.len(), "{lines:#?}");
+    for (line, expected) in lines.iter().zip(expected) {
+        assert!(line.starts_with(expected) && !line.contains("hunter2") && !line.contains("test."), "{line}");
+    }
+}
+
+/// Shows a token that is refused, then a right one, and has no other in the end.
+async fn tokens() {
+    let server = TestServer::start();
+    server.require_tokens();
+    let (login, asked) = (server.clone(), AtomicUsize::new(0));
+    let builder = server.builder().token_from(move |_| {
+        let answer = match asked.fetch_add(1, Ordering::Relaxed) {
+            0 => Ok("hunter2".to_owned()),
+            1 => Ok(login.make_token("ada", &[], Duration::from_secs(60))),
+            2 => Err(TokenError::failed("the backend is away")),
+            _ => Err(TokenError::NotAllowed("gone".to_owned())),
+        };
+        async { answer }
+    });
+    let client = builder.connect().await.unwrap();
+    client.statuses().wait_for(|status| matches!(status.state, State::Closed(_))).await;
 }
 
 /// Connects with secrets, is closed by the server, connects again, and closes.

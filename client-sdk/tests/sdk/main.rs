@@ -3,10 +3,15 @@
 //! - `script`: a machine with a clock that only the test moves, and functions that play the server
 //! - `connection`: connecting, pauses between attempts, a silent server, close codes, closing
 //! - `subscriptions`: which subscription receives what, and how subscriptions resume
+//! - `endings`: subscriptions that the server refuses or ends
 //! - `overlaps`: subscriptions that share topics, and what each must not receive
 //! - `log`: the events for `tracing`
 //! - `losses`: one loss is told once, whatever was lost and by whom
 //! - `identity`: who a client without a user says it is
+//! - `renewal`: tokens, as the machine sees them: asked for, kept and renewed
+//! - `token_ends`: tokens that end, are refused or do not come, and what waits for them
+//! - `tokens`: tokens of the test server, over hours of virtual time
+//! - `token_hour`: an hour of tokens that end, fail and are revoked, with cuts and restarts, in virtual time
 //! - `members`: the list of the members of a topic
 //! - `publications`: acknowledged, queued, sent again, refused
 //! - `publisher`: many publications in order, with a window and errors that hand values back
@@ -24,6 +29,7 @@
 
 mod connection;
 mod driver;
+mod endings;
 mod faults;
 mod gone;
 mod handshake;
@@ -37,9 +43,12 @@ mod publications;
 mod publisher;
 mod random;
 mod reach;
+mod renewal;
 mod script;
 mod server;
 mod subscriptions;
 mod testing;
 mod tls;
+mod token_ends;
+mod token_hour;
 mod tokens;

@@ -117,7 +117,7 @@ fn a_publication_without_an_answer_hands_its_key_back_in_time() {
     script.lose();
     let lost = script.now;
     while script.now - lost < Duration::from_secs(30) {
-        script.effects.retain(|effect| *effect != hubcast_client::machine::Effect::Connect);
+        script.effects.retain(|effect| *effect != hubcast_client::machine::Effect::Connect(None));
         script.pass();
     }
     assert_eq!(script.result(ticket), Some(Err(Failure::Timeout { key: Some(key) })));

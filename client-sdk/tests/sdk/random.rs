@@ -2,10 +2,11 @@
 //! twice or after a newer one.
 
 use hubcast_client::machine::{
-    Command, Config, Delivery, Disconnection, Effect, Input, Machine, Source, SubscribeRequest, SubscriptionId, Ticket,
+    Command, Config, Delivery, Disconnection, Effect, GivenToken, Input, Machine, Source, SubscribeRequest,
+    SubscriptionId, Ticket, TokenFailure,
 };
 use hubcast_protocol::request::{Publish, ReadHistory, Slow, Start};
-use hubcast_protocol::{CloseCode, Position, Target};
+use hubcast_protocol::{AccessToken, CloseCode, Position, Target};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,8 +22,8 @@ enum Step {
     Subscribe(SubscribeRequest),
     /// The server answers one of the newest requests; 0 is the newest.
     Reply(usize, Reply),
-    /// The clock moves to the next timeout of the machine, by at most 15 seconds; then a connection opens and its
-    /// welcome comes.
+    /// The clock moves to the next timeout of the machine, by at most 15 seconds, and the program gives a token if it was
+    /// asked for one; then a connection opens and its welcome comes.
     Welcome,
     /// This time passes, whatever timeouts are due in it.
     Wait(Duration),
@@ -84,6 +85,7 @@ fn event() -> impl Strategy<Value = Value> {
             json!({"event": "gap", "topic": topic, "epoch": epoch, "offset": offset, "reason": "not_recoverable"})
         }),
         1 => topic().prop_map(|topic| json!({"event": "unsubscribed", "topic": topic})),
+        2 => Just(json!({"event": "error", "code": "token_expired", "reason": "over", "retry": false})),
         1 => topic().prop_map(move |topic| {
             let mut event = member.clone();
             (event["event"], event["topic"]) = (json!("join"), json!(topic));
@@ -102,13 +104,28 @@ fn event() -> impl Strategy<Value = Value> {
 fn welcome(id: u8, ping: u64) -> Value {
     let client = format!("{id:08x}-0707-4707-8707-070707070707");
     let limits = json!({"message": 300, "topic": 100, "subscriptions": 10});
-    json!({"event": "welcome", "client": client, "server": "s", "ping": ping, "limits": limits})
+    json!({"event": "welcome", "client": client, "user": "ada", "server": "s", "ping": ping, "limits": limits})
 }
 
-/// The variable fields of the server's answer. `refused` makes it an error, and says whether the client may try again.
+/// The program's answer to a question for a token: one of three, each with its lifetime, or none.
+fn given() -> impl Strategy<Value = Input> {
+    prop_oneof![
+        20 => (0..3u64).prop_map(token),
+        4 => Just(Input::Token(Err(TokenFailure::Failed("away".into())))),
+        1 => Just(Input::Token(Err(TokenFailure::NotAllowed("no".into())))),
+    ]
+}
+
+/// The token with this number, which lasts so many times ten seconds; 0 does not say how long it lasts.
+fn token(number: u64) -> Input {
+    let lifetime = Some(Duration::from_secs(10 * number)).filter(|_| number > 0);
+    Input::Token(Ok(GivenToken { token: AccessToken::new(format!("token {number}")).unwrap(), lifetime, clock: 5 }))
+}
+
+/// The variable fields of the server's answer. `refused` makes it an error with this code.
 #[derive(Clone, Debug)]
 struct Reply {
-    refused: Option<bool>,
+    refused: Option<&'static str>,
     position: Option<(&'static str, u64)>,
     recovered: Option<bool>,
     replayed: u32,
@@ -116,7 +133,8 @@ struct Reply {
 
 /// An answer of the server. One in ten is a refusal.
 fn reply() -> impl Strategy<Value = Reply> {
-    let refused = prop_oneof![9 => Just(None), 1 => any::<bool>().prop_map(Some)];
+    let codes = vec!["unavailable", "internal", "token_expired", "token_invalid", "forbidden", "rate_limited"];
+    let refused = prop_oneof![9 => Just(None), 1 => prop::sample::select(codes).prop_map(Some)];
     let position = prop_oneof![1 => Just(None), 5 => position().prop_map(Some)];
     (refused, position, prop::option::of(any::<bool>()), 0..3u32)
         .prop_map(|(refused, position, recovered, replayed)| Reply { refused, position, recovered, replayed })
@@ -126,7 +144,11 @@ impl Reply {
     /// The answer to this request, of the kind that its action needs.
     fn to(&self, request: &Value) -> Value {
         let mut event = match (self.refused, request["action"].as_str()) {
-            (Some(retry), _) => json!({"event": "error", "code": "unavailable", "reason": "no", "retry": retry}),
+            (Some(code), _) => {
+                let retry = ["unavailable", "rate_limited"].contains(&code);
+                json!({"event": "error", "code": code, "reason": "no", "retry": retry})
+            }
+            (None, Some("authenticate")) => json!({"event": "authenticated", "user": "ada", "expires": 25}),
             (None, Some("subscribe")) => json!({"event": "subscribed", "replayed": self.replayed}),
             (None, Some("publish")) => json!({"event": "published", "receivers": 1}),
             (None, Some("history")) => json!({"event": "history", "messages": []}),
@@ -156,11 +178,14 @@ fn step() -> impl Strategy<Value = Step> {
         10 => Just(Disconnection::Closed { code: CloseCode(1012), reason: String::new() }),
         1 => Just(Disconnection::Closed { code: CloseCode(4500), reason: String::new() }),
         1 => Just(Disconnection::Rejected { reason: "404".into() }),
+        2 => Just(Disconnection::Closed { code: CloseCode(4001), reason: String::new() }),
+        2 => Just(Disconnection::TokenRefused { reason: "401".into() }),
     ];
     prop_oneof![
         12 => Just(Step::Welcome),
         1 => Just(Step::Input(Input::Connected)),
         4 => disconnection.prop_map(|why| Step::Input(Input::Disconnected(why))),
+        8 => given().prop_map(Step::Input),
         60 => event().prop_map(|event| Step::Input(Input::Frame(event.to_string()))),
         1 => ".{0,9}".prop_map(|text| Step::Input(Input::Frame(text))),
         2 => (0..6u64).prop_map(|id| Step::Input(Input::Unsubscribe(SubscriptionId(id)))),
@@ -180,6 +205,9 @@ struct Run {
     tickets: u64,
     /// The number of subscribes, and the id of the next one.
     subscriptions: u64,
+    /// Whether the program gives tokens, and whether it is asked for one now.
+    has_tokens: bool,
+    is_asked: bool,
     /// The requests that the machine sent, oldest first.
     requests: Vec<Value>,
     /// How often each command was completed.
@@ -197,7 +225,9 @@ impl Run {
     fn step(&mut self, step: Step) {
         let mut effects = Vec::new();
         match step {
+            Step::Input(Input::Token(_)) if !self.is_asked => return,
             Step::Input(input) => {
+                self.is_asked &= !matches!(input, Input::Token(_));
                 if let Input::Unsubscribe(id) = input {
                     self.ended.insert(id);
                 }
@@ -222,6 +252,11 @@ impl Run {
                     self.now = self.now.max(at.min(self.now + Duration::from_secs(15)));
                 }
                 self.machine.handle_timeout(self.now, &mut effects);
+                if self.is_asked || effects.iter().any(|effect| matches!(effect, Effect::AskToken(_))) {
+                    effects.drain(..).for_each(|effect| self.check(effect));
+                    self.is_asked = false;
+                    self.machine.handle(self.now, token(2), &mut effects);
+                }
                 self.machine.handle(self.now, Input::Connected, &mut effects);
                 self.machine.handle(self.now, Input::Frame(welcome(7, 25_000).to_string()), &mut effects);
             }
@@ -281,7 +316,12 @@ impl Run {
                     _ => {}
                 }
             }
-            Effect::Connect | Effect::Close(_) | Effect::Status(_) | Effect::AskToken(_) => {}
+            Effect::Connect(token) => assert_eq!(token.is_some(), self.has_tokens),
+            Effect::AskToken(_) => {
+                assert!(self.has_tokens && !self.is_asked, "the program is asked once at a time");
+                self.is_asked = true;
+            }
+            Effect::Close(_) | Effect::Status(_) => {}
         }
     }
 }
@@ -293,13 +333,16 @@ proptest! {
     fn every_command_is_completed_once_and_no_stream_goes_back(
         steps in prop::collection::vec(step(), 0..120),
         seed in any::<u128>(),
+        has_tokens in any::<bool>(),
     ) {
-        let config = Config { queue: 5, topics_per_pattern: 8, ..Config::default() };
+        let config = Config { queue: 5, topics_per_pattern: 8, has_tokens, ..Config::default() };
         let mut run = Run {
             machine: Machine::new(config, seed),
             now: Instant::now(),
             tickets: 0,
             subscriptions: 0,
+            has_tokens,
+            is_asked: false,
             requests: Vec::new(),
             completed: BTreeMap::new(),
             subscribing: BTreeMap::new(),
@@ -307,6 +350,7 @@ proptest! {
             last: BTreeMap::new(),
         };
         run.step(Step::Command(Command::Connect));
+        run.step(Step::Input(token(2)));
         run.step(Step::Input(Input::Connected));
         run.step(Step::Input(Input::Frame(welcome(7, 25_000).to_string())));
         steps.into_iter().for_each(|step| run.step(step));

@@ -112,7 +112,7 @@ impl Script {
 
     /// The same with another client id.
     pub(crate) fn welcome_as(&mut self, client: &str) {
-        assert!(self.took(&Effect::Connect), "{:?}", self.effects);
+        assert!(self.took(&Effect::Connect(None)), "{:?}", self.effects);
         self.input(Input::Connected);
         let limits = json!({"message": 65536, "topic": 1024, "subscriptions": 1000});
         self.says(

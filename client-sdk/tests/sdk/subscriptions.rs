@@ -317,23 +317,6 @@ fn direct_messages_come_without_asking_and_a_new_id_is_a_gap() {
 }
 
 #[test]
-fn a_subscription_that_the_server_refuses_fails_and_one_that_it_ends_says_so() {
-    let mut script = Script::connected();
-    let refused = script.subscribe(1, topic_of("a"), Start::Live);
-    script.reply(json!({"code": "forbidden", "reason": "no"}), json!({"event": "error"}));
-    assert!(matches!(script.result(refused), Some(Err(Failure::Refused(why))) if why.reason == "no"));
-    script.subscribed(2, "b", json!({}));
-    script.says(json!({"event": "unsubscribed", "topic": "b"}));
-    assert_eq!(script.heard(2), ["ended: the server ended the subscription"]);
-    script.subscribed(3, "c", json!({}));
-    script.reconnect();
-    script.reply(json!({"code": "forbidden", "reason": "no more"}), json!({"event": "error"}));
-    assert_eq!(script.heard(3), ["ended: the server did not take the subscription again: no more"]);
-    script.reconnect();
-    assert!(script.sent().is_empty());
-}
-
-#[test]
 fn a_server_that_is_short_of_something_is_asked_again_after_a_pause() {
     let mut script = Script::connected();
     script.subscribed(1, "a", json!({"epoch": "e", "offset": 5}));

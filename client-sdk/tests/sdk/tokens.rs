@@ -2,7 +2,7 @@
 
 use hubcast_client::testing::TestServer;
 use hubcast_client::{
-    Client, ClientBuilder, Closed, Ended, Event, GapReason, ItemError, State, TokenError, TokenReason,
+    Client, ClientBuilder, CloseCode, Closed, Ended, Event, GapReason, ItemError, State, TokenError, TokenReason,
 };
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -85,7 +85,7 @@ async fn who_is_not_allowed_any_more_is_closed_for_good_and_told_why() {
         let token = login.make_token("ada", &["chat"], MINUTE);
         async move {
             match reason {
-                TokenReason::Connect => Ok(token),
+                TokenReason::First => Ok(token),
                 _ => Err(TokenError::NotAllowed("the account is closed".to_owned())),
             }
         }
@@ -108,9 +108,24 @@ async fn three_fresh_tokens_that_are_refused_are_the_end() {
     });
     let refused = wrong.connect().await.unwrap_err().to_string();
     assert!(refused.starts_with("the server refused the token: it answered 401"), "{refused}");
-    assert_eq!(*asked.lock().unwrap(), [TokenReason::Connect, TokenReason::Refused, TokenReason::Refused]);
-    let without = server.client().await.unwrap_err().to_string();
-    assert!(without.contains("401"), "{without}");
+    assert_eq!(*asked.lock().unwrap(), [TokenReason::First, TokenReason::Refused, TokenReason::Refused]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_without_a_token_is_closed_and_one_of_the_test_may_do_everything() {
+    let server = guarded();
+    let without = server.client().await.unwrap();
+    assert!(matches!(closed(&without).await, Closed::ByServer { code: CloseCode::TOKEN_REQUIRED, .. }));
+    let bob = server.client_of("bob").await.unwrap();
+    let mut own = bob.direct::<u32>();
+    let mut news = bob.subscribe::<u32>("news").await.unwrap();
+    for topic in ["news", "@bob"] {
+        bob.publish(topic, &1).await.unwrap();
+        server.publish(topic, &2).unwrap();
+    }
+    for reader in [&mut news, &mut own] {
+        assert_eq!([reader.next().await.unwrap().unwrap(), reader.next().await.unwrap().unwrap()], [1, 2]);
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -143,7 +158,7 @@ async fn a_new_token_that_grants_less_ends_what_it_does_not_grant() {
     let server = guarded();
     let login = server.clone();
     let builder = server.builder().token_from(move |reason| {
-        let grants: &[&str] = if reason == TokenReason::Connect { &["a", "b"] } else { &["a"] };
+        let grants: &[&str] = if reason == TokenReason::First { &["a", "b"] } else { &["a"] };
         let token = login.make_token("ada", grants, MINUTE);
         async move { Ok(token) }
     });
@@ -192,6 +207,63 @@ async fn what_is_sent_to_a_user_reaches_it_on_each_connection_without_a_request(
         let message = inbox.next().await.unwrap().unwrap();
         assert_eq!(message, "hi");
     }
+    assert_eq!(clients[0].user().as_deref(), Some("ada"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_sent_to_a_user_without_a_connection_is_a_gap_or_resumed_by_its_topic() {
+    let server = guarded();
+    let token = server.make_token_for("ada", &[("history", "@ada")], 60 * MINUTE);
+    let ada = server.builder().token(&token).connect().await.unwrap();
+    let mut direct = ada.direct::<u32>();
+    let mut own = ada.subscribe::<u32>("@ada").await.unwrap();
+    server.publish("@ada", &1).unwrap();
+    server.cut();
+    server.publish("@ada", &2).unwrap();
+    ada.ping().await.unwrap();
+    server.publish("@ada", &3).unwrap();
+    for expected in 1..=3 {
+        assert_eq!(own.next().await.unwrap().unwrap(), expected);
+    }
+    assert_eq!(direct.next().await.unwrap().unwrap(), 1);
+    let gap = direct.next().await;
+    assert!(matches!(gap, Some(Err(ItemError::Gap(_)))), "{gap:?}");
+    while direct.next().await.unwrap().unwrap() != 3 {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fixed_token_lasts_until_its_end() {
+    let server = guarded();
+    let token = server.make_token("ada", &["chat"], MINUTE);
+    let client = server.builder().token(&token).connect().await.unwrap();
+    tokio::time::sleep(MINUTE - Duration::from_millis(10)).await;
+    client.publish("chat", "still here").await.unwrap();
+    closed(&client).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_publication_at_the_end_of_a_token_waits_for_the_next_one() {
+    let server = guarded();
+    let login = server.clone();
+    let builder = server.builder().token_from(move |reason| {
+        let login = login.clone();
+        async move {
+            if reason == TokenReason::Expiring {
+                // So slow that the token before has ended.
+                tokio::time::sleep(Duration::from_secs(9)).await;
+            }
+            Ok(login.make_token("ada", &["chat"], Duration::from_secs(10)))
+        }
+    });
+    let client = builder.connect().await.unwrap();
+    let session = client.id();
+    let mut chat = client.subscribe::<u32>("chat").await.unwrap();
+    for number in 0..600 {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        client.publish("chat", &number).await.unwrap();
+        assert_eq!(chat.next().await.unwrap().unwrap(), number);
+    }
+    assert_eq!(client.id(), session);
 }
 
 #[tokio::test(start_paused = true)]

@@ -376,7 +376,7 @@ fn user_topic(user: &str) -> Topic {
     Topic::new(format!("@{user}"))
 }
 
-const EXPIRED: &str = "the token has expired: send authenticate with a new one";
+const EXPIRED: &str = "the token has expired: send authenticate with a new one, or connect with it";
 const TOKEN_NEEDED: &str = "a token is needed: connect with one, or send authenticate first";
 
 /// The most deadlines of tokens that are met in one call.

@@ -43,10 +43,9 @@ fn naive(
 ) -> bool {
     fn fits(pattern: &[&str], topic: &[&str]) -> bool {
         match (pattern, topic) {
-            ([">"], [_, ..]) => true,
+            ([">"], [_, ..]) | ([], []) => true,
             (["*", pattern @ ..], [_, topic @ ..]) => fits(pattern, topic),
             ([literal, pattern @ ..], [token, topic @ ..]) => literal == token && fits(pattern, topic),
-            ([], []) => true,
             _ => false,
         }
     }

@@ -28,7 +28,8 @@ impl<'a> Claims<'a> {
 
     /// `exp` in seconds since 1970-01-01 UTC, if it is not over.
     pub(super) fn expiry(&self, rules: &TokenRules, unix_now: u64) -> Result<u64, TokenFault> {
-        let expiry: u64 = self.registered.get("exp").ok().flatten().ok_or(TokenFault::Expiry)?;
+        let expiry = self.time("exp").ok().flatten().ok_or(TokenFault::Expiry)?;
+        let expiry = whole(expiry.floor());
         let leeway = rules.leeway.as_secs();
         if expiry > unix_now.saturating_add(rules.max_lifetime.as_secs()).saturating_add(leeway) {
             return Err(TokenFault::TooLongLived);
@@ -37,13 +38,20 @@ impl<'a> Claims<'a> {
     }
 
     pub(super) fn not_before(&self, rules: &TokenRules, unix_now: u64) -> Result<(), TokenFault> {
-        let start: Option<u64> = self.registered.get("nbf").map_err(|_| TokenFault::NotBefore)?;
+        let start = self.time("nbf").map_err(|()| TokenFault::NotBefore)?.map(|start| whole(start.ceil()));
         let is_over = start.is_none_or(|start| start <= unix_now.saturating_add(rules.leeway.as_secs()));
         if is_over { Ok(()) } else { Err(TokenFault::NotYet) }
     }
 
     pub(super) fn issued_at(&self) -> Result<Option<u64>, TokenFault> {
-        self.registered.get("iat").map_err(|_| TokenFault::IssuedAt)
+        let issued = self.time("iat").map_err(|()| TokenFault::IssuedAt)?;
+        Ok(issued.map(|issued| whole(issued.floor())))
+    }
+
+    /// A time in seconds since 1970-01-01 UTC, which may have a fraction (RFC 7519 section 2, `NumericDate`).
+    fn time(&self, name: &str) -> Result<Option<f64>, ()> {
+        let time: Option<f64> = self.registered.get(name).map_err(|_| ())?;
+        if time.is_some_and(|time| time < 0.0) { Err(()) } else { Ok(time) }
     }
 
     /// A token for somebody else must not be accepted (RFC 7519 section 4.1.3), also where no audience is set.
@@ -110,6 +118,12 @@ impl<'a> Claims<'a> {
 
 fn is_null(value: &RawValue) -> bool {
     value.get() == "null"
+}
+
+/// A whole number of seconds, not below zero.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a time above all others is the last one")]
+fn whole(seconds: f64) -> u64 {
+    seconds as u64
 }
 
 /// The longest name of a user, in bytes.

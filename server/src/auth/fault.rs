@@ -32,7 +32,10 @@ pub enum TokenFault {
     #[error("the token's alg is not that of the server's key; sign it with the algorithm of the key")]
     Algorithm,
     /// There is no key with the token's `kid`.
-    #[error("the server has no key with the token's kid; the kid must be the id of a key in the server's settings")]
+    #[error(
+        "the server has no key with the token's kid; the kid must be the id of a key in the server's settings, or in \
+             the key set of a login service that they name"
+    )]
     UnknownKey,
     /// Several keys fit, and the token does not name one.
     #[error("several keys of the server fit the token's alg; name one by kid in the token's header")]
@@ -48,8 +51,8 @@ pub enum TokenFault {
     /// The claims are no JSON object, or a name comes twice.
     #[error("the token's claims must be one JSON object in which each name comes once")]
     Claims,
-    /// `exp` is missing or not a whole number.
-    #[error("the token needs exp: a whole number of seconds since 1970-01-01 UTC")]
+    /// `exp` is missing or no number of seconds.
+    #[error("the token needs exp: a number of seconds since 1970-01-01 UTC")]
     Expiry,
     /// `exp` is too far ahead.
     #[error("the token's exp is too far ahead; the server's max_lifetime bounds it")]
@@ -57,14 +60,14 @@ pub enum TokenFault {
     /// `exp` is over.
     #[error("the token has expired; get a new one")]
     Expired,
-    /// `nbf` is not a whole number.
-    #[error("the token's nbf must be a whole number of seconds since 1970-01-01 UTC")]
+    /// `nbf` is no number of seconds.
+    #[error("the token's nbf must be a number of seconds since 1970-01-01 UTC")]
     NotBefore,
     /// `nbf` is in the future.
     #[error("the token is not valid yet; compare the clocks of this server and of the one that made the token")]
     NotYet,
-    /// `iat` is not a whole number.
-    #[error("the token's iat must be a whole number of seconds since 1970-01-01 UTC")]
+    /// `iat` is no number of seconds.
+    #[error("the token's iat must be a number of seconds since 1970-01-01 UTC")]
     IssuedAt,
     /// `aud` does not name this server.
     #[error("the token's aud does not name this server; it must hold the audience of the server's settings")]

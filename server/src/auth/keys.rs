@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::str::FromStr;
 
-/// The keys of a server. At least one, and no two with the same id.
+/// The keys of a server. No two have the same id.
 #[derive(Clone, Debug)]
 pub struct KeySet(Vec<TokenKey>);
 
@@ -99,6 +99,24 @@ impl KeySet {
         }
     }
 
+    /// No key yet, because all of them are still to be fetched. Until then every token is refused.
+    pub fn none_yet() -> Self {
+        Self(Vec::new())
+    }
+
+    /// These keys and others, and the ids of those that are left out because an earlier key has the same one.
+    pub(crate) fn with(&self, others: impl IntoIterator<Item = TokenKey>) -> (Self, Vec<Box<str>>) {
+        let (mut keys, mut left_out) = (self.0.clone(), Vec::new());
+        let mut ids: HashSet<_> = keys.iter().filter_map(|key| key.id.clone()).collect();
+        for key in others {
+            match &key.id {
+                Some(id) if !ids.insert(id.clone()) => left_out.push(id.clone()),
+                _ => keys.push(key),
+            }
+        }
+        (Self(keys), left_out)
+    }
+
     /// All keys.
     pub fn keys(&self) -> &[TokenKey] {
         &self.0
@@ -157,10 +175,9 @@ impl TokenKey {
     pub fn pem(algorithm: TokenAlgorithm, text: &str) -> Result<Self, InvalidKey> {
         match labels(text)[..] {
             ["PUBLIC KEY" | "RSA PUBLIC KEY"] => {}
-            [] => return Err(InvalidKey::NotPem),
             [label] if label.ends_with("PRIVATE KEY") => return Err(InvalidKey::PrivateKey),
             [label] if label.ends_with("CERTIFICATE") => return Err(InvalidKey::Certificate),
-            [_] => return Err(InvalidKey::NotPem),
+            [] | [_] => return Err(InvalidKey::NotPem),
             [..] => return Err(InvalidKey::SeveralKeys),
         }
         let key = match algorithm {

@@ -141,7 +141,7 @@ impl Api {
 
 impl Api {
     /// Reads the body of a call.
-    async fn body(&self, call: &mut Call<'_>) -> Result<Vec<u8>, Refusal> {
+    async fn body(&self, call: &mut Call<'_>) -> Result<Bytes, Refusal> {
         call.body.read(call.headers, self.config.timeouts.head).await
     }
 

@@ -12,9 +12,14 @@ impl Query {
     /// Reads the query of a request.
     ///
     /// # Errors
-    /// 400 when a name is not one of `known`. The text never holds a value.
+    /// 400 when a name is not one of `known`, or when it is not percent-encoded UTF-8: browsers read anything, but then
+    /// two texts could be one topic. The text never holds a value.
     pub(crate) fn read(uri: &Uri, known: &[&str]) -> Result<Self, Refusal> {
-        let pairs = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned();
+        let text = uri.query().unwrap_or_default();
+        if !is_encoded(text) {
+            return Err(invalid("the query must be percent-encoded UTF-8".into()));
+        }
+        let pairs = form_urlencoded::parse(text.as_bytes()).into_owned();
         let pairs: Vec<_> = pairs.collect();
         match pairs.iter().find(|(name, _)| !known.contains(&name.as_str())) {
             None => Ok(Self(pairs)),
@@ -71,6 +76,23 @@ pub(crate) fn token(uri: &Uri) -> Option<Cow<'_, str>> {
     pairs.find(|(name, _)| name == "token").map(|(_, value)| value)
 }
 
+/// Whether each `%` is followed by two hexadecimal digits, and all of it is UTF-8 when it is decoded.
+fn is_encoded(query: &str) -> bool {
+    let mut bytes = query.bytes();
+    let mut decoded = Vec::with_capacity(query.len());
+    let digit = |byte: Option<u8>| char::from(byte?).to_digit(16);
+    while let Some(byte) = bytes.next() {
+        decoded.push(match byte {
+            b'%' => match (digit(bytes.next()), digit(bytes.next())) {
+                (Some(high), Some(low)) => u8::try_from(high * 16 + low).unwrap_or_default(),
+                _ => return false,
+            },
+            byte => byte,
+        });
+    }
+    std::str::from_utf8(&decoded).is_ok()
+}
+
 fn invalid(reason: String) -> Refusal {
     Refusal::of(StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest, reason)
 }
@@ -81,6 +103,22 @@ const MAX_SHOWN_CHARS: usize = 40;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_not_encoded_is_refused() {
+        for (query, is_right) in [
+            ("", true),
+            ("topic=a%20b+c%2Fd%C3%A9&x", true),
+            ("topic=%FF", false),
+            ("topic=%4", false),
+            ("topic=%", false),
+            ("topic=%zz", false),
+            ("topic=%C3", false),
+            ("topic=%C3&x=%A9", false),
+        ] {
+            assert_eq!(is_encoded(query), is_right, "{query}");
+        }
+    }
 
     fn read(query: &str) -> Result<Query, Refusal> {
         Query::read(&format!("/events?{query}").parse().unwrap(), &["topic", "last"])

@@ -57,7 +57,7 @@ pub(super) const fn try_later(reason: &'static str) -> Rejection {
 }
 
 /// A refusal for programs: JSON with a code, and what to do as its reason.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Refusal {
     status: StatusCode,
     code: Cow<'static, str>,

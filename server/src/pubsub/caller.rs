@@ -9,6 +9,7 @@ use super::turn_output::{Output, TurnOutput};
 use crate::connection::facts::ConnectionFacts;
 use crate::schedule::Item;
 use hubcast_hub::{Credentials, HistoryAnswer, Hub, Identity, Input, Operation, SessionId, Whom};
+use hubcast_protocol::event::Published;
 use hubcast_protocol::{Action, ClientId, CloseCode, Event, Request, RequestId};
 use slab::Slab;
 use std::collections::{HashMap, VecDeque};
@@ -45,12 +46,24 @@ struct CallerState {
     queue: VecDeque<Item>,
     /// By the number of its request: where the answer goes.
     waiting: HashMap<u64, oneshot::Sender<Reply>>,
+    /// Requests whose answers come together.
+    batches: Vec<BatchState>,
     /// Why the hub has closed the session, if it has.
     closed: Option<Closed>,
     /// Whether its next request should wait a little, because receivers of its publications are far behind.
     is_paused: bool,
     /// Whether the caller is gone.
     is_leaving: bool,
+}
+
+/// Requests with numbers that follow each other.
+#[derive(Debug)]
+struct BatchState {
+    first: u64,
+    replies: Vec<Option<Reply>>,
+    /// How many are not answered yet.
+    left: usize,
+    done: Option<oneshot::Sender<Vec<Option<Reply>>>>,
 }
 
 /// One session without a connection. Dropping it ends the session; what it has asked for still takes effect.
@@ -63,6 +76,8 @@ pub(crate) struct Caller {
 /// The answer to a caller.
 #[derive(Debug)]
 pub(crate) enum Reply {
+    /// The answer to `publish`.
+    Published(Published),
     /// An answer or a refusal.
     Event(Box<Event>),
     /// The answer to `history`.
@@ -75,6 +90,14 @@ pub(crate) enum Reply {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Closed {
     pub(crate) code: CloseCode,
+}
+
+/// Several requests whose answers come together. Dropping it changes nothing for those that were made.
+#[derive(Debug)]
+pub(crate) struct Batch<'a> {
+    caller: &'a Caller,
+    first: u64,
+    replies: oneshot::Receiver<Vec<Option<Reply>>>,
 }
 
 /// An answer that is to come. Dropping it changes nothing for the request.
@@ -155,7 +178,10 @@ impl Callers {
             match output {
                 Output::Send { session, event } => {
                     if let Some(place) = place(session) {
-                        table.answer(place, number_of(event), || Reply::Event(Box::new(event.clone())));
+                        table.answer(place, number_of(event), || match event {
+                            Event::Published(published) => Reply::Published(published.clone()),
+                            event => Reply::Event(Box::new(event.clone())),
+                        });
                     }
                 }
                 Output::History { session, answer } => {
@@ -180,7 +206,10 @@ impl Callers {
 
     /// Gives a caller an event that another worker's turn caused.
     pub(super) fn take_event(&self, slot: u32, event: Box<Event>) {
-        self.table().answer(place_of(slot), number_of(&event), || Reply::Event(event));
+        self.table().answer(place_of(slot), number_of(&event), || match *event {
+            Event::Published(published) => Reply::Published(published),
+            event => Reply::Event(Box::new(event)),
+        });
     }
 
     /// Gives a caller a history that another worker's turn read.
@@ -243,8 +272,12 @@ impl Table {
     }
 
     fn answer(&mut self, place: usize, number: Option<u64>, reply: impl FnOnce() -> Reply) {
-        let waiting = number.and_then(|number| self.sessions.get_mut(place)?.waiting.remove(&number));
-        if let Some(waiting) = waiting {
+        let (Some(number), Some(state)) = (number, self.sessions.get_mut(place)) else { return };
+        if let Some(at) = state.batches.iter().position(|batch| batch.has(number)) {
+            if state.batches[at].answer(number, reply()) {
+                state.batches.swap_remove(at).finish();
+            }
+        } else if let Some(waiting) = state.waiting.remove(&number) {
             // Nobody hears it if the caller no longer waits.
             let _ = waiting.send(reply());
         }
@@ -254,11 +287,52 @@ impl Table {
         if let Some(state) = self.sessions.get_mut(place) {
             state.closed = Some(Closed { code });
             state.waiting.clear();
+            // What was answered before still counts.
+            state.batches.drain(..).for_each(BatchState::finish);
+        }
+    }
+}
+
+impl BatchState {
+    fn has(&self, number: u64) -> bool {
+        number.checked_sub(self.first).is_some_and(|index| index < self.replies.len() as u64)
+    }
+
+    /// Takes an answer. Returns whether it was the last one.
+    fn answer(&mut self, number: u64, reply: Reply) -> bool {
+        let index = usize::try_from(number - self.first).ok();
+        if let Some(empty @ None) = index.and_then(|index| self.replies.get_mut(index)) {
+            *empty = Some(reply);
+            self.left -= 1;
+        }
+        self.left == 0
+    }
+
+    fn finish(mut self) {
+        if let Some(done) = self.done.take() {
+            // Nobody hears it if the caller no longer waits.
+            let _ = done.send(self.replies);
         }
     }
 }
 
 impl Caller {
+    /// Begins so many requests, at least one, whose answers come together.
+    pub(crate) fn batch(&self, count: usize) -> Batch<'_> {
+        let (done, replies) = oneshot::channel();
+        let mut table = self.callers.table();
+        let first = table.last_request + 1;
+        table.last_request += count as u64;
+        if let Some(state) = table.sessions.get_mut(self.place)
+            && state.closed.is_none()
+        {
+            let empty = (0..count).map(|_| None).collect();
+            state.batches.push(BatchState { first, replies: empty, left: count, done: Some(done) });
+        }
+        drop(table);
+        Batch { caller: self, first, replies }
+    }
+
     /// Makes a request. It takes effect after all earlier ones of this caller.
     pub(crate) fn ask(&self, action: Action) -> Answering<'_> {
         self.send(|session, id| Input::Request { session, request: Ok(Request::new(id, action)) })
@@ -307,9 +381,49 @@ impl Drop for Caller {
         if let Some(state) = table.sessions.get_mut(self.place) {
             state.is_leaving = true;
             state.waiting.clear();
+            state.batches.clear();
         }
         drop(table);
         self.callers.wake.notify_one();
+    }
+}
+
+impl Batch<'_> {
+    /// Makes some of the requests, in their order; the first of them has this index. `None` leaves one out.
+    pub(crate) fn ask(&self, index: usize, actions: impl IntoIterator<Item = Option<Action>>) {
+        let Caller { callers, place } = self.caller;
+        let (mut table, session) = (callers.table(), callers.session(*place));
+        let Some(state) = table.sessions.get_mut(*place) else { return };
+        let Some(at) = state.batches.iter().position(|batch| batch.first == self.first) else { return };
+        let was_empty = state.queue.is_empty();
+        let batch = &mut state.batches[at];
+        for (number, action) in (self.first + index as u64..).zip(actions) {
+            match action {
+                Some(action) => {
+                    let request = Ok(Request::new(RequestId::Number(number), action));
+                    state.queue.push_back(Item::Input(Input::Request { session, request }));
+                }
+                None => batch.left -= 1,
+            }
+        }
+        if batch.left == 0 {
+            state.batches.swap_remove(at).finish();
+        }
+        if was_empty && !state.queue.is_empty() {
+            table.ready.push(*place);
+        }
+        drop(table);
+        callers.wake.notify_one();
+    }
+
+    /// Waits for the answers. `None` stands for a request that was left out, and for one that the hub did not answer
+    /// before it closed the session.
+    ///
+    /// # Errors
+    /// When the hub had closed the session before.
+    pub(crate) async fn replies(self) -> Result<Vec<Option<Reply>>, Closed> {
+        let closed = || self.caller.closed().unwrap_or(Closed { code: CloseCode::INTERNAL });
+        self.replies.await.map_err(|_| closed())
     }
 }
 

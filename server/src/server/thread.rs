@@ -6,6 +6,7 @@ use crate::config::Config;
 use crate::encode::account::Account;
 use crate::http::Http;
 use crate::http::api::Api;
+use crate::jwks_refresh;
 use crate::listener::accept::accept_all;
 use crate::listener::limit::{ConnectionLimit, Permit};
 use crate::log::warnings::{Paced, Warnings};
@@ -110,6 +111,7 @@ async fn serve<S: Service>(number: usize, context: WorkerContext, service: S) ->
     let http = Http::new(Rc::clone(&worker), draining.clone(), Arc::clone(&warnings), api);
     if let Some(Acceptor { listeners, limit, worker_queues }) = acceptor {
         tasks.spawn(async move { warnings.report_each_minute().await });
+        let keys = jwks_refresh::start(&config.auth, &tasks);
         // All listeners share one order of workers, whichever listener the next connection comes from.
         let worker_queues = WorkerQueues { of: worker_queues.into(), last: Rc::default() };
         for listener in listeners {
@@ -117,7 +119,11 @@ async fn serve<S: Service>(number: usize, context: WorkerContext, service: S) ->
             let listener = listener.map_err(|source| RunError::Start { worker: number, source })?;
             let accept = async move || listener.accept().await;
             let assign = assign_in_turn(Rc::clone(&http), tasks.clone(), worker_queues.clone());
-            tasks.spawn(accept_all(accept, Arc::clone(&limit), assign));
+            let (keys, limit) = (keys.clone(), Arc::clone(&limit));
+            tasks.spawn(async move {
+                keys.wait().await;
+                accept_all(accept, limit, assign).await;
+            });
         }
     }
     tasks.spawn(serve_assigned(Rc::clone(&http), tasks.clone(), assigned));

@@ -1,9 +1,11 @@
 //! The program from outside: its command line, log, signals, addresses, limits and state.
 //!
 //! - `command_line.rs`: what it prints, which arguments it refuses, and its exit codes
+//! - `jwks.rs`: keys of tokens that it fetches from a login service
 //! - `limits.rs`: what a configured limit lets through
 //! - `listening.rs`: the addresses on which it listens
 //! - `log.rs`: every line of a JSON log is JSON, and each warning to the operator comes once
+//! - `questions.rs`: keys, tokens and permissions that it makes, shows and explains
 //! - `secrets.rs`: no token, key or secret comes out of it
 //! - `stalls.rs`: a connection does not suffer when the process itself was stopped
 //! - `state.rs`: what it keeps, by its rules for topics and in its state folder
@@ -15,9 +17,11 @@
 
 mod client;
 mod command_line;
+mod jwks;
 mod limits;
 mod listening;
 mod log;
+mod questions;
 mod run;
 mod secrets;
 mod signals;

@@ -38,7 +38,7 @@ impl World {
         for effect in effects {
             self.trace.note(client, self.now, || format!("  > {effect:?}"));
             match effect {
-                Effect::Connect => self.open_wire(client),
+                Effect::Connect(_) => self.open_wire(client),
                 Effect::Send(text) => match self.clients[client].wire {
                     Some(wire) => self.send_up(wire, Up::Bytes(Frame::text(text).bytes())),
                     None => self.fail(Some(client), format!("{text} is sent without a connection")),

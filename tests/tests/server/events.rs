@@ -17,7 +17,7 @@ fn keep(config: &mut Config) {
     let presence = PresencePolicy { events: true, grace: Duration::ZERO };
     let policy = TopicPolicy { history: Some(history), presence: Some(presence), ..TopicPolicy::default() };
     let silent = hubcast_hub::TopicRule {
-        pattern: "silent".parse().unwrap(),
+        pattern: "silent".parse().expect("a pattern"),
         policy: TopicPolicy { history: None, ..TopicPolicy::default() },
     };
     config.rules.list[0].policy = policy;
@@ -29,7 +29,7 @@ fn names(events: &[Dispatched]) -> Vec<&str> {
 }
 
 fn data(event: &Dispatched) -> Value {
-    serde_json::from_str(&event.data).unwrap()
+    serde_json::from_str(&event.data).expect("an event is JSON")
 }
 
 /// Publishes, and waits until that has taken effect.

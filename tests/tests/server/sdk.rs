@@ -2,6 +2,7 @@
 //!
 //! - `daily`: subscribe, publish, and everything else that a client can ask for
 //! - `restarts`: the server restarts, or another one takes its place
+//! - `tokens`: shown, renewed, refused, and what they grant
 //! - `faults`: a network that breaks all the time
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
@@ -9,6 +10,7 @@
 mod daily;
 mod faults;
 mod restarts;
+mod tokens;
 
 use hubcast_client::{Backoff, Client, Event, Events, Message, Publish, State};
 use hubcast_hub::TopicRules;

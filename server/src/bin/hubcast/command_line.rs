@@ -3,13 +3,18 @@
 mod explain;
 
 use crate::commands::bench::args::BenchArgs;
+use crate::commands::explain::{self as explaining, ExplainArgs};
+use crate::commands::key::{self, KeyArgs};
+use crate::commands::question::Question;
+use crate::commands::token::{InspectArgs, MakeArgs, inspect, make};
 use crate::settings::options::Options;
 use crate::settings::resolve::CliArgs;
+use clap::error::ErrorKind;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 use explain::explain;
 use std::env;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The command to carry out.
 #[derive(Debug)]
@@ -20,6 +25,8 @@ pub(crate) enum Task {
     CheckConfig(CliArgs),
     /// Put load on a server.
     Bench(BenchArgs),
+    /// Answer a question.
+    Ask(Box<Question>),
 }
 
 /// Reads a command line and the environment.
@@ -30,8 +37,49 @@ pub(crate) fn read(line: &[OsString]) -> Result<Task, clap::Error> {
     Ok(match command.get_name() {
         BENCH => Task::Bench(BenchArgs::from_arg_matches(&matches)?),
         CHECK_CONFIG => Task::CheckConfig(SettingsArgs::from_arg_matches(&matches)?.given(matches)),
+        KEY => Task::Ask(Box::new(Question::Key(KeyArgs::from_arg_matches(&matches)?))),
+        TOKEN => Task::Ask(Box::new(about_token(&matches)?)),
+        EXPLAIN => {
+            let args = ExplainArgs::from_arg_matches(&matches)?;
+            let given = settings_of(args.config.as_deref())?;
+            Task::Ask(Box::new(Question::Explain(args, given)))
+        }
         _ => Task::Serve(SettingsArgs::from_arg_matches(&matches)?.given(matches)),
     })
+}
+
+/// The question of `hubcast token make` or `hubcast token inspect`.
+fn about_token(matches: &ArgMatches) -> Result<Question, clap::Error> {
+    // Variables count only where the command line leaves it to them.
+    let given = |config: Option<&Path>, is_other: bool| {
+        let is_set = [CONFIG_VARIABLE, TOKENS_VARIABLE].iter().any(|name| env::var_os(name).is_some());
+        (!is_other && (config.is_some() || is_set)).then(|| settings_of(config)).transpose()
+    };
+    match matches.subcommand() {
+        Some((MAKE, matches)) => {
+            let args = MakeArgs::from_arg_matches(matches)?;
+            let given = given(args.config.as_deref(), args.secret_file.is_some())?;
+            Ok(Question::MakeToken(args, given))
+        }
+        Some((_, matches)) => {
+            let args = InspectArgs::from_arg_matches(matches)?;
+            let given = given(args.config.as_deref(), false)?;
+            Ok(Question::InspectToken(args, given))
+        }
+        None => Err(clap::Error::new(ErrorKind::MissingSubcommand)),
+    }
+}
+
+/// The settings that a server would have with this file and the same variables.
+fn settings_of(config: Option<&Path>) -> Result<CliArgs, clap::Error> {
+    let command = settings(PROGRAM);
+    let mut words = vec![OsString::from(PROGRAM)];
+    if let Some(config) = config {
+        words.extend(["--config".into(), config.into()]);
+    }
+    let matches = command.clone().try_get_matches_from(&words);
+    let matches = matches.map_err(|error| explain(error, &command, &words))?;
+    Ok(SettingsArgs::from_arg_matches(&matches)?.given(matches))
 }
 
 /// The command that the first word chooses, and its words.
@@ -66,7 +114,7 @@ const JSON: &str = "json";
 #[derive(Args)]
 struct SettingsArgs {
     /// Read settings from this TOML file; without it no file is read
-    #[arg(long, env = "HUBCAST_CONFIG", value_name = "FILE")]
+    #[arg(long, env = CONFIG_VARIABLE, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(flatten)]
     options: Options,
@@ -78,10 +126,14 @@ impl SettingsArgs {
     }
 }
 
-/// The program and its subcommands, with variables hidden in the help: their names follow one rule, which the help
+/// A command with all settings. The variables are hidden in the help: their names follow one rule, which the help
 /// states once.
+fn settings(name: &'static str) -> Command {
+    SettingsArgs::augment_args(Command::new(name)).mut_args(|arg| arg.hide_env(true))
+}
+
+/// The program and its subcommands.
 fn command() -> Command {
-    let settings = |name| SettingsArgs::augment_args(Command::new(name)).mut_args(|arg| arg.hide_env(true));
     settings(PROGRAM)
         .version(env!("CARGO_PKG_VERSION"))
         .about(ABOUT)
@@ -89,15 +141,45 @@ fn command() -> Command {
         .args_conflicts_with_subcommands(true)
         .disable_help_subcommand(true)
         .subcommand(settings(CHECK_CONFIG).about(ABOUT_CHECK_CONFIG))
+        .subcommand(KeyArgs::augment_args(Command::new(KEY)).about(ABOUT_KEY).after_help(key::AFTER_HELP))
+        .subcommand(token())
+        .subcommand(
+            ExplainArgs::augment_args(Command::new(EXPLAIN)).about(ABOUT_EXPLAIN).after_help(explaining::AFTER_HELP),
+        )
         .subcommand(BenchArgs::augment_args(Command::new(BENCH)).about(ABOUT_BENCH))
 }
 
+fn token() -> Command {
+    let make = MakeArgs::augment_args(Command::new(MAKE)).about(ABOUT_MAKE).after_help(make::AFTER_HELP);
+    let inspect = InspectArgs::augment_args(Command::new(INSPECT)).about(ABOUT_INSPECT);
+    Command::new(TOKEN)
+        .about(ABOUT_TOKEN)
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .disable_help_subcommand(true)
+        .subcommand(make)
+        .subcommand(inspect.after_help(inspect::AFTER_HELP))
+}
+
+const CONFIG_VARIABLE: &str = "HUBCAST_CONFIG";
+const TOKENS_VARIABLE: &str = "HUBCAST_TOKENS";
+
 const PROGRAM: &str = "hubcast";
 const CHECK_CONFIG: &str = "check-config";
+const KEY: &str = "key";
+const TOKEN: &str = "token";
+const MAKE: &str = "make";
+const INSPECT: &str = "inspect";
+const EXPLAIN: &str = "explain";
 const BENCH: &str = "bench";
 
 const ABOUT: &str = "A WebSocket publish/subscribe server";
 const ABOUT_CHECK_CONFIG: &str = "Print the configuration in force, and where each value comes from";
+const ABOUT_KEY: &str = "Make an API key for a backend";
+const ABOUT_TOKEN: &str = "Make a token for a try, or look at one";
+const ABOUT_MAKE: &str = "Make a token, signed with the secret of the configuration";
+const ABOUT_INSPECT: &str = "Show what is in a token, and whether the server accepts it";
+const ABOUT_EXPLAIN: &str = "Say whether a user or key may do something, and why";
 const ABOUT_BENCH: &str = "Put load on a server and measure what it delivers";
 
 const AFTER_HELP: &str = "\
@@ -116,11 +198,13 @@ const AFTER_HELP: &str = "\
   hubcast --config hubcast.toml --ping 15s    a file, and one value before it
   hubcast --origins https://example.org       let in the pages of one site
   hubcast check-config --config hubcast.toml  see each value and its source
+  hubcast key --id backend >> hubcast.toml    let a backend in
 
 \x1b[1;4mExit codes:\x1b[0m
   0         stopped as asked, also in a hurry
   1         failed
   2         wrong usage or configuration
+  4         refused: a token, or what explain was asked about
   130, 143  ended by a third signal
 
 \x1b[1;4mSignals:\x1b[0m
@@ -148,9 +232,11 @@ mod tests {
 
     #[test]
     fn a_terminal_of_80_columns_breaks_no_line_of_the_help_after_the_flags() {
-        let plain = AFTER_HELP.replace("\x1b[1;4m", "").replace("\x1b[0m", "");
-        for line in plain.lines() {
-            assert!(line.len() < 80, "{line}");
+        for text in [AFTER_HELP, key::AFTER_HELP, make::AFTER_HELP, inspect::AFTER_HELP, explaining::AFTER_HELP] {
+            let plain = text.replace("\x1b[1;4m", "").replace("\x1b[0m", "");
+            for line in plain.lines() {
+                assert!(line.len() < 80, "{line}");
+            }
         }
     }
 
@@ -168,6 +254,18 @@ mod tests {
         let Ok(Task::CheckConfig(given)) = read(&line(&words)) else { panic!("not a task to check") };
         assert_eq!(given.config, Some(PathBuf::from("some.toml")));
         assert_eq!(given.matches.value_source("workers"), Some(ValueSource::CommandLine));
+    }
+
+    #[test]
+    fn a_question_about_a_token_needs_no_configuration() {
+        let Ok(Task::Ask(question)) = read(&line(&["token", "inspect", "-"])) else { panic!("not a question") };
+        assert!(matches!(*question, Question::InspectToken(_, None)));
+        let words = ["token", "make", "--config", "some.toml", "--user", "ada"];
+        let Ok(Task::Ask(question)) = read(&line(&words)) else { panic!("not a question") };
+        let Question::MakeToken(_, Some(given)) = *question else { panic!("without settings") };
+        assert_eq!(given.config, Some(PathBuf::from("some.toml")));
+        assert!(read(&line(&["token", "make", "--config", "a", "--secret-file", "b", "--user", "ada"])).is_err());
+        assert!(read(&line(&["explain", "--token", "a", "--key-id", "b", "publish", "c"])).is_err());
     }
 
     #[test]

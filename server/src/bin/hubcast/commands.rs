@@ -1,5 +1,10 @@
 //! The commands of the program, a file for each.
 
+pub(crate) mod answer;
 pub(crate) mod bench;
 pub(crate) mod check_config;
+pub(crate) mod explain;
+pub(crate) mod key;
+pub(crate) mod question;
 pub(crate) mod serve;
+pub(crate) mod token;

@@ -1,4 +1,4 @@
-//! The program `hubcast`: reads its configuration, then serves, explains the configuration, or loads a server.
+//! The program `hubcast`: reads its configuration, then serves, answers a question about it, or loads a server.
 
 mod allocator;
 mod command_line;
@@ -14,6 +14,7 @@ use settings::resolve::{self, Resolved, resolve};
 use std::env;
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 fn main() -> ExitCode {
     let line: Vec<OsString> = env::args_os().collect();
@@ -34,6 +35,10 @@ fn main() -> ExitCode {
             Err(wrong) => refuse(Format::Text, &format!("{wrong:#}")),
         },
         Ok(Task::Bench(args)) => exit_code(bench::run(args)),
+        Ok(Task::Ask(question)) => match question.answer(unix_now()) {
+            Ok(answer) => answer.print().unwrap_or_else(|error| exit_code(Err(error))),
+            Err(wrong) => refuse(Format::Text, &format!("{wrong:#}")),
+        },
     }
 }
 
@@ -75,6 +80,11 @@ fn exit_code(outcome: anyhow::Result<()>) -> ExitCode {
             ExitCode::from(FAILED)
         }
     }
+}
+
+/// Seconds since 1970-01-01 UTC.
+fn unix_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 const FAILED: u8 = 1;

@@ -16,6 +16,6 @@ mod spelling;
 mod state_dir;
 mod tables;
 mod threads;
-mod tokens;
+pub(crate) mod tokens;
 mod topics;
 pub(crate) mod units;

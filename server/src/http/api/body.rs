@@ -2,10 +2,11 @@
 
 use crate::http::response::Refusal;
 use crate::runtime::patience::PatientSleep;
+use bytes::BytesMut;
 use http_body_util::BodyExt as _;
 use hubcast_protocol::ErrorCode;
 use hyper::StatusCode;
-use hyper::body::{Body as _, Incoming};
+use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde::Deserialize;
 use serde_json::error::Category;
@@ -33,20 +34,28 @@ impl RequestBody {
     /// # Errors
     /// 415 when it is not JSON, 413 when it is longer than [`MAX_BODY_BYTES`], 408 when it does not come in time, 400
     /// when it breaks off.
-    pub(super) async fn read(&mut self, headers: &HeaderMap, time: Duration) -> Result<Vec<u8>, Refusal> {
+    pub(super) async fn read(&mut self, headers: &HeaderMap, time: Duration) -> Result<Bytes, Refusal> {
         check_type(headers)?;
         let said = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
         if said.is_some_and(|said| said > MAX_BODY_BYTES as u64) {
             return Err(too_large());
         }
         let reading = async {
-            let mut whole = Vec::new();
+            let mut whole = Bytes::new();
             while let Some(frame) = self.incoming.frame().await {
                 let part = frame.map_err(|_| broken())?.into_data().unwrap_or_default();
                 if whole.len() + part.len() > MAX_BODY_BYTES {
                     return Err(too_large());
                 }
-                whole.extend_from_slice(&part);
+                whole = match whole.is_empty() {
+                    true => part,
+                    // Nobody else has these bytes, so they are not copied.
+                    false => {
+                        let mut longer = BytesMut::from(whole);
+                        longer.extend_from_slice(&part);
+                        longer.freeze()
+                    }
+                };
             }
             Ok(whole)
         };

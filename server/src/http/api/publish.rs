@@ -5,10 +5,10 @@ use super::body::{invalid, read_json};
 use super::{Api, Call, check_topic};
 use crate::config::Config;
 use crate::http::response::Refusal;
-use crate::pubsub::caller::{Answering, Caller, Reply};
+use crate::pubsub::caller::{Caller, Reply};
 use hubcast_protocol::event::Published;
 use hubcast_protocol::request::{Key, MAX_KEY, Publish};
-use hubcast_protocol::{ErrorCode, Event, Payload, Topic};
+use hubcast_protocol::{ErrorCode, Payload, Topic};
 use hyper::StatusCode;
 use hyper::header::HeaderMap;
 use serde::{Deserialize, Serialize};
@@ -16,7 +16,20 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::task::yield_now;
 
-/// The body of a request. The fields are read one by one, so that a refusal says which one is wrong.
+/// The body of a request.
+#[derive(Deserialize)]
+struct Body<'a, M> {
+    #[serde(borrow, default)]
+    topic: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    message: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    key: Option<&'a RawValue>,
+    #[serde(default = "Option::default")]
+    messages: Option<M>,
+}
+
+/// One message. Its fields are read one by one, so that a refusal says which one is wrong.
 #[derive(Deserialize)]
 struct Fields<'a> {
     #[serde(borrow, default)]
@@ -25,8 +38,6 @@ struct Fields<'a> {
     message: Option<&'a RawValue>,
     #[serde(borrow, default)]
     key: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    messages: Option<&'a RawValue>,
 }
 
 /// The answer to one publication.
@@ -58,66 +69,99 @@ impl Api {
     /// Publishes one message, or a batch: one after another, each with its own outcome.
     pub(super) async fn publish(&self, mut call: Call<'_>) -> Result<ApiAnswer, Refusal> {
         let body = self.body(&mut call).await?;
-        let fields: Fields<'_> = read_json(&body)?;
+        let (one, messages) = read_body(&body)?;
         let header = idempotency_key(call.headers)?;
-        let Some(messages) = fields.messages else {
-            let publish = read(&fields, header.as_deref(), &self.config)?;
+        let Some(messages) = messages else {
+            let publish = read(&one, header.as_deref(), None, &self.config)?;
             let topic = publish.topic.clone();
-            let published = published(self.caller(&call).await.ask(publish.into())).await?;
+            let published = published(self.caller(&call).await.ask(publish.into()).reply().await?)?;
             tracing::debug!(target: "hubcast::audit", key = &*call.key.id, topic = topic.as_str(), "published");
             return Ok(json(&published));
         };
-        if fields.topic.is_some() || fields.message.is_some() || fields.key.is_some() {
+        if one.topic.is_some() || one.message.is_some() || one.key.is_some() {
             return Err(invalid("a batch has messages, and each of them has its own topic, message and key"));
         }
         if header.is_some() {
             return Err(invalid("a batch has no Idempotency-Key: give each message its own key"));
         }
-        let Ok(messages) = serde_json::from_str::<Vec<&RawValue>>(messages.get()) else {
-            return Err(invalid("messages must be a list"));
-        };
         if messages.len() > MAX_BATCH {
             return Err(invalid(format!("a batch has at most {MAX_BATCH} messages")));
         }
-        let caller = self.caller(&call).await;
-        let mut begun = Vec::with_capacity(messages.len());
-        for some in messages.chunks(READ_AT_ONCE) {
-            for message in some {
-                begun.push(self.begin(&caller, message));
-            }
-            yield_now().await;
-        }
-        let mut results = Vec::with_capacity(begun.len());
-        for publication in begun {
-            results.push(match publication {
-                Ok(publication) => {
-                    published(publication).await.map_or_else(|refusal| refused(&refusal), Outcome::Published)
-                }
-                Err(refusal) => refused(&refusal),
-            });
-        }
+        let results = match messages.is_empty() {
+            true => Vec::new(),
+            false => self.publish_all(&*self.caller(&call).await, &messages).await?,
+        };
         tracing::debug!(target: "hubcast::audit", key = &*call.key.id, messages = results.len(), "published a batch");
         Ok(json(&Results { results }))
     }
 
-    /// Reads one message of a batch and publishes it.
-    fn begin<'c>(&self, caller: &'c Caller, message: &RawValue) -> Result<Answering<'c>, Refusal> {
-        let fields: Fields<'_> =
-            serde_json::from_str(message.get()).map_err(|_| invalid("each of the messages must be an object"))?;
-        let publish = read(&fields, None, &self.config)?;
-        Ok(caller.ask(publish.into()))
+    /// Publishes the messages of a batch, and returns what became of each.
+    async fn publish_all(
+        &self,
+        caller: &Caller,
+        messages: &[Result<Fields<'_>, Refusal>],
+    ) -> Result<Vec<Outcome>, Refusal> {
+        let (batch, mut outcomes, mut last) = (caller.batch(messages.len()), Vec::with_capacity(messages.len()), None);
+        for (number, some) in messages.chunks(READ_AT_ONCE).enumerate() {
+            let actions = some.iter().map(|fields| {
+                let publish = match fields {
+                    Ok(fields) => read(fields, None, last.as_ref(), &self.config),
+                    Err(refusal) => Err(refusal.clone()),
+                };
+                match publish {
+                    Ok(publish) => {
+                        outcomes.push(None);
+                        last = Some(publish.topic.clone());
+                        Some(publish.into())
+                    }
+                    Err(refusal) => {
+                        outcomes.push(Some(refused(&refusal)));
+                        None
+                    }
+                }
+            });
+            batch.ask(number * READ_AT_ONCE, actions);
+            yield_now().await;
+        }
+        let replies = batch.replies().await?;
+        let closed = || caller.closed().map_or_else(super::topics::unexpected, Refusal::from);
+        let outcome = |(refused_before, reply): (Option<Outcome>, Option<Reply>)| match (refused_before, reply) {
+            (Some(outcome), _) => outcome,
+            (None, Some(reply)) => published(reply).map_or_else(|refusal| refused(&refusal), Outcome::Published),
+            (None, None) => refused(&closed()),
+        };
+        Ok(outcomes.into_iter().zip(replies).map(outcome).collect())
     }
 }
 
-/// Waits for the answer to a publication.
-async fn published(publication: Answering<'_>) -> Result<PublishedFields, Refusal> {
-    match publication.reply().await? {
-        Reply::Event(event) => match *event {
-            Event::Published(Published { topic, epoch, offset, receivers, duplicate, .. }) => {
-                Ok(PublishedFields { topic, epoch, offset, receivers, duplicate })
-            }
-            other => Err(super::topics::refused(other)),
-        },
+/// The messages of a batch, each by itself.
+type Messages<'a> = Vec<Result<Fields<'a>, Refusal>>;
+
+/// Reads a body: one message, and the messages of a batch if it is one.
+fn read_body(body: &[u8]) -> Result<(Fields<'_>, Option<Messages<'_>>), Refusal> {
+    // Nearly all bodies are right, and are read in one go.
+    if let Ok(Body { topic, message, key, messages }) = serde_json::from_slice::<Body<'_, Vec<Fields<'_>>>>(body) {
+        let messages = messages.map(|messages| messages.into_iter().map(Ok).collect());
+        return Ok((Fields { topic, message, key }, messages));
+    }
+    let Body { topic, message, key, messages } = read_json::<Body<'_, &RawValue>>(body)?;
+    let each = messages.map(|messages| serde_json::from_str::<Vec<&RawValue>>(messages.get())).transpose();
+    let each = each.map_err(|_| invalid("messages must be a list"))?;
+    let messages = each.map(|each| each.into_iter().map(read_fields).collect());
+    Ok((Fields { topic, message, key }, messages))
+}
+
+fn read_fields(message: &RawValue) -> Result<Fields<'_>, Refusal> {
+    serde_json::from_str(message.get()).map_err(|_| invalid("each of the messages must be an object"))
+}
+
+/// Reads the answer to a publication.
+fn published(reply: Reply) -> Result<PublishedFields, Refusal> {
+    match reply {
+        Reply::Published(Published { topic, epoch, offset, receivers, duplicate, .. }) => {
+            Ok(PublishedFields { topic, epoch, offset, receivers, duplicate })
+        }
+        Reply::Event(event) => Err(super::topics::refused(*event)),
         _ => Err(super::topics::unexpected()),
     }
 }
@@ -126,8 +170,14 @@ fn refused(refusal: &Refusal) -> Outcome {
     Outcome::Refused { error: refusal.to_json() }
 }
 
-/// Reads one publication. `header` is the value of `Idempotency-Key`.
-fn read(fields: &Fields<'_>, header: Option<&str>, config: &Config) -> Result<Publish, Refusal> {
+/// Reads one publication. `header` is the value of `Idempotency-Key`. If the topic is that of the one before, both share
+/// its text.
+fn read(
+    fields: &Fields<'_>,
+    header: Option<&str>,
+    before: Option<&Topic>,
+    config: &Config,
+) -> Result<Publish, Refusal> {
     let topic = fields.topic.ok_or_else(|| invalid("topic is needed"))?;
     let most = config.messages.message;
     let length = topic.get().len() + fields.message.map_or(0, |message| message.get().len());
@@ -135,7 +185,11 @@ fn read(fields: &Fields<'_>, header: Option<&str>, config: &Config) -> Result<Pu
         let reason = format!("a message has at most {most} bytes with its topic, and this one has {length}");
         return Err(Refusal::of(StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::MessageTooLarge, reason));
     }
-    let topic = Topic::from(text(topic, "topic")?);
+    let topic = match (unescaped(topic), before) {
+        (Some(text), Some(before)) if text == before.as_str() => before.clone(),
+        (Some(text), _) => Topic::from(text),
+        (None, _) => Topic::from(text(topic, "topic")?),
+    };
     check_topic(&topic, config)?;
     let payload = match fields.message {
         Some(message) => Payload::from_json(message).map_err(|fault| invalid(format!("message: {fault}")))?,
@@ -152,6 +206,12 @@ fn read(fields: &Fields<'_>, header: Option<&str>, config: &Config) -> Result<Pu
         return Err(invalid(format!("key has at most {MAX_KEY} bytes")));
     }
     Ok(Publish { topic, payload, echo: true, key: key.map(|key| Key::Text(key.into())) })
+}
+
+/// The text of a JSON string without escapes.
+fn unescaped(value: &RawValue) -> Option<&str> {
+    let inner = value.get().strip_prefix('"')?.strip_suffix('"')?;
+    (!inner.contains('\\')).then_some(inner)
 }
 
 /// Reads a field that is text.

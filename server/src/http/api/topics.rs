@@ -55,7 +55,7 @@ impl Api {
         match self.caller(call).await.ask(Action::History(ReadHistory { topic, since, limit })).reply().await? {
             Reply::History(answer) => Ok(history(&answer, call.busy())),
             Reply::Event(event) => Err(refused(*event)),
-            Reply::Operated(_) => Err(unexpected()),
+            Reply::Published(_) | Reply::Operated(_) => Err(unexpected()),
         }
     }
 

@@ -54,14 +54,31 @@ fn publish(topic: &str) -> Action {
 /// The topic of the publication that was answered; `None` if the answer is still to come.
 fn answered(answering: Answering<'_>) -> Option<Result<String, Closed>> {
     match pin!(answering.reply()).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(Ok(Reply::Event(event))) => match *event {
-            Event::Published(Published { topic, .. }) => Some(Ok(topic.as_str().to_owned())),
-            other => panic!("{other:?}"),
-        },
+        Poll::Ready(Ok(Reply::Published(Published { topic, .. }))) => Some(Ok(topic.as_str().to_owned())),
         Poll::Ready(Ok(other)) => panic!("{other:?}"),
         Poll::Ready(Err(closed)) => Some(Err(closed)),
         Poll::Pending => None,
     }
+}
+
+#[test]
+fn the_answers_of_a_batch_come_together_and_in_their_order() {
+    let mut stage = Stage::new();
+    let caller = stage.open(1);
+    let batch = caller.batch(4);
+    batch.ask(0, [Some(publish("a")), None]);
+    stage.turn(false);
+    batch.ask(2, [Some(publish("c")), Some(publish("d"))]);
+    stage.turn(false);
+    let mut replies = pin!(batch.replies());
+    let Poll::Ready(Ok(replies)) = replies.as_mut().poll(&mut Context::from_waker(Waker::noop())) else {
+        panic!("all are answered")
+    };
+    let topics = replies.iter().map(|reply| match reply {
+        Some(Reply::Published(published)) => published.topic.as_str(),
+        _ => "",
+    });
+    assert_eq!(topics.collect::<Vec<_>>(), ["a", "", "c", "d"]);
 }
 
 #[test]

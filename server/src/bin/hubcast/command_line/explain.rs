@@ -32,10 +32,15 @@ fn shortened(mut error: clap::Error) -> clap::Error {
 
 /// A word that may hold a secret is not shown, because errors end up in logs.
 fn without_secrets(word: &str) -> String {
-    match ["secret", "key", "hc_"].iter().any(|sign| word.contains(sign)) {
+    match ["secret", "key", "hc_"].iter().any(|sign| word.contains(sign)) || is_like_token(word) {
         true => "***".to_owned(),
         false => excerpt(word).into_owned(),
     }
+}
+
+/// Whether a word is, or holds, three parts with dots between them that are too long for a topic or a version.
+fn is_like_token(word: &str) -> bool {
+    word.contains("eyJ") || word.matches('.').count() == 2 && word.split('.').all(|part| part.len() > 15)
 }
 
 /// clap takes every word after the flags for a subcommand.

@@ -9,11 +9,9 @@ use std::io::{self, Write};
 /// # Errors
 /// When the process may not open enough files for these settings, or when standard output is closed.
 pub(crate) fn run(resolved: &Resolved) -> anyhow::Result<()> {
-    let Resolved { settings, ignored, .. } = resolved;
-    if !ignored.is_empty() {
-        let variables = ignored.join(", ");
-        let _ = writeln!(io::stderr(), "warning: there are no settings of these names, they are ignored: {variables}");
+    if let Some(warning) = resolved.warning() {
+        let _ = writeln!(io::stderr(), "{warning}");
     }
-    let listing = settings.listing(&config(resolved)?);
+    let listing = resolved.settings.listing(&config(resolved)?);
     io::stdout().write_all(listing.as_bytes()).context("cannot print the configuration")
 }

@@ -1,6 +1,7 @@
 //! Who is let in, as all settings of access together say it.
 
 use super::layered::Settings;
+use super::tokens::LoadedTokens;
 use anyhow::bail;
 use hubcast_hub::{Access, Admission};
 use hubcast_server::auth::{ApiKeys, AuthConfig, TrustedProxies};
@@ -22,9 +23,9 @@ pub(crate) fn load(settings: &Settings) -> anyhow::Result<LoadedAccess> {
     let options = &settings.options;
     let tokens = &options.tokens.value;
     let mut faults = Vec::new();
-    let verifier = tokens.verifier().unwrap_or_else(|wrong| {
+    let loaded = tokens.load().unwrap_or_else(|wrong| {
         faults.extend(wrong);
-        None
+        LoadedTokens::default()
     });
     let api_keys = options.api_keys.value.keys().unwrap_or_else(|wrong| {
         faults.extend(wrong);
@@ -52,7 +53,8 @@ pub(crate) fn load(settings: &Settings) -> anyhow::Result<LoadedAccess> {
         ..Admission::default()
     };
     let auth = AuthConfig {
-        verifier: verifier.map(Arc::new),
+        verifier: loaded.verifier.map(Arc::new),
+        jwks: loaded.jwks,
         api_keys: Arc::new(api_keys),
         trusted_proxies: TrustedProxies::new(options.trusted_proxies.list()),
         query_tokens: tokens.query.unwrap_or(is_local),

@@ -34,6 +34,15 @@ pub(crate) struct Resolved {
     pub(crate) ignored: Vec<String>,
 }
 
+impl Resolved {
+    /// What to say about variables that have no effect.
+    pub(crate) fn warning(&self) -> Option<String> {
+        let variables = self.ignored.join(", ");
+        let warning = format!("warning: there are no settings of these names, they are ignored: {variables}");
+        (!self.ignored.is_empty()).then_some(warning)
+    }
+}
+
 /// Combines flags, variables, file and defaults, in this order of precedence, and checks the result.
 ///
 /// # Errors

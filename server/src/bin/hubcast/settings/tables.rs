@@ -87,12 +87,29 @@ pub(super) fn without_secrets(value: &Value) -> Value {
             table
                 .iter()
                 .map(|(key, value)| {
-                    let shown = if SECRETS.contains(&key.as_str()) { "***".into() } else { without_secrets(value) };
+                    let shown = match value {
+                        _ if SECRETS.contains(&key.as_str()) => "***".into(),
+                        Value::String(text) if key == "jwks" && text.contains("://") => bare_url(text).into(),
+                        value => without_secrets(value),
+                    };
                     (key.clone(), shown)
                 })
                 .collect(),
         ),
         value => value.clone(),
+    }
+}
+
+/// A URL with `***` in place of a name and password in it, and of its query.
+fn bare_url(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or_default();
+    let (place, query) = match rest.split_once(['?', '#']) {
+        Some((place, _)) => (place, "?***"),
+        None => (rest, ""),
+    };
+    match place.split_once('@') {
+        Some((_, place)) => format!("{scheme}://***@{place}{query}"),
+        None => format!("{scheme}://{place}{query}"),
     }
 }
 
@@ -203,6 +220,9 @@ mod tests {
         let value: Table = "a = [{ secret = \"hush\", id = \"x\", b = { key = \"hush\" } }]".parse().unwrap();
         let shown = without_secrets(&Value::Table(value)).to_string();
         assert!(!shown.contains("hush") && shown.contains("***") && shown.contains("\"x\""), "{shown}");
+        let value: Table = "jwks = \"https://me:hush@a.example/keys?secret=hush\"".parse().unwrap();
+        let shown = without_secrets(&Value::Table(value)).to_string();
+        assert!(!shown.contains("hush") && shown.contains("https://***@a.example/keys?***"), "{shown}");
         let mut table: Table = "secret = 17".parse().unwrap();
         assert!(!take::<String>(&mut table, "secret").unwrap_err().contains("17"));
     }

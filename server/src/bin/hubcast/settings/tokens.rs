@@ -2,9 +2,11 @@
 
 use super::tables::{FromValue, no_more, table, tables, take, take_time};
 use super::units::DurationText;
-use hubcast_server::auth::{Jwks, KeySet, TokenAlgorithm, TokenKey, TokenRules, TokenVerifier};
+use hubcast_server::auth::{
+    InvalidJwksUrl, Jwks, JwksSource, JwksUrl, KeySet, TokenAlgorithm, TokenKey, TokenRules, TokenVerifier,
+};
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use toml::Value;
@@ -26,12 +28,32 @@ struct KeySettings {
     source: KeySource,
 }
 
+/// A secret of the settings: it signs tokens as well as it verifies them.
+pub(crate) struct Secret {
+    /// The `kid` of its tokens, if it has one.
+    pub(crate) id: Option<Box<str>>,
+    /// When it is no longer accepted, in seconds since 1970-01-01 UTC.
+    pub(crate) not_after: Option<u64>,
+    /// Its bytes.
+    pub(crate) bytes: Vec<u8>,
+}
+
 #[derive(Clone)]
 enum KeySource {
     Secret(String),
     SecretFile(PathBuf),
     Pem(TokenAlgorithm, PathBuf),
     Jwks(PathBuf),
+    /// The address of a set, and the file with the root certificates that it is trusted by.
+    JwksUrl(JwksUrl, Option<PathBuf>),
+}
+
+/// The keys that files have, and the addresses of others.
+#[derive(Debug, Default)]
+pub(crate) struct LoadedTokens {
+    /// `None`: there are neither keys nor addresses.
+    pub(crate) verifier: Option<TokenVerifier>,
+    pub(crate) jwks: Vec<JwksSource>,
 }
 
 impl TokenSettings {
@@ -40,26 +62,52 @@ impl TokenSettings {
         !self.keys.is_empty()
     }
 
-    /// Reads the keys from their files.
+    /// Reads the keys from their files. Those with an address are not fetched here.
     ///
     /// # Errors
     /// What is wrong with each key, and how it would be right.
-    pub(crate) fn verifier(&self) -> Result<Option<TokenVerifier>, Vec<String>> {
+    pub(crate) fn load(&self) -> Result<LoadedTokens, Vec<String>> {
         if self.keys.is_empty() {
-            return Ok(None);
+            return Ok(LoadedTokens::default());
         }
-        let (mut keys, mut faults) = (Vec::new(), Vec::new());
+        let (mut keys, mut jwks, mut faults) = (Vec::new(), Vec::new(), Vec::new());
         for (index, key) in self.keys.iter().enumerate() {
             match key.load() {
-                Ok(loaded) => keys.extend(loaded),
+                Ok(Loaded::Keys(loaded)) => keys.extend(loaded),
+                Ok(Loaded::Source(source)) => jwks.push(source),
                 Err(fault) => faults.push(format!("tokens, key {}: {fault}", index + 1)),
             }
         }
         if !faults.is_empty() {
             return Err(faults);
         }
-        let keys = KeySet::new(keys).map_err(|fault| vec![format!("tokens.keys: {fault}")])?;
-        Ok(Some(TokenVerifier::new(keys, self.rules.clone())))
+        let keys = match keys.is_empty() {
+            true => KeySet::none_yet(),
+            false => KeySet::new(keys).map_err(|fault| vec![format!("tokens.keys: {fault}")])?,
+        };
+        Ok(LoadedTokens { verifier: Some(TokenVerifier::new(keys, self.rules.clone())), jwks })
+    }
+
+    /// The settings of tokens that are signed with the secret of one file.
+    pub(crate) fn of_secret_file(path: PathBuf, id: Option<&str>) -> Self {
+        let key = KeySettings { id: id.map(Box::from), not_after: None, source: KeySource::SecretFile(path) };
+        Self { keys: vec![key], ..Self::default() }
+    }
+
+    /// The keys that can sign. Of the others the settings have the public half alone.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub(crate) fn secrets(&self) -> Result<Vec<Secret>, String> {
+        let secret = |key: &KeySettings| {
+            let bytes = match &key.source {
+                KeySource::Secret(text) => text.clone().into_bytes(),
+                KeySource::SecretFile(path) => read_secret(path)?,
+                KeySource::Pem(..) | KeySource::Jwks(_) | KeySource::JwksUrl(..) => return Ok(None),
+            };
+            Ok(Some(Secret { id: key.id.clone(), not_after: key.not_after, bytes }))
+        };
+        self.keys.iter().filter_map(|key| secret(key).transpose()).collect()
     }
 }
 
@@ -106,7 +154,8 @@ fn key(value: &Value) -> Result<KeySettings, String> {
     let secret_file: Option<PathBuf> = take(&mut given, "secret_file")?;
     let file: Option<PathBuf> = take(&mut given, "file")?;
     let jwks: Option<String> = take(&mut given, "jwks")?;
-    no_more(&given, "algorithm, secret, secret_file, file, jwks, id and not_after")?;
+    let ca_file: Option<PathBuf> = take(&mut given, "ca_file")?;
+    no_more(&given, "algorithm, secret, secret_file, file, jwks, ca_file, id and not_after")?;
     let is_secret = |source| match algorithm {
         None | Some(TokenAlgorithm::Hs256) => Ok(source),
         Some(other) => Err(format!("algorithm = \"{other}\": a secret is for HS256; {other} needs file, a public key")),
@@ -121,16 +170,25 @@ fn key(value: &Value) -> Result<KeySettings, String> {
             }
             Some(algorithm) => KeySource::Pem(algorithm, file),
         },
-        (None, None, None, Some(jwks)) if jwks.contains("://") => {
-            return Err(format!("jwks = \"{jwks}\": keys are read from a file; fetch it into one, such as by curl"));
-        }
         (None, None, None, Some(_)) if id.is_some() || algorithm.is_some() => {
             return Err("jwks has the ids and the algorithms of its keys; leave id and algorithm out".to_owned());
+        }
+        (None, None, None, Some(url)) if url.contains("://") => {
+            // Its text is not shown: a password can be in it.
+            KeySource::JwksUrl(url.parse().map_err(|fault: InvalidJwksUrl| format!("jwks: {fault}"))?, ca_file.clone())
         }
         (None, None, None, Some(jwks)) => KeySource::Jwks(jwks.into()),
         (None, None, None, None) => return Err(format!("there is no key in it; write {KEY_EXAMPLE}")),
         _ => return Err("a key has one of secret, secret_file, file and jwks".to_owned()),
     };
+    match &source {
+        KeySource::JwksUrl(url, _) if ca_file.is_some() && url.to_string().starts_with("http://") => {
+            Err("ca_file: there are no certificates over http://; leave it out")?;
+        }
+        KeySource::JwksUrl(..) => {}
+        _ if ca_file.is_some() => Err("ca_file belongs to a jwks that is fetched from https://; leave it out")?,
+        _ => {}
+    }
     Ok(KeySettings { id: id.map(String::into_boxed_str), not_after, source })
 }
 
@@ -139,14 +197,13 @@ fn wrong_algorithm(name: &str) -> String {
 }
 
 impl KeySettings {
-    fn load(&self) -> Result<Vec<TokenKey>, String> {
+    fn load(&self) -> Result<Loaded, String> {
         let mut keys = match &self.source {
             KeySource::Secret(secret) => {
                 vec![TokenKey::secret(secret.as_bytes()).map_err(|fault| format!("secret: {fault}"))?]
             }
             KeySource::SecretFile(path) => {
-                let secret = read(path)?;
-                let key = TokenKey::secret(secret.trim_end_matches(['\n', '\r']).as_bytes());
+                let key = TokenKey::secret(&read_secret(path)?);
                 vec![key.map_err(|fault| format!("{}: {fault}", path.display()))?]
             }
             KeySource::Pem(algorithm, path) => {
@@ -160,6 +217,10 @@ impl KeySettings {
                 }
                 jwks.keys
             }
+            KeySource::JwksUrl(url, ca_file) => {
+                let roots = ca_file.as_deref().map(read_roots).transpose()?;
+                return Ok(Loaded::Source(JwksSource { url: url.clone(), roots, not_after: self.not_after }));
+            }
         };
         for key in &mut keys {
             if self.id.is_some() {
@@ -167,21 +228,59 @@ impl KeySettings {
             }
             key.not_after = self.not_after.or(key.not_after);
         }
-        Ok(keys)
+        Ok(Loaded::Keys(keys))
     }
+}
+
+/// What the settings of one key lead to.
+enum Loaded {
+    Keys(Vec<TokenKey>),
+    Source(JwksSource),
+}
+
+fn read_roots(path: &Path) -> Result<String, String> {
+    let text = read(path)?;
+    match text.contains("-----BEGIN CERTIFICATE-----") {
+        true => Ok(text),
+        false => Err(format!("ca_file = {}: there is no certificate in PEM", path.display())),
+    }
+}
+
+/// Reads a secret. If it is text, the end of its last line does not belong to it.
+fn read_secret(path: &Path) -> Result<Vec<u8>, String> {
+    let bytes = read_bytes(path)?;
+    Ok(match std::str::from_utf8(&bytes) {
+        Ok(text) => text.trim_end_matches(['\n', '\r']).as_bytes().to_vec(),
+        Err(_) => bytes,
+    })
+}
+
+fn read_bytes(path: &Path) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(MAX_BYTES).read_to_end(&mut bytes));
+    read.map(|_| bytes).map_err(|error| cannot_read(path, &error))
 }
 
 /// Reads a file of at most 1 MiB.
 pub(super) fn read(path: &Path) -> Result<String, String> {
-    let mut text = String::new();
-    let read = File::open(path).and_then(|file| file.take(MAX_BYTES).read_to_string(&mut text));
-    read.map(|_| text).map_err(|error| format!("{}: cannot be read: {error}", path.display()))
+    String::from_utf8(read_bytes(path)?).map_err(|_| format!("{}: is not text in UTF-8", path.display()))
+}
+
+fn cannot_read(path: &Path, error: &io::Error) -> String {
+    format!("{}: cannot be read: {error}", path.display())
 }
 
 /// Shows no secret.
 impl std::fmt::Debug for KeySettings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("KeySettings").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// Shows no secret.
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Secret").field("id", &self.id).finish_non_exhaustive()
     }
 }
 
@@ -210,6 +309,10 @@ mod tests {
             ("{ algorithm = \"none\", secret = \"x\" }", "not an algorithm of tokens here"),
             ("{ secret = \"x\", jwks = \"a.json\" }", "a key has one of"),
             ("{ jwks = \"a.json\", id = \"x\" }", "leave id and algorithm out"),
+            ("{ jwks = \"http://login.example/\" }", "write https://"),
+            ("{ jwks = \"https://login.example/\", algorithm = \"RS256\" }", "leave id and algorithm out"),
+            ("{ jwks = \"a.json\", ca_file = \"ca.pem\" }", "ca_file belongs to a jwks"),
+            ("{ jwks = \"http://127.0.0.1/\", ca_file = \"ca.pem\" }", "there are no certificates"),
             ("{ secrte = \"x\" }", "secrte: there is no such key"),
             ("7", "must be a table"),
         ] {
@@ -224,17 +327,35 @@ mod tests {
     fn each_wrong_key_is_named_when_it_is_loaded() {
         let settings =
             read("keys = [{ secret = \"short\" }, { algorithm = \"RS256\", file = \"/nowhere.pem\" }]").unwrap();
-        let faults = settings.verifier().unwrap_err();
+        let faults = settings.load().unwrap_err();
         assert_eq!(faults.len(), 2, "{faults:?}");
         assert!(faults[0].starts_with("tokens, key 1: secret: ") && !faults[0].contains("short\""), "{faults:?}");
         assert!(faults[1].starts_with("tokens, key 2: /nowhere.pem: cannot be read"), "{faults:?}");
         let twice =
             read(&format!("keys = [{0}, {0}]", "{ id = \"a\", secret = \"0123456789abcdef0123456789abcdeX\" }"));
-        assert!(twice.unwrap().verifier().unwrap_err()[0].contains("two keys have the id"));
+        assert!(twice.unwrap().load().unwrap_err()[0].contains("two keys have the id"));
+    }
+
+    #[test]
+    fn jwks_of_an_address_are_fetched_later() {
+        let settings = read(
+            "keys = [{ secret = \"0123456789abcdef0123456789abcdeX\" }, \
+             { jwks = \"https://login.example/keys\", not_after = 2027-01-01T00:00:00Z }]",
+        );
+        let loaded = settings.unwrap().load().unwrap();
+        assert_eq!(loaded.verifier.unwrap().keys().keys().len(), 1);
+        assert_eq!(loaded.jwks[0].url.to_string(), "https://login.example/keys");
+        assert_eq!(loaded.jwks[0].not_after, Some(1_798_761_600));
+        let alone = read("keys = [{ jwks = \"https://login.example/keys\" }]").unwrap();
+        assert!(alone.has_keys() && alone.load().unwrap().verifier.unwrap().keys().keys().is_empty());
+        let without = read("keys = [{ jwks = \"https://login.example/keys\", ca_file = \"/nowhere.pem\" }]").unwrap();
+        assert!(without.load().unwrap_err()[0].contains("key 1: /nowhere.pem: cannot be read"));
+        let fault = read("keys = [{ jwks = \"https://me:canary@login.example/keys\" }]").unwrap_err();
+        assert!(fault.contains("before the @") && !fault.contains("canary"), "{fault}");
     }
 
     #[test]
     fn nothing_is_no_verifier() {
-        assert!(read("").unwrap().verifier().unwrap().is_none());
+        assert!(read("").unwrap().load().unwrap().verifier.is_none());
     }
 }
