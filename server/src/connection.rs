@@ -210,7 +210,7 @@ impl Connection {
             return self.abort();
         }
         let last = match &self.stream {
-            Some(stream) => stream.closing(code, reason),
+            Some(stream) => stream.closing(code, reason, !discards),
             None => frame::write_close(code, reason),
         };
         if !last.is_empty() {
@@ -346,14 +346,24 @@ impl Connection {
                 stream.note_told_closing();
                 None
             }
-            Event::Subscribed(subscribed) => stream.note_subscribed(subscribed),
+            Event::Subscribed(subscribed) if stream.note_subscribed(subscribed) => self.positions(stream),
             _ => None,
         }
     }
 
     /// Notes publications that are queued, if the connection is a stream. Returns what must be queued after them.
     pub(crate) fn note_publications(&self, publications: &[Publication]) -> Option<Bytes> {
-        self.stream.as_ref()?.note_publications(publications)
+        let stream = self.stream.as_ref()?;
+        if stream.note_publications(publications) { self.positions(stream) } else { None }
+    }
+
+    /// The positions of a stream, unless they are sent later, because its reader is slow.
+    fn positions(&self, stream: &EventStream) -> Option<Bytes> {
+        if self.is_write_blocked() {
+            stream.delay_positions();
+            return None;
+        }
+        Some(stream.positions())
     }
 
     /// Notes that the client's input is ignored from now on.

@@ -200,7 +200,8 @@ impl<S: Service> Http<S> {
             ("/readyz", _) if self.is_draining() => Err(DRAINING),
             ("/readyz", _) if permit.is_full() => Err(FULL),
             ("/readyz", _) => text("ready"),
-            ("/events", _) if request.body().is_end_stream() => Ok(self.events(request, permit)),
+            ("/events", _) if !request.body().is_end_stream() => Err(NO_BODY),
+            ("/events", _) => Ok(self.events(request, permit)),
             (path, _) if path.starts_with("/api/") || path == "/api" => match &self.api {
                 Some(api) => Ok(Route::Api(api)),
                 None => Err(NOTHING_HERE),
@@ -276,6 +277,8 @@ const NOT_READ: Rejection = Rejection {
     reason: "this is read by GET",
     headers: &[("allow", "GET, HEAD")],
 };
+const NO_BODY: Rejection =
+    Rejection { status: StatusCode::BAD_REQUEST, reason: "a stream of events takes no body", headers: &[] };
 const NOTHING_HERE: Rejection = Rejection {
     status: StatusCode::NOT_FOUND,
     reason: "nothing here; the WebSocket endpoint is /socket",

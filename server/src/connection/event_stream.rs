@@ -13,6 +13,9 @@ pub(crate) struct EventStream {
     /// Of a stream of several topics: the position up to which each was sent, in the order of the topics. Empty for a
     /// stream of one topic, whose publications carry their positions.
     positions: RefCell<Box<[TopicPosition]>>,
+    /// Whether they are to be sent when all that waits is written. A block of them cannot be left out, so none is queued
+    /// for a reader that is slow.
+    positions_due: Cell<bool>,
     /// Whether the reader gets an event, and not a comment, while nothing else is sent.
     shows_pings: bool,
     /// Whether the reader was told that the stream ends.
@@ -40,13 +43,31 @@ impl EventStream {
         self.has_told_closing.set(true);
     }
 
+    /// The positions to send now that nothing waits, if they are due.
+    pub(super) fn take_due_positions(&self) -> Option<Bytes> {
+        self.positions_due.take().then(|| self.positions())
+    }
+
+    /// Sends the positions later.
+    pub(super) fn delay_positions(&self) {
+        self.positions_due.set(true);
+    }
+
+    /// The positions of all topics, in a block of their own.
+    pub(super) fn positions(&self) -> Bytes {
+        event_stream::encode_positions(self.positions.borrow().iter().map(|(_, position)| position)).into()
+    }
+
     /// The last event of the stream, unless the reader was told already that it ends.
-    pub(super) fn closing(&self, code: CloseCode, reason: &str) -> Bytes {
+    /// The positions come before it if they are due and all that waits `is_written` before.
+    pub(super) fn closing(&self, code: CloseCode, reason: &str, is_written: bool) -> Bytes {
         if self.has_told_closing.replace(true) {
             return Bytes::new();
         }
         let closing = Closing { code, reason: Cow::Owned(reason.to_owned()), reconnect_in_ms: None };
-        event_stream::encode(&Event::Closing(closing), true).unwrap_or_default().into()
+        let closing = event_stream::encode(&Event::Closing(closing), true).unwrap_or_default();
+        let positions = self.take_due_positions().filter(|_| is_written).unwrap_or_default();
+        [&positions[..], closing.as_bytes()].concat().into()
     }
 
     /// Counts bytes from the reader. Returns whether these are too many: it has nothing to say.
@@ -55,24 +76,25 @@ impl EventStream {
         self.ignored.get() > MAX_IGNORED
     }
 
-    /// Notes where a subscription begins. Returns the positions to send after it, in a stream of several topics.
-    pub(super) fn note_subscribed(&self, subscribed: &Subscribed) -> Option<Bytes> {
-        let About::Topic(topic) = &subscribed.about else { return None };
+    /// Notes where a subscription begins. Returns whether the positions must be sent after it: those of a stream of
+    /// several topics.
+    pub(super) fn note_subscribed(&self, subscribed: &Subscribed) -> bool {
+        let About::Topic(topic) = &subscribed.about else { return false };
         if subscribed.replayed.is_some_and(|replayed| replayed > 0) {
             // The position is that of the last publication that was sent; the replay comes now.
-            return None;
+            return false;
         }
         let position = subscribed.epoch.zip(subscribed.offset).map(|(epoch, offset)| Position { epoch, offset });
         self.note([(topic, position)])
     }
 
-    /// Notes that publications were queued. Returns the positions to send after them, in a stream of several topics.
-    pub(super) fn note_publications(&self, publications: &[Publication]) -> Option<Bytes> {
+    /// Notes that publications were queued. Returns whether the positions must be sent after them.
+    pub(super) fn note_publications(&self, publications: &[Publication]) -> bool {
         let with_position = publications.iter().filter(|publication| publication.position().is_some());
         self.note(with_position.map(|publication| (publication.topic(), publication.position())))
     }
 
-    fn note<'a>(&self, changes: impl IntoIterator<Item = (&'a Topic, Option<Position>)>) -> Option<Bytes> {
+    fn note<'a>(&self, changes: impl IntoIterator<Item = (&'a Topic, Option<Position>)>) -> bool {
         let mut positions = self.positions.borrow_mut();
         let mut has_changed = false;
         for (topic, position) in changes {
@@ -81,7 +103,7 @@ impl EventStream {
                 has_changed = true;
             }
         }
-        has_changed.then(|| event_stream::encode_positions(positions.iter().map(|(_, position)| position)).into())
+        has_changed
     }
 }
 

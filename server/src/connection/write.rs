@@ -3,6 +3,7 @@
 use super::{Connection, ConnectionState, Phase, Socket};
 use crate::encode::batch::Batch;
 use crate::outbox::{DirectWrite, Sink};
+use bytes::Bytes;
 use std::cell::Cell;
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
@@ -45,8 +46,10 @@ impl Connection {
     }
 
     fn write(&self, now: Instant, asks_system: bool) -> bool {
-        let mut state = self.state.borrow_mut();
-        let state = &mut *state;
+        self.write_state(&mut self.state.borrow_mut(), now, asks_system)
+    }
+
+    fn write_state(&self, state: &mut ConnectionState, now: Instant, asks_system: bool) -> bool {
         state.is_dirty = false;
         let is_catching_up = state.write_blocked.is_some() && state.outbox.exempt() > 0;
         let socket = Watched { socket: &self.socket, asks_system, took: Cell::new(false) };
@@ -62,6 +65,10 @@ impl Connection {
         match written {
             Ok(()) => {
                 let was_blocked = state.write_blocked.take().is_some();
+                if let (Phase::Open, Some(positions)) = (&state.phase, self.due_positions()) {
+                    self.tally(&mut state.outbox, |outbox| outbox.push_exempt(positions));
+                    return self.write_state(state, now, asks_system);
+                }
                 self.go_on_closing(state, was_blocked, now);
                 false
             }
@@ -80,6 +87,11 @@ impl Connection {
 }
 
 impl Connection {
+    /// The positions that a stream sends now that nothing waits.
+    fn due_positions(&self) -> Option<Bytes> {
+        self.stream.as_ref()?.take_due_positions()
+    }
+
     /// Called when all is written. If the connection is closing, that includes the close frame.
     fn go_on_closing(&self, state: &mut ConnectionState, was_blocked: bool, now: Instant) {
         match state.phase {

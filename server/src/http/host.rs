@@ -21,7 +21,10 @@ pub(super) fn check<B>(request: &Request<B>, hosts: &[String]) -> Result<(), Rej
 }
 
 fn is_same(listed: &str, host: &str) -> bool {
-    listed.eq_ignore_ascii_case(host) || listed.eq_ignore_ascii_case(without_port(host))
+    // A name with a dot at its end is the same name (RFC 1034 section 3.1).
+    let name = without_port(host);
+    let name = name.strip_suffix('.').unwrap_or(name);
+    listed.eq_ignore_ascii_case(host) || listed.eq_ignore_ascii_case(name)
 }
 
 /// The host without its port. An IPv6 address stands in brackets.
@@ -57,6 +60,9 @@ mod tests {
         for (host, expected) in [
             ("hub.example", true),
             ("HUB.example:8080", true),
+            ("hub.example.", true),
+            ("hub.example.:80", true),
+            ("hub.example..", false),
             ("[::1]", true),
             ("[::1]:80", true),
             ("127.0.0.1:8080", true),

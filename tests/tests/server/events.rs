@@ -134,6 +134,9 @@ fn a_large_replay_comes_in_order_and_its_position_only_after_it() {
         assert!(data(&event)["message"].as_str().unwrap().starts_with(&format!("{number:02}")), "{number}");
         assert_eq!(reader.last_id, None, "the position comes after the whole replay");
     }
+    // The other topic's `subscribed`, then the positions, and then a publication.
+    reader.take(1);
+    publish(&mut publisher, "b", &json!(1));
     reader.take(1);
     assert!(reader.last_id.as_ref().is_some_and(|id| id.contains(":60,")), "{:?}", reader.last_id);
 }
@@ -169,6 +172,8 @@ fn a_request_that_is_wrong_for_good_keeps_its_status_and_one_that_is_not_is_a_st
         ("topics=a", &[], "400"),
         ("topic=a&last=x", &[], "400"),
         ("topic=a&slow=fast", &[], "400"),
+        ("topic=a", &["content-length: 5"], "400"),
+        ("topic=%FF", &[], "400"),
         ("pattern=a..b", &[], "400"),
         ("topic=a&slow=drop&slow=drop", &[], "400"),
         ("topic=a", &["accept: text/html"], "200"),
@@ -246,5 +251,43 @@ fn a_stream_ends_with_the_time_to_come_back_when_the_server_stops() {
         let told = data(&closing)["reconnect_in_ms"].as_u64();
         assert_eq!(reader.retry, told, "a browser obeys only this");
         assert_eq!(reader.rest(), "", "it is told once");
+    }
+}
+
+#[test]
+fn a_slow_reader_of_several_topics_misses_what_its_policy_allows_and_stays() {
+    let server = Server::with(|config| {
+        keep(config);
+        config.outbox = 256 * 1024;
+    });
+    for (slow, topics) in [("drop", "topic=a"), ("drop", "topic=a&topic=b"), ("latest", "topic=a&topic=b")] {
+        let mut reader = EventReader::open(&server, &format!("{topics}&slow={slow}"), &[]);
+        reader.take(topics.split('&').count());
+        let mut typed = server.typed();
+        let (pages, text) = (8_000, "x".repeat(2_000));
+        for number in 1..=pages {
+            publish(&mut typed, "a", &json!([number, text]));
+        }
+        let (mut messages, mut gaps, mut last) = (0, Vec::new(), 0);
+        while last < pages {
+            let event = reader.next_event().expect("the stream goes on");
+            match event.name.as_str() {
+                "message" => (messages, last) = (messages + 1, data(&event)["message"][0].as_u64().expect("a number")),
+                "gap" => gaps.push(data(&event)),
+                name => panic!("{name}"),
+            }
+        }
+        assert_eq!(gaps.len(), 1, "{slow} {topics}: {gaps:?}");
+        let missed = gaps[0]["to"].as_u64().expect("a gap ends") + 1 - gaps[0]["from"].as_u64().expect("a gap begins");
+        assert_eq!(messages + missed, pages, "{slow} {topics}");
+        // Now that it has read all, it hears where it is.
+        publish(&mut typed, "a", &json!([0, ""]));
+        reader.take(1);
+        publish(&mut typed, "a", &json!([0, ""]));
+        reader.take(1);
+        let id = reader.last_id.clone().expect("positions");
+        let offset = id.split([':', ',']).nth(1).and_then(|offset| offset.parse::<u64>().ok()).expect("an offset");
+        let position = data(&EventReader::open(&server, "topic=a", &[]).take(1)[0])["offset"].as_u64();
+        assert!(position.expect("an offset") - offset <= 1, "{id} is behind {position:?}");
     }
 }
