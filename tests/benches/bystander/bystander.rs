@@ -3,7 +3,7 @@
 //! It sends a ping every 5 ms, even if the last answer has not come yet. The wait for an answer starts at the moment
 //! when its ping was due. So a server that stops for one second makes two hundred long waits, not one.
 
-use crate::wire::{Client, Dialect, frame};
+use crate::wire::{self, Client, Dialect, frame};
 use anyhow::{Context, Result, ensure};
 use hubcast_tests::Heard;
 use serde::{Deserialize, Serialize};
@@ -41,6 +41,9 @@ impl Bystander {
     pub(crate) fn start(address: SocketAddr, dialect: Dialect) -> Result<Self> {
         let mut command = Command::new(env::current_exe()?);
         command.args(["--as-bystander", &address.to_string()]);
+        if wire::shows_tokens() {
+            command.arg("--tokens");
+        }
         if dialect == Dialect::Plain {
             command.args(["--as-dialect", "plain"]);
         }

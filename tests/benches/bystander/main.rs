@@ -34,6 +34,9 @@ fn main() -> ExitCode {
 
 /// Runs the rows that the options name and prints the table.
 fn run(options: &Options) -> Result<()> {
+    if options.tokens {
+        wire::show_tokens();
+    }
     if let Some(address) = options.as_bystander {
         return bystander::run(address, options.as_dialect);
     }

@@ -22,6 +22,10 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub(crate) workers: usize,
 
+    /// Need tokens, which every client shows: each is a user of its own
+    #[arg(long, conflicts_with = "command")]
+    pub(crate) tokens: bool,
+
     /// Seconds that an attack lasts if it has no end of its own
     #[arg(long, default_value_t = 6, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=120))]
     pub(crate) seconds: u64,

@@ -3,6 +3,7 @@
 use crate::options::Options;
 use crate::wire::Dialect;
 use anyhow::{Context, Result, bail, ensure};
+use hubcast_tests::SECRET;
 use std::collections::VecDeque;
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -132,6 +133,9 @@ fn hubcast(options: &Options, address: SocketAddr, workers: usize, flags: &[&str
     let mut command = Command::new(program);
     command.args(["--listen", &address.to_string(), "--workers", &workers.to_string()]);
     command.args(["--log-level", "warn"]).args(flags);
+    if options.tokens {
+        command.args(["--tokens", &format!("{{ keys = [{{ secret = {SECRET:?} }}] }}")]);
+    }
     Ok(command)
 }
 

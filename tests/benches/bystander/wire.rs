@@ -1,11 +1,12 @@
 //! Blocking connections to the server under attack, and a [`Counter`] for readers that need only the number of frames.
 
 use anyhow::{Context, Result, bail, ensure};
-use hubcast_tests::{Frame, Handshake, Heard};
+use hubcast_tests::{Frame, Handshake, Heard, token};
 use serde_json::{Value, json};
 use socket2::{Domain, Socket, Type};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// The language that a server speaks; `PROTOCOL.md` describes both dialects.
@@ -22,6 +23,25 @@ pub(crate) struct Client {
     stream: TcpStream,
     unread: Vec<u8>,
 }
+
+/// Makes every client from now on a user of its own, that shows a token.
+pub(crate) fn show_tokens() {
+    USERS.store(1, Ordering::Relaxed);
+}
+
+/// Whether clients show tokens.
+pub(crate) fn shows_tokens() -> bool {
+    USERS.load(Ordering::Relaxed) > 0
+}
+
+/// A token of a user that no other client of this process is.
+fn next_token() -> String {
+    let user = format!("{}-{}", std::process::id(), USERS.fetch_add(1, Ordering::Relaxed));
+    token(&user, json!({"subscribe": [">"], "publish": [">", "@*"], "presence": [">"], "history": [">"]}))
+}
+
+/// The number of the next user; 0 if clients show no tokens.
+static USERS: AtomicU64 = AtomicU64::new(0);
 
 impl Client {
     /// Connects, makes the handshake and reads the welcome.
@@ -46,6 +66,10 @@ impl Client {
         let handshake = match dialect {
             Dialect::Plain => Handshake::default(),
             Dialect::Typed => Handshake::default().with("Sec-WebSocket-Protocol: hubcast.v1"),
+        };
+        let handshake = match shows_tokens() {
+            false => handshake,
+            true => handshake.with(&format!("Authorization: Bearer {}", next_token())),
         };
         client.send(&handshake.bytes())?;
         let until = Instant::now() + PATIENCE;
