@@ -171,10 +171,11 @@ impl<S: Service> Http<S> {
     }
 
     fn route(&self, request: &Request<Incoming>, permit: &Permit, exchange: &Exchange) -> Result<Route<'_>, Rejection> {
-        host::check(request, &self.worker.config().auth.hosts)?;
+        let config = self.worker.config();
+        host::check(request, &config.auth.hosts)?;
         let path = request.uri().path();
         if self.worker.accepts(path) {
-            let dialect = handshake::check(request, &self.worker.config().origins)?;
+            let dialect = handshake::check(request, &config.origins, config.auth.verifier.is_some())?;
             let arrival = match self.arrival(request) {
                 Ok(arrival) => arrival,
                 Err(refusal) => {
@@ -230,7 +231,7 @@ impl<S: Service> Http<S> {
     /// Who opens a WebSocket, as its token says. Without a token it may authenticate later.
     fn arrival(&self, request: &Request<Incoming>) -> Result<Arrival, Refusal> {
         let config = self.worker.config();
-        let in_query = query::token(request.uri());
+        let in_query = query::token(request.uri())?;
         if in_query.is_some() && config.auth.verifier.is_some() && !config.auth.query_tokens {
             let reason = "a token in the address of a WebSocket ends up in logs: send it as Authorization: Bearer, as \
                           the subprotocol hubcast.token.<token>, or by authenticate; or set tokens.query = true";

@@ -3,13 +3,14 @@
 use super::response::{Headers, Rejection};
 use hubcast_protocol::{Dialect, SUBPROTOCOL};
 use hyper::header::{
-    CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
-    SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING,
+    AUTHORIZATION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, ORIGIN, SEC_WEBSOCKET_KEY,
+    SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TRANSFER_ENCODING,
 };
 use hyper::{Method, Request, StatusCode, Version};
 
-/// Checks all that the upgrade library does not check, and chooses the dialect.
-pub(crate) fn check<B>(request: &Request<B>, origins: &[String]) -> Result<Dialect, Rejection> {
+/// Checks all that the upgrade library does not check, and chooses the dialect. Where the server `takes_tokens`, a client
+/// that shows one as `Authorization` needs no `Origin`: no page of a browser can send that header here.
+pub(crate) fn check<B>(request: &Request<B>, origins: &[String], takes_tokens: bool) -> Result<Dialect, Rejection> {
     let headers = request.headers();
     if request.method() != Method::GET {
         return Err(reject(StatusCode::METHOD_NOT_ALLOWED, "a WebSocket is opened by GET", ONLY_GET));
@@ -35,7 +36,8 @@ pub(crate) fn check<B>(request: &Request<B>, origins: &[String]) -> Result<Diale
     if !only(headers, &SEC_WEBSOCKET_KEY).is_some_and(is_key) {
         return Err(bad("Sec-WebSocket-Key must be one base64 text of 16 bytes"));
     }
-    if !origins.is_empty() {
+    let is_program = takes_tokens && headers.contains_key(AUTHORIZATION) && !headers.contains_key(ORIGIN);
+    if !origins.is_empty() && !is_program {
         let origin = only(headers, &ORIGIN).map(HeaderValue::as_bytes);
         let origin = origin.ok_or(reject(StatusCode::FORBIDDEN, "exactly one Origin header is needed here", &[]))?;
         if !origins.iter().any(|listed| listed.as_bytes() == origin) {
@@ -109,7 +111,7 @@ mod tests {
             (&[("sec-websocket-protocol", Some("HUBCAST.V1"))], Dialect::Plain),
             (&[("content-length", Some("0"))], Dialect::Plain),
         ] {
-            assert_eq!(check(&request(offers), &[]), Ok(dialect), "{offers:?}");
+            assert_eq!(check(&request(offers), &[], false), Ok(dialect), "{offers:?}");
         }
     }
 
@@ -128,7 +130,7 @@ mod tests {
             (&[("content-length", Some("5"))], 400),
             (&[("transfer-encoding", Some("chunked"))], 400),
         ] {
-            let rejection = check(&request(changes), &[]).unwrap_err();
+            let rejection = check(&request(changes), &[], false).unwrap_err();
             assert_eq!(rejection.status.as_u16(), status, "{changes:?}");
         }
     }
@@ -136,11 +138,15 @@ mod tests {
     #[test]
     fn listed_origins_are_compared_as_bytes_and_one_is_needed() {
         let listed = ["https://a.example".to_owned()];
-        assert!(check(&request(&[("origin", Some("https://a.example"))]), &listed).is_ok());
+        assert!(check(&request(&[("origin", Some("https://a.example"))]), &listed, false).is_ok());
         for other in [Some("https://A.example"), Some("null")] {
-            assert!(check(&request(&[("origin", other)]), &listed).is_err());
+            assert!(check(&request(&[("origin", other)]), &listed, false).is_err());
         }
-        assert!(check(&request(&[]), &listed).is_err());
-        assert!(check(&request(&[("origin", Some("null"))]), &[]).is_ok());
+        assert!(check(&request(&[]), &listed, false).is_err());
+        let program = request(&[("authorization", Some("Bearer a.b.c"))]);
+        assert!(check(&program, &listed, true).is_ok() && check(&program, &listed, false).is_err());
+        let page = request(&[("authorization", Some("Bearer a.b.c")), ("origin", Some("null"))]);
+        assert!(check(&page, &listed, true).is_err());
+        assert!(check(&request(&[("origin", Some("null"))]), &[], false).is_ok());
     }
 }

@@ -71,9 +71,16 @@ impl Query {
 }
 
 /// The token in the query of a request whose other parameters do not matter.
-pub(crate) fn token(uri: &Uri) -> Option<Cow<'_, str>> {
-    let mut pairs = form_urlencoded::parse(uri.query()?.as_bytes());
-    pairs.find(|(name, _)| name == "token").map(|(_, value)| value)
+///
+/// # Errors
+/// 400 when there is more than one.
+pub(crate) fn token(uri: &Uri) -> Result<Option<Cow<'_, str>>, Refusal> {
+    let pairs = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+    let mut tokens = pairs.filter(|(name, _)| name == "token").map(|(_, value)| value);
+    match (tokens.next(), tokens.next()) {
+        (_, Some(_)) => Err(invalid("token occurs more than once".into())),
+        (token, None) => Ok(token),
+    }
 }
 
 /// Whether each `%` is followed by two hexadecimal digits, and all of it is UTF-8 when it is decoded.
