@@ -86,7 +86,7 @@ pub enum Input {
 }
 
 /// What a valid token says.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Login {
     /// The user, and what is shown of it.
     pub identity: Arc<Identity>,

@@ -70,6 +70,16 @@ impl Signer {
 
     /// A token of any two texts, with a right signature.
     pub(crate) fn sign(&self, header: &str, claims: &str) -> String {
+        self.sign_bytes(header.as_bytes(), claims.as_bytes())
+    }
+
+    /// The same for texts that need not be UTF-8.
+    pub(crate) fn sign_bytes(&self, header: &[u8], claims: &[u8]) -> String {
+        self.sign_encoded(&format!("{}.{}", BASE64URL_NOPAD.encode(header), BASE64URL_NOPAD.encode(claims)))
+    }
+
+    /// A token of a header and claims that are encoded already, well or badly.
+    pub(crate) fn sign_encoded(&self, signed: &str) -> String {
         let algorithm = match self.algorithm {
             TokenAlgorithm::Hs256 => Algorithm::HS256,
             TokenAlgorithm::Rs256 => Algorithm::RS256,
@@ -77,12 +87,11 @@ impl Signer {
             TokenAlgorithm::Es384 => Algorithm::ES384,
             TokenAlgorithm::EdDsa => Algorithm::EdDSA,
         };
-        self.sign_as(algorithm, header, claims)
+        self.sign_as(algorithm, signed)
     }
 
-    pub(crate) fn sign_as(&self, algorithm: Algorithm, header: &str, claims: &str) -> String {
-        let encode = |text: &str| BASE64URL_NOPAD.encode(text.as_bytes());
-        let signed = format!("{}.{}", encode(header), encode(claims));
+    /// The same with another algorithm than that of the key. `signed` is the header and the claims, encoded.
+    pub(crate) fn sign_as(&self, algorithm: Algorithm, signed: &str) -> String {
         let signature = crypto::sign(signed.as_bytes(), &self.key, algorithm).unwrap();
         format!("{signed}.{signature}")
     }

@@ -198,7 +198,10 @@ impl Header {
             return Err(TokenFault::Critical);
         }
         // A media type, from which "application/" can be left out (RFC 7515 section 4.1.9).
-        let short = |typ: &str| typ.to_ascii_lowercase().trim_start_matches("application/").to_owned();
+        let short = |typ: &str| {
+            let typ = typ.to_ascii_lowercase();
+            typ.strip_prefix("application/").map(str::to_owned).unwrap_or(typ)
+        };
         let typ = self.typ.as_deref().map(short);
         let is_ours = match (&rules.typ, typ.as_deref()) {
             (Some(ours), typ) => typ == Some(&short(ours)),
