@@ -6,8 +6,8 @@ fn refuses_without(name: &str, fault: TokenFault) {
     DESK.refuses(&DESK.sign(HEADER, &claims(name, None)), fault, &format!("no {name}"));
 }
 
-/// What other types and spellings a whole number could have.
-const NO_NUMBERS: [&str; 18] = [
+/// What is no time in seconds.
+const NO_NUMBERS: [&str; 12] = [
     "null",
     "true",
     r#""zebra""#,
@@ -17,19 +17,13 @@ const NO_NUMBERS: [&str; 18] = [
     "[1800000600]",
     "{}",
     r#"{"$serde_json::private::Number":"1800000600"}"#,
-    "1800000600.0",
-    "1800000600.5",
-    "1.8000006e9",
-    "18000006e2",
     "-1",
-    "-0",
     "-1800000600",
-    "18446744073709551616",
     "1e999",
 ];
 
 #[test]
-fn a_token_without_an_end_in_whole_seconds_is_refused() {
+fn a_token_without_an_end_in_seconds_is_refused() {
     refuses_without("exp", TokenFault::Expiry);
     let texts: Vec<_> = NO_NUMBERS.into_iter().filter(|text| *text != "1e999").collect();
     refuses_claims("exp", &texts, TokenFault::Expiry);
@@ -41,15 +35,23 @@ fn a_token_without_an_end_in_whole_seconds_is_refused() {
 
 #[test]
 fn a_token_is_refused_from_its_end_on_and_if_the_end_is_too_far() {
-    refuses_claims("exp", &["0", "1", "1799999999", "1800000000"], TokenFault::Expired);
+    refuses_claims("exp", &["0", "-0", "1", "1799999999", "1800000000", "1800000000.9", "1.8e9"], TokenFault::Expired);
     // In milliseconds, which is a usual mistake.
-    let far = ["1800086401", "1800000600000", "9007199254740993", "9223372036854775808", "18446744073709551615"];
+    let far = [
+        "1800086401",
+        "1800086401.5",
+        "18446744073709551616",
+        "1800000600000",
+        "9007199254740993",
+        "9223372036854775808",
+        "18446744073709551615",
+    ];
     refuses_claims("exp", &far, TokenFault::TooLongLived);
 }
 
 #[test]
 fn a_token_of_the_future_is_refused() {
-    refuses_claims("nbf", &["1800000001", "1800000060", "18446744073709551615"], TokenFault::NotYet);
+    refuses_claims("nbf", &["1800000000.5", "1800000001", "1800000060", "18446744073709551615"], TokenFault::NotYet);
     refuses_claims("nbf", &NO_NUMBERS, TokenFault::NotBefore);
     refuses_claims("iat", &NO_NUMBERS, TokenFault::IssuedAt);
 }
