@@ -120,9 +120,12 @@ impl<'a> Permissions<'a> {
         if let Some(owner) = topic.owner() {
             return self.of_private(who, permission, topic, owner);
         }
+        if who.is_api_key {
+            // No rule says anything about API keys.
+            return who.decide_by_grants(permission, |grant| grant.covers(topic, who.user));
+        }
         let said = find_rule().and_then(|rule| Some((rule, rule.policy.access.of(permission)?)));
         match said {
-            _ if who.is_api_key => {}
             Some((rule, Access::Nobody)) => return Decision::refused(Because::RuleNobody(&rule.pattern)),
             Some((rule, Access::Anyone)) => return Decision::allowed(Because::RuleAnyone(&rule.pattern)),
             None if self.default == Access::Anyone => return Decision::allowed(Because::Open),

@@ -158,7 +158,7 @@ fn place(key: &[u8]) -> Option<usize> {
 /// Unescapes a JSON string, with U+FFFD for each escaped half of a surrogate pair; `None` for any other value.
 pub(crate) fn lossy_string(json: &str) -> Option<Cow<'_, str>> {
     let inner = json.strip_prefix('"')?.strip_suffix('"')?;
-    if !inner.contains('\\') {
+    if !has_escape(inner) {
         return Some(Cow::Borrowed(inner));
     }
     if let Ok(text) = serde_json::from_str::<String>(json) {
@@ -174,6 +174,11 @@ pub(crate) fn lossy_string(json: &str) -> Option<Cow<'_, str>> {
         }
     }
     Some(Cow::Owned(text))
+}
+
+/// Whether the text of a JSON string has a backslash. Looks at many bytes at once, because most strings have none.
+fn has_escape(text: &str) -> bool {
+    text.as_bytes().chunks(64).any(|bytes| bytes.iter().fold(false, |found, byte| found | (*byte == b'\\')))
 }
 
 struct Wtf8(Vec<u8>);

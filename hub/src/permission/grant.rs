@@ -81,6 +81,7 @@ impl<'a> Grant<'a> {
     /// Whether it covers this topic for this user.
     pub fn covers(&self, topic: &Topic, user: Option<&str>) -> bool {
         match topic.owner() {
+            None if self.0 == ">" => true,
             None => self.covers_tokens(topic.as_str().split('.').map(Token::Literal), user),
             Some(_) if self.0 == ALL_PRIVATE => true,
             Some(Owner::User(name)) if self.0 == OWN_USER => user == Some(name),
