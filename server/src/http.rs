@@ -27,7 +27,7 @@ use exchange::{AllBusy, Ended, Exchange, Limits, Takeover, drive};
 use hubcast_hub::Access;
 use hubcast_protocol::ErrorCode;
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{CONNECTION, HeaderMap, ORIGIN};
+use hyper::header::{CONNECTION, FORWARDED, HeaderMap, HeaderName, ORIGIN};
 use hyper::server::conn::http1;
 use hyper::{Method, Request, Response, StatusCode, Version, service::service_fn};
 use identity::Shown;
@@ -78,7 +78,7 @@ impl<S: Service> Http<S> {
         let session = api::Session::default();
         let service = service_fn(|request| Box::pin(self.answer(request, peer, &permit, (&session, &exchange))));
         let mut connection = http1::Builder::new()
-            .timer(PatientTimer)
+            .timer(PatientTimer(exchange.alarm()))
             .header_read_timeout(times.head)
             .max_headers(config.http.headers)
             .max_buf_size(config.http.head)
@@ -154,7 +154,7 @@ impl<S: Service> Http<S> {
     /// Warns of a proxy in front of a server where everybody may do everything.
     fn note_proxy(&self, headers: &HeaderMap) {
         let is_open = self.worker.config().admission.default == Access::Anyone;
-        if is_open && PROXY_HEADERS.iter().any(|name| headers.contains_key(*name)) {
+        if is_open && (headers.contains_key(&FORWARDED) || headers.contains_key(&X_FORWARDED_FOR)) {
             self.warnings.note_proxy();
         }
     }
@@ -267,8 +267,8 @@ enum Route<'a> {
     Events(Box<Stream>),
 }
 
-/// What proxies add to the requests that they pass on (RFC 7239, and the older usage).
-const PROXY_HEADERS: [&str; 2] = ["forwarded", "x-forwarded-for"];
+/// What proxies add to the requests that they pass on, where RFC 7239's `Forwarded` is not used.
+static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 const FULL: Rejection = try_later("the server is full");
 const SHUTTING_DOWN: Rejection = try_later("the server is shutting down");

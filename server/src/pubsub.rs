@@ -408,7 +408,9 @@ impl Service for PubSub {
         self.shared_hub.turn(self.worker, now, &mut self.schedule, &mut turn_output, out.is_behind());
         self.callers.take_answers(&turn_output);
         self.flush_plan.note(self.worker, &turn_output);
-        self.answer(u32::try_from(turn_output.mail.len()).unwrap_or(u32::MAX), &turn_output, out);
+        if self.flush_plan.has_answers() {
+            self.answer(u32::try_from(turn_output.mail.len()).unwrap_or(u32::MAX), &turn_output, out);
+        }
         let mut number = 0;
         for output in turn_output.mail.drain(..) {
             self.carry_out_remote(number, output, now, out);

@@ -13,6 +13,7 @@ mod topics;
 
 pub(super) use answer::AnswerBody;
 
+use super::X_FORWARDED_FOR;
 use super::exchange::{Busy, Exchange};
 use super::query::Query;
 use super::response::Refusal;
@@ -25,12 +26,15 @@ use hubcast_protocol::{ClientId, ErrorCode, Topic};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONNECTION, HeaderMap, HeaderValue};
 use hyper::{Request, StatusCode};
+use key::KnownKey;
 use routes::{Found, Needs, Operation, Route};
 use std::cell::RefCell;
+use std::iter;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
+use tokio::sync::Semaphore;
 use tokio::time::sleep;
 use uuid::Uuid;
 
@@ -41,11 +45,16 @@ pub(crate) struct Api {
     callers: Callers,
     /// When the server has started.
     started: Instant,
+    /// Who has it reads a long body. So of many long bodies that come at once, others wait for one only.
+    long_body: Arc<Semaphore>,
 }
 
 /// The session that the requests of one connection share, with its key.
 #[derive(Debug, Default)]
-pub(super) struct Session(RefCell<Option<(Arc<ApiKey>, Rc<Caller>)>>);
+pub(super) struct Session {
+    caller: RefCell<Option<(Arc<ApiKey>, Rc<Caller>)>>,
+    known_key: KnownKey,
+}
 
 /// One request whose key is checked.
 struct Call<'a> {
@@ -63,7 +72,7 @@ struct Call<'a> {
 impl Api {
     /// The API of the worker of these callers. `started` is when the server has started.
     pub(crate) fn new(config: Arc<Config>, callers: Callers, started: Instant) -> Self {
-        Self { config, callers, started }
+        Self { config, callers, started, long_body: Arc::new(Semaphore::new(1)) }
     }
 
     /// Answers a request whose path begins with `/api`.
@@ -99,7 +108,8 @@ impl Api {
 
     /// The address of the client, which may stand behind proxies.
     fn client_address(&self, peer: SocketAddr, headers: &HeaderMap) -> IpAddr {
-        let lines = headers.get_all("x-forwarded-for").iter().map(HeaderValue::as_bytes);
+        // Nothing is looked up for a peer that is no proxy.
+        let lines = iter::once_with(|| headers.get_all(&X_FORWARDED_FOR).iter().map(HeaderValue::as_bytes)).flatten();
         self.config.auth.trusted_proxies.client(peer.ip(), lines)
     }
 
@@ -115,7 +125,7 @@ impl Api {
             query?;
             return Ok(text_of_json(Bytes::from_static(OPENAPI.as_bytes())));
         }
-        let key = key::of_request(headers, address, &self.config)?;
+        let key = key::of_request(headers, address, &self.config, &session.known_key)?;
         if route.needs == Needs::Manage && !key.manage {
             let reason = "this API key may not manage: its settings need manage = true";
             return Err(Refusal::of(StatusCode::FORBIDDEN, ErrorCode::Forbidden, reason));
@@ -142,7 +152,7 @@ impl Api {
 impl Api {
     /// Reads the body of a call.
     async fn body(&self, call: &mut Call<'_>) -> Result<Bytes, Refusal> {
-        call.body.read(call.headers, self.config.timeouts.head).await
+        call.body.read(call.headers, call.exchange.alarm(), self.config.timeouts.head).await
     }
 
     /// The session of a call. It is opened when it is first needed. A publisher whose receivers are far behind waits
@@ -159,7 +169,7 @@ impl Api {
 impl Session {
     /// The session for this key. One with another key, or one that the hub has closed, is replaced.
     fn caller(&self, key: &Arc<ApiKey>, callers: &Callers) -> Rc<Caller> {
-        let mut session = self.0.borrow_mut();
+        let mut session = self.caller.borrow_mut();
         match &*session {
             Some((of, caller)) if Arc::ptr_eq(of, key) && caller.closed().is_none() => Rc::clone(caller),
             _ => {

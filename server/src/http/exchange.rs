@@ -6,7 +6,7 @@
 use super::events::Stream;
 use crate::connection::peer::Arrival;
 use crate::listener::limit::Permit;
-use crate::runtime::patience::PatientSleep;
+use crate::runtime::patience::{Alarm, PatientSleep};
 use hubcast_protocol::Dialect;
 use hyper::body::{Body, Incoming};
 use hyper::rt::{Read, Write};
@@ -39,6 +39,7 @@ pub(super) struct Exchange {
     /// The same for all connections of the worker.
     all_busy: Rc<AllBusy>,
     takeover: RefCell<Option<Takeover>>,
+    alarm: Alarm,
 }
 
 /// What the socket becomes instead of an HTTP connection.
@@ -105,6 +106,11 @@ impl Exchange {
     pub(super) fn note_write(&self, written: Option<usize>) {
         self.is_write_blocked.set(written.is_none());
         self.written.set(self.written.get() + written.unwrap_or_default() as u64);
+    }
+
+    /// The timer for what the client still has to send of its request.
+    pub(super) fn alarm(&self) -> Alarm {
+        self.alarm.clone()
     }
 
     /// Has the socket taken over, once everything before is written.

@@ -76,6 +76,11 @@ impl FlushPlan {
         self.answers.binary_search(&(self.begin + output)).is_ok()
     }
 
+    /// Whether any output of this turn is such an answer.
+    pub(super) fn has_answers(&self) -> bool {
+        !self.answers.is_empty()
+    }
+
     fn begin_turn(&mut self) {
         self.answers.clear();
         if self.end > LARGEST_BEGIN {

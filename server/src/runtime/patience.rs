@@ -1,25 +1,58 @@
 //! Waits that do not count the time in which the process stood still: it was stopped, or the machine was suspended.
 
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 /// Waits this long for a client. A wait that ends late begins anew, because the client may have done its part
 /// meanwhile, and nothing could be read. Before a wait ends, the tasks of the worker read once more what has come.
 pub(crate) struct PatientSleep {
-    sleep: Pin<Box<Sleep>>,
+    alarm: Alarm,
+    deadline: Instant,
     length: Duration,
     is_last_look: bool,
 }
 
+/// A timer of the runtime that waits one after another share. Clones are the same timer.
+///
+/// Most waits end early, because the client is quick. Then the timer stays set, and the next wait finds it set to a
+/// time before its own end. So the runtime is asked about once in the length of a wait, and not once for each wait. All
+/// waits of one alarm belong to one task.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Alarm(Arc<Mutex<Option<Pin<Box<Sleep>>>>>);
+
+impl Alarm {
+    /// Wakes the task of `context` at `deadline`, or earlier.
+    fn poll_until(&self, deadline: Instant, context: &mut Context<'_>) -> Poll<()> {
+        let mut timer = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        if timer.deadline() > deadline {
+            timer.as_mut().reset(deadline);
+        }
+        loop {
+            ready!(timer.as_mut().poll(context));
+            if timer.deadline() >= deadline {
+                return Poll::Ready(());
+            }
+            timer.as_mut().reset(deadline);
+        }
+    }
+}
+
 impl PatientSleep {
     pub(crate) fn new(length: Duration) -> Self {
-        Self { sleep: Box::pin(sleep(length)), length, is_last_look: false }
+        Self::with_alarm(Alarm::default(), length)
+    }
+
+    /// A wait that shares its timer with others of its task.
+    pub(crate) fn with_alarm(alarm: Alarm, length: Duration) -> Self {
+        Self { alarm, deadline: Instant::now() + length, length, is_last_look: false }
     }
 
     fn wait_again(&mut self, length: Duration, is_last_look: bool) {
-        self.sleep.set(sleep(length));
+        self.deadline = Instant::now() + length;
         self.is_last_look = is_last_look;
     }
 }
@@ -29,8 +62,8 @@ impl Future for PatientSleep {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         loop {
-            ready!(self.sleep.as_mut().poll(context));
-            let late = Instant::now().saturating_duration_since(self.sleep.deadline());
+            ready!(self.alarm.poll_until(self.deadline, context));
+            let late = Instant::now().saturating_duration_since(self.deadline);
             if late >= STALL_MIN {
                 let length = self.length;
                 self.wait_again(length, false);

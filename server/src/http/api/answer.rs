@@ -61,8 +61,14 @@ impl Body for AnswerBody {
 
 /// 200, with this as JSON.
 pub(super) fn json(value: &impl Serialize) -> ApiAnswer {
-    match serde_json::to_vec(value) {
-        Ok(text) => text_of_json(text),
+    json_of_length(value, 128)
+}
+
+/// 200, with this as JSON, which has so many bytes, about.
+pub(super) fn json_of_length(value: &impl Serialize, bytes: usize) -> ApiAnswer {
+    let mut text = Vec::with_capacity(bytes);
+    match serde_json::to_writer(&mut text, value) {
+        Ok(()) => text_of_json(text),
         Err(_) => Refusal::of(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Internal, "no answer").into_answer(),
     }
 }

@@ -1,7 +1,7 @@
 //! The body of a request: bounded in bytes and in time, and JSON.
 
 use crate::http::response::Refusal;
-use crate::runtime::patience::PatientSleep;
+use crate::runtime::patience::{Alarm, PatientSleep};
 use bytes::BytesMut;
 use http_body_util::BodyExt as _;
 use hubcast_protocol::ErrorCode;
@@ -34,35 +34,38 @@ impl RequestBody {
     /// # Errors
     /// 415 when it is not JSON, 413 when it is longer than [`MAX_BODY_BYTES`], 408 when it does not come in time, 400
     /// when it breaks off.
-    pub(super) async fn read(&mut self, headers: &HeaderMap, time: Duration) -> Result<Bytes, Refusal> {
+    pub(super) async fn read(&mut self, headers: &HeaderMap, alarm: Alarm, time: Duration) -> Result<Bytes, Refusal> {
         check_type(headers)?;
         let said = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
         if said.is_some_and(|said| said > MAX_BODY_BYTES as u64) {
             return Err(too_large());
         }
+        let expected = usize::try_from(said.unwrap_or_default()).unwrap_or(MAX_BODY_BYTES).min(EXPECTED_BYTES);
         let reading = async {
-            let mut whole = Bytes::new();
+            // Most bodies come as one part, which is not copied.
+            let (mut whole, mut longer) = (Bytes::new(), None);
             while let Some(frame) = self.incoming.frame().await {
                 let part = frame.map_err(|_| broken())?.into_data().unwrap_or_default();
-                if whole.len() + part.len() > MAX_BODY_BYTES {
+                if longer.as_ref().map_or(whole.len(), BytesMut::len) + part.len() > MAX_BODY_BYTES {
                     return Err(too_large());
                 }
-                whole = match whole.is_empty() {
-                    true => part,
-                    // Nobody else has these bytes, so they are not copied.
-                    false => {
-                        let mut longer = BytesMut::from(whole);
-                        longer.extend_from_slice(&part);
-                        longer.freeze()
+                match &mut longer {
+                    _ if whole.is_empty() => whole = part,
+                    Some(longer) => longer.extend_from_slice(&part),
+                    longer @ None => {
+                        let mut both = BytesMut::with_capacity(expected.max(whole.len() + part.len()));
+                        both.extend_from_slice(&whole);
+                        both.extend_from_slice(&part);
+                        *longer = Some(both);
                     }
-                };
+                }
             }
-            Ok(whole)
+            Ok(longer.map_or(whole, BytesMut::freeze))
         };
         let whole = tokio::select! {
             biased;
             whole = reading => whole?,
-            () = PatientSleep::new(time) => return Err(too_slow()),
+            () = PatientSleep::with_alarm(alarm, time) => return Err(too_slow()),
         };
         self.is_left = false;
         Ok(whole)
@@ -100,6 +103,9 @@ fn check_type(headers: &HeaderMap) -> Result<(), Refusal> {
 
 /// Whether a media type is JSON in UTF-8 (RFC 9110 section 8.3.1).
 fn is_json(value: &HeaderValue) -> bool {
+    if value == "application/json" {
+        return true;
+    }
     let Ok(value) = value.to_str() else { return false };
     let mut parts = value.split(';').map(str::trim);
     let is_json = parts.next().is_some_and(|essence| essence.eq_ignore_ascii_case("application/json"));
@@ -127,6 +133,9 @@ fn too_slow() -> Refusal {
 fn broken() -> Refusal {
     invalid("the body broke off")
 }
+
+/// The most bytes of memory that are reserved because a head says how long its body is.
+const EXPECTED_BYTES: usize = 256 * 1024;
 
 /// The longest body, in bytes.
 pub(super) const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;

@@ -1,6 +1,6 @@
 //! Publishing over HTTP: one message, or many in one request.
 
-use super::answer::{ApiAnswer, json};
+use super::answer::{ApiAnswer, json, json_of_length};
 use super::body::{invalid, read_json};
 use super::{Api, Call, check_topic};
 use crate::config::Config;
@@ -11,7 +11,7 @@ use hubcast_protocol::request::{Key, MAX_KEY, Publish};
 use hubcast_protocol::{ErrorCode, Payload, Topic};
 use hyper::StatusCode;
 use hyper::header::HeaderMap;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::task::yield_now;
@@ -43,14 +43,14 @@ struct Fields<'a> {
 /// The answer to one publication.
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Outcome {
-    Published(PublishedFields),
+enum Outcome<'a> {
+    Published(PublishedFields<'a>),
     Refused { error: Value },
 }
 
 #[derive(Serialize)]
-struct PublishedFields {
-    topic: Topic,
+struct PublishedFields<'a> {
+    topic: &'a Topic,
     #[serde(skip_serializing_if = "Option::is_none")]
     epoch: Option<hubcast_protocol::Epoch>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -60,21 +60,36 @@ struct PublishedFields {
     duplicate: bool,
 }
 
-#[derive(Serialize)]
+/// What became of the messages of a batch.
+#[derive(Default)]
 struct Results {
-    results: Vec<Outcome>,
+    /// By the index of the message. `None` if the hub did not answer.
+    replies: Vec<Option<Reply>>,
+    /// The messages that were refused before the hub got them, by index.
+    refused: Vec<(usize, Refusal)>,
+    /// Why messages without an answer have none.
+    unanswered: Option<Refusal>,
 }
 
 impl Api {
     /// Publishes one message, or a batch: one after another, each with its own outcome.
     pub(super) async fn publish(&self, mut call: Call<'_>) -> Result<ApiAnswer, Refusal> {
         let body = self.body(&mut call).await?;
-        let (one, messages) = read_body(&body)?;
+        let (one, messages) = match body.len() {
+            ..LONG_BODY_BYTES => read_body(&body)?,
+            _ => {
+                let _permit = self.long_body.acquire().await;
+                let read = read_body(&body)?;
+                yield_now().await;
+                read
+            }
+        };
         let header = idempotency_key(call.headers)?;
         let Some(messages) = messages else {
             let publish = read(&one, header.as_deref(), None, &self.config)?;
             let topic = publish.topic.clone();
-            let published = published(self.caller(&call).await.ask(publish.into()).reply().await?)?;
+            let reply = self.caller(&call).await.ask(publish.into()).reply().await?;
+            let published = published(&reply)?;
             tracing::debug!(target: "hubcast::audit", key = &*call.key.id, topic = topic.as_str(), "published");
             return Ok(json(&published));
         };
@@ -88,86 +103,105 @@ impl Api {
             return Err(invalid(format!("a batch has at most {MAX_BATCH} messages")));
         }
         let results = match messages.is_empty() {
-            true => Vec::new(),
+            true => Results::default(),
             false => self.publish_all(&*self.caller(&call).await, &messages).await?,
         };
-        tracing::debug!(target: "hubcast::audit", key = &*call.key.id, messages = results.len(), "published a batch");
-        Ok(json(&Results { results }))
+        let count = messages.len();
+        tracing::debug!(target: "hubcast::audit", key = &*call.key.id, messages = count, "published a batch");
+        Ok(json_of_length(&results, count * RESULT_BYTES))
     }
 
     /// Publishes the messages of a batch, and returns what became of each.
-    async fn publish_all(
-        &self,
-        caller: &Caller,
-        messages: &[Result<Fields<'_>, Refusal>],
-    ) -> Result<Vec<Outcome>, Refusal> {
-        let (batch, mut outcomes, mut last) = (caller.batch(messages.len()), Vec::with_capacity(messages.len()), None);
+    async fn publish_all(&self, caller: &Caller, messages: &[Option<Fields<'_>>]) -> Result<Results, Refusal> {
+        let (batch, mut refused, mut last) = (caller.batch(messages.len()), Vec::new(), None);
         for (number, some) in messages.chunks(READ_AT_ONCE).enumerate() {
-            let actions = some.iter().map(|fields| {
-                let publish = match fields {
-                    Ok(fields) => read(fields, None, last.as_ref(), &self.config),
-                    Err(refusal) => Err(refusal.clone()),
-                };
-                match publish {
+            let first = number * READ_AT_ONCE;
+            let actions = (first..).zip(some).map(|(index, fields)| {
+                let publish = fields.as_ref().ok_or_else(|| invalid("each of the messages must be an object"));
+                match publish.and_then(|fields| read(fields, None, last.as_ref(), &self.config)) {
                     Ok(publish) => {
-                        outcomes.push(None);
                         last = Some(publish.topic.clone());
                         Some(publish.into())
                     }
                     Err(refusal) => {
-                        outcomes.push(Some(refused(&refusal)));
+                        refused.push((index, refusal));
                         None
                     }
                 }
             });
-            batch.ask(number * READ_AT_ONCE, actions);
+            batch.ask(first, actions);
             yield_now().await;
         }
         let replies = batch.replies().await?;
-        let closed = || caller.closed().map_or_else(super::topics::unexpected, Refusal::from);
-        let outcome = |(refused_before, reply): (Option<Outcome>, Option<Reply>)| match (refused_before, reply) {
-            (Some(outcome), _) => outcome,
-            (None, Some(reply)) => published(reply).map_or_else(|refusal| refused(&refusal), Outcome::Published),
-            (None, None) => refused(&closed()),
-        };
-        Ok(outcomes.into_iter().zip(replies).map(outcome).collect())
+        Ok(Results { replies, refused, unanswered: caller.closed().map(Refusal::from) })
     }
 }
 
-/// The messages of a batch, each by itself.
-type Messages<'a> = Vec<Result<Fields<'a>, Refusal>>;
+impl Results {
+    /// What became of each message, in order.
+    fn outcomes(&self) -> impl Iterator<Item = Outcome<'_>> {
+        let mut refused = self.refused.iter().peekable();
+        self.replies.iter().enumerate().map(move |(index, reply)| {
+            if let Some((_, refusal)) = refused.next_if(|(of, _)| *of == index) {
+                return Outcome::refused(refusal);
+            }
+            match reply.as_ref().map(published) {
+                Some(Ok(published)) => Outcome::Published(published),
+                Some(Err(refusal)) => Outcome::refused(&refusal),
+                None => Outcome::refused(self.unanswered.as_ref().unwrap_or(&super::topics::unexpected())),
+            }
+        })
+    }
+}
+
+impl Serialize for Results {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        struct Each<'a>(&'a Results);
+
+        impl Serialize for Each<'_> {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_seq(self.0.outcomes())
+            }
+        }
+
+        serializer.collect_map([("results", Each(self))])
+    }
+}
+
+impl Outcome<'_> {
+    fn refused(refusal: &Refusal) -> Self {
+        Self::Refused { error: refusal.to_json() }
+    }
+}
+
+/// The messages of a batch. `None` stands for one that is no object with such fields.
+type Messages<'a> = Vec<Option<Fields<'a>>>;
 
 /// Reads a body: one message, and the messages of a batch if it is one.
 fn read_body(body: &[u8]) -> Result<(Fields<'_>, Option<Messages<'_>>), Refusal> {
-    // Nearly all bodies are right, and are read in one go.
-    if let Ok(Body { topic, message, key, messages }) = serde_json::from_slice::<Body<'_, Vec<Fields<'_>>>>(body) {
-        let messages = messages.map(|messages| messages.into_iter().map(Ok).collect());
+    // Nearly all bodies are right, and are read in one go. Whether they are UTF-8 is checked once, and not value by
+    // value.
+    if let Ok(text) = str::from_utf8(body)
+        && let Ok(Body { topic, message, key, messages }) = serde_json::from_str::<Body<'_, _>>(text)
+    {
         return Ok((Fields { topic, message, key }, messages));
     }
     let Body { topic, message, key, messages } = read_json::<Body<'_, &RawValue>>(body)?;
     let each = messages.map(|messages| serde_json::from_str::<Vec<&RawValue>>(messages.get())).transpose();
     let each = each.map_err(|_| invalid("messages must be a list"))?;
-    let messages = each.map(|each| each.into_iter().map(read_fields).collect());
+    let messages = each.map(|each| each.into_iter().map(|message| serde_json::from_str(message.get()).ok()).collect());
     Ok((Fields { topic, message, key }, messages))
 }
 
-fn read_fields(message: &RawValue) -> Result<Fields<'_>, Refusal> {
-    serde_json::from_str(message.get()).map_err(|_| invalid("each of the messages must be an object"))
-}
-
 /// Reads the answer to a publication.
-fn published(reply: Reply) -> Result<PublishedFields, Refusal> {
+fn published(reply: &Reply) -> Result<PublishedFields<'_>, Refusal> {
     match reply {
         Reply::Published(Published { topic, epoch, offset, receivers, duplicate, .. }) => {
-            Ok(PublishedFields { topic, epoch, offset, receivers, duplicate })
+            Ok(PublishedFields { topic, epoch: *epoch, offset: *offset, receivers: *receivers, duplicate: *duplicate })
         }
-        Reply::Event(event) => Err(super::topics::refused(*event)),
+        Reply::Event(event) => Err(super::topics::refused((**event).clone())),
         _ => Err(super::topics::unexpected()),
     }
-}
-
-fn refused(refusal: &Refusal) -> Outcome {
-    Outcome::Refused { error: refusal.to_json() }
 }
 
 /// Reads one publication. `header` is the value of `Idempotency-Key`. If the topic is that of the one before, both share
@@ -232,5 +266,11 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
 /// Messages of one batch.
 const MAX_BATCH: usize = 1_000;
 
+/// Bytes of a body from which on reading it takes long: some ten microseconds.
+const LONG_BODY_BYTES: usize = 16 * 1024;
+
+/// Bytes of the answer to one publication, about.
+const RESULT_BYTES: usize = 64;
+
 /// Messages of a batch that are read before others get their turn.
-const READ_AT_ONCE: usize = 50;
+const READ_AT_ONCE: usize = 64;

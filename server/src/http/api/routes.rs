@@ -74,6 +74,9 @@ pub(super) fn find(method: &Method, path: &str) -> Found {
 /// Compares a path with that of a route; returns the segment that stands in the place of the one in braces, if there
 /// is one. No such segment is empty, `.` or `..`: proxies remove these.
 fn fit<'p>(route: &str, path: &'p str) -> Option<Option<&'p str>> {
+    if !route.contains('{') {
+        return (route == path).then_some(None);
+    }
     let (mut theirs, mut variable) = (path.split('/'), None);
     for ours in route.split('/') {
         let their = theirs.next()?;
