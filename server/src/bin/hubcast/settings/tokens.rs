@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 use toml::Value;
 
 /// The settings of tokens. Without keys the server takes none.
@@ -124,10 +125,10 @@ impl FromValue for TokenSettings {
             ..TokenRules::default()
         };
         if let Some(DurationText(leeway)) = take(&mut given, "leeway")? {
-            rules.leeway = leeway;
+            rules.leeway = whole_seconds("leeway", leeway)?;
         }
         if let Some(DurationText(lifetime)) = take(&mut given, "max_lifetime")? {
-            rules.max_lifetime = lifetime;
+            rules.max_lifetime = whole_seconds("max_lifetime", lifetime)?;
         }
         let query = take(&mut given, "query")?;
         let keys = given.remove("keys").map_or(Ok(Vec::new()), |keys| tables(&keys, KEYS_EXAMPLE, "key", key))?;
@@ -194,6 +195,15 @@ fn key(value: &Value) -> Result<KeySettings, String> {
 
 fn wrong_algorithm(name: &str) -> String {
     format!("algorithm = {name:?}: not an algorithm of tokens here; there are HS256 and {ALGORITHMS}")
+}
+
+/// Tokens count in seconds, so a part of one would have no effect.
+fn whole_seconds(key: &str, duration: Duration) -> Result<Duration, String> {
+    let written = DurationText(duration);
+    match duration.subsec_nanos() {
+        0 => Ok(duration),
+        _ => Err(format!("{key} = \"{written}\": must be a whole number of seconds")),
+    }
 }
 
 impl KeySettings {
@@ -359,3 +369,13 @@ mod tests {
         assert!(read("").unwrap().load().unwrap().verifier.is_none());
     }
 }
+    #[test]
+    fn a_part_of_a_second_is_no_time_of_tokens() {
+        let keys = "keys = [{ secret = \"0123456789abcdef0123456789abcdeX\" }]";
+        for (key, shown) in [("leeway", "500ms"), ("max_lifetime", "1500ms")] {
+            let fault = read(&format!("{keys}\n{key} = \"{shown}\"")).unwrap_err();
+            assert_eq!(fault, format!("{key} = \"{shown}\": must be a whole number of seconds"));
+        }
+        assert_eq!(read(&format!("{keys}\nleeway = \"2000ms\"")).unwrap().rules.leeway, Duration::from_secs(2));
+    }
+
