@@ -72,6 +72,9 @@ impl ApiKeyEntry {
             (None, Some(named)) => named,
             (None, None) => return Err("id is missing; `hubcast key` prints it with the hash".to_owned()),
         };
+        if id.starts_with("hc_") {
+            return Err("id: this is a key itself; the id is the part of it after hc_".to_owned());
+        }
         if !ApiKey::is_id(id) {
             return Err(format!("id = {id:?}: an id has 1 to 32 small letters, digits and hyphens"));
         }

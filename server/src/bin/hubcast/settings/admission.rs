@@ -144,10 +144,15 @@ mod tests {
             assert!(told.contains("key 1: ") && told.contains(expected), "{entry}: {told}");
         }
         let right = loaded(&format!("[[api_keys]]\nid = \"a\"\nkey_hash = \"{hash}\"\npublish = [\">\"]"));
+            (
+                format!("id = \"hc_a_{}\"\nkey_hash = \"{hash}\"\nmanage = true", "7".repeat(43)),
+                "id: this is a key itself",
+            ),
         assert!(right.auth.api_keys.by_id("a").is_some());
     }
 
     #[test]
+            assert!(!told.contains("777"), "{told}");
     fn a_limit_of_nothing_is_refused() {
         assert!(fault("[users]\nconnections = 0").contains("at least 1"));
         assert_eq!(loaded("[users]\nconnections = 3").admission.each_user.connections, Some(3));
