@@ -55,6 +55,9 @@ pub(crate) struct LoadedTokens {
     /// `None`: there are neither keys nor addresses.
     pub(crate) verifier: Option<TokenVerifier>,
     pub(crate) jwks: Vec<JwksSource>,
+    /// What the operator should know of keys that are not used, as texts that continue the name of the setting. They
+    /// are not logged here, because there is no log yet.
+    pub(crate) warnings: Vec<String>,
 }
 
 impl TokenSettings {
@@ -66,17 +69,18 @@ impl TokenSettings {
     /// Reads the keys from their files. Those with an address are not fetched here.
     ///
     /// # Errors
-    /// What is wrong with each key, and how it would be right.
+    /// What is wrong with each key, and how it would be right. Each text continues the name of the setting.
     pub(crate) fn load(&self) -> Result<LoadedTokens, Vec<String>> {
         if self.keys.is_empty() {
             return Ok(LoadedTokens::default());
         }
         let (mut keys, mut jwks, mut faults) = (Vec::new(), Vec::new(), Vec::new());
+        let mut warnings = Vec::new();
         for (index, key) in self.keys.iter().enumerate() {
-            match key.load() {
+            match key.load(&mut warnings) {
                 Ok(Loaded::Keys(loaded)) => keys.extend(loaded),
                 Ok(Loaded::Source(source)) => jwks.push(source),
-                Err(fault) => faults.push(format!("tokens, key {}: {fault}", index + 1)),
+                Err(fault) => faults.push(format!(", key {}: {fault}", index + 1)),
             }
         }
         if !faults.is_empty() {
@@ -84,9 +88,9 @@ impl TokenSettings {
         }
         let keys = match keys.is_empty() {
             true => KeySet::none_yet(),
-            false => KeySet::new(keys).map_err(|fault| vec![format!("tokens.keys: {fault}")])?,
+            false => KeySet::new(keys).map_err(|fault| vec![format!(": {fault}")])?,
         };
-        Ok(LoadedTokens { verifier: Some(TokenVerifier::new(keys, self.rules.clone())), jwks })
+        Ok(LoadedTokens { verifier: Some(TokenVerifier::new(keys, self.rules.clone())), jwks, warnings })
     }
 
     /// The settings of tokens that are signed with the secret of one file.
@@ -193,10 +197,6 @@ fn key(value: &Value) -> Result<KeySettings, String> {
     Ok(KeySettings { id: id.map(String::into_boxed_str), not_after, source })
 }
 
-fn wrong_algorithm(name: &str) -> String {
-    format!("algorithm = {name:?}: not an algorithm of tokens here; there are HS256 and {ALGORITHMS}")
-}
-
 /// Tokens count in seconds, so a part of one would have no effect.
 fn whole_seconds(key: &str, duration: Duration) -> Result<Duration, String> {
     let written = DurationText(duration);
@@ -206,8 +206,12 @@ fn whole_seconds(key: &str, duration: Duration) -> Result<Duration, String> {
     }
 }
 
+fn wrong_algorithm(name: &str) -> String {
+    format!("algorithm = {name:?}: not an algorithm of tokens here; there are HS256 and {ALGORITHMS}")
+}
+
 impl KeySettings {
-    fn load(&self) -> Result<Loaded, String> {
+    fn load(&self, warnings: &mut Vec<String>) -> Result<Loaded, String> {
         let mut keys = match &self.source {
             KeySource::Secret(secret) => {
                 vec![TokenKey::secret(secret.as_bytes()).map_err(|fault| format!("secret: {fault}"))?]
@@ -223,7 +227,8 @@ impl KeySettings {
             KeySource::Jwks(path) => {
                 let jwks = Jwks::read(&read(path)?).map_err(|fault| format!("{}: {fault}", path.display()))?;
                 for skipped in &jwks.skipped {
-                    tracing::warn!(file = %path.display(), key = skipped.number, reason = %skipped.reason, "skipped a key");
+                    let (number, reason) = (skipped.number, skipped.reason);
+                    warnings.push(format!(": {}: key {number} is not used: {reason}", path.display()));
                 }
                 jwks.keys
             }
@@ -339,8 +344,8 @@ mod tests {
             read("keys = [{ secret = \"short\" }, { algorithm = \"RS256\", file = \"/nowhere.pem\" }]").unwrap();
         let faults = settings.load().unwrap_err();
         assert_eq!(faults.len(), 2, "{faults:?}");
-        assert!(faults[0].starts_with("tokens, key 1: secret: ") && !faults[0].contains("short\""), "{faults:?}");
-        assert!(faults[1].starts_with("tokens, key 2: /nowhere.pem: cannot be read"), "{faults:?}");
+        assert!(faults[0].starts_with(", key 1: secret: ") && !faults[0].contains("short\""), "{faults:?}");
+        assert!(faults[1].starts_with(", key 2: /nowhere.pem: cannot be read"), "{faults:?}");
         let twice =
             read(&format!("keys = [{0}, {0}]", "{ id = \"a\", secret = \"0123456789abcdef0123456789abcdeX\" }"));
         assert!(twice.unwrap().load().unwrap_err()[0].contains("two keys have the id"));
@@ -365,11 +370,6 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_no_verifier() {
-        assert!(read("").unwrap().load().unwrap().verifier.is_none());
-    }
-}
-    #[test]
     fn a_part_of_a_second_is_no_time_of_tokens() {
         let keys = "keys = [{ secret = \"0123456789abcdef0123456789abcdeX\" }]";
         for (key, shown) in [("leeway", "500ms"), ("max_lifetime", "1500ms")] {
@@ -379,3 +379,8 @@ mod tests {
         assert_eq!(read(&format!("{keys}\nleeway = \"2000ms\"")).unwrap().rules.leeway, Duration::from_secs(2));
     }
 
+    #[test]
+    fn nothing_is_no_verifier() {
+        assert!(read("").unwrap().load().unwrap().verifier.is_none());
+    }
+}
