@@ -81,31 +81,33 @@ impl Api {
         if one.topic.is_some() || one.message.is_some() || one.key.is_some() {
             return Err(invalid("a batch has messages, and each of them has its own topic, message and key"));
         }
-        if header.is_some() {
-            return Err(invalid("a batch has no Idempotency-Key: give each message its own key"));
-        }
         if messages.len() > MAX_BATCH {
             return Err(invalid(format!("a batch has at most {MAX_BATCH} messages")));
         }
         let results = match messages.is_empty() {
             true => Vec::new(),
-            false => self.publish_all(&*self.caller(&call).await, &messages).await?,
+            false => self.publish_all(&*self.caller(&call).await, header.as_deref(), &messages).await?,
         };
         tracing::debug!(target: "hubcast::audit", key = &*call.key.id, messages = results.len(), "published a batch");
         Ok(json(&Results { results }))
     }
 
-    /// Publishes the messages of a batch, and returns what became of each.
+    /// Publishes the messages of a batch, and returns what became of each. With an `Idempotency-Key`, messages without a
+    /// key of their own have that key and their number.
     async fn publish_all(
         &self,
         caller: &Caller,
+        header: Option<&str>,
         messages: &[Result<Fields<'_>, Refusal>],
     ) -> Result<Vec<Outcome>, Refusal> {
         let (batch, mut outcomes, mut last) = (caller.batch(messages.len()), Vec::with_capacity(messages.len()), None);
         for (number, some) in messages.chunks(READ_AT_ONCE).enumerate() {
-            let actions = some.iter().map(|fields| {
+            let actions = (number * READ_AT_ONCE..).zip(some).map(|(number, fields)| {
                 let publish = match fields {
-                    Ok(fields) => read(fields, None, last.as_ref(), &self.config),
+                    Ok(fields) => {
+                        let numbered = header.filter(|_| fields.key.is_none()).map(|key| format!("{key}/{number}"));
+                        read(fields, numbered.as_deref(), last.as_ref(), &self.config)
+                    }
                     Err(refusal) => Err(refusal.clone()),
                 };
                 match publish {
