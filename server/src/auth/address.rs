@@ -6,7 +6,7 @@
 //! `Forwarded` (RFC 7239) is not read. A proxy that writes one of the two headers passes the other one on from the
 //! client, so a server that reads both believes clients.
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 use std::net::{IpAddr, SocketAddr};
 
 /// The proxies that are believed.
@@ -14,9 +14,9 @@ use std::net::{IpAddr, SocketAddr};
 pub struct TrustedProxies(Vec<IpNet>);
 
 impl TrustedProxies {
-    /// The proxies in these networks.
+    /// The proxies in these networks. An IPv4 network can be written as an IPv6 one, `::ffff:10.0.0.0/104`.
     pub fn new(networks: Vec<IpNet>) -> Self {
-        Self(networks)
+        Self(networks.into_iter().map(folded).collect())
     }
 
     /// Whether this is the address of a trusted proxy.
@@ -43,6 +43,14 @@ impl TrustedProxies {
     }
 }
 
+fn folded(network: IpNet) -> IpNet {
+    let short = |address, length: u8| Ipv4Net::new(address, length.checked_sub(96)?).ok();
+    match (network, network.addr().to_canonical()) {
+        (IpNet::V6(_), IpAddr::V4(address)) => short(address, network.prefix_len()).map_or(network, IpNet::V4),
+        _ => network,
+    }
+}
+
 /// An address with or without a port: `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:80`.
 fn read(entry: &[u8]) -> Option<IpAddr> {
     let text = str::from_utf8(entry).ok()?.trim();
@@ -60,7 +68,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn client(peer: &str, lines: &[&str]) -> String {
-        let proxies = ["10.0.0.0/8", "2001:db8::/32"].map(|network| network.parse().unwrap());
+        let proxies = ["::ffff:10.0.0.0/104", "2001:db8::/32"].map(|network| network.parse().unwrap());
         let proxies = TrustedProxies::new(proxies.to_vec());
         proxies.client(peer.parse().unwrap(), lines.iter().map(|line| line.as_bytes())).to_string()
     }

@@ -129,6 +129,9 @@ fn no_secret_comes_out_of_a_configuration_right_or_wrong() {
         hubcast(&["check-config", "--tokens", &format!("{{ keys = [{{ secret = \"{SECRET}\", x = 1 }}] }}")]),
         hubcast(&["check-config", "--api-keys", &format!("[{{ key = \"{KEY}\", x = 1 }}]")]),
         hubcast(&["check-config", "--tokens", &format!("{{ keys = [{{ secret = \"{SECRET}\" ")]),
+        // Nothing in these says what they are.
+        hubcast(&["check-config", "--tokens", &format!("[\"{}\"]", &KEY[10..])]),
+        hubcast(&["check-config", "--api-keys", &KEY[10..]]),
     ]
     .iter_mut()
     {

@@ -96,29 +96,36 @@ impl Api {
         if one.topic.is_some() || one.message.is_some() || one.key.is_some() {
             return Err(invalid("a batch has messages, and each of them has its own topic, message and key"));
         }
-        if header.is_some() {
-            return Err(invalid("a batch has no Idempotency-Key: give each message its own key"));
-        }
         if messages.len() > MAX_BATCH {
             return Err(invalid(format!("a batch has at most {MAX_BATCH} messages")));
         }
         let results = match messages.is_empty() {
             true => Results::default(),
-            false => self.publish_all(&*self.caller(&call).await, &messages).await?,
+            false => self.publish_all(&*self.caller(&call).await, header.as_deref(), &messages).await?,
         };
         let count = messages.len();
         tracing::debug!(target: "hubcast::audit", key = &*call.key.id, messages = count, "published a batch");
         Ok(json_of_length(&results, count * RESULT_BYTES))
     }
 
-    /// Publishes the messages of a batch, and returns what became of each.
-    async fn publish_all(&self, caller: &Caller, messages: &[Option<Fields<'_>>]) -> Result<Results, Refusal> {
+    /// Publishes the messages of a batch, and returns what became of each. With an `Idempotency-Key`, messages without a
+    /// key of their own have that key and their number.
+    async fn publish_all(
+        &self,
+        caller: &Caller,
+        header: Option<&str>,
+        messages: &[Option<Fields<'_>>],
+    ) -> Result<Results, Refusal> {
         let (batch, mut refused, mut last) = (caller.batch(messages.len()), Vec::new(), None);
         for (number, some) in messages.chunks(READ_AT_ONCE).enumerate() {
             let first = number * READ_AT_ONCE;
             let actions = (first..).zip(some).map(|(index, fields)| {
                 let publish = fields.as_ref().ok_or_else(|| invalid("each of the messages must be an object"));
-                match publish.and_then(|fields| read(fields, None, last.as_ref(), &self.config)) {
+                let publish = publish.and_then(|fields| {
+                    let numbered = header.filter(|_| fields.key.is_none()).map(|key| format!("{key}/{index}"));
+                    read(fields, numbered.as_deref(), last.as_ref(), &self.config)
+                });
+                match publish {
                     Ok(publish) => {
                         last = Some(publish.topic.clone());
                         Some(publish.into())

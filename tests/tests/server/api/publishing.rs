@@ -92,7 +92,22 @@ fn a_batch_is_refused_as_a_whole_only_for_its_shape() {
     }
     let header = ["Content-Type: application/json", "Idempotency-Key: k"];
     let reply = api.asks("POST", "/api/publish", &header, Some(&json!({"messages": []}).to_string()));
-    assert_eq!(reply.status(), 400);
+    assert_eq!((reply.status(), reply.body), (200, json!({"results": []})));
+}
+
+#[test]
+fn a_batch_with_a_key_takes_effect_once() {
+    let server = server();
+    let mut api = ApiClient::open(&server, "manage");
+    let body =
+        json!({"messages": [{"topic": "t"}, {"topic": "t", "key": "own"}, {"topic": "t", "message": 3}]}).to_string();
+    let header = ["Content-Type: application/json", "Idempotency-Key: order-17"];
+    for is_again in [false, true] {
+        let reply = api.asks("POST", "/api/publish", &header, Some(&body)).body;
+        let results = reply["results"].as_array().unwrap();
+        assert_eq!(results.len(), 3);
+        assert!(results.iter().all(|result| result["duplicate"].as_bool().unwrap_or(false) == is_again), "{reply}");
+    }
 }
 
 #[test]

@@ -69,6 +69,10 @@ fn a_token_is_let_in_within_its_time_to_the_second() {
     for (name, value) in [("nbf", "0"), ("nbf", "1800000000"), ("iat", "0"), ("iat", "18446744073709551615")] {
         assert_eq!(with(name, value), login(DESK.start), "{name} {value}");
     }
+    assert_eq!(with("nbf", "1799999999.9"), login(DESK.start));
+    for exp in ["1800000600.0", "1800000600.9", "1.8000006e9", "18000006e2"] {
+        assert_eq!(with("exp", exp), login(DESK.start), "{exp}");
+    }
     for left in [1, 24 * 3600] {
         let expiry = with("exp", &(NOW + left).to_string()).credentials.expiry;
         assert_eq!(expiry, Some(Expiry { at: DESK.start + Duration::from_secs(left), unix: NOW + left }));

@@ -7,7 +7,7 @@ fn refuses_without(name: &str, fault: TokenFault) {
 }
 
 /// What is no time in seconds.
-const NO_NUMBERS: [&str; 12] = [
+const NO_NUMBERS: [&str; 14] = [
     "null",
     "true",
     r#""zebra""#,
@@ -18,6 +18,8 @@ const NO_NUMBERS: [&str; 12] = [
     "{}",
     r#"{"$serde_json::private::Number":"1800000600"}"#,
     "-1",
+    "-0.5",
+    "-1e300",
     "-1800000600",
     "1e999",
 ];

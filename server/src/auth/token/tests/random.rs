@@ -19,11 +19,13 @@ fn byte() -> impl Strategy<Value = u8> {
 fn json() -> impl Strategy<Value = Value> {
     let texts = ["zebra", "hub", "https://login.test", "*", "{user}", "", "zebra.>", "@{user}", "a..b"];
     let numbers = [0, 1, NOW - 1, NOW, NOW + 1, NOW + 600, NOW + 86_400, NOW + 86_401, u64::MAX];
+    let fractions = [0.5, -0.5, -0.0, 1_799_999_999.5, 1_800_000_000.5, 1_800_000_001.5, 1_800_086_400.5];
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
         any::<i64>().prop_map(Value::from),
         any::<f64>().prop_map(Value::from),
+        prop::sample::select(fractions.to_vec()).prop_map(Value::from),
         prop::sample::select(numbers.to_vec()).prop_map(Value::from),
         prop::sample::select(texts.to_vec()).prop_map(Value::from),
         ".{0,300}".prop_map(Value::from),

@@ -9,7 +9,7 @@ use std::ffi::OsString;
 
 /// The same error, in words that fit what was written.
 pub(super) fn explain(error: clap::Error, command: &Command, words: &[OsString]) -> clap::Error {
-    let error = shortened(error);
+    let error = without_structured(shortened(error));
     match error.kind() {
         ErrorKind::ArgumentConflict => name_the_word(error, command),
         ErrorKind::InvalidUtf8 => name_the_variable_in_bytes(error, command, words),
@@ -26,6 +26,16 @@ fn shortened(mut error: clap::Error) -> clap::Error {
             let shown = if is_flag { excerpt(word).into_owned() } else { without_secrets(word) };
             error.insert(kind, ContextValue::String(shown));
         }
+    }
+    error
+}
+
+/// The same error without a value that is a table of keys: any part of it may be a secret.
+fn without_structured(mut error: clap::Error) -> clap::Error {
+    let Some(ContextValue::String(shown)) = error.get(ContextKind::InvalidArg) else { return error };
+    let flag = shown.split_whitespace().next().unwrap_or_default();
+    if ["--tokens", "--api-keys"].contains(&flag) && error.get(ContextKind::InvalidValue).is_some() {
+        error.insert(ContextKind::InvalidValue, ContextValue::String("***".to_owned()));
     }
     error
 }

@@ -9,7 +9,7 @@ use std::io::{self, Write};
 /// # Errors
 /// When the process may not open enough files for these settings, or when standard output is closed.
 pub(crate) fn run(resolved: &Resolved) -> anyhow::Result<()> {
-    if let Some(warning) = resolved.warning() {
+    for warning in resolved.warnings() {
         let _ = writeln!(io::stderr(), "{warning}");
     }
     let listing = resolved.settings.listing(&config(resolved)?);

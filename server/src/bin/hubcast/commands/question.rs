@@ -55,7 +55,7 @@ fn of_secret_file(file: &Path, id: Option<&str>) -> anyhow::Result<TokenSettings
     let tokens = TokenSettings::of_secret_file(file.to_owned(), id);
     match tokens.load() {
         Ok(_) => Ok(tokens),
-        Err(faults) => bail!("--secret-file: {}", faults.join(", ").trim_start_matches("tokens, key 1: ")),
+        Err(faults) => bail!("--secret-file: {}", faults.join(", ").trim_start_matches(", key 1: ")),
     }
 }
 
@@ -63,7 +63,7 @@ fn of_secret_file(file: &Path, id: Option<&str>) -> anyhow::Result<TokenSettings
 fn about(given: &CliArgs, answer: impl FnOnce(&Resolved) -> anyhow::Result<Answer>) -> anyhow::Result<Answer> {
     let resolved = resolve(given)?;
     let mut answer = answer(&resolved)?;
-    answer.notes.splice(0..0, resolved.warning());
+    answer.notes.splice(0..0, resolved.warnings());
     if !resolved.access.auth.jwks.is_empty() {
         answer.notes.push("note: keys that the server fetches from an address are not known here".to_owned());
     }

@@ -21,10 +21,13 @@ use tokio::runtime;
 /// # Errors
 /// The server cannot start, or fails while it runs.
 pub(crate) fn run(config: Config, resolved: &Resolved, log: &RunningLog) -> anyhow::Result<()> {
-    let Resolved { settings, ignored, .. } = resolved;
+    let Resolved { settings, access, ignored } = resolved;
     if !ignored.is_empty() {
         let variables = ignored.join(", ");
         tracing::warn!(variables, "ignored variables of the environment: there are no settings of these names");
+    }
+    for warning in &access.warnings {
+        tracing::warn!("{warning}");
     }
     let signals = Signals::follow(log.clone()).context("cannot listen for signals")?;
     let listeners = listen(&settings.options.listen)?;

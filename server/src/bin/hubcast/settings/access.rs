@@ -40,19 +40,19 @@ impl ApiKeySettings {
     /// The keys, read from their files.
     ///
     /// # Errors
-    /// What is wrong with each key.
+    /// What is wrong with each key. Each text continues the name of the setting.
     pub(super) fn keys(&self) -> Result<ApiKeys, Vec<String>> {
         let (mut keys, mut faults) = (Vec::new(), Vec::new());
         for (index, entry) in self.0.iter().enumerate() {
             match entry.key() {
                 Ok(key) => keys.push(key),
-                Err(fault) => faults.push(format!("api_keys, key {}: {fault}", index + 1)),
+                Err(fault) => faults.push(format!(", key {}: {fault}", index + 1)),
             }
         }
         if !faults.is_empty() {
             return Err(faults);
         }
-        ApiKeys::new(keys).map_err(|fault| vec![format!("api_keys: {fault}")])
+        ApiKeys::new(keys).map_err(|fault| vec![format!(": {fault}")])
     }
 }
 
@@ -72,6 +72,9 @@ impl ApiKeyEntry {
             (None, Some(named)) => named,
             (None, None) => return Err("id is missing; `hubcast key` prints it with the hash".to_owned()),
         };
+        if id.starts_with("hc_") {
+            return Err("id: this is a key itself; the id is the part of it after hc_".to_owned());
+        }
         if !ApiKey::is_id(id) {
             return Err(format!("id = {id:?}: an id has 1 to 32 small letters, digits and hyphens"));
         }

@@ -13,6 +13,8 @@ use std::sync::Arc;
 pub(crate) struct LoadedAccess {
     pub(crate) admission: Admission,
     pub(crate) auth: AuthConfig,
+    /// What the operator should know, although nothing is wrong.
+    pub(crate) warnings: Vec<String>,
 }
 
 /// Reads the keys, and decides what a client without a token may do.
@@ -24,11 +26,11 @@ pub(crate) fn load(settings: &Settings) -> anyhow::Result<LoadedAccess> {
     let tokens = &options.tokens.value;
     let mut faults = Vec::new();
     let loaded = tokens.load().unwrap_or_else(|wrong| {
-        faults.extend(wrong);
+        faults.extend(wrong.iter().map(|fault| format!("{}{fault}", settings.place_of("tokens"))));
         LoadedTokens::default()
     });
     let api_keys = options.api_keys.value.keys().unwrap_or_else(|wrong| {
-        faults.extend(wrong);
+        faults.extend(wrong.iter().map(|fault| format!("{}{fault}", settings.place_of("api_keys"))));
         ApiKeys::default()
     });
     if !faults.is_empty() {
@@ -61,7 +63,9 @@ pub(crate) fn load(settings: &Settings) -> anyhow::Result<LoadedAccess> {
         hosts: options.hosts.list(),
         ..AuthConfig::default()
     };
-    Ok(LoadedAccess { admission, auth })
+    let place = settings.place_of("tokens");
+    let warnings = loaded.warnings.iter().map(|warning| format!("{place}{warning}")).collect();
+    Ok(LoadedAccess { admission, auth, warnings })
 }
 
 /// Whether only programs on this machine can reach an address. A name is not looked up.
@@ -77,6 +81,8 @@ mod tests {
     use super::super::layered::tests::of_file;
     use super::*;
     use hubcast_server::auth::KeyHash;
+    use std::{env, fs};
+    use uuid::Uuid;
 
     fn fault(text: &str) -> String {
         match of_file(text) {
@@ -138,13 +144,37 @@ mod tests {
             (format!("id = \"a\"\nkey_hash = \"{hash}\""), "may do nothing"),
             (format!("key_hash = \"{hash}\"\nmanage = true"), "id is missing"),
             ("key = \"hc_x\"\nmanage = true".to_owned(), "this is no API key"),
+            (
+                format!("id = \"hc_a_{}\"\nkey_hash = \"{hash}\"\nmanage = true", "7".repeat(43)),
+                "id: this is a key itself",
+            ),
             (format!("id = \"A b\"\nkey_hash = \"{hash}\"\nmanage = true"), "small letters"),
         ] {
             let told = fault(&format!("[[api_keys]]\n{entry}"));
             assert!(told.contains("key 1: ") && told.contains(expected), "{entry}: {told}");
+            assert!(!told.contains("777"), "{told}");
         }
         let right = loaded(&format!("[[api_keys]]\nid = \"a\"\nkey_hash = \"{hash}\"\npublish = [\">\"]"));
         assert!(right.auth.api_keys.by_id("a").is_some());
+    }
+
+    #[test]
+    fn a_fault_of_a_key_names_the_file_of_the_settings() {
+        let told = fault("[[tokens.keys]]\nsecret = \"short\"\n[[api_keys]]\nkey = \"hc_x\"\nmanage = true");
+        let places: Vec<_> = told.lines().map(|line| line.trim_start().split(" key 1: ").next().unwrap()).collect();
+        assert_eq!(places, ["some.toml: tokens,", "some.toml: api_keys,"], "{told}");
+    }
+
+    #[test]
+    fn a_key_of_a_set_that_is_not_used_is_a_warning() {
+        let path = env::temp_dir().join(format!("hubcast-{}.json", Uuid::new_v4()));
+        let usable = r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+        fs::write(&path, format!(r#"{{"keys":[{usable},{{"kty":"oct","k":"AQ"}}]}}"#)).unwrap();
+        let loaded = loaded(&format!("[[tokens.keys]]\njwks = {path:?}"));
+        fs::remove_file(&path).unwrap();
+        let expected =
+            format!("some.toml: tokens: {}: key 2 is not used: it is a secret, not a public key", path.display());
+        assert_eq!(loaded.warnings, [expected]);
     }
 
     #[test]

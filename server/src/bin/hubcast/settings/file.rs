@@ -21,22 +21,20 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<Table> {
 }
 
 fn parse(text: &str) -> Result<Table, Vec<String>> {
-    let table: Table = text.parse().map_err(|error| vec![broken(&error)])?;
+    let table: Table = text.parse().map_err(|error| vec![broken(&error, text)])?;
     let known = Table::try_from(Options::default()).map_err(|error| vec![error.to_string()])?;
     let faults: Vec<_> = table.iter().filter_map(|(key, value)| fault(key, value, &known)).collect();
     if faults.is_empty() { Ok(table) } else { Err(faults) }
 }
 
-/// The fault of a text that is not TOML, with the wrong line unless it is very long.
-fn broken(error: &toml::de::Error) -> String {
+/// The fault of a text that is not TOML, with the wrong line unless it is very long or may hold a secret. A secret can
+/// have several lines, of which only the first one has its name.
+fn broken(error: &toml::de::Error, text: &str) -> String {
     let whole = error.to_string();
-    if ["secret", "key", "hc_"].iter().any(|word| whole.contains(word)) {
-        // The line may hold a secret.
-        return format!("{}: {}", whole.lines().next().unwrap_or_default(), excerpt(error.message()));
-    }
     let mut lines = whole.lines();
     let place = lines.next().unwrap_or_default();
-    if lines.all(|line| line.chars().count() <= SHOWN) {
+    let may_hold_secrets = ["secret", "key", "hc_", "jwks"].iter().any(|word| text.contains(word));
+    if !may_hold_secrets && lines.all(|line| line.chars().count() <= SHOWN) {
         return whole.trim_end().to_owned();
     }
     format!("{place}: {}", excerpt(error.message()))
@@ -204,6 +202,19 @@ mod tests {
         for key in ["max-outbox", "maxOutbox", "MaxOutbox", "MAX_OUTBOX", "max-outbx"] {
             let expected = format!("{key}: there is no such key; did you mean max_outbox?");
             assert_eq!(fault(&format!("{key} = \"1MiB\"")), expected);
+        }
+    }
+
+    #[test]
+    fn broken_toml_shows_no_line_that_may_hold_a_secret() {
+        for text in [
+            "[[tokens.keys]]\nsecret = \"\"\"\ncanary \\q\n\"\"\"",
+            "[[tokens.keys]]\njwks = \"https://me:canary@login.example/ x",
+            "[[api_keys]]\nkey = 'canary",
+            "# key\nx = canary",
+        ] {
+            let fault = fault(text);
+            assert!(fault.contains("line ") && !fault.contains("canary"), "{fault}");
         }
     }
 

@@ -70,6 +70,16 @@ impl Settings {
         }
     }
 
+    /// A setting without its value, which may be long or hold secrets: `--tokens`, `HUBCAST_TOKENS`, `hubcast.toml:
+    /// tokens`.
+    pub(super) fn place_of(&self, key: &str) -> String {
+        match self.sources[key] {
+            Source::File => format!("{}: {key}", self.file_name()),
+            Source::Default => key.to_owned(),
+            Source::Flag | Source::Environment => self.source(key),
+        }
+    }
+
     /// All settings as a TOML file, with the source of each as a comment.
     pub(crate) fn listing(&self, config: &Config) -> String {
         let command = Options::augment_args(Command::new("hubcast"));

@@ -35,11 +35,12 @@ pub(crate) struct Resolved {
 }
 
 impl Resolved {
-    /// What to say about variables that have no effect.
-    pub(crate) fn warning(&self) -> Option<String> {
+    /// What to say about variables that have no effect, and about the settings.
+    pub(crate) fn warnings(&self) -> Vec<String> {
         let variables = self.ignored.join(", ");
         let warning = format!("warning: there are no settings of these names, they are ignored: {variables}");
-        (!self.ignored.is_empty()).then_some(warning)
+        let of_variables = (!self.ignored.is_empty()).then_some(warning);
+        of_variables.into_iter().chain(self.access.warnings.iter().map(|text| format!("warning: {text}"))).collect()
     }
 }
 
@@ -83,7 +84,7 @@ const MIN_WAITING: usize = 16;
 pub(crate) fn config(resolved: &Resolved) -> anyhow::Result<Config> {
     let Resolved { settings, access, .. } = resolved;
     let connections = descriptors::connections(settings)?;
-    let LoadedAccess { mut admission, auth } = access.clone();
+    let LoadedAccess { mut admission, auth, .. } = access.clone();
     // Those that show no token must not take the places of those that have one.
     admission.max_waiting = (connections / 10).max(MIN_WAITING);
     Ok(Config { admission, auth, ..settings.options.config(connections) })

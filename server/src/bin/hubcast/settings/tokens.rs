@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 use toml::Value;
 
 /// The settings of tokens. Without keys the server takes none.
@@ -54,6 +55,9 @@ pub(crate) struct LoadedTokens {
     /// `None`: there are neither keys nor addresses.
     pub(crate) verifier: Option<TokenVerifier>,
     pub(crate) jwks: Vec<JwksSource>,
+    /// What the operator should know of keys that are not used, as texts that continue the name of the setting. They
+    /// are not logged here, because there is no log yet.
+    pub(crate) warnings: Vec<String>,
 }
 
 impl TokenSettings {
@@ -65,17 +69,18 @@ impl TokenSettings {
     /// Reads the keys from their files. Those with an address are not fetched here.
     ///
     /// # Errors
-    /// What is wrong with each key, and how it would be right.
+    /// What is wrong with each key, and how it would be right. Each text continues the name of the setting.
     pub(crate) fn load(&self) -> Result<LoadedTokens, Vec<String>> {
         if self.keys.is_empty() {
             return Ok(LoadedTokens::default());
         }
         let (mut keys, mut jwks, mut faults) = (Vec::new(), Vec::new(), Vec::new());
+        let mut warnings = Vec::new();
         for (index, key) in self.keys.iter().enumerate() {
-            match key.load() {
+            match key.load(&mut warnings) {
                 Ok(Loaded::Keys(loaded)) => keys.extend(loaded),
                 Ok(Loaded::Source(source)) => jwks.push(source),
-                Err(fault) => faults.push(format!("tokens, key {}: {fault}", index + 1)),
+                Err(fault) => faults.push(format!(", key {}: {fault}", index + 1)),
             }
         }
         if !faults.is_empty() {
@@ -83,9 +88,9 @@ impl TokenSettings {
         }
         let keys = match keys.is_empty() {
             true => KeySet::none_yet(),
-            false => KeySet::new(keys).map_err(|fault| vec![format!("tokens.keys: {fault}")])?,
+            false => KeySet::new(keys).map_err(|fault| vec![format!(": {fault}")])?,
         };
-        Ok(LoadedTokens { verifier: Some(TokenVerifier::new(keys, self.rules.clone())), jwks })
+        Ok(LoadedTokens { verifier: Some(TokenVerifier::new(keys, self.rules.clone())), jwks, warnings })
     }
 
     /// The settings of tokens that are signed with the secret of one file.
@@ -124,10 +129,10 @@ impl FromValue for TokenSettings {
             ..TokenRules::default()
         };
         if let Some(DurationText(leeway)) = take(&mut given, "leeway")? {
-            rules.leeway = leeway;
+            rules.leeway = whole_seconds("leeway", leeway)?;
         }
         if let Some(DurationText(lifetime)) = take(&mut given, "max_lifetime")? {
-            rules.max_lifetime = lifetime;
+            rules.max_lifetime = whole_seconds("max_lifetime", lifetime)?;
         }
         let query = take(&mut given, "query")?;
         let keys = given.remove("keys").map_or(Ok(Vec::new()), |keys| tables(&keys, KEYS_EXAMPLE, "key", key))?;
@@ -192,12 +197,21 @@ fn key(value: &Value) -> Result<KeySettings, String> {
     Ok(KeySettings { id: id.map(String::into_boxed_str), not_after, source })
 }
 
+/// Tokens count in seconds, so a part of one would have no effect.
+fn whole_seconds(key: &str, duration: Duration) -> Result<Duration, String> {
+    let written = DurationText(duration);
+    match duration.subsec_nanos() {
+        0 => Ok(duration),
+        _ => Err(format!("{key} = \"{written}\": must be a whole number of seconds")),
+    }
+}
+
 fn wrong_algorithm(name: &str) -> String {
     format!("algorithm = {name:?}: not an algorithm of tokens here; there are HS256 and {ALGORITHMS}")
 }
 
 impl KeySettings {
-    fn load(&self) -> Result<Loaded, String> {
+    fn load(&self, warnings: &mut Vec<String>) -> Result<Loaded, String> {
         let mut keys = match &self.source {
             KeySource::Secret(secret) => {
                 vec![TokenKey::secret(secret.as_bytes()).map_err(|fault| format!("secret: {fault}"))?]
@@ -213,7 +227,8 @@ impl KeySettings {
             KeySource::Jwks(path) => {
                 let jwks = Jwks::read(&read(path)?).map_err(|fault| format!("{}: {fault}", path.display()))?;
                 for skipped in &jwks.skipped {
-                    tracing::warn!(file = %path.display(), key = skipped.number, reason = %skipped.reason, "skipped a key");
+                    let (number, reason) = (skipped.number, skipped.reason);
+                    warnings.push(format!(": {}: key {number} is not used: {reason}", path.display()));
                 }
                 jwks.keys
             }
@@ -329,8 +344,8 @@ mod tests {
             read("keys = [{ secret = \"short\" }, { algorithm = \"RS256\", file = \"/nowhere.pem\" }]").unwrap();
         let faults = settings.load().unwrap_err();
         assert_eq!(faults.len(), 2, "{faults:?}");
-        assert!(faults[0].starts_with("tokens, key 1: secret: ") && !faults[0].contains("short\""), "{faults:?}");
-        assert!(faults[1].starts_with("tokens, key 2: /nowhere.pem: cannot be read"), "{faults:?}");
+        assert!(faults[0].starts_with(", key 1: secret: ") && !faults[0].contains("short\""), "{faults:?}");
+        assert!(faults[1].starts_with(", key 2: /nowhere.pem: cannot be read"), "{faults:?}");
         let twice =
             read(&format!("keys = [{0}, {0}]", "{ id = \"a\", secret = \"0123456789abcdef0123456789abcdeX\" }"));
         assert!(twice.unwrap().load().unwrap_err()[0].contains("two keys have the id"));
@@ -352,6 +367,16 @@ mod tests {
         assert!(without.load().unwrap_err()[0].contains("key 1: /nowhere.pem: cannot be read"));
         let fault = read("keys = [{ jwks = \"https://me:canary@login.example/keys\" }]").unwrap_err();
         assert!(fault.contains("before the @") && !fault.contains("canary"), "{fault}");
+    }
+
+    #[test]
+    fn a_part_of_a_second_is_no_time_of_tokens() {
+        let keys = "keys = [{ secret = \"0123456789abcdef0123456789abcdeX\" }]";
+        for (key, shown) in [("leeway", "500ms"), ("max_lifetime", "1500ms")] {
+            let fault = read(&format!("{keys}\n{key} = \"{shown}\"")).unwrap_err();
+            assert_eq!(fault, format!("{key} = \"{shown}\": must be a whole number of seconds"));
+        }
+        assert_eq!(read(&format!("{keys}\nleeway = \"2000ms\"")).unwrap().rules.leeway, Duration::from_secs(2));
     }
 
     #[test]
