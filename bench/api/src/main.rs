@@ -7,6 +7,10 @@ mod ours;
 
 use clap::{Parser, Subcommand};
 
+/// The allocator of hubcast's own program, for both servers.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Parser)]
 struct Arguments {
     #[command(subcommand)]
