@@ -20,7 +20,7 @@ use crate::log::warnings::{Warning, Warnings};
 use crate::worker::Worker;
 use crate::worker::reader::Leftover;
 use crate::worker::service::Service;
-use api::{AnswerBody, Api};
+use api::{AnswerBody, Api, RequestBody};
 use buffered_io::BufferedIo;
 use events::{Outcome, Stream};
 use exchange::{AllBusy, Ended, Exchange, Limits, Takeover, drive};
@@ -78,7 +78,7 @@ impl<S: Service> Http<S> {
         let session = api::Session::default();
         let service = service_fn(|request| Box::pin(self.answer(request, peer, &permit, (&session, &exchange))));
         let mut connection = http1::Builder::new()
-            .timer(PatientTimer(exchange.alarm()))
+            .timer(PatientTimer { alarm: exchange.alarm(), length: times.head })
             .header_read_timeout(times.head)
             .max_headers(config.http.headers)
             .max_buf_size(config.http.head)
@@ -130,7 +130,10 @@ impl<S: Service> Http<S> {
             Ok(Route::Api(api)) => {
                 let answer = match self.is_draining() {
                     true => api::shutting_down(),
-                    false => api.answer(request, peer, session, exchange).await,
+                    false => {
+                        let (head, body) = request.into_parts();
+                        api.answer(&head, RequestBody::new(body), peer, session, exchange).await
+                    }
                 };
                 if matches!(answer.status(), StatusCode::UNAUTHORIZED | StatusCode::TOO_MANY_REQUESTS) {
                     self.warnings.note(Warning::ApiKey, Instant::now());

@@ -160,7 +160,11 @@ impl Memory {
                     self.create(now, &topic, rule.clone())
                 }
                 _ => {
-                    let publication = Publication::counted(topic, payload, None, author, self.live.as_ref());
+                    // Without receivers it is dropped at once, so it need not be counted. A private topic can have
+                    // a receiver that has not subscribed.
+                    let is_heard = has_subscribers || topic.owner().is_some();
+                    let live = self.live.as_ref().filter(|_| is_heard);
+                    let publication = Publication::counted(topic, payload, None, author, live);
                     return EngineResponse::Published(publication);
                 }
             },

@@ -12,6 +12,7 @@ mod routes;
 mod topics;
 
 pub(super) use answer::AnswerBody;
+pub(super) use body::RequestBody;
 
 use super::X_FORWARDED_FOR;
 use super::exchange::{Busy, Exchange};
@@ -21,11 +22,12 @@ use crate::auth::ApiKey;
 use crate::config::Config;
 use crate::pubsub::caller::{Caller, Callers};
 use answer::{ApiAnswer, text_of_json};
-use body::{RequestBody, invalid};
+use body::invalid;
 use hubcast_protocol::{ClientId, ErrorCode, Topic};
-use hyper::body::{Bytes, Incoming};
+use hyper::StatusCode;
+use hyper::body::Bytes;
 use hyper::header::{CONNECTION, HeaderMap, HeaderValue};
-use hyper::{Request, StatusCode};
+use hyper::http::request;
 use key::KnownKey;
 use routes::{Found, Needs, Operation, Route};
 use std::cell::RefCell;
@@ -78,14 +80,13 @@ impl Api {
     /// Answers a request whose path begins with `/api`.
     pub(super) async fn answer(
         &self,
-        request: Request<Incoming>,
+        head: &request::Parts,
+        mut body: RequestBody,
         address: SocketAddr,
         session: &Session,
         exchange: &Rc<Exchange>,
     ) -> ApiAnswer {
-        let (head, incoming) = request.into_parts();
         let address = self.client_address(address, &head.headers);
-        let mut body = RequestBody::new(incoming);
         let answer = match routes::find(&head.method, head.uri.path()) {
             Found::Route(route, of_path) => {
                 let query = Query::read(&head.uri, route.query);
@@ -130,9 +131,9 @@ impl Api {
             let reason = "this API key may not manage: its settings need manage = true";
             return Err(Refusal::of(StatusCode::FORBIDDEN, ErrorCode::Forbidden, reason));
         }
-        let call = Call { key, session, address, of_path, query: query?, headers, body, exchange };
+        let mut call = Call { key, session, address, of_path, query: query?, headers, body, exchange };
         match route.operation {
-            Operation::Publish => self.publish(call).await,
+            Operation::Publish => self.publish(&mut call).await,
             Operation::Topics => self.topics(&call),
             Operation::Topic => self.topic(&call),
             Operation::Presence => self.presence(&call).await,

@@ -48,7 +48,12 @@ impl PatientSleep {
 
     /// A wait that shares its timer with others of its task.
     pub(crate) fn with_alarm(alarm: Alarm, length: Duration) -> Self {
-        Self { alarm, deadline: Instant::now() + length, length, is_last_look: false }
+        Self::until(alarm, Instant::now() + length, length)
+    }
+
+    /// A wait of this length that has begun already, and ends at `deadline`.
+    pub(crate) fn until(alarm: Alarm, deadline: Instant, length: Duration) -> Self {
+        Self { alarm, deadline, length, is_last_look: false }
     }
 
     fn wait_again(&mut self, length: Duration, is_last_look: bool) {

@@ -13,14 +13,14 @@ use serde_json::error::Category;
 use std::time::Duration;
 
 /// A body that may not be read yet.
-pub(super) struct RequestBody {
+pub(in crate::http) struct RequestBody {
     incoming: Incoming,
     /// Whether anything of it may still come.
     is_left: bool,
 }
 
 impl RequestBody {
-    pub(super) fn new(incoming: Incoming) -> Self {
+    pub(in crate::http) fn new(incoming: Incoming) -> Self {
         Self { is_left: !incoming.is_end_stream(), incoming }
     }
 

@@ -10,7 +10,7 @@ use hubcast_protocol::event::Published;
 use hubcast_protocol::request::{Key, MAX_KEY, Publish};
 use hubcast_protocol::{ErrorCode, Payload, Topic};
 use hyper::StatusCode;
-use hyper::header::HeaderMap;
+use hyper::header::{HeaderMap, HeaderName};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -73,8 +73,8 @@ struct Results {
 
 impl Api {
     /// Publishes one message, or a batch: one after another, each with its own outcome.
-    pub(super) async fn publish(&self, mut call: Call<'_>) -> Result<ApiAnswer, Refusal> {
-        let body = self.body(&mut call).await?;
+    pub(super) async fn publish(&self, call: &mut Call<'_>) -> Result<ApiAnswer, Refusal> {
+        let body = self.body(call).await?;
         let (one, messages) = match body.len() {
             ..LONG_BODY_BYTES => read_body(&body)?,
             _ => {
@@ -88,7 +88,7 @@ impl Api {
         let Some(messages) = messages else {
             let publish = read(&one, header.as_deref(), None, &self.config)?;
             let topic = publish.topic.clone();
-            let reply = self.caller(&call).await.ask(publish.into()).reply().await?;
+            let reply = self.caller(call).await.ask(publish.into()).reply().await?;
             let published = published(&reply)?;
             tracing::debug!(target: "hubcast::audit", key = &*call.key.id, topic = topic.as_str(), "published");
             return Ok(json(&published));
@@ -101,7 +101,7 @@ impl Api {
         }
         let results = match messages.is_empty() {
             true => Results::default(),
-            false => self.publish_all(&*self.caller(&call).await, header.as_deref(), &messages).await?,
+            false => self.publish_all(&*self.caller(call).await, header.as_deref(), &messages).await?,
         };
         let count = messages.len();
         tracing::debug!(target: "hubcast::audit", key = &*call.key.id, messages = count, "published a batch");
@@ -262,13 +262,15 @@ fn text(value: &RawValue, name: &str) -> Result<String, Refusal> {
 
 /// The header `Idempotency-Key`, as text or in quotes (draft-ietf-httpapi-idempotency-key-header).
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
-    let mut values = headers.get_all("idempotency-key").iter();
+    let mut values = headers.get_all(&IDEMPOTENCY_KEY).iter();
     let (Some(value), rest) = (values.next(), values.next()) else { return Ok(None) };
     let value = value.to_str().ok().filter(|value| rest.is_none() && !value.is_empty());
     let value = value.ok_or_else(|| invalid("Idempotency-Key must be one text of ASCII characters"))?;
     let inner = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
     Ok(Some(inner.unwrap_or(value).to_owned()))
 }
+
+static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// Messages of one batch.
 const MAX_BATCH: usize = 1_000;
