@@ -5,7 +5,8 @@
 //! in capitals after `HUBCAST_`. The defaults are the library's. The comments of the fields are the text of `--help`.
 
 use super::access::{AnonymousSettings, ApiKeySettings, UserSettings};
-use super::endpoints::{Endpoint, Hosts, Networks, Origins};
+use super::endpoints::Endpoint;
+use super::lists::{Hosts, Networks, Origins};
 use super::state_dir::StateDir;
 use super::tables::Structured;
 use super::tokens::TokenSettings;
