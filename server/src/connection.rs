@@ -22,10 +22,8 @@ use crate::listener::limit::Permit;
 use crate::outbox::Outbox;
 use crate::websocket::decoder::{Decoder, Incoming};
 use crate::websocket::frame::{self, Opcode, Violation};
-use bytes::Bytes;
 use event_stream::EventStream;
-use hubcast_hub::Publication;
-use hubcast_protocol::{CloseCode, Dialect, Event};
+use hubcast_protocol::{CloseCode, Dialect};
 use peer::Peer;
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -314,56 +312,6 @@ impl Connection {
         state.unfinished_since = is_mid_frame.then(|| before.unwrap_or(now));
         state.decoder = decoder;
         closed.unwrap_or(FeedResult::Fine)
-    }
-
-    /// Drops what the reader of a stream sends.
-    fn ignore(&self, stream: &EventStream, bytes: usize) -> FeedResult {
-        let mut state = self.state.borrow_mut();
-        let is_ending = state.is_ending;
-        match &mut state.phase {
-            Phase::Open if stream.ignore(bytes) && !is_ending => FeedResult::Broken(Violation {
-                code: CloseCode::POLICY,
-                reason: "the reader of a stream sends nothing",
-            }),
-            Phase::Lingering { dropped, .. } => {
-                *dropped += bytes;
-                FeedResult::Fine
-            }
-            _ => FeedResult::Fine,
-        }
-    }
-
-    /// What keeps the connection in use while nothing else is sent.
-    pub(crate) fn heartbeat(&self) -> Bytes {
-        self.stream.as_ref().map_or(Bytes::from_static(PING), |stream| stream.heartbeat())
-    }
-
-    /// Notes an event that is queued, if the connection is a stream. Returns what must be queued after it.
-    pub(crate) fn note_event(&self, event: &Event) -> Option<Bytes> {
-        let stream = self.stream.as_ref()?;
-        match event {
-            Event::Closing(_) => {
-                stream.note_told_closing();
-                None
-            }
-            Event::Subscribed(subscribed) if stream.note_subscribed(subscribed) => self.positions(stream),
-            _ => None,
-        }
-    }
-
-    /// Notes publications that are queued, if the connection is a stream. Returns what must be queued after them.
-    pub(crate) fn note_publications(&self, publications: &[Publication]) -> Option<Bytes> {
-        let stream = self.stream.as_ref()?;
-        if stream.note_publications(publications) { self.positions(stream) } else { None }
-    }
-
-    /// The positions of a stream, unless they are sent later, because its reader is slow.
-    fn positions(&self, stream: &EventStream) -> Option<Bytes> {
-        if self.is_write_blocked() {
-            stream.delay_positions();
-            return None;
-        }
-        Some(stream.positions())
     }
 
     /// Notes that the client's input is ignored from now on.

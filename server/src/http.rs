@@ -30,7 +30,6 @@ use hyper::body::{Body as _, Incoming};
 use hyper::header::{CONNECTION, FORWARDED, HeaderMap, HeaderName, ORIGIN};
 use hyper::server::conn::http1;
 use hyper::{Method, Request, Response, StatusCode, Version, service::service_fn};
-use identity::Shown;
 use linger::linger;
 use response::{Answer, Refusal, Rejection, close, text, try_later};
 use std::convert::Infallible;
@@ -240,10 +239,7 @@ impl<S: Service> Http<S> {
                           the subprotocol hubcast.token.<token>, or by authenticate; or set tokens.query = true";
             return Err(Refusal::of(StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest, reason));
         }
-        let login = match identity::of_request(request.headers(), in_query.as_deref(), config, Instant::now())? {
-            Shown::Login(login) => Some(login),
-            Shown::Nothing => None,
-        };
+        let login = identity::of_request(request.headers(), in_query.as_deref(), config, Instant::now())?;
         Ok(Arrival { login, ..Arrival::default() })
     }
 

@@ -16,7 +16,7 @@ pub(super) use body::RequestBody;
 
 use super::X_FORWARDED_FOR;
 use super::exchange::{Busy, Exchange};
-use super::query::Query;
+use super::query::{Query, check_topic};
 use super::response::Refusal;
 use crate::auth::ApiKey;
 use crate::config::Config;
@@ -214,18 +214,6 @@ pub(super) fn shutting_down() -> ApiAnswer {
     let mut answer = refusal.into_answer();
     answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     answer
-}
-
-/// Checks the length of a topic.
-fn check_topic(topic: &Topic, config: &Config) -> Result<(), Refusal> {
-    let most = config.limits.topic;
-    match topic.as_str().len() {
-        length if length > most => {
-            let reason = format!("a topic has at most {most} bytes, and this one has {length}");
-            Err(Refusal::of(StatusCode::BAD_REQUEST, ErrorCode::InvalidTopic, reason))
-        }
-        _ => Ok(()),
-    }
 }
 
 const NO_ROUTE: &str = "there is no such route; GET /api/openapi.json lists all of them";

@@ -3,8 +3,8 @@
 //! A browser's `EventSource` gives up for good after any status but 200. So what is only temporary, such as a server
 //! that is full, is a stream that ends at once and says when to come back.
 
-use super::identity::{self, Shown};
-use super::query::Query;
+use super::identity;
+use super::query::{Query, check_topic};
 use super::response::Refusal;
 use crate::config::Config;
 use crate::connection::Socket;
@@ -114,11 +114,10 @@ fn read<B>(request: &Request<B>, config: &Config, now: Instant) -> Result<Stream
         return Err(Refusal::new(StatusCode::NOT_ACCEPTABLE, "not_acceptable", reason));
     }
     let query = Query::read(request.uri(), &KNOWN)?;
-    let login = match identity::of_request(request.headers(), query.one("token")?, config, now)? {
-        Shown::Login(login) => Some(login),
-        Shown::Nothing if config.admission.token_required => return Err(identity::token_needed()),
-        Shown::Nothing => None,
-    };
+    let login = identity::of_request(request.headers(), query.one("token")?, config, now)?;
+    if login.is_none() && config.admission.token_required {
+        return Err(identity::token_needed());
+    }
     let asked = Asked::read(&query, request.headers(), config)?;
     let (subscribes, first) = asked.subscribes(login.as_ref(), config)?;
     Ok(Stream { login, subscribes, first, shows_pings: asked.shows_pings, origin: None })
@@ -143,11 +142,7 @@ impl Asked {
         let patterns: Vec<_> = patterns
             .collect::<Result<_, _>>()
             .map_err(|fault| invalid(ErrorCode::InvalidPattern, fault.to_string()))?;
-        let most = config.limits.topic;
-        if let Some(long) = topics.iter().map(Topic::as_str).find(|topic| topic.len() > most) {
-            let reason = format!("a topic has at most {most} bytes, and this one has {}", long.len());
-            return Err(invalid(ErrorCode::InvalidTopic, reason));
-        }
+        topics.iter().try_for_each(|topic| check_topic(topic, config))?;
         if !(1..=MAX_SUBSCRIPTIONS).contains(&(topics.len() + patterns.len())) {
             let reason =
                 format!("a stream has 1 to {MAX_SUBSCRIPTIONS} topics and patterns, such as /events?topic=world");

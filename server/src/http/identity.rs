@@ -16,15 +16,7 @@ use hyper::StatusCode;
 use hyper::header::{AUTHORIZATION, HeaderMap, SEC_WEBSOCKET_PROTOCOL};
 use std::time::Instant;
 
-/// What a request shows of itself.
-pub(crate) enum Shown {
-    /// A valid token.
-    Login(Login),
-    /// No token.
-    Nothing,
-}
-
-/// Verifies the token of a request, if it has one. `in_query` is the token of its query.
+/// Verifies the token of a request, if it has one, and returns who it is of. `in_query` is the token of its query.
 ///
 /// # Errors
 /// 400 for two different tokens, 401 for one that is refused.
@@ -33,14 +25,14 @@ pub(crate) fn of_request(
     in_query: Option<&str>,
     config: &Config,
     now: Instant,
-) -> Result<Shown, Refusal> {
-    let Some(token) = only_token(headers, in_query)? else { return Ok(Shown::Nothing) };
+) -> Result<Option<Login>, Refusal> {
+    let Some(token) = only_token(headers, in_query)? else { return Ok(None) };
     if config.auth.verifier.is_none() {
         // A server without tokens takes what it does not know of for something of a proxy in front of it.
-        return Ok(Shown::Nothing);
+        return Ok(None);
     }
     match config.auth.verify(token, now) {
-        Ok(login) => Ok(Shown::Login(login)),
+        Ok(login) => Ok(Some(login)),
         Err(fault) => Err(Refusal::unauthorized(fault.code(), fault.to_string())),
     }
 }

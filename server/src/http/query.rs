@@ -1,7 +1,8 @@
 //! The query of a request: `application/x-www-form-urlencoded`, as browsers write it (WHATWG URL, section 5.1).
 
 use super::response::Refusal;
-use hubcast_protocol::ErrorCode;
+use crate::config::Config;
+use hubcast_protocol::{ErrorCode, Topic};
 use hyper::{StatusCode, Uri};
 use std::borrow::Cow;
 
@@ -80,6 +81,21 @@ pub(crate) fn token(uri: &Uri) -> Result<Option<Cow<'_, str>>, Refusal> {
     match (tokens.next(), tokens.next()) {
         (_, Some(_)) => Err(invalid("token occurs more than once".into())),
         (token, None) => Ok(token),
+    }
+}
+
+/// Checks the length of a topic.
+///
+/// # Errors
+/// 400 when it is too long.
+pub(super) fn check_topic(topic: &Topic, config: &Config) -> Result<(), Refusal> {
+    let most = config.limits.topic;
+    match topic.as_str().len() {
+        length if length > most => {
+            let reason = format!("a topic has at most {most} bytes, and this one has {length}");
+            Err(Refusal::of(StatusCode::BAD_REQUEST, ErrorCode::InvalidTopic, reason))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -3,6 +3,8 @@
 //! A [`Caller`] is a session of the hub without a connection. Its requests go through the schedule like those of a
 //! connection, so that they are served in fairness with these, and count. The answers come back to futures.
 
+mod table;
+
 use super::address::{caller_slot, is_caller, place_of, session, slot_of, worker_of};
 use super::shared_hub::{Facts, SharedHub};
 use super::turn_output::{Output, TurnOutput};
@@ -11,11 +13,11 @@ use crate::schedule::Item;
 use hubcast_hub::{Credentials, HistoryAnswer, Hub, Identity, Input, Operation, SessionId, Whom};
 use hubcast_protocol::event::Published;
 use hubcast_protocol::{Action, ClientId, CloseCode, Event, Request, RequestId};
-use slab::Slab;
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use table::{BatchState, CallerState, Table};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, timeout_at};
 
@@ -27,43 +29,6 @@ pub(crate) struct Callers {
     wake: Arc<Notify>,
     shared_hub: Arc<SharedHub>,
     table: Arc<Mutex<Table>>,
-}
-
-#[derive(Debug, Default)]
-struct Table {
-    sessions: Slab<CallerState>,
-    /// The places of callers that have something queued.
-    ready: Vec<usize>,
-    /// The places of callers that are gone and may still have something to be served.
-    leaving: Vec<usize>,
-    /// The number of the last request. No two requests of a worker's callers have the same one.
-    last_request: u64,
-}
-
-#[derive(Debug, Default)]
-struct CallerState {
-    /// What waits to be scheduled, in order.
-    queue: VecDeque<Item>,
-    /// By the number of its request: where the answer goes.
-    waiting: HashMap<u64, oneshot::Sender<Reply>>,
-    /// Requests whose answers come together.
-    batches: Vec<BatchState>,
-    /// Why the hub has closed the session, if it has.
-    closed: Option<Closed>,
-    /// Whether its next request should wait a little, because receivers of its publications are far behind.
-    is_paused: bool,
-    /// Whether the caller is gone.
-    is_leaving: bool,
-}
-
-/// Requests with numbers that follow each other.
-#[derive(Debug)]
-struct BatchState {
-    first: u64,
-    replies: Vec<Option<Reply>>,
-    /// How many are not answered yet.
-    left: usize,
-    done: Option<oneshot::Sender<Vec<Option<Reply>>>>,
 }
 
 /// One session without a connection. Dropping it ends the session; what it has asked for still takes effect.
@@ -259,60 +224,6 @@ impl Callers {
 
     fn table(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Table {
-    fn queue(&mut self, place: usize, items: impl IntoIterator<Item = Item>) {
-        let Some(state) = self.sessions.get_mut(place) else { return };
-        if state.queue.is_empty() {
-            self.ready.push(place);
-        }
-        state.queue.extend(items);
-    }
-
-    fn answer(&mut self, place: usize, number: Option<u64>, reply: impl FnOnce() -> Reply) {
-        let (Some(number), Some(state)) = (number, self.sessions.get_mut(place)) else { return };
-        if let Some(at) = state.batches.iter().position(|batch| batch.has(number)) {
-            if state.batches[at].answer(number, reply()) {
-                state.batches.swap_remove(at).finish();
-            }
-        } else if let Some(waiting) = state.waiting.remove(&number) {
-            // Nobody hears it if the caller no longer waits.
-            let _ = waiting.send(reply());
-        }
-    }
-
-    fn close(&mut self, place: usize, code: CloseCode) {
-        if let Some(state) = self.sessions.get_mut(place) {
-            state.closed = Some(Closed { code });
-            state.waiting.clear();
-            // What was answered before still counts.
-            state.batches.drain(..).for_each(BatchState::finish);
-        }
-    }
-}
-
-impl BatchState {
-    fn has(&self, number: u64) -> bool {
-        number.checked_sub(self.first).is_some_and(|index| index < self.replies.len() as u64)
-    }
-
-    /// Takes an answer. Returns whether it was the last one.
-    fn answer(&mut self, number: u64, reply: Reply) -> bool {
-        let index = usize::try_from(number - self.first).ok();
-        if let Some(empty @ None) = index.and_then(|index| self.replies.get_mut(index)) {
-            *empty = Some(reply);
-            self.left -= 1;
-        }
-        self.left == 0
-    }
-
-    fn finish(mut self) {
-        if let Some(done) = self.done.take() {
-            // Nobody hears it if the caller no longer waits.
-            let _ = done.send(self.replies);
-        }
     }
 }
 

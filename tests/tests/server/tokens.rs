@@ -9,6 +9,7 @@ use hubcast_tests::{
 use serde_json::{Value, json};
 use std::env;
 use std::fs;
+use std::iter;
 use std::time::Duration;
 
 fn server() -> Server {
@@ -137,10 +138,11 @@ fn a_new_token_ends_what_it_does_not_grant() {
     api.publishes("b.c", 1);
     api.publishes("a", 2);
     client.hears_message("a", 2);
-    // Another user cannot take over the connection, and a wrong token does not end it.
-    std::thread::sleep(Duration::from_millis(1_100));
-    client.says(json!({"id": 10, "action": "authenticate", "token": token("bob", json!({}))}));
-    client.hears_error(10, "token_invalid");
+    // Another user cannot take over the connection, and a wrong token does not end it. A token is verified once a second,
+    // however often one is sent.
+    let others = json!({"id": 10, "action": "authenticate", "token": token("bob", json!({}))});
+    let mut refusals = iter::repeat_with(|| client.asks(&others)["code"].clone());
+    assert_eq!(refusals.find(|code| code != "rate_limited"), Some(json!("token_invalid")));
     client.hears_nothing();
 }
 

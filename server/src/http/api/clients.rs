@@ -3,9 +3,10 @@
 use super::answer::{ApiAnswer, json, refusal};
 use super::body::{invalid, read_json};
 use super::topics::{page, unexpected, with_cursor};
-use super::{Api, Call, check_topic};
+use super::{Api, Call};
 use crate::auth::unix_now;
 use crate::connection::facts::ConnectionFacts;
+use crate::http::query::check_topic;
 use crate::http::response::Refusal;
 use crate::pubsub::caller::Reply;
 use hubcast_hub::{Hub, Operation, SessionInfo, Whom};
@@ -93,23 +94,29 @@ impl Api {
     }
 
     /// Subscribes the connections of a client or a user to a topic or a pattern.
-    pub(super) async fn subscribe(&self, mut call: Call<'_>) -> Result<ApiAnswer, Refusal> {
-        let body = self.body(&mut call).await?;
-        let fields: Fields = read_json(&body)?;
-        let ((whom, name), target) = (whom(&fields)?, self.target(&fields)?);
-        let subscribed = self.operated(&call, whom, Operation::Subscribe(target)).await?;
-        call.audit("subscribe", &name, subscribed);
-        Ok(json(&object!({"subscribed": subscribed})))
+    pub(super) async fn subscribe(&self, call: Call<'_>) -> Result<ApiAnswer, Refusal> {
+        self.with_target(call, "subscribe", "subscribed", Operation::Subscribe).await
     }
 
     /// Ends a subscription of the connections of a client or a user.
-    pub(super) async fn unsubscribe(&self, mut call: Call<'_>) -> Result<ApiAnswer, Refusal> {
+    pub(super) async fn unsubscribe(&self, call: Call<'_>) -> Result<ApiAnswer, Refusal> {
+        self.with_target(call, "unsubscribe", "unsubscribed", Operation::Unsubscribe).await
+    }
+
+    /// Does something with a topic or a pattern, and answers to how many sessions it was done.
+    async fn with_target(
+        &self,
+        mut call: Call<'_>,
+        name: &str,
+        done: &str,
+        operation: fn(Target) -> Operation,
+    ) -> Result<ApiAnswer, Refusal> {
         let body = self.body(&mut call).await?;
         let fields: Fields = read_json(&body)?;
-        let ((whom, name), target) = (whom(&fields)?, self.target(&fields)?);
-        let unsubscribed = self.operated(&call, whom, Operation::Unsubscribe(target)).await?;
-        call.audit("unsubscribe", &name, unsubscribed);
-        Ok(json(&object!({"unsubscribed": unsubscribed})))
+        let ((whom, of), target) = (whom(&fields)?, self.target(&fields)?);
+        let sessions = self.operated(&call, whom, operation(target)).await?;
+        call.audit(name, &of, sessions);
+        Ok(json(&object!({done: sessions})))
     }
 
     /// Does something to sessions, and returns to how many.

@@ -2,8 +2,9 @@
 
 use super::answer::{ApiAnswer, json, json_of_length};
 use super::body::{invalid, read_json};
-use super::{Api, Call, check_topic};
+use super::{Api, Call};
 use crate::config::Config;
+use crate::http::query::check_topic;
 use crate::http::response::Refusal;
 use crate::pubsub::caller::{Caller, Reply};
 use hubcast_protocol::event::Published;
