@@ -4,6 +4,7 @@ mod operate;
 mod review;
 
 use super::Hub;
+use crate::effect::COLLECT_NS;
 use crate::engine::Engine;
 use crate::rate::{Bucket, Verdict};
 use crate::session::{Authority, Session, Standing};
@@ -327,7 +328,9 @@ impl<E: Engine> Hub<E> {
     fn check_connections(&mut self, session: u32, effects: &mut Effects) -> bool {
         let Some(most) = self.settings.admission.each_user.connections else { return true };
         let Some(user) = self.subscriptions.sessions[session as usize].user() else { return true };
-        if self.sessions_of(user).len() <= most as usize {
+        let connections = self.sessions_of(user).len();
+        effects.add_work(COLLECT_NS * connections as u64);
+        if connections <= most as usize {
             return true;
         }
         let fault = ErrorReply::new(ErrorCode::LimitExceeded, format!("a user has at most {most} connections"));
@@ -336,14 +339,15 @@ impl<E: Engine> Hub<E> {
         false
     }
 
-    /// Checks that a user has room for one more subscription on any of its connections.
-    pub(super) fn check_user_subscriptions(&self, session: u32) -> Result<(), ErrorReply> {
+    /// Checks that a user has room for one more subscription on any of its connections. Looking at them counts as work.
+    pub(super) fn check_user_subscriptions(&self, session: u32, effects: &mut Effects) -> Result<(), ErrorReply> {
         let peer = &self.subscriptions.sessions[session as usize];
         let (Some(most), Some(user)) = (self.settings.admission.each_user.subscriptions, peer.user()) else {
             return Ok(());
         };
-        let sessions = self.sessions_of(user).into_iter();
-        let all: usize = sessions.map(|other| self.subscriptions.sessions[other as usize].counted()).sum();
+        let sessions = self.sessions_of(user);
+        effects.add_work(COLLECT_NS * sessions.len() as u64);
+        let all: usize = sessions.into_iter().map(|other| self.subscriptions.sessions[other as usize].counted()).sum();
         if all < most as usize {
             return Ok(());
         }

@@ -35,7 +35,7 @@ impl<E: Engine> Hub<E> {
                 Ok(()) => return self.publish(now, session, id, publish, effects),
                 Err(fault) => fault,
             },
-            Action::Subscribe(subscribe) => match self.may_subscribe(session, &subscribe) {
+            Action::Subscribe(subscribe) => match self.may_subscribe(session, &subscribe, effects) {
                 Ok(()) => return self.subscribe(now, session, id, subscribe, effects),
                 Err(fault) => fault,
             },

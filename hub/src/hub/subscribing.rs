@@ -12,14 +12,19 @@ use std::time::Instant;
 
 impl<E: Engine> Hub<E> {
     /// Checks all that a subscribe needs: permission and room.
-    pub(super) fn may_subscribe(&self, session: u32, subscribe: &Subscribe) -> Result<(), ErrorReply> {
+    pub(super) fn may_subscribe(
+        &self,
+        session: u32,
+        subscribe: &Subscribe,
+        effects: &mut Effects,
+    ) -> Result<(), ErrorReply> {
         self.check_length(&subscribe.target)?;
         self.may_subscribe_so(session, subscribe)?;
-        self.check_room(session, &subscribe.target)
+        self.check_room(session, &subscribe.target, effects)
     }
 
     /// Checks that a session has room for one more subscription.
-    pub(super) fn check_room(&self, session: u32, target: &Target) -> Result<(), ErrorReply> {
+    pub(super) fn check_room(&self, session: u32, target: &Target, effects: &mut Effects) -> Result<(), ErrorReply> {
         let limits = &self.settings.limits;
         let peer = &self.subscriptions.sessions[session as usize];
         if matches!(target, Target::Topic(topic) if topic.owner().is_some()) || self.is_subscribed(session, target) {
@@ -29,7 +34,7 @@ impl<E: Engine> Hub<E> {
             let reason = format!("a connection has at most {} subscriptions", limits.subscriptions);
             return Err(ErrorReply::new(ErrorCode::LimitExceeded, reason));
         }
-        self.check_user_subscriptions(session)
+        self.check_user_subscriptions(session, effects)
     }
 
     /// Checks that a topic or pattern is no longer than it may be.

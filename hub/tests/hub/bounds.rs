@@ -2,8 +2,8 @@
 //! calls.
 
 use hubcast_hub::{
-    Effect, Effects, HistoryPolicy, Hub, Input, PresencePolicy, Retention, SessionId, Settings, TopicPolicy, TopicRule,
-    TopicRules,
+    Admission, Effect, Effects, HistoryPolicy, Hub, Identity, Input, PresencePolicy, Retention, SessionId, Settings,
+    TopicPolicy, TopicRule, TopicRules, UserLimits,
 };
 use hubcast_protocol::request::{Action, Identify, Publish, Start, Subscribe};
 use hubcast_protocol::{ClientId, Event, MemberSecret, Pattern, Payload, Position, Request, RequestId, Target, Topic};
@@ -193,4 +193,22 @@ fn an_answer_to_presence_is_work_and_what_the_members_show_of_themselves_too() {
     assert!(many >= few + 50 * 40, "{few} ns for 10 members, {many} ns for 60");
     let shown = work_of(60..110, Some(&"x".repeat(1022)));
     assert!(shown >= many + 50 * 100, "{many} ns for 60 members, {shown} ns with 50 more that show something");
+}
+
+#[test]
+fn looking_over_all_connections_of_a_user_counts_as_work() {
+    let each_user = UserLimits { subscriptions: Some(10), ..UserLimits::default() };
+    let settings = Settings { admission: Admission { each_user, ..Admission::default() }, ..Settings::with_seed(1) };
+    let mut scene = Scene { hub: Hub::new(settings), now: Instant::now(), effects: Effects::default() };
+    let mut work_of = |connections: u32| {
+        for session in scene.hub.sessions() as u32..connections {
+            let client = ClientId::from_random(u128::from(session).to_be_bytes());
+            let identity = Some(Identity::user("ada").into());
+            scene.tell(Input::Connect { session: SessionId(session), client, identity, credentials: None });
+        }
+        scene.ask(0, Subscribe::live(Target::Topic(format!("of {connections}").into())));
+        scene.effects.work()
+    };
+    let few = work_of(10);
+    assert!(work_of(1_010) >= few + 1_000 * 10);
 }

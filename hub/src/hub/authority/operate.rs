@@ -61,7 +61,7 @@ impl<E: Engine> Hub<E> {
         if !is_possible || peer.waiting.is_some() || self.is_subscribed(session, target) {
             return false;
         }
-        if self.check_length(target).and_then(|()| self.check_room(session, target)).is_err() {
+        if self.check_length(target).and_then(|()| self.check_room(session, target, effects)).is_err() {
             return false;
         }
         self.subscribe(now, session, None, Subscribe::live(target.clone()), effects);
