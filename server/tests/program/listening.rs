@@ -1,7 +1,7 @@
 //! The addresses on which the program listens.
 
 use crate::client::{connect, request};
-use crate::run::{Run, hubcast};
+use crate::run::{Run, file, hubcast};
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 
 #[test]
@@ -13,5 +13,17 @@ fn a_name_listens_on_each_of_its_addresses_with_one_port() {
     assert!(!addresses.is_empty());
     for address in addresses {
         assert_eq!(request(&mut connect(address), "/healthz", ""), 200, "{address}");
+    }
+}
+
+#[test]
+fn what_to_try_is_said_where_it_can_be_done() {
+    let granted = file("granted.toml", "[anonymous]\nsubscribe = [\"a\"]");
+    for (words, can_be_done) in [(&[][..], true), (&["--config", granted.to_str().unwrap()], false)] {
+        let mut server = Run::start(words);
+        server.signal("TERM");
+        let said = server.rest_of_output();
+        assert_eq!(said.contains("try it"), can_be_done, "{said}");
+        assert_eq!(said.contains("hubcast explain"), !can_be_done, "{said}");
     }
 }

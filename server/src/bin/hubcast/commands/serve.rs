@@ -8,6 +8,7 @@ use crate::logging::{Format, RunningLog};
 use crate::settings::endpoints::reachable;
 use crate::settings::resolve::Resolved;
 use anyhow::Context;
+use hubcast_hub::Access;
 use hubcast_server::{Config, Server};
 use listening::listen;
 use signals::Signals;
@@ -41,7 +42,7 @@ async fn serve(
     signals: &Signals,
     log_format: Format,
 ) -> anyhow::Result<()> {
-    let max_connections = config.max_connections;
+    let (max_connections, is_open) = (config.max_connections, config.admission.default == Access::Anyone);
     let server = Server::bind(config, listeners).context("cannot start the server")?;
     let bound = server.local_addrs()?;
     // Before the address is announced: a signal from now on drains.
@@ -49,7 +50,7 @@ async fn serve(
     for address in &bound {
         tracing::info!(%address, max_connections, "listening");
     }
-    announce(&bound, log_format);
+    announce(&bound, log_format, is_open);
     tokio::select! {
         ended = server.run(stop) => ended.context("the server failed")?,
         never = allocator::give_back_while_idle() => match never {},
@@ -60,9 +61,9 @@ async fn serve(
 
 /// Says on standard output where to connect and what to try. A thread of its own writes it, because its reader can
 /// stand still.
-fn announce(bound: &[SocketAddr], log_format: Format) {
+fn announce(bound: &[SocketAddr], log_format: Format, is_open: bool) {
     let text = match log_format {
-        Format::Text => for_people(bound),
+        Format::Text => for_people(bound, is_open),
         Format::Json => bound.iter().map(for_machines).collect(),
     };
     // A server does its work also when nothing reads its output.
@@ -70,17 +71,17 @@ fn announce(bound: &[SocketAddr], log_format: Format) {
     let _ = thread::Builder::new().name("announce".to_owned()).spawn(write);
 }
 
-fn for_people(bound: &[SocketAddr]) -> String {
+fn for_people(bound: &[SocketAddr], is_open: bool) -> String {
     let [first, others @ ..] = bound else { return String::new() };
     let url = format!("ws://{}/socket", reachable(*first));
     let others: String = others.iter().map(|other| format!("and on ws://{other}/socket\n")).collect();
-    format!(
-        "hubcast {VERSION} is listening on ws://{first}/socket\n\
-         {others}\
-         try it:  npx wscat -c {url}\n\
-         type:    {SUBSCRIBE}\n\
-         then:    {PUBLISH}\n"
-    )
+    let listening = format!("hubcast {VERSION} is listening on ws://{first}/socket\n{others}");
+    match is_open {
+        true => {
+            format!("{listening}try it:  npx wscat -c {url}\ntype:    {SUBSCRIBE}\nthen:    {PUBLISH}\n")
+        }
+        false => format!("{listening}clients do what they are granted; `hubcast explain --help` says how to look\n"),
+    }
 }
 
 /// A line like those of the log: what runs a server often puts both streams into one.
