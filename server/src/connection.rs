@@ -23,6 +23,7 @@ use crate::outbox::Outbox;
 use crate::websocket::decoder::{Decoder, Incoming};
 use crate::websocket::frame::{self, Opcode, Violation};
 use event_stream::EventStream;
+use facts::Seconds;
 use hubcast_protocol::{CloseCode, Dialect};
 use peer::Peer;
 use std::cell::{Cell, RefCell};
@@ -40,7 +41,6 @@ pub(crate) struct Connection {
     state: RefCell<ConnectionState>,
     /// `Some` if it is a stream of server-sent events.
     stream: Option<Box<EventStream>>,
-    opened_at: Instant,
     /// Bytes in memory for all connections of the worker that they do not share.
     queued: Rc<Cell<usize>>,
     _permit: Rc<Permit>,
@@ -61,6 +61,8 @@ struct ConnectionState {
     /// when it last took some, or when the write timeout was last extended.
     write_blocked: Option<Instant>,
     is_dirty: bool,
+    /// When it was opened.
+    opened: Seconds,
     /// Whether the next read has to wait a little, because the receivers of this client's publications are far behind.
     is_paused: bool,
     /// Whether the reading task is in such a pause now.
@@ -71,8 +73,6 @@ struct ConnectionState {
     unread_since: Option<Instant>,
     /// Whether the client has sent its last message, while requests before it are not answered yet.
     is_ending: bool,
-    /// Whether it is a stream of server-sent events.
-    is_stream: bool,
     /// The tick at which the deadlines are checked next.
     armed: Option<u64>,
 }
@@ -138,9 +138,8 @@ impl Connection {
         queued: Rc<Cell<usize>>,
         now: Instant,
     ) -> Self {
-        let mut state = ConnectionState::new(now);
-        state.is_stream = stream.is_some();
-        Self { peer, socket, state: RefCell::new(state), stream, opened_at: now, queued, _permit: permit }
+        let state = ConnectionState::new(now);
+        Self { peer, socket, state: RefCell::new(state), stream, queued, _permit: permit }
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -396,11 +395,11 @@ impl ConnectionState {
             outbox: Outbox::default(),
             decoder: Decoder::default(),
             last_frame_at: now,
-            is_stream: false,
             ping_sent_at: None,
             unfinished_since: None,
             write_blocked: None,
             is_dirty: false,
+            opened: Seconds::of(now),
             is_paused: false,
             is_reading_stopped: false,
             is_pausing: false,
@@ -417,3 +416,14 @@ impl ConnectionState {
 
 /// A ping without payload.
 const PING: &[u8] = &[0x89, 0];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_takes_one_piece_of_the_allocator_of_320_bytes() {
+        let counts_of_its_rc = 2 * size_of::<usize>();
+        assert!(size_of::<Connection>() + counts_of_its_rc <= 320, "{}", size_of::<Connection>());
+    }
+}

@@ -38,12 +38,12 @@ impl Connection {
         if state.armed == Some(tick) {
             state.armed = None;
         }
-        state.due(now, stall_ended, config)
+        state.due(now, stall_ended, config, self.ping_after(config))
     }
 
     /// When to check the deadlines next.
     pub(crate) fn next_deadline(&self, now: Instant, stall_ended: Instant, config: &Config) -> Option<Instant> {
-        match self.state.borrow().due(now, stall_ended, config) {
+        match self.state.borrow().due(now, stall_ended, config, self.ping_after(config)) {
             TimerAction::At(at) => Some(at),
             TimerAction::Never => None,
             TimerAction::Ping | TimerAction::Close(..) | TimerAction::Stalled | TimerAction::Abort => Some(now),
@@ -53,22 +53,22 @@ impl Connection {
     /// Notes that a ping is sent now. Frees memory of the outbox that a quiet connection does not need.
     pub(crate) fn note_ping(&self, now: Instant) {
         let mut state = self.state.borrow_mut();
-        match state.is_stream {
+        match self.stream.is_some() {
             // The reader of a stream does not answer. If it is gone, the system notices that it acknowledges nothing.
             true => state.last_frame_at = now,
             false => state.ping_sent_at = Some(now),
         }
         state.outbox.release();
     }
+
+    /// The time after which a quiet connection gets a ping, or a stream its heartbeat.
+    fn ping_after(&self, config: &Config) -> Duration {
+        if self.stream.is_some() { config.timeouts.heartbeat } else { config.timeouts.ping }
+    }
 }
 
 impl ConnectionState {
-    /// The time after which a quiet connection gets a ping, or a stream its heartbeat.
-    fn ping_after(&self, config: &Config) -> Duration {
-        if self.is_stream { config.timeouts.heartbeat } else { config.timeouts.ping }
-    }
-
-    fn due(&self, now: Instant, stall_ended: Instant, config: &Config) -> TimerAction {
+    fn due(&self, now: Instant, stall_ended: Instant, config: &Config, ping_after: Duration) -> TimerAction {
         let times = &config.timeouts;
         let if_stalled = if self.phase == Phase::Open { TimerAction::Stalled } else { TimerAction::Abort };
         // The write timeout goes on while a connection is not read: the client can read all the time.
@@ -79,7 +79,7 @@ impl ConnectionState {
                     let end = self.end_of_patience(since, times.pong, now, stall_ended);
                     (end, TimerAction::Close(CloseCode::PING_TIMEOUT, "no answer to a ping"))
                 }
-                None => (self.last_frame_at + self.ping_after(config), TimerAction::Ping),
+                None => (self.last_frame_at + ping_after, TimerAction::Ping),
             },
             Phase::Closing { since, took, .. } | Phase::Agreed { since, took } => {
                 let in_all = since.max(stall_ended) + times.close * MAX_CLOSE_TIMEOUTS;
@@ -105,7 +105,7 @@ impl ConnectionState {
             return due;
         }
         // A frame that comes now makes the next ping due `ping` after it, which may be before this deadline.
-        let next_ping = self.ping_sent_at.filter(|_| self.phase == Phase::Open).map(|_| now + self.ping_after(config));
+        let next_ping = self.ping_sent_at.filter(|_| self.phase == Phase::Open).map(|_| now + ping_after);
         TimerAction::At(next_ping.map_or(at, |next_ping| next_ping.min(at)))
     }
 
@@ -143,7 +143,9 @@ mod tests {
         (config.timeouts.message, config.timeouts.ping) = (SECOND * 10, SECOND * 1000);
         let mut state = ConnectionState::new(start);
         state.unfinished_since = Some(start);
-        let due = |state: &ConnectionState, seconds| state.due(start + SECOND * seconds, start, &config);
+        let due = |state: &ConnectionState, seconds| {
+            state.due(start + SECOND * seconds, start, &config, config.timeouts.ping)
+        };
         for (is_reading_stopped, is_pausing, seconds) in
             [(false, true, 4), (true, true, 6), (true, false, 7), (false, false, 9)]
         {
