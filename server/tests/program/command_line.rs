@@ -109,6 +109,25 @@ fn a_wrong_value_is_named_by_its_variable() {
 }
 
 #[test]
+fn a_wrong_value_of_the_file_is_named_with_its_line() {
+    for (name, text, line, fault) in [
+        ("duration.toml", "workers = 2\nping = \"fast\"", 2, "ping = \"fast\": not a duration"),
+        ("range.toml", "# none\n\nworkers = 0", 3, "workers = 0: must be 1 to 256"),
+        (
+            "secret.toml",
+            "[tokens]\nkeys = [\n{ secret = \"short\" }]",
+            3,
+            "tokens, key 1: secret: a secret has at least",
+        ),
+        ("grant.toml", "[anonymous]\nsubscribe = [\"a..b\"]", 1, "anonymous, subscribe has \"a..b\": a pattern has no"),
+    ] {
+        let path = file(name, text);
+        let told = failure(hubcast(&["check-config", "--config"]).arg(&path), 2);
+        assert!(told.starts_with(&format!("error: {}, line {line}: {fault}", path.display())), "{told}");
+    }
+}
+
+#[test]
 fn a_variable_that_is_no_text_is_named() {
     let bytes = OsStr::from_bytes(b"\xff3s");
     let fault = failure(hubcast(&["--log-level", "off"]).env("HUBCAST_PING", bytes), 2);
@@ -171,7 +190,7 @@ fn a_wrong_value_is_named_by_its_file_and_key() {
     let path = file("wrong_value.toml", "ping = \"fast\"\n");
     let fault = failure(hubcast(&["--config"]).arg(&path), 2);
     let expected = "ping = \"fast\": not a duration; write a number with ms, s, m or h, such as \"25s\"";
-    assert_eq!(fault, format!("error: {}: {expected}\n", path.display()));
+    assert_eq!(fault, format!("error: {}, line 1: {expected}\n", path.display()));
 }
 
 #[test]
@@ -179,7 +198,7 @@ fn a_wrong_rule_is_named_by_file_number_and_key_and_by_flag() {
     let path = file("wrong_rule.toml", "[[topics]]\nmatch = \"a\"\n\n[[topics]]\nmatch = \"b\"\nhistory.size = 0\n");
     let fault = failure(hubcast(&["--config"]).arg(&path), 2);
     let expected = "topics, rule 2: history.size = 0: must be at least 1; history = false keeps nothing";
-    assert_eq!(fault, format!("error: {}: {expected}\n", path.display()));
+    assert_eq!(fault, format!("error: {}, line 4: {expected}\n", path.display()));
     let fault = failure(&mut hubcast(&["--topics", "[{match = \"a*\"}]"]), 2);
     assert!(fault.contains("for '--topics <RULES>': rule 1: match = \"a*\": \"*\" and \">\" stand alone"), "{fault}");
 }
@@ -190,7 +209,7 @@ fn an_unknown_key_is_named_with_the_one_that_is_meant() {
         let path = file("unknown_key.toml", &format!("{wrong} = 1\n"));
         let fault = failure(hubcast(&["--config"]).arg(&path), 2);
         let expected = format!("{wrong}: there is no such key; did you mean {meant}?");
-        assert_eq!(fault, format!("error: {}: {expected}\n", path.display()));
+        assert_eq!(fault, format!("error: {}, line 1: {expected}\n", path.display()));
     }
 }
 

@@ -10,6 +10,7 @@ pub(crate) mod excerpt;
 mod file;
 mod file_text;
 pub(crate) mod layered;
+mod lines;
 mod lists;
 pub(crate) mod options;
 pub(crate) mod resolve;

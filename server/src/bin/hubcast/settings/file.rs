@@ -1,20 +1,18 @@
-//! Reads the TOML file. An error names the file, the key and what is allowed.
+//! Reads the TOML of the file. An error names the file, the key and what is allowed.
 
 use super::excerpt::{SHOWN, excerpt};
-use super::file_text;
 use super::options::Options;
 use super::spelling::nearest;
 use anyhow::anyhow;
 use std::path::Path;
 use toml::{Table, Value};
 
-/// The keys and values that the file sets. Each is a key of [`Options`] with a valid value.
+/// The keys and values that the text of the file sets. Each is a key of [`Options`] with a valid value.
 ///
 /// # Errors
-/// Why the file cannot be read, or all of its unknown keys and wrong values, one line each.
-pub(crate) fn read(path: &Path) -> anyhow::Result<Table> {
-    let table = file_text::read(path).map_err(|fault| vec![fault]).and_then(|text| parse(&text));
-    table.map_err(|faults| {
+/// All of its unknown keys and wrong values, one line each.
+pub(crate) fn read(path: &Path, text: &str) -> anyhow::Result<Table> {
+    parse(text).map_err(|faults| {
         let lines: Vec<_> = faults.iter().map(|fault| format!("{}: {fault}", path.display())).collect();
         anyhow!(lines.join("\n       "))
     })

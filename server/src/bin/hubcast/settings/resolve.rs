@@ -3,13 +3,14 @@
 use super::admission::{self, LoadedAccess};
 use super::layered::{Settings, Source};
 use super::options::Options;
-use super::{checks, descriptors, environment, file, file_text};
+use super::{checks, descriptors, environment, file, file_text, lines};
 use crate::logging::Format;
+use anyhow::anyhow;
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 use hubcast_server::Config;
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use toml::Table;
 
 /// The settings from flags and environment.
@@ -56,11 +57,23 @@ pub(crate) fn resolve(given: &CliArgs) -> anyhow::Result<Resolved> {
         _ => Source::Default,
     };
     let ignored = environment::check(env::vars_os())?;
-    let file = given.config.as_deref().map(file::read).transpose()?;
-    let settings = Settings::layered(&given.options, source, file.unwrap_or_default(), given.config.as_deref())?;
-    checks::check(&settings)?;
-    let access = admission::load(&settings)?;
-    Ok(Resolved { settings, access, ignored })
+    let path = given.config.as_deref();
+    let text = path.map(read).transpose()?;
+    let resolved = || {
+        let file = path.zip(text.as_deref()).map(|(path, text)| file::read(path, text)).transpose()?;
+        let settings = Settings::layered(&given.options, source, file.unwrap_or_default(), path)?;
+        checks::check(&settings)?;
+        let access = admission::load(&settings)?;
+        Ok(Resolved { settings, access, ignored })
+    };
+    resolved().map_err(|faults: anyhow::Error| match (path, &text) {
+        (Some(path), Some(text)) => anyhow!(lines::add(&faults.to_string(), path, text)),
+        _ => faults,
+    })
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    file_text::read(path).map_err(|fault| anyhow!("{}: {fault}", path.display()))
 }
 
 /// How the log is written where the settings are wrong: as flag or variable say, or the file, as far as it can be read.
