@@ -238,12 +238,7 @@ fn read(
         None => Payload::from(""),
     };
     let key = fields.key.map(|key| text(key, "key")).transpose()?;
-    let key = match (key, header) {
-        (Some(key), Some(header)) if key != header => {
-            return Err(invalid("key and the header Idempotency-Key are different"));
-        }
-        (key, header) => key.or(header.map(str::to_owned)),
-    };
+    let key = key.or_else(|| header.map(str::to_owned));
     if key.as_ref().is_some_and(|key| key.len() > MAX_KEY) {
         return Err(invalid(format!("key has at most {MAX_KEY} bytes")));
     }
