@@ -4,6 +4,7 @@ pub(crate) mod api;
 mod buffered_io;
 mod events;
 mod exchange;
+mod files;
 mod handshake;
 mod host;
 mod identity;
@@ -197,12 +198,15 @@ impl<S: Service> Http<S> {
         }
         let text = |words| Ok(Route::Answer(text(StatusCode::OK, words)));
         match (path, request.method()) {
-            ("/healthz" | "/readyz", method) if !matches!(*method, Method::GET | Method::HEAD) => Err(NOT_READ),
+            ("/healthz" | "/readyz" | BROWSER_CLIENT, method) if !matches!(*method, Method::GET | Method::HEAD) => {
+                Err(NOT_READ)
+            }
             // Also when the server is full: otherwise an orchestrator would restart a server that is alive.
             ("/healthz", _) => text("alive"),
             ("/readyz", _) if self.is_draining() => Err(DRAINING),
             ("/readyz", _) if permit.is_full() => Err(FULL),
             ("/readyz", _) => text("ready"),
+            (BROWSER_CLIENT, _) => Ok(Route::Answer(files::BROWSER_CLIENT.answer(request.headers()))),
             ("/events", _) if !request.body().is_end_stream() => Err(NO_BODY),
             ("/events", _) => Ok(self.events(request, permit)),
             (path, _) if path.starts_with("/api/") || path == "/api" => match &self.api {
@@ -265,6 +269,9 @@ enum Route<'a> {
     /// By a stream of server-sent events.
     Events(Box<Stream>),
 }
+
+/// Where browsers get the client from.
+const BROWSER_CLIENT: &str = "/hubcast.js";
 
 /// What proxies add to the requests that they pass on, where RFC 7239's `Forwarded` is not used.
 static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");

@@ -1,0 +1,1424 @@
+// @ts-check
+/**
+ * hubcast's client for browsers, Node, Deno and Bun: one module without dependencies and without a build step.
+ *
+ *     import { connect } from "/hubcast.js";
+ *     for await (const { value } of connect().subscribe("prices")) show(value);
+ *
+ * It resumes each subscription by its position after every reconnect. Whatever is missing is said: by a `gap` event, and
+ * by the `gap` of the next message. The wire is PROTOCOL.md; the types are hubcast.d.ts.
+ *
+ * The module has four parts: `Progress` (the positions of a subscription), `Machine` (what to send, and when; it has no
+ * socket, clock or random numbers of its own), `Subscription` (what the program reads), and `Client` (socket, timers,
+ * page events).
+ */
+
+/** What the server, or this client, refuses. `retry`: the same may succeed later. */
+export class HubcastError extends Error {
+  constructor(code, reason, retry = false) {
+    super(reason);
+    this.name = "HubcastError";
+    this.code = code;
+    this.retry = retry;
+  }
+}
+
+/** Thrown by a `token` function: this user may not connect. The client is closed for good. */
+export class NotAllowed extends Error {
+  constructor(reason = "not allowed") {
+    super(reason);
+    this.name = "NotAllowed";
+  }
+}
+
+/** A client. It returns at once, and connects by itself, again and again. */
+export function connect(url, options) {
+  return new Client(url, options);
+}
+
+// ---- positions ----
+
+/** The positions that a subscription has reached, by topic: those of the topics with the latest messages. */
+class Progress {
+  /** topic → { epoch, offset, silent: own publications without echo after the offset, gone: it has no history now } */
+  reached = new Map();
+  /** A topic without a position may have had messages that this subscription did not get. */
+  wasCut = false;
+  /** Not every topic can be resumed. */
+  isIncomplete = false;
+
+  set(topic, epoch, offset) {
+    const before = this.reached.get(topic);
+    const silent = before?.epoch === epoch ? before.silent : undefined;
+    this.reached.delete(topic);
+    this.reached.set(topic, { epoch, offset, silent, gone: false });
+    if (this.reached.size > MAX_TOPICS) {
+      this.reached.delete(this.reached.keys().next().value);
+      this.isIncomplete = true;
+    }
+    this.#passSilent(topic);
+  }
+
+  cut() {
+    this.wasCut = true;
+    for (const reached of this.reached.values()) reached.gone = false;
+  }
+
+  /** Forgets the older half. Returns whether there was something to forget. */
+  shorten() {
+    const topics = [...this.reached.keys()];
+    for (const topic of topics.slice(0, Math.ceil(topics.length / 2))) this.reached.delete(topic);
+    this.isIncomplete ||= topics.length > 0;
+    return topics.length > 0;
+  }
+
+  /** Takes a publication into account: `null` for a duplicate, else `{ gap }`, with what is missing before it, if any. */
+  step({ topic, epoch, offset }) {
+    if (epoch === undefined) {
+      this.isIncomplete = true;
+      return {};
+    }
+    const last = this.reached.get(topic);
+    let gap;
+    if (last && !last.gone) {
+      if (last.epoch !== epoch) gap = { type: "gap", topic, to: offset - 1 || undefined, reason: "missing" };
+      else if (offset <= last.offset) return null;
+      else if (offset > last.offset + 1) {
+        gap = { type: "gap", topic, from: last.offset + 1, to: offset - 1, reason: "missing" };
+      }
+    } else if ((this.wasCut || last?.gone) && offset > 1) {
+      gap = { type: "gap", topic, to: offset - 1, reason: "missing" };
+    }
+    this.set(topic, epoch, offset);
+    return { gap };
+  }
+
+  /** Takes an own publication without echo into account: its offset does not come, and is not missing. */
+  skip(topic, offset) {
+    const last = this.reached.get(topic);
+    if (!last || offset <= last.offset) return;
+    last.silent ??= new Set();
+    if (last.silent.size < MAX_IN_FLIGHT) last.silent.add(offset);
+    this.#passSilent(topic);
+  }
+
+  #passSilent(topic) {
+    const last = this.reached.get(topic);
+    if (!last?.silent) return;
+    while (last.silent.delete(last.offset + 1)) last.offset += 1;
+    for (const offset of last.silent) if (offset <= last.offset) last.silent.delete(offset);
+    if (last.silent.size === 0) last.silent = undefined;
+  }
+
+  /** Takes a gap of the server into account. Returns what the program is told, if it is new. */
+  leaveOut({ topic, epoch, offset, from, to, reason }) {
+    const last = this.reached.get(topic);
+    epoch ??= last?.epoch;
+    const end = offset ?? to;
+    const gap = { type: "gap", topic, from, to: end, reason };
+    if (epoch === undefined || end === undefined) {
+      // The topic has no history now. Its position stays, so that the next resume asks for it again.
+      if (!last) return reason === "not_recoverable" ? undefined : gap;
+      if (last.gone) return undefined;
+      last.gone = true;
+      return { ...gap, from: undefined, to: undefined };
+    }
+    if (last && last.epoch === epoch) {
+      const isNew = end > last.offset;
+      // Where the server goes on from an older state, what it counts from there on is new.
+      const isBack = offset !== undefined && end < last.offset;
+      const before = last.offset;
+      if (isNew || isBack) this.set(topic, epoch, end);
+      if (isNew) return { ...gap, from: before + 1 };
+      return isBack ? { ...gap, from: undefined, to: undefined } : undefined;
+    }
+    if (!last && reason === "not_recoverable") return undefined;
+    this.set(topic, epoch, end);
+    return last ? { ...gap, from: undefined } : gap;
+  }
+}
+
+// ---- the machine ----
+
+/**
+ * Decides everything, and does nothing: `handle(now, input)` returns what to do. `now` is in milliseconds of a clock that
+ * never goes back. `deadline()` says when to call `handle(now, { type: "time" })` next.
+ *
+ * Inputs: `start`, `opened`, `frame` (a parsed event), `lost` (code, reason), `token` (token, lifetime), `token_failed`
+ * (reason, final), `subscribe` (key, target, options), `unsubscribe` (key), `ask` (id, frame, isSilent), `cancel` (id),
+ * `time` (late), `check` (within), `online`, `pause` (reason), `resume`, `explained` (reason), `reconnect`, `close`.
+ *
+ * What to do: `connect` (token), `send` (frame), `drop` the socket, `token` (reason), `state`, `ready` (key, position),
+ * `tell` (key, event), `end` (key, error), `answer` (id, event), `fail` (id, error), `explain`.
+ */
+export class Machine {
+  #phase = "new";
+  /** When the phase ends by itself. */
+  #until = Infinity;
+  #readySince = 0;
+  #failures = 0;
+  #backAt;
+  #heardAt = 0;
+  #pingEvery = 0;
+  /** When a connection that was asked for a sign of life counts as lost, and how long that was. */
+  #deadAt = Infinity;
+  #patience = 0;
+  #limit = Infinity;
+  #private = [];
+
+  #token;
+  #tokenReason = "first";
+  #isAsking = false;
+  #renewAt = Infinity;
+  /** The request with a token that is not answered. */
+  #renewal;
+  #refusals = 0;
+  #byFrame = false;
+  #isExpired = false;
+
+  #subscriptions = new Map();
+  /** Requests for subscriptions that are not answered: id → subscription. */
+  #asked = new Map();
+  #retryAt = Infinity;
+  #replay = { key: "", left: 0 };
+  /** Requests of the program: id → { frame, isSilent, isSent }. */
+  #calls = new Map();
+  #inFlight = 0;
+  #nextId = 1;
+  #do = [];
+  #now = 0;
+
+  constructor({ hasToken = false, first = 500, most = 20_000, random = Math.random } = {}) {
+    this.config = { hasToken, first, most, random };
+  }
+
+  handle(now, input) {
+    this.#now = now;
+    this.#do = [];
+    if (this.#phase !== "closed") this[`on_${input.type}`]?.(input);
+    return this.#do;
+  }
+
+  deadline() {
+    const isReady = this.#phase === "ready";
+    const ping = isReady && this.#pingEvery && this.#deadAt === Infinity ? this.#heardAt + this.#pingEvery : Infinity;
+    return Math.min(this.#until, isReady ? Math.min(ping, this.#deadAt, this.#renewAt, this.#retryAt) : Infinity);
+  }
+
+  on_start() {
+    if (this.#phase === "new") this.#attempt();
+  }
+
+  on_opened() {
+    if (this.#phase !== "connecting") return;
+    this.#phase = "greeting";
+    if (this.#token && this.#byFrame) this.#authenticate();
+  }
+
+  on_frame({ event }) {
+    if (!["greeting", "ready", "leaving"].includes(this.#phase)) return;
+    this.#heardAt = this.#now;
+    this.#deadAt = Infinity;
+    this[`event_${event.event}`]?.(event);
+  }
+
+  on_lost({ code = 1006, reason = "" }) {
+    if (["new", "waiting", "paused", "token"].includes(this.#phase)) return;
+    const wasOpen = ["ready", "leaving"].includes(this.#phase);
+    if (this.#phase === "connecting" && this.#token) this.#byFrame = true;
+    if (this.#renewal) this.#token = this.#renewal.token;
+    if (code === 4001 || this.#isExpired) this.#token = undefined;
+    const isTokenRefused = (code === 4500 || code === 4501) && this.config.hasToken;
+    if (isTokenRefused) this.#refuseToken();
+    this.#disconnect();
+    if (isTokenRefused && this.#refusals >= MAX_REFUSALS) return this.#close(code, reason || "the token is refused");
+    if (isFinal(code) && !isTokenRefused) return this.#close(code, reason || CLOSE_REASONS[code] || "closed for good");
+    if (!wasOpen && this.#failures === 1) this.#do.push({ do: "explain" });
+    const isAnnounced = this.#backAt !== undefined && this.#failures === 0;
+    const pause = isAnnounced ? Math.max(0, this.#backAt - this.#now) : this.#pause();
+    this.#failures += isAnnounced ? 0 : 1;
+    this.#wait(this.#now + pause, code, reason || (wasOpen ? "the connection was lost" : "no connection could be made"));
+  }
+
+  on_token({ token, lifetime }) {
+    if (!this.#isAsking) return;
+    this.#isAsking = false;
+    this.#tokenReason = "expiring";
+    const renewAt = this.#renewalTime(lifetime);
+    if (this.#phase === "ready" && token === this.#token) {
+      this.#renewAt = this.#now + ASK_AGAIN * (1 + this.config.random());
+    } else if (this.#phase === "ready") {
+      this.#authenticate(token, renewAt);
+    } else {
+      this.#token = token;
+      this.#renewAt = renewAt;
+      if (this.#phase === "token") this.#open();
+    }
+  }
+
+  on_token_failed({ reason, final }) {
+    if (!this.#isAsking) return;
+    this.#isAsking = false;
+    if (final) return this.#close(undefined, reason);
+    if (this.#phase === "ready") {
+      this.#renewAt = this.#now + ASK_AGAIN * (1 + this.config.random());
+    } else if (this.#phase === "token") {
+      const pause = this.#pause();
+      this.#failures += 1;
+      this.#wait(this.#now + pause, undefined, `no token: ${reason}`);
+    }
+  }
+
+  on_subscribe({ key, topic, pattern, last, recover, presence, slow }) {
+    const subscription = { key, topic, pattern, presence, slow, last, stage: "new", progress: new Progress() };
+    subscription.matches = pattern === undefined ? undefined : matcher(pattern);
+    const positions = topic === undefined ? recover : recover && { [topic]: recover };
+    for (const [of, { epoch, offset }] of Object.entries(positions ?? {})) subscription.progress.set(of, epoch, offset);
+    this.#subscriptions.set(key, subscription);
+    if (key === DIRECT) subscription.stage = this.#phase === "ready" ? "live" : "new";
+    else if (this.#phase === "ready") this.#ask(subscription);
+    if (key === DIRECT && this.#phase === "ready") this.#do.push({ do: "ready", key });
+  }
+
+  on_unsubscribe({ key }) {
+    const subscription = this.#subscriptions.get(key);
+    if (!this.#subscriptions.delete(key) || key === DIRECT || this.#phase !== "ready") return;
+    const { topic, pattern } = subscription;
+    if (subscription.stage !== "new" || [...this.#asked.values()].includes(subscription)) {
+      this.#send({ action: "unsubscribe", topic, pattern });
+    }
+  }
+
+  on_ask({ id, frame, isSilent = false }) {
+    this.#calls.set(id, { frame, isSilent, isSent: false });
+    this.#sendCalls();
+  }
+
+  on_cancel({ id }) {
+    const call = this.#calls.get(id);
+    if (call && !call.isSent) this.#calls.delete(id);
+  }
+
+  on_time({ late = 0 }) {
+    if (this.#now >= this.#until) {
+      if (this.#phase === "waiting") return this.#attempt();
+      this.#do.push({ do: "drop" });
+      return this.on_lost({ reason: "the server did not answer in time" });
+    }
+    if (this.#phase !== "ready") return;
+    // A timer that comes late says that this page did not run: what the server sent may still wait to be read.
+    if (late > LATE && this.#deadAt !== Infinity) this.#deadAt = this.#now + this.#patience;
+    if (this.#now >= this.#deadAt) {
+      this.#do.push({ do: "drop" });
+      return this.on_lost({ reason: "the server is silent" });
+    }
+    if (late > ASLEEP) this.on_check({ within: QUICK });
+    else if (this.#pingEvery && this.#deadAt === Infinity && this.#now >= this.#heardAt + this.#pingEvery) {
+      this.on_check({ within: PATIENCE });
+    }
+    if (this.#now >= this.#renewAt) this.#askToken();
+    if (this.#now >= this.#retryAt) {
+      this.#retryAt = Infinity;
+      const refused = [...this.#subscriptions.values()].filter(({ isDeferred }) => isDeferred);
+      for (const subscription of refused) this.#ask(subscription);
+      this.#sendCalls();
+    }
+  }
+
+  /** Asks the server for a sign of life. */
+  on_check({ within = QUICK }) {
+    if (this.#phase !== "ready") return;
+    this.#send({ action: "ping" });
+    this.#patience = within;
+    this.#deadAt = Math.min(this.#deadAt, this.#now + within);
+  }
+
+  on_online() {
+    if (this.#phase === "waiting") this.#attempt();
+    else this.on_check({ within: QUICK });
+  }
+
+  on_pause({ reason }) {
+    if (this.#phase === "paused") return;
+    this.#do.push({ do: "drop" });
+    this.#disconnect();
+    this.#phase = "paused";
+    this.#until = Infinity;
+    this.#do.push({ do: "state", state: { name: "waiting", until: Infinity, reason } });
+  }
+
+  on_resume() {
+    if (this.#phase === "paused") this.#attempt();
+    else this.on_online();
+  }
+
+  on_reconnect() {
+    if (["ready", "leaving"].includes(this.#phase)) {
+      this.#do.push({ do: "drop" });
+      this.#disconnect();
+    }
+    if (["waiting", "paused", "ready", "leaving"].includes(this.#phase)) this.#attempt();
+  }
+
+  /** Why no connection can be made, as the server said it to a plain request. */
+  on_explained({ reason }) {
+    if (this.#phase === "waiting") this.#wait(this.#until, 1006, reason);
+  }
+
+  on_close() {
+    this.#do.push({ do: "drop" });
+    this.#close(1000, "closed by the program");
+  }
+
+  /** No attempt can ever succeed. */
+  on_fail({ reason }) {
+    this.#close(undefined, reason);
+  }
+
+  // ---- events of the server ----
+
+  event_welcome({ client, user, ping, limits }) {
+    if (this.#phase !== "greeting") return;
+    this.#welcome = { client, user };
+    this.#pingEvery = ping;
+    this.#limit = limits?.message ?? Infinity;
+    this.#private = user === undefined ? [client] : [client, `@${user}`];
+    if (!this.#renewal) this.#ready();
+  }
+  #welcome;
+
+  event_closing({ code, reason, reconnect_in_ms }) {
+    this.#resetFailures();
+    this.#phase = "leaving";
+    this.#until = this.#now + PATIENCE;
+    this.#backAt = reconnect_in_ms === undefined ? undefined : this.#now + reconnect_in_ms;
+  }
+
+  event_subscribed(reply) {
+    const subscription = this.#asked.get(reply.id);
+    if (!this.#asked.delete(reply.id) || this.#subscriptions.get(subscription.key) !== subscription) return;
+    const { key, topic, progress, stage, last } = subscription;
+    const replayed = reply.replayed ?? 0;
+    const begin = reply.epoch === undefined ? undefined : { epoch: reply.epoch, offset: reply.offset - replayed };
+    const resumes = stage === "cut" || subscription.hasPast;
+    const wasComplete = !progress.isIncomplete;
+    subscription.stage = "live";
+    subscription.isDeferred = false;
+    this.#replay = { key, left: replayed };
+    if (topic !== undefined) {
+      const before = progress.reached.get(topic);
+      const isCovered = begin && before?.epoch === begin.epoch && begin.offset <= before.offset && before.offset <= reply.offset;
+      const recovered = Boolean(isCovered && wasComplete);
+      if (!recovered) {
+        progress.isIncomplete = false;
+        progress.reached.delete(topic);
+        if (begin) progress.set(topic, begin.epoch, begin.offset);
+      }
+      if (resumes) {
+        this.#tell(key, { type: "resumed", recovered, replayed });
+        const isRange = !recovered && begin && before?.epoch === begin.epoch && before.offset < begin.offset;
+        const range = isRange ? { from: before.offset + 1, to: begin.offset } : {};
+        if (!recovered) this.#tell(key, { type: "gap", topic, ...range, reason: "not_recoverable" });
+      }
+    } else if (resumes) {
+      const isAsked = progress.reached.size > 0 && reply.recovered !== undefined;
+      this.#tell(key, { type: "resumed", recovered: isAsked && wasComplete && reply.recovered, replayed });
+      if (!isAsked || !wasComplete) {
+        progress.wasCut = progress.isIncomplete = false;
+        this.#tell(key, { type: "gap", reason: "not_recoverable" });
+      }
+    }
+    this.#do.push({ do: "ready", key, position: begin });
+  }
+
+  event_message(event) {
+    const { topic } = event;
+    let replayOf;
+    if (this.#replay.left > 0 && hears(this.#subscriptions.get(this.#replay.key), topic)) {
+      this.#replay.left -= 1;
+      replayOf = this.#replay.key;
+    }
+    for (const subscription of this.#hearing(topic)) {
+      const { key, progress } = subscription;
+      // What is replayed for another subscription may be older than this one.
+      if (replayOf !== undefined && replayOf !== key && !progress.reached.has(topic)) continue;
+      const step = progress.step(event);
+      if (!step) continue;
+      if (step.gap) this.#tell(key, step.gap);
+      this.#tell(key, { type: "message", event });
+    }
+  }
+
+  event_gap(event) {
+    for (const { key, progress, presence } of this.#hearing(event.topic)) {
+      if (event.reason === "missed_presence") {
+        if (presence) this.#tell(key, { type: "gap", topic: event.topic, reason: event.reason });
+        continue;
+      }
+      const gap = progress.leaveOut(event);
+      if (gap) this.#tell(key, gap);
+    }
+  }
+
+  event_join(event) {
+    this.#member("joined", event);
+  }
+
+  event_leave(event) {
+    this.#member("left", event);
+  }
+
+  event_unsubscribed({ id, topic, pattern, reason = "unsubscribed" }) {
+    if (id !== undefined) return;
+    const text = reason === "forbidden" ? "the token does not grant it any more" : "ended by the server";
+    for (const subscription of [...this.#subscriptions.values()]) {
+      if (subscription.stage !== "live" || subscription.key === DIRECT) continue;
+      if (subscription.topic === topic && subscription.pattern === pattern) this.#end(subscription, reason, text);
+    }
+  }
+
+  event_authenticated({ id, expires }) {
+    if (!this.#renewal || id !== this.#renewal.id) return;
+    ({ token: this.#token, renewAt: this.#renewAt } = this.#renewal);
+    this.#renewal = undefined;
+    this.#isExpired = false;
+    this.#refusals = 0;
+    if (this.#phase === "greeting" && this.#welcome) this.#ready();
+    else if (this.#phase === "ready") this.#sendCalls();
+  }
+
+  event_error({ id, code, reason, retry = false }) {
+    if (this.#renewal && id === this.#renewal.id) return this.#tokenRefused(code, reason, retry);
+    if (code === "token_expired" && this.config.hasToken) {
+      this.#isExpired = true;
+      this.#askToken();
+    }
+    const subscription = this.#asked.get(id);
+    if (this.#asked.delete(id)) {
+      if (this.#subscriptions.get(subscription.key) !== subscription) return;
+      const { progress } = subscription;
+      if (code === "forbidden" && (progress.reached.size > 0 || subscription.last !== undefined)) {
+        // Perhaps only the past is not granted: what is live then begins behind a gap.
+        subscription.hasPast ||= progress.reached.size > 0;
+        progress.reached.clear();
+        subscription.last = undefined;
+        this.#ask(subscription);
+      } else if (retry || code === "token_expired") {
+        subscription.isDeferred = true;
+        this.#retryAt = Math.min(this.#retryAt, this.#now + RETRY * (1 + this.config.random()));
+      } else {
+        this.#end(subscription, code, reason);
+      }
+      return;
+    }
+    const call = this.#calls.get(id);
+    if (!call) return;
+    this.#inFlight -= 1;
+    if (code === "token_expired" && this.config.hasToken) {
+      call.isSent = false;
+      return;
+    }
+    this.#calls.delete(id);
+    this.#do.push({ do: "fail", id, error: { code, reason, retry } });
+    this.#sendCalls();
+  }
+
+  event_published(event) {
+    const call = this.#calls.get(event.id);
+    if (call?.isSilent && event.offset !== undefined && !event.duplicate) {
+      for (const { progress } of this.#hearing(event.topic)) progress.skip(event.topic, event.offset);
+    }
+    this.#answer(event);
+  }
+
+  event_history(event) {
+    this.#answer(event);
+  }
+
+  event_presence(event) {
+    this.#answer(event);
+  }
+
+  // ---- steps ----
+
+  #attempt() {
+    if (this.config.hasToken && (!this.#token || this.#now >= this.#renewAt)) {
+      this.#phase = "token";
+      this.#until = Infinity;
+      this.#stateConnecting();
+      this.#askToken();
+    } else {
+      this.#open();
+    }
+  }
+
+  #open() {
+    this.#phase = "connecting";
+    this.#until = this.#now + ATTEMPT;
+    this.#stateConnecting();
+    this.#do.push({ do: "connect", token: this.#byFrame ? undefined : this.#token });
+  }
+
+  #stateConnecting() {
+    this.#do.push({ do: "state", state: { name: "connecting", attempt: this.#failures + 1 } });
+  }
+
+  #ready() {
+    this.#phase = "ready";
+    this.#until = Infinity;
+    this.#readySince = this.#heardAt = this.#now;
+    this.#refusals = 0;
+    this.#byFrame = false;
+    this.#backAt = undefined;
+    this.#do.push({ do: "state", state: { name: "connected", ...this.#welcome } });
+    const all = [...this.#subscriptions.values()];
+    for (const direct of all.filter(({ key }) => key === DIRECT)) {
+      const wasCut = direct.stage === "cut";
+      direct.stage = "live";
+      if (!wasCut) {
+        this.#do.push({ do: "ready", key: DIRECT });
+        continue;
+      }
+      this.#tell(DIRECT, { type: "resumed", recovered: false, replayed: 0 });
+      this.#tell(DIRECT, { type: "gap", reason: "not_recoverable" });
+    }
+    // Topics before patterns: then a replay of a pattern brings nothing of them that is newer than what they have.
+    for (const subscription of all.filter(({ topic }) => topic !== undefined)) this.#ask(subscription);
+    for (const subscription of all.filter(({ pattern }) => pattern !== undefined)) this.#ask(subscription);
+    this.#sendCalls();
+  }
+
+  /** Sends the `subscribe` of a subscription, from where it was. */
+  #ask(subscription) {
+    const { topic, pattern, presence, slow, last, progress } = subscription;
+    subscription.hasPast ||= progress.reached.size > 0;
+    subscription.isDeferred = false;
+    for (;;) {
+      const frame = { id: this.#nextId, action: "subscribe", topic, pattern, presence: presence || undefined, slow };
+      const positions = [...progress.reached].map(([of, { epoch, offset }]) => [of, { epoch, offset }]);
+      if (positions.length > 0) frame.recover = topic === undefined ? record(positions) : positions[0][1];
+      if (topic !== undefined && last !== undefined) frame[frame.recover ? "or_last" : "last"] = last;
+      if (!isTooLong(JSON.stringify(frame), this.#limit) || !progress.shorten()) {
+        this.#asked.set(this.#nextId++, subscription);
+        return this.#do.push({ do: "send", frame });
+      }
+    }
+  }
+
+  #send(frame) {
+    const id = this.#nextId++;
+    this.#do.push({ do: "send", frame: { id, ...frame } });
+    return id;
+  }
+
+  /** Sends what the program asks for, at most `MAX_IN_FLIGHT` without an answer: the server remembers so many numbers. */
+  #sendCalls() {
+    if (this.#phase !== "ready" || this.#isExpired) return;
+    for (const [id, call] of this.#calls) {
+      if (this.#inFlight >= MAX_IN_FLIGHT) return;
+      if (call.isSent) continue;
+      if (isTooLong(JSON.stringify(call.frame), this.#limit - 32)) {
+        this.#calls.delete(id);
+        const reason = `a request has at most ${this.#limit} bytes here`;
+        this.#do.push({ do: "fail", id, error: { code: "message_too_large", reason, retry: false } });
+        continue;
+      }
+      call.isSent = true;
+      this.#inFlight += 1;
+      this.#do.push({ do: "send", frame: { id, ...call.frame } });
+    }
+  }
+
+  #answer(event) {
+    const call = this.#calls.get(event.id);
+    if (!call) return;
+    this.#calls.delete(event.id);
+    this.#inFlight -= 1;
+    this.#do.push({ do: "answer", id: event.id, event });
+    this.#sendCalls();
+  }
+
+  #askToken() {
+    this.#renewAt = Infinity;
+    if (!this.config.hasToken || this.#isAsking || this.#renewal) return;
+    this.#isAsking = true;
+    this.#do.push({ do: "token", reason: this.#tokenReason });
+  }
+
+  #authenticate(token = this.#token, renewAt = this.#renewAt) {
+    this.#renewal = { token, renewAt, id: undefined };
+    this.#renewal.id = this.#send({ action: "authenticate", token });
+  }
+
+  #tokenRefused(code, reason, retry) {
+    this.#renewal = undefined;
+    if (this.#phase !== "ready") {
+      // The server closes now, and says so.
+      return;
+    }
+    if (!retry) this.#refuseToken(true);
+    if (this.#refusals >= MAX_REFUSALS) {
+      this.#do.push({ do: "drop" });
+      return this.#close(4500, reason);
+    }
+    this.#renewAt = this.#now + ASK_AGAIN * (1 + this.config.random());
+  }
+
+  #refuseToken(isKept = false) {
+    if (!isKept) this.#token = undefined;
+    this.#tokenReason = "refused";
+    this.#refusals += 1;
+  }
+
+  /** From 70 to 90 percent of the lifetime, so that clients whose tokens end together do not ask together. */
+  #renewalTime(lifetime = Infinity) {
+    return this.#now + Math.max(1_000, lifetime * (0.7 + 0.2 * this.config.random()));
+  }
+
+  /** Everything of this connection ends. What is to go on is asked for again on the next one. */
+  #disconnect() {
+    this.#resetFailures();
+    this.#renewal = this.#welcome = undefined;
+    this.#isExpired = false;
+    this.#deadAt = this.#retryAt = Infinity;
+    this.#asked.clear();
+    this.#replay = { key: "", left: 0 };
+    this.#inFlight = 0;
+    for (const call of this.#calls.values()) call.isSent = false;
+    for (const subscription of this.#subscriptions.values()) {
+      if (subscription.stage !== "live") continue;
+      subscription.stage = "cut";
+      subscription.progress.cut();
+    }
+  }
+
+  #resetFailures() {
+    if (this.#phase === "ready" && this.#now >= this.#readySince + STABLE) this.#failures = 0;
+  }
+
+  #wait(until, code, reason) {
+    this.#phase = "waiting";
+    this.#until = until;
+    this.#do.push({ do: "state", state: { name: "waiting", until, code, reason } });
+  }
+
+  /** A random pause, whose bound grows: clients that lost the same server do not all come back at once. */
+  #pause() {
+    const { first, most, random } = this.config;
+    return random() * Math.min(most, first * 1.3 ** Math.min(this.#failures, 64));
+  }
+
+  #end(subscription, code, reason) {
+    this.#subscriptions.delete(subscription.key);
+    this.#do.push({ do: "end", key: subscription.key, error: { code, reason, retry: false } });
+  }
+
+  #close(code, reason) {
+    this.#phase = "closed";
+    this.#until = Infinity;
+    this.#do.push({ do: "state", state: { name: "closed", code, reason } });
+    const error = code === 1000 ? undefined : { code: "closed", reason, retry: false };
+    for (const key of this.#subscriptions.keys()) this.#do.push({ do: "end", key, error });
+    for (const id of this.#calls.keys()) {
+      this.#do.push({ do: "fail", id, error: { code: "closed", reason, retry: false } });
+    }
+    this.#subscriptions.clear();
+    this.#calls.clear();
+  }
+
+  #member(type, event) {
+    for (const { key, presence } of this.#hearing(event.topic)) {
+      const { topic, client, user, anonymous, info, unverified } = event;
+      if (presence) this.#tell(key, { type, topic, client, user, anonymous, info, unverified });
+    }
+  }
+
+  #tell(key, event) {
+    this.#do.push({ do: "tell", key, event });
+  }
+
+  /** The live subscriptions that a topic reaches. */
+  *#hearing(topic) {
+    for (const subscription of this.#subscriptions.values()) {
+      if (subscription.stage !== "live") continue;
+      if (subscription.key === DIRECT ? this.#private.includes(topic) : hears(subscription, topic)) yield subscription;
+    }
+  }
+}
+
+function hears(subscription, topic) {
+  return subscription?.topic === topic || Boolean(subscription?.matches?.(topic));
+}
+
+/** Says whether a topic matches a pattern: `*` is one token, `>` at the end is one or more. Private topics match none. */
+function matcher(pattern) {
+  const tokens = pattern.split(".");
+  const isOpen = tokens.at(-1) === ">";
+  if (isOpen) tokens.pop();
+  return (topic) => {
+    if (topic.startsWith("@") || UUID.test(topic)) return false;
+    const given = topic.split(".");
+    if (isOpen ? given.length <= tokens.length : given.length !== tokens.length) return false;
+    return tokens.every((token, at) => token === "*" || token === given[at]);
+  };
+}
+
+/** An object of these entries, whatever the names are: `__proto__` is a topic like any other. */
+function record(entries) {
+  return Object.fromEntries(entries);
+}
+
+function isTooLong(text, limit) {
+  if (text.length * 3 <= limit) return false;
+  return new TextEncoder().encode(text).length > limit;
+}
+
+function isFinal(code) {
+  return (code >= 4500 && code < 5000) || [1002, 1003, 1007, 1008, 1009, 1010].includes(code);
+}
+
+const CLOSE_REASONS = { 4500: "the token is refused", 4501: "a token is needed", 4502: "disconnected by the operator" };
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+/** The key of the subscription to what is sent to this client alone. */
+const DIRECT = "direct";
+const MAX_TOPICS = 200;
+const MAX_IN_FLIGHT = 256;
+const MAX_REFUSALS = 3;
+// Milliseconds.
+const ATTEMPT = 10_000;
+const PATIENCE = 10_000;
+const QUICK = 3_000;
+const LATE = 2_000;
+const ASLEEP = 10_000;
+const STABLE = 10_000;
+const ASK_AGAIN = 2_000;
+const RETRY = 1_000;
+
+// ---- what the program reads ----
+
+/** A subscription: an async iterator of messages, of all events (`events()`), or listeners (`on`). */
+class Subscription {
+  #queue = [];
+  #bound;
+  #decode;
+  #listeners = new Map();
+  #wake;
+  #ended;
+  #isRead = false;
+  #handled = new Map();
+  #inHand;
+  #leave;
+  #ready;
+  #warn;
+
+  constructor({ queue, decode, leave, warn, handled }) {
+    [this.#bound, this.#decode, this.#leave, this.#warn] = [queue, decode, leave, warn];
+    for (const [topic, position] of Object.entries(handled ?? {})) this.#handled.set(topic, position);
+    /** Settles when the server has taken the subscription, or refused it. */
+    this.ready = new Promise((resolve, reject) => (this.#ready = { resolve, reject }));
+    this.ready.catch(() => {});
+  }
+
+  /** The position behind what the program has handled: of the topic, or of the topic that came last. */
+  get position() {
+    return [...this.#handled.values()].at(-1);
+  }
+
+  /** The same for each topic. */
+  get positions() {
+    return Object.fromEntries(this.#handled);
+  }
+
+  on(type, listener) {
+    const listeners = this.#listeners.get(type) ?? new Set();
+    this.#listeners.set(type, listeners.add(listener));
+    if (type === "message") {
+      for (const event of this.#queue.splice(0)) this.#emit(event);
+    }
+    if (type === "ended" && this.#ended) queueMicrotask(() => listener(this.#ended.error));
+    return () => void listeners.delete(listener);
+  }
+
+  async *events() {
+    this.#isRead = true;
+    try {
+      for (;;) {
+        this.#settle();
+        const event = this.#queue.shift();
+        if (event) {
+          this.#inHand = event;
+          yield event;
+        } else if (this.#ended) {
+          if (this.#ended.error) throw this.#ended.error;
+          return;
+        } else {
+          await new Promise((wake) => (this.#wake = wake));
+        }
+      }
+    } finally {
+      this.#isRead = false;
+      this.unsubscribe();
+    }
+  }
+
+  async *[Symbol.asyncIterator]() {
+    let gap;
+    for await (const event of this.events()) {
+      if (event.type === "gap") {
+        gap = event;
+        this.#tellUnheard(event);
+      } else if (event.type === "error") {
+        this.#tellUnheard(event);
+      } else if (event.type === "message") {
+        yield gap ? { ...event, gap } : event;
+        gap = undefined;
+      }
+    }
+  }
+
+  /** Ends it. Nothing more comes. */
+  async unsubscribe() {
+    this.end();
+    this.#leave(this);
+  }
+
+  [Symbol.asyncDispose ?? Symbol("asyncDispose")]() {
+    return this.unsubscribe();
+  }
+
+  accept(reply) {
+    if (reply?.position && this.#handled.size === 0 && reply.topic !== undefined) {
+      this.#handled.set(reply.topic, reply.position);
+    }
+    this.#ready.resolve({ position: reply?.position });
+  }
+
+  end(error) {
+    if (this.#ended) return;
+    this.#ended = { error };
+    if (!error) this.#queue = [];
+    this.#ready.reject(error ?? new HubcastError("closed", "unsubscribed before the server took it"));
+    for (const listener of this.#listeners.get("ended") ?? []) listener(error);
+    this.#wake?.();
+  }
+
+  push(event) {
+    if (this.#ended) return;
+    if (event.type === "message") event = this.#read(event.event);
+    if (!this.#isRead && this.#listeners.get("message")?.size) return this.#emit(event);
+    this.#queue.push(event);
+    if (this.#queue.length > this.#bound) this.#shed();
+    this.#wake?.();
+  }
+
+  #read({ topic, epoch, offset, message, user, time }) {
+    const position = epoch === undefined ? undefined : { epoch, offset };
+    try {
+      const value = this.#decode ? this.#decode(message, topic) : message;
+      return { type: "message", topic, value, position, user, time };
+    } catch (error) {
+      return { type: "error", topic, position, error };
+    }
+  }
+
+  #emit(event) {
+    for (const listener of this.#listeners.get(event.type) ?? []) {
+      try {
+        listener(event);
+      } catch (error) {
+        reportLater(error);
+      }
+    }
+    if (event.type === "gap" || event.type === "error") this.#tellUnheard(event, true);
+    this.#settle(event);
+  }
+
+  /** The program asks for the next event, so it has handled the one before. */
+  #settle(event = this.#inHand) {
+    this.#inHand = undefined;
+    if (!event?.position) return;
+    this.#handled.delete(event.topic);
+    this.#handled.set(event.topic, event.position);
+    if (this.#handled.size > MAX_TOPICS) this.#handled.delete(this.#handled.keys().next().value);
+  }
+
+  /** Nothing is missing in silence: what no listener hears is written to the console. */
+  #tellUnheard(event, isEmitted = false) {
+    const listeners = this.#listeners.get(event.type);
+    if (listeners?.size) {
+      if (!isEmitted) for (const listener of listeners) listener(event);
+    } else {
+      this.#warn(event);
+    }
+  }
+
+  /** The queue is full: its older half becomes one gap for each topic. */
+  #shed() {
+    const lost = new Map();
+    for (const event of this.#queue.splice(0, Math.ceil(this.#queue.length / 2))) {
+      const { topic, position, from, to } = event;
+      const gap = lost.get(topic) ?? { type: "gap", topic, from: from ?? position?.offset, reason: "unread" };
+      gap.to = position?.offset ?? to ?? gap.to;
+      if (position) gap.position = position;
+      lost.set(topic, gap);
+    }
+    this.#queue.unshift(...lost.values());
+  }
+}
+
+// ---- the client ----
+
+class Client {
+  #machine;
+  #options;
+  #url;
+  #socket;
+  #timer;
+  #planned = Infinity;
+  #outgoing = [];
+  #state = { name: "connecting", attempt: 1 };
+  #listeners = new Set();
+  #readers = new Map();
+  #calls = new Map();
+  #nextCall = 1;
+  #producer = base64url(crypto.getRandomValues(new Uint8Array(18)));
+  #sequence = 0;
+  #hiddenAt;
+  #hiding;
+  #stored = {};
+  #savedAt = 0;
+  #onPage = [];
+
+  constructor(url, options = {}) {
+    this.#options = { pauseHidden: 300_000, queue: 1_000, ...options };
+    const { token, backoff } = this.#options;
+    this.#machine = new Machine({ ...backoff, hasToken: token !== undefined });
+    try {
+      this.#url = socketUrl(url);
+      this.#options.WebSocket ??= globalThis.WebSocket;
+      if (!this.#options.WebSocket) throw new Error(NO_WEBSOCKET);
+    } catch (error) {
+      queueMicrotask(() => this.#handle({ type: "fail", reason: error.message }));
+      return;
+    }
+    this.#load();
+    this.#watchPage();
+    // After the program had the time to add its listeners and subscriptions.
+    queueMicrotask(() => this.#handle({ type: "start" }));
+  }
+
+  get state() {
+    return this.#state;
+  }
+
+  on(type, listener) {
+    if (type !== "state") throw new TypeError(`a client has no event ${type}; there is state`);
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  /** Resolves when connected; rejects when the client is closed for good. */
+  connected(signal) {
+    return new Promise((resolve, reject) => {
+      const look = (state) => {
+        if (state.name === "connected") done(resolve);
+        if (state.name === "closed") done(reject, new HubcastError("closed", state.reason));
+      };
+      const abort = () => done(reject, signal.reason);
+      const done = (settle, value) => {
+        this.#listeners.delete(look);
+        signal?.removeEventListener("abort", abort);
+        settle(value);
+      };
+      this.#listeners.add(look);
+      signal?.addEventListener("abort", abort);
+      if (signal?.aborted) abort();
+      else look(this.#state);
+    });
+  }
+
+  subscribe(target, options = {}) {
+    const { pattern } = typeof target === "string" ? {} : target;
+    const topic = pattern === undefined ? String(target) : undefined;
+    return this.#read(pattern === undefined ? `t:${topic}` : `p:${pattern}`, { topic, pattern, ...options });
+  }
+
+  /** What is sent to this client alone: to its id, and to `@user`. */
+  direct(options = {}) {
+    return this.#read(DIRECT, options);
+  }
+
+  publish(topic, value, { key, echo, signal } = {}) {
+    const frame = { action: "publish", topic, message: value, echo };
+    if (value === undefined) return Promise.reject(new TypeError("undefined is no JSON; publish null or a text"));
+    if (key === undefined) Object.assign(frame, { producer: this.#producer, sequence: ++this.#sequence });
+    else frame.key = key;
+    return this.#ask(frame, signal, echo === false).then(({ offset, receivers }) => ({ offset, receivers }));
+  }
+
+  async history(topic, { since, limit, signal } = {}) {
+    const { epoch, offset, messages } = await this.#ask({ action: "history", topic, since, limit }, signal);
+    const position = epoch === undefined ? undefined : { epoch, offset };
+    return {
+      position,
+      messages: messages.map(({ offset, message, user, time }) => {
+        return { topic, value: message, position: epoch === undefined ? undefined : { epoch, offset }, user, time };
+      }),
+    };
+  }
+
+  async presence(topic, { signal } = {}) {
+    const { count, clients } = await this.#ask({ action: "presence", topic }, signal);
+    return { count, clients };
+  }
+
+  /** Connects now, whatever it waits for. */
+  reconnect() {
+    this.#handle({ type: "reconnect" });
+  }
+
+  async close() {
+    this.#save();
+    this.#handle({ type: "close" });
+  }
+
+  [Symbol.asyncDispose ?? Symbol("asyncDispose")]() {
+    return this.close();
+  }
+
+  #read(key, { topic, pattern, last, recover, presence = false, slow, decode, signal, queue = this.#options.queue }) {
+    const stored = this.#stored[key];
+    if (recover === undefined && stored) recover = topic === undefined ? stored : stored[topic];
+    const handled = topic === undefined ? recover : recover && { [topic]: recover };
+    const leave = () => this.#leave(key, reader);
+    const warn = (event) => this.#log(event.type, event);
+    const reader = new Subscription({ queue, decode, leave, warn, handled });
+    const shared = this.#readers.get(key);
+    if (this.#state.name === "closed") {
+      queueMicrotask(() => reader.end(new HubcastError("closed", this.#state.reason)));
+    } else if (shared) {
+      if (shared.slow !== slow || shared.presence !== presence) {
+        throw new TypeError(`${topic ?? pattern} is subscribed to with other options for slow or presence already`);
+      }
+      shared.readers.add(reader);
+      if (shared.ready) queueMicrotask(() => reader.accept(shared.ready));
+    } else {
+      this.#readers.set(key, { topic, slow, presence, readers: new Set([reader]), ready: undefined });
+      this.#handle({ type: "subscribe", key, topic, pattern, last, recover, presence, slow });
+    }
+    signal?.addEventListener("abort", () => reader.unsubscribe(), { once: true });
+    if (signal?.aborted) reader.unsubscribe();
+    return reader;
+  }
+
+  #leave(key, reader) {
+    const shared = this.#readers.get(key);
+    if (!shared?.readers.delete(reader) || shared.readers.size > 0) return;
+    this.#readers.delete(key);
+    delete this.#stored[key];
+    this.#handle({ type: "unsubscribe", key });
+  }
+
+  #ask(frame, signal, isSilent = false) {
+    return new Promise((resolve, reject) => {
+      if (signal?.aborted) throw signal.reason;
+      if (this.#state.name === "closed") throw new HubcastError("closed", this.#state.reason);
+      if (this.#calls.size >= MAX_CALLS) throw new HubcastError("queue_full", `${MAX_CALLS} requests wait already`, true);
+      // Now, because the program may change the value later.
+      const copy = JSON.parse(JSON.stringify(frame));
+      const id = `c${this.#nextCall++}`;
+      const abort = () => {
+        this.#calls.delete(id);
+        this.#handle({ type: "cancel", id });
+        reject(signal.reason);
+      };
+      signal?.addEventListener("abort", abort, { once: true });
+      const done = () => signal?.removeEventListener("abort", abort);
+      this.#calls.set(id, { resolve, reject, done });
+      this.#handle({ type: "ask", id, frame: copy, isSilent });
+    });
+  }
+
+  #handle(input) {
+    for (const step of this.#machine.handle(now(), input)) this.#carryOut(step);
+    this.#plan();
+  }
+
+  #carryOut(step) {
+    const shared = this.#readers.get(step.key);
+    switch (step.do) {
+      case "connect":
+        return this.#open(step.token);
+      case "send":
+        this.#outgoing.push(step.frame);
+        return this.#flush();
+      case "drop":
+        return this.#drop();
+      case "token":
+        return void this.#getToken(step.reason);
+      case "state":
+        return this.#enter(step.state);
+      case "explain":
+        return void this.#explain();
+      case "ready":
+        if (shared) shared.ready = { position: step.position, topic: shared.topic };
+        for (const reader of shared?.readers ?? []) reader.accept(shared.ready);
+        return undefined;
+      case "tell":
+        for (const reader of [...(shared?.readers ?? [])]) reader.push(step.event);
+        return this.#saveSoon();
+      case "end":
+        this.#readers.delete(step.key);
+        for (const reader of shared?.readers ?? []) reader.end(step.error && toError(step.error));
+        return undefined;
+      default: {
+        const call = this.#calls.get(step.id);
+        this.#calls.delete(step.id);
+        call?.done();
+        if (step.do === "answer") call?.resolve(step.event);
+        else call?.reject(toError(step.error));
+      }
+    }
+  }
+
+  #open(token) {
+    const { WebSocket } = this.#options;
+    let socket;
+    const lost = (code, reason) => {
+      if (this.#socket !== socket) return;
+      this.#drop();
+      this.#handle({ type: "lost", code, reason });
+    };
+    try {
+      socket = new WebSocket(this.#url.href, token ? ["hubcast.v1", `hubcast.token.${token}`] : ["hubcast.v1"]);
+    } catch (error) {
+      return void setTimeout(() => this.#handle({ type: "lost", code: 1006, reason: error.message }));
+    }
+    this.#socket = socket;
+    socket.onopen = () => this.#socket === socket && this.#handle({ type: "opened" });
+    socket.onmessage = ({ data }) => {
+      if (this.#socket !== socket) return;
+      let event;
+      try {
+        event = JSON.parse(data);
+      } catch {
+        // Shows later, as a gap in the offsets.
+        return;
+      }
+      this.#handle({ type: "frame", event });
+    };
+    socket.onclose = ({ code, reason }) => lost(code, reason);
+    // Some runtimes end with an error alone. The listener stays, because an error without one ends a Node process.
+    socket.onerror = () => setTimeout(lost, 1_000, 1006, "");
+  }
+
+  /** Forgets the socket: of one whose peer is gone, `close` can come minutes later. */
+  #drop() {
+    const socket = this.#socket;
+    this.#socket = undefined;
+    this.#outgoing = [];
+    try {
+      socket?.close(1000);
+    } catch {
+      // It was not open yet.
+    }
+  }
+
+  #flush() {
+    while (this.#outgoing.length > 0 && this.#socket) {
+      if (this.#socket.bufferedAmount > MAX_BUFFERED) return void setTimeout(() => this.#flush(), 20);
+      this.#socket.send(JSON.stringify(this.#outgoing.shift()));
+    }
+  }
+
+  async #getToken(reason) {
+    const { token } = this.#options;
+    const patience = new AbortController();
+    const late = new HubcastError("timeout", "the token function took longer than 10 s");
+    const timer = setTimeout(() => patience.abort(late), 10_000);
+    const isOver = new Promise((_, reject) => patience.signal.addEventListener("abort", () => reject(late)));
+    try {
+      const given = typeof token === "function" ? token({ reason, signal: patience.signal }) : token;
+      const text = await Promise.race([given, isOver]);
+      if (typeof text !== "string" || !text) throw new TypeError("the token function gave no text");
+      if (reason === "refused" && typeof token !== "function") throw new NotAllowed("the token is refused");
+      this.#handle({ type: "token", token: text, lifetime: lifetimeOf(text) });
+    } catch (error) {
+      const text = String(error?.message ?? error);
+      this.#handle({ type: "token_failed", reason: text, final: error instanceof NotAllowed });
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** A browser does not say why a socket does not open. The answer to a plain request does. */
+  async #explain() {
+    try {
+      const url = new URL(this.#url);
+      url.protocol = url.protocol.replace("ws", "http");
+      const answer = await fetch(url, { credentials: "same-origin", signal: AbortSignal.timeout(3_000) });
+      const text = (await answer.text()).slice(0, 200).trim();
+      if (answer.status >= 400 && answer.status !== 426) {
+        this.#handle({ type: "explained", reason: `HTTP ${answer.status}: ${text}` });
+      }
+    } catch {
+      // Nothing answers there, or another origin may not read it.
+    }
+  }
+
+  #enter(state) {
+    const { name } = this.#state;
+    this.#state = state.until === undefined ? state : { ...state, until: Date.now() + (state.until - now()) };
+    this.#log("state", this.#state);
+    if (state.name === "closed") this.#leavePage();
+    if (state.name === "connecting" && name === "connecting" && state.attempt === 1) return;
+    for (const listener of [...this.#listeners]) {
+      try {
+        listener(this.#state);
+      } catch (error) {
+        reportLater(error);
+      }
+    }
+  }
+
+  #plan() {
+    const at = this.#machine.deadline();
+    if (at === this.#planned) return;
+    clearTimeout(this.#timer);
+    this.#planned = at;
+    if (at === Infinity) return;
+    this.#timer = setTimeout(() => {
+      const late = now() - at;
+      this.#planned = Infinity;
+      this.#handle({ type: "time", late });
+    }, Math.min(MAX_TIMEOUT, Math.max(0, at - now())));
+  }
+
+  #log(event, fields) {
+    if (this.#options.log) this.#options.log(event, fields);
+    else if (event === "gap" || event === "error") console.warn(`hubcast: ${event}`, fields);
+  }
+
+  // ---- the page ----
+
+  #watchPage() {
+    const listen = (target, type, react) => {
+      if (typeof target?.addEventListener !== "function") return;
+      target.addEventListener(type, react);
+      this.#onPage.push(() => target.removeEventListener(type, react));
+    };
+    const page = globalThis.document;
+    if (!page) return;
+    const pause = (reason) => this.#handle({ type: "pause", reason });
+    listen(page, "visibilitychange", () => {
+      clearTimeout(this.#hiding);
+      if (page.visibilityState === "hidden") {
+        this.#save();
+        this.#hiddenAt = now();
+        const { pauseHidden } = this.#options;
+        if (pauseHidden < MAX_TIMEOUT) this.#hiding = setTimeout(pause, pauseHidden, "the page is hidden");
+      } else {
+        const wasLong = this.#hiddenAt !== undefined && now() - this.#hiddenAt > 5_000;
+        this.#hiddenAt = undefined;
+        if (wasLong) this.#handle({ type: "resume" });
+      }
+    });
+    listen(page, "freeze", () => pause("the page is frozen"));
+    listen(page, "resume", () => this.#handle({ type: "resume" }));
+    listen(globalThis, "pagehide", ({ persisted }) => {
+      this.#save();
+      if (persisted) pause("the page is kept for going back");
+    });
+    listen(globalThis, "pageshow", ({ persisted }) => persisted && this.#handle({ type: "resume" }));
+    listen(globalThis, "offline", () => this.#handle({ type: "check", within: 10_000 }));
+    listen(globalThis, "online", () => this.#handle({ type: "online" }));
+  }
+
+  #leavePage() {
+    clearTimeout(this.#hiding);
+    for (const stop of this.#onPage.splice(0)) stop();
+  }
+
+  #load() {
+    try {
+      const entry = JSON.parse(sessionStorage.getItem(this.#entry()) ?? "null");
+      if (entry?.v === 1 && Date.now() - entry.saved < 900_000) this.#stored = entry.positions;
+    } catch {
+      // There is no storage, or it may not be read: the page begins live.
+    }
+  }
+
+  #saveSoon() {
+    if (this.#options.resume !== undefined && now() - this.#savedAt > 1_000) this.#save();
+  }
+
+  /** Keeps what the program has handled, so that a reload repeats what was being handled and leaves nothing out. */
+  #save() {
+    if (this.#options.resume === undefined) return;
+    this.#savedAt = now();
+    const positions = {};
+    for (const [key, { readers }] of this.#readers) {
+      // Of several readers, the one that is furthest behind counts.
+      for (const reader of readers) {
+        for (const [topic, position] of Object.entries(reader.positions)) {
+          const known = (positions[key] ??= {})[topic];
+          if (!known || known.epoch !== position.epoch || known.offset > position.offset) positions[key][topic] = position;
+        }
+      }
+    }
+    try {
+      sessionStorage.setItem(this.#entry(), JSON.stringify({ v: 1, saved: Date.now(), positions }));
+    } catch (error) {
+      this.#log("storage", { reason: error.message });
+    }
+  }
+
+  #entry() {
+    return `hubcast:${this.#options.resume}`;
+  }
+}
+
+function socketUrl(given) {
+  const page = globalThis.location?.href;
+  if (given === undefined && !page) throw new TypeError("connect(url): there is no page here, so an address is needed");
+  const url = new URL(given ?? "/socket", page);
+  url.protocol = url.protocol.replace("http", "ws");
+  if (url.pathname === "/") url.pathname = "/socket";
+  url.hash = "";
+  return url;
+}
+
+/** How long a token still lasts, in milliseconds, as it says itself. */
+function lifetimeOf(token) {
+  try {
+    const { exp } = JSON.parse(atob(token.split(".")[1].replace(/-/g, "+").replace(/_/g, "/")));
+    return typeof exp === "number" ? exp * 1_000 - Date.now() : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function toError({ code, reason, retry }) {
+  return new HubcastError(code, reason, retry);
+}
+
+/** An error of the program's own listener must stop nothing here, and must not be lost. */
+function reportLater(error) {
+  queueMicrotask(() => {
+    throw error;
+  });
+}
+
+function base64url(bytes) {
+  return btoa(String.fromCharCode(...bytes)).replace(/\+/g, "-").replace(/\//g, "_");
+}
+
+function now() {
+  return performance.now();
+}
+
+const MAX_CALLS = 1_000;
+const MAX_BUFFERED = 256 << 10;
+/** Longer timers fire at once. */
+const MAX_TIMEOUT = 2 ** 31 - 1;
+const NO_WEBSOCKET = "there is no WebSocket here; in Node 20: npm i ws, and connect(url, { WebSocket })";

@@ -1,0 +1,62 @@
+//! Files that are part of the program: the browser client.
+
+use super::response::Answer;
+use aws_lc_rs::digest::{SHA256, digest};
+use data_encoding::HEXLOWER;
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper::header::{
+    ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH,
+    X_CONTENT_TYPE_OPTIONS,
+};
+use hyper::{Response, StatusCode};
+use std::sync::LazyLock;
+
+/// A file that anyone may read.
+pub(super) struct File {
+    content_type: HeaderValue,
+    /// Changes with the content (RFC 9110 section 8.8.3).
+    tag: HeaderValue,
+    content: Bytes,
+}
+
+impl File {
+    fn new(content_type: &'static str, content: &'static str) -> Self {
+        let hash = digest(&SHA256, content.as_bytes());
+        let tag = format!("\"{}\"", &HEXLOWER.encode(hash.as_ref())[..16]);
+        Self {
+            content_type: HeaderValue::from_static(content_type),
+            tag: HeaderValue::try_from(tag).unwrap_or(HeaderValue::from_static("\"none\"")),
+            content: Bytes::from_static(content.as_bytes()),
+        }
+    }
+
+    /// The file, or 304 if the client has it already.
+    pub(super) fn answer(&self, headers: &HeaderMap) -> Answer {
+        let is_known = headers.get_all(IF_NONE_MATCH).iter().any(|tags| names(tags, &self.tag));
+        let mut answer = Response::new(Full::new(if is_known { Bytes::new() } else { self.content.clone() }));
+        if is_known {
+            *answer.status_mut() = StatusCode::NOT_MODIFIED;
+        }
+        answer.headers_mut().extend([
+            (CONTENT_TYPE, self.content_type.clone()),
+            (ETAG, self.tag.clone()),
+            // It is asked for each time, so that a new server has no page with the old file.
+            (CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+            // Pages of other origins import it too: it holds nothing of a user.
+            (ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")),
+            (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+        ]);
+        answer
+    }
+}
+
+/// Whether a list of tags has this one. A proxy may have made it a weak one.
+fn names(tags: &HeaderValue, tag: &HeaderValue) -> bool {
+    let (Ok(tags), Ok(tag)) = (tags.to_str(), tag.to_str()) else { return false };
+    tags.split(',').map(str::trim).any(|given| given == "*" || given.trim_start_matches("W/") == tag)
+}
+
+/// The client of browsers, at `/hubcast.js`.
+pub(super) static BROWSER_CLIENT: LazyLock<File> =
+    LazyLock::new(|| File::new("text/javascript; charset=utf-8", include_str!("files/hubcast.js")));
