@@ -175,6 +175,8 @@ export class Machine {
   #refusals = 0;
   #byFrame = false;
   #isExpired = false;
+  /** Why the last token was refused. */
+  #why = "";
 
   #subscriptions = new Map();
   /** Requests for subscriptions that are not answered: id → subscription. */
@@ -229,7 +231,10 @@ export class Machine {
     if (this.#renewal) this.#token = this.#renewal.token;
     if (code === 4001 || this.#isExpired) this.#token = undefined;
     const isTokenRefused = (code === 4500 || code === 4501) && this.config.hasToken;
-    if (isTokenRefused) this.#refuseToken();
+    if (isTokenRefused) {
+      this.#refuseToken();
+      reason ||= this.#why;
+    }
     this.#disconnect();
     if (isTokenRefused && this.#refusals >= MAX_REFUSALS) return this.#close(code, reason || "the token is refused");
     if (isFinal(code) && !isTokenRefused) return this.#close(code, reason || CLOSE_REASONS[code] || "closed for good");
@@ -237,6 +242,8 @@ export class Machine {
     const isAnnounced = this.#backAt !== undefined && this.#failures === 0;
     const pause = isAnnounced ? Math.max(0, this.#backAt - this.#now) : this.#pause();
     this.#failures += isAnnounced ? 0 : 1;
+    // It is for one attempt: those after it wait for a random time.
+    this.#backAt = undefined;
     this.#wait(this.#now + pause, code, reason || (wasOpen ? "the connection was lost" : "no connection could be made"));
   }
 
@@ -652,10 +659,9 @@ export class Machine {
 
   #tokenRefused(code, reason, retry) {
     this.#renewal = undefined;
-    if (this.#phase !== "ready") {
-      // The server closes now, and says so.
-      return;
-    }
+    this.#why = reason;
+    // On a connection that has not begun, the server closes now.
+    if (this.#phase !== "ready") return;
     if (!retry) this.#refuseToken(true);
     if (this.#refusals >= MAX_REFUSALS) {
       this.#do.push({ do: "drop" });
