@@ -1,19 +1,6 @@
 // @ts-check
-/**
- * hubcast's client for browsers, Node, Deno and Bun: one module without dependencies and without a build step.
- *
- *     import { connect } from "/hubcast.js";
- *     for await (const { value } of connect().subscribe("prices")) show(value);
- *
- * It resumes each subscription by its position after every reconnect. Whatever is missing is said: by a `gap` event, and
- * by the `gap` of the next message. The wire is PROTOCOL.md; the types are hubcast.d.ts.
- *
- * The module has four parts: `Progress` (the positions of a subscription), `Machine` (what to send, and when; it has no
- * socket, clock or random numbers of its own), `Subscription` (what the program reads), and `Client` (socket, timers,
- * page events).
- */
+// hubcast's client. Its use and its parts: README.md; types: hubcast.d.ts; wire: PROTOCOL.md.
 
-/** What the server, or this client, refuses. `retry`: the same may succeed later. */
 export class HubcastError extends Error {
   constructor(code, reason, retry = false) {
     super(reason);
@@ -23,7 +10,6 @@ export class HubcastError extends Error {
   }
 }
 
-/** Thrown by a `token` function: this user may not connect. The client is closed for good. */
 export class NotAllowed extends Error {
   constructor(reason = "not allowed") {
     super(reason);
@@ -31,7 +17,6 @@ export class NotAllowed extends Error {
   }
 }
 
-/** A client. It returns at once, and connects by itself, again and again. */
 export function connect(url, options) {
   return new Client(url, options);
 }
@@ -42,9 +27,8 @@ export function connect(url, options) {
 class Progress {
   /** topic → { epoch, offset, silent: own publications without echo after the offset, gone: it has no history now } */
   reached = new Map();
-  /** A topic without a position may have had messages that this subscription did not get. */
+  /** A topic without a position may have had messages before. */
   wasCut = false;
-  /** Not every topic can be resumed. */
   isIncomplete = false;
 
   set(topic, epoch, offset) {
@@ -64,12 +48,11 @@ class Progress {
     for (const reached of this.reached.values()) reached.gone = false;
   }
 
-  /** Forgets the older half. Returns whether there was something to forget. */
   shorten() {
     const topics = [...this.reached.keys()];
+    if (topics.length === 0) return false;
     for (const topic of topics.slice(0, Math.ceil(topics.length / 2))) this.reached.delete(topic);
-    this.isIncomplete ||= topics.length > 0;
-    return topics.length > 0;
+    return (this.isIncomplete = true);
   }
 
   /** Takes a publication into account: `null` for a duplicate, else `{ gap }`, with what is missing before it, if any. */
@@ -93,7 +76,6 @@ class Progress {
     return { gap };
   }
 
-  /** Takes an own publication without echo into account: its offset does not come, and is not missing. */
   skip(topic, offset) {
     const last = this.reached.get(topic);
     if (!last || offset <= last.offset) return;
@@ -110,14 +92,14 @@ class Progress {
     if (last.silent.size === 0) last.silent = undefined;
   }
 
-  /** Takes a gap of the server into account. Returns what the program is told, if it is new. */
+  /** Takes a gap of the server into account. Returns what is new of it. */
   leaveOut({ topic, epoch, offset, from, to, reason }) {
     const last = this.reached.get(topic);
     epoch ??= last?.epoch;
     const end = offset ?? to;
     const gap = { type: "gap", topic, from, to: end, reason };
     if (epoch === undefined || end === undefined) {
-      // The topic has no history now. Its position stays, so that the next resume asks for it again.
+      // It has no history now. Its position stays, for the next resume.
       if (!last) return reason === "not_recoverable" ? undefined : gap;
       if (last.gone) return undefined;
       last.gone = true;
@@ -125,7 +107,7 @@ class Progress {
     }
     if (last && last.epoch === epoch) {
       const isNew = end > last.offset;
-      // Where the server goes on from an older state, what it counts from there on is new.
+      // The server goes on from an older state.
       const isBack = offset !== undefined && end < last.offset;
       const before = last.offset;
       if (isNew || isBack) this.set(topic, epoch, end);
@@ -140,20 +122,9 @@ class Progress {
 
 // ---- the machine ----
 
-/**
- * Decides everything, and does nothing: `handle(now, input)` returns what to do. `now` is in milliseconds of a clock that
- * never goes back. `deadline()` says when to call `handle(now, { type: "time" })` next.
- *
- * Inputs: `start`, `opened`, `frame` (a parsed event), `lost` (code, reason), `token` (token, lifetime), `token_failed`
- * (reason, final), `subscribe` (key, target, options), `unsubscribe` (key), `ask` (id, frame, isSilent), `cancel` (id),
- * `time` (late), `check` (within), `online`, `pause` (reason), `resume`, `explained` (reason), `reconnect`, `close`.
- *
- * What to do: `connect` (token), `send` (frame), `drop` the socket, `token` (reason), `state`, `ready` (key, position),
- * `tell` (key, event), `end` (key, error), `answer` (id, event), `fail` (id, error), `explain`.
- */
+/** Decides everything and does nothing: no socket, no clock. `handle(now, input)` returns what to do. */
 export class Machine {
   #phase = "new";
-  /** When the phase ends by itself. */
   #until = Infinity;
   #readySince = 0;
   #failures = 0;
@@ -170,22 +141,20 @@ export class Machine {
   #tokenReason = "first";
   #isAsking = false;
   #renewAt = Infinity;
-  /** The request with a token that is not answered. */
   #renewal;
   #refusals = 0;
   #byFrame = false;
   #isExpired = false;
-  /** Why the last token was refused. */
+  /** Why no connection can be made, if the server has said so. */
   #why = "";
 
   #subscriptions = new Map();
-  /** Requests for subscriptions that are not answered: id → subscription. */
   #asked = new Map();
   #retryAt = Infinity;
   #replay = { key: "", left: 0 };
-  /** Requests of the program: id → { frame, isSilent, isSent }. */
-  #calls = new Map();
-  #inFlight = 0;
+  /** Requests of the program, by id: those that wait, and those without an answer. */
+  #waiting = new Map();
+  #sent = new Map();
   #nextId = 1;
   #do = [];
   #now = 0;
@@ -231,20 +200,18 @@ export class Machine {
     if (this.#renewal) this.#token = this.#renewal.token;
     if (code === 4001 || this.#isExpired) this.#token = undefined;
     const isTokenRefused = (code === 4500 || code === 4501) && this.config.hasToken;
-    if (isTokenRefused) {
-      this.#refuseToken();
-      reason ||= this.#why;
-    }
+    if (isTokenRefused) this.#refuseToken();
+    reason ||= this.#why || CLOSE_REASONS[code] || (wasOpen ? "the connection was lost" : "no connection could be made");
     this.#disconnect();
-    if (isTokenRefused && this.#refusals >= MAX_REFUSALS) return this.#close(code, reason || "the token is refused");
-    if (isFinal(code) && !isTokenRefused) return this.#close(code, reason || CLOSE_REASONS[code] || "closed for good");
+    if (isTokenRefused && this.#refusals >= MAX_REFUSALS) return this.#close(code, reason);
+    if (isFinal(code) && !isTokenRefused) return this.#close(code, reason);
     if (!wasOpen && this.#failures === 1) this.#do.push({ do: "explain" });
     const isAnnounced = this.#backAt !== undefined && this.#failures === 0;
     const pause = isAnnounced ? Math.max(0, this.#backAt - this.#now) : this.#pause();
     this.#failures += isAnnounced ? 0 : 1;
     // It is for one attempt: those after it wait for a random time.
     this.#backAt = undefined;
-    this.#wait(this.#now + pause, code, reason || (wasOpen ? "the connection was lost" : "no connection could be made"));
+    this.#wait(this.#now + pause, code, reason);
   }
 
   on_token({ token, lifetime }) {
@@ -253,7 +220,7 @@ export class Machine {
     this.#tokenReason = "expiring";
     const renewAt = this.#renewalTime(lifetime);
     if (this.#phase === "ready" && token === this.#token) {
-      this.#renewAt = this.#now + ASK_AGAIN * (1 + this.config.random());
+      this.#askLater();
     } else if (this.#phase === "ready") {
       this.#authenticate(token, renewAt);
     } else {
@@ -268,7 +235,7 @@ export class Machine {
     this.#isAsking = false;
     if (final) return this.#close(undefined, reason);
     if (this.#phase === "ready") {
-      this.#renewAt = this.#now + ASK_AGAIN * (1 + this.config.random());
+      this.#askLater();
     } else if (this.#phase === "token") {
       const pause = this.#pause();
       this.#failures += 1;
@@ -297,13 +264,12 @@ export class Machine {
   }
 
   on_ask({ id, frame, isSilent = false }) {
-    this.#calls.set(id, { frame, isSilent, isSent: false });
+    this.#waiting.set(id, { frame, isSilent });
     this.#sendCalls();
   }
 
   on_cancel({ id }) {
-    const call = this.#calls.get(id);
-    if (call && !call.isSent) this.#calls.delete(id);
+    this.#waiting.delete(id);
   }
 
   on_time({ late = 0 }) {
@@ -313,7 +279,7 @@ export class Machine {
       return this.on_lost({ reason: "the server did not answer in time" });
     }
     if (this.#phase !== "ready") return;
-    // A timer that comes late says that this page did not run: what the server sent may still wait to be read.
+    // The timer is late, so this page did not run: what the server sent may still wait to be read.
     if (late > LATE && this.#deadAt !== Infinity) this.#deadAt = this.#now + this.#patience;
     if (this.#now >= this.#deadAt) {
       this.#do.push({ do: "drop" });
@@ -332,7 +298,6 @@ export class Machine {
     }
   }
 
-  /** Asks the server for a sign of life. */
   on_check({ within = QUICK }) {
     if (this.#phase !== "ready") return;
     this.#send({ action: "ping" });
@@ -367,8 +332,8 @@ export class Machine {
     if (["waiting", "paused", "ready", "leaving"].includes(this.#phase)) this.#attempt();
   }
 
-  /** Why no connection can be made, as the server said it to a plain request. */
   on_explained({ reason }) {
+    this.#why = reason;
     if (this.#phase === "waiting") this.#wait(this.#until, 1006, reason);
   }
 
@@ -377,7 +342,6 @@ export class Machine {
     this.#close(1000, "closed by the program");
   }
 
-  /** No attempt can ever succeed. */
   on_fail({ reason }) {
     this.#close(undefined, reason);
   }
@@ -518,33 +482,26 @@ export class Machine {
       }
       return;
     }
-    const call = this.#calls.get(id);
-    if (!call) return;
-    this.#inFlight -= 1;
+    const call = this.#sent.get(id);
+    if (!this.#sent.delete(id)) return;
     if (code === "token_expired" && this.config.hasToken) {
-      call.isSent = false;
+      this.#waiting = new Map([...this.#waiting, [id, call]].sort(([one], [other]) => one.slice(1) - other.slice(1)));
       return;
     }
-    this.#calls.delete(id);
-    this.#do.push({ do: "fail", id, error: { code, reason, retry } });
+    this.#do.push({ do: "fail", id, error: [code, reason, retry] });
     this.#sendCalls();
   }
 
   event_published(event) {
-    const call = this.#calls.get(event.id);
+    const call = this.#sent.get(event.id);
     if (call?.isSilent && event.offset !== undefined && !event.duplicate) {
       for (const { progress } of this.#hearing(event.topic)) progress.skip(event.topic, event.offset);
     }
     this.#answer(event);
   }
 
-  event_history(event) {
-    this.#answer(event);
-  }
-
-  event_presence(event) {
-    this.#answer(event);
-  }
+  event_history = this.#answer;
+  event_presence = this.#answer;
 
   // ---- steps ----
 
@@ -552,7 +509,6 @@ export class Machine {
     if (this.config.hasToken && (!this.#token || this.#now >= this.#renewAt)) {
       this.#phase = "token";
       this.#until = Infinity;
-      this.#stateConnecting();
       this.#askToken();
     } else {
       this.#open();
@@ -562,12 +518,8 @@ export class Machine {
   #open() {
     this.#phase = "connecting";
     this.#until = this.#now + ATTEMPT;
-    this.#stateConnecting();
-    this.#do.push({ do: "connect", token: this.#byFrame ? undefined : this.#token });
-  }
-
-  #stateConnecting() {
     this.#do.push({ do: "state", state: { name: "connecting", attempt: this.#failures + 1 } });
+    this.#do.push({ do: "connect", token: this.#byFrame ? undefined : this.#token });
   }
 
   #ready() {
@@ -576,6 +528,7 @@ export class Machine {
     this.#readySince = this.#heardAt = this.#now;
     this.#refusals = 0;
     this.#byFrame = false;
+    this.#why = "";
     this.#backAt = undefined;
     this.#do.push({ do: "state", state: { name: "connected", ...this.#welcome } });
     const all = [...this.#subscriptions.values()];
@@ -589,13 +542,12 @@ export class Machine {
       this.#tell(DIRECT, { type: "resumed", recovered: false, replayed: 0 });
       this.#tell(DIRECT, { type: "gap", reason: "not_recoverable" });
     }
-    // Topics before patterns: then a replay of a pattern brings nothing of them that is newer than what they have.
+    // Topics before patterns: then no replay of a pattern is ahead of them.
     for (const subscription of all.filter(({ topic }) => topic !== undefined)) this.#ask(subscription);
     for (const subscription of all.filter(({ pattern }) => pattern !== undefined)) this.#ask(subscription);
     this.#sendCalls();
   }
 
-  /** Sends the `subscribe` of a subscription, from where it was. */
   #ask(subscription) {
     const { topic, pattern, presence, slow, last, progress } = subscription;
     subscription.hasPast ||= progress.reached.size > 0;
@@ -603,7 +555,7 @@ export class Machine {
     for (;;) {
       const frame = { id: this.#nextId, action: "subscribe", topic, pattern, presence: presence || undefined, slow };
       const positions = [...progress.reached].map(([of, { epoch, offset }]) => [of, { epoch, offset }]);
-      if (positions.length > 0) frame.recover = topic === undefined ? record(positions) : positions[0][1];
+      if (positions.length > 0) frame.recover = topic === undefined ? Object.fromEntries(positions) : positions[0][1];
       if (topic !== undefined && last !== undefined) frame[frame.recover ? "or_last" : "last"] = last;
       if (!isTooLong(JSON.stringify(frame), this.#limit) || !progress.shorten()) {
         this.#asked.set(this.#nextId++, subscription);
@@ -618,29 +570,24 @@ export class Machine {
     return id;
   }
 
-  /** Sends what the program asks for, at most `MAX_IN_FLIGHT` without an answer: the server remembers so many numbers. */
+  /** The server remembers the numbers of so many publishes. */
   #sendCalls() {
     if (this.#phase !== "ready" || this.#isExpired) return;
-    for (const [id, call] of this.#calls) {
-      if (this.#inFlight >= MAX_IN_FLIGHT) return;
-      if (call.isSent) continue;
+    for (const [id, call] of this.#waiting) {
+      if (this.#sent.size >= MAX_IN_FLIGHT) return;
+      this.#waiting.delete(id);
       if (isTooLong(JSON.stringify(call.frame), this.#limit - 32)) {
-        this.#calls.delete(id);
         const reason = `a request has at most ${this.#limit} bytes here`;
-        this.#do.push({ do: "fail", id, error: { code: "message_too_large", reason, retry: false } });
-        continue;
+        this.#do.push({ do: "fail", id, error: ["message_too_large", reason] });
+      } else {
+        this.#sent.set(id, call);
+        this.#do.push({ do: "send", frame: { id, ...call.frame } });
       }
-      call.isSent = true;
-      this.#inFlight += 1;
-      this.#do.push({ do: "send", frame: { id, ...call.frame } });
     }
   }
 
   #answer(event) {
-    const call = this.#calls.get(event.id);
-    if (!call) return;
-    this.#calls.delete(event.id);
-    this.#inFlight -= 1;
+    if (!this.#sent.delete(event.id)) return;
     this.#do.push({ do: "answer", id: event.id, event });
     this.#sendCalls();
   }
@@ -652,6 +599,10 @@ export class Machine {
     this.#do.push({ do: "token", reason: this.#tokenReason });
   }
 
+  #askLater() {
+    this.#renewAt = this.#now + ASK_AGAIN * (1 + this.config.random());
+  }
+
   #authenticate(token = this.#token, renewAt = this.#renewAt) {
     this.#renewal = { token, renewAt, id: undefined };
     this.#renewal.id = this.#send({ action: "authenticate", token });
@@ -660,14 +611,13 @@ export class Machine {
   #tokenRefused(code, reason, retry) {
     this.#renewal = undefined;
     this.#why = reason;
-    // On a connection that has not begun, the server closes now.
     if (this.#phase !== "ready") return;
     if (!retry) this.#refuseToken(true);
     if (this.#refusals >= MAX_REFUSALS) {
       this.#do.push({ do: "drop" });
       return this.#close(4500, reason);
     }
-    this.#renewAt = this.#now + ASK_AGAIN * (1 + this.config.random());
+    this.#askLater();
   }
 
   #refuseToken(isKept = false) {
@@ -676,12 +626,11 @@ export class Machine {
     this.#refusals += 1;
   }
 
-  /** From 70 to 90 percent of the lifetime, so that clients whose tokens end together do not ask together. */
+  /** From 70 to 90 percent of the lifetime, so that not all clients ask together. */
   #renewalTime(lifetime = Infinity) {
     return this.#now + Math.max(1_000, lifetime * (0.7 + 0.2 * this.config.random()));
   }
 
-  /** Everything of this connection ends. What is to go on is asked for again on the next one. */
   #disconnect() {
     this.#resetFailures();
     this.#renewal = this.#welcome = undefined;
@@ -689,8 +638,8 @@ export class Machine {
     this.#deadAt = this.#retryAt = Infinity;
     this.#asked.clear();
     this.#replay = { key: "", left: 0 };
-    this.#inFlight = 0;
-    for (const call of this.#calls.values()) call.isSent = false;
+    this.#waiting = new Map([...this.#sent, ...this.#waiting]);
+    this.#sent.clear();
     for (const subscription of this.#subscriptions.values()) {
       if (subscription.stage !== "live") continue;
       subscription.stage = "cut";
@@ -708,7 +657,7 @@ export class Machine {
     this.#do.push({ do: "state", state: { name: "waiting", until, code, reason } });
   }
 
-  /** A random pause, whose bound grows: clients that lost the same server do not all come back at once. */
+  /** A random pause, so that not all clients come back at once. */
   #pause() {
     const { first, most, random } = this.config;
     return random() * Math.min(most, first * 1.3 ** Math.min(this.#failures, 64));
@@ -716,26 +665,26 @@ export class Machine {
 
   #end(subscription, code, reason) {
     this.#subscriptions.delete(subscription.key);
-    this.#do.push({ do: "end", key: subscription.key, error: { code, reason, retry: false } });
+    this.#do.push({ do: "end", key: subscription.key, error: [code, reason] });
   }
 
   #close(code, reason) {
     this.#phase = "closed";
     this.#until = Infinity;
     this.#do.push({ do: "state", state: { name: "closed", code, reason } });
-    const error = code === 1000 ? undefined : { code: "closed", reason, retry: false };
+    const error = code === 1000 ? undefined : ["closed", reason];
     for (const key of this.#subscriptions.keys()) this.#do.push({ do: "end", key, error });
-    for (const id of this.#calls.keys()) {
-      this.#do.push({ do: "fail", id, error: { code: "closed", reason, retry: false } });
+    for (const id of [...this.#sent.keys(), ...this.#waiting.keys()]) {
+      this.#do.push({ do: "fail", id, error: ["closed", reason] });
     }
     this.#subscriptions.clear();
-    this.#calls.clear();
+    this.#sent.clear();
+    this.#waiting.clear();
   }
 
   #member(type, event) {
     for (const { key, presence } of this.#hearing(event.topic)) {
-      const { topic, client, user, anonymous, info, unverified } = event;
-      if (presence) this.#tell(key, { type, topic, client, user, anonymous, info, unverified });
+      if (presence) this.#tell(key, { ...event, type, event: undefined });
     }
   }
 
@@ -743,7 +692,6 @@ export class Machine {
     this.#do.push({ do: "tell", key, event });
   }
 
-  /** The live subscriptions that a topic reaches. */
   *#hearing(topic) {
     for (const subscription of this.#subscriptions.values()) {
       if (subscription.stage !== "live") continue;
@@ -756,7 +704,6 @@ function hears(subscription, topic) {
   return subscription?.topic === topic || Boolean(subscription?.matches?.(topic));
 }
 
-/** Says whether a topic matches a pattern: `*` is one token, `>` at the end is one or more. Private topics match none. */
 function matcher(pattern) {
   const tokens = pattern.split(".");
   const isOpen = tokens.at(-1) === ">";
@@ -767,11 +714,6 @@ function matcher(pattern) {
     if (isOpen ? given.length <= tokens.length : given.length !== tokens.length) return false;
     return tokens.every((token, at) => token === "*" || token === given[at]);
   };
-}
-
-/** An object of these entries, whatever the names are: `__proto__` is a topic like any other. */
-function record(entries) {
-  return Object.fromEntries(entries);
 }
 
 function isTooLong(text, limit) {
@@ -785,12 +727,11 @@ function isFinal(code) {
 
 const CLOSE_REASONS = { 4500: "the token is refused", 4501: "a token is needed", 4502: "disconnected by the operator" };
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
-/** The key of the subscription to what is sent to this client alone. */
 const DIRECT = "direct";
 const MAX_TOPICS = 200;
 const MAX_IN_FLIGHT = 256;
 const MAX_REFUSALS = 3;
-// Milliseconds.
+// In milliseconds.
 const ATTEMPT = 10_000;
 const PATIENCE = 10_000;
 const QUICK = 3_000;
@@ -802,7 +743,6 @@ const RETRY = 1_000;
 
 // ---- what the program reads ----
 
-/** A subscription: an async iterator of messages, of all events (`events()`), or listeners (`on`). */
 class Subscription {
   #queue = [];
   #bound;
@@ -820,17 +760,14 @@ class Subscription {
   constructor({ queue, decode, leave, warn, handled }) {
     [this.#bound, this.#decode, this.#leave, this.#warn] = [queue, decode, leave, warn];
     for (const [topic, position] of Object.entries(handled ?? {})) this.#handled.set(topic, position);
-    /** Settles when the server has taken the subscription, or refused it. */
     this.ready = new Promise((resolve, reject) => (this.#ready = { resolve, reject }));
     this.ready.catch(() => {});
   }
 
-  /** The position behind what the program has handled: of the topic, or of the topic that came last. */
   get position() {
     return [...this.#handled.values()].at(-1);
   }
 
-  /** The same for each topic. */
   get positions() {
     return Object.fromEntries(this.#handled);
   }
@@ -882,14 +819,9 @@ class Subscription {
     }
   }
 
-  /** Ends it. Nothing more comes. */
   async unsubscribe() {
     this.end();
     this.#leave(this);
-  }
-
-  [Symbol.asyncDispose ?? Symbol("asyncDispose")]() {
-    return this.unsubscribe();
   }
 
   accept(reply) {
@@ -904,7 +836,7 @@ class Subscription {
     this.#ended = { error };
     if (!error) this.#queue = [];
     this.#ready.reject(error ?? new HubcastError("closed", "unsubscribed before the server took it"));
-    for (const listener of this.#listeners.get("ended") ?? []) listener(error);
+    callEach(this.#listeners.get("ended"), error);
     this.#wake?.();
   }
 
@@ -928,18 +860,12 @@ class Subscription {
   }
 
   #emit(event) {
-    for (const listener of this.#listeners.get(event.type) ?? []) {
-      try {
-        listener(event);
-      } catch (error) {
-        reportLater(error);
-      }
-    }
+    callEach(this.#listeners.get(event.type), event);
     if (event.type === "gap" || event.type === "error") this.#tellUnheard(event, true);
     this.#settle(event);
   }
 
-  /** The program asks for the next event, so it has handled the one before. */
+  /** Who asks for the next event has handled the one before. */
   #settle(event = this.#inHand) {
     this.#inHand = undefined;
     if (!event?.position) return;
@@ -948,14 +874,11 @@ class Subscription {
     if (this.#handled.size > MAX_TOPICS) this.#handled.delete(this.#handled.keys().next().value);
   }
 
-  /** Nothing is missing in silence: what no listener hears is written to the console. */
+  /** What no listener hears is written to the console. */
   #tellUnheard(event, isEmitted = false) {
     const listeners = this.#listeners.get(event.type);
-    if (listeners?.size) {
-      if (!isEmitted) for (const listener of listeners) listener(event);
-    } else {
-      this.#warn(event);
-    }
+    if (!listeners?.size) this.#warn(event);
+    else if (!isEmitted) callEach(listeners, event);
   }
 
   /** The queue is full: its older half becomes one gap for each topic. */
@@ -1009,7 +932,6 @@ class Client {
     }
     this.#load();
     this.#watchPage();
-    // After the program had the time to add its listeners and subscriptions.
     queueMicrotask(() => this.#handle({ type: "start" }));
   }
 
@@ -1023,24 +945,16 @@ class Client {
     return () => void this.#listeners.delete(listener);
   }
 
-  /** Resolves when connected; rejects when the client is closed for good. */
-  connected(signal) {
-    return new Promise((resolve, reject) => {
-      const look = (state) => {
-        if (state.name === "connected") done(resolve);
-        if (state.name === "closed") done(reject, new HubcastError("closed", state.reason));
-      };
-      const abort = () => done(reject, signal.reason);
-      const done = (settle, value) => {
-        this.#listeners.delete(look);
-        signal?.removeEventListener("abort", abort);
-        settle(value);
-      };
-      this.#listeners.add(look);
-      signal?.addEventListener("abort", abort);
-      if (signal?.aborted) abort();
-      else look(this.#state);
-    });
+  async connected(signal) {
+    for (;;) {
+      signal?.throwIfAborted();
+      if (this.#state.name === "connected") return;
+      if (this.#state.name === "closed") throw new HubcastError("closed", this.#state.reason);
+      await new Promise((resolve) => {
+        const stop = this.on("state", () => (stop(), resolve()));
+        signal?.addEventListener("abort", () => (stop(), resolve()), { once: true });
+      });
+    }
   }
 
   subscribe(target, options = {}) {
@@ -1049,14 +963,13 @@ class Client {
     return this.#read(pattern === undefined ? `t:${topic}` : `p:${pattern}`, { topic, pattern, ...options });
   }
 
-  /** What is sent to this client alone: to its id, and to `@user`. */
   direct(options = {}) {
     return this.#read(DIRECT, options);
   }
 
   publish(topic, value, { key, echo, signal } = {}) {
     const frame = { action: "publish", topic, message: value, echo };
-    if (value === undefined) return Promise.reject(new TypeError("undefined is no JSON; publish null or a text"));
+    if (value === undefined) return Promise.reject(new TypeError("undefined is no JSON; publish null"));
     if (key === undefined) Object.assign(frame, { producer: this.#producer, sequence: ++this.#sequence });
     else frame.key = key;
     return this.#ask(frame, signal, echo === false).then(({ offset, receivers }) => ({ offset, receivers }));
@@ -1078,7 +991,6 @@ class Client {
     return { count, clients };
   }
 
-  /** Connects now, whatever it waits for. */
   reconnect() {
     this.#handle({ type: "reconnect" });
   }
@@ -1086,10 +998,6 @@ class Client {
   async close() {
     this.#save();
     this.#handle({ type: "close" });
-  }
-
-  [Symbol.asyncDispose ?? Symbol("asyncDispose")]() {
-    return this.close();
   }
 
   #read(key, { topic, pattern, last, recover, presence = false, slow, decode, signal, queue = this.#options.queue }) {
@@ -1130,7 +1038,6 @@ class Client {
       if (signal?.aborted) throw signal.reason;
       if (this.#state.name === "closed") throw new HubcastError("closed", this.#state.reason);
       if (this.#calls.size >= MAX_CALLS) throw new HubcastError("queue_full", `${MAX_CALLS} requests wait already`, true);
-      // Now, because the program may change the value later.
       const copy = JSON.parse(JSON.stringify(frame));
       const id = `c${this.#nextCall++}`;
       const abort = () => {
@@ -1175,14 +1082,14 @@ class Client {
         return this.#saveSoon();
       case "end":
         this.#readers.delete(step.key);
-        for (const reader of shared?.readers ?? []) reader.end(step.error && toError(step.error));
+        for (const reader of shared?.readers ?? []) reader.end(step.error && new HubcastError(...step.error));
         return undefined;
       default: {
         const call = this.#calls.get(step.id);
         this.#calls.delete(step.id);
         call?.done();
         if (step.do === "answer") call?.resolve(step.event);
-        else call?.reject(toError(step.error));
+        else call?.reject(new HubcastError(...step.error));
       }
     }
   }
@@ -1208,17 +1115,16 @@ class Client {
       try {
         event = JSON.parse(data);
       } catch {
-        // Shows later, as a gap in the offsets.
         return;
       }
       this.#handle({ type: "frame", event });
     };
     socket.onclose = ({ code, reason }) => lost(code, reason);
-    // Some runtimes end with an error alone. The listener stays, because an error without one ends a Node process.
+    // Some runtimes end with an error alone.
     socket.onerror = () => setTimeout(lost, 1_000, 1006, "");
   }
 
-  /** Forgets the socket: of one whose peer is gone, `close` can come minutes later. */
+  /** Forgets the socket, whose `close` can come minutes later. */
   #drop() {
     const socket = this.#socket;
     this.#socket = undefined;
@@ -1226,7 +1132,6 @@ class Client {
     try {
       socket?.close(1000);
     } catch {
-      // It was not open yet.
     }
   }
 
@@ -1257,7 +1162,7 @@ class Client {
     }
   }
 
-  /** A browser does not say why a socket does not open. The answer to a plain request does. */
+  /** A browser does not say why a socket does not open. A plain request does. */
   async #explain() {
     try {
       const url = new URL(this.#url);
@@ -1268,23 +1173,14 @@ class Client {
         this.#handle({ type: "explained", reason: `HTTP ${answer.status}: ${text}` });
       }
     } catch {
-      // Nothing answers there, or another origin may not read it.
     }
   }
 
   #enter(state) {
-    const { name } = this.#state;
     this.#state = state.until === undefined ? state : { ...state, until: Date.now() + (state.until - now()) };
     this.#log("state", this.#state);
     if (state.name === "closed") this.#leavePage();
-    if (state.name === "connecting" && name === "connecting" && state.attempt === 1) return;
-    for (const listener of [...this.#listeners]) {
-      try {
-        listener(this.#state);
-      } catch (error) {
-        reportLater(error);
-      }
-    }
+    callEach(this.#listeners, this.#state);
   }
 
   #plan() {
@@ -1350,7 +1246,6 @@ class Client {
       const entry = JSON.parse(sessionStorage.getItem(this.#entry()) ?? "null");
       if (entry?.v === 1 && Date.now() - entry.saved < 900_000) this.#stored = entry.positions;
     } catch {
-      // There is no storage, or it may not be read: the page begins live.
     }
   }
 
@@ -1358,13 +1253,12 @@ class Client {
     if (this.#options.resume !== undefined && now() - this.#savedAt > 1_000) this.#save();
   }
 
-  /** Keeps what the program has handled, so that a reload repeats what was being handled and leaves nothing out. */
+  /** Keeps what was handled: a reload repeats what was being handled. */
   #save() {
     if (this.#options.resume === undefined) return;
     this.#savedAt = now();
     const positions = {};
     for (const [key, { readers }] of this.#readers) {
-      // Of several readers, the one that is furthest behind counts.
       for (const reader of readers) {
         for (const [topic, position] of Object.entries(reader.positions)) {
           const known = (positions[key] ??= {})[topic];
@@ -1386,7 +1280,7 @@ class Client {
 
 function socketUrl(given) {
   const page = globalThis.location?.href;
-  if (given === undefined && !page) throw new TypeError("connect(url): there is no page here, so an address is needed");
+  if (given === undefined && !page) throw new TypeError("connect(url): without a page, an address is needed");
   const url = new URL(given ?? "/socket", page);
   url.protocol = url.protocol.replace("http", "ws");
   if (url.pathname === "/") url.pathname = "/socket";
@@ -1394,7 +1288,6 @@ function socketUrl(given) {
   return url;
 }
 
-/** How long a token still lasts, in milliseconds, as it says itself. */
 function lifetimeOf(token) {
   try {
     const { exp } = JSON.parse(atob(token.split(".")[1].replace(/-/g, "+").replace(/_/g, "/")));
@@ -1404,19 +1297,26 @@ function lifetimeOf(token) {
   }
 }
 
-function toError({ code, reason, retry }) {
-  return new HubcastError(code, reason, retry);
-}
-
-/** An error of the program's own listener must stop nothing here, and must not be lost. */
-function reportLater(error) {
-  queueMicrotask(() => {
-    throw error;
-  });
+/** An error of a listener stops nothing here, and is not lost. */
+function callEach(listeners, value) {
+  for (const listener of [...(listeners ?? [])]) {
+    try {
+      listener(value);
+    } catch (error) {
+      queueMicrotask(() => {
+        throw error;
+      });
+    }
+  }
 }
 
 function base64url(bytes) {
   return btoa(String.fromCharCode(...bytes)).replace(/\+/g, "-").replace(/\//g, "_");
+}
+
+if (Symbol.asyncDispose) {
+  Subscription.prototype[Symbol.asyncDispose] = Subscription.prototype.unsubscribe;
+  Client.prototype[Symbol.asyncDispose] = Client.prototype.close;
 }
 
 function now() {
@@ -1425,6 +1325,5 @@ function now() {
 
 const MAX_CALLS = 1_000;
 const MAX_BUFFERED = 256 << 10;
-/** Longer timers fire at once. */
 const MAX_TIMEOUT = 2 ** 31 - 1;
-const NO_WEBSOCKET = "there is no WebSocket here; in Node 20: npm i ws, and connect(url, { WebSocket })";
+const NO_WEBSOCKET = "no WebSocket here; in Node 20: npm i ws, connect(url, { WebSocket })";
