@@ -1,6 +1,14 @@
 // @ts-check
-// hubcast's client. Its use and its parts: README.md; types: hubcast.d.ts; wire: PROTOCOL.md.
+/**
+ * hubcast's client for browsers, Node, Deno and Bun: one module without dependencies and without a build step. Its types,
+ * with what each means, are in hubcast.d.ts; the wire is PROTOCOL.md. A server serves it without the lines that are
+ * comments, so a comment has lines of its own.
+ *
+ * It has four parts: `Progress` (the positions of a subscription), `Machine` (what to send, and when; it has no socket, clock
+ * or random numbers of its own), `Subscription` (what the program reads), and `Client` (socket, timers, page events).
+ */
 
+/** What the server, or this client, refuses. `retry`: the same may succeed later. */
 export class HubcastError extends Error {
   constructor(code, reason, retry = false) {
     super(reason);
@@ -10,6 +18,7 @@ export class HubcastError extends Error {
   }
 }
 
+/** Thrown by a `token` function: this user may not connect. The client is closed for good. */
 export class NotAllowed extends Error {
   constructor(reason = "not allowed") {
     super(reason);
@@ -17,6 +26,7 @@ export class NotAllowed extends Error {
   }
 }
 
+/** A client. It returns at once, and connects by itself, again and again. */
 export function connect(url, options) {
   return new Client(url, options);
 }
@@ -33,14 +43,20 @@ class Progress {
 
   set(topic, epoch, offset) {
     const before = this.reached.get(topic);
+    if (before?.epoch === epoch && this.reached.size < MAX_TOPICS) {
+      before.offset = offset;
+      before.gone = false;
+      return this.#passSilent(before);
+    }
     const silent = before?.epoch === epoch ? before.silent : undefined;
     this.reached.delete(topic);
-    this.reached.set(topic, { epoch, offset, silent, gone: false });
+    const reached = { epoch, offset, silent, gone: false };
+    this.reached.set(topic, reached);
     if (this.reached.size > MAX_TOPICS) {
       this.reached.delete(this.reached.keys().next().value);
       this.isIncomplete = true;
     }
-    this.#passSilent(topic);
+    this.#passSilent(reached);
   }
 
   cut() {
@@ -48,6 +64,7 @@ class Progress {
     for (const reached of this.reached.values()) reached.gone = false;
   }
 
+  /** Forgets the older half. Returns whether there was something to forget. */
   shorten() {
     const topics = [...this.reached.keys()];
     if (topics.length === 0) return false;
@@ -59,7 +76,7 @@ class Progress {
   step({ topic, epoch, offset }) {
     if (epoch === undefined) {
       this.isIncomplete = true;
-      return {};
+      return NO_GAP;
     }
     const last = this.reached.get(topic);
     let gap;
@@ -73,20 +90,20 @@ class Progress {
       gap = { type: "gap", topic, to: offset - 1, reason: "missing" };
     }
     this.set(topic, epoch, offset);
-    return { gap };
+    return gap ? { gap } : NO_GAP;
   }
 
+  /** Takes an own publication without echo into account: its offset does not come, and is not missing. */
   skip(topic, offset) {
     const last = this.reached.get(topic);
     if (!last || offset <= last.offset) return;
     last.silent ??= new Set();
     if (last.silent.size < MAX_IN_FLIGHT) last.silent.add(offset);
-    this.#passSilent(topic);
+    this.#passSilent(last);
   }
 
-  #passSilent(topic) {
-    const last = this.reached.get(topic);
-    if (!last?.silent) return;
+  #passSilent(last) {
+    if (!last.silent) return;
     while (last.silent.delete(last.offset + 1)) last.offset += 1;
     for (const offset of last.silent) if (offset <= last.offset) last.silent.delete(offset);
     if (last.silent.size === 0) last.silent = undefined;
@@ -122,7 +139,18 @@ class Progress {
 
 // ---- the machine ----
 
-/** Decides everything and does nothing: no socket, no clock. `handle(now, input)` returns what to do. */
+/**
+ * Decides everything, and does nothing: `handle(now, input)` returns what to do. `now` is in milliseconds of a clock that
+ * never goes back. `deadline()` says when to call `handle(now, { type: "time" })` next.
+ *
+ * Inputs: `start`, `opened`, `frame` (a parsed event), `lost` (code, reason), `token` (token, lifetime), `token_failed`
+ * (reason, final), `subscribe` (key, target, options), `unsubscribe` (key), `ask` (id, frame, isSilent), `cancel` (id),
+ * `time` (late), `check` (within), `online`, `pause` (reason), `resume`, `explained` (reason), `reconnect`, `fail` (reason),
+ * `close`.
+ *
+ * What to do: `connect` (token), `send` (frame), `drop` the socket, `token` (reason), `state`, `ready` (key, position),
+ * `tell` (key, event), `end` (key, error), `answer` (id, event), `fail` (id, error), `explain`.
+ */
 export class Machine {
   #phase = "new";
   #until = Infinity;
@@ -149,6 +177,8 @@ export class Machine {
   #why = "";
 
   #subscriptions = new Map();
+  /** What `#hearing` has found. Forgotten whenever a subscription changes. */
+  #heardBy = new Map();
   #asked = new Map();
   #retryAt = Infinity;
   #replay = { key: "", left: 0 };
@@ -166,14 +196,36 @@ export class Machine {
   handle(now, input) {
     this.#now = now;
     this.#do = [];
-    if (this.#phase !== "closed") this[`on_${input.type}`]?.(input);
+    this.#heardBy.clear();
+    if (this.#phase !== "closed") this[METHODS[input.type]](input);
     return this.#do;
   }
 
+  /** The same for a message of the server, which comes often: it calls `tell(key, event)` at once. */
+  hear(now, event, tell) {
+    if (!HAS_FRAMES.has(this.#phase)) return;
+    this.#heardAt = now;
+    this.#deadAt = Infinity;
+    const { topic } = event;
+    let replayOf;
+    if (this.#replay.left > 0 && hears(this.#subscriptions.get(this.#replay.key), topic)) {
+      this.#replay.left -= 1;
+      replayOf = this.#replay.key;
+    }
+    for (const { key, progress } of this.#hearing(topic)) {
+      // What is replayed for another subscription may be older than this one.
+      if (replayOf !== undefined && replayOf !== key && !progress.reached.has(topic)) continue;
+      const step = progress.step(event);
+      if (!step) continue;
+      if (step.gap) tell(key, step.gap);
+      tell(key, event);
+    }
+  }
+
   deadline() {
-    const isReady = this.#phase === "ready";
-    const ping = isReady && this.#pingEvery && this.#deadAt === Infinity ? this.#heardAt + this.#pingEvery : Infinity;
-    return Math.min(this.#until, isReady ? Math.min(ping, this.#deadAt, this.#renewAt, this.#retryAt) : Infinity);
+    if (this.#phase !== "ready") return this.#until;
+    const ping = this.#pingEvery && this.#deadAt === Infinity ? this.#heardAt + this.#pingEvery : Infinity;
+    return Math.min(ping, this.#deadAt, this.#renewAt, this.#retryAt);
   }
 
   on_start() {
@@ -187,10 +239,10 @@ export class Machine {
   }
 
   on_frame({ event }) {
-    if (!["greeting", "ready", "leaving"].includes(this.#phase)) return;
+    if (!HAS_FRAMES.has(this.#phase)) return;
     this.#heardAt = this.#now;
     this.#deadAt = Infinity;
-    this[`event_${event.event}`]?.(event);
+    this[METHODS[event.event]]?.(event);
   }
 
   on_lost({ code = 1006, reason = "" }) {
@@ -403,21 +455,7 @@ export class Machine {
   }
 
   event_message(event) {
-    const { topic } = event;
-    let replayOf;
-    if (this.#replay.left > 0 && hears(this.#subscriptions.get(this.#replay.key), topic)) {
-      this.#replay.left -= 1;
-      replayOf = this.#replay.key;
-    }
-    for (const subscription of this.#hearing(topic)) {
-      const { key, progress } = subscription;
-      // What is replayed for another subscription may be older than this one.
-      if (replayOf !== undefined && replayOf !== key && !progress.reached.has(topic)) continue;
-      const step = progress.step(event);
-      if (!step) continue;
-      if (step.gap) this.#tell(key, step.gap);
-      this.#tell(key, { type: "message", event });
-    }
+    this.hear(this.#now, event, (key, event) => this.#tell(key, event));
   }
 
   event_gap(event) {
@@ -500,8 +538,13 @@ export class Machine {
     this.#answer(event);
   }
 
-  event_history = this.#answer;
-  event_presence = this.#answer;
+  event_history(event) {
+    this.#answer(event);
+  }
+
+  event_presence(event) {
+    this.#answer(event);
+  }
 
   // ---- steps ----
 
@@ -548,6 +591,7 @@ export class Machine {
     this.#sendCalls();
   }
 
+  /** Sends the `subscribe` of a subscription, from where it was. */
   #ask(subscription) {
     const { topic, pattern, presence, slow, last, progress } = subscription;
     subscription.hasPast ||= progress.reached.size > 0;
@@ -570,7 +614,7 @@ export class Machine {
     return id;
   }
 
-  /** The server remembers the numbers of so many publishes. */
+  /** Sends what waits. At most `MAX_IN_FLIGHT` are without an answer, because the server remembers so many numbers. */
   #sendCalls() {
     if (this.#phase !== "ready" || this.#isExpired) return;
     for (const [id, call] of this.#waiting) {
@@ -631,6 +675,7 @@ export class Machine {
     return this.#now + Math.max(1_000, lifetime * (0.7 + 0.2 * this.config.random()));
   }
 
+  /** Everything of this connection ends. What is to go on is asked for again on the next one. */
   #disconnect() {
     this.#resetFailures();
     this.#renewal = this.#welcome = undefined;
@@ -692,18 +737,29 @@ export class Machine {
     this.#do.push({ do: "tell", key, event });
   }
 
-  *#hearing(topic) {
-    for (const subscription of this.#subscriptions.values()) {
-      if (subscription.stage !== "live") continue;
-      if (subscription.key === DIRECT ? this.#private.includes(topic) : hears(subscription, topic)) yield subscription;
-    }
+  /** The live subscriptions that a topic reaches. */
+  #hearing(topic) {
+    let found = this.#heardBy.get(topic);
+    if (found) return found;
+    found = [...this.#subscriptions.values()].filter((subscription) => {
+      if (subscription.stage !== "live") return false;
+      return subscription.key === DIRECT ? this.#private.includes(topic) : hears(subscription, topic);
+    });
+    if (this.#heardBy.size > MAX_CALLS) this.#heardBy.clear();
+    this.#heardBy.set(topic, found);
+    return found;
   }
 }
+
+/** The method for each input, and for each event of the server. */
+const METHODS = Object.create(null);
+for (const name of Object.getOwnPropertyNames(Machine.prototype)) METHODS[name.replace(/^(on|event)_/, "")] = name;
 
 function hears(subscription, topic) {
   return subscription?.topic === topic || Boolean(subscription?.matches?.(topic));
 }
 
+/** Says whether a topic matches a pattern: `*` is one token, `>` at the end is one or more. Private topics match none. */
 function matcher(pattern) {
   const tokens = pattern.split(".");
   const isOpen = tokens.at(-1) === ">";
@@ -728,6 +784,8 @@ function isFinal(code) {
 const CLOSE_REASONS = { 4500: "the token is refused", 4501: "a token is needed", 4502: "disconnected by the operator" };
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 const DIRECT = "direct";
+const NO_GAP = {};
+const HAS_FRAMES = new Set(["greeting", "ready", "leaving"]);
 const MAX_TOPICS = 200;
 const MAX_IN_FLIGHT = 256;
 const MAX_REFUSALS = 3;
@@ -743,15 +801,19 @@ const RETRY = 1_000;
 
 // ---- what the program reads ----
 
+/** An async iterator of messages, or of all events (`events()`); or listeners (`on`). */
 class Subscription {
   #queue = [];
+  #head = 0;
   #bound;
   #decode;
   #listeners = new Map();
   #wake;
   #ended;
   #isRead = false;
+  #hasListener = false;
   #handled = new Map();
+  #last;
   #inHand;
   #leave;
   #ready;
@@ -775,48 +837,71 @@ class Subscription {
   on(type, listener) {
     const listeners = this.#listeners.get(type) ?? new Set();
     this.#listeners.set(type, listeners.add(listener));
+    this.#hasListener ||= type === "message";
     if (type === "message") {
-      for (const event of this.#queue.splice(0)) this.#emit(event);
+      for (const event of this.#rest().splice(0)) this.#emit(event);
     }
     if (type === "ended" && this.#ended) queueMicrotask(() => listener(this.#ended.error));
-    return () => void listeners.delete(listener);
+    return () => {
+      listeners.delete(listener);
+      if (type === "message") this.#hasListener = listeners.size > 0;
+    };
   }
 
-  async *events() {
+  events() {
+    return this.#iterate(false);
+  }
+
+  [Symbol.asyncIterator]() {
+    return this.#iterate(true);
+  }
+
+  /** By hand, because a generator takes several times as long for each message. */
+  #iterate(onlyMessages) {
     this.#isRead = true;
-    try {
+    let gap;
+    const next = () => {
       for (;;) {
-        this.#settle();
-        const event = this.#queue.shift();
-        if (event) {
-          this.#inHand = event;
-          yield event;
-        } else if (this.#ended) {
-          if (this.#ended.error) throw this.#ended.error;
-          return;
-        } else {
-          await new Promise((wake) => (this.#wake = wake));
+        const event = this.#take();
+        if (event === undefined) {
+          if (this.#ended?.error) return Promise.reject(this.#ended.error);
+          if (this.#ended) return Promise.resolve({ done: true, value: undefined });
+          return new Promise((wake) => (this.#wake = wake)).then(next);
+        }
+        if (!onlyMessages || event.type === "message") {
+          if (gap) event.gap = gap;
+          gap = undefined;
+          return Promise.resolve({ done: false, value: event });
+        }
+        if (event.type === "gap" || event.type === "error") {
+          if (event.type === "gap") gap = event;
+          this.#tellUnheard(event);
         }
       }
-    } finally {
+    };
+    const stop = async (value) => {
       this.#isRead = false;
       this.unsubscribe();
-    }
+      return { done: true, value };
+    };
+    return { next, return: stop, [Symbol.asyncIterator]: returnThis, [Symbol.asyncDispose ?? ""]: stop };
   }
 
-  async *[Symbol.asyncIterator]() {
-    let gap;
-    for await (const event of this.events()) {
-      if (event.type === "gap") {
-        gap = event;
-        this.#tellUnheard(event);
-      } else if (event.type === "error") {
-        this.#tellUnheard(event);
-      } else if (event.type === "message") {
-        yield gap ? { ...event, gap } : event;
-        gap = undefined;
-      }
-    }
+  #take() {
+    this.#settle();
+    if (this.#head === this.#queue.length) return undefined;
+    this.#inHand = this.#queue[this.#head];
+    this.#queue[this.#head++] = undefined;
+    // Not by `shift`, which moves a long queue for each event.
+    if (this.#head * 2 > this.#queue.length) this.#rest();
+    return this.#inHand;
+  }
+
+  /** Everything that waits. The queue begins anew without what was taken. */
+  #rest() {
+    const rest = this.#head < this.#queue.length ? this.#queue.slice(this.#head) : [];
+    [this.#queue, this.#head] = [rest, 0];
+    return rest;
   }
 
   async unsubscribe() {
@@ -831,10 +916,11 @@ class Subscription {
     this.#ready.resolve({ position: reply?.position });
   }
 
+  /** It is over: because the server says so, or, without an error, because the program does. */
   end(error) {
     if (this.#ended) return;
     this.#ended = { error };
-    if (!error) this.#queue = [];
+    if (!error) [this.#queue, this.#head] = [[], 0];
     this.#ready.reject(error ?? new HubcastError("closed", "unsubscribed before the server took it"));
     callEach(this.#listeners.get("ended"), error);
     this.#wake?.();
@@ -842,10 +928,10 @@ class Subscription {
 
   push(event) {
     if (this.#ended) return;
-    if (event.type === "message") event = this.#read(event.event);
-    if (!this.#isRead && this.#listeners.get("message")?.size) return this.#emit(event);
+    if (event.event === "message") event = this.#read(event);
+    if (!this.#isRead && this.#hasListener) return this.#emit(event);
     this.#queue.push(event);
-    if (this.#queue.length > this.#bound) this.#shed();
+    if (this.#queue.length - this.#head > this.#bound) this.#shed();
     this.#wake?.();
   }
 
@@ -869,7 +955,7 @@ class Subscription {
   #settle(event = this.#inHand) {
     this.#inHand = undefined;
     if (!event?.position) return;
-    this.#handled.delete(event.topic);
+    if (event.topic !== this.#last) this.#handled.delete((this.#last = event.topic));
     this.#handled.set(event.topic, event.position);
     if (this.#handled.size > MAX_TOPICS) this.#handled.delete(this.#handled.keys().next().value);
   }
@@ -884,14 +970,15 @@ class Subscription {
   /** The queue is full: its older half becomes one gap for each topic. */
   #shed() {
     const lost = new Map();
-    for (const event of this.#queue.splice(0, Math.ceil(this.#queue.length / 2))) {
+    const queue = this.#rest();
+    for (const event of queue.splice(0, Math.ceil(queue.length / 2))) {
       const { topic, position, from, to } = event;
       const gap = lost.get(topic) ?? { type: "gap", topic, from: from ?? position?.offset, reason: "unread" };
       gap.to = position?.offset ?? to ?? gap.to;
       if (position) gap.position = position;
       lost.set(topic, gap);
     }
-    this.#queue.unshift(...lost.values());
+    queue.unshift(...lost.values());
   }
 }
 
@@ -1053,9 +1140,16 @@ class Client {
   }
 
   #handle(input) {
-    for (const step of this.#machine.handle(now(), input)) this.#carryOut(step);
+    for (const step of this.#machine.handle(now(), input)) {
+      if (step.do === "tell") this.#tell(step.key, step.event);
+      else this.#carryOut(step);
+    }
     this.#plan();
   }
+
+  #tell = (key, event) => {
+    for (const reader of this.#readers.get(key)?.readers ?? []) reader.push(event);
+  };
 
   #carryOut(step) {
     const shared = this.#readers.get(step.key);
@@ -1077,9 +1171,6 @@ class Client {
         if (shared) shared.ready = { position: step.position, topic: shared.topic };
         for (const reader of shared?.readers ?? []) reader.accept(shared.ready);
         return undefined;
-      case "tell":
-        for (const reader of [...(shared?.readers ?? [])]) reader.push(step.event);
-        return this.#saveSoon();
       case "end":
         this.#readers.delete(step.key);
         for (const reader of shared?.readers ?? []) reader.end(step.error && new HubcastError(...step.error));
@@ -1117,7 +1208,9 @@ class Client {
       } catch {
         return;
       }
-      this.#handle({ type: "frame", event });
+      if (event.event !== "message") return this.#handle({ type: "frame", event });
+      this.#machine.hear(now(), event, this.#tell);
+      if (this.#options.resume !== undefined) this.#saveSoon();
     };
     socket.onclose = ({ code, reason }) => lost(code, reason);
     // Some runtimes end with an error alone.
@@ -1179,18 +1272,21 @@ class Client {
   #enter(state) {
     this.#state = state.until === undefined ? state : { ...state, until: Date.now() + (state.until - now()) };
     this.#log("state", this.#state);
-    if (state.name === "closed") this.#leavePage();
+    if (state.name === "closed") {
+      clearTimeout(this.#timer);
+      this.#leavePage();
+    }
     callEach(this.#listeners, this.#state);
   }
 
+  /** Sets the timer. One that would fire too early stays: setting it anew for each message would cost more. */
   #plan() {
     const at = this.#machine.deadline();
-    if (at === this.#planned) return;
+    if (at >= this.#planned) return;
     clearTimeout(this.#timer);
     this.#planned = at;
-    if (at === Infinity) return;
     this.#timer = setTimeout(() => {
-      const late = now() - at;
+      const late = now() - this.#planned;
       this.#planned = Infinity;
       this.#handle({ type: "time", late });
     }, Math.min(MAX_TIMEOUT, Math.max(0, at - now())));
@@ -1250,7 +1346,7 @@ class Client {
   }
 
   #saveSoon() {
-    if (this.#options.resume !== undefined && now() - this.#savedAt > 1_000) this.#save();
+    if (now() - this.#savedAt > 1_000) this.#save();
   }
 
   /** Keeps what was handled: a reload repeats what was being handled. */
@@ -1299,7 +1395,7 @@ function lifetimeOf(token) {
 
 /** An error of a listener stops nothing here, and is not lost. */
 function callEach(listeners, value) {
-  for (const listener of [...(listeners ?? [])]) {
+  for (const listener of listeners ?? []) {
     try {
       listener(value);
     } catch (error) {
@@ -1317,6 +1413,10 @@ function base64url(bytes) {
 if (Symbol.asyncDispose) {
   Subscription.prototype[Symbol.asyncDispose] = Subscription.prototype.unsubscribe;
   Client.prototype[Symbol.asyncDispose] = Client.prototype.close;
+}
+
+function returnThis() {
+  return this;
 }
 
 function now() {

@@ -7,7 +7,7 @@ import { WebSocket } from "../test/websocket.mjs";
 
 const COUNT = 100_000;
 const ROUNDS = 5;
-const RULES = `[{ match = ">", history = { size = ${COUNT}, ttl = "10m" } }]`;
+const RULES = `[{ match = ">", history = { size = ${COUNT}, ttl = "10m", keep = "always" } }]`;
 
 const server = await Server.start("--topics", RULES, "--history-max-bytes", "256MiB");
 const writer = connect(server.url, { WebSocket });

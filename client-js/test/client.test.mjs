@@ -5,6 +5,7 @@ import { spawn } from "node:child_process";
 import { createHmac } from "node:crypto";
 import { once } from "node:events";
 import test, { after, before } from "node:test";
+import { gzipSync } from "node:zlib";
 import { connect, HubcastError, NotAllowed } from "../hubcast.js";
 import { Server } from "./server.mjs";
 import { WebSocket } from "./websocket.mjs";
@@ -260,6 +261,17 @@ test("positions outlive a reload of the page", async () => {
   } finally {
     delete globalThis.sessionStorage;
   }
+});
+
+test("what a server serves is small, without comments, and works", async () => {
+  const answer = await fetch(open.url.replace("ws", "http").replace("/socket", "/hubcast.js"));
+  const served = await answer.text();
+  assert.ok(gzipSync(served).length < 12_000, `${gzipSync(served).length} bytes`);
+  assert.doesNotMatch(served, /^\s*\/\//m);
+  const module = await import(`data:text/javascript,${encodeURIComponent(served)}`);
+  const one = module.connect(open.url, { WebSocket });
+  await one.connected();
+  await one.close();
 });
 
 test("a process ends after close, and importing the module does nothing", { timeout: 10_000 }, async () => {

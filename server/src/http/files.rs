@@ -21,13 +21,13 @@ pub(super) struct File {
 }
 
 impl File {
-    fn new(content_type: &'static str, content: &'static str) -> Self {
+    fn new(content_type: &'static str, content: String) -> Self {
         let hash = digest(&SHA256, content.as_bytes());
         let tag = format!("\"{}\"", &HEXLOWER.encode(hash.as_ref())[..16]);
         Self {
             content_type: HeaderValue::from_static(content_type),
             tag: HeaderValue::try_from(tag).unwrap_or(HeaderValue::from_static("\"none\"")),
-            content: Bytes::from_static(content.as_bytes()),
+            content: Bytes::from(content),
         }
     }
 
@@ -51,6 +51,12 @@ impl File {
     }
 }
 
+/// A program without the lines that are comments: people read them in the repository, and each page would load them.
+fn without_comments(program: &str) -> String {
+    let is_comment = |line: &&str| ["//", "/*", "*"].iter().any(|begin| line.trim_start().starts_with(begin));
+    program.lines().filter(|line| !is_comment(line)).flat_map(|line| [line, "\n"]).collect()
+}
+
 /// Whether a list of tags has this one. A proxy may have made it a weak one.
 fn names(tags: &HeaderValue, tag: &HeaderValue) -> bool {
     let (Ok(tags), Ok(tag)) = (tags.to_str(), tag.to_str()) else { return false };
@@ -59,4 +65,4 @@ fn names(tags: &HeaderValue, tag: &HeaderValue) -> bool {
 
 /// The client of browsers, at `/hubcast.js`.
 pub(super) static BROWSER_CLIENT: LazyLock<File> =
-    LazyLock::new(|| File::new("text/javascript; charset=utf-8", include_str!("files/hubcast.js")));
+    LazyLock::new(|| File::new("text/javascript; charset=utf-8", without_comments(include_str!("files/hubcast.js"))));
