@@ -283,6 +283,22 @@ test("patterns resume each topic, after the topics that stand alone", () => {
   ]);
 });
 
+test("a topic that is new to a pattern after a cut may have had messages before", () => {
+  for (const isCut of [false, true]) {
+    const scene = new Scene();
+    scene.does({ type: "subscribe", key: "p:>", pattern: ">" });
+    scene.ready();
+    scene.hears({ event: "subscribed", id: 1, pattern: ">" });
+    scene.hears(message(1));
+    if (isCut) {
+      const [frame] = sent(scene.returns());
+      scene.hears({ event: "subscribed", id: frame.id, pattern: ">", recovered: true, replayed: 0 });
+    }
+    const events = told(scene.hears(message(3, "e1", "new"))).map((event) => event.type ?? event.event);
+    assert.deepEqual(events, isCut ? ["gap", "message"] : ["message"]);
+  }
+});
+
 test("no pattern hears a private topic", () => {
   const scene = new Scene();
   scene.does({ type: "subscribe", key: "p:>", pattern: ">" });
