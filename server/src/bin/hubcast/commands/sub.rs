@@ -6,6 +6,7 @@ mod limits;
 pub(crate) mod printer;
 mod resume;
 mod streams;
+mod target;
 
 use self::args::SubArgs;
 use self::limits::Limits;
@@ -55,7 +56,7 @@ async fn follow(
     let mut printer = Printer::new(args, terminal);
     let mut limits = Limits::new(args, Instant::now());
     if let Some(resume) = &mut resume {
-        resume.save(streams)?;
+        resume.save(streams.positions())?;
     }
     let outcome = loop {
         let save_at = resume.as_ref().and_then(|resume| resume.due());
@@ -83,7 +84,7 @@ async fn follow(
         // What cannot be written has not been seen by anybody, so its position is not stored.
         printer.flush()?;
         if let Some(resume) = resume.as_mut().filter(|resume| resume.due().is_some_and(|at| at <= Instant::now())) {
-            resume.save(streams)?;
+            resume.save(streams.positions())?;
         }
         if limits.are_reached() {
             break Ok(());
@@ -91,7 +92,7 @@ async fn follow(
     };
     printer.flush()?;
     if let Some(resume) = resume {
-        resume.save(streams)?;
+        resume.save(streams.positions())?;
     }
     outcome
 }

@@ -104,7 +104,8 @@ mod tests {
             checked(&[("HUBCAST_PING", "1s"), ("HUBCAST_CONFIG", ""), ("HUBCAST_TOKEN", "a"), ("PATH", "/bin")]),
             Ok(vec![])
         );
-        let others = ["HUBCAST_BIN", "HUBCAST_IMAGE", "HUBCAST_PORT", "HUBCAST_SEED", "HUBCAST_SEEDS", "HUBCAST_HOME"];
+        let others =
+            ["HUBCAST_BIN", "HUBCAST_IMAGE", "HUBCAST_PORT", "HUBCAST_SEED", "HUBCAST_SEEDS", "HUBCAST_VENDOR"];
         assert_eq!(checked(&others.map(|name| (name, "7"))), Ok(others.map(str::to_owned).to_vec()));
     }
 

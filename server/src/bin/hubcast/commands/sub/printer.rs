@@ -2,7 +2,7 @@
 
 use super::args::SubArgs;
 use super::body::Body;
-use super::streams::Target;
+use super::target::Target;
 use crate::commands::client::exit::Failure;
 use crate::commands::client::moment::{rfc3339, unix_millis};
 use crate::commands::client::terminal::{DIM, RESET, Terminal};

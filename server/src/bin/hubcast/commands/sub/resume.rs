@@ -1,6 +1,6 @@
 //! The file of `--resume`: up to where the messages of each topic are printed.
 
-use super::streams::{Streams, Target};
+use super::target::Target;
 use crate::commands::client::exit::Failure;
 use hubcast_client::{Position, TopicName};
 use serde::{Deserialize, Serialize};
@@ -61,9 +61,12 @@ impl ResumeFile {
         self.has_changed.then(|| self.saved.map_or_else(Instant::now, |saved| saved + PAUSE))
     }
 
-    /// Writes the positions of these streams. Those of other topics and patterns stay in the file.
-    pub(super) fn save(&mut self, streams: &Streams) -> Result<(), Failure> {
-        for (target, positions) in streams.positions() {
+    /// Writes the positions of these subscriptions. Those of other topics and patterns stay in the file.
+    pub(super) fn save<'a>(
+        &mut self,
+        subscriptions: impl Iterator<Item = (&'a Target, BTreeMap<TopicName, Position>)>,
+    ) -> Result<(), Failure> {
+        for (target, positions) in subscriptions {
             match target {
                 Target::Topic(topic) => match positions.into_values().next() {
                     Some(position) => _ = self.positions.topics.insert(topic.clone(), position),

@@ -3,6 +3,7 @@
 use super::args::SubArgs;
 use super::body::Body;
 use super::resume::ResumeFile;
+use super::target::Target;
 use crate::commands::client::exit::Failure;
 use crate::commands::client::terminal::Terminal;
 use hubcast_client::{Client, Event, Events, ItemError, Position, Slow, TopicName};
@@ -10,15 +11,6 @@ use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
-
-/// The topic or pattern of a subscription.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Target {
-    /// A topic.
-    Topic(String),
-    /// A pattern.
-    Pattern(String),
-}
 
 /// All subscriptions.
 pub(super) struct Streams {
