@@ -1,8 +1,9 @@
 //! `hubcast history` and `hubcast presence`: what they print, and their exit codes.
 
-use crate::commands::{Sub, client, outcome};
+use crate::commands::{Sub, client, outcome, signal};
 use crate::run::{Run, file};
 use serde_json::Value;
+use std::io::{BufRead, BufReader};
 
 #[test]
 fn the_history_of_a_topic_is_read_from_a_position_on() {
@@ -33,4 +34,20 @@ fn the_members_of_a_topic_are_printed_where_it_has_presence() {
     let member: Value = serde_json::from_str(&output).unwrap();
     assert!(member["event"] == "present" && member["topic"] == "room.7", "{output}");
     assert_eq!(outcome(&mut client(&server, &["presence", "other"]), "").0, Some(1));
+}
+
+#[test]
+fn a_watch_tells_who_comes_and_goes_but_not_of_itself() {
+    let config = file("presence-watch.toml", "open = true\n[[topics]]\nmatch = \"room.>\"\npresence = true\n");
+    let server = Run::start(&["--config", config.to_str().unwrap()]);
+    let first = Sub::start(&mut client(&server, &["sub", "room.7"]));
+    let mut watch = client(&server, &["presence", "room.7", "--watch"]).spawn().unwrap();
+    let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let here = lines.next().unwrap();
+    assert!(here.starts_with("+\t"), "{here}");
+    first.signal("TERM");
+    assert_eq!(lines.next().unwrap(), here.replace('+', "-"));
+    signal(&watch, "INT");
+    assert_eq!(lines.next(), None);
+    assert_eq!(watch.wait().unwrap().code(), Some(130));
 }

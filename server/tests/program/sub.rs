@@ -1,7 +1,7 @@
 //! `hubcast sub`: what it prints, where it goes on, and its exit codes.
 
 use crate::commands::{Sub, client, outcome};
-use crate::run::{Run, file, folder, hubcast};
+use crate::run::{Run, file, folder, full_pipe, hubcast};
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
 use serde_json::Value;
 use std::fs::File;
@@ -150,4 +150,24 @@ fn a_message_cannot_steer_the_terminal() {
     let shown = String::from_utf8(shown[..read].to_vec()).unwrap();
     assert_eq!(shown, "world\ta\\u001b]0;title\\u0007\\u009b2J\\r\\u0008\\u007f\\u202e\\u2066z\r\n");
     assert_eq!(sub.end().0, Some(0));
+}
+
+#[test]
+fn a_second_signal_ends_it_although_nobody_reads_its_output() {
+    let server = Run::start(&[]);
+    let mut sub = Sub::start(client(&server, &["sub", "world"]).stdout(full_pipe_end()));
+    publish(&server, "world", "one\n");
+    sub.signal("INT");
+    // The first one may be pending still: a signal that comes twice at once counts once.
+    while sub.child().try_wait().unwrap().is_none() {
+        sub.signal("INT");
+    }
+    assert_eq!(sub.end().0, Some(130));
+}
+
+/// The writing end of a full pipe that is not read. Its reading end stays open for as long as the tests run.
+fn full_pipe_end() -> std::io::PipeWriter {
+    let (writer, reader) = full_pipe();
+    std::mem::forget(reader);
+    writer
 }
