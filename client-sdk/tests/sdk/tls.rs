@@ -59,6 +59,16 @@ fn a_server_with_a_certificate_that_nobody_vouches_for_is_refused_at_once() {
 }
 
 #[test]
+fn a_client_that_checks_nothing_speaks_to_a_server_that_nobody_vouches_for() {
+    program(async {
+        let (server, acceptor, _) = tls_server().await;
+        let client = Client::builder(&server.tls_url()).tls(Tls::without_verification());
+        let (client, peer) = tokio::join!(client.connect(), server.accept_tls(&acceptor));
+        assert!(client.is_ok() && peer.is_some());
+    });
+}
+
+#[test]
 fn a_port_without_tls_and_one_with_it_say_which_address_to_write() {
     program(async {
         let address = answering("this is not TLS").await;

@@ -1,29 +1,36 @@
 //! The program from outside: its command line, log, signals, addresses, limits and state.
 //!
 //! - `command_line.rs`: what it prints, which arguments it refuses, and its exit codes
+//! - `history_presence.rs`: the commands `history` and `presence`
 //! - `jwks.rs`: keys of tokens that it fetches from a login service
 //! - `limits.rs`: what a configured limit lets through
 //! - `listening.rs`: the addresses on which it listens
 //! - `log.rs`: every line of a JSON log is JSON, and each warning to the operator comes once
+//! - `publish.rs`: the command `pub`
 //! - `questions.rs`: keys, tokens and permissions that it makes, shows and explains
 //! - `secrets.rs`: no token, key or secret comes out of it
 //! - `stalls.rs`: a connection does not suffer when the process itself was stopped
+//! - `sub.rs`: the command `sub`
 //! - `state.rs`: what it keeps, by its rules for topics and in its state folder
 //! - `signals.rs`: what each signal does, and that only the third one in a row loses what the server keeps
 //!
-//! `run.rs` starts the program and reads its output. `client.rs` connects to it.
+//! `run.rs` starts the program and reads its output. `client.rs` connects to it, and `commands.rs` runs its client commands.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 mod client;
 mod command_line;
+mod commands;
+mod history_presence;
 mod jwks;
 mod limits;
 mod listening;
 mod log;
+mod publish;
 mod questions;
 mod run;
 mod secrets;
 mod signals;
 mod stalls;
 mod state;
+mod sub;

@@ -4,8 +4,12 @@ mod explain;
 
 use crate::commands::bench::args::BenchArgs;
 use crate::commands::explain::{self as explaining, ExplainArgs};
+use crate::commands::history::{self, HistoryArgs};
 use crate::commands::key::{self, KeyArgs};
+use crate::commands::presence::{self, PresenceArgs};
+use crate::commands::publish::args::{self as publishing, PubArgs};
 use crate::commands::question::Question;
+use crate::commands::sub::args::{self as subscribing, SubArgs};
 use crate::commands::token::{InspectArgs, MakeArgs, inspect, make};
 use crate::settings::options::Options;
 use crate::settings::resolve::CliArgs;
@@ -27,6 +31,14 @@ pub(crate) enum Task {
     Bench(BenchArgs),
     /// Answer a question.
     Ask(Box<Question>),
+    /// Print what is published.
+    Sub(Box<SubArgs>),
+    /// Publish messages.
+    Pub(Box<PubArgs>),
+    /// Print what a topic keeps.
+    History(Box<HistoryArgs>),
+    /// Print who is subscribed.
+    Presence(Box<PresenceArgs>),
 }
 
 /// Reads a command line and the environment.
@@ -38,6 +50,10 @@ pub(crate) fn read(line: &[OsString]) -> Result<Task, clap::Error> {
         BENCH => Task::Bench(BenchArgs::from_arg_matches(&matches)?),
         CHECK_CONFIG => Task::CheckConfig(SettingsArgs::from_arg_matches(&matches)?.given(matches)),
         KEY => Task::Ask(Box::new(Question::Key(KeyArgs::from_arg_matches(&matches)?))),
+        SUB => Task::Sub(Box::new(SubArgs::from_arg_matches(&matches)?)),
+        PUB => Task::Pub(Box::new(PubArgs::from_arg_matches(&matches)?)),
+        HISTORY => Task::History(Box::new(HistoryArgs::from_arg_matches(&matches)?)),
+        PRESENCE => Task::Presence(Box::new(PresenceArgs::from_arg_matches(&matches)?)),
         TOKEN => Task::Ask(Box::new(about_token(&matches)?)),
         EXPLAIN => {
             let args = ExplainArgs::from_arg_matches(&matches)?;
@@ -140,6 +156,14 @@ fn command() -> Command {
         .after_help(AFTER_HELP)
         .args_conflicts_with_subcommands(true)
         .disable_help_subcommand(true)
+        .subcommand(SubArgs::augment_args(Command::new(SUB)).about(ABOUT_SUB).after_help(subscribing::AFTER_HELP))
+        .subcommand(PubArgs::augment_args(Command::new(PUB)).about(ABOUT_PUB).after_help(publishing::AFTER_HELP))
+        .subcommand(
+            HistoryArgs::augment_args(Command::new(HISTORY)).about(ABOUT_HISTORY).after_help(history::AFTER_HELP),
+        )
+        .subcommand(
+            PresenceArgs::augment_args(Command::new(PRESENCE)).about(ABOUT_PRESENCE).after_help(presence::AFTER_HELP),
+        )
         .subcommand(settings(CHECK_CONFIG).about(ABOUT_CHECK_CONFIG))
         .subcommand(KeyArgs::augment_args(Command::new(KEY)).about(ABOUT_KEY).after_help(key::AFTER_HELP))
         .subcommand(token())
@@ -165,6 +189,10 @@ const CONFIG_VARIABLE: &str = "HUBCAST_CONFIG";
 const TOKENS_VARIABLE: &str = "HUBCAST_TOKENS";
 
 const PROGRAM: &str = "hubcast";
+const SUB: &str = "sub";
+const PUB: &str = "pub";
+const HISTORY: &str = "history";
+const PRESENCE: &str = "presence";
 const CHECK_CONFIG: &str = "check-config";
 const KEY: &str = "key";
 const TOKEN: &str = "token";
@@ -174,6 +202,10 @@ const EXPLAIN: &str = "explain";
 const BENCH: &str = "bench";
 
 const ABOUT: &str = "A WebSocket publish/subscribe server";
+const ABOUT_SUB: &str = "Subscribe, and print what is published";
+const ABOUT_PUB: &str = "Publish a message, or each line of standard input";
+const ABOUT_HISTORY: &str = "Print what a topic keeps";
+const ABOUT_PRESENCE: &str = "Print who is subscribed to a topic";
 const ABOUT_CHECK_CONFIG: &str = "Print the configuration in force, and where each value comes from";
 const ABOUT_KEY: &str = "Make an API key for a backend";
 const ABOUT_TOKEN: &str = "Make a token for a try, or look at one";
@@ -199,6 +231,8 @@ const AFTER_HELP: &str = "\
   hubcast --origins https://example.org       let in the pages of one site
   hubcast check-config --config hubcast.toml  see each value and its source
   hubcast key --id backend >> hubcast.toml    let a backend in
+  hubcast sub world                           print what is published
+  hubcast pub world 'Hello world!'            publish
 
 \x1b[1;4mExit codes:\x1b[0m
   0         stopped as asked, also in a hurry
@@ -232,7 +266,17 @@ mod tests {
 
     #[test]
     fn a_terminal_of_80_columns_breaks_no_line_of_the_help_after_the_flags() {
-        for text in [AFTER_HELP, key::AFTER_HELP, make::AFTER_HELP, inspect::AFTER_HELP, explaining::AFTER_HELP] {
+        for text in [
+            AFTER_HELP,
+            key::AFTER_HELP,
+            make::AFTER_HELP,
+            inspect::AFTER_HELP,
+            explaining::AFTER_HELP,
+            subscribing::AFTER_HELP,
+            publishing::AFTER_HELP,
+            history::AFTER_HELP,
+            presence::AFTER_HELP,
+        ] {
             let plain = text.replace("\x1b[1;4m", "").replace("\x1b[0m", "");
             for line in plain.lines() {
                 assert!(line.len() < 80, "{line}");

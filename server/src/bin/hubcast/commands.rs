@@ -3,8 +3,14 @@
 pub(crate) mod answer;
 pub(crate) mod bench;
 pub(crate) mod check_config;
+pub(crate) mod client;
 pub(crate) mod explain;
+pub(crate) mod history;
 pub(crate) mod key;
+pub(crate) mod presence;
+mod printable;
+pub(crate) mod publish;
 pub(crate) mod question;
 pub(crate) mod serve;
+pub(crate) mod sub;
 pub(crate) mod token;

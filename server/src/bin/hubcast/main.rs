@@ -1,4 +1,5 @@
-//! The program `hubcast`: reads its configuration, then serves, answers a question about it, or loads a server.
+//! The program `hubcast`: reads its configuration, then serves, answers a question about it, is a client of a server, or
+//! loads one.
 
 mod allocator;
 mod command_line;
@@ -34,6 +35,10 @@ fn main() -> ExitCode {
             Ok(resolved) => exit_code(commands::check_config::run(&resolved)),
             Err(wrong) => refuse(Format::Text, &format!("{wrong:#}")),
         },
+        Ok(Task::Sub(args)) => commands::sub::run(&args),
+        Ok(Task::Pub(args)) => commands::publish::run(&args),
+        Ok(Task::History(args)) => commands::history::run(&args),
+        Ok(Task::Presence(args)) => commands::presence::run(&args),
         Ok(Task::Bench(args)) => exit_code(bench::run(args)),
         Ok(Task::Ask(question)) => match question.answer(unix_now()) {
             Ok(answer) => answer.print().unwrap_or_else(|error| exit_code(Err(error))),

@@ -18,7 +18,10 @@ pub(crate) fn check(variables: impl Iterator<Item = (OsString, OsString)>) -> an
     let (mut faults, mut unknown) = (Vec::new(), Vec::new());
     for (name, value) in variables {
         let Some(name) = name.to_str().filter(|name| name.to_ascii_uppercase().starts_with(PREFIX)) else { continue };
-        if known.iter().any(|known| known == name) || is_of_kubernetes(name, &value.to_string_lossy()) {
+        if known.iter().any(|known| known == name)
+            || OF_CLIENTS.contains(&name)
+            || is_of_kubernetes(name, &value.to_string_lossy())
+        {
             continue;
         }
         match meant(name, &known) {
@@ -66,6 +69,9 @@ fn meant(name: &str, known: &[String]) -> Option<String> {
 
 const PREFIX: &str = "HUBCAST_";
 
+/// Variables of the client commands: who uses both may have set them for the whole shell.
+const OF_CLIENTS: [&str; 3] = ["HUBCAST_URL", "HUBCAST_TOKEN", "HUBCAST_API_KEY"];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,8 +100,12 @@ mod tests {
 
     #[test]
     fn settings_and_what_others_set_are_no_fault() {
-        assert_eq!(checked(&[("HUBCAST_PING", "1s"), ("HUBCAST_CONFIG", ""), ("PATH", "/bin")]), Ok(vec![]));
-        let others = ["HUBCAST_BIN", "HUBCAST_IMAGE", "HUBCAST_PORT", "HUBCAST_SEED", "HUBCAST_SEEDS", "HUBCAST_URL"];
+        assert_eq!(
+            checked(&[("HUBCAST_PING", "1s"), ("HUBCAST_CONFIG", ""), ("HUBCAST_TOKEN", "a"), ("PATH", "/bin")]),
+            Ok(vec![])
+        );
+        let others =
+            ["HUBCAST_BIN", "HUBCAST_IMAGE", "HUBCAST_PORT", "HUBCAST_SEED", "HUBCAST_SEEDS", "HUBCAST_VENDOR"];
         assert_eq!(checked(&others.map(|name| (name, "7"))), Ok(others.map(str::to_owned).to_vec()));
     }
 

@@ -1,7 +1,8 @@
 //! `hubcast token inspect`: shows what is in a token, and each check of the server with its outcome.
 
-use super::shown::{indented, printable, time};
+use super::shown::{indented, time};
 use crate::commands::answer::Answer;
+use crate::commands::printable;
 use crate::settings::excerpt::excerpt;
 use clap::Args;
 use data_encoding::BASE64URL_NOPAD;
@@ -93,7 +94,7 @@ fn checks(token: &str, parts: Option<&Parts>, verifier: &TokenVerifier, unix_now
     let checked = verifier.explain(token, unix_now);
     for check in &checked {
         let what = check.what;
-        let found = printable(&found.about(what)).replace('\n', " ");
+        let found = printable::lines(&found.about(what)).replace('\n', " ");
         let _ = match check.outcome {
             Ok(()) if found.is_empty() => writeln!(text, "  ✓ {what}"),
             Ok(()) => writeln!(text, "  ✓ {what:<9}  {found}"),

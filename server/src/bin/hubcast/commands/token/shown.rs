@@ -1,5 +1,6 @@
 //! Text of a token for a terminal. A token can come from anybody: nothing in it may move the cursor or hide text.
 
+use crate::commands::printable;
 use serde::de::IgnoredAny;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -38,25 +39,12 @@ pub(super) fn indented(json: &str) -> Option<String> {
             _ => {}
         }
     }
-    Some(printable(&text))
+    Some(printable::lines(&text))
 }
 
 fn break_line(text: &mut String, depth: usize) {
     text.push('\n');
     text.extend(std::iter::repeat_n("  ", depth));
-}
-
-/// The text with control characters, and those that change the direction of text, as escapes. Line ends stay.
-pub(super) fn printable(text: &str) -> String {
-    text.chars().fold(String::with_capacity(text.len()), |mut shown, c| {
-        let is_hidden = c.is_control() && c != '\n' || DIRECTIONS.contains(&c);
-        if is_hidden {
-            shown += &format!("\\u{:04x}", u32::from(c));
-        } else {
-            shown.push(c);
-        }
-        shown
-    })
 }
 
 /// A moment, and how far it is from now.
@@ -83,12 +71,6 @@ fn roughly(seconds: u64) -> String {
 /// The last second of the year 9999, after which there is no date of HTTP.
 const LAST_SECOND: u64 = 253_402_300_799;
 
-/// Characters that reorder the text around them, and the two further ends of a line.
-const DIRECTIONS: [char; 14] = [
-    '\u{61c}', '\u{200e}', '\u{200f}', '\u{2028}', '\u{2029}', '\u{202a}', '\u{202b}', '\u{202c}', '\u{202d}',
-    '\u{202e}', '\u{2066}', '\u{2067}', '\u{2068}', '\u{2069}',
-];
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,7 +90,7 @@ mod tests {
     fn nothing_moves_the_cursor_or_turns_the_text_around() {
         let json = "{\"sub\":\"\u{9b}2J\u{202e}\u{7f}\"}";
         assert_eq!(indented(json).unwrap(), "{\n    \"sub\": \"\\u009b2J\\u202e\\u007f\"\n  }");
-        assert_eq!(printable("\u{1b}[2Já\n"), "\\u001b[2Já\n");
+        assert_eq!(printable::lines("\u{1b}[2Já\n"), "\\u001b[2Já\n");
     }
 
     #[test]

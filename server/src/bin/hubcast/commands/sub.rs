@@ -1,0 +1,110 @@
+//! `hubcast sub`: prints what is published.
+
+pub(crate) mod args;
+pub(crate) mod body;
+mod limits;
+pub(crate) mod printer;
+mod resume;
+mod streams;
+mod target;
+
+use self::args::SubArgs;
+use self::limits::Limits;
+use self::printer::Printer;
+use self::resume::ResumeFile;
+use self::streams::{Item, Streams};
+use super::client::connect::connect;
+use super::client::exit::Failure;
+use super::client::running::{self, Stop};
+use super::client::terminal::Terminal;
+use std::process::ExitCode;
+use std::time::Instant;
+
+/// Runs the command and returns its exit code.
+pub(crate) fn run(args: &SubArgs) -> ExitCode {
+    let terminal = Terminal::new(&args.client);
+    running::run(terminal, |stop| subscribe(args, terminal, stop))
+}
+
+async fn subscribe(args: &SubArgs, terminal: Terminal, mut stop: Stop) -> Result<(), Failure> {
+    args.check()?;
+    let mut resume = args.resume.as_deref().map(ResumeFile::open).transpose()?;
+    let client = connect(&args.client, terminal, &mut stop, |builder| {
+        builder.subscription_queue(QUEUE).subscription_queue_bytes(QUEUE_BYTES)
+    })
+    .await?;
+    let mut streams = tokio::select! {
+        biased;
+        () = stop.requested() => return Ok(()),
+        streams = Streams::open(&client, args, resume.as_ref(), terminal) => streams?,
+    };
+    let outcome = follow(args, terminal, &mut stop, &mut streams, resume.as_mut()).await;
+    drop(streams);
+    // Nothing waits for an answer.
+    let _ = client.close().await;
+    outcome
+}
+
+/// Prints what comes until it is enough, and stores the positions of what is printed.
+async fn follow(
+    args: &SubArgs,
+    terminal: Terminal,
+    stop: &mut Stop,
+    streams: &mut Streams,
+    mut resume: Option<&mut ResumeFile>,
+) -> Result<(), Failure> {
+    let mut printer = Printer::new(args, terminal);
+    let mut limits = Limits::new(args, Instant::now());
+    if let Some(resume) = &mut resume {
+        resume.save(streams.positions())?;
+    }
+    let outcome = loop {
+        let save_at = resume.as_ref().and_then(|resume| resume.due());
+        let item = tokio::select! {
+            biased;
+            () = stop.requested() => break Ok(()),
+            () = sleep_until(save_at) => Item::Idle,
+            () = limits.over() => break limits.verdict(),
+            item = streams.next(printer.is_empty()) => item,
+        };
+        match item {
+            Item::Event(at, event) => {
+                let is_message = printer.print(&streams.target(at), &event);
+                limits.count(is_message);
+                if let Some(resume) = &mut resume {
+                    resume.changed();
+                }
+                if !printer.is_full() && !limits.are_reached() {
+                    continue;
+                }
+            }
+            Item::Idle => {}
+            Item::Ended(why) => break Err(why),
+        }
+        // What cannot be written has not been seen by anybody, so its position is not stored.
+        printer.flush()?;
+        if let Some(resume) = resume.as_mut().filter(|resume| resume.due().is_some_and(|at| at <= Instant::now())) {
+            resume.save(streams.positions())?;
+        }
+        if limits.are_reached() {
+            break Ok(());
+        }
+    };
+    printer.flush()?;
+    if let Some(resume) = resume {
+        resume.save(streams.positions())?;
+    }
+    outcome
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Messages that may wait for a slow reader of standard output, in each subscription.
+const QUEUE: usize = 65_536;
+/// The same in bytes.
+const QUEUE_BYTES: usize = 32 << 20;
