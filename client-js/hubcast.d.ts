@@ -48,8 +48,8 @@ export interface Message<T> {
   /** Who published it, and when (milliseconds since 1970), on topics with `author = true`. */
   user?: string;
   time?: number;
-  /** What is missing before this message. In the default stream only; `events()` has it as an event of its own. */
-  gap?: Gap;
+  /** What is missing before this message. In the default stream only; in `events()` each is an event of its own. */
+  gaps?: Gap[];
 }
 
 /** Something is missing. */
@@ -60,6 +60,8 @@ export interface Gap {
   /** The first and the last offset that is missing, where they are known. */
   from?: number;
   to?: number;
+  /** From where the subscription goes on. */
+  position?: Position;
   /** `unread`: this program did not read for so long that the queue was full. */
   reason: "slow_consumer" | "not_recoverable" | "missed_presence" | "missing" | "unread";
 }
@@ -124,7 +126,7 @@ export interface Client {
   on(type: "state", listener: (state: State) => void): () => void;
   /** Resolves when connected; rejects when the client is closed for good, or by the signal. */
   connected(signal?: AbortSignal): Promise<void>;
-  /** Several subscriptions to one topic share that of the server; `slow` and `presence` must be the same, else it throws. */
+  /** Of several subscriptions to one topic each has its own past. `slow` and `presence` must be the same, else it throws. */
   subscribe<T = unknown>(target: string | { pattern: string }, options?: SubscribeOptions<T>): Subscription<T>;
   /** What is sent to this client's id, and to `@user`. */
   direct<T = unknown>(options?: Pick<SubscribeOptions<T>, "decode" | "queue" | "signal">): Subscription<T>;

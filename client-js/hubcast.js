@@ -39,8 +39,10 @@ class Progress {
   reached = new Map();
   /** A topic without a position may have had messages before. */
   wasCut = false;
+  /** Not every topic can be resumed. */
   isIncomplete = false;
 
+  /** Sets the position of a topic, whatever it was before. */
   set(topic, epoch, offset) {
     const before = this.reached.get(topic);
     if (before?.epoch === epoch && this.reached.size < MAX_TOPICS) {
@@ -114,13 +116,12 @@ class Progress {
     const last = this.reached.get(topic);
     epoch ??= last?.epoch;
     const end = offset ?? to;
-    const gap = { type: "gap", topic, from, to: end, reason };
+    const gap = { type: "gap", topic, from, to: end, position: { epoch, offset: end }, reason };
     if (epoch === undefined || end === undefined) {
       // It has no history now. Its position stays, for the next resume.
-      if (!last) return reason === "not_recoverable" ? undefined : gap;
-      if (last.gone) return undefined;
-      last.gone = true;
-      return { ...gap, from: undefined, to: undefined };
+      if (last ? last.gone : reason === "not_recoverable") return undefined;
+      if (last) last.gone = true;
+      return { type: "gap", topic, reason };
     }
     if (last && last.epoch === epoch) {
       const isNew = end > last.offset;
@@ -153,6 +154,7 @@ class Progress {
  */
 export class Machine {
   #phase = "new";
+  /** When the phase ends by itself. */
   #until = Infinity;
   #readySince = 0;
   #failures = 0;
@@ -163,14 +165,18 @@ export class Machine {
   #deadAt = Infinity;
   #patience = 0;
   #limit = Infinity;
+  /** Who this client is on this connection, and the topics of its own. */
+  #welcome;
   #private = [];
 
   #token;
   #tokenReason = "first";
   #isAsking = false;
   #renewAt = Infinity;
+  /** The request with a token that is not answered. */
   #renewal;
   #refusals = 0;
+  /** Whether the token goes in a frame, because a handshake with one failed and does not say why. */
   #byFrame = false;
   #isExpired = false;
   /** Why no connection can be made, if the server has said so. */
@@ -179,6 +185,7 @@ export class Machine {
   #subscriptions = new Map();
   /** What `#hearing` has found. Forgotten whenever a subscription changes. */
   #heardBy = new Map();
+  /** The `subscribe` requests without an answer: id → subscription. */
   #asked = new Map();
   #retryAt = Infinity;
   #replay = { key: "", left: 0 };
@@ -197,7 +204,7 @@ export class Machine {
     this.#now = now;
     this.#do = [];
     this.#heardBy.clear();
-    if (this.#phase !== "closed") this[METHODS[input.type]](input);
+    if (this.#phase !== "closed") this[INPUTS.get(input.type)](input);
     return this.#do;
   }
 
@@ -242,7 +249,8 @@ export class Machine {
     if (!HAS_FRAMES.has(this.#phase)) return;
     this.#heardAt = this.#now;
     this.#deadAt = Infinity;
-    this[METHODS[event.event]]?.(event);
+    // An event that is newer than this client is left out.
+    this[EVENTS.get(event.event)]?.(event);
   }
 
   on_lost({ code = 1006, reason = "" }) {
@@ -251,7 +259,8 @@ export class Machine {
     if (this.#phase === "connecting" && this.#token) this.#byFrame = true;
     if (this.#renewal) this.#token = this.#renewal.token;
     if (code === 4001 || this.#isExpired) this.#token = undefined;
-    const isTokenRefused = (code === 4500 || code === 4501) && this.config.hasToken;
+    const isAboutToken = code === 4500 || code === 4501 || (code === 4001 && !wasOpen);
+    const isTokenRefused = isAboutToken && this.config.hasToken;
     if (isTokenRefused) this.#refuseToken();
     reason ||= this.#why || CLOSE_REASONS[code] || (wasOpen ? "the connection was lost" : "no connection could be made");
     this.#disconnect();
@@ -301,15 +310,14 @@ export class Machine {
     const positions = topic === undefined ? recover : recover && { [topic]: recover };
     for (const [of, { epoch, offset }] of Object.entries(positions ?? {})) subscription.progress.set(of, epoch, offset);
     this.#subscriptions.set(key, subscription);
-    if (key === DIRECT) subscription.stage = this.#phase === "ready" ? "live" : "new";
-    else if (this.#phase === "ready") this.#ask(subscription);
-    if (key === DIRECT && this.#phase === "ready") this.#do.push({ do: "ready", key });
+    if (this.#phase === "ready") this.#begin(subscription);
   }
 
   on_unsubscribe({ key }) {
     const subscription = this.#subscriptions.get(key);
-    if (!this.#subscriptions.delete(key) || key === DIRECT || this.#phase !== "ready") return;
+    if (!this.#subscriptions.delete(key) || isDirect(subscription) || this.#phase !== "ready") return;
     const { topic, pattern } = subscription;
+    if ([...this.#subscriptions.values()].some((other) => isOf(other, topic, pattern))) return;
     if (subscription.stage !== "new" || [...this.#asked.values()].includes(subscription)) {
       this.#send({ action: "unsubscribe", topic, pattern });
     }
@@ -402,13 +410,16 @@ export class Machine {
 
   event_welcome({ client, user, ping, limits }) {
     if (this.#phase !== "greeting") return;
-    this.#welcome = { client, user };
+    this.#welcomed(client, user);
     this.#pingEvery = ping;
     this.#limit = limits?.message ?? Infinity;
-    this.#private = user === undefined ? [client] : [client, `@${user}`];
     if (!this.#renewal) this.#ready();
   }
-  #welcome;
+
+  #welcomed(client, user) {
+    this.#welcome = { client, user };
+    this.#private = user === undefined ? [client] : [client, `@${user}`];
+  }
 
   event_closing({ code, reason, reconnect_in_ms }) {
     this.#resetFailures();
@@ -441,7 +452,7 @@ export class Machine {
         this.#tell(key, { type: "resumed", recovered, replayed });
         const isRange = !recovered && begin && before?.epoch === begin.epoch && before.offset < begin.offset;
         const range = isRange ? { from: before.offset + 1, to: begin.offset } : {};
-        if (!recovered) this.#tell(key, { type: "gap", topic, ...range, reason: "not_recoverable" });
+        if (!recovered) this.#tell(key, { type: "gap", topic, ...range, position: begin, reason: "not_recoverable" });
       }
     } else if (resumes) {
       const isAsked = progress.reached.size > 0 && reply.recovered !== undefined;
@@ -481,13 +492,13 @@ export class Machine {
     if (id !== undefined) return;
     const text = reason === "forbidden" ? "the token does not grant it any more" : "ended by the server";
     for (const subscription of [...this.#subscriptions.values()]) {
-      if (subscription.stage !== "live" || subscription.key === DIRECT) continue;
-      if (subscription.topic === topic && subscription.pattern === pattern) this.#end(subscription, reason, text);
+      if (subscription.stage === "live" && isOf(subscription, topic, pattern)) this.#end(subscription, reason, text);
     }
   }
 
-  event_authenticated({ id, expires }) {
+  event_authenticated({ id, user }) {
     if (!this.#renewal || id !== this.#renewal.id) return;
+    if (this.#welcome && user !== undefined) this.#welcomed(this.#welcome.client, user);
     ({ token: this.#token, renewAt: this.#renewAt } = this.#renewal);
     this.#renewal = undefined;
     this.#isExpired = false;
@@ -575,20 +586,21 @@ export class Machine {
     this.#backAt = undefined;
     this.#do.push({ do: "state", state: { name: "connected", ...this.#welcome } });
     const all = [...this.#subscriptions.values()];
-    for (const direct of all.filter(({ key }) => key === DIRECT)) {
-      const wasCut = direct.stage === "cut";
-      direct.stage = "live";
-      if (!wasCut) {
-        this.#do.push({ do: "ready", key: DIRECT });
-        continue;
-      }
-      this.#tell(DIRECT, { type: "resumed", recovered: false, replayed: 0 });
-      this.#tell(DIRECT, { type: "gap", reason: "not_recoverable" });
-    }
     // Topics before patterns: then no replay of a pattern is ahead of them.
-    for (const subscription of all.filter(({ topic }) => topic !== undefined)) this.#ask(subscription);
-    for (const subscription of all.filter(({ pattern }) => pattern !== undefined)) this.#ask(subscription);
+    for (const subscription of all.filter(({ pattern }) => pattern === undefined)) this.#begin(subscription);
+    for (const subscription of all.filter(({ pattern }) => pattern !== undefined)) this.#begin(subscription);
     this.#sendCalls();
+  }
+
+  /** A subscription begins on this connection, or goes on. */
+  #begin(subscription) {
+    if (!isDirect(subscription)) return this.#ask(subscription);
+    const { key, stage } = subscription;
+    subscription.stage = "live";
+    if (stage !== "cut") return this.#do.push({ do: "ready", key });
+    // What was sent to the client meanwhile is lost.
+    this.#tell(key, { type: "resumed", recovered: false, replayed: 0 });
+    this.#tell(key, { type: "gap", reason: "not_recoverable" });
   }
 
   /** Sends the `subscribe` of a subscription, from where it was. */
@@ -743,7 +755,7 @@ export class Machine {
     if (found) return found;
     found = [...this.#subscriptions.values()].filter((subscription) => {
       if (subscription.stage !== "live") return false;
-      return subscription.key === DIRECT ? this.#private.includes(topic) : hears(subscription, topic);
+      return isDirect(subscription) ? this.#private.includes(topic) : hears(subscription, topic);
     });
     if (this.#heardBy.size > MAX_CALLS) this.#heardBy.clear();
     this.#heardBy.set(topic, found);
@@ -751,9 +763,20 @@ export class Machine {
   }
 }
 
-/** The method for each input, and for each event of the server. */
-const METHODS = Object.create(null);
-for (const name of Object.getOwnPropertyNames(Machine.prototype)) METHODS[name.replace(/^(on|event)_/, "")] = name;
+/** The methods for inputs, and for events of the server, by name. */
+const [INPUTS, EVENTS] = ["on_", "event_"].map((prefix) => {
+  const names = Object.getOwnPropertyNames(Machine.prototype).filter((name) => name.startsWith(prefix));
+  return new Map(names.map((name) => [name.slice(prefix.length), name]));
+});
+
+/** Whether a subscription is to what is sent to this client alone. */
+function isDirect({ topic, pattern }) {
+  return topic === undefined && pattern === undefined;
+}
+
+function isOf(subscription, topic, pattern) {
+  return subscription.topic === topic && subscription.pattern === pattern;
+}
 
 function hears(subscription, topic) {
   return subscription?.topic === topic || Boolean(subscription?.matches?.(topic));
@@ -783,7 +806,6 @@ function isFinal(code) {
 
 const CLOSE_REASONS = { 4500: "the token is refused", 4501: "a token is needed", 4502: "disconnected by the operator" };
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
-const DIRECT = "direct";
 const NO_GAP = {};
 const HAS_FRAMES = new Set(["greeting", "ready", "leaving"]);
 const MAX_TOPICS = 200;
@@ -803,6 +825,7 @@ const RETRY = 1_000;
 
 /** An async iterator of messages, or of all events (`events()`); or listeners (`on`). */
 class Subscription {
+  #topic;
   #queue = [];
   #head = 0;
   #bound;
@@ -819,8 +842,8 @@ class Subscription {
   #ready;
   #warn;
 
-  constructor({ queue, decode, leave, warn, handled }) {
-    [this.#bound, this.#decode, this.#leave, this.#warn] = [queue, decode, leave, warn];
+  constructor({ topic, queue, decode, leave, warn, handled }) {
+    [this.#topic, this.#bound, this.#decode, this.#leave, this.#warn] = [topic, queue, decode, leave, warn];
     for (const [topic, position] of Object.entries(handled ?? {})) this.#handled.set(topic, position);
     this.ready = new Promise((resolve, reject) => (this.#ready = { resolve, reject }));
     this.ready.catch(() => {});
@@ -858,8 +881,9 @@ class Subscription {
 
   /** By hand, because a generator takes several times as long for each message. */
   #iterate(onlyMessages) {
+    if (this.#isRead) throw new TypeError("this subscription is read already; subscribe once more to read it twice");
     this.#isRead = true;
-    let gap;
+    let gaps;
     const next = () => {
       for (;;) {
         const event = this.#take();
@@ -869,12 +893,12 @@ class Subscription {
           return new Promise((wake) => (this.#wake = wake)).then(next);
         }
         if (!onlyMessages || event.type === "message") {
-          if (gap) event.gap = gap;
-          gap = undefined;
+          if (gaps) event.gaps = gaps;
+          gaps = undefined;
           return Promise.resolve({ done: false, value: event });
         }
         if (event.type === "gap" || event.type === "error") {
-          if (event.type === "gap") gap = event;
+          if (event.type === "gap") (gaps ??= []).push(event);
           this.#tellUnheard(event);
         }
       }
@@ -909,11 +933,10 @@ class Subscription {
     this.#leave(this);
   }
 
-  accept(reply) {
-    if (reply?.position && this.#handled.size === 0 && reply.topic !== undefined) {
-      this.#handled.set(reply.topic, reply.position);
-    }
-    this.#ready.resolve({ position: reply?.position });
+  /** The server has taken it, and it begins behind this position. */
+  accept(position) {
+    if (position && this.#topic !== undefined && this.#handled.size === 0) this.#handled.set(this.#topic, position);
+    this.#ready.resolve({ position });
   }
 
   /** It is over: because the server says so, or, without an error, because the program does. */
@@ -994,7 +1017,10 @@ class Client {
   #outgoing = [];
   #state = { name: "connecting", attempt: 1 };
   #listeners = new Set();
+  /** The subscriptions: key → { name of the target, slow, presence, reader }. */
   #readers = new Map();
+  #nextKey = 1;
+  #inputs = [];
   #calls = new Map();
   #nextCall = 1;
   #producer = base64url(crypto.getRandomValues(new Uint8Array(18)));
@@ -1019,6 +1045,7 @@ class Client {
     }
     this.#load();
     this.#watchPage();
+    // After the program had the time to add its listeners and subscriptions.
     queueMicrotask(() => this.#handle({ type: "start" }));
   }
 
@@ -1045,18 +1072,18 @@ class Client {
   }
 
   subscribe(target, options = {}) {
-    const { pattern } = typeof target === "string" ? {} : target;
-    const topic = pattern === undefined ? String(target) : undefined;
-    return this.#read(pattern === undefined ? `t:${topic}` : `p:${pattern}`, { topic, pattern, ...options });
+    const isTopic = typeof target === "string";
+    if (!isTopic && typeof target?.pattern !== "string") throw new TypeError("subscribe to a text, or to { pattern }");
+    const name = isTopic ? `t:${target}` : `p:${target.pattern}`;
+    return this.#read(name, { ...options, topic: isTopic ? target : undefined, pattern: target.pattern });
   }
 
   direct(options = {}) {
-    return this.#read(DIRECT, options);
+    return this.#read("direct", options);
   }
 
   publish(topic, value, { key, echo, signal } = {}) {
     const frame = { action: "publish", topic, message: value, echo };
-    if (value === undefined) return Promise.reject(new TypeError("undefined is no JSON; publish null"));
     if (key === undefined) Object.assign(frame, { producer: this.#producer, sequence: ++this.#sequence });
     else frame.key = key;
     return this.#ask(frame, signal, echo === false).then(({ offset, receivers }) => ({ offset, receivers }));
@@ -1087,37 +1114,33 @@ class Client {
     this.#handle({ type: "close" });
   }
 
-  #read(key, { topic, pattern, last, recover, presence = false, slow, decode, signal, queue = this.#options.queue }) {
-    const stored = this.#stored[key];
-    if (recover === undefined && stored) recover = topic === undefined ? stored : stored[topic];
-    const handled = topic === undefined ? recover : recover && { [topic]: recover };
-    const leave = () => this.#leave(key, reader);
-    const warn = (event) => this.#log(event.type, event);
-    const reader = new Subscription({ queue, decode, leave, warn, handled });
-    const shared = this.#readers.get(key);
-    if (this.#state.name === "closed") {
-      queueMicrotask(() => reader.end(new HubcastError("closed", this.#state.reason)));
-    } else if (shared) {
-      if (shared.slow !== slow || shared.presence !== presence) {
+  #read(name, { topic, pattern, last, recover, presence = false, slow, decode, signal, queue = this.#options.queue }) {
+    for (const other of this.#readers.values()) {
+      if (other.name === name && (other.slow !== slow || other.presence !== presence)) {
         throw new TypeError(`${topic ?? pattern} is subscribed to with other options for slow or presence already`);
       }
-      shared.readers.add(reader);
-      if (shared.ready) queueMicrotask(() => reader.accept(shared.ready));
-    } else {
-      this.#readers.set(key, { topic, slow, presence, readers: new Set([reader]), ready: undefined });
-      this.#handle({ type: "subscribe", key, topic, pattern, last, recover, presence, slow });
     }
-    signal?.addEventListener("abort", () => reader.unsubscribe(), { once: true });
-    if (signal?.aborted) reader.unsubscribe();
+    const stored = this.#stored[name];
+    if (recover === undefined && stored) recover = topic === undefined ? stored : stored[topic];
+    const handled = topic === undefined ? recover : recover && { [topic]: recover };
+    const key = this.#nextKey++;
+    const abort = () => reader.unsubscribe();
+    const leave = () => {
+      signal?.removeEventListener("abort", abort);
+      if (!this.#readers.delete(key)) return;
+      this.#handle({ type: "unsubscribe", key });
+    };
+    const warn = (event) => this.#log(event.type, event);
+    const reader = new Subscription({ topic, queue, decode, leave, warn, handled });
+    if (this.#state.name === "closed") {
+      queueMicrotask(() => reader.end(new HubcastError("closed", this.#state.reason)));
+      return reader;
+    }
+    this.#readers.set(key, { name, slow, presence, reader });
+    this.#handle({ type: "subscribe", key, topic, pattern, last, recover, presence, slow });
+    signal?.addEventListener("abort", abort);
+    if (signal?.aborted) abort();
     return reader;
-  }
-
-  #leave(key, reader) {
-    const shared = this.#readers.get(key);
-    if (!shared?.readers.delete(reader) || shared.readers.size > 0) return;
-    this.#readers.delete(key);
-    delete this.#stored[key];
-    this.#handle({ type: "unsubscribe", key });
   }
 
   #ask(frame, signal, isSilent = false) {
@@ -1125,7 +1148,9 @@ class Client {
       if (signal?.aborted) throw signal.reason;
       if (this.#state.name === "closed") throw new HubcastError("closed", this.#state.reason);
       if (this.#calls.size >= MAX_CALLS) throw new HubcastError("queue_full", `${MAX_CALLS} requests wait already`, true);
+      // Now, because the program may change the value later.
       const copy = JSON.parse(JSON.stringify(frame));
+      if (frame.action === "publish" && copy.message === undefined) throw new TypeError(NO_JSON);
       const id = `c${this.#nextCall++}`;
       const abort = () => {
         this.#calls.delete(id);
@@ -1139,20 +1164,23 @@ class Client {
     });
   }
 
+  /** An input that comes while another one is carried out, from a listener, has to wait for its turn. */
   #handle(input) {
-    for (const step of this.#machine.handle(now(), input)) {
-      if (step.do === "tell") this.#tell(step.key, step.event);
-      else this.#carryOut(step);
+    this.#inputs.push(input);
+    if (this.#inputs.length > 1) return;
+    for (; this.#inputs.length > 0; this.#inputs.shift()) {
+      for (const step of this.#machine.handle(now(), this.#inputs[0])) {
+        if (step.do === "tell") this.#tell(step.key, step.event);
+        else this.#carryOut(step);
+      }
     }
     this.#plan();
   }
 
-  #tell = (key, event) => {
-    for (const reader of this.#readers.get(key)?.readers ?? []) reader.push(event);
-  };
+  #tell = (key, event) => this.#readers.get(key)?.reader.push(event);
 
   #carryOut(step) {
-    const shared = this.#readers.get(step.key);
+    const reader = this.#readers.get(step.key)?.reader;
     switch (step.do) {
       case "connect":
         return this.#open(step.token);
@@ -1168,13 +1196,10 @@ class Client {
       case "explain":
         return void this.#explain();
       case "ready":
-        if (shared) shared.ready = { position: step.position, topic: shared.topic };
-        for (const reader of shared?.readers ?? []) reader.accept(shared.ready);
-        return undefined;
+        return reader?.accept(step.position);
       case "end":
-        this.#readers.delete(step.key);
-        for (const reader of shared?.readers ?? []) reader.end(step.error && new HubcastError(...step.error));
-        return undefined;
+        reader?.end(step.error && new HubcastError(...step.error));
+        return this.#readers.delete(step.key);
       default: {
         const call = this.#calls.get(step.id);
         this.#calls.delete(step.id);
@@ -1206,14 +1231,15 @@ class Client {
       try {
         event = JSON.parse(data);
       } catch {
+        // Shows later, as a gap in the offsets.
         return;
       }
-      if (event.event !== "message") return this.#handle({ type: "frame", event });
+      if (event?.event !== "message") return event?.event && this.#handle({ type: "frame", event });
       this.#machine.hear(now(), event, this.#tell);
       if (this.#options.resume !== undefined) this.#saveSoon();
     };
     socket.onclose = ({ code, reason }) => lost(code, reason);
-    // Some runtimes end with an error alone.
+    // Some runtimes end with an error alone. The listener stays, because an error without one ends a Node process.
     socket.onerror = () => setTimeout(lost, 1_000, 1006, "");
   }
 
@@ -1225,6 +1251,7 @@ class Client {
     try {
       socket?.close(1000);
     } catch {
+      // It was not open yet.
     }
   }
 
@@ -1266,6 +1293,7 @@ class Client {
         this.#handle({ type: "explained", reason: `HTTP ${answer.status}: ${text}` });
       }
     } catch {
+      // Nothing answers there, or another origin may not read it.
     }
   }
 
@@ -1342,6 +1370,7 @@ class Client {
       const entry = JSON.parse(sessionStorage.getItem(this.#entry()) ?? "null");
       if (entry?.v === 1 && Date.now() - entry.saved < 900_000) this.#stored = entry.positions;
     } catch {
+      // There is no storage, or it may not be read: the page begins live.
     }
   }
 
@@ -1354,12 +1383,12 @@ class Client {
     if (this.#options.resume === undefined) return;
     this.#savedAt = now();
     const positions = {};
-    for (const [key, { readers }] of this.#readers) {
-      for (const reader of readers) {
-        for (const [topic, position] of Object.entries(reader.positions)) {
-          const known = (positions[key] ??= {})[topic];
-          if (!known || known.epoch !== position.epoch || known.offset > position.offset) positions[key][topic] = position;
-        }
+    for (const { name, reader } of this.#readers.values()) {
+      const of = (positions[name] ??= Object.create(null));
+      for (const [topic, position] of Object.entries(reader.positions)) {
+        // Of several readers, the one that is furthest behind counts.
+        const known = of[topic];
+        if (!known || known.epoch !== position.epoch || known.offset > position.offset) of[topic] = position;
       }
     }
     try {
@@ -1386,8 +1415,10 @@ function socketUrl(given) {
 
 function lifetimeOf(token) {
   try {
-    const { exp } = JSON.parse(atob(token.split(".")[1].replace(/-/g, "+").replace(/_/g, "/")));
-    return typeof exp === "number" ? exp * 1_000 - Date.now() : undefined;
+    const { exp, iat } = JSON.parse(atob(token.split(".")[1].replace(/-/g, "+").replace(/_/g, "/")));
+    const lifetime = (exp - (iat ?? Date.now() / 1_000)) * 1_000;
+    // A clock here that is wrong must not ask for a token again and again: the server says when it is over.
+    return lifetime > 0 ? lifetime : undefined;
   } catch {
     return undefined;
   }
@@ -1425,5 +1456,7 @@ function now() {
 
 const MAX_CALLS = 1_000;
 const MAX_BUFFERED = 256 << 10;
+/** Longer timers fire at once. */
 const MAX_TIMEOUT = 2 ** 31 - 1;
+const NO_JSON = "the value is no JSON; publish null, or a text";
 const NO_WEBSOCKET = "no WebSocket here; in Node 20: npm i ws, connect(url, { WebSocket })";

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { createHmac } from "node:crypto";
-import { once } from "node:events";
+import { getEventListeners, once } from "node:events";
 import test, { after, before } from "node:test";
 import { gzipSync } from "node:zlib";
 import { connect, HubcastError, NotAllowed } from "../hubcast.js";
@@ -32,9 +32,9 @@ function client(options = {}, url = open.url) {
 }
 
 /** A token of ada, signed as an application signs it. */
-function token(seconds) {
+function token(seconds, more = {}) {
   const encoded = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
-  const claims = { sub: "ada", exp: Date.now() / 1000 + seconds, subscribe: ["news"], publish: ["news"] };
+  const claims = { sub: "ada", exp: Date.now() / 1000 + seconds, subscribe: ["news"], publish: ["news"], ...more };
   const signed = `${encoded({ alg: "HS256", typ: "JWT" })}.${encoded(claims)}`;
   return `${signed}.${createHmac("sha256", SECRET).update(signed).digest("base64url")}`;
 }
@@ -79,6 +79,56 @@ test("a loop that is left unsubscribes, and readers of one topic share a subscri
   assert.throws(() => reader.subscribe("shared"), TypeError);
 });
 
+test("readers of one topic have their own past, also one that comes later", async () => {
+  const one = client();
+  const before = one.subscribe("past");
+  await before.ready;
+  for (const number of [1, 2, 3]) await one.publish("past", number);
+  assert.deepEqual(await first(one.subscribe("past", { last: 2 }), 2), [2, 3]);
+  assert.deepEqual(await first(before, 3), [1, 2, 3]);
+});
+
+test("what a listener does comes in its order, and nothing of it is sent on another connection", async () => {
+  const one = client();
+  const numbers = one.subscribe("listener");
+  await numbers.ready;
+  let count = 0;
+  one.on("state", ({ name }) => {
+    if (name !== "connected" || count === 3) return;
+    one.publish("listener", ++count);
+    if (count < 3) one.reconnect();
+  });
+  one.reconnect();
+  assert.deepEqual(await first(numbers, 3), [1, 2, 3]);
+});
+
+test("wrong use says what would be right", async () => {
+  const one = client();
+  assert.throws(() => one.subscribe({}), /pattern/);
+  for (const value of [undefined, () => {}, Symbol("x")]) await assert.rejects(one.publish("a", value), /no JSON/);
+  await assert.rejects(one.publish("a", 1n), TypeError);
+  const read = one.subscribe("read");
+  read.events();
+  assert.throws(() => read.events(), /read already/);
+  assert.throws(() => one.on("connected", () => {}), /there is state/);
+});
+
+test("a signal that outlives its subscriptions keeps nothing of them", async () => {
+  const [one, long] = [client(), new AbortController()];
+  for (let round = 0; round < 100; round++) {
+    const each = one.subscribe("long", { signal: long.signal });
+    await each.ready;
+    await each.unsubscribe();
+    await one.publish("long", round, { signal: long.signal });
+    await one.connected(long.signal);
+  }
+  assert.equal(getEventListeners(long.signal, "abort").length, 0);
+  const last = one.subscribe("long", { signal: long.signal });
+  await last.ready;
+  long.abort();
+  assert.deepEqual(await first(last, 1), []);
+});
+
 test("members come and go", async () => {
   const [one, other] = [client(), client()];
   const room = one.subscribe("room.members", { presence: true });
@@ -109,15 +159,15 @@ test("a queue that is not read becomes gaps, and no more memory", async () => {
   assert.ok(messages.length <= 10);
 });
 
-test("the default stream has the gap at the next message, and tells what is not listened to", async () => {
+test("the default stream has the gaps at the next message, and tells what is not listened to", async () => {
   const told = [];
   const [reader, writer] = [client({ queue: 4, log: (event) => told.push(event) }), client()];
   const lazy = reader.subscribe("lazy.too");
   await lazy.ready;
   for (let number = 1; number <= 10; number++) await writer.publish("lazy.too", number);
   await reader.publish("lazy.too", 11);
-  for await (const { gap, value } of lazy) {
-    assert.deepEqual([gap.reason, gap.to], ["unread", value - 1]);
+  for await (const { gaps, value } of lazy) {
+    assert.deepEqual(gaps.map(({ reason, to }) => [reason, to]), [["unread", value - 1]]);
     break;
   }
   assert.ok(told.includes("gap"));
@@ -172,7 +222,6 @@ test("what is refused rejects with the code and the reason", async () => {
   await assert.rejects(one.subscribe("@ada").ready, { name: "HubcastError", code: "forbidden" });
   await assert.rejects(one.subscribe({ pattern: "a..b" }).ready, { code: "invalid_pattern" });
   await assert.rejects(one.presence("none"), { code: "no_presence" });
-  await assert.rejects(one.publish("a", undefined), TypeError);
   await assert.rejects(one.publish("a", "x".repeat(70_000)), { code: "message_too_large" });
   assert.equal(one.state.name, "connected");
   const ended = one.subscribe("@ada");
@@ -228,6 +277,16 @@ test("a token gets in, is renewed while connected, and a wrong one says why", as
   await assert.rejects(wrong.connected(), HubcastError);
   assert.deepEqual(reasons, ["first", "refused", "refused"]);
   assert.equal(wrong.state.code, 4500);
+
+  const old = client({ token: token(-60) }, closed.url);
+  await assert.rejects(old.connected(), /token/);
+  assert.equal(old.state.name, "closed");
+
+  const clock = [];
+  const later = ({ reason }) => (clock.push(reason), token(60, { iat: Date.now() / 1000 + 7_200 }));
+  await client({ token: later }, closed.url).connected();
+  await new Promise((resolve) => setTimeout(resolve, 1_500));
+  assert.deepEqual(clock, ["first"], "a wrong clock does not ask again and again");
 
   const banned = client({ token: () => Promise.reject(new NotAllowed("paused")) }, closed.url);
   await assert.rejects(banned.connected(), /paused/);

@@ -82,7 +82,7 @@ test("what cannot be recovered is said once", () => {
   const steps = scene.hears({ ...live, id: frame.id, epoch: "e2", offset: 5, recovered: false });
   assert.deepEqual(told(steps), [
     { type: "resumed", recovered: false, replayed: 0 },
-    { type: "gap", topic: "a", reason: "not_recoverable" },
+    { type: "gap", topic: "a", position: { epoch: "e2", offset: 5 }, reason: "not_recoverable" },
   ]);
   assert.deepEqual(told(scene.hears(message(6, "e2"))).map((event) => event.type ?? event.event), ["message"]);
 });
@@ -100,7 +100,8 @@ test("a gap of the server is told once, and moves the position", () => {
   const scene = subscribed();
   scene.hears(message(1));
   const gap = { event: "gap", topic: "a", epoch: "e1", from: 2, to: 4, reason: "slow_consumer" };
-  assert.deepEqual(told(scene.hears(gap)), [{ type: "gap", topic: "a", from: 2, to: 4, reason: "slow_consumer" }]);
+  const position = { epoch: "e1", offset: 4 };
+  assert.deepEqual(told(scene.hears(gap)), [{ type: "gap", topic: "a", from: 2, to: 4, position, reason: "slow_consumer" }]);
   assert.deepEqual(told(scene.hears(gap)), []);
   assert.deepEqual(told(scene.hears(message(5))).map((event) => event.type ?? event.event), ["message"]);
 });
@@ -297,6 +298,50 @@ test("a topic that is new to a pattern after a cut may have had messages before"
     const events = told(scene.hears(message(3, "e1", "new"))).map((event) => event.type ?? event.event);
     assert.deepEqual(events, isCut ? ["gap", "message"] : ["message"]);
   }
+});
+
+test("each subscription to a topic has its own past, and the server hears of the end of the last one", () => {
+  const scene = subscribed();
+  scene.hears(message(1));
+  scene.hears(message(2));
+  const [frame] = sent(scene.does({ type: "subscribe", key: "other", topic: "a", last: 2 }));
+  assert.equal(frame.last, 2);
+  scene.hears({ ...live, id: frame.id, offset: 2, replayed: 2 });
+  const heard = [1, 2, 3].flatMap((offset) => scene.hears(message(offset)).map(({ key, event }) => `${key} ${event.offset}`));
+  assert.deepEqual(heard, ["other 1", "other 2", "t:a 3", "other 3"]);
+  assert.deepEqual(sent(scene.does({ type: "unsubscribe", key: "t:a" })), []);
+  assert.deepEqual(sent(scene.does({ type: "unsubscribe", key: "other" })).map(({ action }) => action), ["unsubscribe"]);
+});
+
+test("an event that this client does not know changes nothing", () => {
+  const scene = subscribed();
+  for (const event of ["close", "lost", "pause", "fail", "constructor", "__proto__", "toString"]) {
+    assert.deepEqual(scene.hears({ event, reason: "x" }), [], event);
+  }
+  assert.equal(told(scene.hears(message(1))).length, 1);
+});
+
+test("a client that authenticates by a frame is the user from then on", () => {
+  const scene = new Scene({ hasToken: true });
+  scene.does({ type: "subscribe", key: "direct" });
+  scene.does("start");
+  scene.does({ type: "token", token: "t" });
+  scene.does({ type: "lost", code: 1006 });
+  scene.waits();
+  const [frame] = sent(scene.does("opened"));
+  scene.hears(WELCOME);
+  const steps = scene.hears({ event: "authenticated", id: frame.id, user: "ada", expires: 1 });
+  assert.deepEqual(states(steps), [{ name: "connected", client: "c1", user: "ada" }]);
+  assert.equal(told(scene.hears({ event: "message", topic: "@ada", message: 1 })).length, 1);
+});
+
+test("a token that is over before the welcome counts as refused", () => {
+  const scene = new Scene({ hasToken: true });
+  scene.does("start");
+  scene.does({ type: "token", token: "old" });
+  scene.does("opened");
+  scene.does({ type: "lost", code: 4001 });
+  assert.deepEqual(scene.waits().at(-1), { do: "token", reason: "refused" });
 });
 
 test("no pattern hears a private topic", () => {

@@ -7,8 +7,8 @@ const numbers = reader.subscribe("smoke");
 await numbers.ready;
 const heard = [];
 const reading = (async () => {
-  for await (const { value, gap } of numbers) {
-    if (gap) throw new Error(`a gap: ${gap.reason}`);
+  for await (const { value, gaps } of numbers) {
+    if (gaps) throw new Error(`a gap: ${gaps[0].reason}`);
     heard.push(value);
     if (value === 99) break;
   }

@@ -21,8 +21,8 @@ export async function prices(): Promise<Position | undefined> {
   const prices = client.subscribe<Price>("prices", { last: 1, decode: (json) => json as Price });
   prices.on("gap", ({ from, to }) => console.log(from, to));
   prices.on("ended", (error) => console.log(error?.code));
-  for await (const { value, gap, position } of prices) {
-    console.log(value.cents.toFixed(), gap?.reason, position?.offset);
+  for await (const { value, gaps, position } of prices) {
+    console.log(value.cents.toFixed(), gaps?.[0]?.reason, position?.offset);
     break;
   }
   const { offset, receivers } = await client.publish("prices", { symbol: "A" }, { key: "once" });
