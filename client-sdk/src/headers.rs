@@ -38,7 +38,7 @@ impl Headers {
 
     /// All headers for one attempt.
     pub(crate) async fn for_attempt(&self) -> Result<HeaderMap, Disconnection> {
-        let rejected = |error: ConnectError| Disconnection::Rejected { reason: error.to_string() };
+        let rejected = |error: ConnectError| Disconnection::rejected(error.to_string());
         let mut headers = checked(&self.fixed).map_err(rejected)?;
         if let Some(make) = &self.made {
             let made = make().await.map_err(|error| Disconnection::Lost {

@@ -266,10 +266,10 @@ impl Machine {
             }
             // If there was a session before, something temporary may answer instead of the server, such as a proxy: try
             // a few times more.
-            Disconnection::Rejected { .. }
+            Disconnection::Rejected { status, .. }
                 if self.client.is_none() || self.connection.refusals() >= self.config.max_refusals =>
             {
-                Some(Closed::Rejected { reason })
+                Some(Closed::Rejected { reason, status: *status })
             }
             _ if self.config.max_attempts.is_some_and(|most| attempts > 0 && attempts >= most) => {
                 Some(Closed::GivenUp { attempts, reason })

@@ -170,7 +170,7 @@ impl TlsClient {
         stream: Box<dyn ByteStream>,
     ) -> Result<Box<dyn ByteStream>, Disconnection> {
         let name = ServerName::try_from(host.to_owned())
-            .map_err(|error| Disconnection::Rejected { reason: format!("{host:?} for TLS: {error}") })?;
+            .map_err(|error| Disconnection::rejected(format!("{host:?} for TLS: {error}")))?;
         match self.0.connect(name, stream).await {
             Ok(stream) => Ok(Box::new(stream)),
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(Disconnection::Lost {
@@ -201,7 +201,7 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
 
 /// Classifies a failed handshake: another attempt does not change what the other side is, or what it wants.
 pub(crate) fn failed(error: &io::Error) -> Disconnection {
-    let rejected = |reason: String| Disconnection::Rejected { reason };
+    let rejected = |reason: String| Disconnection::rejected(reason);
     let cause = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     match cause.or(error.source().and_then(|source| source.downcast_ref())) {
         Some(rustls::Error::InvalidMessage(_)) => {

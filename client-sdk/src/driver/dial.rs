@@ -36,7 +36,7 @@ impl Dialer {
             return connector.connect(server.host(), server.port()).await.map_err(|error| lost(&error));
         }
         let proxy = self.proxy.find(server, |name| std::env::var(name).ok());
-        let stream = match proxy.map_err(|reason| Disconnection::Rejected { reason })? {
+        let stream = match proxy.map_err(Disconnection::rejected)? {
             Some(proxy) => proxy.connect(server).await?,
             None => TcpStream::connect((server.host(), server.port())).await.map_err(|error| lost(&error))?,
         };

@@ -64,7 +64,9 @@ impl Endpoint {
 /// A refusal of the token, if there was one; without a token it is a refusal like any other.
 fn of_token(why: Disconnection, token: Option<&AccessToken>) -> Disconnection {
     match why {
-        Disconnection::TokenRefused { reason } if token.is_none() => Disconnection::Rejected { reason },
+        Disconnection::TokenRefused { reason } if token.is_none() => {
+            Disconnection::Rejected { reason, status: Some(401) }
+        }
         why => why,
     }
 }
@@ -114,10 +116,10 @@ impl Remote {
         let several = self.addresses.len();
         let named = |reason| if several == 1 { reason } else { format!("{}: {reason}", address.authority()) };
         match why {
-            Disconnection::Rejected { reason } => {
+            Disconnection::Rejected { reason, status } => {
                 self.refused.store(refused, Ordering::Relaxed);
                 match refused.is_multiple_of(several) {
-                    true => Disconnection::Rejected { reason: named(reason) },
+                    true => Disconnection::Rejected { reason: named(reason), status },
                     false => Disconnection::Lost { reason: named(reason), retry_after: None },
                 }
             }

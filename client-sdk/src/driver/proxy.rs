@@ -85,9 +85,7 @@ impl Proxy {
         let status = read_status(&mut stream).await.map_err(failed)?;
         match status {
             200..=299 => Ok(stream),
-            401 | 403 | 407 => {
-                Err(Disconnection::Rejected { reason: format!("the proxy {self:?} refused with {status}") })
-            }
+            401 | 403 | 407 => Err(Disconnection::rejected(format!("the proxy {self:?} refused with {status}"))),
             _ => Err(lost(format!("the proxy {self:?} answered {status}"))),
         }
     }

@@ -18,23 +18,23 @@ pub(super) fn failure(error: Error, address: &Address) -> Disconnection {
     let lost = |reason| Disconnection::Lost { reason, retry_after: None };
     match error {
         Error::Http(response) if !address.is_secure() && speaks_tls(&response) => {
-            Disconnection::Rejected { reason: "the server's port speaks TLS; for such a port write wss://".into() }
+            Disconnection::rejected("the server's port speaks TLS; for such a port write wss://")
         }
         Error::Http(response) => {
             let body = response.body().as_deref().unwrap_or_default();
             refused(&response, body, address.uri().path())
         }
         Error::Protocol(ProtocolError::SecWebSocketSubProtocolError(_)) => {
-            Disconnection::Rejected { reason: format!("the server does not speak {SUBPROTOCOL}") }
+            Disconnection::rejected(format!("the server does not speak {SUBPROTOCOL}"))
         }
         Error::Protocol(ProtocolError::HttparseError(_)) => {
-            Disconnection::Rejected { reason: format!("what answers is not HTTP{hint}") }
+            Disconnection::rejected(format!("what answers is not HTTP{hint}"))
         }
         Error::Protocol(ProtocolError::WrongHttpVersion) => lost(format!("it answered with HTTP/1.0{hint}")),
         Error::Protocol(ProtocolError::HandshakeIncomplete) => {
             lost(format!("the server closed the connection in the handshake{hint}"))
         }
-        Error::Url(_) | Error::HttpFormat(_) => Disconnection::Rejected { reason: error.to_string() },
+        Error::Url(_) | Error::HttpFormat(_) => Disconnection::rejected(error.to_string()),
         // TLS 1.3 reports what is wrong with the client's certificate after the TLS handshake.
         #[cfg(feature = "tls")]
         Error::Io(error) if address.is_secure() => crate::tls::failed(&error),
@@ -91,7 +91,7 @@ fn refused<B>(response: &Response<B>, body: &[u8], path: &str) -> Disconnection 
         return Disconnection::TokenRefused { reason };
     }
     if !is_temporary {
-        return Disconnection::Rejected { reason };
+        return Disconnection::Rejected { reason, status: Some(status.as_u16()) };
     }
     let seconds = text(header::RETRY_AFTER).and_then(|value| value.parse().ok());
     Disconnection::Lost { reason, retry_after: seconds.map(Duration::from_secs) }

@@ -115,7 +115,16 @@ pub enum Disconnection {
     Rejected {
         /// What the server refused.
         reason: String,
+        /// The status of its answer (RFC 9110 section 15), if it answered by HTTP.
+        status: Option<u16>,
     },
+}
+
+impl Disconnection {
+    /// A handshake that failed for a reason that is no answer by HTTP.
+    pub(crate) fn rejected(reason: impl Into<String>) -> Self {
+        Self::Rejected { reason: reason.into(), status: None }
+    }
 }
 
 impl SubscribeRequest {

@@ -24,6 +24,8 @@ pub enum Closed {
     Rejected {
         /// What the server refused.
         reason: String,
+        /// The status of its answer (RFC 9110 section 15), such as 403, if it answered by HTTP.
+        status: Option<u16>,
     },
     /// The program said that this user may not connect: its token function answered
     /// [`TokenError::NotAllowed`](crate::TokenError::NotAllowed).
@@ -119,7 +121,7 @@ impl From<&Disconnection> for Loss {
                 of(format!("the server closed the connection: {reason} ({code})"), Some(*code), false)
             }
             Disconnection::Lost { reason, .. } | Disconnection::TooLarge { reason } => of(reason.clone(), None, false),
-            Disconnection::Rejected { reason } | Disconnection::TokenRefused { reason } => {
+            Disconnection::Rejected { reason, .. } | Disconnection::TokenRefused { reason } => {
                 of(reason.clone(), None, true)
             }
         }

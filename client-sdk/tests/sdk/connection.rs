@@ -250,8 +250,8 @@ fn the_first_connection_is_tried_until_its_time_is_over() {
 fn a_handshake_that_is_refused_for_good_fails_at_once() {
     let mut script = Script::new(Config::default());
     let ticket = script.command(Command::Connect);
-    script.input(Input::Disconnected(Disconnection::Rejected { reason: "404".into() }));
-    let why = Closed::Rejected { reason: "404".into() };
+    script.input(Input::Disconnected(Disconnection::Rejected { reason: "404".into(), status: Some(404) }));
+    let why = Closed::Rejected { reason: "404".into(), status: Some(404) };
     assert_eq!(script.result(ticket), Some(Err(Failure::Closed { why, key: None })));
 }
 
@@ -262,7 +262,7 @@ fn a_handshake_that_is_refused_after_a_session_is_tried_again() {
     script.lose();
     script.pass();
     assert!(script.took(&Effect::Connect(None)));
-    script.input(Input::Disconnected(Disconnection::Rejected { reason: "404".into() }));
+    script.input(Input::Disconnected(Disconnection::Rejected { reason: "404".into(), status: Some(404) }));
     assert_eq!(script.state(), Some(State::Waiting));
     script.pass();
     script.welcome();
@@ -278,7 +278,7 @@ fn a_handshake_that_is_refused_again_and_again_closes_the_client_within_two_minu
     while !script.machine.is_closed() {
         script.pass();
         assert!(script.took(&Effect::Connect(None)));
-        script.input(Input::Disconnected(Disconnection::Rejected { reason: "401".into() }));
+        script.input(Input::Disconnected(Disconnection::Rejected { reason: "401".into(), status: Some(401) }));
         attempts += 1;
         let status = script.status().unwrap();
         let loss = status.last_loss.unwrap();
@@ -288,7 +288,7 @@ fn a_handshake_that_is_refused_again_and_again_closes_the_client_within_two_minu
     }
     let took = script.now - begin;
     assert!(attempts == 8 && (Duration::from_secs(30)..Duration::from_secs(120)).contains(&took), "{took:?}");
-    let why = Closed::Rejected { reason: "401".into() };
+    let why = Closed::Rejected { reason: "401".into(), status: Some(401) };
     assert_eq!(script.state(), Some(State::Closed(why)));
     assert_eq!(script.heard(1), ["ended: the server refused the connection: 401"]);
 }
@@ -301,7 +301,7 @@ fn a_session_makes_earlier_refusals_forgotten() {
         for _ in 0..7 {
             script.pass();
             assert!(script.took(&Effect::Connect(None)));
-            script.input(Input::Disconnected(Disconnection::Rejected { reason: "401".into() }));
+            script.input(Input::Disconnected(Disconnection::Rejected { reason: "401".into(), status: Some(401) }));
         }
         script.pass();
         script.welcome();

@@ -125,7 +125,7 @@ fn a_server_that_speaks_something_else_is_refused() {
             tokio_tungstenite::accept_async(stream).await.unwrap()
         };
         let (refused, _) = tokio::join!(server.client().connect(), plain);
-        let Err(ConnectError::Closed(Closed::Rejected { reason })) = refused else { panic!("{refused:?}") };
+        let Err(ConnectError::Closed(Closed::Rejected { reason, .. })) = refused else { panic!("{refused:?}") };
         assert!(reason.contains("hubcast.v1"), "{reason}");
     });
 }
@@ -150,7 +150,8 @@ fn a_server_that_does_not_want_us_is_not_asked_twice() {
     program(async {
         let address = answering("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").await;
         let refused = Client::connect(&format!("ws://{address}")).await;
-        let Err(ConnectError::Closed(Closed::Rejected { reason })) = refused else { panic!("{refused:?}") };
+        let Err(ConnectError::Closed(Closed::Rejected { reason, status })) = refused else { panic!("{refused:?}") };
+        assert_eq!(status, Some(404));
         assert!(reason.contains("404 Not Found for the path \"/\"; hubcast's is \"/socket\""), "{reason}");
     });
 }

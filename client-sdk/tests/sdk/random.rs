@@ -177,7 +177,7 @@ fn step() -> impl Strategy<Value = Step> {
         40 => Just(Disconnection::Lost { reason: "cut".into(), retry_after: None }),
         10 => Just(Disconnection::Closed { code: CloseCode(1012), reason: String::new() }),
         1 => Just(Disconnection::Closed { code: CloseCode(4500), reason: String::new() }),
-        1 => Just(Disconnection::Rejected { reason: "404".into() }),
+        1 => Just(Disconnection::Rejected { reason: "404".into(), status: Some(404) }),
         2 => Just(Disconnection::Closed { code: CloseCode(4001), reason: String::new() }),
         2 => Just(Disconnection::TokenRefused { reason: "401".into() }),
     ];

@@ -133,7 +133,7 @@ fn of_several_addresses_each_must_refuse() {
         };
         let servers = async { (refuse(&refusing).await, refuse(&also_refusing).await) };
         let (refused, _) = tokio::join!(connecting, servers);
-        let Err(ConnectError::Closed(Closed::Rejected { reason })) = refused else { panic!("{refused:?}") };
+        let Err(ConnectError::Closed(Closed::Rejected { reason, .. })) = refused else { panic!("{refused:?}") };
         assert!(reason.contains(&second) && reason.contains("401"), "{reason}");
     });
 }
@@ -246,7 +246,7 @@ fn a_made_header_that_cannot_be_sent_is_named_without_its_value() {
     program(async {
         let made = || async { Ok(vec![("Authorization".to_owned(), "Bearer hunter2\n".to_owned())]) };
         let refused = eager(&dead_url().await).headers(made).connect().await;
-        let Err(ConnectError::Closed(Closed::Rejected { reason })) = refused else { panic!("{refused:?}") };
+        let Err(ConnectError::Closed(Closed::Rejected { reason, .. })) = refused else { panic!("{refused:?}") };
         assert!(reason.contains("Authorization") && !reason.contains("hunter2"), "{reason}");
     });
 }
@@ -319,7 +319,7 @@ fn a_proxy_connects_and_its_refusal_is_one() {
             stream.write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n").await.unwrap();
         };
         let (refused, ()) = tokio::join!(eager(&server.url()).proxy(&address).connect(), refusing);
-        let Err(ConnectError::Closed(Closed::Rejected { reason })) = refused else { panic!("{refused:?}") };
+        let Err(ConnectError::Closed(Closed::Rejected { reason, .. })) = refused else { panic!("{refused:?}") };
         assert!(reason.contains("407") && reason.contains(&address), "{reason}");
     });
 }

@@ -53,7 +53,7 @@ fn a_server_with_a_certificate_that_nobody_vouches_for_is_refused_at_once() {
         let (server, acceptor, _) = tls_server().await;
         let url = server.tls_url();
         let (refused, peer) = tokio::join!(Client::connect(&url), server.accept_tls(&acceptor));
-        let Err(ConnectError::Closed(Closed::Rejected { reason })) = refused else { panic!("{refused:?}") };
+        let Err(ConnectError::Closed(Closed::Rejected { reason, .. })) = refused else { panic!("{refused:?}") };
         assert!(reason.contains("certificate") && peer.is_none(), "{reason}");
     });
 }
@@ -73,19 +73,19 @@ fn a_port_without_tls_and_one_with_it_say_which_address_to_write() {
     program(async {
         let address = answering("this is not TLS").await;
         let refused = Client::connect(&format!("wss://{address}/socket")).await;
-        let Err(ConnectError::Closed(Closed::Rejected { reason })) = refused else { panic!("{refused:?}") };
+        let Err(ConnectError::Closed(Closed::Rejected { reason, .. })) = refused else { panic!("{refused:?}") };
         assert!(reason.contains("does not speak TLS"), "{reason}");
         // The alert of a TLS server that gets plain text: RFC 8446 section 6.
         let address = answering("\u{15}\u{3}\u{1}\u{0}\u{2}\u{2}\u{16}").await;
         let refused = Client::connect(&format!("ws://{address}/socket")).await;
-        let Err(ConnectError::Closed(Closed::Rejected { reason })) = refused else { panic!("{refused:?}") };
+        let Err(ConnectError::Closed(Closed::Rejected { reason, .. })) = refused else { panic!("{refused:?}") };
         assert!(reason.contains("wss://"), "{reason}");
         // What nginx answers.
         let told = "HTTP/1.1 400 Bad Request\r\nContent-Length: 58\r\n\r\n\
                     400 The plain HTTP request was sent to HTTPS port         ";
         let address = answering(told).await;
         let refused = Client::connect(&format!("ws://{address}/socket")).await;
-        let Err(ConnectError::Closed(Closed::Rejected { reason })) = refused else { panic!("{refused:?}") };
+        let Err(ConnectError::Closed(Closed::Rejected { reason, .. })) = refused else { panic!("{refused:?}") };
         assert!(reason.contains("speaks TLS"), "{reason}");
     });
 }
@@ -108,7 +108,7 @@ fn plain_text_to_a_real_tls_port_says_which_address_to_write() {
     program(async {
         let (server, acceptor, _) = tls_server().await;
         let (refused, peer) = tokio::join!(Client::builder(&server.url()).connect(), server.accept_tls(&acceptor));
-        let Err(ConnectError::Closed(Closed::Rejected { reason })) = refused else { panic!("{refused:?}") };
+        let Err(ConnectError::Closed(Closed::Rejected { reason, .. })) = refused else { panic!("{refused:?}") };
         assert!(reason.contains("write wss://") && peer.is_none(), "{reason}");
     });
 }
@@ -135,7 +135,7 @@ fn a_client_shows_its_certificate_to_a_server_that_wants_one() {
         };
         let connecting = Client::builder(&server.tls_url()).tls(trusting).connect();
         let (refused, _kept_open) = tokio::join!(connecting, refusing);
-        let Err(ConnectError::Closed(Closed::Rejected { reason })) = refused else { panic!("{refused:?}") };
+        let Err(ConnectError::Closed(Closed::Rejected { reason, .. })) = refused else { panic!("{refused:?}") };
         assert!(reason.contains("certificate of the client") && reason.contains("CertificateRequired"), "{reason}");
     });
 }

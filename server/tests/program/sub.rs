@@ -24,6 +24,18 @@ fn it_ends_after_so_many_messages() {
 }
 
 #[test]
+fn it_ends_when_its_reader_is_gone_although_nothing_comes() {
+    let server = Run::start(&["--topics", "[{match = \"room\", presence = true}]"]);
+    let mut sub = Sub::start(&mut client(&server, &["sub", "room"]));
+    drop(sub.child().stdout.take());
+    let (code, _, notes) = sub.end();
+    assert_eq!((code, notes.as_str()), (Some(0), ""));
+    let mut watch = client(&server, &["presence", "room", "--watch"]).spawn().unwrap();
+    drop(watch.stdout.take());
+    assert_eq!(watch.wait_with_output().unwrap().status.code(), Some(0));
+}
+
+#[test]
 fn silence_is_told_by_the_exit_code() {
     let server = Run::start(&[]);
     for limit in ["--wait", "--timeout"] {

@@ -4,5 +4,6 @@ pub(crate) mod connect;
 pub(crate) mod exit;
 pub(crate) mod moment;
 pub(crate) mod options;
+pub(crate) mod output;
 pub(crate) mod running;
 pub(crate) mod terminal;

@@ -1,9 +1,9 @@
 //! `hubcast history`: prints what a topic keeps.
 
-use super::client::connect::connect;
+use super::client::connect::ask;
 use super::client::exit::{Failure, exit_codes};
 use super::client::options::ClientOptions;
-use super::client::running::{self, Stop};
+use super::client::running;
 use super::client::terminal::Terminal;
 use super::sub::args::position;
 use super::sub::body::Body;
@@ -37,23 +37,11 @@ pub(crate) struct HistoryArgs {
 /// Runs the command and returns its exit code.
 pub(crate) fn run(args: &HistoryArgs) -> ExitCode {
     let terminal = Terminal::new(&args.client);
-    running::run(terminal, |stop| history(args, terminal, stop))
-}
-
-async fn history(args: &HistoryArgs, terminal: Terminal, mut stop: Stop) -> Result<(), Failure> {
-    let client = connect(&args.client, terminal, &mut stop, |builder| builder).await?;
-    tokio::select! {
-        biased;
-        () = stop.requested() => return Ok(()),
-        printed = print(args, terminal, &client) => printed?,
-    }
-    // Nothing waits for an answer.
-    let _ = client.close().await;
-    Ok(())
+    running::run(terminal, |stop| ask(&args.client, terminal, stop, |client| print(args, terminal, client)))
 }
 
 /// Reads the history part by part, and prints it.
-async fn print(args: &HistoryArgs, terminal: Terminal, client: &Client) -> Result<(), Failure> {
+async fn print(args: &HistoryArgs, terminal: Terminal, client: Client) -> Result<(), Failure> {
     let format = if args.json { Format::Json } else { Format::Text };
     let mut printer = Printer::with(format, terminal);
     let (mut since, mut left) = (args.since, args.limit.unwrap_or(u64::MAX));

@@ -1,9 +1,10 @@
 //! `hubcast presence`: prints who is subscribed to a topic.
 
-use super::client::connect::connect;
+use super::client::connect::ask;
 use super::client::exit::{Failure, exit_codes};
 use super::client::options::ClientOptions;
-use super::client::running::{self, Stop};
+use super::client::output;
+use super::client::running;
 use super::client::terminal::Terminal;
 use super::printable;
 use clap::Args;
@@ -11,6 +12,7 @@ use hubcast_client::{Client, ClientId, Members, Present};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::pin::pin;
 use std::process::ExitCode;
 
 /// Whose members, and how to print them.
@@ -34,25 +36,13 @@ pub(crate) struct PresenceArgs {
 /// Runs the command and returns its exit code.
 pub(crate) fn run(args: &PresenceArgs) -> ExitCode {
     let terminal = Terminal::new(&args.client);
-    running::run(terminal, |stop| presence(args, terminal, stop))
+    running::run(terminal, |stop| ask(&args.client, terminal, stop, |client| print(args, terminal, client)))
 }
 
-async fn presence(args: &PresenceArgs, terminal: Terminal, mut stop: Stop) -> Result<(), Failure> {
-    let client = connect(&args.client, terminal, &mut stop, |builder| builder).await?;
-    tokio::select! {
-        biased;
-        () = stop.requested() => {}
-        printed = print(args, terminal, &client) => printed?,
-    }
-    // Nothing waits for an answer.
-    let _ = client.close().await;
-    Ok(())
-}
-
-async fn print(args: &PresenceArgs, terminal: Terminal, client: &Client) -> Result<(), Failure> {
+async fn print(args: &PresenceArgs, terminal: Terminal, client: Client) -> Result<(), Failure> {
     if args.watch {
         let members = client.members(args.topic.as_str()).await?;
-        return watch(args, client, members).await;
+        return watch(args, &client, members).await;
     }
     let presence = client.presence(args.topic.as_str()).await?;
     let mut lines = String::new();
@@ -71,6 +61,7 @@ async fn print(args: &PresenceArgs, terminal: Terminal, client: &Client) -> Resu
 async fn watch(args: &PresenceArgs, client: &Client, mut members: Members) -> Result<(), Failure> {
     let mut shown: BTreeMap<ClientId, Present> = BTreeMap::new();
     let mut is_first = true;
+    let mut closed = pin!(output::closed());
     loop {
         let list = members.current();
         if list.is_current() {
@@ -90,7 +81,13 @@ async fn watch(args: &PresenceArgs, client: &Client, mut members: Members) -> Re
             (shown, is_first) = (now, false);
             write(&lines)?;
         }
-        members.changed().await?;
+        tokio::select! {
+            biased;
+            closed = &mut closed => return Err(closed),
+            changed = members.changed() => {
+                changed?;
+            }
+        }
     }
 }
 

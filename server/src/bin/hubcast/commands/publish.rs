@@ -34,7 +34,7 @@ async fn publish(args: &PubArgs, terminal: Terminal, mut stop: Stop) -> Result<(
     let mut run = Run {
         sender: Sender::new(&client, args),
         pace: args.rate.map(|rate| Pace::new(rate.0)),
-        faults: Faults { terminal, count: 0, code: FAILED },
+        faults: Faults { terminal, count: 0 },
         progress: args.progress.then(progress),
     };
     let outcome = run.send_all(&mut input, &mut stop).await;
@@ -132,7 +132,6 @@ impl Run {
 struct Faults {
     terminal: Terminal,
     count: u64,
-    code: u8,
 }
 
 impl Faults {
@@ -153,8 +152,8 @@ impl Faults {
     fn verdict(&self) -> Result<(), Failure> {
         match self.count {
             0 => Ok(()),
-            1..=MOST_TOLD => Err(Failure { code: self.code, why: String::new() }),
-            count => Err(Failure { code: self.code, why: format!("{count} messages were not published") }),
+            1..=MOST_TOLD => Err(Failure::failed("")),
+            count => Err(Failure::failed(format!("{count} messages were not published"))),
         }
     }
 }

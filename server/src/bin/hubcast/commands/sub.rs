@@ -6,7 +6,6 @@ mod limits;
 pub(crate) mod printer;
 mod resume;
 mod streams;
-mod target;
 
 use self::args::SubArgs;
 use self::limits::Limits;
@@ -15,8 +14,10 @@ use self::resume::ResumeFile;
 use self::streams::{Item, Streams};
 use super::client::connect::connect;
 use super::client::exit::Failure;
+use super::client::output;
 use super::client::running::{self, Stop};
 use super::client::terminal::Terminal;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -58,11 +59,13 @@ async fn follow(
     if let Some(resume) = &mut resume {
         resume.save(streams.positions())?;
     }
+    let mut closed = pin!(output::closed());
     let outcome = loop {
         let save_at = resume.as_ref().and_then(|resume| resume.due());
         let item = tokio::select! {
             biased;
             () = stop.requested() => break Ok(()),
+            closed = &mut closed => return Err(closed),
             () = sleep_until(save_at) => Item::Idle,
             () = limits.over() => break limits.verdict(),
             item = streams.next(printer.is_empty()) => item,

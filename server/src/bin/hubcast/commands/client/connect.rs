@@ -37,6 +37,30 @@ pub(crate) async fn connect(
     Ok(client)
 }
 
+/// Connects, does what is asked until it is done or a signal comes, and closes the connection.
+///
+/// # Errors
+/// When there is no connection, and what is asked fails.
+pub(crate) async fn ask<F>(
+    options: &ClientOptions,
+    terminal: Terminal,
+    mut stop: Stop,
+    question: impl FnOnce(Client) -> F,
+) -> Result<(), Failure>
+where
+    F: Future<Output = Result<(), Failure>>,
+{
+    let client = connect(options, terminal, &mut stop, |builder| builder).await?;
+    let outcome = tokio::select! {
+        biased;
+        () = stop.requested() => Ok(()),
+        outcome = question(client.clone()) => outcome,
+    };
+    // Nothing waits for an answer.
+    let _ = client.close().await;
+    outcome
+}
+
 fn builder(options: &ClientOptions, terminal: Terminal) -> Result<ClientBuilder, Failure> {
     let mut builder = Client::builder(&options.server)
         .connect_timeout(options.connect_timeout.0)

@@ -44,7 +44,7 @@ impl From<ConnectError> for Failure {
         match error {
             ConnectError::Timeout { .. } => Self { code: UNREACHED, why },
             ConnectError::Closed(closed) => match &closed {
-                Closed::Rejected { reason } if !is_about_permission(reason) => Self { code: UNREACHED, why },
+                Closed::Rejected { status, .. } if !is_about_permission(*status) => Self { code: UNREACHED, why },
                 Closed::GivenUp { .. } | Closed::NoConnection { .. } => Self { code: UNREACHED, why },
                 _ => closed.into(),
             },
@@ -58,7 +58,7 @@ impl From<Closed> for Failure {
         let why = closed.to_string();
         let code = match &closed {
             Closed::NotAllowed { .. } | Closed::TokenRefused { .. } => REFUSED,
-            Closed::Rejected { reason } if is_about_permission(reason) => REFUSED,
+            Closed::Rejected { status, .. } if is_about_permission(*status) => REFUSED,
             Closed::ByServer { code, .. } if OF_TOKENS.contains(&code.0) => REFUSED,
             _ => FAILED,
         };
@@ -124,9 +124,9 @@ fn code_of(refused: &Refused) -> u8 {
     }
 }
 
-/// Whether the handshake was refused because of who the client is. The client gives the status as text only.
-fn is_about_permission(reason: &str) -> bool {
-    ["it answered 401", "it answered 403"].iter().any(|start| reason.starts_with(start))
+/// Whether the handshake was refused because of who the client is.
+fn is_about_permission(status: Option<u16>) -> bool {
+    matches!(status, Some(401 | 403))
 }
 
 /// Close codes that say that a token is over, wrong or missing.

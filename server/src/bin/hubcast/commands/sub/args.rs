@@ -5,6 +5,7 @@ use crate::commands::client::options::{ClientOptions, some_time};
 use crate::settings::units::DurationText;
 use clap::{Args, ValueEnum};
 use hubcast_client::{Epoch, Position, Slow};
+use hubcast_protocol::Pattern;
 use std::path::PathBuf;
 
 /// What to subscribe to, from where on, and how to print it.
@@ -16,7 +17,7 @@ pub(crate) struct SubArgs {
 
     /// All topics that match: * stands for one part between dots, and > at the end for one or more
     #[arg(short, long = "pattern", value_name = "PATTERN")]
-    pub(super) patterns: Vec<String>,
+    pub(super) patterns: Vec<Pattern>,
 
     /// Begin with the last n messages of each topic that the server still has
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]

@@ -2,13 +2,12 @@
 
 use super::args::SubArgs;
 use super::body::Body;
-use super::target::Target;
 use crate::commands::client::exit::Failure;
-use crate::commands::client::moment::{rfc3339, unix_millis};
+use crate::commands::client::moment::{self, rfc3339};
 use crate::commands::client::terminal::{DIM, RESET, Terminal};
 use crate::commands::printable;
 use hubcast_client::{Author, Event, Gap, GapReason, Member, Message, Payload, Resumed};
-use hubcast_protocol::event;
+use hubcast_protocol::{Target, event};
 use serde::Serialize;
 use std::io::{self, Write};
 
@@ -165,7 +164,7 @@ impl Printer {
             self.lines.push_str(DIM);
         }
         if self.has_time {
-            self.lines.push_str(&rfc3339(author.map_or_else(unix_millis, |author| author.time)));
+            self.lines.push_str(&author.map_or_else(moment::now, |author| rfc3339(author.time)));
             self.lines.push('\t');
         }
         if self.has_topics {
@@ -196,7 +195,7 @@ impl Printer {
     pub(crate) fn json(&mut self, value: &impl Serialize) {
         let mut json = serde_json::to_string(value).unwrap_or_default();
         if self.has_time && json.pop() == Some('}') {
-            json.push_str(&format!(",\"received\":\"{}\"}}", rfc3339(unix_millis())));
+            json.push_str(&format!(",\"received\":\"{}\"}}", moment::now()));
         }
         if json.contains(is_line_end) {
             json = json.replace(is_line_end, " ");
@@ -216,8 +215,8 @@ fn is_line_end(c: char) -> bool {
 
 fn names(target: &Target) -> (Option<&str>, Option<&str>) {
     match target {
-        Target::Topic(topic) => (Some(topic), None),
-        Target::Pattern(pattern) => (None, Some(pattern)),
+        Target::Topic(topic) => (Some(topic.as_str()), None),
+        Target::Pattern(pattern) => (None, Some(pattern.as_str())),
     }
 }
 

@@ -1,8 +1,8 @@
 //! The file of `--resume`: up to where the messages of each topic are printed.
 
-use super::target::Target;
 use crate::commands::client::exit::Failure;
 use hubcast_client::{Position, TopicName};
+use hubcast_protocol::Target;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -69,12 +69,12 @@ impl ResumeFile {
         for (target, positions) in subscriptions {
             match target {
                 Target::Topic(topic) => match positions.into_values().next() {
-                    Some(position) => _ = self.positions.topics.insert(topic.clone(), position),
-                    None => _ = self.positions.topics.remove(topic),
+                    Some(position) => _ = self.positions.topics.insert(topic.to_string(), position),
+                    None => _ = self.positions.topics.remove(topic.as_str()),
                 },
                 Target::Pattern(pattern) => {
                     let positions = positions.into_iter().map(|(topic, position)| (topic.to_string(), position));
-                    self.positions.patterns.insert(pattern.clone(), positions.collect());
+                    self.positions.patterns.insert(pattern.to_string(), positions.collect());
                 }
             }
         }

@@ -3,10 +3,10 @@
 use super::args::SubArgs;
 use super::body::Body;
 use super::resume::ResumeFile;
-use super::target::Target;
 use crate::commands::client::exit::Failure;
 use crate::commands::client::terminal::Terminal;
 use hubcast_client::{Client, Event, Events, ItemError, Position, Slow, TopicName};
+use hubcast_protocol::{Target, Topic};
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::pin::pin;
@@ -54,16 +54,16 @@ impl Streams {
                 terminal.warn(&format!("{topic:?} keeps no history, so --resume cannot bring what is missed"));
             }
             terminal.detail(&format!("subscribed to {topic:?}"));
-            streams.push((Target::Topic(topic.clone()), subscription.events()));
+            streams.push((Topic::from(topic.as_str()).into(), subscription.events()));
         }
         for pattern in &args.patterns {
-            let mut subscribe = client.subscribe_pattern::<Body>(pattern).slow(Slow::from(args.slow));
-            if let Some(positions) = resume.and_then(|resume| resume.of_pattern(pattern)) {
+            let mut subscribe = client.subscribe_pattern::<Body>(pattern.as_str()).slow(Slow::from(args.slow));
+            if let Some(positions) = resume.and_then(|resume| resume.of_pattern(pattern.as_str())) {
                 subscribe = subscribe.recover(positions);
             }
             let subscription = subscribe.await?;
-            terminal.detail(&format!("subscribed to the pattern {pattern:?}"));
-            streams.push((Target::Pattern(pattern.clone()), subscription.events()));
+            terminal.detail(&format!("subscribed to the pattern {:?}", pattern.as_str()));
+            streams.push((pattern.clone().into(), subscription.events()));
         }
         Ok(Self { streams, first: 0 })
     }
