@@ -29,7 +29,9 @@ fn it_ends_when_its_reader_is_gone_although_nothing_comes() {
     let mut sub = Sub::start(&mut client(&server, &["sub", "room"]));
     drop(sub.child().stdout.take());
     let (code, _, notes) = sub.end();
-    assert_eq!((code, notes.as_str()), (Some(0), ""));
+    assert_eq!(code, Some(0));
+    // Only the log that this test asks for, and no complaint.
+    assert!(notes.lines().all(|line| line.contains("hubcast_client")), "{notes}");
     let mut watch = client(&server, &["presence", "room", "--watch"]).spawn().unwrap();
     drop(watch.stdout.take());
     assert_eq!(watch.wait_with_output().unwrap().status.code(), Some(0));
