@@ -56,6 +56,9 @@ pub struct Config {
     pub state_dir: Option<PathBuf>,
     /// How connections are closed when the server stops.
     pub drain: Drain,
+    /// Whether there is a page at `/` with which people look at the server and try it. It can do what anybody can do who
+    /// has the same tokens and API keys.
+    pub console: bool,
 }
 
 /// Bounds of an HTTP head, before a connection is a WebSocket.
@@ -134,6 +137,7 @@ impl Default for Config {
             history_max_bytes: 64 * 1024 * 1024,
             state_dir: None,
             drain: Drain { spread: Duration::from_secs(5), deadline: Duration::from_secs(10) },
+            console: false,
         }
     }
 }

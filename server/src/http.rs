@@ -2,6 +2,7 @@
 
 pub(crate) mod api;
 mod buffered_io;
+mod console;
 mod events;
 mod exchange;
 mod files;
@@ -197,6 +198,13 @@ impl<S: Service> Http<S> {
             return Ok(Route::Answer(switching(request, dialect)));
         }
         let text = |words| Ok(Route::Answer(text(StatusCode::OK, words)));
+        if let Some(file) = console::file(path).filter(|_| config.console) {
+            return match *request.method() {
+                Method::GET | Method::HEAD => Ok(Route::Answer(file.answer(request.headers()))),
+                _ => Err(NOT_READ),
+            };
+        }
+        let nothing_here = if config.console { NOTHING_ELSE } else { NOTHING_HERE };
         match (path, request.method()) {
             ("/healthz" | "/readyz" | BROWSER_CLIENT, method) if !matches!(*method, Method::GET | Method::HEAD) => {
                 Err(NOT_READ)
@@ -211,9 +219,9 @@ impl<S: Service> Http<S> {
             ("/events", _) => Ok(self.events(request, permit)),
             (path, _) if path.starts_with("/api/") || path == "/api" => match &self.api {
                 Some(api) => Ok(Route::Api(api)),
-                None => Err(NOTHING_HERE),
+                None => Err(nothing_here),
             },
-            _ => Err(NOTHING_HERE),
+            _ => Err(nothing_here),
         }
     }
 
@@ -291,3 +299,5 @@ const NOTHING_HERE: Rejection = Rejection {
     reason: "nothing here; the WebSocket endpoint is /socket",
     headers: &[],
 };
+const NOTHING_ELSE: Rejection =
+    Rejection { reason: "nothing here; the WebSocket endpoint is /socket, and the console is at /", ..NOTHING_HERE };

@@ -1,4 +1,4 @@
-//! Files that are part of the program: the browser client.
+//! Files that are part of the program: the browser client, and those of the console.
 
 use super::response::Answer;
 use aws_lc_rs::digest::{SHA256, digest};
@@ -6,7 +6,7 @@ use data_encoding::HEXLOWER;
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper::header::{
-    ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH,
+    ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH,
     X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{Response, StatusCode};
@@ -18,17 +18,31 @@ pub(super) struct File {
     /// Changes with the content (RFC 9110 section 8.8.3).
     tag: HeaderValue,
     content: Bytes,
+    /// What else the answer says.
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl File {
-    fn new(content_type: &'static str, content: String) -> Self {
+    pub(super) fn new(content_type: &'static str, content: String) -> Self {
         let hash = digest(&SHA256, content.as_bytes());
         let tag = format!("\"{}\"", &HEXLOWER.encode(hash.as_ref())[..16]);
         Self {
             content_type: HeaderValue::from_static(content_type),
             tag: HeaderValue::try_from(tag).unwrap_or(HeaderValue::from_static("\"none\"")),
             content: Bytes::from(content),
+            headers: Vec::new(),
         }
+    }
+
+    /// A program, which browsers get without its comments.
+    pub(super) fn program(source: &str) -> Self {
+        Self::new("text/javascript; charset=utf-8", without_comments(source))
+    }
+
+    /// The same file, with these headers.
+    pub(super) fn with(self, headers: &[(HeaderName, &'static str)]) -> Self {
+        let headers = headers.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value)));
+        Self { headers: headers.collect(), ..self }
     }
 
     /// The file, or 304 if the client has it already.
@@ -43,10 +57,9 @@ impl File {
             (ETAG, self.tag.clone()),
             // It is asked for each time, so that a new server has no page with the old file.
             (CACHE_CONTROL, HeaderValue::from_static("no-cache")),
-            // Pages of other origins import it too: it holds nothing of a user.
-            (ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")),
             (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
         ]);
+        answer.headers_mut().extend(self.headers.iter().cloned());
         answer
     }
 }
@@ -64,5 +77,7 @@ fn names(tags: &HeaderValue, tag: &HeaderValue) -> bool {
 }
 
 /// The client of browsers, at `/hubcast.js`.
-pub(super) static BROWSER_CLIENT: LazyLock<File> =
-    LazyLock::new(|| File::new("text/javascript; charset=utf-8", without_comments(include_str!("files/hubcast.js"))));
+pub(super) static BROWSER_CLIENT: LazyLock<File> = LazyLock::new(|| {
+    // Pages of other origins import it too: it holds nothing of a user.
+    File::program(include_str!("files/hubcast.js")).with(&[(ACCESS_CONTROL_ALLOW_ORIGIN, "*")])
+});

@@ -2,6 +2,7 @@
 
 use super::layered::Settings;
 use super::tokens::LoadedTokens;
+use super::units::AutoSwitch;
 use anyhow::bail;
 use hubcast_hub::{Access, Admission};
 use hubcast_server::auth::{ApiKeys, AuthConfig, TrustedProxies};
@@ -13,6 +14,8 @@ use std::sync::Arc;
 pub(crate) struct LoadedAccess {
     pub(crate) admission: Admission,
     pub(crate) auth: AuthConfig,
+    /// Whether there is a console.
+    pub(crate) console: bool,
     /// What the operator should know, although nothing is wrong.
     pub(crate) warnings: Vec<String>,
 }
@@ -54,6 +57,10 @@ pub(crate) fn load(settings: &Settings) -> anyhow::Result<LoadedAccess> {
         each_user: options.users.value.0,
         ..Admission::default()
     };
+    let console = match options.console {
+        AutoSwitch::Auto => is_local || has_keys,
+        AutoSwitch::Set(is_on) => is_on,
+    };
     let auth = AuthConfig {
         verifier: loaded.verifier.map(Arc::new),
         jwks: loaded.jwks,
@@ -65,7 +72,7 @@ pub(crate) fn load(settings: &Settings) -> anyhow::Result<LoadedAccess> {
     };
     let place = settings.place_of("tokens");
     let warnings = loaded.warnings.iter().map(|warning| format!("{place}{warning}")).collect();
-    Ok(LoadedAccess { admission, auth, warnings })
+    Ok(LoadedAccess { admission, auth, console, warnings })
 }
 
 /// Whether only programs on this machine can reach an address. A name is not looked up.

@@ -11,7 +11,7 @@ use super::state_dir::StateDir;
 use super::tables::Structured;
 use super::tokens::TokenSettings;
 use super::topics::TopicSettings;
-use super::units::{AutoCount, Count, DurationText, Size, from_text};
+use super::units::{AutoCount, AutoSwitch, Count, DurationText, Size, from_text};
 use crate::logging::{Format, Level};
 use clap::Args;
 use hubcast_hub::{Limits, TopicRules};
@@ -36,6 +36,12 @@ pub(crate) struct Options {
     #[arg(long, env = "HUBCAST_ORIGINS", value_name = "ORIGINS|any")]
     #[arg(default_value_t = Self::default().origins, help_heading = SERVER)]
     pub(crate) origins: Origins,
+
+    /// The page at / with which people look at the server and try it; auto is true if only this machine can reach the
+    /// server, or if there are API keys
+    #[arg(long, env = "HUBCAST_CONSOLE", value_name = "true|false|auto", num_args = 0..=1, default_missing_value = "true")]
+    #[arg(default_value_t = Self::default().console, help_heading = SERVER)]
+    pub(crate) console: AutoSwitch,
 
     /// Let everybody do everything, also from other machines; without tokens and API keys a server that others can reach
     /// does not start otherwise
@@ -289,6 +295,7 @@ impl Default for Options {
             listen: Endpoint::default(),
             workers: AutoCount::Auto,
             origins: Origins::default(),
+            console: AutoSwitch::Auto,
             open: false,
             tokens: Structured::default(),
             api_keys: Structured::default(),

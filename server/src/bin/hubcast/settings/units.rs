@@ -26,6 +26,15 @@ pub(crate) enum AutoCount {
     Exactly(u32),
 }
 
+/// `true`, `false`, or the word `auto` for what the other settings suggest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AutoSwitch {
+    /// What the other settings suggest.
+    Auto,
+    /// Exactly this.
+    Set(bool),
+}
+
 /// Reads a TOML value by the rule for a flag's text, so that a text cannot have two meanings.
 pub(crate) fn from_text<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
@@ -136,6 +145,28 @@ impl fmt::Display for AutoCount {
     }
 }
 
+impl FromStr for AutoSwitch {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.trim() {
+            "auto" => Ok(Self::Auto),
+            "true" => Ok(Self::Set(true)),
+            "false" => Ok(Self::Set(false)),
+            _ => Err("not true, false or auto"),
+        }
+    }
+}
+
+impl fmt::Display for AutoSwitch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Set(is_on) => is_on.fmt(f),
+        }
+    }
+}
+
 impl<'de> Deserialize<'de> for DurationText {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         from_text(deserializer)
@@ -160,6 +191,12 @@ impl<'de> Deserialize<'de> for AutoCount {
     }
 }
 
+impl<'de> Deserialize<'de> for AutoSwitch {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        from_text(deserializer)
+    }
+}
+
 impl Serialize for DurationText {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
@@ -177,6 +214,15 @@ impl Serialize for AutoCount {
         match self {
             Self::Auto => serializer.serialize_str("auto"),
             Self::Exactly(number) => serializer.serialize_u32(*number),
+        }
+    }
+}
+
+impl Serialize for AutoSwitch {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Auto => serializer.serialize_str("auto"),
+            Self::Set(is_on) => serializer.serialize_bool(*is_on),
         }
     }
 }
