@@ -20,13 +20,30 @@ static PAGE: LazyLock<File> = LazyLock::new(|| {
     File::new("text/html; charset=utf-8", include_str!("console/index.html").to_owned()).with(&[
         (CONTENT_SECURITY_POLICY, POLICY),
         (REFERRER_POLICY, "no-referrer"),
-        (CROSS_ORIGIN_OPENER_POLICY, "same-origin"),
+        (CROSS_ORIGIN_OPENER_POLICY.clone(), "same-origin"),
     ])
 });
 
-static FILES: LazyLock<[(&str, File); 1]> = LazyLock::new(|| {
+static FILES: LazyLock<[(&str, File); 18]> = LazyLock::new(|| {
     [
         ("console.css", File::new("text/css; charset=utf-8", include_str!("console/console.css").to_owned())),
+        ("access.js", File::program(include_str!("console/access.js"))),
+        ("api.js", File::program(include_str!("console/api.js"))),
+        ("charts.js", File::program(include_str!("console/charts.js"))),
+        ("compose.js", File::program(include_str!("console/compose.js"))),
+        ("connection.js", File::program(include_str!("console/connection.js"))),
+        ("console.js", File::program(include_str!("console/console.js"))),
+        ("copy.js", File::program(include_str!("console/copy.js"))),
+        ("dom.js", File::program(include_str!("console/dom.js"))),
+        ("filter.js", File::program(include_str!("console/filter.js"))),
+        ("inspector.js", File::program(include_str!("console/inspector.js"))),
+        ("listen.js", File::program(include_str!("console/listen.js"))),
+        ("lists.js", File::program(include_str!("console/lists.js"))),
+        ("plain.js", File::program(include_str!("console/plain.js"))),
+        ("reasons.js", File::program(include_str!("console/reasons.js"))),
+        ("server.js", File::program(include_str!("console/server.js"))),
+        ("stream.js", File::program(include_str!("console/stream.js"))),
+        ("views.js", File::program(include_str!("console/views.js"))),
     ]
 });
 

@@ -136,6 +136,7 @@ impl Api {
             "uptime_seconds": self.started.elapsed().as_secs(),
             "workers": workers,
             "waiting_bytes": waiting_bytes,
+            "memory_bytes": resident_bytes(),
             "sessions": counters.sessions,
             "channels": counters.channels,
             "histories": counters.histories,
@@ -179,6 +180,13 @@ impl Api {
             _ => Err(invalid("exactly one of topic and pattern is needed")),
         }
     }
+}
+
+/// The resident memory of this process, where the system tells it (proc(5), `VmRSS`).
+fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?.trim().strip_suffix("kB")?.trim();
+    kib.parse::<u64>().ok().map(|kib| kib * 1024)
 }
 
 /// The sessions that a body names, and how the log names them.
