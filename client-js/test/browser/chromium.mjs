@@ -19,6 +19,8 @@ export class Chromium {
   #waiting = new Map();
   /** Hears each `told(text)` of the page. */
   onTold = () => {};
+  /** Hears each event of the protocol: its method and its parameters. */
+  onEvent = () => {};
 
   static async start() {
     const chromium = new Chromium();
@@ -45,6 +47,7 @@ export class Chromium {
     await once(this.#socket, "open");
     this.#socket.on("message", (data) => {
       const { id, result, error, method, params } = JSON.parse(data);
+      if (method) this.onEvent(method, params);
       if (method === "Runtime.bindingCalled") this.onTold(JSON.parse(params.payload));
       const waiting = this.#waiting.get(id);
       if (!waiting) return;

@@ -66,8 +66,17 @@ impl File {
 
 /// A program without the lines that are comments: people read them in the repository, and each page would load them.
 fn without_comments(program: &str) -> String {
-    let is_comment = |line: &&str| ["//", "/*", "*"].iter().any(|begin| line.trim_start().starts_with(begin));
-    program.lines().filter(|line| !is_comment(line)).flat_map(|line| [line, "\n"]).collect()
+    let mut kept = String::with_capacity(program.len());
+    let mut is_in_comment = false;
+    for line in program.lines() {
+        let text = line.trim();
+        let begins = text.starts_with("/*");
+        if !is_in_comment && !begins && !text.starts_with("//") {
+            kept.extend([line, "\n"]);
+        }
+        is_in_comment = (is_in_comment || begins) && !text.ends_with("*/");
+    }
+    kept
 }
 
 /// Whether a list of tags has this one. A proxy may have made it a weak one.
@@ -81,3 +90,14 @@ pub(super) static BROWSER_CLIENT: LazyLock<File> = LazyLock::new(|| {
     // Pages of other origins import it too: it holds nothing of a user.
     File::program(include_str!("files/hubcast.js")).with(&[(ACCESS_CONTROL_ALLOW_ORIGIN, "*")])
 });
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_comments_are_left_out() {
+        let program = "/** One. */\nlet a;\n/**\n * Two.\nthree\n */\nclass B {\n  // Four.\n  *lines() {}\n}\n";
+        assert_eq!(without_comments(program), "let a;\nclass B {\n  *lines() {}\n}\n");
+    }
+}

@@ -205,9 +205,43 @@ fn a_head_has_a_most_in_bytes_and_in_lines() {
 #[test]
 fn every_other_path_is_not_found() {
     let server = Server::start();
-    for path in ["/", "/sockets", "/socket/", "/Socket", "/%73ocket", "//socket", "/../socket", "/ws", "*"] {
+    for path in [
+        "/",
+        "/console/console.css",
+        "/sockets",
+        "/socket/",
+        "/Socket",
+        "/%73ocket",
+        "//socket",
+        "/../socket",
+        "/ws",
+        "*",
+    ] {
         assert_eq!(server.status_of(&format!("GET {path} HTTP/1.1")), 404, "{path}");
     }
+}
+
+#[test]
+fn the_console_is_there_with_all_its_files_if_it_is_on() {
+    let server = Server::with(|config| config.console = true);
+    let mut socket = server.socket();
+    socket.writes(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    let answer = socket.answer();
+    assert_eq!((answer.status, answer.header("Content-Type")), (200, Some("text/html; charset=utf-8")));
+    let policy = answer.header("Content-Security-Policy").unwrap();
+    assert!(policy.starts_with("default-src 'none'; ") && policy.contains("require-trusted-types-for 'script'"));
+    assert_eq!(answer.header("X-Content-Type-Options"), Some("nosniff"));
+    assert_eq!(answer.header("Referrer-Policy"), Some("no-referrer"));
+    assert_eq!(answer.header("Cross-Origin-Opener-Policy"), Some("same-origin"));
+    assert_eq!(answer.header("Access-Control-Allow-Origin"), None);
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../server/src/http/console");
+    for file in std::fs::read_dir(folder).unwrap() {
+        let name = file.unwrap().file_name().into_string().unwrap();
+        let expected = if name == "index.html" { 404 } else { 200 };
+        assert_eq!(server.status_of(&format!("GET /console/{name} HTTP/1.1")), expected, "{name}");
+    }
+    assert_eq!(server.status_of("POST / HTTP/1.1"), 405);
+    assert_eq!(server.status_of("GET /console/ HTTP/1.1"), 404);
 }
 
 #[test]

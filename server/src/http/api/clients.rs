@@ -131,12 +131,11 @@ impl Api {
     pub(super) fn stats(&self) -> ApiAnswer {
         let counters = self.callers.with_hub(|hub| hub.counters());
         let (waiting_bytes, workers) = self.callers.load();
-        json(&object!({
+        let mut stats = object!({
             "server": concat!("hubcast/", env!("CARGO_PKG_VERSION")),
             "uptime_seconds": self.started.elapsed().as_secs(),
             "workers": workers,
             "waiting_bytes": waiting_bytes,
-            "memory_bytes": resident_bytes(),
             "sessions": counters.sessions,
             "channels": counters.channels,
             "histories": counters.histories,
@@ -146,7 +145,11 @@ impl Api {
             "publications": counters.publications,
             "duplicates": counters.duplicates,
             "deliveries": counters.deliveries,
-        }))
+        });
+        if let Some(bytes) = resident_bytes() {
+            stats["memory_bytes"] = bytes.into();
+        }
+        json(&stats)
     }
 
     /// Refuses the tokens of a user until this time. It waits for the disk on another thread.

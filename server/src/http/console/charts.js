@@ -1,4 +1,4 @@
-/** Charts on a canvas, and the series of numbers behind them: five minutes, one number a second. */
+/** Charts on a canvas, and the series of numbers behind them: one number a second, the last five minutes. */
 
 import { el } from "./dom.js";
 
@@ -17,6 +17,11 @@ export class Series {
     return seconds < this.#at ? this.#points[(this.#at - 1 - seconds) % POINTS] : NaN;
   }
 
+  /** How many seconds a chart shows: one minute at first, then all five. */
+  get span() {
+    return this.#at > MINUTE ? POINTS : MINUTE;
+  }
+
   get summary() {
     const known = [...this.#points].filter((point) => !Number.isNaN(point));
     if (known.length === 0) return { now: NaN, mean: NaN, least: NaN, most: NaN };
@@ -33,12 +38,14 @@ export class Chart {
   #also = el("p", { className: "also" });
   #pointed;
 
-  constructor({ title, unit = "", format }) {
-    Object.assign(this, { title, unit, format });
+  /** `base`: 1024 for bytes, whose round numbers are others. */
+  constructor({ title, unit = "", format, base = 1 }) {
+    Object.assign(this, { title, unit, format, base });
     this.element = el("section", { className: "chart" }, el("h3", {}, title), this.#now, this.#also, this.#canvas);
     this.#canvas.addEventListener("pointermove", (event) => this.#point(event));
     this.#canvas.addEventListener("pointerleave", () => ((this.#pointed = undefined), ask(this)));
     new ResizeObserver(() => ask(this)).observe(this.#canvas);
+    all.add(this);
   }
 
   push(value, also = "") {
@@ -48,7 +55,7 @@ export class Chart {
   }
 
   #point({ offsetX }) {
-    this.#pointed = Math.round((1 - offsetX / this.#canvas.clientWidth) * (POINTS - 1));
+    this.#pointed = Math.round((1 - offsetX / this.#canvas.clientWidth) * (this.series.span - 1));
     ask(this);
   }
 
@@ -74,9 +81,10 @@ export class Chart {
     const ink = (name) => ((this.#canvas.style.color = `var(${name})`), style.color);
     const [line, soft, accent] = [ink("--line"), ink("--soft"), ink("--accent")];
     const most = this.series.summary.most;
-    const top = nice(Number.isNaN(most) ? 1 : most);
+    const top = nice(Number.isNaN(most) ? 1 : most, this.base);
+    const { span } = this.series;
     const bottom = height - 16;
-    const [x, y] = [(ago) => width - 1 - (ago / (POINTS - 1)) * (width - 2), (value) => bottom - (value / top) * (bottom - 8)];
+    const [x, y] = [(ago) => width - 1 - (ago / (span - 1)) * (width - 2), (value) => bottom - (value / top) * (bottom - 8)];
     pen.font = "11px system-ui, sans-serif";
     pen.lineWidth = 1;
     pen.strokeStyle = line;
@@ -88,7 +96,7 @@ export class Chart {
     }
     pen.fillStyle = soft;
     pen.textBaseline = "bottom";
-    pen.fillText("5 min ago", 0, height);
+    pen.fillText(span === MINUTE ? "1 min ago" : "5 min ago", 0, height);
     pen.textAlign = "right";
     pen.fillText("now", width, height);
     pen.textAlign = "left";
@@ -121,7 +129,7 @@ export class Chart {
   #runs(x, y) {
     const runs = [];
     let run = [];
-    for (let ago = POINTS - 1; ago >= -1; ago -= 1) {
+    for (let ago = this.series.span - 1; ago >= -1; ago -= 1) {
       const value = ago < 0 ? NaN : this.series.ago(ago);
       if (!Number.isNaN(value)) run.push([x(ago), y(value)]);
       else if (run.length > 0) runs.push(run), (run = []);
@@ -134,19 +142,29 @@ export class Chart {
 function ask(chart) {
   if (waiting.size === 0) {
     requestAnimationFrame(() => {
-      const all = [...waiting];
+      const now = [...waiting];
       waiting.clear();
-      for (const one of all) one.drawNow();
+      for (const one of now) one.drawNow();
     });
   }
   waiting.add(chart);
 }
 
 /** A round number that is not smaller. */
-function nice(value) {
+function nice(value, base) {
+  if (base > 1 && value >= base) return base * nice(value / base, base);
   const unit = 10 ** Math.floor(Math.log10(value || 1));
   return unit * ([1, 2, 4, 5, 10].find((step) => step * unit >= value) ?? 10);
 }
 
+/** Light and dark have other colours. */
+function drawAll() {
+  for (const chart of all) if (chart.element.isConnected) ask(chart);
+}
+
 const POINTS = 300;
+const MINUTE = 60;
 const waiting = new Set();
+const all = new Set();
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
+window.addEventListener("themechange", drawAll);

@@ -27,6 +27,7 @@ const inspector = new Inspector({
     listening.add(topic);
     views.show("live");
   },
+  onClose: () => stream.release(),
 });
 const listening = new Listening({ stream, onMembers: (topic, isChange) => inspector.members(topic, isChange) });
 const server = new ServerView();
@@ -47,6 +48,7 @@ const connection = new Connection({
 });
 const views = new Views({
   onChange: () => {
+    inspector.close();
     stream.draw();
     look();
   },
@@ -54,6 +56,7 @@ const views = new Views({
 
 /** Why the API is not asked: no key, or one that was refused. */
 let refusal = "";
+let quietUntil = 0;
 
 function useKey() {
   api.key = access.key;
@@ -88,11 +91,13 @@ function needsKey() {
 
 /** Asks the API for something; a refusal of the key ends the asking. */
 async function ask(question) {
-  if (refusal !== "") return undefined;
+  if (refusal !== "" || performance.now() < quietUntil) return undefined;
   const { key } = api;
   try {
     return await question();
   } catch (error) {
+    // The server is away: it is not asked each second, because the browser logs each failure.
+    if (error.status === undefined) quietUntil = performance.now() + 5_000;
     if (key === api.key && [401, 403].includes(error.status)) {
       refusal = error.message;
       showKeyed();

@@ -39,7 +39,7 @@ export function count(number) {
 }
 
 export function rate(number) {
-  return number > 0 && number < 10 ? number.toFixed(1) : count(number);
+  return number > 0 && number < 9.95 ? number.toFixed(1) : count(number);
 }
 
 export function bytes(number) {
@@ -51,7 +51,7 @@ export function bytes(number) {
 
 export function millis(number) {
   if (!Number.isFinite(number)) return "–";
-  return number < 10 ? `${number.toFixed(1)} ms` : number < 10_000 ? `${count(number)} ms` : `${(number / 1000).toFixed(1)} s`;
+  return number > 0 && number < 10 ? `${number.toFixed(1)} ms` : number < 10_000 ? `${count(number)} ms` : `${(number / 1000).toFixed(1)} s`;
 }
 
 export function duration(seconds) {

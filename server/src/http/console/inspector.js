@@ -15,9 +15,11 @@ export class Inspector {
   #topic;
   #timer;
   #opener;
+  #onClose;
 
-  constructor({ api, onAgain, onListen }) {
+  constructor({ api, onAgain, onListen, onClose }) {
     this.#api = api;
+    this.#onClose = onClose;
     this.#onAgain = onAgain;
     this.#onListen = onListen;
     $("inspector-close").addEventListener("click", () => this.close());
@@ -31,7 +33,7 @@ export class Inspector {
 
   close() {
     this.#empty();
-    delete document.body.dataset.inspects;
+    this.#onClose();
     this.#opener?.focus();
   }
 
@@ -123,8 +125,8 @@ export class Inspector {
   /** A client of the list, with its lag while it is shown. */
   client(one) {
     this.#opener = document.activeElement;
-    const lag = new Chart({ title: "Behind", unit: "", format: millis });
-    const waiting = new Chart({ title: "Waiting", unit: "", format: bytes });
+    const lag = new Chart({ title: "Behind", format: millis });
+    const waiting = new Chart({ title: "Waiting", format: bytes, base: 1024 });
     const [about, targets, fault] = [el("div"), el("div"), el("p", { className: "muted", role: "status" })];
     const ask = async () => {
       if (document.hidden) return;

@@ -81,13 +81,11 @@ export class Listening {
     entry.element = el("li", {}, el("span", { className: "name" }, visible(entry.name) || "(the empty topic)"), entry.about);
     const shown = visible(entry.name);
     if (typeof entry.target === "string") {
-      const who = el("button", { type: "button", className: "plain", "aria-label": `Who is in ${shown}` }, "Who");
+      const who = el("button", { type: "button", className: "plain who", "aria-label": `Who is in ${shown}` }, "Who");
       who.addEventListener("click", () => this.#onMembers(entry.name));
       entry.element.append(who);
-    } else {
-      entry.element.append(el("span", {}));
     }
-    const leave = el("button", { type: "button", className: "plain", "aria-label": `Leave ${shown}` }, "Leave");
+    const leave = el("button", { type: "button", className: "plain leave", "aria-label": `Leave ${shown}` }, "Leave");
     leave.addEventListener("click", () => this.#leave(entry));
     entry.element.append(leave);
     $("subscriptions").append(entry.element);

@@ -27,12 +27,13 @@ export class Topics {
       link(one.topic || "(the empty topic)", () => this.#onPick(one)),
       number(count(one.subscribers)),
       number(rate(one.rate)),
-      number(count(one.publications)),
+      number(count(one.publications), "wide"),
       number(one.offset === undefined ? "–" : count(one.offset), "wide"),
     ]);
-    const more = cursor ? `These are the busiest of the first ${count(MOST)} by name; type the begin of a name to see others.` : "";
+    const more = cursor ? `These are the busiest of the first ${count(MOST)} by name; type the begin of a name to see others. ` : "";
     const hidden = topics.length > SHOWN ? `The busiest ${SHOWN} of ${count(topics.length)} are shown. ` : "";
-    $("topics-note").textContent = topics.length === 0 ? "No topic is in use." : hidden + more;
+    const patterns = "Subscribers of patterns are not counted here.";
+    $("topics-note").textContent = topics.length === 0 ? "No topic is in use." : `${hidden}${more}${patterns}`;
   }
 }
 

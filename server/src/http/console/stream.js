@@ -68,6 +68,7 @@ export class Stream {
   resume() {
     this.#isPaused = false;
     this.#end = undefined;
+    this.#selected = undefined;
     this.#box.scrollTop = 0;
     this.draw();
   }
@@ -77,6 +78,13 @@ export class Stream {
     this.#selected = undefined;
     if (this.#fitting) this.#fitting = [];
     this.resume();
+  }
+
+  /** Nobody looks at a row any more: goes on, if it is not paused. */
+  release() {
+    this.#selected = undefined;
+    if (!this.#isPaused && this.#box.scrollTop <= 4) this.#end = undefined;
+    this.draw();
   }
 
   setFilter(text) {
@@ -107,7 +115,8 @@ export class Stream {
     const row = this.row(number);
     if (!row) return;
     this.#selected = number;
-    this.pause();
+    this.#end ??= this.#next;
+    this.draw();
     if (isPicked) this.#onPick(row);
   }
 
@@ -173,7 +182,7 @@ export class Stream {
   #scrolled() {
     if (!this.#isPaused) {
       if (this.#box.scrollTop > 4) this.#end ??= this.#next;
-      else this.#end = undefined;
+      else if (this.#selected === undefined) this.#end = undefined;
     }
     this.draw();
   }

@@ -42,7 +42,8 @@ async fn serve(
     signals: &Signals,
     log_format: Format,
 ) -> anyhow::Result<()> {
-    let (max_connections, is_open) = (config.max_connections, config.admission.default == Access::Anyone);
+    let max_connections = config.max_connections;
+    let advice = Advice { is_open: config.admission.default == Access::Anyone, has_console: config.console };
     let server = Server::bind(config, listeners).context("cannot start the server")?;
     let bound = server.local_addrs()?;
     // Before the address is announced: a signal from now on drains.
@@ -50,7 +51,7 @@ async fn serve(
     for address in &bound {
         tracing::info!(%address, max_connections, "listening");
     }
-    announce(&bound, log_format, is_open);
+    announce(&bound, log_format, advice);
     tokio::select! {
         ended = server.run(stop) => ended.context("the server failed")?,
         never = allocator::give_back_while_idle() => match never {},
@@ -61,9 +62,9 @@ async fn serve(
 
 /// Says on standard output where to connect and what to try. A thread of its own writes it, because its reader can
 /// stand still.
-fn announce(bound: &[SocketAddr], log_format: Format, is_open: bool) {
+fn announce(bound: &[SocketAddr], log_format: Format, advice: Advice) {
     let text = match log_format {
-        Format::Text => for_people(bound, is_open),
+        Format::Text => for_people(bound, advice),
         Format::Json => bound.iter().map(for_machines).collect(),
     };
     // A server does its work also when nothing reads its output.
@@ -71,11 +72,20 @@ fn announce(bound: &[SocketAddr], log_format: Format, is_open: bool) {
     let _ = thread::Builder::new().name("announce".to_owned()).spawn(write);
 }
 
-fn for_people(bound: &[SocketAddr], is_open: bool) -> String {
+/// What a person who has started the server can do next.
+#[derive(Clone, Copy)]
+struct Advice {
+    is_open: bool,
+    has_console: bool,
+}
+
+fn for_people(bound: &[SocketAddr], Advice { is_open, has_console }: Advice) -> String {
     let [first, others @ ..] = bound else { return String::new() };
-    let url = format!("ws://{}/socket", reachable(*first));
+    let host = reachable(*first);
+    let url = format!("ws://{host}/socket");
     let others: String = others.iter().map(|other| format!("and on ws://{other}/socket\n")).collect();
-    let listening = format!("hubcast {VERSION} is listening on ws://{first}/socket\n{others}");
+    let console = if has_console { format!("look at: http://{host}/\n") } else { String::new() };
+    let listening = format!("hubcast {VERSION} is listening on ws://{first}/socket\n{others}{console}");
     match is_open {
         true => {
             format!("{listening}try it:  npx wscat -c {url}\ntype:    {SUBSCRIBE}\nthen:    {PUBLISH}\n")
