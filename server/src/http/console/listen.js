@@ -10,6 +10,8 @@ export class Listening {
   #onMembers;
   #heard = 0;
   #told = 0;
+  /** The last message with a position. */
+  #last;
 
   constructor({ stream, onMembers }) {
     this.#stream = stream;
@@ -108,11 +110,17 @@ export class Listening {
     subscription.on("message", ({ topic, value, position, user, time }) => {
       entry.heard += 1;
       this.#heard += 1;
-      add({ kind: "message", topic, value, position, user, published: time });
+      // Two subscriptions that hear the same message show one row.
+      const before = this.#last;
+      const isSame = position && before?.topic === topic && before.position.offset === position.offset && before.position.epoch === position.epoch;
+      if (isSame && before.via !== entry.name) return void (before.via += `, ${entry.name}`);
+      const row = { kind: "message", topic, value, position, user, published: time, via: entry.name };
+      if (isCurrent()) this.#stream.add(row);
+      this.#last = position && row;
     });
     subscription.on("gap", (gap) => add({ kind: "gap", topic: gap.topic ?? "", text: describeGap(gap), gap }));
     subscription.on("resumed", ({ recovered, replayed }) => {
-      const missed = replayed === 0 ? "nothing was missed" : `${count(replayed)} missed messages came`;
+      const missed = replayed === 0 ? "nothing was missed" : replayed === 1 ? "the one missed message came" : `${count(replayed)} missed messages came`;
       const text = recovered ? `Resumed: ${missed}` : "Goes on, without what was missed";
       add({ kind: "resumed", topic: typeof entry.target === "string" ? entry.name : "", text });
     });
