@@ -24,6 +24,7 @@
 //! - `tls`: whom the client trusts, what it shows, and addresses whose scheme is the wrong one
 //! - `testing`: the whole client with the test server that the library offers to programs
 //! - `faults`: the faults that this test server can make
+//! - `scenes`: what any client does, from a file that clients in other languages play too
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 
@@ -44,6 +45,7 @@ mod publisher;
 mod random;
 mod reach;
 mod renewal;
+mod scenes;
 mod script;
 mod server;
 mod subscriptions;
