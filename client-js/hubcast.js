@@ -831,6 +831,8 @@ class Subscription {
   #bound;
   #decode;
   #listeners = new Map();
+  /** What those wait for who have asked for an event before there is one. */
+  #asleep;
   #wake;
   #ended;
   #isRead = false;
@@ -890,7 +892,8 @@ class Subscription {
         if (event === undefined) {
           if (this.#ended?.error) return Promise.reject(this.#ended.error);
           if (this.#ended) return Promise.resolve({ done: true, value: undefined });
-          return new Promise((wake) => (this.#wake = wake)).then(next);
+          this.#asleep ??= new Promise((wake) => (this.#wake = wake));
+          return this.#asleep.then(next);
         }
         if (!onlyMessages || event.type === "message") {
           if (gaps) event.gaps = gaps;
@@ -946,7 +949,7 @@ class Subscription {
     if (!error) [this.#queue, this.#head] = [[], 0];
     this.#ready.reject(error ?? new HubcastError("closed", "unsubscribed before the server took it"));
     callEach(this.#listeners.get("ended"), error);
-    this.#wake?.();
+    this.#awake();
   }
 
   push(event) {
@@ -955,7 +958,14 @@ class Subscription {
     if (!this.#isRead && this.#hasListener) return this.#emit(event);
     this.#queue.push(event);
     if (this.#queue.length - this.#head > this.#bound) this.#shed();
-    this.#wake?.();
+    this.#awake();
+  }
+
+  /** Once for all that comes before the program runs: to resolve a promise again costs, although it has no effect. */
+  #awake() {
+    if (!this.#asleep) return;
+    this.#asleep = undefined;
+    this.#wake();
   }
 
   #read({ topic, epoch, offset, message, user, time }) {

@@ -189,6 +189,16 @@ test("a position is that of what was handled", async () => {
   assert.deepEqual(await first(again, 1), [2]);
 });
 
+test("what is asked for before it comes is given in order, also to those who ask twice", async () => {
+  const asking = client().subscribe("twice");
+  const messages = asking[Symbol.asyncIterator]();
+  await asking.ready;
+  const both = Promise.all([messages.next(), messages.next()]);
+  for (const number of [1, 2]) await client().publish("twice", number);
+  assert.deepEqual((await both).map(({ value }) => value.value), [1, 2]);
+  await messages.return();
+});
+
 test("what decode refuses is an error of its own, and the stream goes on", async () => {
   const one = client();
   const decode = (json) => {
