@@ -188,6 +188,7 @@
 //! A state machine makes all decisions, without a socket or a clock. A small tokio task runs it. The machine is not part
 //! of the public interface: the feature `unstable-machine` opens it to the tests of this repository only.
 #![cfg_attr(doctest, doc = include_str!("../../README.md"))]
+#![cfg_attr(doctest, doc = include_str!("../../docs/clients.md"))]
 
 #[cfg(feature = "unstable-machine")]
 #[doc(hidden)]
