@@ -1,8 +1,9 @@
 //! The command line of the program: what it prints, which arguments it refuses, and its exit codes.
 
-use crate::run::{Run, file, hubcast};
+use crate::run::{Run, file, folder, hubcast};
 use serde_json::Value;
 use std::ffi::OsStr;
+use std::fs;
 use std::io::{Write, pipe};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::ffi::OsStrExt;
@@ -256,6 +257,35 @@ fn a_bench_that_cannot_measure_is_refused_before_it_connects() {
     assert!(fault.contains("'0s' for '--duration <TIME>': must be longer than nothing"), "{fault}");
     let fault = failure(&mut hubcast(&["bench", "ws://127.0.0.1:99999/socket"]), 1);
     assert!(fault.contains("it must be a number from 1 to 65535"), "{fault}");
+}
+
+#[test]
+fn a_bench_writes_a_page_and_a_table() {
+    let server = Run::start(&[]);
+    let folder = folder("bench");
+    fs::create_dir_all(&folder).unwrap();
+    let (page, table) = (folder.join("bench.html"), folder.join("bench.csv"));
+    let url = format!("ws://{}/socket", server.address());
+    let mut bench =
+        hubcast(&["bench", &url, "--clients", "5", "--rate", "100", "--warmup", "50ms", "--duration", "1s"]);
+    let output = bench.arg("--html").arg(&page).arg("--csv").arg(&table).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let page = fs::read_to_string(page).unwrap();
+    assert_eq!((page.matches("<svg ").count(), page.matches("Nothing was measured").count()), (3, 0));
+    assert!(page.contains(&url) && !page.contains("src=") && !page.contains("<script"), "nothing from elsewhere");
+    let table = fs::read_to_string(table).unwrap();
+    let lines: Vec<_> = table.lines().collect();
+    assert_eq!((lines.len(), lines[0]), (11, "seconds,deliveries_per_second,p50_us,p90_us,p99_us,p999_us,max_us"));
+    let rates = lines[1..].iter().map(|line| line.split(',').nth(1).unwrap().parse::<f64>().unwrap());
+    let mean = rates.sum::<f64>() / 10.0;
+    assert!((400.0..=600.0).contains(&mean), "{table}");
+}
+
+#[test]
+fn a_bench_that_cannot_write_its_files_says_so_before_it_connects() {
+    let nowhere = "ws://127.0.0.1:1/socket";
+    let fault = failure(&mut hubcast(&["bench", nowhere, "--html", "/nowhere/bench.html"]), 1);
+    assert!(fault.starts_with("error: cannot write /nowhere/bench.html: No such file or directory"), "{fault}");
 }
 
 #[test]

@@ -9,14 +9,18 @@ mod churn;
 mod connection;
 mod crowd;
 mod faults;
+mod files;
 mod frame;
 mod load;
+mod machine;
 mod pace;
+mod page;
 mod progress;
 mod publisher;
 mod report;
 mod stamp;
 mod tally;
+mod timeline;
 mod usage;
 
 use self::args::BenchArgs;
@@ -37,6 +41,7 @@ pub(crate) fn run(args: BenchArgs) -> anyhow::Result<()> {
     let target = Target::parse(&args.url)?;
     ensure!(args.topics.saturating_mul(args.publishers) <= 65_535, "there can be 65,535 publishers at most");
     allow_connections(args.connections())?;
+    files::check(&args)?;
     let server = args.pid.map(Process::with_id).transpose()?;
     // The runtime serves all ready sockets before it polls the selector again: fewer system calls for the same work.
     let mut runtime = Builder::new_current_thread();
@@ -57,6 +62,7 @@ pub(crate) fn run(args: BenchArgs) -> anyhow::Result<()> {
     })?;
     let text = if json { serde_json::to_string(&report)? + "\n" } else { report.to_string() };
     io::stdout().write_all(text.as_bytes()).context("cannot print the report")?;
+    files::write(&report)?;
     report.verdict()
 }
 

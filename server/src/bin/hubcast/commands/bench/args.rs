@@ -1,8 +1,9 @@
 //! The flags of `hubcast bench`.
 
-use crate::settings::units::DurationText;
+use crate::settings::units::{DurationText, Size};
 use clap::Args;
 use serde::Serialize;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// The load and how to measure it
@@ -17,7 +18,7 @@ pub(crate) struct BenchArgs {
     pub(super) topics: u32,
 
     /// Subscribers of each topic, one connection each; with 0 nothing is published
-    #[arg(long, value_name = "N", default_value_t = 100)]
+    #[arg(long, visible_alias = "clients", value_name = "N", default_value_t = 100)]
     pub(super) subscribers: u32,
 
     /// Publishers of each topic, one connection each; they do not subscribe
@@ -33,8 +34,8 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "PER_SECOND", value_parser = rate)]
     pub(super) rate: Option<f64>,
 
-    /// The size of a message in bytes
-    #[arg(long, value_name = "BYTES", default_value_t = 128, value_parser = clap::value_parser!(u32).range(25..=131_072))]
+    /// The size of a message, such as 128 or 4KiB
+    #[arg(long, visible_alias = "size", value_name = "SIZE", default_value = "128", value_parser = payload)]
     pub(super) payload: u32,
 
     /// Further connections that subscribe and receive nothing; with --subscribers 0 and --pid the report has the memory
@@ -61,6 +62,16 @@ pub(crate) struct BenchArgs {
     #[serde(skip)]
     pub(super) pid: Option<u32>,
 
+    /// Write what was done from moment to moment to this file, as comma-separated values
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip)]
+    pub(super) csv: Option<PathBuf>,
+
+    /// Write a page with charts to this file: throughput and latency over time, and all percentiles
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip)]
+    pub(super) html: Option<PathBuf>,
+
     /// Print the report as JSON
     #[arg(long)]
     #[serde(skip)]
@@ -68,6 +79,11 @@ pub(crate) struct BenchArgs {
 }
 
 impl BenchArgs {
+    /// Whether a file shows what was done from moment to moment.
+    pub(super) fn wants_timeline(&self) -> bool {
+        self.csv.is_some() || self.html.is_some()
+    }
+
     pub(super) fn connections(&self) -> u64 {
         let crowd = u64::from(self.topics) * (u64::from(self.subscribers) + u64::from(self.publishers));
         self.churn.map_or(crowd + u64::from(self.idle), u64::from)
@@ -79,6 +95,14 @@ fn rate(text: &str) -> Result<f64, String> {
         Ok(rate) if (0.001..=10_000_000.0).contains(&rate) => Ok(rate),
         _ => Err("must be a number from 0.001 to 10000000".to_owned()),
     }
+}
+
+fn payload(text: &str) -> Result<u32, String> {
+    let Size(bytes) = text.parse()?;
+    u32::try_from(bytes)
+        .ok()
+        .filter(|bytes| (25..=131_072).contains(bytes))
+        .ok_or("must be from 25 to 128KiB".to_owned())
 }
 
 fn some_time(text: &str) -> Result<DurationText, &'static str> {
@@ -97,6 +121,13 @@ mod tests {
         assert_eq!(rate("62.5"), Ok(62.5));
         assert!(rate("0").is_err());
         assert!(rate("NaN").is_err());
+    }
+
+    #[test]
+    fn a_message_has_a_size() {
+        assert_eq!(payload("128"), Ok(128));
+        assert_eq!(payload("4KiB"), Ok(4096));
+        assert_eq!(payload("24"), Err("must be from 25 to 128KiB".to_owned()));
     }
 
     #[test]

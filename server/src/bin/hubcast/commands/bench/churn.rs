@@ -7,6 +7,7 @@ use super::frame::{self, CLOSE};
 use super::load::{nanoseconds, new_latency};
 use super::progress;
 use super::report::Report;
+use super::timeline::Timeline;
 use super::usage::{Meter, Process};
 use anyhow::{Context, bail, ensure};
 use hdrhistogram::Histogram;
@@ -25,21 +26,29 @@ pub(super) async fn run(
     let scratch = scratch();
     // The first cycle runs alone, so that an absent or refusing server is reported before all clients start.
     cycle(&target, &scratch, "bench.first").await?;
-    let state = Rc::new(RefCell::new(Cycles { done: 0, failed: 0, first: None, latency: new_latency() }));
+    let state = Rc::new(RefCell::new(Cycles {
+        done: 0,
+        failed: 0,
+        first: None,
+        latency: new_latency(),
+        begun: Instant::now(),
+        timeline: None,
+    }));
     for client in 0..clients {
         spawn_local(come_and_go(client, target.clone(), scratch.clone(), state.clone()));
     }
     progress::watch("warming up", args.warmup.0, || state.borrow().done).await;
 
     let meter = Meter::begin(server)?;
-    state.borrow_mut().latency.reset();
+    state.borrow_mut().measure(&args);
     let before = state.borrow().done;
     progress::watch("measuring", args.duration.0, || state.borrow().done - before).await;
     let done = state.borrow().done - before;
     let usage = meter.end()?;
 
-    let state = state.borrow();
-    let mut report = Report::new(args, "cycles", done, &state.latency, usage);
+    let mut state = state.borrow_mut();
+    let timeline = state.timeline.take().map(|timeline| timeline.end(state.now())).unwrap_or_default();
+    let mut report = Report::new(args, "cycles", done, &state.latency, usage).with_timeline(timeline);
     report.faults = Faults { failed: state.failed, first: state.first.clone(), ..Faults::default() };
     Ok(report)
 }
@@ -52,6 +61,29 @@ struct Cycles {
     /// The error of the first cycle that failed.
     first: Option<String>,
     latency: Histogram<u64>,
+    begun: Instant,
+    timeline: Option<Timeline>,
+}
+
+impl Cycles {
+    /// Forgets what was before the measurement.
+    fn measure(&mut self, args: &BenchArgs) {
+        self.latency.reset();
+        self.timeline = args.wants_timeline().then(|| Timeline::new(self.now(), args.duration.0));
+    }
+
+    fn took(&mut self, time: u64) {
+        self.done += 1;
+        self.latency.saturating_record(time);
+        let now = self.now();
+        if let Some(timeline) = &mut self.timeline {
+            timeline.record(now, time);
+        }
+    }
+
+    fn now(&self) -> u64 {
+        nanoseconds(self.begun.elapsed())
+    }
 }
 
 /// Runs one client's cycles until one fails.
@@ -61,9 +93,7 @@ async fn come_and_go(client: u32, target: Target, scratch: Scratch, state: Rc<Re
         let begin = Instant::now();
         match cycle(&target, &scratch, &topic).await {
             Ok(()) => {
-                let mut state = state.borrow_mut();
-                state.done += 1;
-                state.latency.saturating_record(nanoseconds(begin.elapsed()));
+                state.borrow_mut().took(nanoseconds(begin.elapsed()));
             }
             Err(error) => break format!("{error:#}"),
         }

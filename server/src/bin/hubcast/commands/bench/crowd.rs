@@ -33,14 +33,18 @@ pub(super) async fn run(args: BenchArgs, target: Target, server: Option<Process>
 
     let meter = Meter::begin(server)?;
     load.borrow_mut().open_window(args.duration.0);
+    if args.wants_timeline() {
+        load.borrow_mut().begin_timeline(args.duration.0);
+    }
     let before = load.borrow().counts().delivered;
     progress::watch("measuring", args.duration.0, || load.borrow().counts().delivered - before).await;
     let delivered = load.borrow().counts().delivered - before;
     let usage = meter.end()?;
+    let timeline = load.borrow_mut().end_timeline();
 
     drain(&load).await;
     let load = load.borrow();
-    let mut report = Report::new(args, "deliveries", delivered, load.latency(), usage);
+    let mut report = Report::new(args, "deliveries", delivered, load.latency(), usage).with_timeline(timeline);
     if let Some(before) = memory_before {
         report.idle_memory(before);
     }
@@ -173,7 +177,7 @@ impl Crowd {
 
 /// Begins publishing.
 fn begin(load: &Rc<RefCell<Load>>, pace: Pace) {
-    load.borrow_mut().begin();
+    let begun = load.borrow_mut().begin();
     let Pace::Every(interval) = pace else { return };
     let tick = Arc::new(Notify::new());
     let ticks = Arc::downgrade(&tick);
@@ -181,7 +185,8 @@ fn begin(load: &Rc<RefCell<Load>>, pace: Pace) {
     // percentile.
     thread::spawn(move || {
         let interval = interval.max(SHORTEST_TICK);
-        let mut due = Instant::now();
+        // The schedule's own times: each publication would be as late as this thread was otherwise.
+        let mut due = begun;
         while let Some(tick) = ticks.upgrade() {
             tick.notify_one();
             due += interval;

@@ -5,6 +5,7 @@ use super::pace::Pace;
 use super::publisher::Publisher;
 use super::stamp::Stamp;
 use super::tally::{Arrival, Tally};
+use super::timeline::{Moment, Timeline};
 use hdrhistogram::Histogram;
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -28,6 +29,7 @@ pub(super) struct Load {
     /// Latency is recorded for publications that were scheduled in this range of nanoseconds.
     window: Range<u64>,
     latency: Histogram<u64>,
+    timeline: Option<Timeline>,
     counts: Counts,
     trouble: Option<String>,
 }
@@ -44,17 +46,20 @@ impl Load {
             stopped: false,
             window: 0..0,
             latency: new_latency(),
+            timeline: None,
             counts: Counts::default(),
             trouble: None,
         }
     }
 
-    /// Starts the clock, and lets every publisher send as many publications as may be outstanding.
-    pub(super) fn begin(&mut self) {
+    /// Starts the clock, and lets every publisher send as many publications as may be outstanding. Returns the time
+    /// from which the schedule counts.
+    pub(super) fn begin(&mut self) -> Instant {
         self.started = Instant::now();
         if let Pace::Outstanding(_) = self.pace {
             (0..self.publishers.len()).for_each(|publisher| self.fill(publisher, 0));
         }
+        self.started
     }
 
     /// Sends all publications that are due by now; the publishers take turns.
@@ -91,8 +96,12 @@ impl Load {
             }
         }
         self.counts.delivered += 1;
+        let latency = now.saturating_sub(stamp.scheduled);
         if self.window.contains(&stamp.scheduled) {
-            self.latency.saturating_record(now.saturating_sub(stamp.scheduled));
+            self.latency.saturating_record(latency);
+        }
+        if let Some(timeline) = &mut self.timeline {
+            timeline.record(now, latency);
         }
         if let Pace::Outstanding(_) = self.pace
             && self.publishers[publisher].arrived(stamp.sequence)
@@ -132,6 +141,17 @@ impl Load {
     pub(super) fn open_window(&mut self, duration: Duration) {
         let now = self.now();
         self.window = now..now + nanoseconds(duration);
+    }
+
+    /// Notes from now on what is done from moment to moment.
+    pub(super) fn begin_timeline(&mut self, duration: Duration) {
+        self.timeline = Some(Timeline::new(self.now(), duration));
+    }
+
+    /// The moments until now; none if they were not noted.
+    pub(super) fn end_timeline(&mut self) -> Vec<Moment> {
+        let now = self.now();
+        self.timeline.take().map(|timeline| timeline.end(now)).unwrap_or_default()
     }
 
     /// Stops publishing.

@@ -2,6 +2,8 @@
 
 use super::args::BenchArgs;
 use super::faults::Faults;
+use super::machine::Machine;
+use super::timeline::Moment;
 use super::usage::Usage;
 use anyhow::{bail, ensure};
 use hdrhistogram::Histogram;
@@ -25,6 +27,12 @@ pub(super) struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     server: Option<Server>,
     loader: Cpu,
+    machine: Machine,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    timeline: Vec<Moment>,
+    /// Percentiles as a curve: pairs of a quantile and microseconds.
+    #[serde(skip)]
+    curve: Vec<(f64, f64)>,
 }
 
 impl Report {
@@ -53,7 +61,46 @@ impl Report {
             faults: Faults::default(),
             server,
             loader: Cpu::new(usage.loader_cpu, seconds),
+            machine: Machine::this(),
+            timeline: Vec::new(),
+            curve: latency
+                .iter_quantiles(5)
+                .map(|step| (step.quantile_iterated_to(), step.value_iterated_to() as f64 / 1000.0))
+                .collect(),
         }
+    }
+
+    /// The same, with what was done from moment to moment.
+    pub(super) fn with_timeline(self, timeline: Vec<Moment>) -> Self {
+        Self { timeline, ..self }
+    }
+
+    pub(super) fn asked(&self) -> &BenchArgs {
+        &self.asked
+    }
+
+    pub(super) fn unit(&self) -> &'static str {
+        self.unit
+    }
+
+    pub(super) fn timeline(&self) -> &[Moment] {
+        &self.timeline
+    }
+
+    pub(super) fn curve(&self) -> &[(f64, f64)] {
+        &self.curve
+    }
+
+    pub(super) fn latency(&self) -> Option<&Latency> {
+        self.latency_us.as_ref()
+    }
+
+    pub(super) fn per_second(&self) -> f64 {
+        self.per_second
+    }
+
+    pub(super) fn machine(&self) -> &Machine {
+        &self.machine
     }
 
     /// Adds the memory of one idle connection, given the server's memory before they were opened, in bytes. Does
@@ -171,8 +218,8 @@ impl fmt::Display for Cpu {
 }
 
 /// Percentiles in microseconds.
-#[derive(Debug, Serialize)]
-struct Latency {
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Latency {
     p50: f64,
     p90: f64,
     p99: f64,
@@ -181,7 +228,8 @@ struct Latency {
 }
 
 impl Latency {
-    fn new(nanoseconds: &Histogram<u64>) -> Option<Self> {
+    /// The percentiles of these nanoseconds; `None` if there are none.
+    pub(super) fn new(nanoseconds: &Histogram<u64>) -> Option<Self> {
         let at = |quantile| nanoseconds.value_at_quantile(quantile) as f64 / 1000.0;
         (!nanoseconds.is_empty()).then(|| Self {
             p50: at(0.5),
@@ -191,19 +239,23 @@ impl Latency {
             max: at(1.0),
         })
     }
+
+    /// Each with its name, from the smallest to the largest.
+    pub(super) fn named(&self) -> [(&'static str, f64); 5] {
+        let Self { p50, p90, p99, p999, max } = *self;
+        [("p50", p50), ("p90", p90), ("p99", p99), ("p99.9", p999), ("max", max)]
+    }
 }
 
 impl fmt::Display for Latency {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { p50, p90, p99, p999, max } = self;
-        let named = [("p50", p50), ("p90", p90), ("p99", p99), ("p99.9", p999), ("max", max)];
-        let shown = named.map(|(name, microseconds)| format!("{name} {:.2} ms", microseconds / 1000.0));
+        let shown = self.named().map(|(name, microseconds)| format!("{name} {:.2} ms", microseconds / 1000.0));
         f.write_str(&shown.join(", "))
     }
 }
 
 /// A rate as a whole number with separators.
-fn whole(number: f64) -> String {
+pub(super) fn whole(number: f64) -> String {
     let digits = format!("{number:.0}");
     digits.parse().map_or(digits, |number| HumanCount(number).to_string())
 }
