@@ -8,6 +8,7 @@
 //! - `log.rs`: every line of a JSON log is JSON, and each warning to the operator comes once
 //! - `publish.rs`: the command `pub`
 //! - `questions.rs`: keys, tokens and permissions that it makes, shows and explains
+//! - `record_replay.rs`: the commands `record` and `replay`
 //! - `secrets.rs`: no token, key or secret comes out of it
 //! - `stalls.rs`: a connection does not suffer when the process itself was stopped
 //! - `sub.rs`: the command `sub`
@@ -28,6 +29,7 @@ mod listening;
 mod log;
 mod publish;
 mod questions;
+mod record_replay;
 mod run;
 mod secrets;
 mod signals;

@@ -9,6 +9,8 @@ use crate::commands::key::{self, KeyArgs};
 use crate::commands::presence::{self, PresenceArgs};
 use crate::commands::publish::args::{self as publishing, PubArgs};
 use crate::commands::question::Question;
+use crate::commands::record::args::{self as recording, RecordArgs};
+use crate::commands::replay::args::{self as replaying, ReplayArgs};
 use crate::commands::sub::args::{self as subscribing, SubArgs};
 use crate::commands::token::{InspectArgs, MakeArgs, inspect, make};
 use crate::settings::options::Options;
@@ -35,6 +37,10 @@ pub(crate) enum Task {
     Sub(Box<SubArgs>),
     /// Publish messages.
     Pub(Box<PubArgs>),
+    /// Record what is published.
+    Record(Box<RecordArgs>),
+    /// Publish a recording again.
+    Replay(Box<ReplayArgs>),
     /// Print what a topic keeps.
     History(Box<HistoryArgs>),
     /// Print who is subscribed.
@@ -52,6 +58,8 @@ pub(crate) fn read(line: &[OsString]) -> Result<Task, clap::Error> {
         KEY => Task::Ask(Box::new(Question::Key(KeyArgs::from_arg_matches(&matches)?))),
         SUB => Task::Sub(Box::new(SubArgs::from_arg_matches(&matches)?)),
         PUB => Task::Pub(Box::new(PubArgs::from_arg_matches(&matches)?)),
+        RECORD => Task::Record(Box::new(RecordArgs::from_arg_matches(&matches)?)),
+        REPLAY => Task::Replay(Box::new(ReplayArgs::from_arg_matches(&matches)?)),
         HISTORY => Task::History(Box::new(HistoryArgs::from_arg_matches(&matches)?)),
         PRESENCE => Task::Presence(Box::new(PresenceArgs::from_arg_matches(&matches)?)),
         TOKEN => Task::Ask(Box::new(about_token(&matches)?)),
@@ -164,6 +172,12 @@ fn command() -> Command {
         .subcommand(
             PresenceArgs::augment_args(Command::new(PRESENCE)).about(ABOUT_PRESENCE).after_help(presence::AFTER_HELP),
         )
+        .subcommand(
+            RecordArgs::augment_args(Command::new(RECORD)).about(ABOUT_RECORD).after_help(recording::AFTER_HELP),
+        )
+        .subcommand(
+            ReplayArgs::augment_args(Command::new(REPLAY)).about(ABOUT_REPLAY).after_help(replaying::AFTER_HELP),
+        )
         .subcommand(settings(CHECK_CONFIG).about(ABOUT_CHECK_CONFIG))
         .subcommand(KeyArgs::augment_args(Command::new(KEY)).about(ABOUT_KEY).after_help(key::AFTER_HELP))
         .subcommand(token())
@@ -193,6 +207,8 @@ const SUB: &str = "sub";
 const PUB: &str = "pub";
 const HISTORY: &str = "history";
 const PRESENCE: &str = "presence";
+const RECORD: &str = "record";
+const REPLAY: &str = "replay";
 const CHECK_CONFIG: &str = "check-config";
 const KEY: &str = "key";
 const TOKEN: &str = "token";
@@ -206,6 +222,8 @@ const ABOUT_SUB: &str = "Subscribe, and print what is published";
 const ABOUT_PUB: &str = "Publish a message, or each line of standard input";
 const ABOUT_HISTORY: &str = "Print what a topic keeps";
 const ABOUT_PRESENCE: &str = "Print who is subscribed to a topic";
+const ABOUT_RECORD: &str = "Record what is published, and when";
+const ABOUT_REPLAY: &str = "Publish a recording again, at its pace";
 const ABOUT_CHECK_CONFIG: &str = "Print the configuration in force, and where each value comes from";
 const ABOUT_KEY: &str = "Make an API key for a backend";
 const ABOUT_TOKEN: &str = "Make a token for a try, or look at one";

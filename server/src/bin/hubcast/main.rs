@@ -37,6 +37,8 @@ fn main() -> ExitCode {
         },
         Ok(Task::Sub(args)) => commands::sub::run(&args),
         Ok(Task::Pub(args)) => commands::publish::run(&args),
+        Ok(Task::Record(args)) => commands::record::run(&args),
+        Ok(Task::Replay(args)) => commands::replay::run(&args),
         Ok(Task::History(args)) => commands::history::run(&args),
         Ok(Task::Presence(args)) => commands::presence::run(&args),
         Ok(Task::Bench(args)) => exit_code(bench::run(args)),

@@ -2,6 +2,7 @@
 
 pub(crate) mod connect;
 pub(crate) mod exit;
+pub(crate) mod lines;
 pub(crate) mod moment;
 pub(crate) mod options;
 pub(crate) mod output;

@@ -1,16 +1,19 @@
 //! `hubcast pub`: publishes a message, or each line of standard input.
 
 pub(crate) mod args;
+pub(crate) mod faults;
 mod input;
 mod pace;
 mod sender;
+pub(crate) mod window;
 
 use self::args::PubArgs;
-use self::input::{Input, Line};
+use self::faults::Faults;
+use self::input::Input;
 use self::pace::Pace;
 use self::sender::Sender;
 use super::client::connect::connect;
-use super::client::exit::{FAILED, Failure};
+use super::client::exit::Failure;
 use super::client::running::{self, Stop};
 use super::client::terminal::Terminal;
 use hubcast_client::PublishError;
@@ -34,7 +37,7 @@ async fn publish(args: &PubArgs, terminal: Terminal, mut stop: Stop) -> Result<(
     let mut run = Run {
         sender: Sender::new(&client, args),
         pace: args.rate.map(|rate| Pace::new(rate.0)),
-        faults: Faults { terminal, count: 0 },
+        faults: Faults::new(terminal),
         progress: args.progress.then(progress),
     };
     let outcome = run.send_all(&mut input, &mut stop).await;
@@ -54,7 +57,7 @@ async fn publish(args: &PubArgs, terminal: Terminal, mut stop: Stop) -> Result<(
     }
     outcome?;
     let sent = run.sender.sent();
-    terminal.detail(&format!("{} of {sent} messages were published", sent.saturating_sub(run.faults.count)));
+    terminal.detail(&format!("{} of {sent} messages were published", sent.saturating_sub(run.faults.count())));
     run.faults.verdict()
 }
 
@@ -128,41 +131,8 @@ impl Run {
     }
 }
 
-/// What was not published.
-struct Faults {
-    terminal: Terminal,
-    count: u64,
-}
-
-impl Faults {
-    /// Tells about a message that was not published. Fails if the others would fare the same.
-    fn take(&mut self, line: &Line, why: PublishError) -> Result<(), Failure> {
-        let is_over = matches!(why, PublishError::Closed { .. });
-        let failure = Failure::from(why);
-        self.count += 1;
-        if failure.code != FAILED || is_over {
-            return Err(failure);
-        }
-        if self.count <= MOST_TOLD {
-            self.terminal.error(&format!("{line}: {}", failure.why));
-        }
-        Ok(())
-    }
-
-    fn verdict(&self) -> Result<(), Failure> {
-        match self.count {
-            0 => Ok(()),
-            1..=MOST_TOLD => Err(Failure::failed("")),
-            count => Err(Failure::failed(format!("{count} messages were not published"))),
-        }
-    }
-}
-
 /// A counter on standard error; none if that is not a terminal.
 fn progress() -> ProgressBar {
     let style = ProgressStyle::with_template("{spinner} {human_pos} messages, {per_sec}");
     ProgressBar::new_spinner().with_style(style.expect("the template above is well formed"))
 }
-
-/// So many faults are told one by one.
-const MOST_TOLD: u64 = 10;

@@ -2,10 +2,11 @@
 
 pub(crate) mod args;
 pub(crate) mod body;
-mod limits;
+pub(crate) mod limits;
 pub(crate) mod printer;
 mod resume;
-mod streams;
+pub(crate) mod streams;
+pub(crate) mod told;
 
 use self::args::SubArgs;
 use self::limits::Limits;
@@ -37,7 +38,7 @@ async fn subscribe(args: &SubArgs, terminal: Terminal, mut stop: Stop) -> Result
     let mut streams = tokio::select! {
         biased;
         () = stop.requested() => return Ok(()),
-        streams = Streams::open(&client, args, resume.as_ref(), terminal) => streams?,
+        streams = Streams::open(&client, args.wanted(), resume.as_ref(), terminal) => streams?,
     };
     let outcome = follow(args, terminal, &mut stop, &mut streams, resume.as_mut()).await;
     drop(streams);
@@ -55,7 +56,7 @@ async fn follow(
     mut resume: Option<&mut ResumeFile>,
 ) -> Result<(), Failure> {
     let mut printer = Printer::new(args, terminal);
-    let mut limits = Limits::new(args, Instant::now());
+    let mut limits = Limits::new(args.count, args.wait, args.timeout, Instant::now());
     if let Some(resume) = &mut resume {
         resume.save(streams.positions())?;
     }
@@ -108,6 +109,6 @@ async fn sleep_until(at: Option<Instant>) {
 }
 
 /// Messages that may wait for a slow reader of standard output, in each subscription.
-const QUEUE: usize = 65_536;
+pub(super) const QUEUE: usize = 65_536;
 /// The same in bytes.
-const QUEUE_BYTES: usize = 32 << 20;
+pub(super) const QUEUE_BYTES: usize = 32 << 20;

@@ -30,8 +30,8 @@ pub(crate) async fn connect(
         client = tune(builder).connect() => client?,
     };
     match client.user() {
-        Some(user) => terminal.detail(&format!("connected to {} as {user}", address(&options.server))),
-        None => terminal.detail(&format!("connected to {}", address(&options.server))),
+        Some(user) => terminal.detail(&format!("connected to {} as {user}", shown_address(options))),
+        None => terminal.detail(&format!("connected to {}", shown_address(options))),
     }
     tokio::spawn(follow(client.clone(), terminal));
     Ok(client)
@@ -125,6 +125,11 @@ async fn follow(client: Client, terminal: Terminal) {
             _ => {}
         }
     }
+}
+
+/// The address of the server without what may be secret in it.
+pub(crate) fn shown_address(options: &ClientOptions) -> String {
+    address(&options.server)
 }
 
 /// The address without the user, the password and the query.

@@ -56,6 +56,11 @@ impl Terminal {
         }
     }
 
+    /// Whether only errors are to be said.
+    pub(crate) fn is_quiet(self) -> bool {
+        self.is_quiet
+    }
+
     fn say(self, label: &str, color: &str, what: &str) {
         let what = printable::line(what);
         let text = match self.colors_notes && !label.is_empty() {

@@ -2,11 +2,9 @@
 
 use super::args::PubArgs;
 use super::input::Line;
-use hubcast_client::{Client, PublishError, Published, Publisher};
-use std::collections::VecDeque;
-use std::future::{pending, poll_fn, ready};
-use std::pin::Pin;
-use std::task::Poll;
+use super::window::Window;
+use hubcast_client::{Client, PublishError, Publisher};
+use std::future::pending;
 
 /// The way to the server.
 pub(super) struct Sender {
@@ -29,17 +27,13 @@ struct Keyed {
     topic: String,
     key: Key,
     echo: bool,
-    /// What is not confirmed, in the order of sending.
-    window: VecDeque<(Line, Sending)>,
-    bytes: usize,
+    window: Window<Line>,
 }
 
 enum Key {
     Of(String),
     Prefix(String),
 }
-
-type Sending = Pin<Box<dyn Future<Output = Result<Published, PublishError>> + Send>>;
 
 /// A message that was not published, and why.
 type NotPublished = (Line, PublishError);
@@ -54,9 +48,7 @@ impl Sender {
         let (topic, echo) = (args.topic.clone(), !args.no_echo);
         let way = match key {
             None => Way::Numbered(Box::new(client.publisher(topic).echo(echo))),
-            Some(key) => {
-                Way::Keyed(Keyed { client: client.clone(), topic, key, echo, window: VecDeque::new(), bytes: 0 })
-            }
+            Some(key) => Way::Keyed(Keyed { client: client.clone(), topic, key, echo, window: Window::default() }),
         };
         Self { way, sent: 0, is_settled: true }
     }
@@ -82,7 +74,7 @@ impl Sender {
     pub(super) async fn settle(&mut self) -> Option<NotPublished> {
         let failure = match &mut self.way {
             Way::Numbered(publisher) => publisher.flush().await.err().map(|error| (error.value, error.source)),
-            Way::Keyed(keyed) => keyed.settle().await,
+            Way::Keyed(keyed) => keyed.window.settle().await,
         };
         self.is_settled = failure.is_none();
         failure
@@ -101,46 +93,12 @@ impl Sender {
 
 impl Keyed {
     async fn send(&mut self, line: Line) -> Option<NotPublished> {
-        let mut failure = None;
-        while failure.is_none() && (self.window.len() >= WINDOW || self.bytes >= WINDOW_BYTES) {
-            failure = self.confirm().await;
-        }
         let key = match &self.key {
             Key::Of(key) => key.clone(),
             Key::Prefix(prefix) => format!("{prefix}-{}", line.number),
         };
         let publish = self.client.publish(self.topic.as_str(), &line.payload).key(key).echo(self.echo);
-        let mut sending = publish.into_future();
-        // The first poll sends it, so that it goes before the next one.
-        let answer = poll_fn(|context| Poll::Ready(sending.as_mut().poll(context))).await;
-        if let Poll::Ready(outcome) = answer {
-            sending = Box::pin(ready(outcome));
-        }
-        self.bytes += line.payload.as_plain().len();
-        self.window.push_back((line, sending));
-        failure
-    }
-
-    async fn settle(&mut self) -> Option<NotPublished> {
-        while !self.window.is_empty() {
-            if let Some(failure) = self.confirm().await {
-                return Some(failure);
-            }
-        }
-        None
-    }
-
-    /// Waits for the outcome of the oldest message. A future that is dropped has taken nothing.
-    async fn confirm(&mut self) -> Option<NotPublished> {
-        let (_, sending) = self.window.front_mut()?;
-        let outcome = sending.await;
-        let (line, _) = self.window.pop_front()?;
-        self.bytes -= line.payload.as_plain().len();
-        outcome.err().map(|why| (line, why))
+        let bytes = line.payload.as_plain().len();
+        self.window.send(line, bytes, publish).await
     }
 }
-
-/// The most messages that are not confirmed.
-const WINDOW: usize = 256;
-/// The bytes of these messages from which on the next one waits.
-const WINDOW_BYTES: usize = 8 << 20;

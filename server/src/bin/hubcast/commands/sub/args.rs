@@ -1,5 +1,6 @@
 //! The flags of `hubcast sub`.
 
+use super::streams::Wanted;
 use crate::commands::client::exit::{Failure, exit_codes};
 use crate::commands::client::options::{ClientOptions, some_time};
 use crate::settings::units::DurationText;
@@ -87,6 +88,17 @@ pub(crate) enum SlowText {
 }
 
 impl SubArgs {
+    pub(super) fn wanted(&self) -> Wanted<'_> {
+        Wanted {
+            topics: &self.topics,
+            patterns: &self.patterns,
+            last: self.last,
+            since: self.since,
+            presence: self.presence,
+            slow: self.slow.into(),
+        }
+    }
+
     /// Checks what a parser of single flags cannot.
     pub(super) fn check(&self) -> Result<(), Failure> {
         if self.since.is_some() && (self.topics.len() != 1 || !self.patterns.is_empty()) {

@@ -1,13 +1,13 @@
 //! When a subscription has gone on for long enough.
 
-use super::args::SubArgs;
 use crate::commands::client::exit::Failure;
+use crate::settings::units::DurationText;
 use std::future::pending;
 use std::time::{Duration, Instant};
 
 /// The flags `--count`, `--wait` and `--timeout`, and how far they are.
 #[derive(Debug)]
-pub(super) struct Limits {
+pub(crate) struct Limits {
     messages: u64,
     most: Option<u64>,
     /// The longest silence, and when it began.
@@ -16,13 +16,18 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    pub(super) fn new(args: &SubArgs, now: Instant) -> Self {
-        let end = args.timeout.map(|timeout| now + timeout.0);
-        Self { messages: 0, most: args.count, wait: args.wait.map(|wait| (wait.0, now)), end }
+    pub(crate) fn new(
+        most: Option<u64>,
+        wait: Option<DurationText>,
+        timeout: Option<DurationText>,
+        now: Instant,
+    ) -> Self {
+        let end = timeout.map(|timeout| now + timeout.0);
+        Self { messages: 0, most, wait: wait.map(|wait| (wait.0, now)), end }
     }
 
     /// Takes an event into account that was printed.
-    pub(super) fn count(&mut self, is_message: bool) {
+    pub(crate) fn count(&mut self, is_message: bool) {
         if is_message {
             self.messages += 1;
             if let Some((_, began)) = &mut self.wait {
@@ -32,12 +37,12 @@ impl Limits {
     }
 
     /// Whether all messages have come that were asked for.
-    pub(super) fn are_reached(&self) -> bool {
+    pub(crate) fn are_reached(&self) -> bool {
         self.most.is_some_and(|most| self.messages >= most)
     }
 
     /// Waits until the time is over, or the silence too long.
-    pub(super) async fn over(&self) {
+    pub(crate) async fn over(&self) {
         let silence = self.wait.map(|(wait, began)| began + wait);
         match silence.into_iter().chain(self.end).min() {
             Some(at) => tokio::time::sleep_until(at.into()).await,
@@ -46,7 +51,7 @@ impl Limits {
     }
 
     /// The outcome when the time is over.
-    pub(super) fn verdict(&self) -> Result<(), Failure> {
+    pub(crate) fn verdict(&self) -> Result<(), Failure> {
         if self.messages > 0 { Ok(()) } else { Err(Failure::silent()) }
     }
 }

@@ -2,11 +2,12 @@
 
 use super::args::SubArgs;
 use super::body::Body;
+use super::told::{Told, gap_of, is_line_end, message_event, names, on_one_line};
 use crate::commands::client::exit::Failure;
 use crate::commands::client::moment::{self, rfc3339};
 use crate::commands::client::terminal::{DIM, RESET, Terminal};
 use crate::commands::printable;
-use hubcast_client::{Author, Event, Gap, GapReason, Member, Message, Payload, Resumed};
+use hubcast_client::{Author, Event, Member, Message, Payload, Resumed};
 use hubcast_protocol::{Target, event};
 use serde::Serialize;
 use std::io::{self, Write};
@@ -31,33 +32,6 @@ pub(crate) enum Format {
     Raw,
     /// One JSON object a line.
     Json,
-}
-
-/// An event that the client makes, in the form of those that a server sends.
-#[derive(Serialize)]
-#[serde(tag = "event", rename_all = "snake_case")]
-enum Told<'a> {
-    Resumed {
-        #[serde(skip_serializing_if = "Option::is_none")]
-        topic: Option<&'a str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        pattern: Option<&'a str>,
-        recovered: bool,
-        replayed: u32,
-    },
-    Gap {
-        #[serde(skip_serializing_if = "Option::is_none")]
-        topic: Option<&'a str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        pattern: Option<&'a str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        epoch: Option<String>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        from: Option<u64>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        to: Option<u64>,
-        reason: &'static str,
-    },
 }
 
 impl Printer {
@@ -132,17 +106,9 @@ impl Printer {
 
     /// Prints a message.
     pub(crate) fn message(&mut self, message: &Message<Body>) {
-        let Message { topic, value: Body(payload), author, position, .. } = message;
+        let Message { topic, value: Body(payload), author, .. } = message;
         if self.format == Format::Json {
-            let message = event::Message {
-                topic: topic.clone(),
-                epoch: position.map(|position| position.epoch),
-                offset: position.map(|position| position.offset),
-                payload: payload.clone(),
-                user: author.as_ref().and_then(|author| author.user.clone()),
-                time: author.as_ref().map(|author| author.time),
-            };
-            return self.json(&event::Event::Message(message));
+            return self.json(&message_event(message));
         }
         self.before(topic.as_str(), author.as_ref());
         match (self.format, payload) {
@@ -193,12 +159,9 @@ impl Printer {
 
     /// Prints a JSON object on one line.
     pub(crate) fn json(&mut self, value: &impl Serialize) {
-        let mut json = serde_json::to_string(value).unwrap_or_default();
+        let mut json = on_one_line(value);
         if self.has_time && json.pop() == Some('}') {
             json.push_str(&format!(",\"received\":\"{}\"}}", moment::now()));
-        }
-        if json.contains(is_line_end) {
-            json = json.replace(is_line_end, " ");
         }
         match self.terminal.shows_output {
             // What is escaped here stands in strings, and the escapes are those of JSON.
@@ -207,32 +170,6 @@ impl Printer {
         }
         self.lines.push(self.end);
     }
-}
-
-fn is_line_end(c: char) -> bool {
-    c == '\n' || c == '\r'
-}
-
-fn names(target: &Target) -> (Option<&str>, Option<&str>) {
-    match target {
-        Target::Topic(topic) => (Some(topic.as_str()), None),
-        Target::Pattern(pattern) => (None, Some(pattern.as_str())),
-    }
-}
-
-fn gap_of<'a>(target: &'a Target, gap: &'a Gap) -> Told<'a> {
-    let (topic, pattern) = names(target);
-    let reason = match gap.reason {
-        GapReason::SlowConnection => "slow_consumer",
-        GapReason::MissedPresence => "missed_presence",
-        GapReason::SlowReader => "slow_reader",
-        GapReason::NotRecoverable => "not_recoverable",
-        GapReason::Missing => "missing",
-        _ => "unknown",
-    };
-    let (from, to) = (gap.from, gap.to);
-    let topic = gap.topic.as_ref().map(hubcast_client::TopicName::as_str).or(topic);
-    Told::Gap { topic, pattern, epoch: gap.epoch.map(|epoch| epoch.to_string()), from, to, reason }
 }
 
 /// So many bytes are written at once at most, apart from the last message of them.

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 /// The positions, and where they are kept.
 #[derive(Debug)]
-pub(super) struct ResumeFile {
+pub(crate) struct ResumeFile {
     path: PathBuf,
     positions: Positions,
     saved: Option<Instant>,

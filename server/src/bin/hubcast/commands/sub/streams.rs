@@ -1,26 +1,38 @@
 //! The subscriptions of one run, read in turn.
 
-use super::args::SubArgs;
 use super::body::Body;
 use super::resume::ResumeFile;
 use crate::commands::client::exit::Failure;
 use crate::commands::client::terminal::Terminal;
 use hubcast_client::{Client, Event, Events, ItemError, Position, Slow, TopicName};
-use hubcast_protocol::{Target, Topic};
+use hubcast_protocol::{Pattern, Target, Topic};
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
 
+/// What to subscribe to, and where to begin.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) topics: &'a [String],
+    pub(crate) patterns: &'a [Pattern],
+    /// The last messages of each topic.
+    pub(crate) last: Option<u32>,
+    /// The position of the one topic.
+    pub(crate) since: Option<Position>,
+    pub(crate) presence: bool,
+    pub(crate) slow: Slow,
+}
+
 /// All subscriptions.
-pub(super) struct Streams {
+pub(crate) struct Streams {
     streams: Vec<(Target, Events<Body>)>,
     /// The stream that is asked first, so that none waits for the others.
     first: usize,
 }
 
 /// What the subscriptions have.
-pub(super) enum Item {
+pub(crate) enum Item {
     /// The next event, of the subscription with this number.
     Event(usize, Event<Body>),
     /// None of them has an event now.
@@ -31,22 +43,22 @@ pub(super) enum Item {
 
 impl Streams {
     /// Subscribes to everything, and waits for the confirmations.
-    pub(super) async fn open(
+    pub(crate) async fn open(
         client: &Client,
-        args: &SubArgs,
+        wanted: Wanted<'_>,
         resume: Option<&ResumeFile>,
         terminal: Terminal,
     ) -> Result<Self, Failure> {
         let mut streams = Vec::new();
-        for topic in &args.topics {
-            let mut subscribe = client.subscribe::<Body>(topic.as_str()).slow(Slow::from(args.slow));
-            if let Some(count) = args.last {
+        for topic in wanted.topics {
+            let mut subscribe = client.subscribe::<Body>(topic.as_str()).slow(wanted.slow);
+            if let Some(count) = wanted.last {
                 subscribe = subscribe.last(count);
             }
-            if let Some(position) = args.since.or_else(|| resume.and_then(|resume| resume.of_topic(topic))) {
+            if let Some(position) = wanted.since.or_else(|| resume.and_then(|resume| resume.of_topic(topic))) {
                 subscribe = subscribe.recover(position);
             }
-            if args.presence {
+            if wanted.presence {
                 subscribe = subscribe.presence();
             }
             let subscription = subscribe.await?;
@@ -56,8 +68,8 @@ impl Streams {
             terminal.detail(&format!("subscribed to {topic:?}"));
             streams.push((Topic::from(topic.as_str()).into(), subscription.events()));
         }
-        for pattern in &args.patterns {
-            let mut subscribe = client.subscribe_pattern::<Body>(pattern.as_str()).slow(Slow::from(args.slow));
+        for pattern in wanted.patterns {
+            let mut subscribe = client.subscribe_pattern::<Body>(pattern.as_str()).slow(wanted.slow);
             if let Some(positions) = resume.and_then(|resume| resume.of_pattern(pattern.as_str())) {
                 subscribe = subscribe.recover(positions);
             }
@@ -69,18 +81,18 @@ impl Streams {
     }
 
     /// The topic or pattern of a subscription.
-    pub(super) fn target(&self, at: usize) -> Target {
+    pub(crate) fn target(&self, at: usize) -> Target {
         self.streams[at].0.clone()
     }
 
     /// Topics and patterns, each with the positions of what was read of it.
-    pub(super) fn positions(&self) -> impl Iterator<Item = (&Target, BTreeMap<TopicName, Position>)> {
+    pub(crate) fn positions(&self) -> impl Iterator<Item = (&Target, BTreeMap<TopicName, Position>)> {
         self.streams.iter().map(|(target, events)| (target, events.positions()))
     }
 
     /// The next event of any subscription. It waits for one only if it `may_wait`. A future that is dropped has taken
     /// nothing.
-    pub(super) async fn next(&mut self, may_wait: bool) -> Item {
+    pub(crate) async fn next(&mut self, may_wait: bool) -> Item {
         let count = self.streams.len();
         let (at, item) = poll_fn(|context| {
             for at in (0..count).map(|further| (self.first + further) % count) {
