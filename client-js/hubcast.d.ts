@@ -11,6 +11,11 @@ export interface Options {
    * then `signal` is aborted. What it throws is tried again, except for {@link NotAllowed}.
    */
   token?: string | ((ask: { reason: "first" | "expiring" | "refused"; signal: AbortSignal }) => string | Promise<string>);
+  /**
+   * What presence shows of this client if it has no token, such as `{ name: "Ada" }`: any JSON of at most 1,024 bytes, else it
+   * is left out. Nobody verifies it. With it, presence shows one member, however often the connection breaks.
+   */
+  info?: unknown;
   /** Keeps positions over a reload of the page under this name, for 15 minutes, in `sessionStorage`. */
   resume?: string;
   /** Milliseconds for which a page is hidden until its client disconnects. Default 300,000; `Infinity`: never. */

@@ -196,8 +196,8 @@ export class Machine {
   #do = [];
   #now = 0;
 
-  constructor({ hasToken = false, first = 500, most = 20_000, random = Math.random } = {}) {
-    this.config = { hasToken, first, most, random };
+  constructor({ hasToken = false, identity, first = 500, most = 20_000, random = Math.random } = {}) {
+    this.config = { hasToken, identity, first, most, random };
   }
 
   handle(now, input) {
@@ -585,6 +585,7 @@ export class Machine {
     this.#why = "";
     this.#backAt = undefined;
     this.#do.push({ do: "state", state: { name: "connected", ...this.#welcome } });
+    if (this.config.identity) this.#send({ action: "identify", ...this.config.identity });
     const all = [...this.#subscriptions.values()];
     // Topics before patterns: then no replay of a pattern is ahead of them.
     for (const subscription of all.filter(({ pattern }) => pattern === undefined)) this.#begin(subscription);
@@ -1033,7 +1034,7 @@ class Client {
   #inputs = [];
   #calls = new Map();
   #nextCall = 1;
-  #producer = base64url(crypto.getRandomValues(new Uint8Array(18)));
+  #producer = secret();
   #sequence = 0;
   #hiddenAt;
   #hiding;
@@ -1043,8 +1044,10 @@ class Client {
 
   constructor(url, options = {}) {
     this.#options = { pauseHidden: 300_000, queue: 1_000, ...options };
-    const { token, backoff } = this.#options;
-    this.#machine = new Machine({ ...backoff, hasToken: token !== undefined });
+    const { token, info, backoff } = this.#options;
+    // One member over all connections: the secret stays the same.
+    const identity = info === undefined ? undefined : { secret: secret(), info };
+    this.#machine = new Machine({ ...backoff, identity, hasToken: token !== undefined });
     try {
       this.#url = socketUrl(url);
       this.#options.WebSocket ??= globalThis.WebSocket;
@@ -1447,7 +1450,9 @@ function callEach(listeners, value) {
   }
 }
 
-function base64url(bytes) {
+/** 144 random bits as text. */
+function secret() {
+  const bytes = crypto.getRandomValues(new Uint8Array(18));
   return btoa(String.fromCharCode(...bytes)).replace(/\+/g, "-").replace(/\//g, "_");
 }
 

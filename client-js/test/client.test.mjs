@@ -142,6 +142,21 @@ test("members come and go", async () => {
   assert.equal((await events.next()).value.type, "left");
 });
 
+test("a member without a user has a name, and stays the same one", async () => {
+  const room = client().subscribe("room.names", { presence: true });
+  const joined = room.events();
+  await room.ready;
+  const ada = client({ info: { name: "Ada" } });
+  await ada.subscribe("room.names").ready;
+  const { value: first } = await joined.next();
+  assert.deepEqual([first.type, first.info, first.unverified, first.anonymous.length], ["joined", { name: "Ada" }, true, 32]);
+  ada.reconnect();
+  await ada.connected();
+  await ada.subscribe("room.names").ready;
+  const { clients } = await ada.presence("room.names");
+  assert.deepEqual(clients.filter(({ info }) => info?.name === "Ada").map(({ anonymous }) => anonymous), [first.anonymous]);
+});
+
 test("a queue that is not read becomes gaps, and no more memory", async () => {
   const [reader, writer] = [client({ queue: 10 }), client()];
   const lazy = reader.subscribe("lazy");
