@@ -95,6 +95,19 @@ impl Tls {
         self
     }
 
+    /// Performs the TLS handshake with the server of this name, for a program that speaks something else with it than
+    /// this client does, such as the HTTP API.
+    ///
+    /// # Errors
+    /// When the settings are wrong, and when the handshake fails. The texts are those of the errors of a client.
+    pub async fn handshake(&self, host: &str, stream: impl ByteStream + 'static) -> io::Result<Box<dyn ByteStream>> {
+        let client = self.client().map_err(io::Error::other)?;
+        client.connect(host, Box::new(stream)).await.map_err(|why| match why {
+            Disconnection::Lost { reason, .. } | Disconnection::Rejected { reason, .. } => io::Error::other(reason),
+            other => io::Error::other(format!("{other:?}")),
+        })
+    }
+
     /// Checks the settings.
     pub(crate) fn client(&self) -> Result<TlsClient, ConnectError> {
         let invalid = |reason: String| ConnectError::InvalidTls { reason };

@@ -14,6 +14,7 @@
 //! - `sub.rs`: the command `sub`
 //! - `state.rs`: what it keeps, by its rules for topics and in its state folder
 //! - `signals.rs`: what each signal does, and that only the third one in a row loses what the server keeps
+//! - `top.rs`: the command `top`
 //!
 //! `run.rs` starts the program and reads its output. `client.rs` connects to it, and `commands.rs` runs its client commands.
 
@@ -36,3 +37,4 @@ mod signals;
 mod stalls;
 mod state;
 mod sub;
+mod top;

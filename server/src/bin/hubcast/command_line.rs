@@ -13,6 +13,7 @@ use crate::commands::record::args::{self as recording, RecordArgs};
 use crate::commands::replay::args::{self as replaying, ReplayArgs};
 use crate::commands::sub::args::{self as subscribing, SubArgs};
 use crate::commands::token::{InspectArgs, MakeArgs, inspect, make};
+use crate::commands::top::args::{self as watching, TopArgs};
 use crate::settings::options::Options;
 use crate::settings::resolve::CliArgs;
 use clap::error::ErrorKind;
@@ -41,6 +42,8 @@ pub(crate) enum Task {
     Record(Box<RecordArgs>),
     /// Publish a recording again.
     Replay(Box<ReplayArgs>),
+    /// Show what a server does.
+    Top(Box<TopArgs>),
     /// Print what a topic keeps.
     History(Box<HistoryArgs>),
     /// Print who is subscribed.
@@ -60,6 +63,7 @@ pub(crate) fn read(line: &[OsString]) -> Result<Task, clap::Error> {
         PUB => Task::Pub(Box::new(PubArgs::from_arg_matches(&matches)?)),
         RECORD => Task::Record(Box::new(RecordArgs::from_arg_matches(&matches)?)),
         REPLAY => Task::Replay(Box::new(ReplayArgs::from_arg_matches(&matches)?)),
+        TOP => Task::Top(Box::new(TopArgs::from_arg_matches(&matches)?)),
         HISTORY => Task::History(Box::new(HistoryArgs::from_arg_matches(&matches)?)),
         PRESENCE => Task::Presence(Box::new(PresenceArgs::from_arg_matches(&matches)?)),
         TOKEN => Task::Ask(Box::new(about_token(&matches)?)),
@@ -178,6 +182,7 @@ fn command() -> Command {
         .subcommand(
             ReplayArgs::augment_args(Command::new(REPLAY)).about(ABOUT_REPLAY).after_help(replaying::AFTER_HELP),
         )
+        .subcommand(TopArgs::augment_args(Command::new(TOP)).about(ABOUT_TOP).after_help(watching::AFTER_HELP))
         .subcommand(settings(CHECK_CONFIG).about(ABOUT_CHECK_CONFIG))
         .subcommand(KeyArgs::augment_args(Command::new(KEY)).about(ABOUT_KEY).after_help(key::AFTER_HELP))
         .subcommand(token())
@@ -209,6 +214,7 @@ const HISTORY: &str = "history";
 const PRESENCE: &str = "presence";
 const RECORD: &str = "record";
 const REPLAY: &str = "replay";
+const TOP: &str = "top";
 const CHECK_CONFIG: &str = "check-config";
 const KEY: &str = "key";
 const TOKEN: &str = "token";
@@ -224,6 +230,7 @@ const ABOUT_HISTORY: &str = "Print what a topic keeps";
 const ABOUT_PRESENCE: &str = "Print who is subscribed to a topic";
 const ABOUT_RECORD: &str = "Record what is published, and when";
 const ABOUT_REPLAY: &str = "Publish a recording again, at its pace";
+const ABOUT_TOP: &str = "Show what a server does at the moment";
 const ABOUT_CHECK_CONFIG: &str = "Print the configuration in force, and where each value comes from";
 const ABOUT_KEY: &str = "Make an API key for a backend";
 const ABOUT_TOKEN: &str = "Make a token for a try, or look at one";

@@ -17,3 +17,4 @@ pub(crate) mod replay;
 pub(crate) mod serve;
 pub(crate) mod sub;
 pub(crate) mod token;
+pub(crate) mod top;

@@ -39,6 +39,7 @@ fn main() -> ExitCode {
         Ok(Task::Pub(args)) => commands::publish::run(&args),
         Ok(Task::Record(args)) => commands::record::run(&args),
         Ok(Task::Replay(args)) => commands::replay::run(&args),
+        Ok(Task::Top(args)) => commands::top::run(&args),
         Ok(Task::History(args)) => commands::history::run(&args),
         Ok(Task::Presence(args)) => commands::presence::run(&args),
         Ok(Task::Bench(args)) => exit_code(bench::run(args)),

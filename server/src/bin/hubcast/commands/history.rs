@@ -36,7 +36,7 @@ pub(crate) struct HistoryArgs {
 
 /// Runs the command and returns its exit code.
 pub(crate) fn run(args: &HistoryArgs) -> ExitCode {
-    let terminal = Terminal::new(&args.client);
+    let terminal = Terminal::new(&args.client.server);
     running::run(terminal, |stop| ask(&args.client, terminal, stop, |client| print(args, terminal, client)))
 }
 

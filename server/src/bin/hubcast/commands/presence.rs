@@ -35,7 +35,7 @@ pub(crate) struct PresenceArgs {
 
 /// Runs the command and returns its exit code.
 pub(crate) fn run(args: &PresenceArgs) -> ExitCode {
-    let terminal = Terminal::new(&args.client);
+    let terminal = Terminal::new(&args.client.server);
     running::run(terminal, |stop| ask(&args.client, terminal, stop, |client| print(args, terminal, client)))
 }
 

@@ -23,7 +23,7 @@ use std::time::Duration;
 
 /// Runs the command and returns its exit code.
 pub(crate) fn run(args: &PubArgs) -> ExitCode {
-    let terminal = Terminal::new(&args.client);
+    let terminal = Terminal::new(&args.client.server);
     running::run(terminal, |stop| publish(args, terminal, stop))
 }
 

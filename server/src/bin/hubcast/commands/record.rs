@@ -26,7 +26,7 @@ use std::time::Instant;
 
 /// Runs the command and returns its exit code.
 pub(crate) fn run(args: &RecordArgs) -> ExitCode {
-    let terminal = Terminal::new(&args.client);
+    let terminal = Terminal::new(&args.client.server);
     running::run(terminal, |stop| record(args, terminal, stop))
 }
 
@@ -43,7 +43,7 @@ async fn record(args: &RecordArgs, terminal: Terminal, mut stop: Stop) -> Result
     };
     // Only now: a command that cannot subscribe leaves no file, and replaces none.
     let mut recorder = Recorder::new(Output::open(args.file(), terminal)?, terminal);
-    recorder.output.push(&Header::new(&shown_address(&args.client)).line());
+    recorder.output.push(&Header::new(&shown_address(&args.client.server)).line());
     let outcome = recorder.follow(args, &mut stop, &mut streams).await;
     drop(streams);
     // Nothing waits for an answer.

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 /// Runs the command and returns its exit code.
 pub(crate) fn run(args: &ReplayArgs) -> ExitCode {
-    let terminal = Terminal::new(&args.client);
+    let terminal = Terminal::new(&args.client.server);
     running::run(terminal, |stop| replay(args, terminal, stop))
 }
 

@@ -24,7 +24,7 @@ use std::time::Instant;
 
 /// Runs the command and returns its exit code.
 pub(crate) fn run(args: &SubArgs) -> ExitCode {
-    let terminal = Terminal::new(&args.client);
+    let terminal = Terminal::new(&args.client.server);
     running::run(terminal, |stop| subscribe(args, terminal, stop))
 }
 

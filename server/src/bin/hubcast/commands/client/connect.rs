@@ -1,7 +1,7 @@
 //! Connects a client command to its server, and tells about the connection.
 
 use super::exit::Failure;
-use super::options::ClientOptions;
+use super::options::{ClientOptions, ServerOptions};
 use super::running::Stop;
 use super::terminal::Terminal;
 use hubcast_client::{Client, ClientBuilder, Closed, State, Status, Tls, TokenError};
@@ -20,7 +20,7 @@ pub(crate) async fn connect(
     stop: &mut Stop,
     tune: impl FnOnce(ClientBuilder) -> ClientBuilder,
 ) -> Result<Client, Failure> {
-    if options.verbose {
+    if options.server.verbose {
         log_to_standard_error();
     }
     let builder = builder(options, terminal)?;
@@ -30,8 +30,8 @@ pub(crate) async fn connect(
         client = tune(builder).connect() => client?,
     };
     match client.user() {
-        Some(user) => terminal.detail(&format!("connected to {} as {user}", shown_address(options))),
-        None => terminal.detail(&format!("connected to {}", shown_address(options))),
+        Some(user) => terminal.detail(&format!("connected to {} as {user}", shown_address(&options.server))),
+        None => terminal.detail(&format!("connected to {}", shown_address(&options.server))),
     }
     tokio::spawn(follow(client.clone(), terminal));
     Ok(client)
@@ -62,16 +62,12 @@ where
 }
 
 fn builder(options: &ClientOptions, terminal: Terminal) -> Result<ClientBuilder, Failure> {
-    let mut builder = Client::builder(&options.server)
-        .connect_timeout(options.connect_timeout.0)
-        .attempt_timeout(options.connect_timeout.0.max(SHORTEST_ATTEMPT))
+    let mut builder = Client::builder(&options.server.url)
+        .connect_timeout(options.server.connect_timeout.0)
+        .attempt_timeout(options.server.connect_timeout.0.max(SHORTEST_ATTEMPT))
         .close_timeout(CLOSE_TIMEOUT);
-    if let Some(path) = &options.ca {
-        let pem = fs::read(path).map_err(|error| Failure::misused(format!("--ca {}: {error}", path.display())))?;
-        builder = builder.tls(Tls::without_roots().root_certificates(pem));
-    } else if options.insecure {
-        terminal.warn("--insecure: no certificate is checked; whoever is in between can read and change everything");
-        builder = builder.tls(Tls::without_verification());
+    if let Some(tls) = tls(&options.server, terminal)? {
+        builder = builder.tls(tls);
     }
     let from_environment = std::env::var("HUBCAST_TOKEN").ok().filter(|token| !token.trim().is_empty());
     Ok(match (&options.token, &options.token_file, from_environment) {
@@ -91,6 +87,22 @@ fn builder(options: &ClientOptions, terminal: Terminal) -> Result<ClientBuilder,
         (None, None, Some(token)) => builder.token(token.trim()),
         (None, None, None) => builder,
     })
+}
+
+/// The settings of TLS, if they are not the usual ones.
+///
+/// # Errors
+/// When the file of `--ca` cannot be read.
+pub(crate) fn tls(options: &ServerOptions, terminal: Terminal) -> Result<Option<Tls>, Failure> {
+    if let Some(path) = &options.ca {
+        let pem = fs::read(path).map_err(|error| Failure::misused(format!("--ca {}: {error}", path.display())))?;
+        return Ok(Some(Tls::without_roots().root_certificates(pem)));
+    }
+    if options.insecure {
+        terminal.warn("--insecure: no certificate is checked; whoever is in between can read and change everything");
+        return Ok(Some(Tls::without_verification()));
+    }
+    Ok(None)
 }
 
 /// The token in a file. No error shows what is in the file.
@@ -128,8 +140,8 @@ async fn follow(client: Client, terminal: Terminal) {
 }
 
 /// The address of the server without what may be secret in it.
-pub(crate) fn shown_address(options: &ClientOptions) -> String {
-    address(&options.server)
+pub(crate) fn shown_address(options: &ServerOptions) -> String {
+    address(&options.url)
 }
 
 /// The address without the user, the password and the query.

@@ -6,25 +6,40 @@ use std::path::PathBuf;
 
 /// Which server, as whom, and how much is said about it.
 #[derive(Args, Clone, Debug)]
-#[command(next_help_heading = "Connection")]
 #[expect(clippy::doc_markdown, reason = "a help has no marks around names")]
 pub(crate) struct ClientOptions {
-    /// The address of the server
-    #[arg(short, long, value_name = "URL", env = "HUBCAST_URL", default_value = "ws://127.0.0.1:8080/socket")]
-    pub(super) server: String,
+    #[command(flatten)]
+    pub(crate) server: ServerOptions,
 
     /// The token to show to the server; other users of this machine can see it in the list of processes. The variable
     /// HUBCAST_TOKEN hides it from them
-    #[arg(long, value_name = "TOKEN", conflicts_with = "token_file")]
+    #[arg(long, value_name = "TOKEN", conflicts_with = "token_file", help_heading = CONNECTION)]
     pub(super) token: Option<String>,
 
     /// Read the token from this file, again whenever the next one is needed
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = CONNECTION)]
     pub(super) token_file: Option<PathBuf>,
+}
+
+/// Which server, how to reach it, and how much is said about it.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = CONNECTION)]
+#[expect(clippy::doc_markdown, reason = "a help has no marks around names")]
+pub(crate) struct ServerOptions {
+    /// The address of the server
+    #[arg(
+        id = "server",
+        short,
+        long = "server",
+        value_name = "URL",
+        env = "HUBCAST_URL",
+        default_value = "ws://127.0.0.1:8080/socket"
+    )]
+    pub(crate) url: String,
 
     /// How long to try until there is a first connection
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = some_time)]
-    pub(super) connect_timeout: DurationText,
+    pub(crate) connect_timeout: DurationText,
 
     /// Trust only the root certificates in this PEM file, for wss://
     #[arg(long, value_name = "FILE")]
@@ -46,6 +61,8 @@ pub(crate) struct ClientOptions {
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub(super) color: Color,
 }
+
+const CONNECTION: &str = "Connection";
 
 /// When to use colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -7,6 +7,7 @@ use super::exit::{FAILED, Failure};
 use super::terminal::Terminal;
 use std::io;
 use std::process::{self, ExitCode};
+use std::sync::OnceLock;
 use std::thread;
 use std::time::Duration;
 use tokio::runtime::{Builder, Handle};
@@ -72,8 +73,18 @@ async fn follow(mut signals: (Signal, Signal), tell: watch::Sender<Option<u8>>) 
     let code = next(&mut signals).await;
     let _ = tell.send(Some(code));
     let code = timeout(GRACE, next(&mut signals)).await.unwrap_or(code);
+    if let Some(restore) = BEFORE_EXIT.get() {
+        restore();
+    }
     process::exit(code.into());
 }
+
+/// Has this called before a signal ends the process at once. Only the first function counts.
+pub(crate) fn before_exit(restore: fn()) {
+    let _ = BEFORE_EXIT.set(restore);
+}
+
+static BEFORE_EXIT: OnceLock<fn()> = OnceLock::new();
 
 async fn next((interrupt, terminate): &mut (Signal, Signal)) -> u8 {
     tokio::select! {

@@ -1,6 +1,6 @@
 //! What a client command says on standard error, and what it must know about the two outputs.
 
-use super::options::{ClientOptions, Color};
+use super::options::{Color, ServerOptions};
 use crate::commands::printable;
 use std::env;
 use std::io::{self, IsTerminal, Write};
@@ -19,7 +19,7 @@ pub(crate) struct Terminal {
 
 impl Terminal {
     /// Looks at the outputs, the flags and the environment.
-    pub(crate) fn new(options: &ClientOptions) -> Self {
+    pub(crate) fn new(options: &ServerOptions) -> Self {
         let shows_output = io::stdout().is_terminal();
         Self {
             shows_output,
