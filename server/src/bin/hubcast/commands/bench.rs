@@ -11,6 +11,7 @@ mod crowd;
 mod faults;
 mod files;
 mod frame;
+mod latency;
 mod load;
 mod machine;
 mod pace;

@@ -4,7 +4,7 @@ use super::args::BenchArgs;
 use super::connection::{Connection, GREETING, Heard, PATIENCE, Scratch, Target, request, scratch};
 use super::faults::Faults;
 use super::frame::{self, CLOSE};
-use super::load::{nanoseconds, new_latency};
+use super::latency::{nanoseconds, new_latency};
 use super::progress;
 use super::report::Report;
 use super::timeline::Timeline;

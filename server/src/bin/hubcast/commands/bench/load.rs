@@ -1,6 +1,7 @@
 //! The records of a load: when to publish, and what was received. It has no sockets.
 
 use super::connection::GREETING;
+use super::latency::{nanoseconds, new_latency};
 use super::pace::Pace;
 use super::publisher::Publisher;
 use super::stamp::Stamp;
@@ -202,15 +203,6 @@ pub(super) struct Counts {
     /// Texts that were not published to their receiver, such as refusals.
     pub(super) unexpected: u64,
     pub(super) disconnected: u64,
-}
-
-/// A histogram of nanoseconds, up to an hour, exact to three digits.
-pub(super) fn new_latency() -> Histogram<u64> {
-    Histogram::new_with_bounds(1, 3_600_000_000_000, 3).expect("these bounds are valid")
-}
-
-pub(super) fn nanoseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::args::BenchArgs;
 use super::faults::Faults;
+use super::latency::Latency;
 use super::machine::Machine;
 use super::timeline::Moment;
 use super::usage::Usage;
@@ -214,43 +215,6 @@ impl Cpu {
 impl fmt::Display for Cpu {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:.2} s of CPU ({:.0} % of a core)", self.seconds, self.share * 100.0)
-    }
-}
-
-/// Percentiles in microseconds.
-#[derive(Clone, Debug, Serialize)]
-pub(super) struct Latency {
-    p50: f64,
-    p90: f64,
-    p99: f64,
-    p999: f64,
-    max: f64,
-}
-
-impl Latency {
-    /// The percentiles of these nanoseconds; `None` if there are none.
-    pub(super) fn new(nanoseconds: &Histogram<u64>) -> Option<Self> {
-        let at = |quantile| nanoseconds.value_at_quantile(quantile) as f64 / 1000.0;
-        (!nanoseconds.is_empty()).then(|| Self {
-            p50: at(0.5),
-            p90: at(0.9),
-            p99: at(0.99),
-            p999: at(0.999),
-            max: at(1.0),
-        })
-    }
-
-    /// Each with its name, from the smallest to the largest.
-    pub(super) fn named(&self) -> [(&'static str, f64); 5] {
-        let Self { p50, p90, p99, p999, max } = *self;
-        [("p50", p50), ("p90", p90), ("p99", p99), ("p99.9", p999), ("max", max)]
-    }
-}
-
-impl fmt::Display for Latency {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = self.named().map(|(name, microseconds)| format!("{name} {:.2} ms", microseconds / 1000.0));
-        f.write_str(&shown.join(", "))
     }
 }
 

@@ -1,7 +1,6 @@
 //! What a load did from moment to moment, for the files that show it.
 
-use super::load::{nanoseconds, new_latency};
-use super::report::Latency;
+use super::latency::{Latency, nanoseconds, new_latency};
 use hdrhistogram::Histogram;
 use serde::Serialize;
 use std::time::Duration;
