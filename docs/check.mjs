@@ -1,4 +1,4 @@
-// Runs what the documents of this folder show, each document in a folder and with a server's port of its own:
+// Runs what the documents of this folder and the README show, each document in a folder and with a server's port of its own:
 //
 //     node docs/check.mjs PATH/TO/hubcast [--pages] [DOCUMENT...]
 //
@@ -159,18 +159,62 @@ async function check(name) {
   }
 }
 
+/**
+ * The README's shell: its `sh` blocks, and the lines with `$` of its `console` blocks. Its JavaScript, its Rust and what
+ * `npx`, `cargo` and `curl -N` show have checks of their own.
+ */
+async function checkReadme() {
+  const document = await readFile(join(here, "../README.md"), "utf8");
+  const folder = await mkdtemp(join(tmpdir(), "hubcast-readme-"));
+  const port = await freePort();
+  const shell = new Shell(folder, port);
+  try {
+    await shell.run("hubcast & sleep 1");
+    for (const { language, code: shown, line } of blocksOf(document)) {
+      const code = shown.replaceAll("8080", String(port));
+      try {
+        if (language === "sh") await shell.run(code);
+        if (language === "console") await session(shell, folder, code);
+      } catch (error) {
+        error.message = `README.md, line ${line}: ${error.message}`;
+        throw error;
+      }
+    }
+  } finally {
+    shell.end();
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** Types what stands behind each `$`, and compares what follows it. */
+async function session(shell, folder, text) {
+  for (const part of text.split(/^\$ /m).slice(1)) {
+    // A command goes on behind a backslash, and up to the END of a text that it is given.
+    const whole = part.includes("<<'END'") ? /^([^]*?\nEND)\n([^]*)$/ : /^((?:[^\n]*\\\n)*[^\n]*)\n([^]*)$/;
+    const [, typed, expected] = whole.exec(part);
+    if (/^(npx|cargo|bench\/|hubcast bench|curl -N)/.test(typed)) continue;
+    const file = /^cat (\S+)$/.exec(typed)?.[1];
+    if (file) await writeFile(join(folder, file), expected);
+    const isServer = /^hubcast --config/.test(typed);
+    const key = typed.startsWith("hubcast key") ? "KEY=$(grep -o 'hc_[^ ]*' key.txt)" : "";
+    const command = isServer ? `kill %1; sleep 1; ${typed} & sleep 1` : key ? typed.replace(" |", " 2> key.txt |") : typed;
+    const printed = await shell.run(`${command}\n${key}`);
+    if (expected.trim()) assertShows(printed, expected);
+  }
+}
+
 const DONE = "the-block-is-done";
 /** Documents that are checked at the same time. */
 const AT_ONCE = 4;
 const all = (await readdir(here, { recursive: true })).filter((name) => name.endsWith(".md") && !name.startsWith("decisions/"));
-const names = wanted.length > 0 ? wanted : all.sort();
+const names = wanted.length > 0 ? wanted : ["../README.md", ...all.sort()];
 let failed = 0;
 // Nearly all of their time they wait for something.
 await Promise.all(
   Array.from({ length: AT_ONCE }, async () => {
     for (let name = names.shift(); name !== undefined; name = names.shift()) {
       try {
-        await check(name);
+        await (name === "../README.md" ? checkReadme() : check(name));
         console.log(`${name}: good`);
       } catch (error) {
         failed += 1;
