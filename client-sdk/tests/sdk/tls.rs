@@ -12,7 +12,7 @@ use serde_json::json;
 use std::future::ready;
 use std::io;
 use std::sync::{Arc, Mutex};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 /// A server with a self-signed certificate: the server, its TLS acceptor, and the settings of a client that trusts the
@@ -44,6 +44,24 @@ fn a_server_with_a_certificate_that_the_program_trusts_is_spoken_to() {
         let (client, mut peer) = (client.unwrap(), peer.unwrap());
         let (ping, _) = tokio::join!(client.ping(), peer.answers(json!({"event": "pong"})));
         assert!(ping.is_ok());
+    });
+}
+
+#[test]
+fn a_program_speaks_another_protocol_over_tls_to_whom_it_trusts_alone() {
+    program(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        for (tls, is_trusted) in [(Tls::without_roots().root_certificates(LOCALHOST), true), (Tls::web_roots(), false)]
+        {
+            let server = async { acceptor(None).accept(listener.accept().await.unwrap().0).await };
+            let client = async { tls.handshake("localhost", TcpStream::connect(address).await.unwrap()).await };
+            let (client, server) = tokio::join!(client, server);
+            assert_eq!((client.is_ok(), server.is_ok()), (is_trusted, is_trusted));
+            if let Err(error) = client {
+                assert!(error.to_string().contains("certificate"), "{error}");
+            }
+        }
     });
 }
 

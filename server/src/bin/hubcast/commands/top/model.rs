@@ -262,10 +262,12 @@ fn topic(now: &TopicInfo, before: Option<&TopicInfo>, rate: impl Fn(Option<u64>,
 
 fn client(now: &ClientInfo, before: Option<u64>) -> Client {
     let lag = Duration::from_millis(now.behind_ms);
+    // An outbox that is full goes up and down by single messages.
+    let little = now.waiting_bytes / 50;
     let why = match before {
         _ if lag >= STALLED => "takes nothing",
-        Some(before) if before > now.waiting_bytes => "catches up",
-        Some(before) if before < now.waiting_bytes => "falls behind",
+        Some(before) if before > now.waiting_bytes + little => "catches up",
+        Some(before) if before + little < now.waiting_bytes => "falls behind",
         _ => "reads slowly",
     };
     Client {

@@ -207,13 +207,14 @@ s      next order: rate, subscribers, outbox, lag
 p      pause, and go on
 Esc    show everything again
 
-rate/s       publications in a second; - without a history
-kept         publications in the history
-outbox       bytes that wait for a client
-lag          how long its socket has taken nothing
+rate/s         publications in a second; - without a history
+kept           publications in the history
+outbox         bytes that wait for a client
+lag            how long its socket has taken nothing
 takes nothing  it has stopped reading, or its network has
-falls behind   more waits than at the last look
-catches up     less waits than at the last look";
+falls behind   clearly more waits than at the last look
+catches up     clearly less waits than at the last look
+reads slowly   neither";
 
 #[cfg(test)]
 mod tests;

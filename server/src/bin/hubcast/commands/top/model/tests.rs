@@ -75,10 +75,22 @@ fn a_fault_leaves_the_figures_and_is_gone_with_the_next_answer() {
 #[test]
 fn a_slow_client_says_why() {
     let (mut model, start) = (model(Sort::Outbox), Instant::now());
-    model.looked(start, Ok(snapshot(0, &[], &[("a", 50, 0), ("b", 50, 0), ("c", 90, 0)])));
-    model.looked(start, Ok(snapshot(0, &[], &[("a", 40, 0), ("b", 60, 0), ("c", 90, 9_000), ("d", 1, 0)])));
+    model.looked(start, Ok(snapshot(0, &[], &[("a", 50, 0), ("b", 50, 0), ("c", 90, 0), ("e", 1_000_000, 0)])));
+    model.looked(
+        start,
+        Ok(snapshot(0, &[], &[("a", 40, 0), ("b", 60, 0), ("c", 90, 9_000), ("d", 1, 0), ("e", 999_000, 0)])),
+    );
     let shown: Vec<_> = model.clients().0.iter().map(|client| (&*client.id, &*client.why)).collect();
-    assert_eq!(shown, [("c", "takes nothing"), ("b", "falls behind"), ("a", "catches up"), ("d", "reads slowly")]);
+    assert_eq!(
+        shown,
+        [
+            ("e", "reads slowly"),
+            ("c", "takes nothing"),
+            ("b", "falls behind"),
+            ("a", "catches up"),
+            ("d", "reads slowly")
+        ]
+    );
 }
 
 #[test]
