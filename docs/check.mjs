@@ -197,7 +197,8 @@ async function session(shell, folder, text) {
     if (file) await writeFile(join(folder, file), expected);
     const isServer = /^hubcast --config/.test(typed);
     const key = typed.startsWith("hubcast key") ? "KEY=$(grep -o 'hc_[^ ]*' key.txt)" : "";
-    const command = isServer ? `kill %1; sleep 1; ${typed} & sleep 1` : key ? typed.replace(" |", " 2> key.txt |") : typed;
+    // The server before it has to give the port back.
+    const command = isServer ? `kill $(jobs -p) || true; wait || true; ${typed} & sleep 1` : key ? typed.replace(" |", " 2> key.txt |") : typed;
     const printed = await shell.run(`${command}\n${key}`);
     if (expected.trim()) assertShows(printed, expected);
   }
