@@ -11,6 +11,7 @@ export class Connection {
   #onClient;
   #timer;
   #wasConnected = false;
+  #hasRows = false;
 
   constructor({ access, stream, onClient }) {
     Object.assign(this, { client: undefined });
@@ -64,9 +65,11 @@ export class Connection {
 
   #log(state) {
     if (state.name === "connected") {
+      $("state").title = `The id of this connection is ${state.client}`;
       const who = state.user === undefined ? "" : ` as ${state.user}`;
-      this.#stream.add({ kind: "connected", text: `Connected${who}; the id of this page is ${state.client}`, state });
-      this.#wasConnected = true;
+      // Not the first time: the stream is empty then, and says what to do.
+      if (this.#hasRows) this.#stream.add({ kind: "connected", text: `Connected${who}`, state });
+      this.#wasConnected = this.#hasRows = true;
     } else if (this.#wasConnected && state.name !== "connecting") {
       this.#wasConnected = false;
       const text = isByUser(state) ? "Disconnected" : `The connection is lost: ${state.reason}`;

@@ -169,7 +169,9 @@ export class Stream {
     const kept = `${count(this.length)} kept`;
     set($("tally"), "textContent", this.#filter ? `${count(total)} fit · ${kept}` : this.length > 0 ? kept : "");
     set($("empty"), "hidden", total > 0);
-    $("empty").dataset.filtered = Boolean(this.#filter) && this.length > 0;
+    const isFiltered = Boolean(this.#filter) && this.length > 0;
+    $("empty").dataset.filtered = isFiltered;
+    set($("empty-title"), "textContent", isFiltered ? "Nothing fits the filter" : "Nothing yet");
   }
 
   #element() {
