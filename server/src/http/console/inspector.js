@@ -218,7 +218,7 @@ function copying(topic, value) {
 }
 
 function readOnly(value, label) {
-  return el("textarea", { className: "mono", readOnly: true, rows: 7, value, "aria-label": label, spellcheck: false });
+  return el("textarea", { className: "mono", readOnly: true, rows: value.length > 100 || value === "" ? 7 : 2, value, "aria-label": label, spellcheck: false });
 }
 
 const TITLES = {
