@@ -8,6 +8,7 @@ The secret is the one in the configuration of hubcast: see ../hub.toml."""
 import os
 import sys
 import time
+from pathlib import Path
 
 import jwt
 from django.conf import settings
@@ -24,22 +25,7 @@ settings.configure(
 )
 
 HUB = os.environ.get("HUBCAST_URL", "http://127.0.0.1:8080")
-PAGE = """<!doctype html>
-<title>Application</title>
-<h1>Hello <output></output></h1>
-<ul></ul>
-<script type="module">
-  import { connect } from "%(hub)s/hubcast.js";
-  const token = () => fetch("/token").then((answer) => answer.ok ? answer.text() : Promise.reject(new Error("not signed in")));
-  const client = connect("%(hub)s", { token });
-  client.on("state", ({ name, user }) => { if (name === "connected") document.querySelector("output").textContent = user; });
-  for await (const { value } of client.subscribe("news")) {
-    const line = document.createElement("li");
-    line.textContent = value;
-    document.querySelector("ul").append(line);
-  }
-</script>
-""" % {"hub": HUB}
+PAGE = (Path(__file__).parent.parent / "application.html").read_text().replace("HUB", HUB)
 
 
 def sign_in(request, user):

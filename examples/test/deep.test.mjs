@@ -49,6 +49,11 @@ async function shows(words) {
   }
 }
 
+/** Publishes as soon as the page listens. */
+async function publishOnceHeard(topic, message) {
+  for (const end = Date.now() + 10_000; (await client.publish(topic, message)).receivers === 0; await sleep(20)) assert.ok(Date.now() < end);
+}
+
 test("chat: what is said, who is there, and no markup", async () => {
   await open(`${files.url}/chat.html?name=Ada`);
   await shows(/Here: Ada$/m);
@@ -64,9 +69,7 @@ test("chat: what is said, who is there, and no markup", async () => {
 
 test("live prices", async () => {
   await open(`${files.url}/prices.html`);
-  await shows(/Live/);
-  await sleep(100);
-  await client.publish("prices.TEA", { price: 2.5 });
+  await publishOnceHeard("prices.TEA", { price: 2.5 });
   await shows(/TEA\s+2\.50\s+\+0\.00/);
   await client.publish("prices.TEA", { price: 2.25 });
   await shows(/TEA\s+2\.25\s+−0\.25/);
@@ -87,13 +90,15 @@ test("shared cursors", async () => {
   await heard.ready;
   const first = heard[Symbol.asyncIterator]().next();
   await open(`${files.url}/cursors.html`);
-  await shows(/Shared cursors/);
-  await sleep(300);
+  for (const end = Date.now() + 10_000; !(await page("Boolean(document.querySelector('#board')?.onpointermove)")); await sleep(20)) {
+    assert.ok(Date.now() < end);
+  }
   const { x, y } = await page("JSON.parse(JSON.stringify(document.querySelector('#board').getBoundingClientRect()))");
   await chromium.asks("Input.dispatchMouseEvent", { type: "mouseMoved", x: x + 50, y: y + 40 });
   const { value } = (await first).value;
   assert.ok(value.x > 0 && value.x < 1 && value.y > 0 && value.y < 1);
-  await client.publish("cursors.other", { x: 0.5, y: 0.25 });
+  await heard.unsubscribe();
+  await publishOnceHeard("cursors.other", { x: 0.5, y: 0.25 });
   for (const end = Date.now() + 5_000; !(await page("document.querySelector('#board i')?.style.left === '50%'")); ) {
     assert.ok(Date.now() < end);
     await sleep(30);
@@ -101,10 +106,8 @@ test("shared cursors", async () => {
 });
 
 test("server-sent events in ten lines", async () => {
-  await client.publish("news", "before");
   await open(`${files.url}/events.html`);
-  await sleep(500);
-  await client.publish("news", "first <b>news</b>");
+  await publishOnceHeard("news", "first <b>news</b>");
   await shows(/first <b>news<\/b>/);
 });
 

@@ -27,7 +27,7 @@ struct Claims {
 /// Stands for the login that an application has. A real one signs its cookie, or keeps sessions.
 async fn sign_in(Path(user): Path<String>) -> impl IntoResponse {
     let cookie = format!("user={user}; HttpOnly; SameSite=Strict; Path=/");
-    ([(header::SET_COOKIE, cookie)], Html(include_str!("page.html").replace("HUB", &hub())))
+    ([(header::SET_COOKIE, cookie)], Html(include_str!("../../application.html").replace("HUB", &hub())))
 }
 
 /// The token of who is signed in: it says who that is, and what it may do, for a quarter of an hour.

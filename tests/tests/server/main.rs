@@ -9,6 +9,7 @@
 //!
 //! The life of a connection:
 //! - `handshake`: every check of the upgrade with its status, and the other routes
+//! - `files`: the client of browsers and the console, with their headers
 //! - `api`: every route of the HTTP API, with its answers and its refusals
 //! - `tokens`: who gets in with which token, what is granted, and when that ends
 //! - `framing`: correct and wrong frames, and the close code for each wrong one
@@ -33,6 +34,7 @@ mod configs;
 mod crowd;
 mod drain;
 mod events;
+mod files;
 mod framing;
 mod full;
 mod handshake;

@@ -7,6 +7,7 @@ pub(crate) mod client;
 pub(crate) mod explain;
 pub(crate) mod history;
 pub(crate) mod key;
+mod listen;
 pub(crate) mod presence;
 mod printable;
 pub(crate) mod publish;

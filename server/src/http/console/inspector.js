@@ -114,7 +114,7 @@ export class Inspector {
     who.addEventListener("click", () => this.members(one.topic));
     const about = facts([
       ["Subscribers", count(one.subscribers)],
-      ["Publications", count(one.publications)],
+      ["Publications kept", count(one.publications)],
       ["A second", rate(one.rate)],
       ["Last offset", one.offset === undefined ? "keeps no history" : count(one.offset)],
       ["Epoch", one.epoch && visible(one.epoch)],

@@ -16,10 +16,12 @@ export class Topics {
   async ask() {
     const { topics, cursor } = await this.#api.get("topics", { prefix: $("prefix").value, limit: MOST });
     const at = performance.now();
-    const known = new Map(topics.map((one) => [one.topic, { publications: one.publications, at }]));
+    const known = new Map(topics.map((one) => [one.topic, { ...one, at }]));
     for (const one of topics) {
       const before = this.#before.get(one.topic);
-      one.rate = before ? Math.max(0, ((one.publications - before.publications) * 1000) / (at - before.at)) : NaN;
+      // Offsets have no holes within an epoch. A topic without a history has none, and its rate is not known.
+      const isSame = before?.epoch === one.epoch && one.offset !== undefined;
+      one.rate = isSame ? ((one.offset - before.offset) * 1000) / (at - before.at) : NaN;
     }
     this.#before = known;
     topics.sort((a, b) => (b.rate || 0) - (a.rate || 0) || b.subscribers - a.subscribers || (a.topic < b.topic ? -1 : 1));

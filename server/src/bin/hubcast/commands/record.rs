@@ -5,17 +5,16 @@ mod output;
 
 use self::args::RecordArgs;
 use self::output::Output;
-use super::client::connect::{connect, shown_address};
+use super::client::connect::shown_address;
 use super::client::exit::Failure;
 use super::client::output::closed;
 use super::client::running::{self, Stop};
 use super::client::terminal::Terminal;
+use super::listen;
+use super::listen::body::Body;
+use super::listen::streams::{Item, Streams};
+use super::listen::told::{gap_of, message_event};
 use super::recording::{self, Header};
-use super::sub::body::Body;
-use super::sub::limits::Limits;
-use super::sub::streams::{Item, Streams};
-use super::sub::told::{gap_of, message_event};
-use super::sub::{QUEUE, QUEUE_BYTES};
 use hubcast_client::Event;
 use hubcast_protocol::Target;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -26,24 +25,18 @@ use std::time::Instant;
 
 /// Runs the command and returns its exit code.
 pub(crate) fn run(args: &RecordArgs) -> ExitCode {
-    let terminal = Terminal::new(&args.client.server);
+    let terminal = Terminal::new(&args.listen.client.server);
     running::run(terminal, |stop| record(args, terminal, stop))
 }
 
 async fn record(args: &RecordArgs, terminal: Terminal, mut stop: Stop) -> Result<(), Failure> {
-    args.check()?;
-    let client = connect(&args.client, terminal, &mut stop, |builder| {
-        builder.subscription_queue(QUEUE).subscription_queue_bytes(QUEUE_BYTES)
-    })
-    .await?;
-    let mut streams = tokio::select! {
-        biased;
-        () = stop.requested() => return Ok(()),
-        streams = Streams::open(&client, args.wanted(), None, terminal) => streams?,
-    };
+    let options = &args.listen.client;
+    args.listen.check()?;
+    let opened = listen::open(options, args.listen.wanted(), None, terminal, &mut stop).await?;
+    let Some((client, mut streams)) = opened else { return Ok(()) };
     // Only now: a command that cannot subscribe leaves no file, and replaces none.
     let mut recorder = Recorder::new(Output::open(args.file(), terminal)?, terminal);
-    recorder.output.push(&Header::new(&shown_address(&args.client.server)).line());
+    recorder.output.push(&Header::new(&shown_address(&options.server)).line());
     let outcome = recorder.follow(args, &mut stop, &mut streams).await;
     drop(streams);
     // Nothing waits for an answer.
@@ -75,7 +68,7 @@ impl Recorder {
 
     /// Writes what comes until it is enough.
     async fn follow(&mut self, args: &RecordArgs, stop: &mut Stop, streams: &mut Streams) -> Result<(), Failure> {
-        let mut limits = Limits::new(args.count, args.wait, args.timeout, self.start);
+        let mut limits = args.listen.limits(self.start);
         let is_standard = self.output.is_standard();
         let mut closed = pin!(async { if is_standard { closed().await } else { pending().await } });
         self.output.flush()?;

@@ -4,8 +4,8 @@
 //! the start. A reader passes over fields and events that it does not know.
 
 use super::client::moment;
-use super::sub::body::Body;
-use super::sub::told::on_one_line;
+use super::listen::body::Body;
+use super::listen::told::on_one_line;
 use hubcast_protocol::Payload;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;

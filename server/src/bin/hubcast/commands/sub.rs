@@ -1,45 +1,33 @@
 //! `hubcast sub`: prints what is published.
 
 pub(crate) mod args;
-pub(crate) mod body;
-pub(crate) mod limits;
 pub(crate) mod printer;
-mod resume;
-pub(crate) mod streams;
-pub(crate) mod told;
 
 use self::args::SubArgs;
-use self::limits::Limits;
 use self::printer::Printer;
-use self::resume::ResumeFile;
-use self::streams::{Item, Streams};
-use super::client::connect::connect;
 use super::client::exit::Failure;
 use super::client::output;
 use super::client::running::{self, Stop};
 use super::client::terminal::Terminal;
+use super::listen;
+use super::listen::resume::ResumeFile;
+use super::listen::streams::{Item, Streams};
 use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Instant;
 
 /// Runs the command and returns its exit code.
 pub(crate) fn run(args: &SubArgs) -> ExitCode {
-    let terminal = Terminal::new(&args.client.server);
+    let terminal = Terminal::new(&args.listen.client.server);
     running::run(terminal, |stop| subscribe(args, terminal, stop))
 }
 
 async fn subscribe(args: &SubArgs, terminal: Terminal, mut stop: Stop) -> Result<(), Failure> {
     args.check()?;
     let mut resume = args.resume.as_deref().map(ResumeFile::open).transpose()?;
-    let client = connect(&args.client, terminal, &mut stop, |builder| {
-        builder.subscription_queue(QUEUE).subscription_queue_bytes(QUEUE_BYTES)
-    })
-    .await?;
-    let mut streams = tokio::select! {
-        biased;
-        () = stop.requested() => return Ok(()),
-        streams = Streams::open(&client, args.wanted(), resume.as_ref(), terminal) => streams?,
-    };
+    let options = &args.listen.client;
+    let opened = listen::open(options, args.wanted(), resume.as_ref(), terminal, &mut stop).await?;
+    let Some((client, mut streams)) = opened else { return Ok(()) };
     let outcome = follow(args, terminal, &mut stop, &mut streams, resume.as_mut()).await;
     drop(streams);
     // Nothing waits for an answer.
@@ -56,7 +44,7 @@ async fn follow(
     mut resume: Option<&mut ResumeFile>,
 ) -> Result<(), Failure> {
     let mut printer = Printer::new(args, terminal);
-    let mut limits = Limits::new(args.count, args.wait, args.timeout, Instant::now());
+    let mut limits = args.listen.limits(Instant::now());
     if let Some(resume) = &mut resume {
         resume.save(streams.positions())?;
     }
@@ -107,8 +95,3 @@ async fn sleep_until(at: Option<Instant>) {
         None => std::future::pending().await,
     }
 }
-
-/// Messages that may wait for a slow reader of standard output, in each subscription.
-pub(super) const QUEUE: usize = 65_536;
-/// The same in bytes.
-pub(super) const QUEUE_BYTES: usize = 32 << 20;

@@ -1,28 +1,17 @@
 //! The flags of `hubcast sub`.
 
-use super::streams::Wanted;
 use crate::commands::client::exit::{Failure, exit_codes};
-use crate::commands::client::options::{ClientOptions, some_time};
-use crate::settings::units::DurationText;
-use clap::{Args, ValueEnum};
-use hubcast_client::{Epoch, Position, Slow};
-use hubcast_protocol::Pattern;
+use crate::commands::listen::args::{ListenArgs, position};
+use crate::commands::listen::streams::Wanted;
+use clap::Args;
+use hubcast_client::Position;
 use std::path::PathBuf;
 
 /// What to subscribe to, from where on, and how to print it.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct SubArgs {
-    /// The topics; in their names nothing is a wildcard
-    #[arg(value_name = "TOPIC", required_unless_present = "patterns")]
-    pub(super) topics: Vec<String>,
-
-    /// All topics that match: * stands for one part between dots, and > at the end for one or more
-    #[arg(short, long = "pattern", value_name = "PATTERN")]
-    pub(super) patterns: Vec<Pattern>,
-
-    /// Begin with the last n messages of each topic that the server still has
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub(super) last: Option<u32>,
+    #[command(flatten)]
+    pub(super) listen: ListenArgs,
 
     /// Begin after this position of the one topic
     #[arg(long, value_name = "EPOCH:OFFSET", value_parser = position, conflicts_with = "resume")]
@@ -31,18 +20,6 @@ pub(crate) struct SubArgs {
     /// Begin after the positions in this file, and keep them there: at the next run nothing is missing
     #[arg(long, value_name = "FILE")]
     pub(super) resume: Option<PathBuf>,
-
-    /// End after so many messages
-    #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    pub(super) count: Option<u64>,
-
-    /// End when no message has come for so long
-    #[arg(long, value_name = "TIME", value_parser = some_time)]
-    pub(super) wait: Option<DurationText>,
-
-    /// End after so long
-    #[arg(long, value_name = "TIME", value_parser = some_time)]
-    pub(super) timeout: Option<DurationText>,
 
     /// Print one JSON object a line for each message, gap and resume, and for each join and leave
     #[arg(long)]
@@ -67,67 +44,19 @@ pub(crate) struct SubArgs {
     /// Also tell who joins and leaves the topics: in the lines of --json, and else on standard error
     #[arg(long, requires = "topics")]
     pub(super) presence: bool,
-
-    /// What the server does when this client is too slow
-    #[arg(long, value_name = "HOW", default_value = "disconnect")]
-    pub(super) slow: SlowText,
-
-    #[command(flatten)]
-    pub(super) client: ClientOptions,
-}
-
-/// What the server does with a connection that is too slow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum SlowText {
-    /// It closes the connection; the client connects again and gets what it missed.
-    Disconnect,
-    /// It leaves out the oldest messages, and says so.
-    Drop,
-    /// It keeps the newest message of each topic, and says so.
-    Latest,
 }
 
 impl SubArgs {
     pub(super) fn wanted(&self) -> Wanted<'_> {
-        Wanted {
-            topics: &self.topics,
-            patterns: &self.patterns,
-            last: self.last,
-            since: self.since,
-            presence: self.presence,
-            slow: self.slow.into(),
-        }
+        Wanted { since: self.since, presence: self.presence, ..self.listen.wanted() }
     }
 
     /// Checks what a parser of single flags cannot.
     pub(super) fn check(&self) -> Result<(), Failure> {
-        if self.since.is_some() && (self.topics.len() != 1 || !self.patterns.is_empty()) {
+        if self.since.is_some() && (self.listen.topics.len() != 1 || !self.listen.patterns.is_empty()) {
             return Err(Failure::misused("--since is a position of one topic; for more, use --resume"));
         }
-        if self.last.is_some() && self.topics.is_empty() {
-            return Err(Failure::misused("--last begins with the last messages of topics, and there is no topic"));
-        }
-        Ok(())
-    }
-}
-
-impl From<SlowText> for Slow {
-    fn from(text: SlowText) -> Self {
-        match text {
-            SlowText::Disconnect => Self::Disconnect,
-            SlowText::Drop => Self::Drop,
-            SlowText::Latest => Self::Latest,
-        }
-    }
-}
-
-/// Reads a position, such as `k3Jx9a:17`.
-pub(crate) fn position(text: &str) -> Result<Position, &'static str> {
-    let (epoch, offset) = text.rsplit_once(':').ok_or("a position is EPOCH:OFFSET, such as k3Jx9a:17")?;
-    let epoch: Epoch = epoch.parse().map_err(|_| "an epoch has at most 15 bytes")?;
-    match offset.parse() {
-        Ok(offset @ 0..=Position::MAX_OFFSET) => Ok(Position { epoch, offset }),
-        _ => Err("an offset is a whole number up to 9007199254740992"),
+        self.listen.check()
     }
 }
 
@@ -148,16 +77,3 @@ characters of messages are shown as escapes.
 ",
     exit_codes!()
 );
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_position_is_an_epoch_and_an_offset() {
-        assert_eq!(position("a:b:7").unwrap(), Position { epoch: "a:b".parse().unwrap(), offset: 7 });
-        for wrong in ["", "7", "a:", "a:-1", "a:9007199254740993", "sixteen bytes...:1"] {
-            assert!(position(wrong).is_err(), "{wrong}");
-        }
-    }
-}

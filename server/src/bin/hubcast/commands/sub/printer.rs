@@ -1,11 +1,11 @@
 //! Prints messages and events to standard output.
 
 use super::args::SubArgs;
-use super::body::Body;
-use super::told::{Told, gap_of, is_line_end, message_event, names, on_one_line};
 use crate::commands::client::exit::Failure;
 use crate::commands::client::moment::{self, rfc3339};
 use crate::commands::client::terminal::{DIM, RESET, Terminal};
+use crate::commands::listen::body::Body;
+use crate::commands::listen::told::{Told, gap_of, is_line_end, message_event, names, on_one_line};
 use crate::commands::printable;
 use hubcast_client::{Author, Event, Member, Message, Payload, Resumed};
 use hubcast_protocol::{Target, event};

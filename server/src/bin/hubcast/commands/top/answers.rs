@@ -29,10 +29,11 @@ pub(super) struct Stats {
     pub(super) deliveries: u64,
 }
 
-/// The answer of `/api/topics`.
+/// A part of a list: an answer of `/api/topics` or `/api/clients`.
 #[derive(Debug, Deserialize)]
-pub(super) struct Topics {
-    pub(super) topics: Vec<TopicInfo>,
+pub(super) struct Page<T> {
+    #[serde(alias = "topics", alias = "clients")]
+    pub(super) items: Vec<T>,
     pub(super) cursor: Option<String>,
 }
 
@@ -46,13 +47,6 @@ pub(super) struct TopicInfo {
     pub(super) offset: Option<u64>,
     /// The publications that are kept.
     pub(super) publications: u64,
-}
-
-/// The answer of `/api/clients`.
-#[derive(Debug, Deserialize)]
-pub(super) struct Clients {
-    pub(super) clients: Vec<ClientInfo>,
-    pub(super) cursor: Option<String>,
 }
 
 /// One client.

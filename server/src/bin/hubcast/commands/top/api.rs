@@ -1,6 +1,6 @@
 //! Asks the HTTP API of the server.
 
-use super::answers::{ClientInfo, Clients, Snapshot, TopicInfo, Topics};
+use super::answers::{Page, Snapshot};
 use crate::commands::client::connect::tls;
 use crate::commands::client::exit::{FAILED, Failure, REFUSED, UNREACHED};
 use crate::commands::client::options::ServerOptions;
@@ -51,15 +51,12 @@ struct Address {
 /// The answer of a server that refuses.
 #[derive(Deserialize)]
 struct Refusal {
-    error: Option<Reason>,
-    reason: Option<String>,
+    error: Reason,
 }
 
 #[derive(Deserialize)]
-#[serde(untagged)]
-enum Reason {
-    Text(String),
-    Object { reason: String },
+struct Reason {
+    reason: String,
 }
 
 impl Api {
@@ -80,29 +77,23 @@ impl Api {
     /// Asks for everything that is shown.
     pub(super) async fn look(&mut self) -> Result<Snapshot, Fault> {
         let stats = self.ask("/api/stats").await?;
-        let (mut topics, mut all_topics): (Vec<TopicInfo>, _) = (Vec::new(), false);
-        let mut cursor = None;
+        let (topics, has_all_topics) = self.list("/api/topics?limit=1000").await?;
+        let (clients, has_all_clients) = self.list("/api/clients?slow=true&limit=1000").await?;
+        Ok(Snapshot { stats, topics, clients, is_complete: has_all_topics && has_all_clients })
+    }
+
+    /// Reads a list page by page. Returns whether it is the whole list, too.
+    async fn list<T: DeserializeOwned>(&mut self, path: &str) -> Result<(Vec<T>, bool), Fault> {
+        let (mut items, mut cursor) = (Vec::new(), None);
         for _ in 0..MOST_PAGES {
-            let page: Topics = self.ask(&page("/api/topics?limit=1000", cursor.as_deref())).await?;
-            topics.extend(page.topics);
-            cursor = page.cursor;
+            let read: Page<T> = self.ask(&page(path, cursor.as_deref())).await?;
+            items.extend(read.items);
+            cursor = read.cursor;
             if cursor.is_none() {
-                all_topics = true;
-                break;
+                return Ok((items, true));
             }
         }
-        let (mut clients, mut all_clients): (Vec<ClientInfo>, _) = (Vec::new(), false);
-        let mut cursor = None;
-        for _ in 0..MOST_PAGES {
-            let page: Clients = self.ask(&page("/api/clients?slow=true&limit=1000", cursor.as_deref())).await?;
-            clients.extend(page.clients);
-            cursor = page.cursor;
-            if cursor.is_none() {
-                all_clients = true;
-                break;
-            }
-        }
-        Ok(Snapshot { stats, topics, clients, is_complete: all_topics && all_clients })
+        Ok((items, false))
     }
 
     /// Sends a question on the connection that there is. If that one is over, on a new one.
@@ -204,13 +195,8 @@ fn refused(status: StatusCode, body: &[u8]) -> Fault {
         _ => FAILED,
     };
     let refusal: Option<Refusal> = serde_json::from_slice(body).ok();
-    let reason = refusal.and_then(|refusal| {
-        refusal.reason.or(refusal.error.map(|error| match error {
-            Reason::Text(text) | Reason::Object { reason: text } => text,
-        }))
-    });
-    let reason =
-        reason.map_or_else(String::new, |reason| format!(": {}", reason.chars().take(200).collect::<String>()));
+    let reason = refusal.map(|refusal| refusal.error.reason.chars().take(200).collect::<String>());
+    let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));
     Fault { code, why: format!("the server answers {}{reason}", status.as_u16()) }
 }
 

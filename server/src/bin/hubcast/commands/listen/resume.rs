@@ -30,7 +30,7 @@ struct Positions {
 
 impl ResumeFile {
     /// Reads the file. If there is none, there are no positions yet.
-    pub(super) fn open(path: &Path) -> Result<Self, Failure> {
+    pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
         let wrong = |why: String| Failure::misused(format!("--resume {}: {why}", path.display()));
         let mut text = String::new();
         let positions = match File::open(path).and_then(|file| file.take(MAX_BYTES).read_to_string(&mut text)) {
@@ -42,27 +42,27 @@ impl ResumeFile {
         Ok(Self { path: path.to_owned(), positions, saved: None, has_changed: false })
     }
 
-    pub(super) fn of_topic(&self, topic: &str) -> Option<Position> {
+    pub(crate) fn of_topic(&self, topic: &str) -> Option<Position> {
         self.positions.topics.get(topic).copied()
     }
 
-    pub(super) fn of_pattern(&self, pattern: &str) -> Option<BTreeMap<TopicName, Position>> {
+    pub(crate) fn of_pattern(&self, pattern: &str) -> Option<BTreeMap<TopicName, Position>> {
         let positions = self.positions.patterns.get(pattern)?;
         Some(positions.iter().map(|(topic, position)| (topic.as_str().into(), *position)).collect())
     }
 
     /// Something was printed.
-    pub(super) fn changed(&mut self) {
+    pub(crate) fn changed(&mut self) {
         self.has_changed = true;
     }
 
     /// When the positions are to be written next; `None` if they have not changed.
-    pub(super) fn due(&self) -> Option<Instant> {
+    pub(crate) fn due(&self) -> Option<Instant> {
         self.has_changed.then(|| self.saved.map_or_else(Instant::now, |saved| saved + PAUSE))
     }
 
     /// Writes the positions of these subscriptions. Those of other topics and patterns stay in the file.
-    pub(super) fn save<'a>(
+    pub(crate) fn save<'a>(
         &mut self,
         subscriptions: impl Iterator<Item = (&'a Target, BTreeMap<TopicName, Position>)>,
     ) -> Result<(), Failure> {

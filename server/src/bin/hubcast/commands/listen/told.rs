@@ -33,7 +33,7 @@ pub(crate) enum Told<'a> {
 }
 
 /// The topic, or the pattern, of a subscription.
-pub(super) fn names(target: &Target) -> (Option<&str>, Option<&str>) {
+pub(crate) fn names(target: &Target) -> (Option<&str>, Option<&str>) {
     match target {
         Target::Topic(topic) => (Some(topic.as_str()), None),
         Target::Pattern(pattern) => (None, Some(pattern.as_str())),
@@ -75,6 +75,6 @@ pub(crate) fn on_one_line(value: &impl Serialize) -> String {
     if json.contains(is_line_end) { json.replace(is_line_end, " ") } else { json }
 }
 
-pub(super) fn is_line_end(c: char) -> bool {
+pub(crate) fn is_line_end(c: char) -> bool {
     c == '\n' || c == '\r'
 }
