@@ -292,8 +292,11 @@ test("with a key there are charts, topics and clients, and who is slow", async (
   for (let count = 0; count < 100; count += 1) await publisher.publish("room.full", count);
   await eventually(`document.querySelector("#topic-rows td:nth-child(4)")?.textContent === "100"`);
   const busy = setInterval(() => publisher.publish("room.full", "one more"), 20);
-  await eventually(`Number(document.querySelector("#topic-rows td:nth-child(3)").textContent) > 20`);
-  clearInterval(busy);
+  try {
+    await eventually(`Number(document.querySelector("#topic-rows td:nth-child(3)").textContent) > 20`);
+  } finally {
+    clearInterval(busy);
+  }
 });
 
 test("the plain dialect shows what clients of the original server get", async () => {

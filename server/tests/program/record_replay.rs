@@ -6,6 +6,7 @@ use serde_json::Value;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// A line of a recording with this time in milliseconds.
@@ -30,6 +31,28 @@ fn nothing_at(name: &str) -> PathBuf {
 #[track_caller]
 fn publish(server: &Run, words: &[&str], input: &str) {
     assert_eq!(outcome(&mut client(server, &[&["pub"], words].concat()), input).0, Some(0));
+}
+
+#[test]
+fn a_recording_that_does_not_fit_is_not_called_whole() {
+    let server = Run::start(&[]);
+    let path = nothing_at("cut.jsonl");
+    // A file of 8 KiB at most stands for a disk that becomes full.
+    let script = "trap '' XFSZ; ulimit -f 8; exec \"$0\" \"$@\"";
+    let mut limited = Command::new("bash");
+    limited
+        .env("HUBCAST_URL", format!("ws://{}/socket", server.address()))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    limited.args(["-c", script, env!("CARGO_BIN_EXE_hubcast"), "record", "many", "-o"]).arg(&path);
+    let record = Sub::start(&mut limited);
+    publish(&server, &["many"], &"a message\n".repeat(1_000));
+    let (code, _, notes) = record.end();
+    assert_eq!(code, Some(1), "{notes}");
+    assert!(notes.contains("cannot write to") && !notes.contains("are recorded"), "{notes}");
+    // What was written before is a recording.
+    let replayed = outcome(&mut client(&server, &["replay", path.to_str().unwrap(), "--speed", "max"]), "");
+    assert!(replayed.2.contains("this is no line of a recording") || replayed.0 == Some(0), "{replayed:?}");
 }
 
 #[test]

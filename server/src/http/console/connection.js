@@ -6,15 +6,17 @@ import { connectPlain } from "./plain.js";
 import { adviceForClose } from "./reasons.js";
 
 export class Connection {
+  client;
   #access;
   #stream;
   #onClient;
   #timer;
   #wasConnected = false;
   #hasRows = false;
+  /** What the button of the notice does. */
+  #act;
 
   constructor({ access, stream, onClient }) {
-    Object.assign(this, { client: undefined });
     this.#access = access;
     this.#stream = stream;
     this.#onClient = onClient;
@@ -44,8 +46,6 @@ export class Connection {
     else if (name === "waiting") this.client.reconnect();
     else this.client.close();
   }
-
-  #act;
 
   #changed() {
     const { state } = this.client;

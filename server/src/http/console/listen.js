@@ -10,6 +10,8 @@ export class Listening {
   #onMembers;
   #heard = 0;
   #told = 0;
+  /** Seconds until a screen reader is told again. */
+  #wait = 0;
   /** The last message with a position. */
   #last;
 
@@ -180,8 +182,6 @@ export class Listening {
     $("aloud").textContent = `${count(this.#heard - this.#told)} new messages`;
     this.#told = this.#heard;
   }
-
-  #wait = 0;
 
   #writeAddress() {
     const link = new URLSearchParams();

@@ -13,6 +13,7 @@ class PlainClient {
   #subscriptions = new Set();
   #socket;
   #token;
+  #timer;
   #isClosed = false;
 
   constructor(token) {
@@ -63,7 +64,7 @@ class PlainClient {
   }
 
   #open() {
-    clearTimeout(this.timer);
+    clearTimeout(this.#timer);
     const address = new URL("/socket", location.href);
     address.protocol = address.protocol.replace("http", "ws");
     const socket = (this.#socket = new WebSocket(address));
@@ -78,7 +79,7 @@ class PlainClient {
       if (code >= 4500) return this.#become({ name: "closed", code, reason });
       const pause = 500 + Math.random() * 4_500;
       this.#become({ name: "waiting", until: Date.now() + pause, code, reason: reason || "the connection was lost" });
-      this.timer = setTimeout(() => this.#open(), pause);
+      this.#timer = setTimeout(() => this.#open(), pause);
     };
   }
 

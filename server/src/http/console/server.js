@@ -7,6 +7,8 @@ export class ServerView {
   #open = [];
   #keyed = [];
   #before;
+  /** The charts on the page. */
+  #shown = [];
 
   constructor() {
     this.connections = add(this.#keyed, { title: "Connections", format: count });
@@ -27,8 +29,6 @@ export class ServerView {
     $("charts").replaceChildren(...this.#shown.map(({ element }) => element));
     if (!isShown) $("facts").textContent = "";
   }
-
-  #shown = [];
 
   /** An answer of `/api/stats`; `undefined` for a second without one. */
   stats(now) {

@@ -53,6 +53,8 @@ struct Recorder {
     start: Instant,
     messages: u64,
     gaps: u64,
+    /// Whether something could not be written.
+    is_cut: bool,
     progress: ProgressBar,
 }
 
@@ -63,7 +65,7 @@ impl Recorder {
         let progress = if is_counted { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
         let style = ProgressStyle::with_template("{spinner} {human_pos} messages, {per_sec}, {elapsed}");
         let progress = progress.with_style(style.expect("the template above is well formed"));
-        Self { output, terminal, start: Instant::now(), messages: 0, gaps: 0, progress }
+        Self { output, terminal, start: Instant::now(), messages: 0, gaps: 0, is_cut: false, progress }
     }
 
     /// Writes what comes until it is enough.
@@ -71,7 +73,7 @@ impl Recorder {
         let mut limits = args.listen.limits(self.start);
         let is_standard = self.output.is_standard();
         let mut closed = pin!(async { if is_standard { closed().await } else { pending().await } });
-        self.output.flush()?;
+        self.flush()?;
         loop {
             let item = tokio::select! {
                 biased;
@@ -91,7 +93,7 @@ impl Recorder {
                 Item::Idle => {}
                 Item::Ended(why) => return Err(why),
             }
-            self.output.flush()?;
+            self.flush()?;
             if limits.are_reached() {
                 return Ok(());
             }
@@ -119,11 +121,20 @@ impl Recorder {
         false
     }
 
+    fn flush(&mut self) -> Result<(), Failure> {
+        self.output.flush().inspect_err(|_| self.is_cut = true)
+    }
+
     /// Stores what is written, and says how much it is.
-    fn finish(self) -> Result<(), Failure> {
+    fn finish(mut self) -> Result<(), Failure> {
         self.progress.finish_and_clear();
         let is_standard = self.output.is_standard();
+        self.flush()?;
         self.output.finish()?;
+        if self.is_cut {
+            // The error of the cut says what there is to say.
+            return Ok(());
+        }
         let (messages, gaps) = (self.messages, self.gaps);
         let text = match gaps {
             0 => format!("{messages} messages are recorded, without a gap"),
