@@ -11,6 +11,7 @@ mod subscribing;
 mod timeouts;
 mod work;
 
+use crate::counters::RequestKind;
 use crate::effect::COLLECT_NS;
 use crate::engine::{Engine, EngineCall, EngineReply, EngineRequest, Memory, Snapshot, Ticket};
 use crate::patterns::Patterns;
@@ -20,14 +21,15 @@ use crate::session::{MAX_WAITING_REQUESTS, Session};
 use crate::sparse::{release_map, release_slab};
 use crate::subscriptions::{ChannelKey, Subscriptions, index};
 use crate::{
-    Access, Credentials, Effect, Effects, Identity, Input, MemberName, Permission, SessionId, Settings, TopicAccess,
+    Access, Counters, Credentials, Effect, Effects, Identity, Input, MemberName, Permission, SessionId, Settings,
+    TopicAccess,
 };
 use delivery::Matched;
 use grace::GracePeriods;
 use hubcast_protocol::event::{Closing, Limits, Refusal, Welcome};
 use hubcast_protocol::request::{Action, Publish};
 use hubcast_protocol::{ClientId, CloseCode, ErrorCode, ErrorReply, Event, RejectedRequest, Request, Topic};
-pub use inspect::{Counters, Page, SessionInfo, TopicInfo};
+pub use inspect::{Page, SessionInfo, TopicInfo};
 use pending::Pending;
 use std::collections::{BTreeSet, HashMap};
 use std::mem;
@@ -72,6 +74,8 @@ pub struct Hub<E = Memory> {
     /// The rate limits of users and API keys that publish.
     publication_buckets: HashMap<MemberName, Bucket>,
     sweep_buckets_at: usize,
+    /// Members of topics with presence, each as often as it is a member.
+    present: u64,
     counters: Counters,
     /// Buffer, used again: the channels that one publication reaches.
     channels_reached: Vec<u32>,
@@ -135,6 +139,7 @@ impl<E: Engine> Hub<E> {
             wall_clock: None,
             publication_buckets: HashMap::new(),
             sweep_buckets_at: 0,
+            present: 0,
             counters: Counters::default(),
             channels_reached: Vec::new(),
             matched: Matched::default(),
@@ -220,6 +225,7 @@ impl<E: Engine> Hub<E> {
             && self.muted.is_empty()
             && self.authority_due.is_empty()
             && self.waiting_to_authenticate == 0
+            && self.present == 0
             && self.begun.is_none()
     }
 
@@ -271,6 +277,7 @@ impl<E: Engine> Hub<E> {
         effects.add_work(LEAVE_NS * self.subscriptions.sessions[session as usize].memberships.len() as u64);
         let mut present = self.present_in(session);
         present.reverse();
+        self.present -= present.len() as u64;
         let left = self.granted_publications(session);
         self.dismiss(session);
         while let Some(emptied) = self.subscriptions.leave_any(session) {
@@ -328,7 +335,7 @@ impl<E: Engine> Hub<E> {
         request: Result<Request, RejectedRequest>,
         effects: &mut Effects,
     ) {
-        self.counters.requests += 1;
+        self.counters.requests[RequestKind::of(&request)] += 1;
         let peer = &mut self.subscriptions.sessions[session as usize];
         if peer.cut {
             return;
@@ -390,7 +397,7 @@ impl<E: Engine> Hub<E> {
     }
 
     fn refuse(&mut self, session: u32, refused: RejectedRequest, effects: &mut Effects) {
-        self.counters.refusals += 1;
+        self.counters.refusals[refused.fault.code] += 1;
         let refusal = Refusal::new(refused.id, refused.fault);
         effects.send(self.subscriptions.sessions[session as usize].id, Event::Error(refusal));
     }

@@ -23,6 +23,7 @@
 
 pub mod engine;
 
+mod counters;
 mod effect;
 mod hub;
 mod input;
@@ -36,12 +37,13 @@ mod settings;
 mod sparse;
 mod subscriptions;
 
+pub use counters::{Counters, EvictionReason, PerKind, RECEIVER_BOUNDS, RequestKind, ResumeOutcome, Source};
 pub use effect::{Effect, Effects, HistoryAnswer, Receiver};
 pub use engine::{
     Engine, EntrySnapshot, Evicted, HistorySnapshot, KeySnapshot, Memory, NumberSnapshot, ProducerSnapshot, Publisher,
     Snapshot,
 };
-pub use hub::{Counters, Hub, Page, SessionInfo, TopicInfo};
+pub use hub::{Hub, Page, SessionInfo, TopicInfo};
 pub use input::{Credentials, Expiry, Identity, Input, Login, MemberName, Operation, SessionId, Unfinished, Whom};
 pub use permission::{
     Access, Because, Decision, Grant, Grants, InvalidGrant, Permission, Permissions, Requester, TopicAccess,

@@ -24,6 +24,10 @@ pub(crate) struct Subscriptions {
     changes: u64,
     /// The value of `changes` at the last change of a pattern's channel.
     pattern_change: u64,
+    /// Members of the channels of each kind.
+    to_topics: u64,
+    to_patterns: u64,
+    watching: u64,
 }
 
 /// The sessions that listen to one topic or pattern.
@@ -105,7 +109,27 @@ impl Subscriptions {
         reserve_first(&mut theirs.memberships);
         members.push(Member { id: theirs.id, session, membership: index(theirs.memberships.len()), slow });
         theirs.memberships.push(Membership { channel, index: index(members.len() - 1) });
+        *self.count_of(channel) += 1;
         self.note_change(channel);
+    }
+
+    /// How many subscriptions to topics there are.
+    pub(crate) fn to_topics(&self) -> u64 {
+        self.to_topics
+    }
+
+    /// How many subscriptions to patterns there are.
+    pub(crate) fn to_patterns(&self) -> u64 {
+        self.to_patterns
+    }
+
+    /// The count to which a subscription to this channel belongs.
+    fn count_of(&mut self, channel: u32) -> &mut u64 {
+        match &self.channels[channel as usize].of {
+            ChannelKey::Topic(_) => &mut self.to_topics,
+            ChannelKey::Pattern(_) => &mut self.to_patterns,
+            ChannelKey::Presence(_) => &mut self.watching,
+        }
     }
 
     /// Removes a session from a channel. Returns what the channel was for if it is empty now.
@@ -241,6 +265,7 @@ impl Subscriptions {
             self.channels[moved.channel as usize].members[moved.index as usize].membership = index(membership);
         }
         release_list(memberships);
+        *self.count_of(left.channel) -= 1;
         let members = &mut self.channels[left.channel as usize].members;
         members.swap_remove(left.index as usize);
         if let Some(moved) = members.get(left.index as usize) {

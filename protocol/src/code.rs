@@ -49,9 +49,62 @@ pub enum ErrorCode {
 }
 
 impl ErrorCode {
+    /// All of them, in their order.
+    pub const ALL: [Self; 18] = [
+        Self::InvalidJson,
+        Self::InvalidRequest,
+        Self::UnknownAction,
+        Self::InvalidTopic,
+        Self::InvalidPattern,
+        Self::Forbidden,
+        Self::Unauthenticated,
+        Self::TokenInvalid,
+        Self::TokenExpired,
+        Self::LimitExceeded,
+        Self::RateLimited,
+        Self::MessageTooLarge,
+        Self::NoHistory,
+        Self::NoPresence,
+        Self::SequenceTooOld,
+        Self::Unavailable,
+        Self::Internal,
+        Self::Unknown,
+    ];
+
+    /// Its name on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::InvalidJson => "invalid_json",
+            Self::InvalidRequest => "invalid_request",
+            Self::UnknownAction => "unknown_action",
+            Self::InvalidTopic => "invalid_topic",
+            Self::InvalidPattern => "invalid_pattern",
+            Self::Forbidden => "forbidden",
+            Self::Unauthenticated => "unauthenticated",
+            Self::TokenInvalid => "token_invalid",
+            Self::TokenExpired => "token_expired",
+            Self::LimitExceeded => "limit_exceeded",
+            Self::RateLimited => "rate_limited",
+            Self::MessageTooLarge => "message_too_large",
+            Self::NoHistory => "no_history",
+            Self::NoPresence => "no_presence",
+            Self::SequenceTooOld => "sequence_too_old",
+            Self::Unavailable => "unavailable",
+            Self::Internal => "internal",
+            Self::Unknown => "unknown",
+        }
+    }
+
     /// Whether the same request may succeed later.
     pub fn is_temporary(self) -> bool {
         matches!(self, Self::RateLimited | Self::Unavailable | Self::Internal)
+    }
+}
+
+impl From<ErrorCode> for usize {
+    /// Its place in [`ErrorCode::ALL`].
+    fn from(code: ErrorCode) -> Self {
+        code as Self
     }
 }
 
@@ -140,5 +193,17 @@ impl fmt::Display for CloseCode {
 impl fmt::Debug for CloseCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_of_error_codes_has_their_order_and_their_names_are_those_of_the_wire() {
+        for (place, code) in ErrorCode::ALL.into_iter().enumerate() {
+            assert_eq!((usize::from(code), serde_json::to_value(code).unwrap()), (place, code.name().into()));
+        }
     }
 }

@@ -6,6 +6,7 @@
 mod address;
 mod api_keys;
 mod claims;
+mod counts;
 mod failures;
 mod fault;
 mod jwks;
@@ -20,6 +21,7 @@ mod token;
 
 pub use address::TrustedProxies;
 pub use api_keys::{ApiKey, ApiKeys, KeyHash, NewApiKey, NoRandomness, SameApiKey};
+pub use counts::TokenCounts;
 pub use failures::{KeyFailures, subscriber};
 pub use fault::TokenFault;
 pub use jwks::{InvalidJwks, Jwks, SkipReason, SkippedKey};
@@ -44,6 +46,8 @@ pub struct AuthConfig {
     pub api_keys: Arc<ApiKeys>,
     /// The users whose tokens are refused for a while.
     pub revocations: Arc<Revocations>,
+    /// Counts tokens.
+    pub tokens: Arc<TokenCounts>,
     /// Counts wrong API keys.
     pub failures: Arc<KeyFailures>,
     /// The proxies whose word about addresses is believed.
@@ -60,6 +64,12 @@ impl AuthConfig {
     /// # Errors
     /// Why it is refused, also because the server takes no tokens.
     pub(crate) fn verify(&self, token: &str, now: Instant) -> Result<Login, TokenFault> {
+        let outcome = self.outcome(token, now);
+        self.tokens.note(&outcome);
+        outcome
+    }
+
+    fn outcome(&self, token: &str, now: Instant) -> Result<Login, TokenFault> {
         let unix_now = unix_now();
         let verifier = self.verifier.as_ref().ok_or(TokenFault::UnknownKey)?;
         let verified = verifier.verify(token, now, unix_now)?;

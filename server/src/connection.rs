@@ -7,6 +7,7 @@ pub(crate) mod peer;
 mod pipe;
 mod socket;
 mod timeouts;
+pub(crate) mod totals;
 mod unread;
 mod write;
 
@@ -19,19 +20,21 @@ pub(crate) use timeouts::TimerAction;
 
 use crate::config::Config;
 use crate::listener::limit::Permit;
-use crate::outbox::Outbox;
+use crate::metrics::kinds::Carrier;
+use crate::outbox::{LeftOut, Outbox};
 use crate::websocket::decoder::{Decoder, Incoming};
 use crate::websocket::frame::{self, Opcode, Violation};
 use event_stream::EventStream;
 use facts::Seconds;
 use hubcast_protocol::{CloseCode, Dialect};
 use peer::Peer;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Instant;
+use totals::Totals;
 
 /// A WebSocket that is open or closing. One task reads from it, and its worker writes to it.
 #[derive(Debug)]
@@ -41,8 +44,8 @@ pub(crate) struct Connection {
     state: RefCell<ConnectionState>,
     /// `Some` if it is a stream of server-sent events.
     stream: Option<Box<EventStream>>,
-    /// Bytes in memory for all connections of the worker that they do not share.
-    queued: Rc<Cell<usize>>,
+    /// What the worker counts over all its connections.
+    totals: Rc<Totals>,
     _permit: Rc<Permit>,
 }
 
@@ -135,11 +138,11 @@ impl Connection {
         socket: Socket,
         stream: Option<Box<EventStream>>,
         permit: Rc<Permit>,
-        queued: Rc<Cell<usize>>,
+        totals: Rc<Totals>,
         now: Instant,
     ) -> Self {
         let state = ConnectionState::new(now);
-        Self { peer, socket, state: RefCell::new(state), stream, queued, _permit: permit }
+        Self { peer, socket, state: RefCell::new(state), stream, totals, _permit: permit }
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -180,6 +183,16 @@ impl Connection {
         (state.outbox.charged() + state.outbox.exempt(), state.decoder.bytes())
     }
 
+    /// What was left out since the last call.
+    pub(crate) fn take_left_out(&self) -> Option<LeftOut> {
+        self.state.borrow_mut().outbox.take_left_out()
+    }
+
+    /// What carries the connection, as it is counted.
+    pub(crate) fn carrier(&self) -> Carrier {
+        Carrier::of(self.peer.dialect)
+    }
+
     /// Leaves out all that may be left out of the outbox. Returns whether there was anything.
     pub(crate) fn leave_out_all(&self) -> bool {
         self.tally(&mut self.state.borrow_mut().outbox, Outbox::leave_out_all)
@@ -214,7 +227,7 @@ impl Connection {
             self.tally(&mut state.outbox, |outbox| outbox.push_exempt(last));
         }
         if discards_input {
-            self.queued.set(self.queued.get() - std::mem::take(&mut state.decoder).bytes());
+            self.totals.queued.set(self.totals.queued.get() - std::mem::take(&mut state.decoder).bytes());
         }
         state.phase = Phase::Closing { since: now, took: now, discards_input };
         true
@@ -297,10 +310,10 @@ impl Connection {
             }
         });
         let mut state = self.state.borrow_mut();
-        self.queued.set(self.queued.get() + decoder.bytes() - before_bytes);
+        self.totals.queued.set(self.totals.queued.get() + decoder.bytes() - before_bytes);
         match fed {
             Err(violation) => {
-                self.queued.set(self.queued.get() - decoder.bytes());
+                self.totals.queued.set(self.totals.queued.get() - decoder.bytes());
                 return closed.unwrap_or(FeedResult::Broken(violation));
             }
             Ok(0) => {}
@@ -376,7 +389,7 @@ impl Connection {
     fn tally<T>(&self, outbox: &mut Outbox, change: impl FnOnce(&mut Outbox) -> T) -> T {
         let before = outbox.own_bytes();
         let changed = change(outbox);
-        self.queued.set(self.queued.get() + outbox.own_bytes() - before);
+        self.totals.queued.set(self.totals.queued.get() + outbox.own_bytes() - before);
         changed
     }
 }
@@ -384,7 +397,7 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         let state = self.state.get_mut();
-        self.queued.set(self.queued.get() - state.outbox.own_bytes() - state.decoder.bytes());
+        self.totals.queued.set(self.totals.queued.get() - state.outbox.own_bytes() - state.decoder.bytes());
     }
 }
 

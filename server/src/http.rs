@@ -10,6 +10,7 @@ mod handshake;
 mod host;
 mod identity;
 mod linger;
+pub(crate) mod metrics;
 mod query;
 mod response;
 mod timer;
@@ -17,8 +18,10 @@ mod upgrade;
 
 use crate::connection::Socket;
 use crate::connection::peer::Arrival;
+use crate::listener::Door;
 use crate::listener::limit::Permit;
 use crate::log::warnings::{Warning, Warnings};
+use crate::metrics::kinds::RefusedHandshake;
 use crate::worker::Worker;
 use crate::worker::reader::Leftover;
 use crate::worker::service::Service;
@@ -71,13 +74,14 @@ impl<S: Service> Http<S> {
     }
 
     /// Answers the requests of the client at `peer`, one after another. The connection may become a WebSocket.
-    pub(crate) async fn serve(self: Rc<Self>, stream: TcpStream, peer: SocketAddr, permit: Permit) {
+    pub(crate) async fn serve(self: Rc<Self>, stream: TcpStream, (peer, door): (SocketAddr, Door), permit: Permit) {
         let config = self.worker.config();
         let times = &config.timeouts;
         let (permit, exchange) = (Rc::new(permit), Exchange::new(Rc::clone(&self.busy)));
         let socket = BufferedIo::new(stream, config.http.head, self.worker.admission(), Rc::clone(&exchange));
         let session = api::Session::default();
-        let service = service_fn(|request| Box::pin(self.answer(request, peer, &permit, (&session, &exchange))));
+        let service =
+            service_fn(|request| Box::pin(self.answer(request, (peer, door), &permit, (&session, &exchange))));
         let mut connection = http1::Builder::new()
             .timer(PatientTimer { alarm: exchange.alarm(), length: times.head })
             .header_read_timeout(times.head)
@@ -91,6 +95,7 @@ impl<S: Service> Http<S> {
             Ended::Done => {}
             Ended::Broken(fault) => {
                 tracing::debug!(%peer, %fault, "an HTTP connection ended");
+                self.count_broken(&fault);
                 if !fault.is_parse() {
                     return;
                 }
@@ -113,14 +118,15 @@ impl<S: Service> Http<S> {
     async fn answer(
         &self,
         request: Request<Incoming>,
-        peer: SocketAddr,
+        (peer, door): (SocketAddr, Door),
         permit: &Permit,
         (session, exchange): (&api::Session, &Rc<Exchange>),
     ) -> Result<Response<AnswerBody>, Infallible> {
-        let _busy = exchange.busy();
+        let (_busy, began) = (exchange.busy(), Instant::now());
         self.note_proxy(request.headers());
         let (version, has_body) = (request.version(), !request.body().is_end_stream());
-        let answer = match self.route(&request, permit, exchange) {
+        let route = metrics::route(request.uri().path(), console::file(request.uri().path()).is_some());
+        let answer = match self.route(&request, (peer, door), permit, exchange) {
             Ok(Route::Answer(answer)) => {
                 if answer.status() == StatusCode::UNAUTHORIZED {
                     tracing::debug!(%peer, "refused a request without a right token");
@@ -129,8 +135,8 @@ impl<S: Service> Http<S> {
                 answer
             }
             Ok(Route::Api(api)) => {
-                let answer = match self.is_draining() {
-                    true => api::shutting_down(),
+                let (answer, number) = match self.is_draining() {
+                    true => (api::shutting_down(), None),
                     false => {
                         let (head, body) = request.into_parts();
                         api.answer(&head, RequestBody::new(body), peer, session, exchange).await
@@ -139,6 +145,8 @@ impl<S: Service> Http<S> {
                 if matches!(answer.status(), StatusCode::UNAUTHORIZED | StatusCode::TOO_MANY_REQUESTS) {
                     self.warnings.note(Warning::ApiKey, Instant::now());
                 }
+                let route = metrics::api_route(number);
+                self.worker.metrics().note_http(route, answer.status().as_u16(), began.elapsed());
                 return Ok(of_version(version, answer));
             }
             Ok(Route::Events(stream)) => {
@@ -150,6 +158,7 @@ impl<S: Service> Http<S> {
                 rejection.into_answer()
             }
         };
+        self.worker.metrics().note_http(route, answer.status().as_u16(), began.elapsed());
         // Nobody reads the body, so where the next request begins is not known.
         let answer = if has_body { close(answer) } else { answer };
         Ok(of_version(version, answer.map(AnswerBody::from)))
@@ -167,6 +176,15 @@ impl<S: Service> Http<S> {
     fn note(&self, rejection: &Rejection, request: &Request<Incoming>, peer: SocketAddr) {
         let (status, origin) = (rejection.status.as_u16(), request.headers().get(ORIGIN));
         tracing::debug!(%peer, status, reason = rejection.reason, ?origin, "refused a request");
+        if self.worker.accepts(request.uri().path()) {
+            self.worker.metrics().note_refused(match *rejection {
+                FULL => RefusedHandshake::Limit,
+                SHUTTING_DOWN => RefusedHandshake::Draining,
+                Rejection { status: StatusCode::FORBIDDEN, .. } => RefusedHandshake::Origin,
+                Rejection { status: StatusCode::MISDIRECTED_REQUEST, .. } => RefusedHandshake::Host,
+                _ => RefusedHandshake::Malformed,
+            });
+        }
         match *rejection {
             FULL => self.warnings.note(Warning::Full, Instant::now()),
             Rejection { status: StatusCode::FORBIDDEN, .. } => self.warnings.note(Warning::Origin, Instant::now()),
@@ -174,16 +192,33 @@ impl<S: Service> Http<S> {
         }
     }
 
-    fn route(&self, request: &Request<Incoming>, permit: &Permit, exchange: &Exchange) -> Result<Route<'_>, Rejection> {
+    fn route(
+        &self,
+        request: &Request<Incoming>,
+        (peer, door): (SocketAddr, Door),
+        permit: &Permit,
+        exchange: &Exchange,
+    ) -> Result<Route<'_>, Rejection> {
         let config = self.worker.config();
-        host::check(request, &config.auth.hosts)?;
         let path = request.uri().path();
+        if let Some(api) = self.api.as_ref().filter(|_| path == "/metrics") {
+            if !matches!(*request.method(), Method::GET | Method::HEAD) {
+                return Err(NOT_READ);
+            }
+            let states = (door == Door::Metrics, self.is_draining());
+            return Ok(Route::Answer(metrics::answer(api, request.headers(), peer.ip(), states)));
+        }
+        if door == Door::Metrics && !matches!(path, "/healthz" | "/readyz") {
+            return Err(ONLY_METRICS);
+        }
+        host::check(request, &config.auth.hosts)?;
         if self.worker.accepts(path) {
             let dialect = handshake::check(request, &config.origins, config.auth.verifier.is_some())?;
             let arrival = match self.arrival(request) {
                 Ok(arrival) => arrival,
                 Err(refusal) => {
                     tracing::debug!(reason = refusal.reason(), "a token is refused");
+                    self.worker.metrics().note_refused(refused_for(&refusal));
                     return Ok(Route::Answer(close(refusal.into_response())));
                 }
             };
@@ -228,15 +263,26 @@ impl<S: Service> Http<S> {
     /// Begins a stream of server-sent events, or says why not.
     fn events(&self, request: &Request<Incoming>, permit: &Permit) -> Route<'_> {
         let config = self.worker.config();
+        let refused = |reason| self.worker.metrics().note_refused(reason);
         let stream = match events::check(request, config, Instant::now()) {
             Outcome::Begins(stream) => stream,
-            Outcome::Answer(answer) => return Route::Answer(answer),
+            Outcome::Answer(answer) => {
+                match answer.status() {
+                    StatusCode::UNAUTHORIZED => refused(RefusedHandshake::TokenMissing),
+                    StatusCode::FORBIDDEN => refused(RefusedHandshake::Origin),
+                    status if status.is_client_error() => refused(RefusedHandshake::Malformed),
+                    _ => {}
+                }
+                return Route::Answer(answer);
+            }
         };
         if self.is_draining() {
+            refused(RefusedHandshake::Draining);
             return Route::Answer(events::try_later(config, stream.origin(), SHUTTING_DOWN.reason));
         }
         if !permit.become_websocket() {
             self.warnings.note(Warning::Full, Instant::now());
+            refused(RefusedHandshake::Limit);
             return Route::Answer(events::try_later(config, stream.origin(), FULL.reason));
         }
         Route::Events(stream)
@@ -255,8 +301,26 @@ impl<S: Service> Http<S> {
         Ok(Arrival { login, ..Arrival::default() })
     }
 
+    /// Counts a connection whose bytes are no request.
+    fn count_broken(&self, fault: &hyper::Error) {
+        if fault.is_timeout() {
+            self.worker.metrics().note_refused(RefusedHandshake::Timeout);
+        } else if fault.is_parse() {
+            self.worker.metrics().note_refused(RefusedHandshake::Malformed);
+        }
+    }
+
     fn is_draining(&self) -> bool {
         *self.draining.borrow()
+    }
+}
+
+/// Why a token is refused, as it is counted.
+fn refused_for(refusal: &Refusal) -> RefusedHandshake {
+    match refusal.code() {
+        "token_expired" => RefusedHandshake::TokenExpired,
+        "token_invalid" => RefusedHandshake::TokenInvalid,
+        _ => RefusedHandshake::Malformed,
     }
 }
 
@@ -292,6 +356,8 @@ const NOT_READ: Rejection = Rejection {
     reason: "this is read by GET",
     headers: &[("allow", "GET, HEAD")],
 };
+const ONLY_METRICS: Rejection =
+    Rejection { status: StatusCode::NOT_FOUND, reason: "here are only /metrics, /healthz and /readyz", headers: &[] };
 const NO_BODY: Rejection =
     Rejection { status: StatusCode::BAD_REQUEST, reason: "a stream of events takes no body", headers: &[] };
 const NOTHING_HERE: Rejection = Rejection {

@@ -23,6 +23,7 @@ mod http;
 mod jwks_refresh;
 mod listener;
 mod log;
+mod metrics;
 mod outbox;
 mod pubsub;
 mod runtime;

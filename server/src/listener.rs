@@ -2,3 +2,12 @@
 
 pub(crate) mod accept;
 pub(crate) mod limit;
+
+/// Which listener a connection came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Door {
+    /// One for clients.
+    Clients,
+    /// One where only metrics and health checks are.
+    Metrics,
+}

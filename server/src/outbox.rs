@@ -4,6 +4,7 @@ mod backlog;
 
 use crate::encode::batch::{Batch, FRAME_OVERHEAD_BYTES, frame_cost};
 use crate::encode::history_reply::HistoryReply;
+pub(crate) use backlog::LeftOut;
 use backlog::{Backlog, NextBytes};
 use bytes::Bytes;
 use hubcast_hub::Publication;
@@ -177,6 +178,11 @@ impl Outbox {
         self.unshared
             + self.frames.len() * FRAME_OVERHEAD_BYTES
             + self.backlog.as_ref().map_or(0, |backlog| backlog.own_bytes())
+    }
+
+    /// What was left out since the last call; `None` if it was nothing.
+    pub(crate) fn take_left_out(&mut self) -> Option<LeftOut> {
+        self.backlog.as_mut().map(|backlog| backlog.take_left_out()).filter(|left_out| *left_out != LeftOut::default())
     }
 
     /// Leaves out all publications and events that may be left out. Returns whether there were any.

@@ -20,6 +20,7 @@ mod turn_output;
 use crate::auth::{AuthConfig, TokenFault};
 use crate::connection::peer::{Arrival, CloseReason, Disconnect, Ending, Message, Peer};
 use crate::encode::replay_cache::ReplayCache;
+use crate::metrics::kinds::PausedReading;
 use crate::schedule::{Item, Schedule};
 use crate::websocket::frame::{self, Opcode};
 use crate::worker::outbound::Outbound;
@@ -116,7 +117,10 @@ impl PubSub {
     fn slow_down(&mut self, publisher: u32, bytes: usize, now: Instant, out: &mut Outbound<'_>) {
         if self.throttle.note(publisher, bytes, out.publisher_pause(), now) {
             match is_caller(publisher) {
-                true => self.callers.pause(publisher),
+                true => {
+                    out.note_paused(PausedReading::Outbox);
+                    self.callers.pause(publisher);
+                }
                 false => out.pause(publisher),
             }
         }
@@ -126,6 +130,7 @@ impl PubSub {
     fn block_publishers(&mut self, turn_output: &TurnOutput, out: &Outbound<'_>) {
         for wait in &turn_output.blocked {
             self.blocked.add(*wait);
+            out.note_paused(PausedReading::Mailbox);
             out.set_reading_stopped(wait.slot, true);
         }
     }
@@ -143,7 +148,11 @@ impl PubSub {
     /// next turn.
     fn leave_over(&mut self, out: &Outbound<'_>) {
         let mut released = Vec::new();
-        self.schedule.end_slice(|slot| out.set_reading_stopped(slot, true), |slot| released.push(slot));
+        let stop = |slot| {
+            out.note_paused(PausedReading::Rate);
+            out.set_reading_stopped(slot, true);
+        };
+        self.schedule.end_slice(stop, |slot| released.push(slot));
         released.into_iter().for_each(|slot| self.release(slot, out));
         if !self.schedule.is_empty() {
             out.want_turn();
@@ -251,7 +260,10 @@ impl Service for PubSub {
         let input = self.input(peer, request, out.now());
         match self.deferred.admit(peer.slot, Item::Input(input), || out.is_backlogged(peer.slot)) {
             Some(item) => self.schedule.push(peer.slot, item),
-            None => out.set_reading_stopped(peer.slot, true),
+            None => {
+                out.note_paused(PausedReading::HeldBack);
+                out.set_reading_stopped(peer.slot, true);
+            }
         }
         out.want_turn();
     }

@@ -13,8 +13,11 @@ use crate::auth::{Revocations, unix_now};
 use crate::config::{Config, MAX_WORKERS};
 use crate::encode::account::Account;
 use crate::http::api::Api;
+use crate::http::metrics::ROUTE_COUNT;
+use crate::listener::Door;
 use crate::listener::limit::ConnectionLimit;
 use crate::log::warnings::Warnings;
+use crate::metrics::Metrics;
 use crate::pubsub::PubSub;
 use crate::pubsub::shared_hub::SharedHub;
 use crate::runtime::system;
@@ -36,7 +39,7 @@ use uuid::Uuid;
 #[derive(Debug)]
 pub struct Server {
     config: Arc<Config>,
-    listeners: Vec<TcpListener>,
+    listeners: Vec<(TcpListener, Door)>,
     state: Option<SnapshotDir>,
     hurry: Hurry,
 }
@@ -61,7 +64,18 @@ impl Server {
             let revocations = Revocations::open(folder, unix_now()).map_err(BindError::State)?;
             config.auth.revocations = Arc::new(revocations);
         }
+        let listeners = listeners.into_iter().map(|listener| (listener, Door::Clients)).collect();
         Ok(Self { config: Arc::new(config), listeners, state, hurry: Hurry::default() })
+    }
+
+    /// Adds a listener where only `/metrics`, `/healthz` and `/readyz` are, for everybody who reaches it.
+    ///
+    /// # Errors
+    /// When it cannot be set up.
+    pub fn with_metrics_on(mut self, listener: TcpListener) -> Result<Self, BindError> {
+        set_up(&listener).map_err(BindError::Listener)?;
+        self.listeners.push((listener, Door::Metrics));
+        Ok(self)
     }
 
     /// The address of the first listener.
@@ -69,15 +83,15 @@ impl Server {
     /// # Errors
     /// When the system does not return it.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listeners[0].local_addr()
+        self.listeners[0].0.local_addr()
     }
 
-    /// The addresses of all listeners, in their order.
+    /// The addresses of all listeners, in their order; those for metrics come last.
     ///
     /// # Errors
     /// When the system does not return one.
     pub fn local_addrs(&self) -> io::Result<Vec<SocketAddr>> {
-        self.listeners.iter().map(TcpListener::local_addr).collect()
+        self.listeners.iter().map(|(listener, _)| listener.local_addr()).collect()
     }
 
     /// A handle that shortens the drain of this server, which can otherwise take as long as
@@ -103,7 +117,9 @@ impl Server {
             hub.await_return(now + RESUME_WINDOW);
             hub.restore(now, state.load(SystemTime::now()).map_err(RunError::Restore)?);
         }
-        let shared_hub = SharedHub::new(hub, wakes.clone(), self.config.outbox, Arc::clone(&account));
+        let metrics = Metrics::new(wakes.len(), ROUTE_COUNT);
+        let counted = (Arc::clone(&account), Arc::clone(&metrics));
+        let shared_hub = SharedHub::new(hub, wakes.clone(), self.config.outbox, counted);
         let started = Instant::now();
         let services = (0..wakes.len())
             .map(|worker| {
@@ -118,7 +134,7 @@ impl Server {
                 shared_hub.await_return(Instant::now() + RESUME_WINDOW);
             }
         };
-        self.run_workers(wakes, account, services, shutdown).await?;
+        self.run_workers(wakes, (account, metrics), services, shutdown).await?;
         // After a panic, which is an error above, the state may be half changed and is not saved.
         match (state, shared_hub.save(Instant::now())) {
             // A disk can be slow. Saving has a thread of its own, so that the caller's tasks still run meanwhile: an
@@ -144,7 +160,8 @@ impl Server {
         let wakes = self.wakes();
         let services = wakes.iter().map(|_| (service(), None)).collect();
         let account = Account::new(self.config.max_waiting, wakes.clone());
-        self.run_workers(wakes, account, services, shutdown).await
+        let metrics = Metrics::new(wakes.len(), ROUTE_COUNT);
+        self.run_workers(wakes, (account, metrics), services, shutdown).await
     }
 
     /// What wakes each worker.
@@ -157,7 +174,7 @@ impl Server {
     async fn run_workers<S: Service + Send>(
         self,
         wakes: Vec<Arc<Notify>>,
-        account: Arc<Account>,
+        (account, metrics): (Arc<Account>, Arc<Metrics>),
         services: Vec<(S, Option<Api>)>,
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), RunError> {
@@ -172,8 +189,20 @@ impl Server {
             let (config, draining, acceptor) = (Arc::clone(&self.config), draining.subscribe(), acceptor.take());
             let (drained, account, warnings) = (Arc::clone(&drained), Arc::clone(&account), Arc::clone(&warnings));
             let hurried = self.hurry.subscribe();
-            let context =
-                WorkerContext { config, account, warnings, wake, draining, hurried, assigned, drained, api, acceptor };
+            let metrics = Arc::clone(&metrics);
+            let context = WorkerContext {
+                config,
+                account,
+                warnings,
+                metrics,
+                wake,
+                draining,
+                hurried,
+                assigned,
+                drained,
+                api,
+                acceptor,
+            };
             start(number, context, service, exit.clone())
                 .map_err(|source| RunError::Start { worker: number, source })?;
         }

@@ -17,6 +17,7 @@ mod writing;
 
 use crate::config::Config;
 use crate::connection::peer::{Disconnect, Peer};
+use crate::metrics::WorkerMetrics;
 use crate::runtime::patience::STALL_MIN;
 use admission::Admission;
 use connections::Connections;
@@ -49,6 +50,11 @@ impl<S: Service> Worker<S> {
             scratch,
             admission: Admission::new(ADMIT_PER_ROUND),
         })
+    }
+
+    /// What this worker counts, for metrics.
+    pub(crate) fn metrics(&self) -> &WorkerMetrics {
+        self.connections.metrics()
     }
 
     pub(crate) fn config(&self) -> &Config {
@@ -209,7 +215,12 @@ impl<S: Service> Worker<S> {
 
     /// Records how long the turn took that ends now, if it was long and delivered several publications at once.
     fn note_turn(&self, began: Instant) {
-        let took = self.connections.runtime.now().saturating_duration_since(began);
+        let now = self.connections.runtime.now();
+        let took = now.saturating_duration_since(began);
+        self.connections.metrics().turn.note(took);
+        if let Some(began) = self.connections.fanout_began.take() {
+            self.connections.metrics().fanout.note(now.saturating_duration_since(began));
+        }
         self.connections.note_delay(took);
         self.connections.burst_turn.set((self.connections.batched.take() && took >= LONG_TURN).then_some(took));
     }
@@ -246,7 +257,8 @@ impl<S: Service> Worker<S> {
                 self.connections.ended.borrow_mut().push(slot);
                 continue;
             }
-            self.connections.table.borrow_mut().remove(slot as usize);
+            let gone = self.connections.table.borrow_mut().remove(slot as usize);
+            self.connections.metrics().note_gone(gone.carrier());
             self.connections.vacated.notify_one();
         }
         self.connections.shed(began);

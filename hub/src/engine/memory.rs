@@ -14,6 +14,7 @@ use crate::engine::{
 };
 use crate::rules::{HistoryPolicy, Retention, RuleIndex, TopicRules};
 use crate::{LiveBytes, Publication};
+pub(crate) use history::Dropped;
 use history::{History, Size};
 use history_store::HistoryStore;
 use hubcast_protocol::event::Author;
@@ -39,6 +40,7 @@ pub struct Memory {
     epochs: EpochSource,
     /// Until then, publications are kept beyond the size of their history, for clients that will reconnect.
     awaits_until: Option<Instant>,
+    dropped: Dropped,
     evicted: Evicted,
     live: Option<Arc<dyn LiveBytes>>,
     /// The number of missed publications after which one answer to a pattern's [`EngineRequest::Open`] looks at no
@@ -66,6 +68,7 @@ impl Memory {
             due: BTreeSet::new(),
             epochs: EpochSource { state: seed },
             awaits_until: None,
+            dropped: Dropped::default(),
             evicted: Evicted::default(),
             live: None,
             most_missed: usize::MAX,
@@ -136,6 +139,11 @@ impl Memory {
         self.evicted
     }
 
+    /// What was dropped so far because of the rules' ages and sizes.
+    pub(crate) fn dropped(&self) -> Dropped {
+        self.dropped
+    }
+
     fn publish(
         &mut self,
         now: Instant,
@@ -175,7 +183,7 @@ impl Memory {
         // The history's own copy of the topic, so that all its publications share one text.
         let position = Some(history.next_position());
         let publication = Publication::counted(history.topic().clone(), payload, position, author, self.live.as_ref());
-        history.push(now, publication.clone(), size);
+        self.dropped += history.push(now, publication.clone(), size);
         self.account(now, id);
         EngineResponse::Published(publication)
     }
@@ -295,7 +303,7 @@ impl Memory {
     fn trimmed(&mut self, now: Instant, id: u32) -> &mut History {
         let size = self.size(now);
         let history = self.histories.get_mut(id);
-        history.trim(now, size);
+        self.dropped += history.trim(now, size);
         history
     }
 

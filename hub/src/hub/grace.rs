@@ -38,6 +38,11 @@ impl GracePeriods {
         self.due.keys().next().map(|(at, _)| *at)
     }
 
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.due.len()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.by_topic.is_empty() && self.due.is_empty()
     }

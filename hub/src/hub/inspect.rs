@@ -2,7 +2,7 @@
 
 use super::Hub;
 use crate::subscriptions::ChannelKey;
-use crate::{MemberName, SessionId, engine::Engine};
+use crate::{Counters, EvictionReason, MemberName, SessionId, engine::Engine};
 use hubcast_protocol::{AnonymousId, ClientId, Position, Target, Topic};
 
 /// Some items of a list, and where the next ones are.
@@ -45,29 +45,6 @@ pub struct SessionInfo {
     pub expires: Option<u64>,
 }
 
-/// What the hub has done since it was made, and what there is now.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Sessions that are connected now.
-    pub sessions: u64,
-    /// Topics and patterns that have subscribers now, and topics with watchers of their presence.
-    pub channels: u64,
-    /// Histories that exist now.
-    pub histories: u64,
-    /// Bytes of all histories now.
-    pub history_bytes: u64,
-    /// Requests so far.
-    pub requests: u64,
-    /// Requests that were refused so far.
-    pub refusals: u64,
-    /// Publications so far, without repetitions.
-    pub publications: u64,
-    /// Publications so far that were repetitions.
-    pub duplicates: u64,
-    /// Publications handed to connections so far, each as often as it was handed over.
-    pub deliveries: u64,
-}
-
 impl Hub {
     /// A page of the topics that have subscribers by their names or a history. Looks at most at `limit` entries, so
     /// that a page may be shorter, or empty, although more follow.
@@ -105,13 +82,22 @@ impl Hub {
 
     /// What the hub has done, and what there is.
     pub fn counters(&self) -> Counters {
-        Counters {
+        let (dropped, evicted) = (self.engine.dropped(), self.engine.evicted());
+        let mut counters = Counters {
             sessions: self.by_id.len() as u64,
             channels: self.subscriptions.len() as u64,
+            topics: self.topics.len() as u64,
+            topic_subscriptions: self.subscriptions.to_topics(),
+            pattern_subscriptions: self.subscriptions.to_patterns(),
+            presence_members: self.present + self.grace.len() as u64,
             histories: self.engine.histories() as u64,
             history_bytes: self.engine.history_bytes() as u64,
             ..self.counters
-        }
+        };
+        counters.evictions[EvictionReason::Age] = dropped.by_age;
+        counters.evictions[EvictionReason::Size] = dropped.by_size;
+        counters.evictions[EvictionReason::Memory] = evicted.publications;
+        counters
     }
 
     fn subscribed_topic(&self, number: u64) -> Option<&Topic> {

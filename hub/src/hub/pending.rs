@@ -2,7 +2,7 @@
 
 use crate::engine::{Keyed, Publisher, SubscribeState};
 use hubcast_protocol::request::{Publish, Target};
-use hubcast_protocol::{ErrorCode, ErrorReply, RequestId, Slow, Topic};
+use hubcast_protocol::{Epoch, ErrorCode, ErrorReply, RequestId, Slow, Topic};
 use std::collections::VecDeque;
 
 /// The rest of a request, to be done when the engine has answered.
@@ -44,6 +44,8 @@ pub(super) struct PendingSubscribe {
     pub(super) presence: bool,
     /// Whether the reply says how much of the past follows.
     pub(super) wants_past: bool,
+    /// The epoch of the position after which it asks for what it missed, if it names one position.
+    pub(super) known_epoch: Option<Epoch>,
     /// The engine's answers so far.
     pub(super) opened: Option<SubscribeState>,
 }

@@ -96,6 +96,7 @@ impl<E: Engine> Hub<E> {
         if self.presence_rule(topic).is_none() {
             return;
         }
+        self.present += 1;
         let peer = &self.subscriptions.sessions[session as usize];
         let (client, identity) = (peer.client, peer.identity.clone());
         let before = identity.as_ref().and_then(|identity| self.grace.cancel(topic, &identity.name));
@@ -122,6 +123,7 @@ impl<E: Engine> Hub<E> {
     /// Sends `leave` for a session that has unsubscribed from a topic.
     pub(super) fn announce_left(&mut self, topic: &Topic, session: u32, effects: &mut Effects) {
         if self.presence_rule(topic).is_some() {
+            self.present -= 1;
             let peer = &self.subscriptions.sessions[session as usize];
             let event = Event::Leave(member(topic, peer.client, peer.identity.as_deref()));
             self.notify_watchers(topic, None, event, effects);

@@ -7,7 +7,7 @@ use crate::effect::COLLECT_NS;
 use crate::engine::{
     Engine, EngineNotice, EngineRequest, EngineResponse, HistoryPage, Keyed, Outcome, Publisher, Ticket,
 };
-use crate::{Effects, HistoryAnswer, Permission, SessionId};
+use crate::{Effects, HistoryAnswer, MemberName, Permission, SessionId, Source};
 use hubcast_protocol::event::{Author, Pong, Published};
 use hubcast_protocol::request::{Action, Publish, ReadHistory};
 use hubcast_protocol::{ErrorCode, ErrorReply, Event, RejectedRequest, Request, RequestId, Topic};
@@ -83,8 +83,8 @@ impl<E: Engine> Hub<E> {
             (Continuation::Deliver { topic, key, echo }, EngineResponse::Published(publication)) => {
                 let except = if echo { None } else { session };
                 let receivers = self.deliver(&publication, except, effects) as u64;
-                self.counters.publications += 1;
-                self.counters.deliveries += receivers;
+                let source = self.source(session);
+                self.counters.count_publication(source, publication.payload().as_plain().len(), receivers);
                 let outcome = Outcome { position: publication.position(), receivers };
                 if let Some(key) = key {
                     self.engine.tell(now, EngineNotice::Delivered { topic: &topic, key: &key, outcome });
@@ -92,7 +92,8 @@ impl<E: Engine> Hub<E> {
                 self.answer_publish(session, id, topic, (outcome, false), effects);
             }
             (Continuation::Deliver { topic, .. }, EngineResponse::Repeated(outcome)) => {
-                self.counters.duplicates += 1;
+                let source = self.source(session);
+                self.counters.duplicates[source] += 1;
                 self.answer_publish(session, id, topic, (outcome, true), effects);
             }
             (Continuation::Subscribe(mut subscribe), EngineResponse::Opened(opened)) => match session {
@@ -126,6 +127,15 @@ impl<E: Engine> Hub<E> {
                 }
             }
             (then, answer) => panic!("an engine answered {answer:?} where {then:?} was to follow"),
+        }
+    }
+
+    /// Where the publications of a session come from.
+    fn source(&self, session: Option<u32>) -> Source {
+        let identity = session.and_then(|session| self.subscriptions.sessions[session as usize].identity.as_deref());
+        match identity.map(|identity| &identity.name) {
+            Some(MemberName::ApiKey(_)) => Source::Http,
+            _ => Source::Client,
         }
     }
 

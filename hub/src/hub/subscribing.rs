@@ -2,12 +2,12 @@
 
 use super::Hub;
 use super::pending::{Continuation, Pending, PendingSubscribe, too_long};
-use crate::Effects;
-use crate::engine::{Engine, EngineNotice, EngineRequest};
+use crate::engine::{Engine, EngineNotice, EngineRequest, SubscribeState};
 use crate::subscriptions::ChannelKey;
+use crate::{Effects, ResumeOutcome};
 use hubcast_protocol::event::{Gap, GapReason, Subscribed, Unsubscribed};
 use hubcast_protocol::request::{Start, Subscribe, Target};
-use hubcast_protocol::{ErrorCode, ErrorReply, Event, Owner, RequestId, Slow, Topic};
+use hubcast_protocol::{Epoch, ErrorCode, ErrorReply, Event, Owner, RequestId, Slow, Topic};
 use std::time::Instant;
 
 impl<E: Engine> Hub<E> {
@@ -58,8 +58,14 @@ impl<E: Engine> Hub<E> {
         effects: &mut Effects,
     ) {
         let Subscribe { target, start, presence, slow } = subscribe;
+        let known_epoch = match &start {
+            Start::After(after) | Start::AfterOrLast(after, _) => Some(after.epoch),
+            _ => None,
+        };
+        let wants_past = start != Start::Live;
+        let target_asked = target.clone();
         let subscribe =
-            PendingSubscribe { target: target.clone(), slow, presence, wants_past: start != Start::Live, opened: None };
+            PendingSubscribe { target: target_asked, slow, presence, wants_past, known_epoch, opened: None };
         let pending = Pending::new(Some(session), id, Continuation::Subscribe(subscribe));
         self.ask_engine(now, pending, EngineRequest::Open { target, start }, effects);
     }
@@ -73,8 +79,9 @@ impl<E: Engine> Hub<E> {
         subscribe: PendingSubscribe,
         effects: &mut Effects,
     ) {
-        let PendingSubscribe { target, slow, presence, wants_past, opened } = subscribe;
+        let PendingSubscribe { target, slow, presence, wants_past, known_epoch, opened } = subscribe;
         let opened = opened.unwrap_or_default();
+        self.count_resume(&opened, known_epoch);
         let channel = self.open_channel(session, &target, slow);
         self.count_search(channel, session, effects);
         let joined = match channel {
@@ -116,6 +123,19 @@ impl<E: Engine> Hub<E> {
                 self.announce_join(&topic, session, effects);
             }
         }
+    }
+
+    /// Counts what a subscription got of the past.
+    fn count_resume(&mut self, opened: &SubscribeState, known_epoch: Option<Epoch>) {
+        let Some(recovered) = opened.recovered else { return self.counters.replayed += opened.missed.len() as u64 };
+        let epoch = opened.position.map(|position| position.epoch);
+        let outcome = match recovered {
+            true => ResumeOutcome::Complete,
+            false if epoch.is_some() && known_epoch.is_some() && epoch != known_epoch => ResumeOutcome::NewEpoch,
+            false => ResumeOutcome::Gap,
+        };
+        self.counters.resumes[outcome] += 1;
+        self.counters.replayed += opened.missed.len() as u64;
     }
 
     /// Cancels a subscription. The engine already counts its topic as used, so it must learn that it is not.

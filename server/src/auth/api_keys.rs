@@ -24,6 +24,8 @@ pub struct ApiKey {
     pub not_after: Option<u64>,
     /// Whether it may see clients and numbers of the server, and disconnect, subscribe and unsubscribe clients.
     pub manage: bool,
+    /// Whether it may read `/metrics`; one that may manage may, too.
+    pub metrics: bool,
     /// Who its sessions belong to, and what they may do.
     login: Login,
 }
@@ -113,7 +115,7 @@ impl ApiKey {
         let identity = Arc::new(Identity { name: MemberName::ApiKey(id.clone()), info: None });
         let credentials = Arc::new(Credentials { grants, expiry: None, api_key: Some(id.clone()) });
         let login = Login { identity, credentials };
-        Self { id, name: name.into(), hash, not_after: None, manage: false, login }
+        Self { id, name: name.into(), hash, not_after: None, manage: false, metrics: false, login }
     }
 
     /// Who its sessions belong to, and what they may do, for the hub.

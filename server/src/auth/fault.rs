@@ -102,6 +102,66 @@ pub enum TokenFault {
 }
 
 impl TokenFault {
+    /// All of them, in their order.
+    pub const ALL: &[Self] = &[
+        Self::TooLong,
+        Self::Malformed,
+        Self::Header,
+        Self::Critical,
+        Self::Type,
+        Self::Algorithm,
+        Self::UnknownKey,
+        Self::AmbiguousKey,
+        Self::KeyOver,
+        Self::Signature,
+        Self::Claims,
+        Self::Expiry,
+        Self::TooLongLived,
+        Self::Expired,
+        Self::NotBefore,
+        Self::NotYet,
+        Self::IssuedAt,
+        Self::Audience,
+        Self::UnexpectedAudience,
+        Self::Issuer,
+        Self::Subject,
+        Self::Info,
+        Self::Grants,
+        Self::TooManyGrants,
+        Self::Revoked,
+    ];
+
+    /// Its name, for metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::TooLong => "too_long",
+            Self::Malformed => "malformed",
+            Self::Header => "header",
+            Self::Critical => "critical",
+            Self::Type => "type",
+            Self::Algorithm => "algorithm",
+            Self::UnknownKey => "unknown_key",
+            Self::AmbiguousKey => "ambiguous_key",
+            Self::KeyOver => "key_over",
+            Self::Signature => "signature",
+            Self::Claims => "claims",
+            Self::Expiry => "expiry",
+            Self::TooLongLived => "too_long_lived",
+            Self::Expired => "expired",
+            Self::NotBefore => "not_before",
+            Self::NotYet => "not_yet",
+            Self::IssuedAt => "issued_at",
+            Self::Audience => "audience",
+            Self::UnexpectedAudience => "unexpected_audience",
+            Self::Issuer => "issuer",
+            Self::Subject => "subject",
+            Self::Info => "info",
+            Self::Grants => "grants",
+            Self::TooManyGrants => "too_many_grants",
+            Self::Revoked => "revoked",
+        }
+    }
+
     /// `token_expired` if a new token of the same kind would be accepted, and `token_invalid` otherwise.
     pub fn code(self) -> ErrorCode {
         if self == Self::Expired { ErrorCode::TokenExpired } else { ErrorCode::TokenInvalid }

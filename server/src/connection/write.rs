@@ -25,7 +25,7 @@ impl Connection {
             return DirectWrite::Nothing;
         }
         let mut state = self.state.borrow_mut();
-        let write = |bytes: &[u8]| self.socket.send(bytes);
+        let write = |bytes: &[u8]| self.count_sent(self.socket.send(bytes));
         let frames = frames.get(self.peer.dialect);
         self.tally(&mut state.outbox, |outbox| outbox.try_write_direct(frames, write))
     }
@@ -45,6 +45,13 @@ impl Connection {
         }
     }
 
+    fn count_sent(&self, written: io::Result<usize>) -> io::Result<usize> {
+        if let Ok(bytes) = &written {
+            self.totals.metrics.sent_bytes[self.carrier() as usize].add(*bytes as u64);
+        }
+        written
+    }
+
     fn write(&self, now: Instant, asks_system: bool) -> bool {
         self.write_state(&mut self.state.borrow_mut(), now, asks_system)
     }
@@ -52,13 +59,15 @@ impl Connection {
     fn write_state(&self, state: &mut ConnectionState, now: Instant, asks_system: bool) -> bool {
         state.is_dirty = false;
         let is_catching_up = state.write_blocked.is_some() && state.outbox.exempt() > 0;
-        let socket = Watched { socket: &self.socket, asks_system, took: Cell::new(false) };
+        let socket = Watched { socket: &self.socket, asks_system, took: Cell::new(0) };
         let written = self.tally(&mut state.outbox, |outbox| outbox.write_to(&socket, self.peer.dialect));
-        if is_catching_up && socket.took.get() {
+        self.totals.metrics.sent_bytes[self.carrier() as usize].add(socket.took.get() as u64);
+        if is_catching_up && socket.took.get() > 0 {
             // The ping is behind a replay. Its time begins only when the replay is written.
             state.ping_sent_at = state.ping_sent_at.map(|_| now);
         }
-        if let (true, Phase::Closing { took, .. } | Phase::Agreed { took, .. }) = (socket.took.get(), &mut state.phase)
+        if let (true, Phase::Closing { took, .. } | Phase::Agreed { took, .. }) =
+            (socket.took.get() > 0, &mut state.phase)
         {
             *took = now;
         }
@@ -73,7 +82,7 @@ impl Connection {
                 false
             }
             Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => {
-                if socket.took.get() || state.write_blocked.is_none() {
+                if socket.took.get() > 0 || state.write_blocked.is_none() {
                     state.write_blocked = Some(now);
                 }
                 true
@@ -110,13 +119,13 @@ struct Watched<'a> {
     socket: &'a Socket,
     /// Whether to ask the system even if the runtime knows that the socket took no more.
     asks_system: bool,
-    /// Whether the socket took any bytes.
-    took: Cell<bool>,
+    /// Bytes that the socket took.
+    took: Cell<usize>,
 }
 
 impl Watched<'_> {
     fn note(&self, written: io::Result<usize>) -> io::Result<usize> {
-        self.took.set(self.took.get() || written.as_ref().is_ok_and(|written| *written > 0));
+        self.took.set(self.took.get() + written.as_ref().map_or(0, |written| *written));
         written
     }
 }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use hubcast_hub::Publication;
 use hubcast_protocol::{Dialect, Event, Payload, Topic, event_stream, plain, typed};
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 /// Successive publications with the same receivers, encoded together. Each dialect is encoded once, when the first
 /// receiver needs it, and all receivers share the bytes.
@@ -16,17 +17,24 @@ pub(crate) struct Batch {
     encoded: PerDialect<Bytes>,
     /// The account that counts the bytes.
     account: Option<Arc<Account>>,
+    /// When the first publication was taken from its publisher.
+    began: Option<Instant>,
 }
 
 impl Batch {
     pub(crate) fn new(publication: Publication) -> Self {
         let len = size(&publication);
-        Self { publications: vec![publication], len, encoded: PerDialect::default(), account: None }
+        Self { publications: vec![publication], len, encoded: PerDialect::default(), account: None, began: None }
     }
 
-    /// A batch whose bytes an account counts.
-    pub(crate) fn counted(publication: Publication, account: &Arc<Account>) -> Self {
-        Self { account: Some(Arc::clone(account)), ..Self::new(publication) }
+    /// A batch whose bytes an account counts, and whose publications were taken from their publishers at this time.
+    pub(crate) fn counted(publication: Publication, account: &Arc<Account>, began: Option<Instant>) -> Self {
+        Self { account: Some(Arc::clone(account)), began, ..Self::new(publication) }
+    }
+
+    /// When its publications were taken from their publishers, if that is known.
+    pub(crate) fn began(&self) -> Option<Instant> {
+        self.began
     }
 
     pub(crate) fn publications(&self) -> &[Publication] {

@@ -13,6 +13,7 @@ mod topics;
 
 pub(super) use answer::AnswerBody;
 pub(super) use body::RequestBody;
+pub(super) use key::{KnownKey, of_request as api_key};
 
 use super::X_FORWARDED_FOR;
 use super::exchange::{Busy, Exchange};
@@ -20,15 +21,16 @@ use super::query::{Query, check_topic};
 use super::response::Refusal;
 use crate::auth::ApiKey;
 use crate::config::Config;
+use crate::metrics::Metrics;
 use crate::pubsub::caller::{Caller, Callers};
 use answer::{ApiAnswer, text_of_json};
 use body::invalid;
+use hubcast_hub::Counters;
 use hubcast_protocol::{ClientId, ErrorCode, Topic};
-use hyper::StatusCode;
 use hyper::body::Bytes;
 use hyper::header::{CONNECTION, HeaderMap, HeaderValue};
 use hyper::http::request;
-use key::KnownKey;
+use hyper::{Method, StatusCode};
 use routes::{Found, Needs, Operation, Route};
 use std::cell::RefCell;
 use std::iter;
@@ -77,7 +79,31 @@ impl Api {
         Self { config, callers, started, long_body: Arc::new(Semaphore::new(1)) }
     }
 
-    /// Answers a request whose path begins with `/api`.
+    pub(super) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// What all workers have counted.
+    pub(super) fn metrics(&self) -> &Metrics {
+        self.callers.metrics()
+    }
+
+    /// What the hub has counted.
+    pub(super) fn counters(&self) -> Counters {
+        self.callers.with_hub(|hub| hub.counters())
+    }
+
+    /// Bytes of memory for what waits to be written to all connections, and the number of workers.
+    pub(super) fn load(&self) -> (usize, usize) {
+        self.callers.load()
+    }
+
+    /// Bytes of the mail that waits for workers, about.
+    pub(super) fn mailbox_bytes(&self) -> usize {
+        self.callers.mailbox_bytes()
+    }
+
+    /// Answers a request whose path begins with `/api`. Also returns the number of its route, if it has one.
     pub(super) async fn answer(
         &self,
         head: &request::Parts,
@@ -85,10 +111,12 @@ impl Api {
         address: SocketAddr,
         session: &Session,
         exchange: &Rc<Exchange>,
-    ) -> ApiAnswer {
-        let address = self.client_address(address, &head.headers);
+    ) -> (ApiAnswer, Option<usize>) {
+        let mut number = None;
+        let address = self.client_address(address.ip(), &head.headers);
         let answer = match routes::find(&head.method, head.uri.path()) {
             Found::Route(route, of_path) => {
+                number = routes::number(route);
                 let query = Query::read(&head.uri, route.query);
                 self.call(route, of_path, query, (&head.headers, address, session, exchange), &mut body).await
             }
@@ -104,14 +132,14 @@ impl Api {
         if body.is_left() {
             answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        answer
+        (answer, number)
     }
 
     /// The address of the client, which may stand behind proxies.
-    fn client_address(&self, peer: SocketAddr, headers: &HeaderMap) -> IpAddr {
+    pub(super) fn client_address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         // Nothing is looked up for a peer that is no proxy.
         let lines = iter::once_with(|| headers.get_all(&X_FORWARDED_FOR).iter().map(HeaderValue::as_bytes)).flatten();
-        self.config.auth.trusted_proxies.client(peer.ip(), lines)
+        self.config.auth.trusted_proxies.client(peer, lines)
     }
 
     async fn call(
@@ -217,6 +245,20 @@ pub(super) fn shutting_down() -> ApiAnswer {
 }
 
 const NO_ROUTE: &str = "there is no such route; GET /api/openapi.json lists all of them";
+
+/// The number of routes.
+pub(super) const ROUTE_COUNT: usize = routes::ROUTES.len();
+
+/// The path and the method of the route with this number.
+pub(super) fn route_names(number: usize) -> (String, &'static str) {
+    let route = &routes::ROUTES[number];
+    let method = match route.method {
+        Method::POST => "POST",
+        Method::DELETE => "DELETE",
+        _ => "GET",
+    };
+    (format!("/api/{}", route.path), method)
+}
 
 /// The description of the API.
 const OPENAPI: &str = include_str!("api/openapi.json");

@@ -107,6 +107,11 @@ impl Refusal {
         self.status
     }
 
+    /// The code, for programs.
+    pub(crate) fn code(&self) -> &str {
+        &self.code
+    }
+
     /// The reason, for people.
     pub(crate) fn reason(&self) -> &str {
         &self.reason

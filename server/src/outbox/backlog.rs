@@ -45,12 +45,23 @@ pub(crate) struct Backlog {
     reserved: usize,
     /// Bytes of the publications that can be left out.
     droppable: usize,
+    left_out: LeftOut,
+}
+
+/// What was left out of a backlog.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LeftOut {
+    /// Publications to subscriptions that are `drop`, and to those that are `latest`.
+    pub(crate) publications: [u64; 2],
+    /// Gaps, as the client is told of them, in the same order.
+    pub(crate) gaps: [u64; 2],
 }
 
 /// A publication that may be left out.
 #[derive(Debug)]
 struct QueuedPublication {
     publication: Publication,
+    slow: Slow,
     /// Whether an earlier entry of the queue belongs to the same segment.
     continues: bool,
 }
@@ -169,6 +180,11 @@ impl Backlog {
         was
     }
 
+    /// What was left out since the last call.
+    pub(crate) fn take_left_out(&mut self) -> LeftOut {
+        std::mem::take(&mut self.left_out)
+    }
+
     /// Removes the next bytes to write; `None` when nothing waits any more.
     pub(crate) fn pop(&mut self, dialect: Dialect) -> Option<NextBytes> {
         loop {
@@ -210,7 +226,7 @@ impl Backlog {
         let topic_backlog = self.topics.entry(topic.clone()).or_default();
         topic_backlog.publications.push_back(place);
         topic_backlog.epoch = epoch(publication);
-        self.publications.insert(place, QueuedPublication { publication: publication.clone(), continues });
+        self.publications.insert(place, QueuedPublication { publication: publication.clone(), slow, continues });
     }
 
     /// Whether the newest segment of the topic continues with this publication.
@@ -243,13 +259,16 @@ impl Backlog {
 
     /// Leaves out the publication at a place, which must be the first of its topic in the queue.
     fn leave_out(&mut self, place: u64) {
-        let Some(QueuedPublication { publication, continues }) = self.publications.remove(&place) else { return };
+        let Some(QueuedPublication { publication, slow, continues }) = self.publications.remove(&place) else { return };
+        let policy = usize::from(slow == Slow::Latest);
+        self.left_out.publications[policy] += 1;
         self.droppable -= cost(&publication);
         let (topic, last) = (publication.topic(), publication.position());
         let Some(topic_backlog) = self.topics.get_mut(topic) else { return };
         topic_backlog.publications.pop_front();
         let before = topic_backlog.skipped.replace(place).filter(|_| continues);
         let before = before.and_then(|before| self.skipped.remove(&before));
+        self.left_out.gaps[policy] += u64::from(before.is_none());
         let first = before.map_or(last, |before| before.first);
         self.skipped.insert(place, SkippedRange { topic: topic.clone(), first, last });
     }

@@ -9,6 +9,7 @@ use super::address::{caller_slot, is_caller, place_of, session, slot_of, worker_
 use super::shared_hub::{Facts, SharedHub};
 use super::turn_output::{Output, TurnOutput};
 use crate::connection::facts::ConnectionFacts;
+use crate::metrics::Metrics;
 use crate::schedule::Item;
 use hubcast_hub::{Credentials, HistoryAnswer, Hub, Identity, Input, Operation, SessionId, Whom};
 use hubcast_protocol::event::Published;
@@ -113,6 +114,16 @@ impl Callers {
     /// Bytes of memory for what waits to be written to all connections, and the number of workers.
     pub(crate) fn load(&self) -> (usize, usize) {
         (self.shared_hub.waiting_bytes(), self.shared_hub.workers())
+    }
+
+    /// What all workers have counted.
+    pub(crate) fn metrics(&self) -> &Metrics {
+        self.shared_hub.metrics()
+    }
+
+    /// Bytes of the mail that waits for workers, about.
+    pub(crate) fn mailbox_bytes(&self) -> usize {
+        self.shared_hub.mailbox_bytes()
     }
 
     /// Gives `push` what callers have asked for, except for those that wait because they have filled a mailbox.

@@ -22,6 +22,11 @@ pub(super) struct Mailbox {
 }
 
 impl Mailbox {
+    /// Bytes that will have to be written for what is in it, about.
+    pub(super) fn weight(&self) -> usize {
+        self.weight
+    }
+
     pub(super) fn put(&mut self, output: RemoteOutput, weight: usize) {
         self.weight += weight;
         self.outputs.push(output);

@@ -19,11 +19,12 @@ use super::mailbox::{Mailbox, post, take};
 use super::observer::{Observed, Observer};
 use super::turn_output::TurnOutput;
 use crate::encode::account::Account;
+use crate::metrics::Metrics;
 use crate::runtime::tasks::end_for_another;
 use crate::schedule::{Cost, Item, Schedule};
 use hubcast_hub::{Hub, Input, SessionId, Snapshot};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::Notify;
 
@@ -35,6 +36,7 @@ pub(crate) struct SharedHub {
     /// Bound of one connection's outbox, in bytes: a batch of joined publications has to fit into it.
     max_outbox: usize,
     account: Arc<Account>,
+    metrics: Arc<Metrics>,
     #[cfg(feature = "simulation")]
     observer: Observer,
 }
@@ -51,7 +53,12 @@ struct Shared {
 
 impl SharedHub {
     /// Makes one worker's mailbox for each of `wakes`. `max_outbox` is the bound of each connection's outbox, in bytes.
-    pub(crate) fn new(hub: Hub, wakes: Vec<Arc<Notify>>, max_outbox: usize, account: Arc<Account>) -> Arc<Self> {
+    pub(crate) fn new(
+        hub: Hub,
+        wakes: Vec<Arc<Notify>>,
+        max_outbox: usize,
+        (account, metrics): (Arc<Account>, Arc<Metrics>),
+    ) -> Arc<Self> {
         let mail = wakes.iter().map(|_| Mailbox::default()).collect();
         let (alarm, evictions) = (Alarm::new(wakes.len()), Evictions::default());
         let shared = Shared { hub, mail, hub_rests_until: None, alarm, evictions };
@@ -60,6 +67,7 @@ impl SharedHub {
             wakes,
             max_outbox,
             account,
+            metrics,
             #[cfg(feature = "simulation")]
             observer: Observer::default(),
         })
@@ -77,7 +85,8 @@ impl SharedHub {
         is_behind: bool,
     ) {
         schedule.begin_slice(is_behind);
-        let mut shared = self.lock();
+        turn_output.began = Some(now);
+        let mut shared = self.lock_for_turn(worker);
         let Shared { hub, mail, hub_rests_until, alarm, evictions } = &mut *shared;
         if hub.needs_wall_clock() {
             hub.set_wall_clock(now, unix_ms());
@@ -178,6 +187,16 @@ impl SharedHub {
         act(&mut self.lock().hub)
     }
 
+    /// What was counted so far.
+    pub(crate) fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// Bytes of the mail that waits for workers, about.
+    pub(super) fn mailbox_bytes(&self) -> usize {
+        self.lock().mail.iter().map(Mailbox::weight).sum()
+    }
+
     /// Bytes of memory for what waits to be written to all connections.
     pub(super) fn waiting_bytes(&self) -> usize {
         self.account.bytes()
@@ -210,6 +229,24 @@ impl SharedHub {
     /// must not be used: the calling task ends too.
     fn lock(&self) -> MutexGuard<'_, Shared> {
         self.shared.lock().unwrap_or_else(|_| end_for_another())
+    }
+
+    /// Locks for a turn, and counts how long that took.
+    fn lock_for_turn(&self, worker: usize) -> MutexGuard<'_, Shared> {
+        let wait = &self.metrics.workers[worker].lock_wait;
+        match self.shared.try_lock() {
+            Ok(shared) => {
+                wait.note_nothing();
+                shared
+            }
+            Err(TryLockError::WouldBlock) => {
+                let began = Instant::now();
+                let shared = self.lock();
+                wait.note(began.elapsed());
+                shared
+            }
+            Err(TryLockError::Poisoned(_)) => end_for_another(),
+        }
     }
 
     fn wake_others(&self, worker: usize) {

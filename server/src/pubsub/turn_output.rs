@@ -30,6 +30,8 @@ pub(crate) struct TurnOutput {
     pub(crate) blocked: Vec<MailboxWait>,
     /// When this worker wakes up for what the hub does by itself.
     pub(crate) next_timeout: Option<Instant>,
+    /// When the turn began.
+    pub(super) began: Option<Instant>,
 }
 
 /// One thing to be carried out, as the place where it is found. A list of these has the order.
@@ -49,7 +51,7 @@ impl TurnOutput {
     /// client can observe a difference. Returns the cost to carry these effects out.
     pub(super) fn coalesce(&mut self, newest: usize, author: SessionId, outbox: usize, account: &Arc<Account>) -> Cost {
         let mut cost = Cost::default();
-        let Self { effects, order, broadcasts, notifications, outcomes, .. } = self;
+        let Self { effects, order, broadcasts, notifications, outcomes, began, .. } = self;
         for (number, effect) in effects.iter().enumerate().skip(newest) {
             match effect {
                 Effect::Deliver { publication, receivers } => {
@@ -62,7 +64,7 @@ impl TurnOutput {
                     cost.delivery += count * VISIT_NS;
                     order.push(OutputRef::Deliver(broadcasts.len()));
                     let (receivers, publishers) = (receivers.clone(), vec![author]);
-                    let frames = Arc::new(Batch::counted(publication.clone(), account));
+                    let frames = Arc::new(Batch::counted(publication.clone(), account, *began));
                     broadcasts.push(Broadcast { receivers, frames, publishers, may_grow: true });
                 }
                 Effect::Notify { event, receivers } => {

@@ -15,6 +15,7 @@ use crate::connection::{News, Socket, pipe};
 use crate::encode::account::Account;
 use crate::listener::limit::ConnectionLimit;
 use crate::log::warnings::Warnings;
+use crate::metrics::Metrics;
 use crate::pubsub::PubSub;
 use crate::pubsub::shared_hub::SharedHub;
 use crate::runtime::{ByHand, Runtime};
@@ -59,14 +60,17 @@ impl Simulated {
             hub.await_return(now + RESUME_WINDOW);
             hub.restore(now, saved);
         }
-        let shared_hub = SharedHub::new(hub, wakes.clone(), config.outbox, Arc::clone(&account));
+        let metrics = Metrics::new(wakes.len(), 0);
+        let counted = (Arc::clone(&account), Arc::clone(&metrics));
+        let shared_hub = SharedHub::new(hub, wakes.clone(), config.outbox, counted);
         let (limit, config) = (ConnectionLimit::new(config.max_connections), Arc::new(config));
         let warnings = Arc::<Warnings>::default();
         let workers = (0..).zip(wakes).map(|(number, wake)| {
             let tasks = Rc::new(ByHand::new((seed, number), now));
             let runtime = Runtime::ByHand(Rc::clone(&tasks));
             let (config, account) = (Arc::clone(&config), Arc::clone(&account));
-            let connections = Connections::new(number as usize, runtime, config, account, Arc::clone(&warnings), wake);
+            let counted = (Arc::clone(&warnings), Arc::clone(&metrics.workers[number as usize]));
+            let connections = Connections::new(number as usize, runtime, config, account, counted, wake);
             let worker =
                 Worker::new(connections, PubSub::new(Arc::clone(&shared_hub), number as usize, AuthConfig::default()));
             tasks.spawn(Rc::clone(&worker).watch_deadlines());

@@ -7,9 +7,11 @@ use crate::encode::account::Account;
 use crate::http::Http;
 use crate::http::api::Api;
 use crate::jwks_refresh;
+use crate::listener::Door;
 use crate::listener::accept::accept_all;
 use crate::listener::limit::{ConnectionLimit, Permit};
 use crate::log::warnings::{Paced, Warnings};
+use crate::metrics::Metrics;
 use crate::runtime::Runtime;
 use crate::runtime::patience::sleep_while_running;
 use crate::runtime::tasks::{self, Tasks};
@@ -29,14 +31,15 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::sync::{Barrier, Notify, watch};
 use tokio::time::timeout;
 
-/// A connection that another worker accepted, with the address of its client.
-type Assigned = (std::net::TcpStream, SocketAddr, Permit);
+/// A connection that another worker accepted, with the address of its client and the listener that it came to.
+type Assigned = (std::net::TcpStream, (SocketAddr, Door), Permit);
 
 /// The arguments of one worker.
 pub(crate) struct WorkerContext {
     pub(crate) config: Arc<Config>,
     pub(crate) account: Arc<Account>,
     pub(crate) warnings: Arc<Warnings>,
+    pub(crate) metrics: Arc<Metrics>,
     pub(crate) wake: Arc<Notify>,
     pub(crate) draining: watch::Receiver<bool>,
     pub(crate) hurried: Hurried,
@@ -52,7 +55,7 @@ pub(crate) struct WorkerContext {
 
 /// The arguments of the worker that accepts.
 pub(crate) struct Acceptor {
-    pub(crate) listeners: Vec<std::net::TcpListener>,
+    pub(crate) listeners: Vec<(std::net::TcpListener, Door)>,
     pub(crate) limit: Arc<ConnectionLimit>,
     /// The queue of new connections of each worker.
     pub(crate) worker_queues: Vec<UnboundedSender<Assigned>>,
@@ -72,6 +75,7 @@ pub(crate) fn start<S: Service + Send>(
     service: S,
     exit: UnboundedSender<Result<(), RunError>>,
 ) -> io::Result<()> {
+    let metrics = Arc::clone(&context.metrics);
     std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
         let ended = catch_unwind(AssertUnwindSafe(|| {
             let start = |source| RunError::Start { worker: number, source };
@@ -85,6 +89,9 @@ pub(crate) fn start<S: Service + Send>(
                 None => return,
             },
         };
+        if matches!(ended, Err(RunError::Panicked { .. })) {
+            metrics.note_panic();
+        }
         // Nothing receives the result if another worker failed before.
         let _ = exit.send(ended);
     })?;
@@ -96,6 +103,7 @@ async fn serve<S: Service>(number: usize, context: WorkerContext, service: S) ->
         config,
         account,
         warnings,
+        metrics,
         wake,
         mut draining,
         mut hurried,
@@ -106,7 +114,8 @@ async fn serve<S: Service>(number: usize, context: WorkerContext, service: S) ->
     } = context;
     let (tasks, server) = (Tasks::default(), draining.clone());
     let runtime = Runtime::Tokio(tasks.clone());
-    let connections = Connections::new(number, runtime, Arc::clone(&config), account, Arc::clone(&warnings), wake);
+    let counted = (Arc::clone(&warnings), Arc::clone(&metrics.workers[number]));
+    let connections = Connections::new(number, runtime, Arc::clone(&config), account, counted, wake);
     let worker = Worker::new(connections, service);
     let http = Http::new(Rc::clone(&worker), draining.clone(), Arc::clone(&warnings), api);
     if let Some(Acceptor { listeners, limit, worker_queues }) = acceptor {
@@ -114,10 +123,10 @@ async fn serve<S: Service>(number: usize, context: WorkerContext, service: S) ->
         let keys = jwks_refresh::start(&config.auth, &tasks);
         // All listeners share one order of workers, whichever listener the next connection comes from.
         let worker_queues = WorkerQueues { of: worker_queues.into(), last: Rc::default() };
-        for listener in listeners {
+        for (listener, door) in listeners {
             let listener = TcpListener::from_std(listener);
             let listener = listener.map_err(|source| RunError::Start { worker: number, source })?;
-            let accept = async move || listener.accept().await;
+            let accept = async move || listener.accept().await.map(|(stream, address)| (stream, (address, door)));
             let assign = assign_in_turn(Rc::clone(&http), tasks.clone(), worker_queues.clone());
             let (keys, limit) = (keys.clone(), Arc::clone(&limit));
             tasks.spawn(async move {
@@ -191,7 +200,7 @@ fn assign_in_turn<S: Service>(
     http: Rc<Http<S>>,
     tasks: Tasks,
     worker_queues: WorkerQueues,
-) -> impl FnMut((TcpStream, SocketAddr), Permit) {
+) -> impl FnMut((TcpStream, (SocketAddr, Door)), Permit) {
     move |(stream, address), permit| {
         let next = (worker_queues.last.get() + 1) % worker_queues.of.len();
         worker_queues.last.set(next);

@@ -4,9 +4,12 @@ use super::admission::Admission;
 use super::timers::Deadlines;
 use crate::config::Config;
 use crate::connection::peer::{CloseReason, Ending, Peer};
+use crate::connection::totals::Totals;
 use crate::connection::{Connection, TimerAction};
 use crate::encode::account::Account;
 use crate::log::warnings::{Warning, Warnings};
+use crate::metrics::WorkerMetrics;
+use crate::metrics::kinds::{Carrier, SlowPolicy};
 use crate::runtime::Runtime;
 use crate::runtime::patience::STALL_MIN;
 use hubcast_protocol::CloseCode;
@@ -26,8 +29,7 @@ pub(crate) struct Connections {
     pub(super) runtime: Runtime,
     pub(crate) config: Arc<Config>,
     pub(super) account: Arc<Account>,
-    /// Bytes that wait for one connection each and are not shared, summed over this worker's connections.
-    pub(super) queued: Rc<Cell<usize>>,
+    pub(super) totals: Rc<Totals>,
     pub(super) warnings: Arc<Warnings>,
     pub(super) table: RefCell<Slab<Rc<Connection>>>,
     /// Connections to be written to, because they got something: in this turn or, if they are too many, in the next
@@ -64,6 +66,8 @@ pub(crate) struct Connections {
     pub(super) bytes_since_turn: Cell<usize>,
     /// Whether any connection got several publications at once in this turn.
     pub(super) batched: Cell<bool>,
+    /// When the oldest of the publications that are delivered in this turn was taken from its publisher.
+    pub(super) fanout_began: Cell<Option<Instant>>,
     /// How long the last turn took, if it was long and some connection got several publications at once in it.
     pub(super) burst_turn: Cell<Option<Duration>>,
     pub(super) wake: Arc<Notify>,
@@ -78,7 +82,7 @@ impl Connections {
         runtime: Runtime,
         config: Arc<Config>,
         account: Arc<Account>,
-        warnings: Arc<Warnings>,
+        (warnings, metrics): (Arc<Warnings>, Arc<WorkerMetrics>),
         wake: Arc<Notify>,
     ) -> Self {
         let now = runtime.now();
@@ -87,7 +91,7 @@ impl Connections {
             runtime,
             config,
             account,
-            queued: Rc::default(),
+            totals: Rc::new(Totals { queued: Cell::new(0), metrics }),
             warnings,
             table: RefCell::default(),
             dirty: RefCell::default(),
@@ -107,6 +111,7 @@ impl Connections {
             draining: Cell::new(false),
             bytes_since_turn: Cell::new(0),
             batched: Cell::new(false),
+            fanout_began: Cell::new(None),
             burst_turn: Cell::new(None),
             wake,
             vacated: Notify::new(),
@@ -134,6 +139,7 @@ impl Connections {
 
     pub(super) fn close(&self, connection: &Rc<Connection>, code: CloseCode, reason: &str, now: Instant) {
         if connection.close(code, reason, now) {
+            self.metrics().note_closed(code.0);
             let (worker, slot) = (self.number, connection.peer.slot);
             tracing::debug!(
                 worker,
@@ -169,6 +175,7 @@ impl Connections {
         match ending {
             Ending::Closing(code) => {
                 if connection.answer_close(code, now) {
+                    self.metrics().note_closed(code.map_or(NO_CODE, |code| code.0));
                     self.leave(connection, CloseReason::Clean, now);
                 } else {
                     self.finish(connection, now);
@@ -188,6 +195,7 @@ impl Connections {
     pub(super) fn abort(&self, connection: &Connection) {
         self.wake_reader(connection.peer.slot);
         if connection.abort() {
+            self.metrics().note_closed(LOST);
             self.leaving.borrow_mut().push((connection.peer, CloseReason::Lost));
             self.want_turn();
         }
@@ -204,6 +212,8 @@ impl Connections {
     /// service.
     pub(super) fn on_read_closed(&self, connection: &Connection) {
         if connection.on_read_closed() {
+            // A stream of server-sent events has no close frame: its client just goes.
+            self.metrics().note_closed(if connection.carrier() == Carrier::Sse { NO_CODE } else { LOST });
             self.leaving.borrow_mut().push((connection.peer, CloseReason::Lost));
         }
         self.stopped_readers.borrow_mut().remove(&connection.peer.slot);
@@ -211,9 +221,9 @@ impl Connections {
         self.want_turn();
     }
 
-    /// The counter to which each connection adds the bytes that wait for it alone.
-    pub(super) fn queued(&self) -> Rc<Cell<usize>> {
-        Rc::clone(&self.queued)
+    /// What this worker counts, for metrics.
+    pub(super) fn metrics(&self) -> &WorkerMetrics {
+        &self.totals.metrics
     }
 
     /// Begins a turn: resets what is counted for one turn.
@@ -266,6 +276,7 @@ impl Connections {
                     }
                     TimerAction::Stalled => {
                         self.warnings.note(Warning::SlowConsumer, now);
+                        self.metrics().slow_consumers[SlowPolicy::Disconnect as usize].add(1);
                         self.abort_late(&connection, "it reads nothing of what it is sent");
                     }
                     TimerAction::Abort => self.abort_late(&connection, "its close took too long"),
@@ -276,6 +287,11 @@ impl Connections {
         }
     }
 }
+
+/// The codes that RFC 6455 section 7.4.1 reserves for a close without a code, and for a connection that ended without a
+/// close.
+const NO_CODE: u16 = 1005;
+const LOST: u16 = 1006;
 
 /// Connections that are written to in one round of the runtime because their sockets take more.
 const CATCH_UP_PER_ROUND: usize = 32;

@@ -5,7 +5,8 @@ use crate::connection::{Connection, PushContext, PushResult};
 use crate::encode::batch::Batch;
 use crate::encode::history_reply::HistoryReply;
 use crate::log::warnings::Warning;
-use crate::outbox::{DirectWrite, Outbox};
+use crate::metrics::kinds::{Carrier, SlowPolicy};
+use crate::outbox::{DirectWrite, LeftOut, Outbox};
 use bytes::Bytes;
 use hubcast_hub::{HistoryAnswer, Publication};
 use hubcast_protocol::{CloseCode, Dialect, Slow, Topic};
@@ -80,7 +81,7 @@ impl Connections {
         let is_near = self.account.is_near();
         let connections = self.table.borrow();
         let mut to = to.filter_map(|to| Some((connections.get(to.slot as usize)?, to)));
-        let mut pressed = false;
+        let (mut pressed, mut deliveries) = (false, [0; Carrier::ALL.len()]);
         loop {
             // Connections lie far apart in memory. Loading a few of them together takes no longer than loading one.
             let few: [_; PREFETCH] = array::from_fn(|_| {
@@ -91,14 +92,36 @@ impl Connections {
                 Some((connection, to, may_pass))
             });
             for (connection, to, may_pass) in few.iter().flatten() {
+                deliveries[connection.carrier() as usize] += 1;
                 let written = if *may_pass { self.try_write_direct(connection, frames) } else { DirectWrite::Nothing };
                 if written != DirectWrite::All {
                     pressed |= self.deliver_rest(connection, frames, to, written, now) || is_near;
                 }
             }
             if few.last().is_some_and(Option::is_none) {
+                self.count_deliveries(frames, deliveries);
                 return pressed;
             }
+        }
+    }
+
+    fn count_deliveries(&self, frames: &Batch, deliveries: [u64; Carrier::ALL.len()]) {
+        for (counter, connections) in self.metrics().deliveries.iter().zip(deliveries) {
+            if connections > 0 {
+                counter.add(connections * frames.publications().len() as u64);
+            }
+        }
+        if let Some(began) = frames.began() {
+            self.fanout_began.set(Some(self.fanout_began.get().map_or(began, |earlier| earlier.min(began))));
+        }
+    }
+
+    /// Counts what a slow reader misses.
+    pub(super) fn note_left_out(&self, connection: &Connection) {
+        let Some(LeftOut { publications, gaps }) = connection.take_left_out() else { return };
+        for (policy, kind) in [SlowPolicy::Drop, SlowPolicy::Latest].into_iter().enumerate() {
+            self.metrics().left_out[kind as usize].add(publications[policy]);
+            self.metrics().slow_consumers[kind as usize].add(gaps[policy]);
         }
     }
 
@@ -143,6 +166,11 @@ impl Connections {
             self.flush(connection, now);
             pushed = connection.push(&put);
         }
+        if connection.is_write_blocked() {
+            self.note_left_out(connection);
+            let waiting = connection.waiting().0 as u64;
+            self.metrics().largest_outbox.note(waiting, now.saturating_duration_since(self.metrics().begun));
+        }
         match pushed {
             PushResult::Waits { first } => {
                 if first && !connection.is_write_blocked() {
@@ -151,6 +179,7 @@ impl Connections {
             }
             PushResult::Rejected { full: true } => {
                 self.warnings.note(Warning::SlowConsumer, now);
+                self.metrics().slow_consumers[SlowPolicy::Disconnect as usize].add(1);
                 self.close(
                     connection,
                     CloseCode::SLOW_CONSUMER,

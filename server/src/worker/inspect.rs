@@ -37,7 +37,7 @@ impl<S: Service> Worker<S> {
         WorkerLoad {
             connections: connections.len(),
             reading_stopped: connections.iter().filter(|(_, connection)| connection.is_reading_stopped()).count(),
-            queued: self.connections.queued().get(),
+            queued: self.connections.totals.queued.get(),
         }
     }
 }

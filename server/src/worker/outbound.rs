@@ -7,6 +7,7 @@ use crate::connection::facts::ConnectionFacts;
 use crate::connection::peer::Ending;
 use crate::encode::batch::{self, Batch, SharedEvent};
 use crate::encode::replay_cache::ReplayCache;
+use crate::metrics::kinds::PausedReading;
 use bytes::Bytes;
 use hubcast_hub::{HistoryAnswer, Publication};
 use hubcast_protocol::{CloseCode, Dialect, Event, Slow};
@@ -158,9 +159,15 @@ impl<'a> Outbound<'a> {
         }
     }
 
+    /// Counts that a client is not read for a while.
+    pub(crate) fn note_paused(&self, why: PausedReading) {
+        self.connections.metrics().note_paused(why);
+    }
+
     /// Delays the next read of a connection, by the configured pause of a publisher.
     pub fn pause(&mut self, slot: u32) {
         if let Some(connection) = self.connections.connection(slot) {
+            self.note_paused(PausedReading::Outbox);
             connection.pause();
         }
     }

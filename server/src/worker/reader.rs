@@ -6,6 +6,7 @@ use super::service::Service;
 use crate::connection::peer::{Arrival, Ending, Message, Peer};
 use crate::connection::{Connection, FeedResult, Socket};
 use crate::listener::limit::Permit;
+use crate::metrics::kinds::Carrier;
 use crate::websocket::decoder::Incoming;
 use crate::websocket::frame::Violation;
 use hubcast_protocol::Dialect;
@@ -164,8 +165,9 @@ impl<S: Service> Worker<S> {
             let entry = connections.vacant_entry();
             let slot = u32::try_from(entry.key()).expect("a process has fewer than 2^32 sockets");
             let stream = arrival.stream.take();
-            let (peer, queued) = (Peer { slot, dialect }, self.connections.queued());
-            let connection = Rc::new(Connection::new(peer, socket, stream, permit, queued, now));
+            let (peer, totals) = (Peer { slot, dialect }, Rc::clone(&self.connections.totals));
+            totals.metrics.note_opened(Carrier::of(dialect));
+            let connection = Rc::new(Connection::new(peer, socket, stream, permit, totals, now));
             entry.insert(Rc::clone(&connection));
             connection
         };
@@ -192,6 +194,7 @@ impl<S: Service> Worker<S> {
     /// Decodes what was read; says whether the peer has closed.
     fn feed(&self, connection: &Rc<Connection>, chunk: &mut [u8]) -> bool {
         let (now, len) = (self.connections.runtime.now(), chunk.len());
+        self.connections.metrics().received_bytes[connection.carrier() as usize].add(len as u64);
         let mut service = self.service.borrow_mut();
         let mut out = Outbound::new(&self.connections, now);
         let fed = connection.feed(chunk, &self.connections.config, now, |incoming| {

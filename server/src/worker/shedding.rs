@@ -3,6 +3,7 @@
 use super::connections::Connections;
 use crate::connection::Connection;
 use crate::log::warnings::Warning;
+use crate::metrics::kinds::SlowPolicy;
 use hubcast_protocol::CloseCode;
 use std::cmp::Reverse;
 use std::rc::Rc;
@@ -12,7 +13,7 @@ impl Connections {
     /// Relieves the process while more waits in it than is allowed: takes the connections for which most waits, and
     /// treats each as its subscriptions demand.
     pub(super) fn shed(&self, now: Instant) {
-        self.account.note_queued(self.number, self.queued.get());
+        self.account.note_queued(self.number, self.totals.queued.get());
         if !self.account.is_over() {
             return self.account.forget_largest(self.number);
         }
@@ -27,11 +28,14 @@ impl Connections {
             } else if unfinished > to_write {
                 let reason = "too much waits in the server, and most of that is unfinished messages like yours";
                 self.close(&connection, CloseCode::TRY_AGAIN_LATER, reason, now);
-            } else if !connection.leave_out_all() {
+            } else if connection.leave_out_all() {
+                self.note_left_out(&connection);
+            } else {
+                self.metrics().slow_consumers[SlowPolicy::Disconnect as usize].add(1);
                 let reason = "too much waits in the server, and most of it for readers like you";
                 self.close(&connection, CloseCode::SLOW_CONSUMER, reason, now);
             }
-            self.account.note_queued(self.number, self.queued.get());
+            self.account.note_queued(self.number, self.totals.queued.get());
             self.warnings.note(Warning::TooMuchWaits, now);
         }
         self.account.report_largest(self.number, 0);
@@ -40,7 +44,7 @@ impl Connections {
     /// Asks for a turn if more waits in the whole process than is allowed. An incomplete message alone would not cause
     /// a turn.
     pub(super) fn look_at_account(&self) {
-        self.account.note_queued(self.number, self.queued.get());
+        self.account.note_queued(self.number, self.totals.queued.get());
         if self.account.is_over() {
             self.want_turn();
         }

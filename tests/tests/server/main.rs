@@ -20,6 +20,7 @@
 //! - `crowd`: many clients act at once, or one acts on many, and the others are served meanwhile
 //! - `whole`: limits for all connections together
 //! - `leaving`: connections that close or break, and that nothing of them is left in the server
+//! - `metrics`: what the server counts, and who may read it
 //! - `drain`: how the server closes all connections when it stops
 //! - `panics`: a panic ends the server and is reported
 //! - `workers`: clients cannot see how many workers there are
@@ -39,6 +40,7 @@ mod framing;
 mod full;
 mod handshake;
 mod leaving;
+mod metrics;
 mod panics;
 mod patience;
 mod patterns;

@@ -4,6 +4,7 @@ use crate::Publication;
 use crate::rules::{HistoryPolicy, Retention};
 use hubcast_protocol::{Epoch, Position, Topic};
 use std::collections::VecDeque;
+use std::ops::AddAssign;
 use std::time::Instant;
 
 /// The history of one topic: a bounded window of publications whose offsets have no gaps.
@@ -39,6 +40,29 @@ pub(super) enum Size {
     OfTheRule,
     /// No limit on the number; only the bound on the bytes of all histories counts.
     Any,
+}
+
+/// Publications that a history has dropped because of its rule.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Dropped {
+    /// They were older than the rule says.
+    pub(crate) by_age: u64,
+    /// There were more than the rule says.
+    pub(crate) by_size: u64,
+}
+
+impl Dropped {
+    /// All of them.
+    pub(super) fn sum(self) -> u64 {
+        self.by_age + self.by_size
+    }
+}
+
+impl AddAssign for Dropped {
+    fn add_assign(&mut self, more: Self) {
+        self.by_age += more.by_age;
+        self.by_size += more.by_size;
+    }
 }
 
 impl History {
@@ -98,28 +122,29 @@ impl History {
     }
 
     /// Adds the publication at the next position. Then drops publications that are too many or too old.
-    pub(super) fn push(&mut self, at: Instant, publication: Publication, size: Size) {
+    pub(super) fn push(&mut self, at: Instant, publication: Publication, size: Size) -> Dropped {
         self.last += 1;
         self.bytes += publication.bytes();
         self.entries.push_back(HistoryEntry { at, publication });
-        self.trim(at, size);
+        self.trim(at, size)
     }
 
     /// Drops publications that are too many or too old.
-    pub(super) fn trim(&mut self, now: Instant, size: Size) {
-        self.trim_some(now, size, usize::MAX);
+    pub(super) fn trim(&mut self, now: Instant, size: Size) -> Dropped {
+        self.trim_some(now, size, usize::MAX)
     }
 
-    /// Drops at most `may_drop` publications that are too many or too old. Returns how many it dropped.
-    pub(super) fn trim_some(&mut self, now: Instant, size: Size, may_drop: usize) -> usize {
+    /// Drops at most `may_drop` publications that are too many or too old.
+    pub(super) fn trim_some(&mut self, now: Instant, size: Size, may_drop: usize) -> Dropped {
         let most = if size == Size::OfTheRule { self.rule.size } else { usize::MAX };
-        let mut dropped = 0;
-        while dropped < may_drop
-            && let Some(oldest) = self.entries.front()
-            && (self.entries.len() > most || oldest.at + self.rule.ttl <= now)
-        {
+        let mut dropped = Dropped::default();
+        for _ in 0..may_drop {
+            match self.entries.front() {
+                Some(_) if self.entries.len() > most => dropped.by_size += 1,
+                Some(oldest) if oldest.at + self.rule.ttl <= now => dropped.by_age += 1,
+                _ => break,
+            }
             self.drop_oldest();
-            dropped += 1;
         }
         dropped
     }

@@ -67,7 +67,10 @@ impl Memory {
             let Some(&(_, id)) = self.due.first().filter(|(at, _)| *at <= now) else { return };
             let size = self.size(now);
             let history = self.histories.get_mut(id);
-            may_drop -= history.trim_some(now, size, may_drop);
+            let dropped = history.trim_some(now, size, may_drop);
+            self.dropped += dropped;
+            may_drop -= usize::try_from(dropped.sum()).unwrap_or(may_drop);
+            let history = self.histories.get_mut(id);
             let is_expired = if may_drop == 0 { None } else { history.is_expired(now, &mut *has_subscribers) };
             self.histories.recount(id);
             let Some(is_expired) = is_expired else { return };

@@ -140,10 +140,10 @@ impl Api {
             "channels": counters.channels,
             "histories": counters.histories,
             "history_bytes": counters.history_bytes,
-            "requests": counters.requests,
-            "refusals": counters.refusals,
-            "publications": counters.publications,
-            "duplicates": counters.duplicates,
+            "requests": counters.requests.sum(),
+            "refusals": counters.refusals.sum(),
+            "publications": counters.publications.sum(),
+            "duplicates": counters.duplicates.sum(),
             "deliveries": counters.deliveries,
         });
         if let Some(bytes) = resident_bytes() {

@@ -16,7 +16,7 @@ use std::time::Instant;
 
 /// The last right key of a connection, so that its text is not hashed for each request.
 #[derive(Debug, Default)]
-pub(super) struct KnownKey(RefCell<Option<Known>>);
+pub(crate) struct KnownKey(RefCell<Option<Known>>);
 
 struct Known {
     text: Box<str>,
@@ -54,7 +54,7 @@ impl fmt::Debug for Known {
 /// # Errors
 /// 403 when the server has no keys, 401 when the request shows none or a wrong one, 429 when its address has shown too
 /// many wrong ones. A right key is never refused.
-pub(super) fn of_request(
+pub(crate) fn of_request(
     headers: &HeaderMap,
     address: IpAddr,
     config: &Config,

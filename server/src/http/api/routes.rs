@@ -55,6 +55,11 @@ pub(super) enum Found {
     Nothing,
 }
 
+/// The number of a route in [`ROUTES`].
+pub(super) fn number(route: &Route) -> Option<usize> {
+    ROUTES.iter().position(|known| std::ptr::eq(known, route))
+}
+
 /// Finds the route of a path, which is still encoded.
 pub(super) fn find(method: &Method, path: &str) -> Found {
     let Some(path) = path.strip_prefix("/api/") else { return Found::Nothing };

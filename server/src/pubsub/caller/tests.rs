@@ -20,7 +20,7 @@ impl Stage {
         let wake = Arc::<Notify>::default();
         let account = Account::new(usize::MAX, vec![Arc::clone(&wake)]);
         let hub = Hub::new(Settings::with_seed(1));
-        let shared_hub = SharedHub::new(hub, vec![Arc::clone(&wake)], 1 << 20, account);
+        let shared_hub = SharedHub::new(hub, vec![Arc::clone(&wake)], 1 << 20, (account, Metrics::new(1, 0)));
         let callers = Callers::new(0, wake, Arc::clone(&shared_hub));
         Self { callers, shared_hub, schedule: Schedule::default() }
     }
@@ -99,7 +99,7 @@ fn who_goes_before_its_answer_leaves_nothing_and_its_request_takes_effect() {
     drop(gone);
     stage.turn(false);
     assert_eq!((stage.sessions(), stage.callers.len()), (1, 1));
-    assert_eq!(stage.callers.with_hub(|hub| hub.counters().publications), 2);
+    assert_eq!(stage.callers.with_hub(|hub| hub.counters().publications.sum()), 2);
     assert!(stage.callers.table().sessions.iter().all(|(_, state)| state.waiting.is_empty()));
     drop(stays);
     stage.turn(false);
@@ -113,7 +113,7 @@ fn who_has_filled_a_mailbox_waits_until_that_is_taken() {
     stage.turn(false);
     let asked = caller.ask(publish("a"));
     stage.turn(true);
-    assert_eq!(stage.callers.with_hub(|hub| hub.counters().publications), 0);
+    assert_eq!(stage.callers.with_hub(|hub| hub.counters().publications.sum()), 0);
     stage.turn(false);
     assert_eq!(answered(asked), Some(Ok("a".to_owned())));
     drop(caller.ask(publish("b")));

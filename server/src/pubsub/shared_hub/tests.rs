@@ -17,7 +17,7 @@ impl Two {
     /// One connection on each worker; the second one subscribes to "t".
     fn new() -> Self {
         let shared_hub =
-            SharedHub::new(Hub::new(Settings::with_seed(1)), vec![Arc::default(), Arc::default()], 1 << 20, account(2));
+            SharedHub::new(Hub::new(Settings::with_seed(1)), vec![Arc::default(), Arc::default()], 1 << 20, counted(2));
         let mut two = Self { shared_hub, outputs: Default::default(), now: Instant::now() };
         two.turn(0, [Input::connect(session(0, PUBLISHER), ClientId::from_random([1; 16]))]);
         two.turn(1, [Input::connect(session(1, READER), ClientId::from_random([2; 16]))]);
@@ -40,8 +40,9 @@ fn scheduled(inputs: impl IntoIterator<Item = Input>) -> Schedule {
     schedule
 }
 
-fn account(workers: usize) -> Arc<Account> {
-    Account::new(usize::MAX, (0..workers).map(|_| Arc::default()).collect())
+fn counted(workers: usize) -> (Arc<Account>, Arc<Metrics>) {
+    let account = Account::new(usize::MAX, (0..workers).map(|_| Arc::default()).collect());
+    (account, Metrics::new(workers, 0))
 }
 
 fn request(worker: usize, slot: u32, text: &str) -> Input {
@@ -135,7 +136,7 @@ fn what_a_panic_has_left_half_changed_is_used_by_nobody() {
 
 #[test]
 fn with_one_worker_nobody_waits_for_mail() {
-    let shared_hub = SharedHub::new(Hub::new(Settings::with_seed(1)), vec![Arc::default()], 1 << 20, account(1));
+    let shared_hub = SharedHub::new(Hub::new(Settings::with_seed(1)), vec![Arc::default()], 1 << 20, counted(1));
     let (mut turn_output, now) = (TurnOutput::default(), Instant::now());
     let mut inputs = vec![
         Input::connect(session(0, PUBLISHER), ClientId::from_random([1; 16])),

@@ -68,6 +68,7 @@ publish = [\">\", \"@*\"]     # all topics, and all private ones
 # presence = [\"room.*\"]
 # history = [\"room.*\"]
 # manage = true            # see clients, disconnect and subscribe them
+# metrics = true           # read /metrics
 # not_after = 2027-01-01T00:00:00Z
 ";
 

@@ -31,21 +31,27 @@ pub(crate) fn run(config: Config, resolved: &Resolved, log: &RunningLog) -> anyh
         tracing::warn!("{warning}");
     }
     let signals = Signals::follow(log.clone()).context("cannot listen for signals")?;
-    let listeners = listen(&settings.options.listen)?;
+    let listeners = listen(&settings.options.listen.list())?;
+    let for_metrics = listen(&settings.options.metrics_listen.list())?;
     let runtime = runtime::Builder::new_current_thread().enable_all().build().context("cannot start a runtime")?;
-    runtime.block_on(serve(config, listeners, &signals, settings.options.log_format))
+    runtime.block_on(serve(config, (listeners, for_metrics), &signals, settings.options.log_format))
 }
 
 async fn serve(
     config: Config,
-    listeners: Vec<TcpListener>,
+    (listeners, for_metrics): (Vec<TcpListener>, Vec<TcpListener>),
     signals: &Signals,
     log_format: Format,
 ) -> anyhow::Result<()> {
     let max_connections = config.max_connections;
     let advice = Advice { is_open: config.admission.default == Access::Anyone, has_console: config.console };
-    let server = Server::bind(config, listeners).context("cannot start the server")?;
+    let mut server = Server::bind(config, listeners).context("cannot start the server")?;
     let bound = server.local_addrs()?;
+    for listener in for_metrics {
+        let address = listener.local_addr()?;
+        server = server.with_metrics_on(listener).context("cannot start the server")?;
+        tracing::info!(%address, "listening for requests of /metrics");
+    }
     // Before the address is announced: a signal from now on drains.
     let stop = signals.drain_on_stop(server.hurry());
     for address in &bound {

@@ -19,6 +19,7 @@ struct ApiKeyEntry {
     not_after: Option<u64>,
     grants: Grants,
     manage: bool,
+    metrics: bool,
 }
 
 #[derive(Clone)]
@@ -83,11 +84,11 @@ impl ApiKeyEntry {
             (_, Some(text)) => KeyHash::of(text),
             (_, None) => return Err(NOT_A_KEY.to_owned()),
         };
-        if self.grants.is_empty() && !self.manage {
+        if self.grants.is_empty() && !self.manage && !self.metrics {
             return Err(format!("the key {id:?} may do nothing; add what it may, such as publish = [\">\", \"@*\"]"));
         }
         let mut key = ApiKey::new(id, self.name.clone().unwrap_or_default(), hash, self.grants.clone());
-        (key.not_after, key.manage) = (self.not_after, self.manage);
+        (key.not_after, key.manage, key.metrics) = (self.not_after, self.manage, self.metrics);
         Ok(key)
     }
 }
@@ -119,8 +120,12 @@ fn api_key(value: &Value) -> Result<ApiKeyEntry, String> {
         not_after: take_time(&mut given, "not_after")?,
         grants: take_grants(&mut given)?,
         manage: take(&mut given, "manage")?.unwrap_or(false),
+        metrics: take(&mut given, "metrics")?.unwrap_or(false),
     };
-    no_more(&given, "id, name, key_hash, key_file, key, publish, subscribe, presence, history, manage and not_after")?;
+    no_more(
+        &given,
+        "id, name, key_hash, key_file, key, publish, subscribe, presence, history, manage, metrics and not_after",
+    )?;
     Ok(entry)
 }
 

@@ -40,7 +40,11 @@ pub(crate) fn load(settings: &Settings) -> anyhow::Result<LoadedAccess> {
         bail!(faults.join("\n       "));
     }
     let anonymous = options.anonymous.value.0.clone();
-    let is_local = is_local(options.listen.as_str());
+    let listen = options.listen.list();
+    if listen.is_empty() {
+        bail!("{}: a server listens on at least one address", settings.origin_of("listen"));
+    }
+    let is_local = listen.iter().all(|endpoint| is_local(endpoint.as_str()));
     let (has_tokens, has_keys) = (tokens.has_keys(), !api_keys.is_empty());
     if !is_local && !options.open && !has_tokens && !has_keys {
         bail!(

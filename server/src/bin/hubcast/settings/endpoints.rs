@@ -1,7 +1,5 @@
 //! The address that the server listens on.
 
-use super::units::from_text;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
@@ -45,18 +43,6 @@ impl fmt::Display for Endpoint {
     }
 }
 
-impl<'de> Deserialize<'de> for Endpoint {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        from_text(deserializer)
-    }
-}
-
-impl Serialize for Endpoint {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0)
-    }
-}
-
 /// The address at which a client on this machine reaches a server that listens on `bound`.
 ///
 /// A server that listens on all addresses is reached by the loopback address.
@@ -69,7 +55,9 @@ pub(crate) fn reachable(bound: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, bound.port())
 }
 
-const NOT_AN_ENDPOINT: &str = "not an address; write a host and a port, such as \"127.0.0.1:8080\" or \"[::1]:8080\"";
+/// What a text is told that is no endpoint.
+pub(super) const NOT_AN_ENDPOINT: &str =
+    "not an address; write a host and a port, such as \"127.0.0.1:8080\" or \"[::1]:8080\"";
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,7 @@
 //! Settings that are lists: written as a list in the file, and separated by commas in flags and variables. One word
 //! stands for the empty list.
 
+use super::endpoints::{Endpoint, NOT_AN_ENDPOINT};
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use std::fmt;
@@ -17,6 +18,9 @@ pub(crate) type Origins = Listed<Origin>;
 /// Networks of proxies.
 pub(crate) type Networks = Listed<Network>;
 
+/// Addresses to listen on; empty: none.
+pub(crate) type Endpoints = Listed<Listening>;
+
 /// Names in the `Host` header; empty: any.
 pub(crate) type Hosts = Listed<Host>;
 
@@ -29,6 +33,9 @@ pub(crate) trait Kind {
     const FAULT: &'static str;
     /// What an empty list is told where the word is needed.
     const EMPTY: &'static str;
+
+    /// Whether a list of one item is written as that item.
+    const ONE_IS_A_TEXT: bool = false;
 
     /// Reads an item.
     fn read(text: &str) -> Option<Self::Item>;
@@ -43,7 +50,15 @@ pub(crate) enum Network {}
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Host {}
 
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Listening {}
+
 impl<K: Kind> Listed<K> {
+    /// The list of one item.
+    pub(crate) fn only(item: K::Item) -> Self {
+        Self(vec![item])
+    }
+
     /// The items.
     pub(crate) fn list(&self) -> Vec<K::Item> {
         self.0.clone()
@@ -93,6 +108,7 @@ impl<K: Kind> Serialize for Listed<K> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match &self.0[..] {
             [] => serializer.serialize_str(K::NOTHING),
+            [only] if K::ONE_IS_A_TEXT => serializer.collect_str(only),
             items => serializer.collect_seq(items.iter().map(K::Item::to_string)),
         }
     }
@@ -108,6 +124,18 @@ impl Kind for Origin {
 
     fn read(text: &str) -> Option<String> {
         is_origin(text).then(|| text.to_owned())
+    }
+}
+
+impl Kind for Listening {
+    type Item = Endpoint;
+    const NOTHING: &'static str = "none";
+    const FAULT: &'static str = NOT_AN_ENDPOINT;
+    const EMPTY: &'static str = "an empty list; write the addresses to listen on, such as [\"127.0.0.1:8080\"]";
+    const ONE_IS_A_TEXT: bool = true;
+
+    fn read(text: &str) -> Option<Endpoint> {
+        text.parse().ok()
     }
 }
 

@@ -6,7 +6,7 @@
 
 use super::access::{AnonymousSettings, ApiKeySettings, UserSettings};
 use super::endpoints::Endpoint;
-use super::lists::{Hosts, Networks, Origins};
+use super::lists::{Endpoints, Hosts, Networks, Origins};
 use super::state_dir::StateDir;
 use super::tables::Structured;
 use super::tokens::TokenSettings;
@@ -22,10 +22,15 @@ use serde::{Deserialize, Serialize};
 #[derive(Args, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Options {
-    /// The address to listen on; a name stands for all of its addresses, port 0 takes a free one
-    #[arg(long, env = "HUBCAST_LISTEN", value_name = "HOST:PORT")]
+    /// The addresses to listen on, separated by commas; a name stands for all of its addresses, port 0 takes a free one
+    #[arg(long, env = "HUBCAST_LISTEN", value_name = "HOST:PORT,...")]
     #[arg(default_value_t = Self::default().listen, help_heading = SERVER)]
-    pub(crate) listen: Endpoint,
+    pub(crate) listen: Endpoints,
+
+    /// Addresses where only /metrics, /healthz and /readyz are, for everybody who reaches them
+    #[arg(long, env = "HUBCAST_METRICS_LISTEN", value_name = "HOST:PORT,...|none")]
+    #[arg(default_value_t = Self::default().metrics_listen, help_heading = SERVER)]
+    pub(crate) metrics_listen: Endpoints,
 
     /// Threads that serve connections, up to 256; auto is one for each core
     #[arg(long, env = "HUBCAST_WORKERS", value_name = "N|auto")]
@@ -292,7 +297,8 @@ impl Default for Options {
             ..
         } = Config::default();
         Self {
-            listen: Endpoint::default(),
+            listen: Endpoints::only(Endpoint::default()),
+            metrics_listen: Endpoints::default(),
             workers: AutoCount::Auto,
             origins: Origins::default(),
             console: AutoSwitch::Auto,

@@ -6,13 +6,18 @@ use rustix::io::Errno;
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 
-/// Listens on every address of the endpoint, all with the same port. A name often has one of each family, such as
+/// Listens on every address of the endpoints, those of one with the same port. A name often has one of each family, such as
 /// `127.0.0.1` and `::1`, and which of them a client tries first is its own choice.
 ///
 /// # Errors
 /// A name without an address, and an address that cannot be listened on. One that this machine does not have is left
 /// out where there is another.
-pub(crate) fn listen(endpoint: &Endpoint) -> anyhow::Result<Vec<TcpListener>> {
+pub(crate) fn listen(endpoints: &[Endpoint]) -> anyhow::Result<Vec<TcpListener>> {
+    let each = endpoints.iter().map(listen_on).collect::<anyhow::Result<Vec<_>>>()?;
+    Ok(each.into_iter().flatten().collect())
+}
+
+fn listen_on(endpoint: &Endpoint) -> anyhow::Result<Vec<TcpListener>> {
     let resolved = endpoint.as_str().to_socket_addrs().map_err(|error| {
         anyhow!("cannot listen on {endpoint}: the name has no address ({error}); write one, such as 127.0.0.1:8080")
     })?;
@@ -124,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_name_without_an_address_is_said() {
-        let fault = listen(&"no-such-name.invalid:80".parse().unwrap()).unwrap_err().to_string();
+        let fault = listen(&["no-such-name.invalid:80".parse().unwrap()]).unwrap_err().to_string();
         assert!(fault.starts_with("cannot listen on no-such-name.invalid:80: the name has no address"), "{fault}");
     }
 }
