@@ -9,8 +9,10 @@ mod validate;
 pub use validate::{Allowed, ConfigError, InvalidSetting};
 
 use crate::auth::AuthConfig;
+use crate::tls::Tls;
 use hubcast_hub::{Admission, Limits, TopicRules};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The configuration of a server. Every field has a default and can be changed before [`Server::bind`], which
@@ -49,6 +51,8 @@ pub struct Config {
     pub admission: Admission,
     /// Tokens and API keys.
     pub auth: AuthConfig,
+    /// The certificate of the listeners for clients, which then speak TLS only; `None`: they speak it not.
+    pub tls: Option<Arc<Tls>>,
     /// Bytes that all histories may take together.
     pub history_max_bytes: usize,
     /// The folder where histories and idempotency keys are saved at a clean shutdown and read at the next start;
@@ -138,6 +142,7 @@ impl Default for Config {
             state_dir: None,
             drain: Drain { spread: Duration::from_secs(5), deadline: Duration::from_secs(10) },
             console: false,
+            tls: None,
         }
     }
 }

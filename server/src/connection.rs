@@ -238,8 +238,8 @@ impl Connection {
         self.socket.poll_readable(context)
     }
 
-    /// Reads once, and waits if nothing has come; 0 is the end of the input.
-    pub(crate) fn poll_read(&self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+    /// Reads once, and waits if nothing has come; 0 is the end of the input. Also says whether more may have come.
+    pub(crate) fn poll_read(&self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<(usize, bool)>> {
         self.socket.poll_read(context, buffer)
     }
 
@@ -254,7 +254,7 @@ impl Connection {
         let mut state = self.state.borrow_mut();
         if state.write_blocked.is_some() {
             // No deadline is checked any more, and the client may never take what waits.
-            self.socket.shutdown(Shutdown::Both);
+            self.shut(&mut state, Shutdown::Both);
         }
         std::mem::replace(&mut state.phase, Phase::Aborted) == Phase::Open
     }
@@ -264,8 +264,10 @@ impl Connection {
         let mut state = self.state.borrow_mut();
         let was = std::mem::replace(&mut state.phase, Phase::Aborted);
         if was != Phase::Aborted {
-            self.socket.shutdown(Shutdown::Both);
-            self.tally(&mut state.outbox, |outbox| *outbox = Outbox::default());
+            self.tally(&mut state.outbox, |outbox| {
+                self.socket.shutdown(Shutdown::Both);
+                *outbox = Outbox::default();
+            });
         }
         was == Phase::Open
     }
@@ -385,11 +387,17 @@ impl Connection {
 }
 
 impl Connection {
+    /// Shuts the socket, and updates the byte count of the worker: the TLS layer says goodbye.
+    fn shut(&self, state: &mut ConnectionState, how: Shutdown) {
+        self.tally(&mut state.outbox, |_| self.socket.shutdown(how));
+    }
+
     /// Changes the outbox, and updates the byte count of the worker.
     fn tally<T>(&self, outbox: &mut Outbox, change: impl FnOnce(&mut Outbox) -> T) -> T {
-        let before = outbox.own_bytes();
+        let before = outbox.own_bytes() + self.socket.unsent();
         let changed = change(outbox);
-        self.totals.queued.set(self.totals.queued.get() + outbox.own_bytes() - before);
+        let now = outbox.own_bytes() + self.socket.unsent();
+        self.totals.queued.set(self.totals.queued.get() + now - before);
         changed
     }
 }
@@ -397,7 +405,8 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         let state = self.state.get_mut();
-        self.totals.queued.set(self.totals.queued.get() - state.outbox.own_bytes() - state.decoder.bytes());
+        let waiting = state.outbox.own_bytes() + self.socket.unsent() + state.decoder.bytes();
+        self.totals.queued.set(self.totals.queued.get() - waiting);
     }
 }
 

@@ -13,6 +13,7 @@ mod linger;
 pub(crate) mod metrics;
 mod query;
 mod response;
+mod secure;
 mod timer;
 mod upgrade;
 
@@ -77,6 +78,14 @@ impl<S: Service> Http<S> {
     pub(crate) async fn serve(self: Rc<Self>, stream: TcpStream, (peer, door): (SocketAddr, Door), permit: Permit) {
         let config = self.worker.config();
         let times = &config.timeouts;
+        let tls = config.tls.as_ref().filter(|_| door == Door::Clients);
+        let stream = match tls {
+            None => Socket::Tcp(stream),
+            Some(tls) => match self.secure(stream, tls, peer, &permit).await {
+                Some(stream) => Socket::Tls(stream),
+                None => return,
+            },
+        };
         let (permit, exchange) = (Rc::new(permit), Exchange::new(Rc::clone(&self.busy)));
         let socket = BufferedIo::new(stream, config.http.head, self.worker.admission(), Rc::clone(&exchange));
         let session = api::Session::default();
@@ -108,7 +117,7 @@ impl<S: Service> Http<S> {
         match exchange.take_takeover() {
             Some(Takeover::WebSocket(dialect, arrival)) => {
                 let leftover = Leftover { answer, frames: &parts.read_buf };
-                self.worker.open(Socket::Tcp(socket), leftover, dialect, arrival, permit);
+                self.worker.open(socket, leftover, dialect, arrival, permit);
             }
             Some(Takeover::Events(stream)) => stream.begin(&self.worker, socket, &parts.read_buf, permit),
             None => linger(socket, &permit, config.linger_bytes, times.linger).await,
@@ -187,6 +196,7 @@ impl<S: Service> Http<S> {
         }
         match *rejection {
             FULL => self.warnings.note(Warning::Full, Instant::now()),
+            SHUTTING_DOWN => self.warnings.note(Warning::Draining, Instant::now()),
             Rejection { status: StatusCode::FORBIDDEN, .. } => self.warnings.note(Warning::Origin, Instant::now()),
             _ => {}
         }

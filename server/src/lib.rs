@@ -30,6 +30,7 @@ mod runtime;
 mod schedule;
 mod server;
 mod snapshot;
+mod tls;
 mod websocket;
 mod worker;
 
@@ -41,6 +42,7 @@ pub use connection::peer::{Arrival, CloseReason, Disconnect, Ending, Message, Pe
 #[doc(hidden)]
 pub use server::simulated;
 pub use server::{BindError, Hurry, RunError, Server};
+pub use tls::{Tls, TlsFault};
 pub use websocket::frame;
 pub use worker::outbound::Outbound;
 pub use worker::service::Service;

@@ -2,20 +2,26 @@
 
 #[cfg(feature = "simulation")]
 use super::pipe::Pipe;
+use crate::runtime::readiness::poll_read;
 use crate::runtime::system;
+use crate::tls::TlsStream;
 use socket2::SockRef;
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use tokio::io::Interest;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
 
-/// Reads and writes the bytes of a connection. Without the feature `simulation` there is only one variant, and the
-/// `match` costs nothing.
+/// Reads and writes the bytes of a connection.
 #[derive(Debug)]
 pub(crate) enum Socket {
-    /// A socket of the system.
+    /// A socket of the network.
     Tcp(TcpStream),
+    /// A socket of this machine.
+    Unix(UnixStream),
+    /// A socket of the network with the TLS layer. In a box, so that connections without it are no larger.
+    Tls(Box<TlsStream>),
     /// The server's end of two queues in memory.
     #[cfg(feature = "simulation")]
     Pipe(Pipe),
@@ -23,27 +29,34 @@ pub(crate) enum Socket {
 
 impl Socket {
     /// Waits until there is something to read, or the end of the input.
-    pub(super) fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(crate) fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Tcp(stream) => stream.poll_read_ready(context),
+            Self::Unix(stream) => stream.poll_read_ready(context),
+            Self::Tls(stream) => stream.poll_readable(context),
             #[cfg(feature = "simulation")]
             Self::Pipe(pipe) => pipe.poll_readable(context).map(Ok),
         }
     }
 
-    /// Reads once, and waits if nothing has come; 0 is the end of the input.
-    pub(super) fn poll_read(&self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        match self {
-            Self::Tcp(stream) => poll_read(stream, context, buffer),
+    /// Reads once, and waits if nothing has come; 0 is the end of the input. Also says whether more may have come.
+    pub(super) fn poll_read(&self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<(usize, bool)>> {
+        let count = match self {
+            Self::Tcp(stream) => ready!(poll_read(stream, context, buffer))?,
+            Self::Unix(stream) => ready!(poll_read(stream, context, buffer))?,
+            Self::Tls(stream) => return stream.poll_read(context, buffer),
             #[cfg(feature = "simulation")]
-            Self::Pipe(pipe) => pipe.poll_read(context, buffer).map(Ok),
-        }
+            Self::Pipe(pipe) => ready!(pipe.poll_read(context, buffer)),
+        };
+        Poll::Ready(Ok((count, count == buffer.len())))
     }
 
     /// Waits until the socket takes more bytes.
     pub(super) async fn writable(&self) -> io::Result<()> {
         match self {
             Self::Tcp(stream) => stream.writable().await,
+            Self::Unix(stream) => stream.writable().await,
+            Self::Tls(stream) => stream.socket().writable().await,
             #[cfg(feature = "simulation")]
             Self::Pipe(pipe) => pipe.writable().await,
         }
@@ -52,6 +65,8 @@ impl Socket {
     pub(super) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Tcp(stream) => stream.try_write(bytes),
+            Self::Unix(stream) => stream.try_write(bytes),
+            Self::Tls(stream) => stream.write(&[IoSlice::new(bytes)], false),
             #[cfg(feature = "simulation")]
             Self::Pipe(pipe) => pipe.write(&[IoSlice::new(bytes)]),
         }
@@ -60,25 +75,57 @@ impl Socket {
     pub(super) fn write_vectored(&self, bytes: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
             Self::Tcp(stream) => stream.try_write_vectored(bytes),
+            Self::Unix(stream) => stream.try_write_vectored(bytes),
+            Self::Tls(stream) => stream.write(bytes, false),
             #[cfg(feature = "simulation")]
             Self::Pipe(pipe) => pipe.write(bytes),
         }
     }
 
     /// Writes with a system call at once, without asking the runtime first whether the socket takes more bytes.
-    pub(super) fn send(&self, bytes: &[u8]) -> io::Result<usize> {
+    pub(crate) fn send(&self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Tcp(stream) => system::send(stream, bytes),
+            Self::Unix(stream) => system::send(stream, bytes),
+            Self::Tls(stream) => stream.write(&[IoSlice::new(bytes)], true),
             #[cfg(feature = "simulation")]
             Self::Pipe(pipe) => pipe.write(&[IoSlice::new(bytes)]),
         }
     }
 
-    pub(super) fn peer_addr(&self) -> io::Result<SocketAddr> {
+    /// Sends what counts as written and waits in the TLS layer. Returns how much the socket took.
+    ///
+    /// # Errors
+    /// `WouldBlock` when the socket takes nothing of it, and the errors of the socket.
+    pub(super) fn send_rest(&self, asks_system: bool) -> io::Result<usize> {
+        match self {
+            Self::Tls(stream) => stream.send_rest(asks_system),
+            _ => Ok(0),
+        }
+    }
+
+    /// Bytes that count as written and wait in the TLS layer.
+    pub(super) fn unsent(&self) -> usize {
+        match self {
+            Self::Tls(stream) => stream.unsent(),
+            _ => 0,
+        }
+    }
+
+    pub(crate) fn peer_addr(&self) -> io::Result<SocketAddr> {
         match self {
             Self::Tcp(stream) => stream.peer_addr(),
-            #[cfg(feature = "simulation")]
-            Self::Pipe(_) => Err(io::ErrorKind::Unsupported.into()),
+            Self::Tls(stream) => stream.socket().peer_addr(),
+            _ => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    /// The socket of the network, if it is one.
+    pub(crate) fn tcp(&self) -> Option<&TcpStream> {
+        match self {
+            Self::Tcp(stream) => Some(stream),
+            Self::Tls(stream) => Some(stream.socket()),
+            _ => None,
         }
     }
 
@@ -86,28 +133,63 @@ impl Socket {
     pub(super) fn shutdown(&self, how: Shutdown) {
         match self {
             Self::Tcp(stream) => _ = SockRef::from(stream).shutdown(how),
+            Self::Unix(stream) => _ = SockRef::from(stream).shutdown(how),
+            Self::Tls(stream) => stream.shutdown(how),
             #[cfg(feature = "simulation")]
             Self::Pipe(pipe) => pipe.shutdown(how),
         }
     }
 }
 
-/// A read that does not fill the buffer has taken all bytes there are. The next read then waits at once, without
-/// another system call.
-fn poll_read(stream: &TcpStream, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-    loop {
-        ready!(stream.poll_read_ready(context))?;
-        let mut taken = None;
-        let read = stream.try_io(Interest::READABLE, || {
-            let count = stream.try_read(buffer)?;
-            taken = Some(count);
-            // Not a real error: it tells the runtime not to try the socket again before more bytes have come.
-            if count < buffer.len() { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
-        });
-        match (taken, read) {
-            (Some(count), _) => return Poll::Ready(Ok(count)),
-            (None, Err(fault)) if fault.kind() != io::ErrorKind::WouldBlock => return Poll::Ready(Err(fault)),
-            (None, _) => {}
+impl AsyncRead for Socket {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_read(context, buffer),
+            Self::Unix(stream) => Pin::new(stream).poll_read(context, buffer),
+            other => {
+                let (count, _) = ready!(Self::poll_read(other, context, buffer.initialize_unfilled()))?;
+                buffer.advance(count);
+                Poll::Ready(Ok(()))
+            }
         }
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_write(context, bytes),
+            Self::Unix(stream) => Pin::new(stream).poll_write(context, bytes),
+            Self::Tls(stream) => loop {
+                match stream.write(&[IoSlice::new(bytes)], false) {
+                    Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => {
+                        ready!(stream.socket().poll_write_ready(context))?;
+                    }
+                    written => return Poll::Ready(written),
+                }
+            },
+            #[cfg(feature = "simulation")]
+            Self::Pipe(pipe) => Poll::Ready(pipe.write(&[IoSlice::new(bytes)])),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Self::Tls(stream) = self.get_mut() {
+            while stream.unsent() > 0 {
+                match stream.send_rest(false) {
+                    Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => {
+                        ready!(stream.socket().poll_write_ready(context))?;
+                    }
+                    sent => _ = sent?,
+                }
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.as_mut().poll_flush(context))?;
+        self.shutdown(Shutdown::Write);
+        Poll::Ready(Ok(()))
     }
 }

@@ -27,7 +27,12 @@ impl Connection {
         let mut state = self.state.borrow_mut();
         let write = |bytes: &[u8]| self.count_sent(self.socket.send(bytes));
         let frames = frames.get(self.peer.dialect);
-        self.tally(&mut state.outbox, |outbox| outbox.try_write_direct(frames, write))
+        let written = self.tally(&mut state.outbox, |outbox| outbox.try_write_direct(frames, write));
+        match written {
+            // The flush that follows sends it, or waits until the socket takes it.
+            DirectWrite::All if self.socket.unsent() > 0 => DirectWrite::Part,
+            written => written,
+        }
     }
 
     /// Writes what waits. Returns whether some is left because the socket takes no more.
@@ -60,7 +65,10 @@ impl Connection {
         state.is_dirty = false;
         let is_catching_up = state.write_blocked.is_some() && state.outbox.exempt() > 0;
         let socket = Watched { socket: &self.socket, asks_system, took: Cell::new(0) };
-        let written = self.tally(&mut state.outbox, |outbox| outbox.write_to(&socket, self.peer.dialect));
+        let written = self.tally(&mut state.outbox, |outbox| {
+            outbox.write_to(&socket, self.peer.dialect)?;
+            socket.send_rest()
+        });
         self.totals.metrics.sent_bytes[self.carrier() as usize].add(socket.took.get() as u64);
         if is_catching_up && socket.took.get() > 0 {
             // The ping is behind a replay. Its time begins only when the replay is written.
@@ -88,7 +96,7 @@ impl Connection {
                 true
             }
             Err(_) => {
-                self.socket.shutdown(Shutdown::Both);
+                self.shut(state, Shutdown::Both);
                 false
             }
         }
@@ -107,7 +115,7 @@ impl Connection {
             // The task that read the client's close frame checks after every turn whether the connection is over.
             Phase::Agreed { .. } if !was_blocked => state.phase = Phase::Aborted,
             Phase::Agreed { .. } | Phase::Closing { discards_input: true, .. } => {
-                self.socket.shutdown(Shutdown::Write);
+                self.shut(state, Shutdown::Write);
                 state.phase = Phase::Lingering { since: now, dropped: 0 };
             }
             _ => {}
@@ -124,6 +132,14 @@ struct Watched<'a> {
 }
 
 impl Watched<'_> {
+    /// Sends what counts as written and waits in the TLS layer.
+    fn send_rest(&self) -> io::Result<()> {
+        while self.socket.unsent() > 0 {
+            self.note(self.socket.send_rest(self.asks_system))?;
+        }
+        Ok(())
+    }
+
     fn note(&self, written: io::Result<usize>) -> io::Result<usize> {
         self.took.set(self.took.get() + written.as_ref().map_or(0, |written| *written));
         written

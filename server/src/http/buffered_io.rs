@@ -5,7 +5,7 @@
 //! system calls and two segments; that is the most expensive part of a short connection.
 
 use super::exchange::Exchange;
-use crate::runtime::system;
+use crate::connection::Socket;
 use crate::worker::admission::Admission;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
@@ -15,11 +15,10 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead as _, ReadBuf};
-use tokio::net::TcpStream;
 
 /// A socket whose first read waits for the worker's admission, and whose writes can go to memory.
 pub(super) struct BufferedIo {
-    socket: TokioIo<TcpStream>,
+    socket: TokioIo<Socket>,
     /// Bytes that may still be read before the first head has to be complete. hyper's own bound is the size of its
     /// buffer, which grows in steps; when exactly the allowed bytes have been read, hyper has a whole head, or refuses
     /// it. Later heads may be longer by one read.
@@ -32,13 +31,13 @@ pub(super) struct BufferedIo {
 
 impl BufferedIo {
     /// Reads from `socket`; the first request head has at most `max_head` bytes.
-    pub(super) fn new(socket: TcpStream, max_head: usize, admission: Admission, exchange: Rc<Exchange>) -> Self {
+    pub(super) fn new(socket: Socket, max_head: usize, admission: Admission, exchange: Rc<Exchange>) -> Self {
         let (socket, buffered) = (TokioIo::new(socket), Vec::new());
         Self { socket, head_left: max_head, admission, is_admitted: false, exchange, buffered }
     }
 
     /// The socket, and the bytes that must be written to it before anything else.
-    pub(super) fn into_parts(self) -> (TcpStream, Vec<u8>) {
+    pub(super) fn into_parts(self) -> (Socket, Vec<u8>) {
         (self.socket.into_inner(), self.buffered)
     }
 }
@@ -50,7 +49,7 @@ impl Read for BufferedIo {
         mut buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
         if !self.is_admitted {
-            ready!(self.socket.inner().poll_read_ready(cx))?;
+            ready!(self.socket.inner().poll_readable(cx))?;
             ready!(self.admission.poll_admit(cx));
             self.is_admitted = true;
         }
@@ -75,7 +74,7 @@ impl Write for BufferedIo {
         }
         let mut written = Pin::new(&mut self.socket).poll_write(cx, bytes);
         if written.is_pending() && self.exchange.asks_system() {
-            written = match system::send(self.socket.inner(), bytes) {
+            written = match self.socket.inner().send(bytes) {
                 Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
                 sent => Poll::Ready(sent),
             };

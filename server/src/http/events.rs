@@ -30,7 +30,6 @@ use hyper::{Method, Request, Response, StatusCode};
 use socket2::SockRef;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
-use tokio::net::TcpStream;
 
 /// A stream that may begin: what its request asked for, checked.
 #[derive(Debug)]
@@ -87,7 +86,7 @@ impl Stream {
     }
 
     /// Begins the stream on a socket that hyper has given back. `early` is what came after the request.
-    pub(crate) fn begin<S: Service>(self, worker: &Rc<Worker<S>>, socket: TcpStream, early: &[u8], permit: Rc<Permit>) {
+    pub(crate) fn begin<S: Service>(self, worker: &Rc<Worker<S>>, socket: Socket, early: &[u8], permit: Rc<Permit>) {
         notice_loss(&socket);
         let Self { login, subscribes, first, shows_pings, origin } = self;
         let retry = RETRY_MIN_MS + u64::from(worker.random()[0]) * RETRY_SPREAD_MS / 255;
@@ -103,7 +102,7 @@ impl Stream {
         let requests = requests(login.as_ref(), subscribes);
         let arrival = Arrival { login, requests, stream };
         let leftover = Leftover { answer: answer.into_bytes(), frames: early };
-        worker.open(Socket::Tcp(socket), leftover, dialect, arrival, permit);
+        worker.open(socket, leftover, dialect, arrival, permit);
     }
 }
 
@@ -318,9 +317,11 @@ fn accepts_event_stream(headers: &HeaderMap) -> bool {
 }
 
 /// Has the system end the connection when the reader acknowledges nothing for a while.
-fn notice_loss(socket: &TcpStream) {
+fn notice_loss(socket: &Socket) {
     #[cfg(target_os = "linux")]
-    if let Err(fault) = SockRef::from(socket).set_tcp_user_timeout(Some(LOST_AFTER)) {
+    if let Some(socket) = socket.tcp()
+        && let Err(fault) = SockRef::from(socket).set_tcp_user_timeout(Some(LOST_AFTER))
+    {
         tracing::debug!(%fault, "a lost reader will be noticed late");
     }
     #[cfg(not(target_os = "linux"))]

@@ -1,14 +1,14 @@
 //! The end of an HTTP connection.
 
+use crate::connection::Socket;
 use crate::listener::limit::Permit;
 use crate::runtime::patience::PatientSleep;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 
 /// Ends the sending direction, and drops what the client still sends: at most so many bytes, and for so long. Without
 /// this, what lies unread would cause a reset, and the client could lose the answer (RFC 9112 section 9.6).
-pub(super) async fn linger(mut socket: TcpStream, permit: &Permit, most: usize, time: Duration) {
+pub(super) async fn linger(mut socket: Socket, permit: &Permit, most: usize, time: Duration) {
     if socket.shutdown().await.is_err() {
         return;
     }

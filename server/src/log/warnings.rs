@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 /// The warnings that all workers share, so that each comes once, even if several workers have a reason for it.
 #[derive(Debug, Default)]
 pub(crate) struct Warnings {
-    counts: Mutex<[Paced; 6]>,
+    counts: Mutex<[Paced; 8]>,
     /// Whether a proxy in front of an open server was seen.
     proxy_seen: AtomicBool,
     /// Notified when something was counted and is not in the log yet.
@@ -29,6 +29,10 @@ pub(crate) enum Warning {
     ApiKey,
     /// A connection was closed or cut because its client does not read.
     SlowConsumer,
+    /// A TLS handshake failed.
+    Tls,
+    /// A connection was answered 503, because the server is stopping.
+    Draining,
     /// A connection was closed, or misses something, because too much waits in the whole process.
     TooMuchWaits,
 }
@@ -110,6 +114,8 @@ impl Warning {
                 "slow consumers are closed with 4002 or cut: more than `max_outbox` waits for them, or they read nothing \
                  for `write_timeout`"
             }
+            Self::Tls => "TLS handshakes fail; log level debug shows why each does",
+            Self::Draining => "the server is stopping: new connections are answered 503",
             Self::TooMuchWaits => "`max_waiting` is reached: the slowest readers are closed or miss something",
         }
     }
@@ -152,8 +158,16 @@ impl Pace {
 }
 
 /// All warnings, in the order of the enum.
-const EACH: [Warning; 6] =
-    [Warning::Full, Warning::Origin, Warning::Token, Warning::ApiKey, Warning::SlowConsumer, Warning::TooMuchWaits];
+const EACH: [Warning; 8] = [
+    Warning::Full,
+    Warning::Origin,
+    Warning::Token,
+    Warning::ApiKey,
+    Warning::SlowConsumer,
+    Warning::Tls,
+    Warning::Draining,
+    Warning::TooMuchWaits,
+];
 
 /// Time between two warnings of one kind.
 const MINUTE: Duration = Duration::from_secs(60);
@@ -188,6 +202,6 @@ mod tests {
         EACH.iter().for_each(|warning| warnings.note(*warning, now));
         warnings.note(Warning::Origin, now);
         let pending = warnings.counts.lock().unwrap().each_ref().map(|count| count.pending);
-        assert_eq!(pending, [0, 1, 0, 0, 0, 0]);
+        assert_eq!(pending, [0, 1, 0, 0, 0, 0, 0, 0]);
     }
 }

@@ -15,6 +15,7 @@ use crate::metrics::Metrics;
 use crate::runtime::Runtime;
 use crate::runtime::patience::sleep_while_running;
 use crate::runtime::tasks::{self, Tasks};
+use crate::tls;
 use crate::worker::Worker;
 use crate::worker::connections::Connections;
 use crate::worker::service::Service;
@@ -120,6 +121,9 @@ async fn serve<S: Service>(number: usize, context: WorkerContext, service: S) ->
     let http = Http::new(Rc::clone(&worker), draining.clone(), Arc::clone(&warnings), api);
     if let Some(Acceptor { listeners, limit, worker_queues }) = acceptor {
         tasks.spawn(async move { warnings.report_each_minute().await });
+        if let Some(tls) = &config.tls {
+            tasks.spawn(tls::watch::watch(Arc::clone(tls)));
+        }
         let keys = jwks_refresh::start(&config.auth, &tasks);
         // All listeners share one order of workers, whichever listener the next connection comes from.
         let worker_queues = WorkerQueues { of: worker_queues.into(), last: Rc::default() };

@@ -111,11 +111,10 @@ impl<S: Service> Reading<S> {
         }
         let mut scratch = self.worker.scratch.borrow_mut();
         let limit = self.worker.connections.read_limit.get().min(scratch.len());
-        let count = ready!(self.connection.poll_read(context, &mut scratch[..limit]))?;
+        let (count, full) = ready!(self.connection.poll_read(context, &mut scratch[..limit]))?;
         if count == 0 {
             return Poll::Ready(Ok(Next::End));
         }
-        let full = count == limit;
         let closed = self.worker.feed(&self.connection, &mut scratch[..count]);
         Poll::Ready(Ok(match (full, closed) {
             (true, _) => Next::Yield,

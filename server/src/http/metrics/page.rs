@@ -32,6 +32,7 @@ impl Page {
         page.durations(metrics, &counters);
         page.http(api, metrics);
         page.server(metrics, is_draining);
+        page.certificate(api);
         page.process(&Process::read(), metrics);
         page.families
     }
@@ -181,6 +182,13 @@ impl Page {
         let states = [("ready", 1), ("degraded", 0), ("unavailable", 0)];
         let help = "1 for the state in which the keeper of histories is";
         self.gauges("hubcast_engine_state", help, labelled("state", states));
+    }
+
+    fn certificate(&mut self, api: &Api) {
+        let tls = api.config().tls.as_deref();
+        let expiry = tls.and_then(|tls| tls.expires()).map_or(0.0, counted);
+        let help = "When the certificate ends, in seconds since 1970; 0 without one";
+        self.gauge("hubcast_certificate_expiry_timestamp_seconds", help, expiry);
     }
 
     fn process(&mut self, process: &Process, metrics: &Metrics) {

@@ -44,7 +44,11 @@ async fn serve(
     log_format: Format,
 ) -> anyhow::Result<()> {
     let max_connections = config.max_connections;
-    let advice = Advice { is_open: config.admission.default == Access::Anyone, has_console: config.console };
+    let advice = Advice {
+        is_open: config.admission.default == Access::Anyone,
+        has_console: config.console,
+        has_tls: config.tls.is_some(),
+    };
     let mut server = Server::bind(config, listeners).context("cannot start the server")?;
     let bound = server.local_addrs()?;
     for listener in for_metrics {
@@ -71,7 +75,7 @@ async fn serve(
 fn announce(bound: &[SocketAddr], log_format: Format, advice: Advice) {
     let text = match log_format {
         Format::Text => for_people(bound, advice),
-        Format::Json => bound.iter().map(for_machines).collect(),
+        Format::Json => bound.iter().map(|address| for_machines(address, advice)).collect(),
     };
     // A server does its work also when nothing reads its output.
     let write = move || _ = io::stdout().write_all(text.as_bytes());
@@ -83,15 +87,17 @@ fn announce(bound: &[SocketAddr], log_format: Format, advice: Advice) {
 struct Advice {
     is_open: bool,
     has_console: bool,
+    has_tls: bool,
 }
 
-fn for_people(bound: &[SocketAddr], Advice { is_open, has_console }: Advice) -> String {
+fn for_people(bound: &[SocketAddr], Advice { is_open, has_console, has_tls }: Advice) -> String {
+    let (ws, http) = if has_tls { ("wss", "https") } else { ("ws", "http") };
     let [first, others @ ..] = bound else { return String::new() };
     let host = reachable(*first);
-    let url = format!("ws://{host}/socket");
-    let others: String = others.iter().map(|other| format!("and on ws://{other}/socket\n")).collect();
-    let console = if has_console { format!("look at: http://{host}/\n") } else { String::new() };
-    let listening = format!("hubcast {VERSION} is listening on ws://{first}/socket\n{others}{console}");
+    let url = format!("{ws}://{host}/socket");
+    let others: String = others.iter().map(|other| format!("and on {ws}://{other}/socket\n")).collect();
+    let console = if has_console { format!("look at: {http}://{host}/\n") } else { String::new() };
+    let listening = format!("hubcast {VERSION} is listening on {ws}://{first}/socket\n{others}{console}");
     match is_open {
         true => {
             format!("{listening}try it:  npx wscat -c {url}\ntype:    {SUBSCRIBE}\nthen:    {PUBLISH}\n")
@@ -101,8 +107,9 @@ fn for_people(bound: &[SocketAddr], Advice { is_open, has_console }: Advice) -> 
 }
 
 /// A line like those of the log: what runs a server often puts both streams into one.
-fn for_machines(address: &SocketAddr) -> String {
-    let message = format!("hubcast {VERSION} is listening on ws://{address}/socket");
+fn for_machines(address: &SocketAddr, Advice { has_tls, .. }: Advice) -> String {
+    let ws = if has_tls { "wss" } else { "ws" };
+    let message = format!("hubcast {VERSION} is listening on {ws}://{address}/socket");
     format!("{}\n", serde_json::json!({ "level": "INFO", "message": message }))
 }
 

@@ -3,11 +3,15 @@
 use super::layered::Settings;
 use super::tokens::LoadedTokens;
 use super::units::AutoSwitch;
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use hubcast_hub::{Access, Admission};
+use hubcast_server::Tls;
 use hubcast_server::auth::{ApiKeys, AuthConfig, TrustedProxies};
+use std::fs;
 use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// What the library needs to know of all this.
 #[derive(Clone, Debug)]
@@ -16,6 +20,8 @@ pub(crate) struct LoadedAccess {
     pub(crate) auth: AuthConfig,
     /// Whether there is a console.
     pub(crate) console: bool,
+    /// The certificate of the server.
+    pub(crate) tls: Option<Arc<Tls>>,
     /// What the operator should know, although nothing is wrong.
     pub(crate) warnings: Vec<String>,
 }
@@ -75,8 +81,28 @@ pub(crate) fn load(settings: &Settings) -> anyhow::Result<LoadedAccess> {
         ..AuthConfig::default()
     };
     let place = settings.place_of("tokens");
-    let warnings = loaded.warnings.iter().map(|warning| format!("{place}{warning}")).collect();
-    Ok(LoadedAccess { admission, auth, console, warnings })
+    let mut warnings: Vec<_> = loaded.warnings.iter().map(|warning| format!("{place}{warning}")).collect();
+    let tls = certificate(settings, &mut warnings)?;
+    Ok(LoadedAccess { admission, auth, console, tls, warnings })
+}
+
+/// Reads the certificate, if there is one.
+fn certificate(settings: &Settings, warnings: &mut Vec<String>) -> anyhow::Result<Option<Arc<Tls>>> {
+    let (certificate, key) = match (settings.options.tls_certificate.path(), settings.options.tls_key.path()) {
+        (None, None) => return Ok(None),
+        (Some(certificate), Some(key)) => (certificate, key),
+        (Some(_), None) => bail!("{}: tls_key is missing", settings.origin_of("tls_certificate")),
+        (None, Some(_)) => bail!("{}: tls_certificate is missing", settings.origin_of("tls_key")),
+    };
+    let tls = Tls::load(&certificate, &key);
+    let tls = tls.map_err(|fault| anyhow!("{}: {fault}", settings.place_of("tls_certificate")))?;
+    if fs::metadata(&key).is_ok_and(|file| file.permissions().mode() & 0o004 != 0) {
+        warnings.push(format!("{}: every user of this machine may read it", key.display()));
+    }
+    if tls.expires().is_some_and(|end| UNIX_EPOCH + Duration::from_secs(end) < SystemTime::now()) {
+        warnings.push(format!("{}: the certificate is no longer valid", certificate.display()));
+    }
+    Ok(Some(Arc::new(tls)))
 }
 
 /// Whether only programs on this machine can reach an address. A name is not looked up.
@@ -92,7 +118,7 @@ mod tests {
     use super::super::layered::tests::of_file;
     use super::*;
     use hubcast_server::auth::KeyHash;
-    use std::{env, fs};
+    use std::env;
     use uuid::Uuid;
 
     fn fault(text: &str) -> String {

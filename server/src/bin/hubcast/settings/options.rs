@@ -7,7 +7,7 @@
 use super::access::{AnonymousSettings, ApiKeySettings, UserSettings};
 use super::endpoints::Endpoint;
 use super::lists::{Endpoints, Hosts, Networks, Origins};
-use super::state_dir::StateDir;
+use super::paths::{PemFile, StateDir};
 use super::tables::Structured;
 use super::tokens::TokenSettings;
 use super::topics::TopicSettings;
@@ -31,6 +31,16 @@ pub(crate) struct Options {
     #[arg(long, env = "HUBCAST_METRICS_LISTEN", value_name = "HOST:PORT,...|none")]
     #[arg(default_value_t = Self::default().metrics_listen, help_heading = SERVER)]
     pub(crate) metrics_listen: Endpoints,
+
+    /// The certificate of the server with those of its issuers, in PEM; with it the server speaks TLS, and wss:// only
+    #[arg(long, env = "HUBCAST_TLS_CERTIFICATE", value_name = "FILE|none")]
+    #[arg(default_value_t = Self::default().tls_certificate, help_heading = SERVER)]
+    pub(crate) tls_certificate: PemFile,
+
+    /// The private key of the certificate, in PEM
+    #[arg(long, env = "HUBCAST_TLS_KEY", value_name = "FILE|none")]
+    #[arg(default_value_t = Self::default().tls_key, help_heading = SERVER)]
+    pub(crate) tls_key: PemFile,
 
     /// Threads that serve connections, up to 256; auto is one for each core
     #[arg(long, env = "HUBCAST_WORKERS", value_name = "N|auto")]
@@ -299,6 +309,8 @@ impl Default for Options {
         Self {
             listen: Endpoints::only(Endpoint::default()),
             metrics_listen: Endpoints::default(),
+            tls_certificate: PemFile::default(),
+            tls_key: PemFile::default(),
             workers: AutoCount::Auto,
             origins: Origins::default(),
             console: AutoSwitch::Auto,

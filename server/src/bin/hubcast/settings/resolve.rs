@@ -97,8 +97,8 @@ const MIN_WAITING: usize = 16;
 pub(crate) fn config(resolved: &Resolved) -> anyhow::Result<Config> {
     let Resolved { settings, access, .. } = resolved;
     let connections = descriptors::connections(settings)?;
-    let LoadedAccess { mut admission, auth, console, .. } = access.clone();
+    let LoadedAccess { mut admission, auth, console, tls, .. } = access.clone();
     // Those that show no token must not take the places of those that have one.
     admission.max_waiting = (connections / 10).max(MIN_WAITING);
-    Ok(Config { admission, auth, console, ..settings.options.config(connections) })
+    Ok(Config { admission, auth, console, tls, ..settings.options.config(connections) })
 }

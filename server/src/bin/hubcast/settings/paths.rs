@@ -1,52 +1,85 @@
-//! The setting for the state folder, which keeps histories and idempotency keys over a restart.
+//! Settings that name a folder or a file.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use std::fmt;
+use std::marker::PhantomData;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// A folder, or the word `none` in capital or small letters. A folder with the name `none` is written `./none`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct StateDir(Option<String>);
+/// A path, or the word `none` in capital or small letters. A file or folder with the name `none` is written `./none`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Place<K: PlaceKind>(Option<String>, PhantomData<K>);
 
-impl StateDir {
-    /// The folder for the library's configuration.
+/// The folder that keeps histories and idempotency keys over a restart.
+pub(crate) type StateDir = Place<Folder>;
+
+/// A file of PEM text.
+pub(crate) type PemFile = Place<Pem>;
+
+/// What a path leads to.
+pub(crate) trait PlaceKind {
+    /// What a value is told that is no path.
+    const FAULT: &'static str;
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Folder {}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Pem {}
+
+impl PlaceKind for Folder {
+    const FAULT: &'static str = NOT_A_FOLDER;
+}
+
+impl PlaceKind for Pem {
+    const FAULT: &'static str = "not a file; write a file of PEM text, such as \"/etc/hubcast/key.pem\", or \"none\"";
+}
+
+impl<K: PlaceKind> Place<K> {
+    /// The path for the library's configuration.
     pub(crate) fn path(&self) -> Option<PathBuf> {
         self.0.as_ref().map(PathBuf::from)
     }
 }
 
-impl FromStr for StateDir {
+impl<K: PlaceKind> Default for Place<K> {
+    fn default() -> Self {
+        Self(None, PhantomData)
+    }
+}
+
+impl<K: PlaceKind> FromStr for Place<K> {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.trim() {
-            "" => Err(NOT_A_FOLDER),
-            none if none.eq_ignore_ascii_case(NONE) => Ok(Self(None)),
+            "" => Err(K::FAULT),
+            none if none.eq_ignore_ascii_case(NONE) => Ok(Self::default()),
             home if home == "~" || home.starts_with("~/") => Err(NOT_EXPANDED),
-            folder => Ok(Self(Some(folder.to_owned()))),
+            path => Ok(Self(Some(path.to_owned()), PhantomData)),
         }
     }
 }
 
-impl fmt::Display for StateDir {
+impl<K: PlaceKind> fmt::Display for Place<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0.as_deref().unwrap_or(NONE))
     }
 }
 
-impl<'de> Deserialize<'de> for StateDir {
+impl<'de, K: PlaceKind> Deserialize<'de> for Place<K> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         // Any other value would be the name of a folder as a text: `state_dir = false` would make a folder `false`.
         match toml::Value::deserialize(deserializer)? {
             toml::Value::String(text) => text.parse(),
-            _ => Err(NOT_A_FOLDER),
+            _ => Err(K::FAULT),
         }
         .map_err(D::Error::custom)
     }
 }
 
-impl Serialize for StateDir {
+impl<K: PlaceKind> Serialize for Place<K> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
