@@ -28,6 +28,12 @@ pub struct Config {
     /// WebSockets open at once; the next one is answered 503. In all, 32 more connections than this may be open; after
     /// that the oldest connection that is not a WebSocket is closed for a new one.
     pub max_connections: usize,
+    /// The most of these of one address; of an IPv6 address, a /64 is one. `None`: as many as there may be. Connections by
+    /// a Unix socket have no address.
+    pub max_connections_per_address: Option<u32>,
+    /// Whether each connection to the listeners for clients begins with a header of the PROXY protocol. It must come from
+    /// a trusted proxy.
+    pub proxy_protocol: bool,
     /// Limits of one HTTP head.
     pub http: HttpLimits,
     /// Limits of one message from a client.
@@ -128,6 +134,8 @@ impl Default for Config {
             workers: None,
             origins: Vec::new(),
             max_connections: 10_000,
+            max_connections_per_address: None,
+            proxy_protocol: false,
             http: HttpLimits { head: 16 * 1024, headers: 100 },
             messages: MessageLimits { message: 64 * 1024, frame: 64 * 1024, fragments: 65_536 },
             timeouts: Timeouts::default(),

@@ -46,7 +46,7 @@ pub(crate) struct Connection {
     stream: Option<Box<EventStream>>,
     /// What the worker counts over all its connections.
     totals: Rc<Totals>,
-    _permit: Rc<Permit>,
+    permit: Rc<Permit>,
 }
 
 #[derive(Debug)]
@@ -142,16 +142,20 @@ impl Connection {
         now: Instant,
     ) -> Self {
         let state = ConnectionState::new(now);
-        Self { peer, socket, state: RefCell::new(state), stream, totals, _permit: permit }
+        Self { peer, socket, state: RefCell::new(state), stream, totals, permit }
     }
 
     pub(crate) fn is_open(&self) -> bool {
         self.state.borrow().phase == Phase::Open
     }
 
-    /// The address of the client, if the system still knows it. Asked from the system each time; used only for the log.
+    /// The address of the client, if the system still knows it. Asked from the system each time; used only for people.
+    /// That of a client behind a proxy has no port.
     pub(crate) fn address(&self) -> Option<SocketAddr> {
-        self.socket.peer_addr().ok()
+        match self.permit.client() {
+            Some(client) => Some(SocketAddr::new(client, 0)),
+            None => self.socket.peer_addr().ok(),
+        }
     }
 
     /// Calls `put` to queue something. `put` returns whether there was room.

@@ -11,16 +11,15 @@ mod host;
 mod identity;
 mod linger;
 pub(crate) mod metrics;
+mod prepare;
 mod query;
 mod response;
-mod secure;
 mod timer;
 mod upgrade;
 
-use crate::connection::Socket;
 use crate::connection::peer::Arrival;
-use crate::listener::Door;
-use crate::listener::limit::Permit;
+use crate::listener::incoming::{Accepted, Door, Origin};
+use crate::listener::limit::{NoRoom, Permit};
 use crate::log::warnings::{Warning, Warnings};
 use crate::metrics::kinds::RefusedHandshake;
 use crate::worker::Worker;
@@ -33,19 +32,19 @@ use exchange::{AllBusy, Ended, Exchange, Limits, Takeover, drive};
 use hubcast_hub::Access;
 use hubcast_protocol::ErrorCode;
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{CONNECTION, FORWARDED, HeaderMap, HeaderName, ORIGIN};
+use hyper::header::{CONNECTION, FORWARDED, HeaderMap, HeaderName, HeaderValue, ORIGIN};
 use hyper::server::conn::http1;
 use hyper::{Method, Request, Response, StatusCode, Version, service::service_fn};
 use linger::linger;
 use response::{Answer, Refusal, Rejection, close, text, try_later};
 use std::convert::Infallible;
 use std::future::pending;
+use std::iter;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 use timer::PatientTimer;
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use upgrade::switching;
 
@@ -74,23 +73,16 @@ impl<S: Service> Http<S> {
         self.busy.idle().await;
     }
 
-    /// Answers the requests of the client at `peer`, one after another. The connection may become a WebSocket.
-    pub(crate) async fn serve(self: Rc<Self>, stream: TcpStream, (peer, door): (SocketAddr, Door), permit: Permit) {
+    /// Answers the requests of a client, one after another. The connection may become a WebSocket.
+    pub(crate) async fn serve(self: Rc<Self>, stream: Accepted, mut origin: Origin, permit: Permit) {
         let config = self.worker.config();
         let times = &config.timeouts;
-        let tls = config.tls.as_ref().filter(|_| door == Door::Clients);
-        let stream = match tls {
-            None => Socket::Tcp(stream),
-            Some(tls) => match self.secure(stream, tls, peer, &permit).await {
-                Some(stream) => Socket::Tls(stream),
-                None => return,
-            },
-        };
+        let Some(stream) = self.prepare(stream, &mut origin, &permit).await else { return };
+        let peer = origin.peer;
         let (permit, exchange) = (Rc::new(permit), Exchange::new(Rc::clone(&self.busy)));
         let socket = BufferedIo::new(stream, config.http.head, self.worker.admission(), Rc::clone(&exchange));
         let session = api::Session::default();
-        let service =
-            service_fn(|request| Box::pin(self.answer(request, (peer, door), &permit, (&session, &exchange))));
+        let service = service_fn(|request| Box::pin(self.answer(request, origin, &permit, (&session, &exchange))));
         let mut connection = http1::Builder::new()
             .timer(PatientTimer { alarm: exchange.alarm(), length: times.head })
             .header_read_timeout(times.head)
@@ -127,15 +119,16 @@ impl<S: Service> Http<S> {
     async fn answer(
         &self,
         request: Request<Incoming>,
-        (peer, door): (SocketAddr, Door),
+        origin: Origin,
         permit: &Permit,
         (session, exchange): (&api::Session, &Rc<Exchange>),
     ) -> Result<Response<AnswerBody>, Infallible> {
+        let peer = origin.peer;
         let (_busy, began) = (exchange.busy(), Instant::now());
         self.note_proxy(request.headers());
         let (version, has_body) = (request.version(), !request.body().is_end_stream());
         let route = metrics::route(request.uri().path(), console::file(request.uri().path()).is_some());
-        let answer = match self.route(&request, (peer, door), permit, exchange) {
+        let answer = match self.route(&request, origin, permit, exchange) {
             Ok(Route::Answer(answer)) => {
                 if answer.status() == StatusCode::UNAUTHORIZED {
                     tracing::debug!(%peer, "refused a request without a right token");
@@ -189,6 +182,7 @@ impl<S: Service> Http<S> {
             self.worker.metrics().note_refused(match *rejection {
                 FULL => RefusedHandshake::Limit,
                 SHUTTING_DOWN => RefusedHandshake::Draining,
+                TOO_MANY_HERE => RefusedHandshake::AddressLimit,
                 Rejection { status: StatusCode::FORBIDDEN, .. } => RefusedHandshake::Origin,
                 Rejection { status: StatusCode::MISDIRECTED_REQUEST, .. } => RefusedHandshake::Host,
                 _ => RefusedHandshake::Malformed,
@@ -205,18 +199,18 @@ impl<S: Service> Http<S> {
     fn route(
         &self,
         request: &Request<Incoming>,
-        (peer, door): (SocketAddr, Door),
+        origin: Origin,
         permit: &Permit,
         exchange: &Exchange,
     ) -> Result<Route<'_>, Rejection> {
-        let config = self.worker.config();
+        let (config, door) = (self.worker.config(), origin.door);
         let path = request.uri().path();
         if let Some(api) = self.api.as_ref().filter(|_| path == "/metrics") {
             if !matches!(*request.method(), Method::GET | Method::HEAD) {
                 return Err(NOT_READ);
             }
             let states = (door == Door::Metrics, self.is_draining());
-            return Ok(Route::Answer(metrics::answer(api, request.headers(), peer.ip(), states)));
+            return Ok(Route::Answer(metrics::answer(api, request.headers(), origin.peer.ip(), states)));
         }
         if door == Door::Metrics && !matches!(path, "/healthz" | "/readyz") {
             return Err(ONLY_METRICS);
@@ -235,9 +229,7 @@ impl<S: Service> Http<S> {
             if self.is_draining() {
                 return Err(SHUTTING_DOWN);
             }
-            if !permit.become_websocket() {
-                return Err(FULL);
-            }
+            self.take_place(request.headers(), origin, permit)?;
             exchange.buffer_writes();
             exchange.hand_over(Takeover::WebSocket(dialect, arrival));
             return Ok(Route::Answer(switching(request, dialect)));
@@ -261,7 +253,7 @@ impl<S: Service> Http<S> {
             ("/readyz", _) => text("ready"),
             (BROWSER_CLIENT, _) => Ok(Route::Answer(files::BROWSER_CLIENT.answer(request.headers()))),
             ("/events", _) if !request.body().is_end_stream() => Err(NO_BODY),
-            ("/events", _) => Ok(self.events(request, permit)),
+            ("/events", _) => Ok(self.events(request, origin, permit)),
             (path, _) if path.starts_with("/api/") || path == "/api" => match &self.api {
                 Some(api) => Ok(Route::Api(api)),
                 None => Err(nothing_here),
@@ -271,7 +263,7 @@ impl<S: Service> Http<S> {
     }
 
     /// Begins a stream of server-sent events, or says why not.
-    fn events(&self, request: &Request<Incoming>, permit: &Permit) -> Route<'_> {
+    fn events(&self, request: &Request<Incoming>, origin: Origin, permit: &Permit) -> Route<'_> {
         let config = self.worker.config();
         let refused = |reason| self.worker.metrics().note_refused(reason);
         let stream = match events::check(request, config, Instant::now()) {
@@ -290,12 +282,32 @@ impl<S: Service> Http<S> {
             refused(RefusedHandshake::Draining);
             return Route::Answer(events::try_later(config, stream.origin(), SHUTTING_DOWN.reason));
         }
-        if !permit.become_websocket() {
-            self.warnings.note(Warning::Full, Instant::now());
-            refused(RefusedHandshake::Limit);
-            return Route::Answer(events::try_later(config, stream.origin(), FULL.reason));
+        if let Err(rejection) = self.take_place(request.headers(), origin, permit) {
+            match rejection {
+                FULL => {
+                    self.warnings.note(Warning::Full, Instant::now());
+                    refused(RefusedHandshake::Limit);
+                }
+                _ => refused(RefusedHandshake::AddressLimit),
+            }
+            return Route::Answer(events::try_later(config, stream.origin(), rejection.reason));
         }
         Route::Events(stream)
+    }
+
+    /// Takes a place among all WebSockets, and among those of the client's address.
+    fn take_place(&self, headers: &HeaderMap, origin: Origin, permit: &Permit) -> Result<(), Rejection> {
+        let proxies = &self.worker.config().auth.trusted_proxies;
+        let lines = iter::once_with(|| headers.get_all(&X_FORWARDED_FOR).iter().map(HeaderValue::as_bytes)).flatten();
+        let client = proxies.client(origin.peer.ip(), lines);
+        if client != origin.peer.ip().to_canonical() {
+            permit.set_client(client);
+        }
+        let has_address = !origin.is_unix || permit.client().is_some();
+        permit.become_websocket(has_address.then_some(client)).map_err(|no_room| match no_room {
+            NoRoom::Full => FULL,
+            NoRoom::Address => TOO_MANY_HERE,
+        })
     }
 
     /// Who opens a WebSocket, as its token says. Without a token it may authenticate later.
@@ -359,6 +371,11 @@ const BROWSER_CLIENT: &str = "/hubcast.js";
 static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 const FULL: Rejection = try_later("the server is full");
+const TOO_MANY_HERE: Rejection = Rejection {
+    status: StatusCode::TOO_MANY_REQUESTS,
+    reason: "your address has as many connections as one may have",
+    headers: &[("retry-after", "5")],
+};
 const SHUTTING_DOWN: Rejection = try_later("the server is shutting down");
 const DRAINING: Rejection = try_later("draining");
 const NOT_READ: Rejection = Rejection {

@@ -1,13 +1,6 @@
-//! Accepting TCP connections, and the limit of their number.
+//! Accepting connections, where they come from, and how many there may be.
 
 pub(crate) mod accept;
+pub(crate) mod incoming;
 pub(crate) mod limit;
-
-/// Which listener a connection came to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Door {
-    /// One for clients.
-    Clients,
-    /// One where only metrics and health checks are.
-    Metrics,
-}
+pub(crate) mod proxy_header;

@@ -14,7 +14,7 @@ use crate::config::{Config, MAX_WORKERS};
 use crate::encode::account::Account;
 use crate::http::api::Api;
 use crate::http::metrics::ROUTE_COUNT;
-use crate::listener::Door;
+use crate::listener::incoming::{Door, Listener};
 use crate::listener::limit::ConnectionLimit;
 use crate::log::warnings::Warnings;
 use crate::metrics::Metrics;
@@ -27,6 +27,7 @@ use hubcast_hub::{Hub, LiveBytes, Settings};
 use socket2::SockRef;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use thread::{Acceptor, WorkerContext, start};
@@ -39,7 +40,8 @@ use uuid::Uuid;
 #[derive(Debug)]
 pub struct Server {
     config: Arc<Config>,
-    listeners: Vec<(TcpListener, Door)>,
+    listeners: Vec<(Listener, Door)>,
+    addresses: Vec<SocketAddr>,
     state: Option<SnapshotDir>,
     hurry: Hurry,
 }
@@ -54,18 +56,16 @@ impl Server {
     pub fn bind(mut config: Config, listeners: impl IntoIterator<Item = TcpListener>) -> Result<Self, BindError> {
         config.validate()?;
         let listeners: Vec<_> = listeners.into_iter().collect();
-        if listeners.is_empty() {
-            let none = io::Error::new(io::ErrorKind::InvalidInput, "a server needs at least one");
-            return Err(BindError::Listener(none));
-        }
         listeners.iter().try_for_each(set_up).map_err(BindError::Listener)?;
         let state = config.state_dir.as_deref().map(SnapshotDir::open).transpose().map_err(BindError::State)?;
         if let Some(folder) = &config.state_dir {
             let revocations = Revocations::open(folder, unix_now()).map_err(BindError::State)?;
             config.auth.revocations = Arc::new(revocations);
         }
-        let listeners = listeners.into_iter().map(|listener| (listener, Door::Clients)).collect();
-        Ok(Self { config: Arc::new(config), listeners, state, hurry: Hurry::default() })
+        let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<_>>();
+        let addresses = addresses.map_err(BindError::Listener)?;
+        let listeners = listeners.into_iter().map(|listener| (Listener::Tcp(listener), Door::Clients)).collect();
+        Ok(Self { config: Arc::new(config), listeners, addresses, state, hurry: Hurry::default() })
     }
 
     /// Adds a listener where only `/metrics`, `/healthz` and `/readyz` are, for everybody who reaches it.
@@ -74,7 +74,17 @@ impl Server {
     /// When it cannot be set up.
     pub fn with_metrics_on(mut self, listener: TcpListener) -> Result<Self, BindError> {
         set_up(&listener).map_err(BindError::Listener)?;
-        self.listeners.push((listener, Door::Metrics));
+        self.listeners.push((Listener::Tcp(listener), Door::Metrics));
+        Ok(self)
+    }
+
+    /// Adds a Unix socket for clients. What comes by it counts as coming from this machine, and speaks no TLS.
+    ///
+    /// # Errors
+    /// When it cannot be set up.
+    pub fn with_unix(mut self, listener: UnixListener) -> Result<Self, BindError> {
+        listener.set_nonblocking(true).map_err(BindError::Listener)?;
+        self.listeners.push((Listener::Unix(listener), Door::Clients));
         Ok(self)
     }
 
@@ -83,15 +93,15 @@ impl Server {
     /// # Errors
     /// When the system does not return it.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listeners[0].0.local_addr()
+        self.addresses.first().copied().ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
     }
 
-    /// The addresses of all listeners, in their order; those for metrics come last.
+    /// The addresses of the listeners for clients, in their order.
     ///
     /// # Errors
     /// When the system does not return one.
     pub fn local_addrs(&self) -> io::Result<Vec<SocketAddr>> {
-        self.listeners.iter().map(|(listener, _)| listener.local_addr()).collect()
+        Ok(self.addresses.clone())
     }
 
     /// A handle that shortens the drain of this server, which can otherwise take as long as
@@ -181,7 +191,7 @@ impl Server {
         let draining = watch::Sender::new(false);
         let (exit, mut exits) = mpsc::unbounded_channel();
         let (worker_queues, assigned): (Vec<_>, Vec<_>) = wakes.iter().map(|_| mpsc::unbounded_channel()).unzip();
-        let limit = ConnectionLimit::new(self.config.max_connections);
+        let limit = ConnectionLimit::new(self.config.max_connections, self.config.max_connections_per_address);
         let mut acceptor = Some(Acceptor { listeners: self.listeners, limit, worker_queues });
         let mut running = wakes.len();
         let (drained, warnings) = (Arc::new(Barrier::new(running)), Arc::<Warnings>::default());

@@ -60,6 +60,11 @@ impl ApiClient {
         Self { socket: server.socket(), key: Some(key_of(id)) }
     }
 
+    /// Shows the key with this id on a socket that is connected already.
+    pub fn over(socket: Socket, id: &str) -> Self {
+        Self { socket, key: Some(key_of(id)) }
+    }
+
     /// Connects, to show no key.
     #[track_caller]
     pub fn without_key(server: &Server) -> Self {

@@ -37,12 +37,20 @@ impl Server {
     /// # Panics
     /// If the server cannot start.
     pub fn on(listeners: impl IntoIterator<Item = TcpListener>, change: impl FnOnce(&mut Config)) -> Self {
+        Self::made(|config| hubcast_server::Server::bind(config, listeners).expect("listeners fit for serving"), change)
+    }
+
+    /// Starts a server like [`Server::with`], made by `make`.
+    ///
+    /// # Panics
+    /// If the server cannot start.
+    pub fn made(make: impl FnOnce(Config) -> hubcast_server::Server, change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config { workers: Some(1), ..Config::default() };
         let policy = TopicPolicy { history: None, ..TopicPolicy::default() };
         config.rules.list.push(TopicRule { pattern: EVERYTHING.parse().expect("a pattern"), policy });
         config.drain.spread = Duration::ZERO;
         change(&mut config);
-        let server = hubcast_server::Server::bind(config, listeners).expect("listeners fit for serving");
+        let server = make(config);
         let address = server.local_addr().expect("a bound listener");
         let (shutdown, stop) = oneshot::channel();
         let (end, ended) = mpsc::channel();

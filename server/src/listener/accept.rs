@@ -94,7 +94,7 @@ mod tests {
                 assigned.set(true);
                 went_on.notify_one();
             };
-            let mut accepting = pin!(accept_all(accept, ConnectionLimit::new(1), deal));
+            let mut accepting = pin!(accept_all(accept, ConnectionLimit::new(1, None), deal));
             let ended = poll_fn(|context| Poll::Ready(accepting.as_mut().poll(context).is_ready())).await;
             assert!(!ended, "it accepts until it is dropped");
             let at_once = assigned.get();

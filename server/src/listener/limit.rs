@@ -1,7 +1,10 @@
 //! The limit of the number of connections, and which connection is closed to make room for a new one.
 
+use crate::auth::subscriber;
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::Notify;
 
@@ -10,6 +13,8 @@ use tokio::sync::Notify;
 #[derive(Debug)]
 pub(crate) struct ConnectionLimit {
     most: usize,
+    /// The most WebSockets of one address; `None`: as many as there may be.
+    most_per_address: Option<u32>,
     places: Mutex<Places>,
     /// Notified when a connection has gone.
     vacated: Notify,
@@ -24,6 +29,8 @@ struct Places {
     /// Number of connections that were asked to close and are not gone yet.
     leaving: usize,
     next_number: u64,
+    /// The WebSockets of each address, if they are limited. Of an IPv6 address, the network of a subscriber counts.
+    by_address: HashMap<IpAddr, u32>,
 }
 
 /// One connection. It counts until this is dropped. It can [become a WebSocket](Self::become_websocket); until then it
@@ -34,11 +41,24 @@ pub(crate) struct Permit {
     number: u64,
     go: Arc<Notify>,
     is_websocket: Cell<bool>,
+    /// The address of the client, as far as it is known by something else than the socket.
+    client: Cell<Option<IpAddr>>,
+    /// The address under which the WebSocket is counted.
+    counted_as: Cell<Option<IpAddr>>,
+}
+
+/// Why a connection cannot become a WebSocket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoRoom {
+    /// There are as many as there may be.
+    Full,
+    /// There are as many of its address as one may have.
+    Address,
 }
 
 impl ConnectionLimit {
-    pub(crate) fn new(most: usize) -> Arc<Self> {
-        Arc::new(Self { most, places: Mutex::default(), vacated: Notify::new() })
+    pub(crate) fn new(most: usize, most_per_address: Option<u32>) -> Arc<Self> {
+        Arc::new(Self { most, most_per_address, places: Mutex::default(), vacated: Notify::new() })
     }
 
     /// Counts a new connection. When there are too many, it first closes the oldest one that is not a WebSocket: a
@@ -69,7 +89,9 @@ impl ConnectionLimit {
         let (number, go) = (places.next_number, Arc::<Notify>::default());
         places.next_number += 1;
         places.others.insert(number, Arc::clone(&go));
-        Some(Permit { limit: Arc::clone(self), number, go, is_websocket: Cell::new(false) })
+        let limit = Arc::clone(self);
+        let (client, counted_as) = (Cell::new(None), Cell::new(None));
+        Some(Permit { limit, number, go, is_websocket: Cell::new(false), client, counted_as })
     }
 
     /// Asks the oldest connection that is not a WebSocket to close, unless another one is closing already.
@@ -95,16 +117,38 @@ impl Places {
 }
 
 impl Permit {
-    /// Makes the connection a WebSocket. Returns whether there was room for one.
-    pub(crate) fn become_websocket(&self) -> bool {
+    /// Makes the connection a WebSocket of the client at this address; `None` if it has none.
+    ///
+    /// # Errors
+    /// Why there is no room for it.
+    pub(crate) fn become_websocket(&self, address: Option<IpAddr>) -> Result<(), NoRoom> {
         let mut places = self.limit.places();
         // A connection that was asked to close is no longer in `others`.
-        if places.websockets >= self.limit.most || places.others.remove(&self.number).is_none() {
-            return false;
+        if places.websockets >= self.limit.most || !places.others.contains_key(&self.number) {
+            return Err(NoRoom::Full);
         }
+        if let (Some(most), Some(address)) = (self.limit.most_per_address, address.map(subscriber)) {
+            let count = places.by_address.entry(address).or_default();
+            if *count >= most {
+                return Err(NoRoom::Address);
+            }
+            *count += 1;
+            self.counted_as.set(Some(address));
+        }
+        places.others.remove(&self.number);
         places.websockets += 1;
         self.is_websocket.set(true);
-        true
+        Ok(())
+    }
+
+    /// Notes the address of the client, which stands behind a proxy.
+    pub(crate) fn set_client(&self, client: IpAddr) {
+        self.client.set(Some(client));
+    }
+
+    /// The address of the client, if it stands behind a proxy.
+    pub(crate) fn client(&self) -> Option<IpAddr> {
+        self.client.get()
     }
 
     /// Whether there is no room for another WebSocket.
@@ -123,6 +167,17 @@ impl Drop for Permit {
         let mut places = self.limit.places();
         if self.is_websocket.get() {
             places.websockets -= 1;
+            if let Some(address) = self.counted_as.get()
+                && let Entry::Occupied(mut count) = places.by_address.entry(address)
+            {
+                *count.get_mut() -= 1;
+                if *count.get() == 0 {
+                    count.remove();
+                }
+                if places.by_address.capacity() > 4 * places.by_address.len() + KEPT_ADDRESSES {
+                    places.by_address.shrink_to_fit();
+                }
+            }
         } else if places.others.remove(&self.number).is_none() {
             places.leaving -= 1;
         }
@@ -130,6 +185,9 @@ impl Drop for Permit {
         self.limit.vacated.notify_one();
     }
 }
+
+/// Addresses for whose counts the memory is kept.
+const KEPT_ADDRESSES: usize = 1024;
 
 /// Number of connections for which there is room besides the WebSockets.
 const SPARE: usize = 32;
@@ -147,9 +205,9 @@ mod tests {
 
     #[test]
     fn the_oldest_that_is_no_websocket_makes_room_for_a_new_one() {
-        let limit = ConnectionLimit::new(1);
+        let limit = ConnectionLimit::new(1, None);
         let kept = limit.try_admit().unwrap();
-        assert!(kept.become_websocket());
+        assert!(kept.become_websocket(None).is_ok());
         let mut others: Vec<_> = (0..SPARE).map(|_| limit.try_admit().unwrap()).collect();
         assert!(!is_ready(limit.admit()), "no room yet");
         let asked: Vec<_> = others.iter().map(|permit| is_ready(permit.asked_to_leave())).collect();
@@ -163,7 +221,7 @@ mod tests {
 
     #[test]
     fn of_two_listeners_that_wait_each_gets_room() {
-        let limit = ConnectionLimit::new(1);
+        let limit = ConnectionLimit::new(1, None);
         let mut others: Vec<_> = (0..=SPARE).map(|_| limit.try_admit().unwrap()).collect();
         let (mut one, mut other) = (pin!(limit.admit()), pin!(limit.admit()));
         let mut context = Context::from_waker(Waker::noop());
@@ -176,23 +234,45 @@ mod tests {
 
     #[test]
     fn who_was_asked_to_leave_becomes_no_websocket() {
-        let limit = ConnectionLimit::new(1);
+        let limit = ConnectionLimit::new(1, None);
         let permit = limit.try_admit().unwrap();
         limit.close_oldest();
-        assert!(!permit.become_websocket());
+        assert!(permit.become_websocket(None).is_err());
     }
 
     #[test]
     fn a_place_is_free_when_its_websocket_has_gone() {
-        let limit = ConnectionLimit::new(1);
+        let limit = ConnectionLimit::new(1, None);
         let (first, second) = (limit.try_admit().unwrap(), limit.try_admit().unwrap());
-        assert!(first.become_websocket() && second.is_full() && !second.become_websocket());
+        assert!(first.become_websocket(None).is_ok() && second.is_full() && second.become_websocket(None).is_err());
         drop(first);
-        assert!(!second.is_full() && second.become_websocket());
+        assert!(!second.is_full() && second.become_websocket(None).is_ok());
     }
 
     #[test]
     fn no_limit_is_too_large() {
-        assert!(ConnectionLimit::new(usize::MAX).try_admit().is_some());
+        assert!(ConnectionLimit::new(usize::MAX, None).try_admit().is_some());
+    }
+
+    #[test]
+    fn an_address_has_so_many_places_and_of_ipv6_a_network_is_one() {
+        let limit = ConnectionLimit::new(100, Some(2));
+        let open = |address: &str| {
+            let permit = limit.try_admit().unwrap();
+            let outcome = permit.become_websocket(Some(address.parse().unwrap()));
+            (permit, outcome)
+        };
+        let (first, second) = (open("192.0.2.1"), open("::ffff:192.0.2.1"));
+        assert_eq!((first.1, second.1), (Ok(()), Ok(())));
+        assert_eq!(open("192.0.2.1").1, Err(NoRoom::Address));
+        let others = ["192.0.2.2", "2001:db8::1", "2001:db8::2"].map(open);
+        assert!(others.iter().all(|(_, outcome)| outcome.is_ok()));
+        assert_eq!(open("2001:db8::3").1, Err(NoRoom::Address));
+        drop(first);
+        assert_eq!(open("192.0.2.1").1, Ok(()));
+        drop((second, others));
+        assert!(limit.places().by_address.is_empty());
+        let without = limit.try_admit().unwrap();
+        assert_eq!(without.become_websocket(None), Ok(()), "a program on this machine");
     }
 }

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 /// The warnings that all workers share, so that each comes once, even if several workers have a reason for it.
 #[derive(Debug, Default)]
 pub(crate) struct Warnings {
-    counts: Mutex<[Paced; 8]>,
+    counts: Mutex<[Paced; 9]>,
     /// Whether a proxy in front of an open server was seen.
     proxy_seen: AtomicBool,
     /// Notified when something was counted and is not in the log yet.
@@ -31,6 +31,8 @@ pub(crate) enum Warning {
     SlowConsumer,
     /// A TLS handshake failed.
     Tls,
+    /// A connection has no PROXY header that is right, where each must have one.
+    ProxyHeader,
     /// A connection was answered 503, because the server is stopping.
     Draining,
     /// A connection was closed, or misses something, because too much waits in the whole process.
@@ -115,6 +117,9 @@ impl Warning {
                  for `write_timeout`"
             }
             Self::Tls => "TLS handshakes fail; log level debug shows why each does",
+            Self::ProxyHeader => {
+                "connections are cut, because they do not begin with a PROXY header of a proxy in `trusted_proxies`"
+            }
             Self::Draining => "the server is stopping: new connections are answered 503",
             Self::TooMuchWaits => "`max_waiting` is reached: the slowest readers are closed or miss something",
         }
@@ -158,13 +163,14 @@ impl Pace {
 }
 
 /// All warnings, in the order of the enum.
-const EACH: [Warning; 8] = [
+const EACH: [Warning; 9] = [
     Warning::Full,
     Warning::Origin,
     Warning::Token,
     Warning::ApiKey,
     Warning::SlowConsumer,
     Warning::Tls,
+    Warning::ProxyHeader,
     Warning::Draining,
     Warning::TooMuchWaits,
 ];
@@ -202,6 +208,6 @@ mod tests {
         EACH.iter().for_each(|warning| warnings.note(*warning, now));
         warnings.note(Warning::Origin, now);
         let pending = warnings.counts.lock().unwrap().each_ref().map(|count| count.pending);
-        assert_eq!(pending, [0, 1, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(pending, [0, 1, 0, 0, 0, 0, 0, 0, 0]);
     }
 }

@@ -63,7 +63,7 @@ impl Simulated {
         let metrics = Metrics::new(wakes.len(), 0);
         let counted = (Arc::clone(&account), Arc::clone(&metrics));
         let shared_hub = SharedHub::new(hub, wakes.clone(), config.outbox, counted);
-        let (limit, config) = (ConnectionLimit::new(config.max_connections), Arc::new(config));
+        let (limit, config) = (ConnectionLimit::new(config.max_connections, None), Arc::new(config));
         let warnings = Arc::<Warnings>::default();
         let workers = (0..).zip(wakes).map(|(number, wake)| {
             let tasks = Rc::new(ByHand::new((seed, number), now));

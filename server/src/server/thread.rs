@@ -7,8 +7,8 @@ use crate::encode::account::Account;
 use crate::http::Http;
 use crate::http::api::Api;
 use crate::jwks_refresh;
-use crate::listener::Door;
 use crate::listener::accept::accept_all;
+use crate::listener::incoming::{Accepted, Detached, Door, Listener, Origin};
 use crate::listener::limit::{ConnectionLimit, Permit};
 use crate::log::warnings::{Paced, Warnings};
 use crate::metrics::Metrics;
@@ -21,19 +21,17 @@ use crate::worker::connections::Connections;
 use crate::worker::service::Service;
 use std::cell::Cell;
 use std::io;
-use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::sync::{Barrier, Notify, watch};
 use tokio::time::timeout;
 
-/// A connection that another worker accepted, with the address of its client and the listener that it came to.
-type Assigned = (std::net::TcpStream, (SocketAddr, Door), Permit);
+/// A connection that another worker accepted, and where it comes from.
+type Assigned = (Detached, Origin, Permit);
 
 /// The arguments of one worker.
 pub(crate) struct WorkerContext {
@@ -56,7 +54,7 @@ pub(crate) struct WorkerContext {
 
 /// The arguments of the worker that accepts.
 pub(crate) struct Acceptor {
-    pub(crate) listeners: Vec<(std::net::TcpListener, Door)>,
+    pub(crate) listeners: Vec<(Listener, Door)>,
     pub(crate) limit: Arc<ConnectionLimit>,
     /// The queue of new connections of each worker.
     pub(crate) worker_queues: Vec<UnboundedSender<Assigned>>,
@@ -119,25 +117,9 @@ async fn serve<S: Service>(number: usize, context: WorkerContext, service: S) ->
     let connections = Connections::new(number, runtime, Arc::clone(&config), account, counted, wake);
     let worker = Worker::new(connections, service);
     let http = Http::new(Rc::clone(&worker), draining.clone(), Arc::clone(&warnings), api);
-    if let Some(Acceptor { listeners, limit, worker_queues }) = acceptor {
-        tasks.spawn(async move { warnings.report_each_minute().await });
-        if let Some(tls) = &config.tls {
-            tasks.spawn(tls::watch::watch(Arc::clone(tls)));
-        }
-        let keys = jwks_refresh::start(&config.auth, &tasks);
-        // All listeners share one order of workers, whichever listener the next connection comes from.
-        let worker_queues = WorkerQueues { of: worker_queues.into(), last: Rc::default() };
-        for (listener, door) in listeners {
-            let listener = TcpListener::from_std(listener);
-            let listener = listener.map_err(|source| RunError::Start { worker: number, source })?;
-            let accept = async move || listener.accept().await.map(|(stream, address)| (stream, (address, door)));
-            let assign = assign_in_turn(Rc::clone(&http), tasks.clone(), worker_queues.clone());
-            let (keys, limit) = (keys.clone(), Arc::clone(&limit));
-            tasks.spawn(async move {
-                keys.wait().await;
-                accept_all(accept, limit, assign).await;
-            });
-        }
+    if let Some(acceptor) = acceptor {
+        accept(acceptor, &http, &tasks, &config, warnings)
+            .map_err(|source| RunError::Start { worker: number, source })?;
     }
     tasks.spawn(serve_assigned(Rc::clone(&http), tasks.clone(), assigned));
     tasks.spawn(Rc::clone(&worker).watch_deadlines());
@@ -163,6 +145,34 @@ async fn serve<S: Service>(number: usize, context: WorkerContext, service: S) ->
         () = has_ended(server) => Ok(()),
         () = drained => Ok(()),
     }
+}
+
+/// Begins to accept, and what else the first worker does for all.
+fn accept<S: Service>(
+    Acceptor { listeners, limit, worker_queues }: Acceptor,
+    http: &Rc<Http<S>>,
+    tasks: &Tasks,
+    config: &Config,
+    warnings: Arc<Warnings>,
+) -> io::Result<()> {
+    tasks.spawn(async move { warnings.report_each_minute().await });
+    if let Some(tls) = &config.tls {
+        tasks.spawn(tls::watch::watch(Arc::clone(tls)));
+    }
+    let keys = jwks_refresh::start(&config.auth, tasks);
+    // All listeners share one order of workers, whichever listener the next connection comes from.
+    let worker_queues = WorkerQueues { of: worker_queues.into(), last: Rc::default() };
+    for (listener, door) in listeners {
+        let listener = listener.start()?;
+        let accept = async move || listener.accept(door).await;
+        let assign = assign_in_turn(Rc::clone(http), tasks.clone(), worker_queues.clone());
+        let (keys, limit) = (keys.clone(), Arc::clone(&limit));
+        tasks.spawn(async move {
+            keys.wait().await;
+            accept_all(accept, limit, assign).await;
+        });
+    }
+    Ok(())
 }
 
 /// Sends the connections of a worker away, and returns when they have gone and no request is being answered, or when
@@ -204,24 +214,24 @@ fn assign_in_turn<S: Service>(
     http: Rc<Http<S>>,
     tasks: Tasks,
     worker_queues: WorkerQueues,
-) -> impl FnMut((TcpStream, (SocketAddr, Door)), Permit) {
-    move |(stream, address), permit| {
+) -> impl FnMut((Accepted, Origin), Permit) {
+    move |(stream, origin), permit| {
         let next = (worker_queues.last.get() + 1) % worker_queues.of.len();
         worker_queues.last.set(next);
         if next == 0 {
-            tasks.spawn(Rc::clone(&http).serve(stream, address, permit));
-        } else if let Ok(stream) = stream.into_std() {
+            tasks.spawn(Rc::clone(&http).serve(stream, origin, permit));
+        } else if let Ok(stream) = stream.detach() {
             // If the worker has ended, its connections are lost too.
-            let _ = worker_queues.of[next].send((stream, address, permit));
+            let _ = worker_queues.of[next].send((stream, origin, permit));
         }
     }
 }
 
 async fn serve_assigned<S: Service>(http: Rc<Http<S>>, tasks: Tasks, mut assigned: UnboundedReceiver<Assigned>) {
     let mut faults = Paced::default();
-    while let Some((stream, address, permit)) = assigned.recv().await {
-        match TcpStream::from_std(stream) {
-            Ok(stream) => drop(tasks.spawn(Rc::clone(&http).serve(stream, address, permit))),
+    while let Some((stream, origin, permit)) = assigned.recv().await {
+        match stream.attach() {
+            Ok(stream) => drop(tasks.spawn(Rc::clone(&http).serve(stream, origin, permit))),
             Err(fault) => {
                 if let Some(times) = faults.note(Instant::now()) {
                     tracing::warn!(%fault, times, "cannot serve a connection");

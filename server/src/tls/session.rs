@@ -168,7 +168,7 @@ impl Session {
         while let Ok(state) = self.connection.process_tls_records(&mut []).state {
             match state {
                 ConnectionState::EncodeTlsData(mut data) => {
-                    append(&mut self.outgoing, |room| needed_of(data.encode(room)))
+                    append(&mut self.outgoing, |room| needed_of(data.encode(room)));
                 }
                 ConnectionState::TransmitTlsData(data) => data.done(),
                 _ => return,

@@ -48,12 +48,10 @@ impl TlsStream {
     pub(crate) fn poll_handshake(&self, context: &mut Context<'_>) -> Poll<Result<bool, HandshakeFault>> {
         let mut session = self.session.borrow_mut();
         while let Err(fault) = self.send_outgoing(&mut session, false) {
-            match fault.kind() {
-                io::ErrorKind::WouldBlock => {
-                    ready!(self.socket.poll_write_ready(context)).map_err(HandshakeFault::Ended)?
-                }
-                _ => return Poll::Ready(Err(HandshakeFault::Ended(fault))),
+            if fault.kind() != io::ErrorKind::WouldBlock {
+                return Poll::Ready(Err(HandshakeFault::Ended(fault)));
             }
+            ready!(self.socket.poll_write_ready(context)).map_err(HandshakeFault::Ended)?;
         }
         if !session.is_handshaking() {
             return Poll::Ready(Ok(true));

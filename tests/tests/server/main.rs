@@ -13,6 +13,8 @@
 //! - `api`: every route of the HTTP API, with its answers and its refusals
 //! - `tokens`: who gets in with which token, what is granted, and when that ends
 //! - `framing`: correct and wrong frames, and the close code for each wrong one
+//! - `sources`: proxies, Unix sockets, and how many connections one address may have
+//! - `tls`: the same server behind a certificate, which is exchanged while it runs
 //! - `bounds`: slow, greedy and silent clients, and how the server closes them
 //! - `full`: a server with as many connections as it may have still answers health checks
 //! - `patience`: slow readers that the server must not close
@@ -48,6 +50,8 @@ mod plain;
 mod presence;
 mod private;
 mod sdk;
+mod sources;
+mod tls;
 mod tokens;
 mod typed;
 mod whole;

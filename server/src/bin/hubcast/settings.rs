@@ -8,6 +8,7 @@ pub(crate) mod endpoints;
 mod environment;
 pub(crate) mod excerpt;
 mod file;
+pub(crate) mod file_mode;
 mod file_text;
 pub(crate) mod layered;
 mod lines;

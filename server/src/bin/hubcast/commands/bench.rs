@@ -20,6 +20,7 @@ mod progress;
 mod publisher;
 mod report;
 mod stamp;
+mod stream;
 mod tally;
 mod timeline;
 mod usage;
@@ -39,7 +40,7 @@ use tokio::runtime::{Builder, LocalOptions};
 /// # Errors
 /// When the server cannot be reached, refuses a request, or delivers anything other than what was published.
 pub(crate) fn run(args: BenchArgs) -> anyhow::Result<()> {
-    let target = Target::parse(&args.url)?;
+    let target = Target::parse(&args.url, args.ca.as_deref())?;
     ensure!(args.topics.saturating_mul(args.publishers) <= 65_535, "there can be 65,535 publishers at most");
     allow_connections(args.connections())?;
     files::check(&args)?;

@@ -6,14 +6,18 @@ mod signals;
 use crate::allocator;
 use crate::logging::{Format, RunningLog};
 use crate::settings::endpoints::reachable;
+use crate::settings::layered::Settings;
 use crate::settings::resolve::Resolved;
 use anyhow::Context;
 use hubcast_hub::Access;
 use hubcast_server::{Config, Server};
-use listening::listen;
+use listening::{listen, listen_unix};
 use signals::Signals;
+use std::fs;
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
 use std::thread;
 use tokio::runtime;
 
@@ -31,27 +35,28 @@ pub(crate) fn run(config: Config, resolved: &Resolved, log: &RunningLog) -> anyh
         tracing::warn!("{warning}");
     }
     let signals = Signals::follow(log.clone()).context("cannot listen for signals")?;
-    let listeners = listen(&settings.options.listen.list())?;
-    let for_metrics = listen(&settings.options.metrics_listen.list())?;
+    let listeners = Listeners::bind(settings)?;
     let runtime = runtime::Builder::new_current_thread().enable_all().build().context("cannot start a runtime")?;
-    runtime.block_on(serve(config, (listeners, for_metrics), &signals, settings.options.log_format))
+    let paths = listeners.paths();
+    let ended = runtime.block_on(serve(config, listeners, &signals, settings.options.log_format));
+    paths.iter().for_each(|path| _ = fs::remove_file(path));
+    ended
 }
 
-async fn serve(
-    config: Config,
-    (listeners, for_metrics): (Vec<TcpListener>, Vec<TcpListener>),
-    signals: &Signals,
-    log_format: Format,
-) -> anyhow::Result<()> {
+async fn serve(config: Config, listeners: Listeners, signals: &Signals, log_format: Format) -> anyhow::Result<()> {
     let max_connections = config.max_connections;
     let advice = Advice {
         is_open: config.admission.default == Access::Anyone,
         has_console: config.console,
         has_tls: config.tls.is_some(),
     };
-    let mut server = Server::bind(config, listeners).context("cannot start the server")?;
+    let mut server = Server::bind(config, listeners.network).context("cannot start the server")?;
     let bound = server.local_addrs()?;
-    for listener in for_metrics {
+    for (listener, path) in listeners.unix {
+        server = server.with_unix(listener).context("cannot start the server")?;
+        tracing::info!(path = %path.display(), "listening on a Unix socket");
+    }
+    for listener in listeners.for_metrics {
         let address = listener.local_addr()?;
         server = server.with_metrics_on(listener).context("cannot start the server")?;
         tracing::info!(%address, "listening for requests of /metrics");
@@ -68,6 +73,28 @@ async fn serve(
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Everything that the server listens on.
+struct Listeners {
+    network: Vec<TcpListener>,
+    unix: Vec<(UnixListener, PathBuf)>,
+    for_metrics: Vec<TcpListener>,
+}
+
+impl Listeners {
+    fn bind(settings: &Settings) -> anyhow::Result<Self> {
+        let endpoints = settings.options.listen.list();
+        let network = listen(&endpoints)?;
+        let unix = listen_unix(&endpoints, settings.options.unix_mode)?;
+        let for_metrics = listen(&settings.options.metrics_listen.list())?;
+        Ok(Self { network, unix, for_metrics })
+    }
+
+    /// The files of the Unix sockets, which are removed at the end.
+    fn paths(&self) -> Vec<PathBuf> {
+        self.unix.iter().map(|(_, path)| path.clone()).collect()
+    }
 }
 
 /// Says on standard output where to connect and what to try. A thread of its own writes it, because its reader can

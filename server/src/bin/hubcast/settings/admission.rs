@@ -46,11 +46,7 @@ pub(crate) fn load(settings: &Settings) -> anyhow::Result<LoadedAccess> {
         bail!(faults.join("\n       "));
     }
     let anonymous = options.anonymous.value.0.clone();
-    let listen = options.listen.list();
-    if listen.is_empty() {
-        bail!("{}: a server listens on at least one address", settings.origin_of("listen"));
-    }
-    let is_local = listen.iter().all(|endpoint| is_local(endpoint.as_str()));
+    let is_local = is_for_this_machine(settings)?;
     let (has_tokens, has_keys) = (tokens.has_keys(), !api_keys.is_empty());
     if !is_local && !options.open && !has_tokens && !has_keys {
         bail!(
@@ -84,6 +80,26 @@ pub(crate) fn load(settings: &Settings) -> anyhow::Result<LoadedAccess> {
     let mut warnings: Vec<_> = loaded.warnings.iter().map(|warning| format!("{place}{warning}")).collect();
     let tls = certificate(settings, &mut warnings)?;
     Ok(LoadedAccess { admission, auth, console, tls, warnings })
+}
+
+/// Whether only programs on this machine can reach the server.
+///
+/// # Errors
+/// When it listens on nothing, or nobody could send the headers that it expects.
+fn is_for_this_machine(settings: &Settings) -> anyhow::Result<bool> {
+    let options = &settings.options;
+    let listen = options.listen.list();
+    if listen.is_empty() {
+        bail!("{}: a server listens on at least one address", settings.origin_of("listen"));
+    }
+    let is_on_network = listen.iter().any(|endpoint| endpoint.path().is_none());
+    if options.proxy_protocol && is_on_network && options.trusted_proxies.list().is_empty() {
+        bail!(
+            "{}: trusted_proxies is missing; it lists the addresses of the proxies that send the header",
+            settings.origin_of("proxy_protocol")
+        );
+    }
+    Ok(listen.iter().all(|endpoint| endpoint.path().is_some() || is_local(endpoint.as_str())))
 }
 
 /// Reads the certificate, if there is one.

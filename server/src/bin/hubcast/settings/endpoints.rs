@@ -1,10 +1,12 @@
-//! The address that the server listens on.
+//! The addresses that the server listens on.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
 use std::str::FromStr;
 
-/// A host and a port to listen on. A host name is resolved only when the listener is bound.
+/// A host and a port to listen on, or the path of a Unix socket, `unix:/run/hubcast.sock`. A host name is resolved only
+/// when the listener is bound.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Endpoint(String);
 
@@ -12,6 +14,11 @@ impl Endpoint {
     /// The text for socket functions.
     pub(crate) fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The path, if it is a Unix socket.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        self.0.strip_prefix(UNIX).map(Path::new)
     }
 }
 
@@ -27,6 +34,9 @@ impl FromStr for Endpoint {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let text = text.trim();
+        if text.strip_prefix(UNIX).is_some_and(|path| path.starts_with('/')) {
+            return Ok(Self(text.to_owned()));
+        }
         let (host, port) = text.rsplit_once(':').ok_or(NOT_AN_ENDPOINT)?;
         let bracketed = host.starts_with('[') && host.ends_with(']');
         let named = !host.is_empty() && !host.contains([':', '/', '[', ']', ' ']);
@@ -56,15 +66,19 @@ pub(crate) fn reachable(bound: SocketAddr) -> SocketAddr {
 }
 
 /// What a text is told that is no endpoint.
-pub(super) const NOT_AN_ENDPOINT: &str =
-    "not an address; write a host and a port, such as \"127.0.0.1:8080\" or \"[::1]:8080\"";
+pub(super) const NOT_AN_ENDPOINT: &str = "not an address; write a host and a port, such as \"127.0.0.1:8080\" or \
+                                          \"[::1]:8080\", or the path of a socket, such as \"unix:/run/hubcast.sock\"";
+
+/// The begin of the address of a Unix socket.
+const UNIX: &str = "unix:";
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn addresses_names_and_bracketed_addresses_can_be_listened_on() {
-        for text in ["127.0.0.1:8080", "0.0.0.0:0", "localhost:80", "[::1]:8080"] {
+        for text in ["127.0.0.1:8080", "0.0.0.0:0", "localhost:80", "[::1]:8080", "unix:/run/a.sock"] {
             assert_eq!(text.parse::<Endpoint>().map(|endpoint| endpoint.to_string()), Ok(text.to_owned()));
         }
     }
@@ -76,8 +90,19 @@ mod tests {
 
     #[test]
     fn an_endpoint_without_host_or_port_is_refused() {
-        for text in ["", "8080", ":8080", "localhost", "localhost:", "localhost:99999", "::1:80", "[x]:80", "ws://a:80"]
-        {
+        for text in [
+            "",
+            "8080",
+            ":8080",
+            "localhost",
+            "localhost:",
+            "localhost:99999",
+            "::1:80",
+            "[x]:80",
+            "ws://a:80",
+            "unix:",
+            "unix:a",
+        ] {
             assert_eq!(text.parse::<Endpoint>(), Err(NOT_AN_ENDPOINT), "{text}");
         }
     }

@@ -6,6 +6,7 @@
 
 use super::access::{AnonymousSettings, ApiKeySettings, UserSettings};
 use super::endpoints::Endpoint;
+use super::file_mode::FileMode;
 use super::lists::{Endpoints, Hosts, Networks, Origins};
 use super::paths::{PemFile, StateDir};
 use super::tables::Structured;
@@ -26,6 +27,11 @@ pub(crate) struct Options {
     #[arg(long, env = "HUBCAST_LISTEN", value_name = "HOST:PORT,...")]
     #[arg(default_value_t = Self::default().listen, help_heading = SERVER)]
     pub(crate) listen: Endpoints,
+
+    /// Who may connect to the Unix sockets among these addresses, as the mode of a file: 660 is the user and the group
+    #[arg(long, env = "HUBCAST_UNIX_MODE", value_name = "MODE")]
+    #[arg(default_value_t = Self::default().unix_mode, help_heading = SERVER)]
+    pub(crate) unix_mode: FileMode,
 
     /// Addresses where only /metrics, /healthz and /readyz are, for everybody who reaches them
     #[arg(long, env = "HUBCAST_METRICS_LISTEN", value_name = "HOST:PORT,...|none")]
@@ -95,6 +101,16 @@ pub(crate) struct Options {
     #[arg(long, env = "HUBCAST_HOSTS", value_name = "NAMES|any")]
     #[arg(default_value_t = Self::default().hosts, help_heading = ACCESS)]
     pub(crate) hosts: Hosts,
+
+    /// Whether each connection begins with a header of the PROXY protocol, from one of the trusted proxies
+    #[arg(long, env = "HUBCAST_PROXY_PROTOCOL", value_name = "true|false", num_args = 0..=1, default_missing_value = "true")]
+    #[arg(default_value_t = Self::default().proxy_protocol, action = clap::ArgAction::Set, help_heading = ACCESS)]
+    pub(crate) proxy_protocol: bool,
+
+    /// The most connections of one address, of which an IPv6 /64 is one; 0 is no limit
+    #[arg(long, env = "HUBCAST_MAX_CONNECTIONS_PER_ADDRESS", value_name = "N")]
+    #[arg(default_value_t = Self::default().max_connections_per_address, help_heading = LIMITS)]
+    pub(crate) max_connections_per_address: Count,
 
     /// The most WebSockets at the same time; one more is answered with 503. auto is what the limit of open files allows
     /// (the soft limit is raised to the hard one), minus 64 and minus 8 for each worker
@@ -277,6 +293,8 @@ impl Options {
             },
             outbox: self.max_outbox.0,
             max_waiting: self.max_waiting.0,
+            proxy_protocol: self.proxy_protocol,
+            max_connections_per_address: Some(self.max_connections_per_address.0).filter(|most| *most > 0),
             linger_bytes: self.linger_bytes.0,
             limits: Limits {
                 topic: self.max_topic.0,
@@ -308,6 +326,7 @@ impl Default for Options {
         } = Config::default();
         Self {
             listen: Endpoints::only(Endpoint::default()),
+            unix_mode: FileMode::default(),
             metrics_listen: Endpoints::default(),
             tls_certificate: PemFile::default(),
             tls_key: PemFile::default(),
@@ -321,6 +340,8 @@ impl Default for Options {
             users: Structured::default(),
             trusted_proxies: Networks::default(),
             hosts: Hosts::default(),
+            proxy_protocol: false,
+            max_connections_per_address: Count(0),
             max_connections: AutoCount::Auto,
             max_head: Size(http.head),
             max_headers: Count::of(http.headers),

@@ -13,6 +13,11 @@ pub(crate) struct BenchArgs {
     #[arg(default_value = "ws://127.0.0.1:8080/socket")]
     pub(super) url: String,
 
+    /// For wss://: trust the certificates in this PEM file
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip)]
+    pub(super) ca: Option<PathBuf>,
+
     /// The number of topics
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) topics: u32,

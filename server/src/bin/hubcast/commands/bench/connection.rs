@@ -1,12 +1,14 @@
 //! One client of the plain dialect: it connects, subscribes, and reads messages in place.
 
 use super::frame::{self, CLOSE, PING, PONG, TEXT};
+use super::stream::{Security, Stream};
 use crate::settings::excerpt::excerpt;
 use anyhow::{Context as _, anyhow, bail, ensure};
 use hyper::Uri;
 use hyper::http::uri::Authority;
 use std::cell::RefCell;
 use std::future::poll_fn;
+use std::path::Path;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -19,7 +21,7 @@ use tokio::time::timeout;
 /// and [`write`](Self::write) until it ends.
 #[derive(Debug)]
 pub(super) struct Connection {
-    stream: TcpStream,
+    stream: Stream,
     /// The beginning of an incomplete frame; almost always empty, and then without memory.
     rest: Vec<u8>,
 }
@@ -32,6 +34,10 @@ impl Connection {
                 .await
                 .with_context(|| format!("no server answers on {}", target.address))?;
             stream.set_nodelay(true)?;
+            let stream = match &target.security {
+                Some(security) => security.secure(stream).await?,
+                None => Stream::Plain(stream),
+            };
             shake_hands(stream, target).await
         };
         timeout(PATIENCE, opening).await.with_context(|| format!("{} did not finish the handshake", target.address))?
@@ -72,7 +78,8 @@ impl Connection {
     }
 
     pub(super) async fn write(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
-        self.stream.write_all(bytes).await.context("the server cut a connection")
+        self.stream.write_all(bytes).await.context("the server cut a connection")?;
+        self.stream.flush().await.context("the server cut a connection")
     }
 
     /// Waits until the server has closed, and drops all bytes before that.
@@ -98,11 +105,11 @@ impl Connection {
         if filled == 0 {
             return Poll::Ready(Ok(Heard::End("the server cut a connection".to_owned())));
         }
-        let mut bytes = &scratch[..kept + filled];
+        let (mut bytes, mut pings) = (&scratch[..kept + filled], Vec::new());
         while let Some(frame) = frame::take(&mut bytes)? {
             match frame.opcode {
                 TEXT => each(frame.payload),
-                PING => self.pong(frame.payload),
+                PING => pings.push(frame.payload.to_vec()),
                 CLOSE => return Poll::Ready(Ok(Heard::End(closed(frame.payload)))),
                 PONG => {}
                 opcode => return Poll::Ready(Err(anyhow!("the server sent a frame with opcode {opcode}"))),
@@ -110,14 +117,15 @@ impl Connection {
         }
         self.rest.clear();
         self.rest.extend_from_slice(bytes);
+        pings.iter().for_each(|ping| self.pong(ping));
         Poll::Ready(Ok(Heard::Texts))
     }
 
-    fn pong(&self, payload: &[u8]) {
+    fn pong(&mut self, payload: &[u8]) {
         let mut pong = Vec::new();
         frame::append(&mut pong, PONG, payload);
         // A full socket means that the server has many of our bytes to read, and these are a sign of life too.
-        let _ = self.stream.try_write(&pong);
+        self.stream.try_write(&pong);
     }
 }
 
@@ -126,29 +134,37 @@ impl Connection {
 pub(super) struct Target {
     address: Rc<str>,
     path: Rc<str>,
+    /// `Some` for TLS.
+    security: Option<Security>,
 }
 
 impl Target {
     /// # Errors
-    /// When `url` is not `ws://host[:port][/path]`, or its port is none.
-    pub(super) fn parse(url: &str) -> anyhow::Result<Self> {
+    /// When `url` is not `ws://host[:port][/path]`, or `wss://` with the certificates to trust in `ca`, or its port is
+    /// none.
+    pub(super) fn parse(url: &str, ca: Option<&Path>) -> anyhow::Result<Self> {
         let shown = excerpt(url);
         let uri: Uri = url.parse().with_context(|| format!("{shown:?} is not a URL"))?;
-        let (Some("ws"), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+        let (Some(scheme @ ("ws" | "wss")), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
             bail!("{shown:?} must be of the form ws://host:port/path");
         };
-        let port = port(authority)
+        let security = match (scheme, ca) {
+            ("wss", Some(ca)) => Some(Security::new(ca, authority.host())?),
+            ("wss", None) => bail!("wss:// needs --ca with the certificates to trust"),
+            _ => None,
+        };
+        let port = port(authority, if scheme == "wss" { 443 } else { 80 })
             .with_context(|| format!("the port in {shown:?} is wrong; it must be a number from 1 to 65535"))?;
         let address = format!("{}:{port}", authority.host());
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
-        Ok(Self { address: address.into(), path: path.into() })
+        Ok(Self { address: address.into(), path: path.into(), security })
     }
 }
 
 /// The port, or the scheme's default if there is none. `Authority::port` cannot tell a wrong port from none.
-fn port(authority: &Authority) -> Option<u16> {
+fn port(authority: &Authority, usual: u16) -> Option<u16> {
     let after_host = authority.as_str().rsplit('@').next()?.strip_prefix(authority.host())?;
-    let Some(digits) = after_host.strip_prefix(':') else { return Some(80) };
+    let Some(digits) = after_host.strip_prefix(':') else { return Some(usual) };
     let number = digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?;
     number.filter(|port| *port > 0)
 }
@@ -175,13 +191,14 @@ pub(super) fn request(out: &mut Vec<u8>, action: &str, topic: &str, message: &st
     frame::append(out, TEXT, json.as_bytes());
 }
 
-async fn shake_hands(mut stream: TcpStream, target: &Target) -> anyhow::Result<Connection> {
-    let Target { address, path } = target;
+async fn shake_hands(mut stream: Stream, target: &Target) -> anyhow::Result<Connection> {
+    let Target { address, path, .. } = target;
     let head = format!(
         "GET {path} HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n\r\n"
     );
     stream.write_all(head.as_bytes()).await?;
+    stream.flush().await?;
     let mut answer = Vec::with_capacity(512);
     let end = loop {
         if let Some(end) = answer.windows(4).position(|window| window == b"\r\n\r\n") {
@@ -228,13 +245,13 @@ mod tests {
 
     #[test]
     fn a_target_has_a_port_and_a_path() {
-        let target = Target::parse("ws://localhost:9001/socket?x=y").unwrap();
+        let target = Target::parse("ws://localhost:9001/socket?x=y", None).unwrap();
         assert_eq!((&*target.address, &*target.path), ("localhost:9001", "/socket?x=y"));
-        let target = Target::parse("ws://[::1]").unwrap();
+        let target = Target::parse("ws://[::1]", None).unwrap();
         assert_eq!((&*target.address, &*target.path), ("[::1]:80", "/"));
-        assert_eq!(&*Target::parse("ws://ada:pw@localhost:65535/").unwrap().address, "localhost:65535");
-        assert!(Target::parse("wss://localhost/").is_err());
-        assert!(Target::parse("localhost:8080").is_err());
+        assert_eq!(&*Target::parse("ws://ada:pw@localhost:65535/", None).unwrap().address, "localhost:65535");
+        assert!(Target::parse("wss://localhost/", None).is_err());
+        assert!(Target::parse("localhost:8080", None).is_err());
     }
 
     #[test]
@@ -242,7 +259,7 @@ mod tests {
         for port in ["99999", "65536", "808O", "", "0", "+80"] {
             for host in ["127.0.0.1", "[::1]", "localhost"] {
                 let url = format!("ws://{host}:{port}/socket");
-                let fault = Target::parse(&url).unwrap_err().to_string();
+                let fault = Target::parse(&url, None).err().unwrap().to_string();
                 assert_eq!(fault, format!("the port in {url:?} is wrong; it must be a number from 1 to 65535"));
             }
         }

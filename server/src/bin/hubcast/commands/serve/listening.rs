@@ -1,10 +1,15 @@
 //! The listeners of the server: one for each address that its endpoint has.
 
 use crate::settings::endpoints::Endpoint;
+use crate::settings::file_mode::FileMode;
 use anyhow::anyhow;
 use rustix::io::Errno;
+use std::fs::{self, Permissions};
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
 
 /// Listens on every address of the endpoints, those of one with the same port. A name often has one of each family, such as
 /// `127.0.0.1` and `::1`, and which of them a client tries first is its own choice.
@@ -13,8 +18,39 @@ use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 /// A name without an address, and an address that cannot be listened on. One that this machine does not have is left
 /// out where there is another.
 pub(crate) fn listen(endpoints: &[Endpoint]) -> anyhow::Result<Vec<TcpListener>> {
-    let each = endpoints.iter().map(listen_on).collect::<anyhow::Result<Vec<_>>>()?;
+    let of_network = endpoints.iter().filter(|endpoint| endpoint.path().is_none());
+    let each = of_network.map(listen_on).collect::<anyhow::Result<Vec<_>>>()?;
     Ok(each.into_iter().flatten().collect())
+}
+
+/// Listens on the Unix sockets among the endpoints. A socket file that a server has left behind is taken over.
+///
+/// # Errors
+/// When a socket cannot be made, such as because another server listens on it.
+pub(crate) fn listen_unix(endpoints: &[Endpoint], mode: FileMode) -> anyhow::Result<Vec<(UnixListener, PathBuf)>> {
+    let paths = endpoints.iter().filter_map(Endpoint::path);
+    let bound = paths.map(|path| {
+        let listener = bind_unix(path, mode).map_err(|error| {
+            let reason = match error.kind() {
+                ErrorKind::AddrInUse => "another server listens on it, or the file is no socket".to_owned(),
+                ErrorKind::NotFound => "there is no such folder".to_owned(),
+                _ => error.to_string(),
+            };
+            anyhow!("cannot listen on unix:{}: {reason}", path.display())
+        })?;
+        Ok((listener, path.to_owned()))
+    });
+    bound.collect()
+}
+
+fn bind_unix(path: &Path, mode: FileMode) -> io::Result<UnixListener> {
+    let is_left = fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
+    if is_left && UnixStream::connect(path).is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused) {
+        fs::remove_file(path)?;
+    }
+    let listener = UnixListener::bind(path)?;
+    fs::set_permissions(path, Permissions::from_mode(mode.0))?;
+    Ok(listener)
 }
 
 fn listen_on(endpoint: &Endpoint) -> anyhow::Result<Vec<TcpListener>> {

@@ -1,14 +1,17 @@
-//! The TLS handshake of a connection, before its first request.
+//! What comes before the first request of a connection: the header of a proxy, and the TLS handshake.
 
 use super::Http;
 use super::linger::linger;
 use crate::connection::Socket;
+use crate::listener::incoming::{Accepted, Door, Origin};
 use crate::listener::limit::Permit;
+use crate::listener::proxy_header;
 use crate::log::warnings::Warning;
 use crate::metrics::kinds::RefusedHandshake;
 use crate::runtime::patience::PatientSleep;
 use crate::tls::{HandshakeFault, Tls, TlsStream};
 use crate::worker::service::Service;
+use std::fmt::Display;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -16,6 +19,51 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 impl<S: Service> Http<S> {
+    /// Makes a socket ready for HTTP, and finds out whose it is; `None` if the connection is over.
+    pub(super) async fn prepare(&self, stream: Accepted, origin: &mut Origin, permit: &Permit) -> Option<Socket> {
+        let config = self.worker.config();
+        let mut stream = match stream {
+            Accepted::Tcp(stream) => Socket::Tcp(stream),
+            Accepted::Unix(stream) => Socket::Unix(stream),
+        };
+        if origin.door == Door::Clients && config.proxy_protocol {
+            let client = self.read_proxy_header(&mut stream, *origin, permit).await?;
+            if let Some(client) = client {
+                permit.set_client(client.ip().to_canonical());
+                (origin.peer, origin.is_unix) = (client, false);
+            }
+        }
+        match (stream, config.tls.as_deref().filter(|_| origin.door == Door::Clients)) {
+            (Socket::Tcp(stream), Some(tls)) => self.secure(stream, tls, origin.peer, permit).await.map(Socket::Tls),
+            (stream, _) => Some(stream),
+        }
+    }
+
+    /// Reads who a proxy passes on; `None` if the connection is over.
+    async fn read_proxy_header(
+        &self,
+        stream: &mut Socket,
+        origin: Origin,
+        permit: &Permit,
+    ) -> Option<Option<SocketAddr>> {
+        let peer = origin.peer;
+        let refused = |fault: &dyn Display| {
+            tracing::debug!(%peer, %fault, "refused a connection for its PROXY header");
+            self.worker.metrics().note_refused(RefusedHandshake::ProxyHeader);
+            self.warnings.note(Warning::ProxyHeader, Instant::now());
+            None
+        };
+        if !origin.is_unix && !self.worker.config().auth.trusted_proxies.contains(peer.ip()) {
+            return refused(&"it comes from no address in trusted_proxies");
+        }
+        tokio::select! {
+            biased;
+            read = proxy_header::read(stream) => read.map_or_else(|fault| refused(&fault), Some),
+            () = permit.asked_to_leave() => None,
+            () = PatientSleep::new(MOST_TIME) => refused(&"it did not come in time"),
+        }
+    }
+
     /// Makes the TLS handshake with the client at `peer`. It takes its turn with other new connections, because it costs
     /// as much as some hundred deliveries.
     pub(super) async fn secure(
@@ -74,7 +122,7 @@ impl<S: Service> Http<S> {
     }
 }
 
-/// From accepting a connection to the end of its handshake.
+/// For the header of a proxy, and again for the TLS handshake.
 const MOST_TIME: Duration = Duration::from_secs(5);
 
 /// What a client that speaks plain HTTP is told.
