@@ -6,6 +6,7 @@ mod grace;
 mod inspect;
 mod pending;
 mod presence;
+mod reload;
 mod requests;
 mod subscribing;
 mod timeouts;
@@ -190,6 +191,7 @@ impl<E: Engine> Hub<E> {
                 self.operate(now, (session, id), &whom, &operation, effects);
             }
             Input::Reply(reply) => self.take_reply(now, reply, effects),
+            Input::Review { session } => self.review_session(now, session, effects),
             // Nothing is left to continue.
             Input::Continue { .. } => {}
         }

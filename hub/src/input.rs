@@ -76,6 +76,12 @@ pub enum Input {
         /// Whether the connection ended without a close by the peer, so that the client may soon be back.
         lost: bool,
     },
+    /// What is granted has changed, by [`Hub::reload`](crate::Hub::reload): subscriptions of the session that are not granted
+    /// any more end.
+    Review {
+        /// The session.
+        session: SessionId,
+    },
     /// An engine that does not answer at once has answered.
     Reply(EngineReply),
     /// Does the next part of a session's [`Unfinished`] input.

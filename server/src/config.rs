@@ -4,8 +4,10 @@
 //! itself. Constants elsewhere in the server are only sizes of work: how much is done at once before it is the turn of
 //! others.
 
+mod live;
 mod validate;
 
+pub(crate) use live::LiveConfig;
 pub use validate::{Allowed, ConfigError, InvalidSetting};
 
 use crate::auth::AuthConfig;

@@ -15,7 +15,7 @@ mod write;
 pub use pipe::ClientEnd;
 #[cfg(feature = "simulation")]
 pub(crate) use pipe::{News, pipe};
-pub(crate) use socket::Socket;
+pub(crate) use socket::{Other, Socket};
 pub(crate) use timeouts::TimerAction;
 
 use crate::config::Config;

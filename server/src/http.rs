@@ -17,6 +17,7 @@ mod response;
 mod timer;
 mod upgrade;
 
+use crate::config::LiveConfig;
 use crate::connection::peer::Arrival;
 use crate::listener::incoming::{Accepted, Door, Origin};
 use crate::listener::limit::{NoRoom, Permit};
@@ -55,6 +56,7 @@ pub(crate) struct Http<S> {
     warnings: Arc<Warnings>,
     /// `None` if the service has none.
     api: Option<Api>,
+    settings: Arc<LiveConfig>,
     busy: Rc<AllBusy>,
 }
 
@@ -64,8 +66,9 @@ impl<S: Service> Http<S> {
         draining: watch::Receiver<bool>,
         warnings: Arc<Warnings>,
         api: Option<Api>,
+        settings: Arc<LiveConfig>,
     ) -> Rc<Self> {
-        Rc::new(Self { worker, draining, warnings, api, busy: Rc::default() })
+        Rc::new(Self { worker, draining, warnings, api, settings, busy: Rc::default() })
     }
 
     /// Waits until no request is being answered.
@@ -168,7 +171,7 @@ impl<S: Service> Http<S> {
 
     /// Warns of a proxy in front of a server where everybody may do everything.
     fn note_proxy(&self, headers: &HeaderMap) {
-        let is_open = self.worker.config().admission.default == Access::Anyone;
+        let is_open = self.settings.get().admission.default == Access::Anyone;
         if is_open && (headers.contains_key(&FORWARDED) || headers.contains_key(&X_FORWARDED_FOR)) {
             self.warnings.note_proxy();
         }
@@ -203,7 +206,7 @@ impl<S: Service> Http<S> {
         permit: &Permit,
         exchange: &Exchange,
     ) -> Result<Route<'_>, Rejection> {
-        let (config, door) = (self.worker.config(), origin.door);
+        let (config, door) = (&*self.settings.get(), origin.door);
         let path = request.uri().path();
         if let Some(api) = self.api.as_ref().filter(|_| path == "/metrics") {
             if !matches!(*request.method(), Method::GET | Method::HEAD) {
@@ -264,7 +267,7 @@ impl<S: Service> Http<S> {
 
     /// Begins a stream of server-sent events, or says why not.
     fn events(&self, request: &Request<Incoming>, origin: Origin, permit: &Permit) -> Route<'_> {
-        let config = self.worker.config();
+        let config = &*self.settings.get();
         let refused = |reason| self.worker.metrics().note_refused(reason);
         let stream = match events::check(request, config, Instant::now()) {
             Outcome::Begins(stream) => stream,
@@ -297,7 +300,7 @@ impl<S: Service> Http<S> {
 
     /// Takes a place among all WebSockets, and among those of the client's address.
     fn take_place(&self, headers: &HeaderMap, origin: Origin, permit: &Permit) -> Result<(), Rejection> {
-        let proxies = &self.worker.config().auth.trusted_proxies;
+        let proxies = &self.settings.get().auth.trusted_proxies;
         let lines = iter::once_with(|| headers.get_all(&X_FORWARDED_FOR).iter().map(HeaderValue::as_bytes)).flatten();
         let client = proxies.client(origin.peer.ip(), lines);
         if client != origin.peer.ip().to_canonical() {
@@ -312,7 +315,7 @@ impl<S: Service> Http<S> {
 
     /// Who opens a WebSocket, as its token says. Without a token it may authenticate later.
     fn arrival(&self, request: &Request<Incoming>) -> Result<Arrival, Refusal> {
-        let config = self.worker.config();
+        let config = &*self.settings.get();
         let in_query = query::token(request.uri())?;
         if in_query.is_some() && config.auth.verifier.is_some() && !config.auth.query_tokens {
             let reason = "a token in the address of a WebSocket ends up in logs: send it as Authorization: Bearer, as \

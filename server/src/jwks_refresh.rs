@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use timetable::{Intervals, Timetable};
 use tokio::sync::{Notify, watch};
+use tokio::task::AbortHandle;
 use tokio::time::{sleep_until, timeout};
 
 /// Completes when each set has been fetched once, or could not be.
@@ -33,23 +34,55 @@ impl FirstAttempt {
     }
 }
 
-/// Begins to fetch the sets of a configuration. If there are none, no task is started.
-pub(crate) fn start(auth: &AuthConfig, tasks: &Tasks) -> FirstAttempt {
-    start_with(auth, tasks, Intervals::DEFAULT)
+/// The tasks that fetch the sets of one configuration. Dropping it ends them.
+pub(crate) struct Refreshing {
+    first_attempt: FirstAttempt,
+    refresh: Option<Rc<Refresh>>,
+    tasks: Vec<AbortHandle>,
 }
 
-fn start_with(auth: &AuthConfig, tasks: &Tasks, intervals: Intervals) -> FirstAttempt {
+impl Refreshing {
+    /// Completes when each set has been fetched once, or could not be.
+    pub(crate) fn first_attempt(&self) -> FirstAttempt {
+        self.first_attempt.clone()
+    }
+
+    /// Begins to fetch the sets of another configuration. Where it has a set of this one, the keys from before are in
+    /// force until others come.
+    pub(crate) fn continued(&self, auth: &AuthConfig, tasks: &Tasks) -> Self {
+        start_with(auth, tasks, Intervals::DEFAULT, self.refresh.as_deref())
+    }
+}
+
+impl Drop for Refreshing {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(AbortHandle::abort);
+    }
+}
+
+/// Begins to fetch the sets of a configuration. If there are none, no task is started.
+pub(crate) fn start(auth: &AuthConfig, tasks: &Tasks) -> Refreshing {
+    start_with(auth, tasks, Intervals::DEFAULT, None)
+}
+
+fn start_with(auth: &AuthConfig, tasks: &Tasks, intervals: Intervals, before: Option<&Refresh>) -> Refreshing {
     let (attempting, first_attempt) = watch::channel(());
+    let mut refreshing = Refreshing { first_attempt: FirstAttempt(first_attempt), refresh: None, tasks: Vec::new() };
     if let Some(verifier) = &auth.verifier
         && !auth.jwks.is_empty()
     {
         let refresh = Rc::new(Refresh::new(Arc::clone(verifier), auth.jwks.clone()));
-        for place in 0..refresh.sets.len() {
-            tasks.spawn(Rc::clone(&refresh).follow(place, intervals, attempting.clone()));
+        if let Some(before) = before {
+            refresh.take_over(before);
         }
-        tasks.spawn(refresh.pass_on_unknown_keys());
+        for place in 0..refresh.sets.len() {
+            let following = Rc::clone(&refresh).follow(place, intervals, attempting.clone());
+            refreshing.tasks.push(tasks.spawn(following));
+        }
+        refreshing.tasks.push(tasks.spawn(Rc::clone(&refresh).pass_on_unknown_keys()));
+        refreshing.refresh = Some(refresh);
     }
-    FirstAttempt(first_attempt)
+    refreshing
 }
 
 /// The sets of a server, and the keys that do not come from one.
@@ -80,6 +113,18 @@ impl Refresh {
     fn new(verifier: Arc<TokenVerifier>, sources: Vec<JwksSource>) -> Self {
         let set = |source| Set { source, unknown_key: Notify::new(), in_force: RefCell::default() };
         Self { fixed: verifier.keys(), verifier, sets: sources.into_iter().map(set).collect() }
+    }
+
+    /// Takes over what another has fetched from the same places.
+    fn take_over(&self, before: &Self) {
+        for set in &self.sets {
+            let Some(same) = before.sets.iter().find(|other| other.source.url == set.source.url) else { continue };
+            let InForce { text, keys } = &*same.in_force.borrow();
+            let mut keys = keys.clone();
+            keys.iter_mut().for_each(|key| key.not_after = set.source.not_after);
+            set.in_force.replace(InForce { text: text.clone(), keys });
+        }
+        self.replace_keys();
     }
 
     /// Fetches a set whenever it is time. `first` is dropped after the first attempt.

@@ -41,7 +41,7 @@ pub use connection::peer::{Arrival, CloseReason, Disconnect, Ending, Message, Pe
 #[cfg(feature = "simulation")]
 #[doc(hidden)]
 pub use server::simulated;
-pub use server::{BindError, Hurry, RunError, Server};
+pub use server::{BindError, Hurry, ReloadError, Reloader, RunError, Server};
 pub use tls::{Tls, TlsFault};
 pub use websocket::frame;
 pub use worker::outbound::Outbound;

@@ -17,7 +17,8 @@ pub(crate) mod shared_hub;
 mod throttle;
 mod turn_output;
 
-use crate::auth::{AuthConfig, TokenFault};
+use crate::auth::TokenFault;
+use crate::config::LiveConfig;
 use crate::connection::peer::{Arrival, CloseReason, Disconnect, Ending, Message, Peer};
 use crate::encode::replay_cache::ReplayCache;
 use crate::metrics::kinds::PausedReading;
@@ -59,14 +60,16 @@ pub(crate) struct PubSub {
     /// them.
     to_pause: BTreeMap<SessionId, usize>,
     replay_cache: ReplayCache,
-    /// Verifies the tokens of `authenticate`, if the server takes tokens.
-    auth: AuthConfig,
+    /// Has what verifies the tokens of `authenticate`, if the server takes tokens.
+    settings: Arc<LiveConfig>,
+    /// How often what is granted had changed when this worker last looked.
+    reviewed: u64,
     /// When a token of each connection was last verified.
     verified_at: HashMap<u32, Instant>,
 }
 
 impl PubSub {
-    pub(crate) fn new(shared_hub: Arc<SharedHub>, worker: usize, auth: AuthConfig) -> Self {
+    pub(crate) fn new(shared_hub: Arc<SharedHub>, worker: usize, settings: Arc<LiveConfig>) -> Self {
         Self {
             callers: Callers::new(worker, shared_hub.wake(worker), Arc::clone(&shared_hub)),
             shared_hub,
@@ -80,7 +83,8 @@ impl PubSub {
             throttle: Throttle::default(),
             to_pause: BTreeMap::new(),
             replay_cache: ReplayCache::default(),
-            auth,
+            settings,
+            reviewed: 0,
             verified_at: HashMap::new(),
         }
     }
@@ -92,6 +96,17 @@ impl PubSub {
 
     fn session(&self, peer: Peer) -> SessionId {
         session(self.worker, peer.slot)
+    }
+
+    /// After what is granted has changed, schedules a review of each connection's subscriptions.
+    fn review_all(&mut self, out: &Outbound<'_>) {
+        let changes = self.shared_hub.grant_changes();
+        if std::mem::replace(&mut self.reviewed, changes) != changes {
+            for slot in out.open_slots() {
+                let session = session(self.worker, slot);
+                self.schedule.push(slot, Item::Input(Input::Review { session }));
+            }
+        }
     }
 
     /// Schedules what callers have asked for.
@@ -199,12 +214,12 @@ impl PubSub {
     /// The input of a request. A token is verified here, so that the hub needs no keys.
     fn input(&mut self, peer: Peer, request: Result<Request, RejectedRequest>, now: Instant) -> Input {
         let session = self.session(peer);
-        match (request, &self.auth.verifier) {
-            (Ok(Request { id, action: Action::Authenticate(token) }), Some(_)) => {
+        match request {
+            Ok(Request { id, action: Action::Authenticate(token) }) if self.settings.get().auth.verifier.is_some() => {
                 let outcome = self.verify(peer.slot, &token, now);
                 Input::Authenticate { session, id, outcome }
             }
-            (request, _) => Input::Request { session, request },
+            request => Input::Request { session, request },
         }
     }
 
@@ -215,7 +230,7 @@ impl PubSub {
             return Err(ErrorReply::new(ErrorCode::RateLimited, "a connection authenticates at most once a second"));
         }
         self.verified_at.insert(slot, now);
-        self.auth.verify(token.expose(), now).map_err(TokenFault::to_reply)
+        self.settings.get().auth.verify(token.expose(), now).map_err(TokenFault::to_reply)
     }
 }
 
@@ -302,6 +317,7 @@ impl Service for PubSub {
     }
 
     fn turn(&mut self, now: Instant, out: &mut Outbound<'_>) {
+        self.review_all(out);
         self.take_callers_requests();
         let mut turn_output = std::mem::take(&mut self.turn_output);
         self.shared_hub.turn(self.worker, now, &mut self.schedule, &mut turn_output, out.is_behind());

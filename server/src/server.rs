@@ -1,16 +1,18 @@
 //! The whole server: its workers, from the start to the end of the drain.
 
 mod error;
+mod reload;
 mod shutdown;
 #[cfg(feature = "simulation")]
 pub mod simulated;
 mod thread;
 
 pub use error::{BindError, RunError};
+pub use reload::{ReloadError, Reloader};
 pub use shutdown::Hurry;
 
 use crate::auth::{Revocations, unix_now};
-use crate::config::{Config, MAX_WORKERS};
+use crate::config::{Config, LiveConfig, MAX_WORKERS};
 use crate::encode::account::Account;
 use crate::http::api::Api;
 use crate::http::metrics::ROUTE_COUNT;
@@ -24,6 +26,7 @@ use crate::runtime::system;
 use crate::snapshot::folder::SnapshotDir;
 use crate::worker::service::Service;
 use hubcast_hub::{Hub, LiveBytes, Settings};
+use reload::{Asked, Reloads};
 use socket2::SockRef;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -40,6 +43,9 @@ use uuid::Uuid;
 #[derive(Debug)]
 pub struct Server {
     config: Arc<Config>,
+    settings: Arc<LiveConfig>,
+    reloader: Reloader,
+    asking: mpsc::UnboundedReceiver<Asked>,
     listeners: Vec<(Listener, Door)>,
     addresses: Vec<SocketAddr>,
     state: Option<SnapshotDir>,
@@ -65,7 +71,10 @@ impl Server {
         let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<_>>();
         let addresses = addresses.map_err(BindError::Listener)?;
         let listeners = listeners.into_iter().map(|listener| (Listener::Tcp(listener), Door::Clients)).collect();
-        Ok(Self { config: Arc::new(config), listeners, addresses, state, hurry: Hurry::default() })
+        let config = Arc::new(config);
+        let settings = LiveConfig::new(Arc::clone(&config));
+        let (reloader, asking) = Reloader::new(Arc::clone(&settings));
+        Ok(Self { config, settings, reloader, asking, listeners, addresses, state, hurry: Hurry::default() })
     }
 
     /// Adds a listener where only `/metrics`, `/healthz` and `/readyz` are, for everybody who reaches it.
@@ -104,6 +113,11 @@ impl Server {
         Ok(self.addresses.clone())
     }
 
+    /// A handle that puts other settings in force while [`run`](Self::run) runs.
+    pub fn reloader(&self) -> Reloader {
+        self.reloader.clone()
+    }
+
     /// A handle that shortens the drain of this server, which can otherwise take as long as
     /// [`Drain::deadline`](crate::Drain::deadline).
     pub fn hurry(&self) -> Hurry {
@@ -133,8 +147,8 @@ impl Server {
         let started = Instant::now();
         let services = (0..wakes.len())
             .map(|worker| {
-                let service = PubSub::new(Arc::clone(&shared_hub), worker, self.config.auth.clone());
-                let api = Api::new(Arc::clone(&self.config), service.callers(), started);
+                let service = PubSub::new(Arc::clone(&shared_hub), worker, Arc::clone(&self.settings));
+                let api = Api::new(Arc::clone(&self.settings), service.callers(), started);
                 (service, Some(api))
             })
             .collect();
@@ -144,7 +158,11 @@ impl Server {
                 shared_hub.await_return(Instant::now() + RESUME_WINDOW);
             }
         };
-        self.run_workers(wakes, (account, metrics), services, shutdown).await?;
+        let (never, asking) = mpsc::unbounded_channel();
+        drop(never);
+        let asking = std::mem::replace(&mut self.asking, asking);
+        let reloads = Some(Reloads::new(asking, Arc::clone(&shared_hub)));
+        self.run_workers(wakes, (account, metrics, reloads), services, shutdown).await?;
         // After a panic, which is an error above, the state may be half changed and is not saved.
         match (state, shared_hub.save(Instant::now())) {
             // A disk can be slow. Saving has a thread of its own, so that the caller's tasks still run meanwhile: an
@@ -171,7 +189,7 @@ impl Server {
         let services = wakes.iter().map(|_| (service(), None)).collect();
         let account = Account::new(self.config.max_waiting, wakes.clone());
         let metrics = Metrics::new(wakes.len(), ROUTE_COUNT);
-        self.run_workers(wakes, (account, metrics), services, shutdown).await
+        self.run_workers(wakes, (account, metrics, None), services, shutdown).await
     }
 
     /// What wakes each worker.
@@ -184,7 +202,7 @@ impl Server {
     async fn run_workers<S: Service + Send>(
         self,
         wakes: Vec<Arc<Notify>>,
-        (account, metrics): (Arc<Account>, Arc<Metrics>),
+        (account, metrics, reloads): (Arc<Account>, Arc<Metrics>, Option<Reloads>),
         services: Vec<(S, Option<Api>)>,
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), RunError> {
@@ -192,16 +210,17 @@ impl Server {
         let (exit, mut exits) = mpsc::unbounded_channel();
         let (worker_queues, assigned): (Vec<_>, Vec<_>) = wakes.iter().map(|_| mpsc::unbounded_channel()).unzip();
         let limit = ConnectionLimit::new(self.config.max_connections, self.config.max_connections_per_address);
-        let mut acceptor = Some(Acceptor { listeners: self.listeners, limit, worker_queues });
+        let mut acceptor = Some(Acceptor { listeners: self.listeners, limit, worker_queues, reloads });
         let mut running = wakes.len();
         let (drained, warnings) = (Arc::new(Barrier::new(running)), Arc::<Warnings>::default());
         for (number, ((wake, (service, api)), assigned)) in wakes.into_iter().zip(services).zip(assigned).enumerate() {
             let (config, draining, acceptor) = (Arc::clone(&self.config), draining.subscribe(), acceptor.take());
             let (drained, account, warnings) = (Arc::clone(&drained), Arc::clone(&account), Arc::clone(&warnings));
             let hurried = self.hurry.subscribe();
-            let metrics = Arc::clone(&metrics);
+            let (metrics, settings) = (Arc::clone(&metrics), Arc::clone(&self.settings));
             let context = WorkerContext {
                 config,
+                settings,
                 account,
                 warnings,
                 metrics,

@@ -30,6 +30,8 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub struct Memory {
     rules: RuleIndex,
+    /// Counts how often the rules were replaced.
+    rules_version: u32,
     /// Most bytes of all histories together.
     most_bytes: usize,
     by_topic: HashMap<Topic, u32>,
@@ -61,6 +63,7 @@ impl Memory {
     pub fn new(rules: TopicRules, most_bytes: usize, seed: u64) -> Self {
         Self {
             rules: RuleIndex::new(rules),
+            rules_version: 0,
             most_bytes,
             by_topic: HashMap::new(),
             histories: HistoryStore::default(),
@@ -72,6 +75,24 @@ impl Memory {
             evicted: Evicted::default(),
             live: None,
             most_missed: usize::MAX,
+        }
+    }
+
+    /// Puts other rules in force. What a topic keeps changes when it is used next.
+    pub(crate) fn reload(&mut self, rules: TopicRules) {
+        self.rules = RuleIndex::new(rules);
+        self.rules_version += 1;
+    }
+
+    /// Makes the history of a topic follow the rules that are in force now.
+    fn follow_rules(&mut self, topic: &Topic) {
+        let Some(&id) = self.by_topic.get(topic).filter(|_| self.rules_version > 0) else { return };
+        if self.histories.get(id).rules_version == self.rules_version {
+            return;
+        }
+        match &self.rules.of(topic).history {
+            Some(rule) => self.histories.get_mut(id).follow(rule.clone(), self.rules_version),
+            None => self.forget(id),
         }
     }
 
@@ -161,6 +182,7 @@ impl Memory {
             let position = outcome.position.filter(|position| self.is_current(&topic, position.epoch));
             return EngineResponse::Repeated(Outcome { position, ..outcome });
         }
+        self.follow_rules(&topic);
         let id = match self.by_topic.get(&topic) {
             Some(&id) => id,
             None => match &self.rules.of(&topic).history {
@@ -216,6 +238,7 @@ impl Memory {
             if !pattern.matches(topic) {
                 return false;
             }
+            self.follow_rules(topic);
             match self.by_topic.get(topic).copied().map(|id| self.missed_since(now, id, *after)) {
                 Some((Some(missed), position)) => {
                     opened.missed.extend(missed);
@@ -249,6 +272,7 @@ impl Memory {
     fn open_topic(&mut self, now: Instant, topic: &Topic, start: &Start) -> SubscribeState {
         let asked = matches!(start, Start::After(_) | Start::AfterEach(_) | Start::AfterOrLast(..));
         let lost = SubscribeState { recovered: asked.then_some(false), ..SubscribeState::default() };
+        self.follow_rules(topic);
         let id = match self.by_topic.get(topic) {
             Some(&id) => id,
             None => match &self.rules.of(topic).history {
@@ -275,6 +299,7 @@ impl Memory {
     }
 
     fn read(&mut self, now: Instant, read: &ReadHistory) -> EngineResponse {
+        self.follow_rules(&read.topic);
         let Some(&id) = self.by_topic.get(&read.topic) else {
             let reason = match self.rules.of(&read.topic).history {
                 Some(_) => "nothing of this topic is kept now",
@@ -294,7 +319,9 @@ impl Memory {
     }
 
     fn create(&mut self, now: Instant, topic: &Topic, rule: HistoryPolicy) -> u32 {
-        let id = self.histories.insert(History::new(now, topic.clone(), rule, self.epochs.next(), 0));
+        let mut history = History::new(now, topic.clone(), rule, self.epochs.next(), 0);
+        history.rules_version = self.rules_version;
+        let id = self.histories.insert(history);
         self.by_topic.insert(topic.clone(), id);
         id
     }

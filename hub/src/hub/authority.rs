@@ -161,7 +161,7 @@ impl<E: Engine> Hub<E> {
         }
         let answer = Event::Authenticated(Authenticated { id, user, expires });
         let subscriptions = self.subscriptions.sessions[session as usize].memberships.len();
-        self.review(now, session, if has_same_grants { 0 } else { subscriptions }, answer, effects);
+        self.review(now, session, if has_same_grants { 0 } else { subscriptions }, Some(Box::new(answer)), effects);
     }
 
     /// Refuses a token. A session that has none yet is closed; any other keeps what it has.

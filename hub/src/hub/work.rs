@@ -33,8 +33,8 @@ pub(super) enum Work {
     Publish { id: Option<RequestId>, publish: Publish, search: Search },
     /// Collect the publications that a subscription has missed.
     Open { id: Option<RequestId>, subscribe: PendingSubscribe, rest: EngineRequest },
-    /// Review the first `left` subscriptions of a session, then send the answer.
-    Review { left: usize, answer: Event },
+    /// Review the first `left` subscriptions of a session, then send the answer, if there is one.
+    Review { left: usize, answer: Option<Box<Event>> },
     /// Send `leave` for a session that is gone. The topics are taken from the end of the list.
     Leave { gone: Session, topics: Vec<Topic>, lost: bool },
 }
@@ -287,6 +287,7 @@ fn session_of(input: &Input) -> Option<SessionId> {
         | Input::Closed { session, .. }
         | Input::Authenticate { session, .. }
         | Input::Operate { session, .. }
+        | Input::Review { session }
         | Input::Continue { session } => Some(*session),
         Input::Reply(_) => None,
     }

@@ -130,7 +130,9 @@ impl Model {
                 Some(who) => self.disconnect(now, who, *lost),
                 None => Vec::new(),
             },
-            Input::Authenticate { .. } | Input::Operate { .. } => unreachable!("the scripts have none"),
+            Input::Authenticate { .. } | Input::Operate { .. } | Input::Review { .. } => {
+                unreachable!("the scripts have none")
+            }
             Input::Reply(_) => unreachable!("a script says `EngineResponse`"),
             Input::Continue { .. } => unreachable!("a script tells all at once"),
         }

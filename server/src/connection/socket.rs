@@ -18,78 +18,124 @@ use tokio::net::{TcpStream, UnixStream};
 pub(crate) enum Socket {
     /// A socket of the network.
     Tcp(TcpStream),
+    /// Another one. In a box, so that connections of the network are no larger than they must be.
+    Other(Box<Other>),
+}
+
+/// Sockets that are not plainly of the network.
+#[derive(Debug)]
+pub(crate) enum Other {
     /// A socket of this machine.
     Unix(UnixStream),
-    /// A socket of the network with the TLS layer. In a box, so that connections without it are no larger.
+    /// A socket of the network with the TLS layer.
     Tls(Box<TlsStream>),
     /// The server's end of two queues in memory.
     #[cfg(feature = "simulation")]
     Pipe(Pipe),
 }
 
+/// A socket by its kind.
+enum Kind<'a> {
+    Tcp(&'a TcpStream),
+    Unix(&'a UnixStream),
+    Tls(&'a TlsStream),
+    #[cfg(feature = "simulation")]
+    Pipe(&'a Pipe),
+}
+
+impl From<Other> for Socket {
+    fn from(other: Other) -> Self {
+        Self::Other(Box::new(other))
+    }
+}
+
 impl Socket {
+    fn kind(&self) -> Kind<'_> {
+        match self {
+            Self::Tcp(stream) => Kind::Tcp(stream),
+            Self::Other(other) => match &**other {
+                Other::Unix(stream) => Kind::Unix(stream),
+                Other::Tls(stream) => Kind::Tls(stream),
+                #[cfg(feature = "simulation")]
+                Other::Pipe(pipe) => Kind::Pipe(pipe),
+            },
+        }
+    }
+
     /// Waits until there is something to read, or the end of the input.
     pub(crate) fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Self::Tcp(stream) => stream.poll_read_ready(context),
-            Self::Unix(stream) => stream.poll_read_ready(context),
-            Self::Tls(stream) => stream.poll_readable(context),
+        match self.kind() {
+            Kind::Tcp(stream) => stream.poll_read_ready(context),
+            Kind::Unix(stream) => stream.poll_read_ready(context),
+            Kind::Tls(stream) => stream.poll_readable(context),
             #[cfg(feature = "simulation")]
-            Self::Pipe(pipe) => pipe.poll_readable(context).map(Ok),
+            Kind::Pipe(pipe) => pipe.poll_readable(context).map(Ok),
         }
     }
 
     /// Reads once, and waits if nothing has come; 0 is the end of the input. Also says whether more may have come.
     pub(super) fn poll_read(&self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<(usize, bool)>> {
-        let count = match self {
-            Self::Tcp(stream) => ready!(poll_read(stream, context, buffer))?,
-            Self::Unix(stream) => ready!(poll_read(stream, context, buffer))?,
-            Self::Tls(stream) => return stream.poll_read(context, buffer),
+        let count = match self.kind() {
+            Kind::Tcp(stream) => ready!(poll_read(stream, context, buffer))?,
+            Kind::Unix(stream) => ready!(poll_read(stream, context, buffer))?,
+            Kind::Tls(stream) => return stream.poll_read(context, buffer),
             #[cfg(feature = "simulation")]
-            Self::Pipe(pipe) => ready!(pipe.poll_read(context, buffer)),
+            Kind::Pipe(pipe) => ready!(pipe.poll_read(context, buffer)),
         };
         Poll::Ready(Ok((count, count == buffer.len())))
     }
 
     /// Waits until the socket takes more bytes.
-    pub(super) async fn writable(&self) -> io::Result<()> {
-        match self {
-            Self::Tcp(stream) => stream.writable().await,
-            Self::Unix(stream) => stream.writable().await,
-            Self::Tls(stream) => stream.socket().writable().await,
+    fn poll_writable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.kind() {
+            Kind::Tcp(stream) => stream.poll_write_ready(context),
+            Kind::Unix(stream) => stream.poll_write_ready(context),
+            Kind::Tls(stream) => stream.socket().poll_write_ready(context),
+            // It is polled again when the test goes on.
             #[cfg(feature = "simulation")]
-            Self::Pipe(pipe) => pipe.writable().await,
+            Kind::Pipe(_) => Poll::Pending,
+        }
+    }
+
+    /// Waits until the socket takes more bytes.
+    pub(super) async fn writable(&self) -> io::Result<()> {
+        match self.kind() {
+            Kind::Tcp(stream) => stream.writable().await,
+            Kind::Unix(stream) => stream.writable().await,
+            Kind::Tls(stream) => stream.socket().writable().await,
+            #[cfg(feature = "simulation")]
+            Kind::Pipe(pipe) => pipe.writable().await,
         }
     }
 
     pub(super) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(stream) => stream.try_write(bytes),
-            Self::Unix(stream) => stream.try_write(bytes),
-            Self::Tls(stream) => stream.write(&[IoSlice::new(bytes)], false),
+        match self.kind() {
+            Kind::Tcp(stream) => stream.try_write(bytes),
+            Kind::Unix(stream) => stream.try_write(bytes),
+            Kind::Tls(stream) => stream.write(&[IoSlice::new(bytes)], false),
             #[cfg(feature = "simulation")]
-            Self::Pipe(pipe) => pipe.write(&[IoSlice::new(bytes)]),
+            Kind::Pipe(pipe) => pipe.write(&[IoSlice::new(bytes)]),
         }
     }
 
     pub(super) fn write_vectored(&self, bytes: &[IoSlice<'_>]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(stream) => stream.try_write_vectored(bytes),
-            Self::Unix(stream) => stream.try_write_vectored(bytes),
-            Self::Tls(stream) => stream.write(bytes, false),
+        match self.kind() {
+            Kind::Tcp(stream) => stream.try_write_vectored(bytes),
+            Kind::Unix(stream) => stream.try_write_vectored(bytes),
+            Kind::Tls(stream) => stream.write(bytes, false),
             #[cfg(feature = "simulation")]
-            Self::Pipe(pipe) => pipe.write(bytes),
+            Kind::Pipe(pipe) => pipe.write(bytes),
         }
     }
 
     /// Writes with a system call at once, without asking the runtime first whether the socket takes more bytes.
     pub(crate) fn send(&self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(stream) => system::send(stream, bytes),
-            Self::Unix(stream) => system::send(stream, bytes),
-            Self::Tls(stream) => stream.write(&[IoSlice::new(bytes)], true),
+        match self.kind() {
+            Kind::Tcp(stream) => system::send(stream, bytes),
+            Kind::Unix(stream) => system::send(stream, bytes),
+            Kind::Tls(stream) => stream.write(&[IoSlice::new(bytes)], true),
             #[cfg(feature = "simulation")]
-            Self::Pipe(pipe) => pipe.write(&[IoSlice::new(bytes)]),
+            Kind::Pipe(pipe) => pipe.write(&[IoSlice::new(bytes)]),
         }
     }
 
@@ -98,45 +144,52 @@ impl Socket {
     /// # Errors
     /// `WouldBlock` when the socket takes nothing of it, and the errors of the socket.
     pub(super) fn send_rest(&self, asks_system: bool) -> io::Result<usize> {
-        match self {
-            Self::Tls(stream) => stream.send_rest(asks_system),
+        match self.kind() {
+            Kind::Tls(stream) => stream.send_rest(asks_system),
             _ => Ok(0),
         }
     }
 
     /// Bytes that count as written and wait in the TLS layer.
     pub(super) fn unsent(&self) -> usize {
-        match self {
-            Self::Tls(stream) => stream.unsent(),
+        match self.kind() {
+            Kind::Tls(stream) => stream.unsent(),
             _ => 0,
         }
     }
 
     pub(crate) fn peer_addr(&self) -> io::Result<SocketAddr> {
-        match self {
-            Self::Tcp(stream) => stream.peer_addr(),
-            Self::Tls(stream) => stream.socket().peer_addr(),
+        match self.kind() {
+            Kind::Tcp(stream) => stream.peer_addr(),
+            Kind::Tls(stream) => stream.socket().peer_addr(),
             _ => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 
     /// The socket of the network, if it is one.
     pub(crate) fn tcp(&self) -> Option<&TcpStream> {
-        match self {
-            Self::Tcp(stream) => Some(stream),
-            Self::Tls(stream) => Some(stream.socket()),
+        match self.kind() {
+            Kind::Tcp(stream) => Some(stream),
+            Kind::Tls(stream) => Some(stream.socket()),
             _ => None,
+        }
+    }
+
+    /// Says that nothing more will be sent, if the TLS layer has a word for that.
+    pub(super) fn say_goodbye(&self) {
+        if let Kind::Tls(stream) = self.kind() {
+            stream.say_goodbye();
         }
     }
 
     /// Shuts one direction or both. An error is ignored: then the client has closed already.
     pub(super) fn shutdown(&self, how: Shutdown) {
-        match self {
-            Self::Tcp(stream) => _ = SockRef::from(stream).shutdown(how),
-            Self::Unix(stream) => _ = SockRef::from(stream).shutdown(how),
-            Self::Tls(stream) => stream.shutdown(how),
+        match self.kind() {
+            Kind::Tcp(stream) => _ = SockRef::from(stream).shutdown(how),
+            Kind::Unix(stream) => _ = SockRef::from(stream).shutdown(how),
+            Kind::Tls(stream) => stream.shutdown(how),
             #[cfg(feature = "simulation")]
-            Self::Pipe(pipe) => pipe.shutdown(how),
+            Kind::Pipe(pipe) => pipe.shutdown(how),
         }
     }
 }
@@ -145,7 +198,6 @@ impl AsyncRead for Socket {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_read(context, buffer),
-            Self::Unix(stream) => Pin::new(stream).poll_read(context, buffer),
             other => {
                 let (count, _) = ready!(Self::poll_read(other, context, buffer.initialize_unfilled()))?;
                 buffer.advance(count);
@@ -157,31 +209,23 @@ impl AsyncRead for Socket {
 
 impl AsyncWrite for Socket {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_write(context, bytes),
-            Self::Unix(stream) => Pin::new(stream).poll_write(context, bytes),
-            Self::Tls(stream) => loop {
-                match stream.write(&[IoSlice::new(bytes)], false) {
-                    Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => {
-                        ready!(stream.socket().poll_write_ready(context))?;
-                    }
-                    written => return Poll::Ready(written),
-                }
-            },
-            #[cfg(feature = "simulation")]
-            Self::Pipe(pipe) => Poll::Ready(pipe.write(&[IoSlice::new(bytes)])),
+        let socket = self.get_mut();
+        if let Self::Tcp(stream) = socket {
+            return Pin::new(stream).poll_write(context, bytes);
+        }
+        loop {
+            match socket.write(bytes) {
+                Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => ready!(socket.poll_writable(context))?,
+                written => return Poll::Ready(written),
+            }
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if let Self::Tls(stream) = self.get_mut() {
-            while stream.unsent() > 0 {
-                match stream.send_rest(false) {
-                    Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => {
-                        ready!(stream.socket().poll_write_ready(context))?;
-                    }
-                    sent => _ = sent?,
-                }
+        while self.unsent() > 0 {
+            match self.send_rest(false) {
+                Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => ready!(self.poll_writable(context))?,
+                sent => _ = sent?,
             }
         }
         Poll::Ready(Ok(()))

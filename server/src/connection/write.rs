@@ -113,7 +113,10 @@ impl Connection {
     fn go_on_closing(&self, state: &mut ConnectionState, was_blocked: bool, now: Instant) {
         match state.phase {
             // The task that read the client's close frame checks after every turn whether the connection is over.
-            Phase::Agreed { .. } if !was_blocked => state.phase = Phase::Aborted,
+            Phase::Agreed { .. } if !was_blocked => {
+                self.tally(&mut state.outbox, |_| self.socket.say_goodbye());
+                state.phase = Phase::Aborted;
+            }
             Phase::Agreed { .. } | Phase::Closing { discards_input: true, .. } => {
                 self.shut(state, Shutdown::Write);
                 state.phase = Phase::Lingering { since: now, dropped: 0 };

@@ -20,7 +20,7 @@ use super::exchange::{Busy, Exchange};
 use super::query::{Query, check_topic};
 use super::response::Refusal;
 use crate::auth::ApiKey;
-use crate::config::Config;
+use crate::config::{Config, LiveConfig};
 use crate::metrics::Metrics;
 use crate::pubsub::caller::{Caller, Callers};
 use answer::{ApiAnswer, text_of_json};
@@ -45,7 +45,7 @@ use uuid::Uuid;
 /// The API, as one worker serves it.
 #[derive(Clone, Debug)]
 pub(crate) struct Api {
-    config: Arc<Config>,
+    settings: Arc<LiveConfig>,
     callers: Callers,
     /// When the server has started.
     started: Instant,
@@ -75,12 +75,23 @@ struct Call<'a> {
 
 impl Api {
     /// The API of the worker of these callers. `started` is when the server has started.
-    pub(crate) fn new(config: Arc<Config>, callers: Callers, started: Instant) -> Self {
-        Self { config, callers, started, long_body: Arc::new(Semaphore::new(1)) }
+    pub(crate) fn new(settings: Arc<LiveConfig>, callers: Callers, started: Instant) -> Self {
+        Self { settings, callers, started, long_body: Arc::new(Semaphore::new(1)) }
     }
 
-    pub(super) fn config(&self) -> &Config {
-        &self.config
+    /// The settings in force.
+    pub(super) fn config(&self) -> Arc<Config> {
+        self.settings.get()
+    }
+
+    /// How often the settings were replaced, and how often others were refused.
+    pub(super) fn reloads(&self) -> [u64; 2] {
+        self.settings.reloads()
+    }
+
+    /// When the settings were put in force, in seconds since 1970-01-01 UTC.
+    pub(super) fn settings_since(&self) -> u64 {
+        self.settings.at()
     }
 
     /// What all workers have counted.
@@ -139,7 +150,7 @@ impl Api {
     pub(super) fn client_address(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         // Nothing is looked up for a peer that is no proxy.
         let lines = iter::once_with(|| headers.get_all(&X_FORWARDED_FOR).iter().map(HeaderValue::as_bytes)).flatten();
-        self.config.auth.trusted_proxies.client(peer, lines)
+        self.config().auth.trusted_proxies.client(peer, lines)
     }
 
     async fn call(
@@ -154,7 +165,7 @@ impl Api {
             query?;
             return Ok(text_of_json(Bytes::from_static(OPENAPI.as_bytes())));
         }
-        let key = key::of_request(headers, address, &self.config, &session.known_key)?;
+        let key = key::of_request(headers, address, &self.config(), &session.known_key)?;
         if route.needs == Needs::Manage && !key.manage {
             let reason = "this API key may not manage: its settings need manage = true";
             return Err(Refusal::of(StatusCode::FORBIDDEN, ErrorCode::Forbidden, reason));
@@ -181,7 +192,7 @@ impl Api {
 impl Api {
     /// Reads the body of a call.
     async fn body(&self, call: &mut Call<'_>) -> Result<Bytes, Refusal> {
-        call.body.read(call.headers, call.exchange.alarm(), self.config.timeouts.head).await
+        call.body.read(call.headers, call.exchange.alarm(), self.config().timeouts.head).await
     }
 
     /// The session of a call. It is opened when it is first needed. A publisher whose receivers are far behind waits
@@ -189,7 +200,7 @@ impl Api {
     async fn caller(&self, call: &Call<'_>) -> Rc<Caller> {
         let caller = call.session.caller(&call.key, &self.callers);
         if caller.take_pause() {
-            sleep(self.config.timeouts.publisher_pause).await;
+            sleep(self.config().timeouts.publisher_pause).await;
         }
         caller
     }

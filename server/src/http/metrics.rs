@@ -25,7 +25,7 @@ pub(super) fn answer(api: &Api, headers: &HeaderMap, address: IpAddr, (is_door, 
         && !headers.contains_key(&X_FORWARDED_FOR);
     if !is_door
         && !is_direct
-        && let Err(refusal) = check_key(api.config(), headers, api.client_address(address, headers))
+        && let Err(refusal) = check_key(&api.config(), headers, api.client_address(address, headers))
     {
         return refusal.into_response();
     }

@@ -2,7 +2,7 @@
 
 use super::Http;
 use super::linger::linger;
-use crate::connection::Socket;
+use crate::connection::{Other, Socket};
 use crate::listener::incoming::{Accepted, Door, Origin};
 use crate::listener::limit::Permit;
 use crate::listener::proxy_header;
@@ -21,10 +21,10 @@ use tokio::net::TcpStream;
 impl<S: Service> Http<S> {
     /// Makes a socket ready for HTTP, and finds out whose it is; `None` if the connection is over.
     pub(super) async fn prepare(&self, stream: Accepted, origin: &mut Origin, permit: &Permit) -> Option<Socket> {
-        let config = self.worker.config();
+        let config = self.settings.get();
         let mut stream = match stream {
             Accepted::Tcp(stream) => Socket::Tcp(stream),
-            Accepted::Unix(stream) => Socket::Unix(stream),
+            Accepted::Unix(stream) => Other::Unix(stream).into(),
         };
         if origin.door == Door::Clients && config.proxy_protocol {
             let client = self.read_proxy_header(&mut stream, *origin, permit).await?;
@@ -34,7 +34,9 @@ impl<S: Service> Http<S> {
             }
         }
         match (stream, config.tls.as_deref().filter(|_| origin.door == Door::Clients)) {
-            (Socket::Tcp(stream), Some(tls)) => self.secure(stream, tls, origin.peer, permit).await.map(Socket::Tls),
+            (Socket::Tcp(stream), Some(tls)) => {
+                self.secure(stream, tls, origin.peer, permit).await.map(|stream| Other::Tls(Box::new(stream)).into())
+            }
             (stream, _) => Some(stream),
         }
     }
@@ -53,7 +55,7 @@ impl<S: Service> Http<S> {
             self.warnings.note(Warning::ProxyHeader, Instant::now());
             None
         };
-        if !origin.is_unix && !self.worker.config().auth.trusted_proxies.contains(peer.ip()) {
+        if !origin.is_unix && !self.settings.get().auth.trusted_proxies.contains(peer.ip()) {
             return refused(&"it comes from no address in trusted_proxies");
         }
         tokio::select! {
@@ -72,9 +74,9 @@ impl<S: Service> Http<S> {
         tls: &Tls,
         peer: SocketAddr,
         permit: &Permit,
-    ) -> Option<Box<TlsStream>> {
+    ) -> Option<TlsStream> {
         let stream = match TlsStream::new(stream, tls.server()) {
-            Ok(stream) => Box::new(stream),
+            Ok(stream) => stream,
             Err(fault) => return self.note_unsecured(peer, &fault),
         };
         let done = tokio::select! {
@@ -104,7 +106,7 @@ impl<S: Service> Http<S> {
     }
 
     /// Tells a client without TLS what is spoken here.
-    async fn answer_plainly(&self, stream: Box<TlsStream>, permit: &Permit) {
+    async fn answer_plainly(&self, stream: TlsStream, permit: &Permit) {
         let mut socket = Socket::Tcp(stream.into_socket());
         let head = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n";
         let answer = format!("{head}Content-Length: {}\r\n\r\n{SPEAK_TLS}\n", SPEAK_TLS.len() + 1);

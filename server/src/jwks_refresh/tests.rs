@@ -179,7 +179,7 @@ fn jwks_that_are_not_there_at_the_start_come_later() {
 fn jwks_that_are_not_configured_start_no_task() {
     run(async {
         let tasks = Tasks::default();
-        start(&AuthConfig::default(), &tasks).wait().await;
+        start(&AuthConfig::default(), &tasks).first_attempt().wait().await;
         assert_eq!(tokio::runtime::Handle::current().metrics().num_alive_tasks(), 0);
     });
 }
@@ -316,6 +316,7 @@ async fn serve(
 struct Hub {
     verifier: Arc<TokenVerifier>,
     first_attempt: FirstAttempt,
+    _refreshing: Refreshing,
 }
 
 impl Hub {
@@ -326,7 +327,8 @@ impl Hub {
     fn of(jwks: Vec<JwksSource>, fixed: KeySet, intervals: Intervals) -> Self {
         let verifier = Arc::new(TokenVerifier::new(fixed, TokenRules::default()));
         let auth = AuthConfig { verifier: Some(Arc::clone(&verifier)), jwks, ..AuthConfig::default() };
-        Self { verifier, first_attempt: start_with(&auth, &Tasks::default(), intervals) }
+        let refreshing = start_with(&auth, &Tasks::default(), intervals, None);
+        Self { verifier, first_attempt: refreshing.first_attempt(), _refreshing: refreshing }
     }
 
     /// Verifies a token that this key has signed.

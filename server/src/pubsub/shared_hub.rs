@@ -18,12 +18,14 @@ use super::mailbox::{Mailbox, post, take};
 #[cfg(feature = "simulation")]
 use super::observer::{Observed, Observer};
 use super::turn_output::TurnOutput;
+use crate::config::Config;
 use crate::encode::account::Account;
 use crate::metrics::Metrics;
 use crate::runtime::tasks::end_for_another;
 use crate::schedule::{Cost, Item, Schedule};
 use hubcast_hub::{Hub, Input, SessionId, Snapshot};
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::Notify;
@@ -37,6 +39,8 @@ pub(crate) struct SharedHub {
     max_outbox: usize,
     account: Arc<Account>,
     metrics: Arc<Metrics>,
+    /// How often what is granted has changed.
+    grant_changes: AtomicU64,
     #[cfg(feature = "simulation")]
     observer: Observer,
 }
@@ -68,6 +72,7 @@ impl SharedHub {
             max_outbox,
             account,
             metrics,
+            grant_changes: AtomicU64::new(0),
             #[cfg(feature = "simulation")]
             observer: Observer::default(),
         })
@@ -187,6 +192,20 @@ impl SharedHub {
         act(&mut self.lock().hub)
     }
 
+    /// Puts other rules, limits and grants in force. All workers then review the subscriptions of their connections.
+    pub(crate) fn reload(&self, config: &Config) {
+        let (rules, limits, admission) = (config.rules.clone(), config.limits.clone(), config.admission.clone());
+        if self.lock().hub.reload(rules, limits, admission) {
+            self.grant_changes.fetch_add(1, Ordering::Release);
+            self.wakes.iter().for_each(|wake| wake.notify_one());
+        }
+    }
+
+    /// How often what is granted has changed.
+    pub(crate) fn grant_changes(&self) -> u64 {
+        self.grant_changes.load(Ordering::Acquire)
+    }
+
     /// What was counted so far.
     pub(crate) fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
@@ -302,6 +321,7 @@ fn author(input: &Input) -> SessionId {
         | Input::Closed { session, .. }
         | Input::Authenticate { session, .. }
         | Input::Operate { session, .. }
+        | Input::Review { session }
         | Input::Continue { session } => *session,
         Input::Reply(_) => NOBODY,
     }

@@ -8,10 +8,9 @@ pub use crate::connection::ClientEnd;
 pub use crate::pubsub::observer::Observed;
 
 use super::{RESUME_WINDOW, settings};
-use crate::auth::AuthConfig;
-use crate::config::Config;
+use crate::config::{Config, LiveConfig};
 use crate::connection::peer::{Arrival, Disconnect};
-use crate::connection::{News, Socket, pipe};
+use crate::connection::{News, Other, pipe};
 use crate::encode::account::Account;
 use crate::listener::limit::ConnectionLimit;
 use crate::log::warnings::Warnings;
@@ -65,6 +64,7 @@ impl Simulated {
         let shared_hub = SharedHub::new(hub, wakes.clone(), config.outbox, counted);
         let (limit, config) = (ConnectionLimit::new(config.max_connections, None), Arc::new(config));
         let warnings = Arc::<Warnings>::default();
+        let settings = LiveConfig::new(Arc::clone(&config));
         let workers = (0..).zip(wakes).map(|(number, wake)| {
             let tasks = Rc::new(ByHand::new((seed, number), now));
             let runtime = Runtime::ByHand(Rc::clone(&tasks));
@@ -72,7 +72,7 @@ impl Simulated {
             let counted = (Arc::clone(&warnings), Arc::clone(&metrics.workers[number as usize]));
             let connections = Connections::new(number as usize, runtime, config, account, counted, wake);
             let worker =
-                Worker::new(connections, PubSub::new(Arc::clone(&shared_hub), number as usize, AuthConfig::default()));
+                Worker::new(connections, PubSub::new(Arc::clone(&shared_hub), number as usize, Arc::clone(&settings)));
             tasks.spawn(Rc::clone(&worker).watch_deadlines());
             tasks.spawn(worker.admission().run());
             tasks.spawn(worker.catching_up().run());
@@ -89,8 +89,13 @@ impl Simulated {
         self.connections += 1;
         let permit = self.limit.try_admit().expect("a test opens fewer connections");
         let leftover = Leftover { answer: ANSWER.to_vec(), frames: &[] };
-        let slot =
-            self.workers[worker].0.open(Socket::Pipe(pipe), leftover, dialect, Arrival::default(), Rc::new(permit));
+        let slot = self.workers[worker].0.open(
+            Other::Pipe(pipe).into(),
+            leftover,
+            dialect,
+            Arrival::default(),
+            Rc::new(permit),
+        );
         client.in_slot(slot)
     }
 

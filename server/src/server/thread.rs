@@ -1,8 +1,9 @@
 //! The thread of a worker: its runtime, its tasks, and how it ends.
 
 use super::error::RunError;
+use super::reload::Reloads;
 use super::shutdown::Hurried;
-use crate::config::Config;
+use crate::config::{Config, LiveConfig};
 use crate::encode::account::Account;
 use crate::http::Http;
 use crate::http::api::Api;
@@ -20,6 +21,7 @@ use crate::worker::Worker;
 use crate::worker::connections::Connections;
 use crate::worker::service::Service;
 use std::cell::Cell;
+use std::future::pending;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -36,6 +38,8 @@ type Assigned = (Detached, Origin, Permit);
 /// The arguments of one worker.
 pub(crate) struct WorkerContext {
     pub(crate) config: Arc<Config>,
+    /// The settings that can be replaced.
+    pub(crate) settings: Arc<LiveConfig>,
     pub(crate) account: Arc<Account>,
     pub(crate) warnings: Arc<Warnings>,
     pub(crate) metrics: Arc<Metrics>,
@@ -58,6 +62,8 @@ pub(crate) struct Acceptor {
     pub(crate) limit: Arc<ConnectionLimit>,
     /// The queue of new connections of each worker.
     pub(crate) worker_queues: Vec<UnboundedSender<Assigned>>,
+    /// Follows requests for other settings, if the service has any.
+    pub(crate) reloads: Option<Reloads>,
 }
 
 /// The queue of new connections of each worker, and which worker got the last one.
@@ -100,6 +106,7 @@ pub(crate) fn start<S: Service + Send>(
 async fn serve<S: Service>(number: usize, context: WorkerContext, service: S) -> Result<(), RunError> {
     let WorkerContext {
         config,
+        settings,
         account,
         warnings,
         metrics,
@@ -116,9 +123,9 @@ async fn serve<S: Service>(number: usize, context: WorkerContext, service: S) ->
     let counted = (Arc::clone(&warnings), Arc::clone(&metrics.workers[number]));
     let connections = Connections::new(number, runtime, Arc::clone(&config), account, counted, wake);
     let worker = Worker::new(connections, service);
-    let http = Http::new(Rc::clone(&worker), draining.clone(), Arc::clone(&warnings), api);
+    let http = Http::new(Rc::clone(&worker), draining.clone(), Arc::clone(&warnings), api, Arc::clone(&settings));
     if let Some(acceptor) = acceptor {
-        accept(acceptor, &http, &tasks, &config, warnings)
+        accept(acceptor, &http, &tasks, settings, warnings)
             .map_err(|source| RunError::Start { worker: number, source })?;
     }
     tasks.spawn(serve_assigned(Rc::clone(&http), tasks.clone(), assigned));
@@ -149,17 +156,28 @@ async fn serve<S: Service>(number: usize, context: WorkerContext, service: S) ->
 
 /// Begins to accept, and what else the first worker does for all.
 fn accept<S: Service>(
-    Acceptor { listeners, limit, worker_queues }: Acceptor,
+    Acceptor { listeners, limit, worker_queues, reloads }: Acceptor,
     http: &Rc<Http<S>>,
     tasks: &Tasks,
-    config: &Config,
+    settings: Arc<LiveConfig>,
     warnings: Arc<Warnings>,
 ) -> io::Result<()> {
+    let config = settings.get();
     tasks.spawn(async move { warnings.report_each_minute().await });
     if let Some(tls) = &config.tls {
         tasks.spawn(tls::watch::watch(Arc::clone(tls)));
     }
-    let keys = jwks_refresh::start(&config.auth, tasks);
+    let refreshing = jwks_refresh::start(&config.auth, tasks);
+    let keys = refreshing.first_attempt();
+    match reloads {
+        Some(reloads) => _ = tasks.spawn(reloads.follow(settings, refreshing, tasks.clone())),
+        None => {
+            _ = tasks.spawn(async move {
+                let _refreshing = refreshing;
+                pending::<()>().await;
+            });
+        }
+    }
     // All listeners share one order of workers, whichever listener the next connection comes from.
     let worker_queues = WorkerQueues { of: worker_queues.into(), last: Rc::default() };
     for (listener, door) in listeners {

@@ -193,11 +193,16 @@ impl TlsStream {
     /// Shuts one direction or both, after the goodbye of the layer.
     pub(crate) fn shutdown(&self, how: Shutdown) {
         if how != Shutdown::Read {
-            let mut session = self.session.borrow_mut();
-            session.say_goodbye();
-            let _ = self.send_outgoing(&mut session, true);
+            self.say_goodbye();
         }
         let _ = SockRef::from(&self.socket).shutdown(how);
+    }
+
+    /// Sends the goodbye of the layer, as far as the socket takes it.
+    pub(crate) fn say_goodbye(&self) {
+        let mut session = self.session.borrow_mut();
+        session.say_goodbye();
+        let _ = self.send_outgoing(&mut session, true);
     }
 
     fn send(&self, bytes: &[u8], asks_system: bool) -> io::Result<usize> {

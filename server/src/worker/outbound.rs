@@ -111,6 +111,12 @@ impl<'a> Outbound<'a> {
         }
     }
 
+    /// The slots of all open connections.
+    pub(crate) fn open_slots(&self) -> Vec<u32> {
+        let connections = self.connections.table.borrow();
+        connections.iter().filter(|(_, connection)| connection.is_open()).map(|(_, of)| of.peer.slot).collect()
+    }
+
     /// What is known of a connection, for an operator.
     pub(crate) fn facts(&self, slot: u32) -> Option<ConnectionFacts> {
         Some(self.connections.connection(slot)?.facts(self.now))

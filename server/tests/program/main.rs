@@ -9,6 +9,7 @@
 //! - `publish.rs`: the command `pub`
 //! - `questions.rs`: keys, tokens and permissions that it makes, shows and explains
 //! - `record_replay.rs`: the commands `record` and `replay`
+//! - `reloading.rs`: other settings for a running server
 //! - `secrets.rs`: no token, key or secret comes out of it
 //! - `stalls.rs`: a connection does not suffer when the process itself was stopped
 //! - `sub.rs`: the command `sub`
@@ -31,6 +32,7 @@ mod log;
 mod publish;
 mod questions;
 mod record_replay;
+mod reloading;
 mod run;
 mod secrets;
 mod signals;

@@ -12,6 +12,8 @@ use std::time::Instant;
 pub(super) struct History {
     topic: Topic,
     rule: HistoryPolicy,
+    /// The version of the rules from which it is.
+    pub(super) rules_version: u32,
     epoch: Epoch,
     /// The last offset given. The entries are the publications up to and including it.
     last: u64,
@@ -72,6 +74,7 @@ impl History {
         Self {
             topic,
             rule,
+            rules_version: 0,
             epoch,
             last,
             entries,
@@ -81,6 +84,11 @@ impl History {
             unheard: false,
             expires_at: None,
         }
+    }
+
+    /// Takes another rule, from this version of the rules. What it drops is dropped with the next use.
+    pub(super) fn follow(&mut self, rule: HistoryPolicy, rules_version: u32) {
+        (self.rule, self.rules_version) = (rule, rules_version);
     }
 
     pub(super) fn topic(&self) -> &Topic {

@@ -90,7 +90,7 @@ impl Memory {
         }
     }
 
-    fn forget(&mut self, id: u32) {
+    pub(super) fn forget(&mut self, id: u32) {
         let history = self.histories.remove(id);
         if let Some(at) = history.expires_at() {
             self.due.remove(&(at, id));

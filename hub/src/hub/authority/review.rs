@@ -1,4 +1,4 @@
-//! The review of a session's subscriptions after its token was renewed with other grants.
+//! The review of a session's subscriptions after what is granted has changed.
 
 use super::super::work::Work;
 use super::Hub;
@@ -10,13 +10,13 @@ use std::time::Instant;
 
 impl<E: Engine> Hub<E> {
     /// Ends those of the first `left` subscriptions that are not granted any more, the last one first. Then sends
-    /// `answer`. The work is done in parts, because a session may have many subscriptions and many grants.
+    /// `answer`, if there is one. The work is done in parts, because a session may have many subscriptions and many grants.
     pub(in crate::hub) fn review(
         &mut self,
         now: Instant,
         session: u32,
         mut left: usize,
-        answer: Event,
+        answer: Option<Box<Event>>,
         effects: &mut Effects,
     ) {
         let most = self.at_a_time(REVIEW_NS);
@@ -25,9 +25,10 @@ impl<E: Engine> Hub<E> {
             effects.add_work(REVIEW_NS);
             self.review_one(now, session, left, effects);
         }
-        match left {
-            0 => effects.send(self.id(session), answer),
-            _ => self.suspend(now, self.id(session), Work::Review { left, answer }, effects),
+        match (left, answer) {
+            (0, Some(answer)) => effects.send(self.id(session), *answer),
+            (0, None) => {}
+            (_, answer) => self.suspend(now, self.id(session), Work::Review { left, answer }, effects),
         }
     }
 

@@ -11,7 +11,7 @@ use command_line::Task;
 use commands::bench;
 use logging::{Format, Level, Log};
 use settings::descriptors;
-use settings::resolve::{self, Resolved, resolve};
+use settings::resolve::{self, CliArgs, Resolved, resolve};
 use std::env;
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -27,7 +27,7 @@ fn main() -> ExitCode {
         Ok(Task::Serve(given)) => {
             allocator::give_back_what_is_freed();
             match resolve(&given) {
-                Ok(resolved) => serve(&resolved),
+                Ok(resolved) => serve(&given, &resolved),
                 Err(wrong) => refuse(resolve::log_format(&given), &format!("{wrong:#}")),
             }
         }
@@ -51,7 +51,7 @@ fn main() -> ExitCode {
 }
 
 /// Once there are settings there is a log, and whoever reads it must find there why the server has ended.
-fn serve(resolved: &Resolved) -> ExitCode {
+fn serve(given: &CliArgs, resolved: &Resolved) -> ExitCode {
     // Before the log, which has a thread: see `reserve_fds`.
     let config = resolve::config(resolved);
     if let Ok(config) = &config {
@@ -66,7 +66,7 @@ fn serve(resolved: &Resolved) -> ExitCode {
             return ExitCode::from(FAILED);
         }
     };
-    let ended = config.and_then(|config| commands::serve::run(config, resolved, &log));
+    let ended = config.and_then(|config| commands::serve::run(config, given, resolved, &log));
     if let Err(error) = &ended {
         log.last_words(&format!("{error:#}"));
     }

@@ -157,7 +157,7 @@ impl Api {
         let Whom::User(user) = whom else {
             return Err(invalid("until goes with a user, whose tokens are refused until then"));
         };
-        let (revocations, user) = (Arc::clone(&self.config.auth.revocations), user.clone());
+        let (revocations, user) = (Arc::clone(&self.config().auth.revocations), user.clone());
         let revoked = spawn_blocking(move || revocations.revoke(&user, until, unix_now())).await;
         match revoked.map_err(io::Error::other).flatten() {
             Ok(()) => Ok(()),
@@ -173,7 +173,7 @@ impl Api {
         match (&fields.topic, &fields.pattern) {
             (Some(topic), None) => {
                 let topic = Topic::from(topic.as_str());
-                check_topic(&topic, &self.config)?;
+                check_topic(&topic, &self.config())?;
                 Ok(Target::Topic(topic))
             }
             (None, Some(pattern)) => {

@@ -87,7 +87,7 @@ impl Api {
         };
         let header = idempotency_key(call.headers)?;
         let Some(messages) = messages else {
-            let publish = read(&one, header.as_deref(), None, &self.config)?;
+            let publish = read(&one, header.as_deref(), None, &self.config())?;
             let topic = publish.topic.clone();
             let reply = self.caller(call).await.ask(publish.into()).reply().await?;
             let published = published(&reply)?;
@@ -124,7 +124,7 @@ impl Api {
                 let publish = fields.as_ref().ok_or_else(|| invalid("each of the messages must be an object"));
                 let publish = publish.and_then(|fields| {
                     let numbered = header.filter(|_| fields.key.is_none()).map(|key| format!("{key}/{index}"));
-                    read(fields, numbered.as_deref(), last.as_ref(), &self.config)
+                    read(fields, numbered.as_deref(), last.as_ref(), &self.config())
                 });
                 match publish {
                     Ok(publish) => {

@@ -25,14 +25,14 @@ impl Api {
 
     /// One topic. One that nobody uses is no error: what is not there now may come.
     pub(super) fn topic(&self, call: &Call<'_>) -> Result<ApiAnswer, Refusal> {
-        let topic = call.topic(&self.config)?;
-        may(&call.key, Permission::Subscribe, &topic, &self.config)?;
+        let topic = call.topic(&self.config())?;
+        may(&call.key, Permission::Subscribe, &topic, &self.config())?;
         Ok(json(&shown(&self.callers.with_hub(|hub| hub.topic_info(&topic)))))
     }
 
     /// The clients that are subscribed to a topic.
     pub(super) async fn presence(&self, call: &Call<'_>) -> Result<ApiAnswer, Refusal> {
-        let topic = call.topic(&self.config)?;
+        let topic = call.topic(&self.config())?;
         match self.caller(call).await.ask(Action::Presence(topic)).reply().await? {
             Reply::Event(event) => match *event {
                 Event::Presence(Presence { topic, count, clients, .. }) => {
@@ -46,7 +46,7 @@ impl Api {
 
     /// What a topic keeps.
     pub(super) async fn history(&self, call: &Call<'_>) -> Result<ApiAnswer, Refusal> {
-        let topic = call.topic(&self.config)?;
+        let topic = call.topic(&self.config())?;
         let since = call.query.one("since")?.map(position).transpose()?;
         let limit = call.query.parsed("limit", "a whole number")?;
         if limit.is_some_and(|limit| !(1..=MAX_HISTORY).contains(&limit)) {
@@ -61,8 +61,8 @@ impl Api {
 
     /// Drops what a topic keeps. Its epoch and its offsets go on.
     pub(super) fn delete_history(&self, call: &Call<'_>) -> Result<ApiAnswer, Refusal> {
-        let topic = call.topic(&self.config)?;
-        may(&call.key, Permission::Publish, &topic, &self.config)?;
+        let topic = call.topic(&self.config())?;
+        may(&call.key, Permission::Publish, &topic, &self.config())?;
         let deleted = self.callers.with_hub(|hub| hub.delete_history(&topic));
         call.audit("delete_history", topic.as_str(), deleted);
         Ok(json(&object!({"deleted": deleted})))

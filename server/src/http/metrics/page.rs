@@ -167,8 +167,9 @@ impl Page {
         self.counters("hubcast_http_requests", help, requests);
         let durations = distribution(metrics, |worker| &worker.http_duration);
         self.histogram("hubcast_http_request_duration_seconds", "Requests by HTTP, without their bodies", durations);
-        let outcomes = TokenFault::ALL.iter().map(|fault| (fault.name(), api.config().auth.tokens.refused(*fault)));
-        let accepted = [("accepted", api.config().auth.tokens.accepted())];
+        let counts = &api.config().auth.tokens;
+        let outcomes = TokenFault::ALL.iter().map(|fault| (fault.name(), counts.refused(*fault)));
+        let accepted = [("accepted", counts.accepted())];
         let tokens = labelled("outcome", accepted.into_iter().chain(outcomes));
         self.counters("hubcast_tokens", "Tokens that were verified", tokens);
     }
@@ -185,10 +186,16 @@ impl Page {
     }
 
     fn certificate(&mut self, api: &Api) {
-        let tls = api.config().tls.as_deref();
-        let expiry = tls.and_then(|tls| tls.expires()).map_or(0.0, counted);
+        let config = api.config();
+        let expiry = config.tls.as_deref().and_then(|tls| tls.expires()).map_or(0.0, counted);
         let help = "When the certificate ends, in seconds since 1970; 0 without one";
         self.gauge("hubcast_certificate_expiry_timestamp_seconds", help, expiry);
+        let ([settings, refused], of_tls) = (api.reloads(), config.tls.as_deref().map_or((0, 0), |tls| tls.reloads()));
+        let outcomes = [("applied", settings + of_tls.0), ("refused", refused + of_tls.1)];
+        let help = "Settings and certificates that were taken up while the server ran, or were wrong";
+        self.counters("hubcast_reloads", help, labelled("outcome", outcomes));
+        let help = "When settings were last put in force, in seconds since 1970";
+        self.gauge("hubcast_last_reload_timestamp_seconds", help, counted(api.settings_since()));
     }
 
     fn process(&mut self, process: &Process, metrics: &Metrics) {

@@ -1,31 +1,35 @@
 //! `hubcast`: from its settings to a running server, and from a signal to its end.
 
 mod listening;
+mod reloading;
 mod signals;
 
 use crate::allocator;
 use crate::logging::{Format, RunningLog};
 use crate::settings::endpoints::reachable;
 use crate::settings::layered::Settings;
-use crate::settings::resolve::Resolved;
+use crate::settings::resolve::{CliArgs, Resolved};
 use anyhow::Context;
 use hubcast_hub::Access;
 use hubcast_server::{Config, Server};
 use listening::{listen, listen_unix};
+use reloading::Reloading;
 use signals::Signals;
 use std::fs;
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::thread;
 use tokio::runtime;
+use tokio::sync::Notify;
 
 /// Serves until a signal comes and the connections are drained.
 ///
 /// # Errors
 /// The server cannot start, or fails while it runs.
-pub(crate) fn run(config: Config, resolved: &Resolved, log: &RunningLog) -> anyhow::Result<()> {
+pub(crate) fn run(config: Config, given: &CliArgs, resolved: &Resolved, log: &RunningLog) -> anyhow::Result<()> {
     let Resolved { settings, access, ignored } = resolved;
     if !ignored.is_empty() {
         let variables = ignored.join(", ");
@@ -38,13 +42,18 @@ pub(crate) fn run(config: Config, resolved: &Resolved, log: &RunningLog) -> anyh
     let listeners = Listeners::bind(settings)?;
     let runtime = runtime::Builder::new_current_thread().enable_all().build().context("cannot start a runtime")?;
     let paths = listeners.paths();
-    let ended = runtime.block_on(serve(config, listeners, &signals, settings.options.log_format));
+    let ended = runtime.block_on(serve(config, listeners, &signals, (given, settings)));
     paths.iter().for_each(|path| _ = fs::remove_file(path));
     ended
 }
 
-async fn serve(config: Config, listeners: Listeners, signals: &Signals, log_format: Format) -> anyhow::Result<()> {
-    let max_connections = config.max_connections;
+async fn serve(
+    config: Config,
+    listeners: Listeners,
+    signals: &Signals,
+    (given, settings): (&CliArgs, &Settings),
+) -> anyhow::Result<()> {
+    let (max_connections, tls) = (config.max_connections, config.tls.clone());
     let advice = Advice {
         is_open: config.admission.default == Access::Anyone,
         has_console: config.console,
@@ -62,14 +71,17 @@ async fn serve(config: Config, listeners: Listeners, signals: &Signals, log_form
         tracing::info!(%address, "listening for requests of /metrics");
     }
     // Before the address is announced: a signal from now on drains.
-    let stop = signals.drain_on_stop(server.hurry());
+    let asked = Arc::<Notify>::default();
+    let stop = signals.drain_on_stop(server.hurry(), Arc::clone(&asked));
+    let reloading = Reloading { given, running: settings, reloader: server.reloader(), tls, asked };
     for address in &bound {
         tracing::info!(%address, max_connections, "listening");
     }
-    announce(&bound, log_format, advice);
+    announce(&bound, settings.options.log_format, advice);
     tokio::select! {
         ended = server.run(stop) => ended.context("the server failed")?,
         never = allocator::give_back_while_idle() => match never {},
+        never = reloading.follow() => match never {},
     }
     tracing::info!("stopped");
     Ok(())

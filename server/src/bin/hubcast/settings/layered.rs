@@ -54,6 +54,14 @@ impl Settings {
         Ok(Self { options, values, sources, file: path.map(Path::to_owned) })
     }
 
+    /// The settings that are different in `other`: those that can change while the server runs, or else those that need a
+    /// restart.
+    pub(crate) fn changed(&self, other: &Self, can_change: bool) -> Vec<&str> {
+        let keys = self.values.keys().map(String::as_str);
+        let of_kind = keys.filter(|key| CHANGEABLE.contains(key) == can_change);
+        of_kind.filter(|key| self.values[*key] != other.values[*key]).collect()
+    }
+
     /// A setting as it was written, so that an operator finds it: `--ping 0s`, `HUBCAST_PING=0s`, `hubcast.toml: ping =
     /// "0s"`.
     pub(crate) fn origin_of(&self, key: &str) -> String {
@@ -93,7 +101,8 @@ impl Settings {
             }
             let key = arg.get_id().as_str();
             let (first, rest) = self.lines(key);
-            let _ = writeln!(text, "{first:<36} # {}{}", self.source(key), self.meaning(key, config));
+            let reload = if CHANGEABLE.contains(&key) { "; can change while the server runs" } else { "" };
+            let _ = writeln!(text, "{first:<36} # {}{}{reload}", self.source(key), self.meaning(key, config));
             text.extend(rest);
         }
         text
@@ -141,6 +150,23 @@ impl Settings {
         self.file.as_deref().unwrap_or(Path::new("")).display().to_string()
     }
 }
+
+/// The settings that are taken up while the server runs.
+const CHANGEABLE: [&str; 13] = [
+    "origins",
+    "console",
+    "open",
+    "tokens",
+    "api_keys",
+    "anonymous",
+    "users",
+    "trusted_proxies",
+    "hosts",
+    "max_topic",
+    "max_subscriptions",
+    "requests_per_second",
+    "topics",
+];
 
 const MAX_FRAME: &str = "max_frame";
 const MAX_MESSAGE: &str = "max_message";

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 /// The signals, which a thread of its own follows: whatever else the process waits for, such as a name server, a disk
 /// or the reader of the log, a signal is obeyed.
@@ -20,7 +20,7 @@ enum Stage {
     /// Nothing is served yet: the process ends at once.
     Starting,
     /// The drain begins.
-    Serving { begin_drain: oneshot::Sender<()>, hurry: Hurry },
+    Serving { begin_drain: oneshot::Sender<()>, hurry: Hurry, reload: Arc<Notify> },
     /// The drain is hurried.
     Draining { hurry: Hurry },
     /// The process ends at once.
@@ -65,10 +65,10 @@ impl Signals {
     }
 
     /// The process serves from here on: the future completes with the first signal that asks for a drain, and the next
-    /// one hurries it.
-    pub(crate) fn drain_on_stop(&self, hurry: Hurry) -> impl Future<Output = ()> + use<> {
+    /// one hurries it. SIGHUP notifies `reload`.
+    pub(crate) fn drain_on_stop(&self, hurry: Hurry, reload: Arc<Notify>) -> impl Future<Output = ()> + use<> {
         let (begin_drain, begun) = oneshot::channel();
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Stage::Serving { begin_drain, hurry };
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Stage::Serving { begin_drain, hurry, reload };
         async {
             // The sender is in the thread, which never ends.
             let _ = begun.await;
@@ -85,14 +85,13 @@ impl Stage {
                 Self::Starting | Self::Serving { .. } if has_terminal => {
                     tracing::info!("SIGHUP: standard input was a terminal at the start, which counts as closed now");
                 }
-                Self::Starting | Self::Serving { .. } => {
-                    tracing::info!(
-                        "ignored SIGHUP: there is nothing to reload, a change of the configuration needs a restart"
-                    );
+                Self::Serving { reload, .. } => {
+                    reload.notify_one();
                     return None;
                 }
-                // A terminal that is closed sends it more than once.
-                Self::Draining { .. } | Self::Hurrying => return None,
+                // The settings are just being read, or do not matter any more. A terminal that is closed sends it more than
+                // once.
+                Self::Starting | Self::Draining { .. } | Self::Hurrying => return None,
             }
         }
         match mem::replace(self, Self::Hurrying) {
@@ -100,7 +99,7 @@ impl Stage {
                 tracing::info!("stopped before the server was listening");
                 return Some(0);
             }
-            Self::Serving { begin_drain, hurry } => {
+            Self::Serving { begin_drain, hurry, .. } => {
                 tracing::info!("draining; SIGTERM or SIGINT hurries it");
                 // Fails only where the server has failed.
                 let _ = begin_drain.send(());
@@ -146,7 +145,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let hurry = hubcast_server::Server::bind(hubcast_server::Config::default(), [listener]).unwrap().hurry();
         let (begin_drain, begun) = oneshot::channel();
-        (Stage::Serving { begin_drain, hurry }, begun)
+        (Stage::Serving { begin_drain, hurry, reload: Arc::default() }, begun)
     }
 
     #[test]
