@@ -6,6 +6,7 @@ mod grace;
 mod inspect;
 mod pending;
 mod presence;
+mod reporting;
 mod requests;
 mod subscribing;
 mod timeouts;
@@ -29,6 +30,7 @@ use hubcast_protocol::request::{Action, Publish};
 use hubcast_protocol::{ClientId, CloseCode, ErrorCode, ErrorReply, Event, RejectedRequest, Request, Topic};
 pub use inspect::{Counters, Page, SessionInfo, TopicInfo};
 use pending::Pending;
+use reporting::report_disconnected;
 use std::collections::{BTreeSet, HashMap};
 use std::mem;
 use std::num::NonZeroUsize;
@@ -264,6 +266,7 @@ impl<E: Engine> Hub<E> {
         assert!(self.by_client.insert(client, session).is_none(), "client {client} is connected already");
         effects.send(id, Event::Welcome(welcome));
         self.admit(now, session, credentials, effects);
+        self.report_connected(session, effects);
     }
 
     fn closed(&mut self, now: Instant, id: SessionId, lost: bool, effects: &mut Effects) {
@@ -272,11 +275,14 @@ impl<E: Engine> Hub<E> {
         let mut present = self.present_in(session);
         present.reverse();
         let left = self.granted_publications(session);
+        self.report_leaving(session, lost, effects);
         self.dismiss(session);
         while let Some(emptied) = self.subscriptions.leave_any(session) {
+            self.report_vacant(emptied.as_ref(), effects);
             self.forget(now, emptied);
         }
         let mut session = self.subscriptions.sessions.remove(session as usize);
+        report_disconnected(&session, lost, effects);
         self.by_client.remove(&session.client);
         release_map(&mut self.by_id);
         release_map(&mut self.by_client);

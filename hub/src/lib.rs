@@ -26,6 +26,7 @@ pub mod engine;
 mod effect;
 mod hub;
 mod input;
+mod lifecycle;
 mod patterns;
 mod permission;
 mod publication;
@@ -43,6 +44,7 @@ pub use engine::{
 };
 pub use hub::{Counters, Hub, Page, SessionInfo, TopicInfo};
 pub use input::{Credentials, Expiry, Identity, Input, Login, MemberName, Operation, SessionId, Unfinished, Whom};
+pub use lifecycle::{Lifecycle, Reporting, Who};
 pub use permission::{
     Access, Because, Decision, Grant, Grants, InvalidGrant, Permission, Permissions, Requester, TopicAccess,
 };

@@ -104,7 +104,7 @@ impl TurnOutput {
                     cost.delivery += ANSWER;
                     order.push(OutputRef::Effect(number));
                 }
-                Effect::Ask(_) => {}
+                Effect::Lifecycle(_) | Effect::Ask(_) => {}
             }
         }
         cost
@@ -154,7 +154,9 @@ impl TurnOutput {
                     Effect::Operated { session, id, sessions } => {
                         Output::Operated { session: *session, id, sessions: *sessions }
                     }
-                    Effect::Deliver { .. } | Effect::Notify { .. } | Effect::Ask(_) => return None,
+                    Effect::Deliver { .. } | Effect::Notify { .. } | Effect::Lifecycle(_) | Effect::Ask(_) => {
+                        return None;
+                    }
                 },
             })
         })

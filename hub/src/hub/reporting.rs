@@ -1,0 +1,109 @@
+//! Tells what happens to sessions and topics, as far as [`Settings::reporting`](crate::Settings::reporting) asks for it.
+
+use super::Hub;
+use crate::engine::Engine;
+use crate::session::Session;
+use crate::subscriptions::ChannelKey;
+use crate::{Effect, Effects, Lifecycle, MemberName, Reporting, Who};
+use hubcast_protocol::{Target, Topic};
+
+impl<E: Engine> Hub<E> {
+    /// Tells that a session is connected, unless it is a caller with an API key, is being closed, or has not yet shown
+    /// the token that it needs.
+    pub(super) fn report_connected(&mut self, session: u32, effects: &mut Effects) {
+        if self.settings.reporting == Reporting::Nothing || self.is_waiting(session) {
+            return;
+        }
+        let peer = &mut self.subscriptions.sessions[session as usize];
+        let is_caller = matches!(peer.identity.as_deref().map(|of| &of.name), Some(MemberName::ApiKey(_)));
+        if !is_caller && !peer.cut && !peer.is_reported {
+            peer.is_reported = true;
+            effects.push(Effect::Lifecycle(Lifecycle::Connected(who(peer))));
+        }
+    }
+
+    /// Tells that a session has said who it is.
+    pub(super) fn report_identified(&mut self, session: u32, effects: &mut Effects) {
+        let peer = &self.subscriptions.sessions[session as usize];
+        match peer.is_reported {
+            true => effects.push(Effect::Lifecycle(Lifecycle::Identified(who(peer)))),
+            false => self.report_connected(session, effects),
+        }
+    }
+
+    /// Tells that a session has subscribed. `is_first`: it is the only subscriber.
+    pub(super) fn report_subscribed(&self, session: u32, target: &Target, is_first: bool, effects: &mut Effects) {
+        let peer = &self.subscriptions.sessions[session as usize];
+        if !self.reports(peer, target) {
+            return;
+        }
+        effects.push(Effect::Lifecycle(Lifecycle::Subscribed(who(peer), target.clone())));
+        if let Target::Topic(topic) = target
+            && is_first
+        {
+            effects.push(Effect::Lifecycle(Lifecycle::Occupied(topic.clone())));
+        }
+    }
+
+    /// Tells that a session has unsubscribed. `emptied` is the channel that has no members any more.
+    pub(super) fn report_unsubscribed(
+        &self,
+        session: u32,
+        target: &Target,
+        emptied: Option<&ChannelKey>,
+        effects: &mut Effects,
+    ) {
+        let peer = &self.subscriptions.sessions[session as usize];
+        if self.reports(peer, target) {
+            let target = target.clone();
+            effects.push(Effect::Lifecycle(Lifecycle::Unsubscribed { who: who(peer), target, lost: false }));
+            self.report_vacant(emptied, effects);
+        }
+    }
+
+    /// Tells that the subscriptions of a session end because the session does.
+    pub(super) fn report_leaving(&self, session: u32, lost: bool, effects: &mut Effects) {
+        let peer = &self.subscriptions.sessions[session as usize];
+        for place in self.subscriptions.places(session).filter(|_| self.settings.reporting == Reporting::Topics) {
+            let target = match place {
+                ChannelKey::Topic(topic) => Target::Topic(topic.clone()),
+                ChannelKey::Pattern(node) => Target::Pattern(self.patterns.pattern(*node)),
+                ChannelKey::Presence(_) => continue,
+            };
+            if self.reports(peer, &target) {
+                effects.push(Effect::Lifecycle(Lifecycle::Unsubscribed { who: who(peer), target, lost }));
+            }
+        }
+    }
+
+    /// Tells that a topic has no subscribers any more.
+    pub(super) fn report_vacant(&self, emptied: Option<&ChannelKey>, effects: &mut Effects) {
+        if let Some(ChannelKey::Topic(topic)) = emptied
+            && self.settings.reporting == Reporting::Topics
+            && is_told(topic)
+        {
+            effects.push(Effect::Lifecycle(Lifecycle::Vacant(topic.clone())));
+        }
+    }
+
+    fn reports(&self, peer: &Session, target: &Target) -> bool {
+        let is_private = matches!(target, Target::Topic(topic) if !is_told(topic));
+        self.settings.reporting == Reporting::Topics && peer.is_reported && !is_private
+    }
+}
+
+/// Tells that a session is gone, if it was told that it is there.
+pub(super) fn report_disconnected(peer: &Session, lost: bool, effects: &mut Effects) {
+    if peer.is_reported {
+        effects.push(Effect::Lifecycle(Lifecycle::Disconnected { who: who(peer), lost }));
+    }
+}
+
+fn who(peer: &Session) -> Who {
+    Who { session: peer.id, client: peer.client, identity: peer.identity.clone() }
+}
+
+/// Whether a topic is told: a private one concerns its owner alone.
+fn is_told(topic: &Topic) -> bool {
+    topic.owner().is_none()
+}
