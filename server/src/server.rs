@@ -12,6 +12,7 @@ pub use shutdown::Hurry;
 use crate::auth::{Revocations, unix_now};
 use crate::config::{Config, MAX_WORKERS};
 use crate::encode::account::Account;
+use crate::hooks::{Hook, HookCounters, Hooks};
 use crate::http::api::Api;
 use crate::listener::limit::ConnectionLimit;
 use crate::log::warnings::Warnings;
@@ -38,6 +39,7 @@ pub struct Server {
     config: Arc<Config>,
     listeners: Vec<TcpListener>,
     state: Option<SnapshotDir>,
+    hooks: Option<Hooks>,
     hurry: Hurry,
 }
 
@@ -61,7 +63,8 @@ impl Server {
             let revocations = Revocations::open(folder, unix_now()).map_err(BindError::State)?;
             config.auth.revocations = Arc::new(revocations);
         }
-        Ok(Self { config: Arc::new(config), listeners, state, hurry: Hurry::default() })
+        let hooks = Hooks::new(&config.hooks, config.hooks_public_only);
+        Ok(Self { config: Arc::new(config), listeners, state, hooks, hurry: Hurry::default() })
     }
 
     /// The address of the first listener.
@@ -86,6 +89,12 @@ impl Server {
         self.hurry.clone()
     }
 
+    /// The counters of each hook, by its name. They can be read while the server runs.
+    pub fn hook_counters(&self) -> Vec<(String, Arc<HookCounters>)> {
+        let hooks = self.hooks.iter().flat_map(|hooks| hooks.list.iter());
+        hooks.map(|(hook, counters)| (hook.name.clone(), Arc::clone(counters))).collect()
+    }
+
     /// Serves publish/subscribe until `shutdown` completes and every connection is closed. With a state folder, it
     /// loads the histories and idempotency keys of the previous run, and saves them for the next one.
     ///
@@ -107,7 +116,9 @@ impl Server {
         let started = Instant::now();
         let services = (0..wakes.len())
             .map(|worker| {
+                let inbox = self.hooks.as_ref().map(|hooks| Arc::clone(&hooks.inbox));
                 let service = PubSub::new(Arc::clone(&shared_hub), worker, self.config.auth.clone());
+                let service = service.reporting_to(inbox);
                 let api = Api::new(Arc::clone(&self.config), service.callers(), started);
                 (service, Some(api))
             })
@@ -165,7 +176,7 @@ impl Server {
         let (exit, mut exits) = mpsc::unbounded_channel();
         let (worker_queues, assigned): (Vec<_>, Vec<_>) = wakes.iter().map(|_| mpsc::unbounded_channel()).unzip();
         let limit = ConnectionLimit::new(self.config.max_connections);
-        let mut acceptor = Some(Acceptor { listeners: self.listeners, limit, worker_queues });
+        let mut acceptor = Some(Acceptor { listeners: self.listeners, limit, worker_queues, hooks: self.hooks });
         let mut running = wakes.len();
         let (drained, warnings) = (Arc::new(Barrier::new(running)), Arc::<Warnings>::default());
         for (number, ((wake, (service, api)), assigned)) in wakes.into_iter().zip(services).zip(assigned).enumerate() {
@@ -214,6 +225,7 @@ pub(crate) fn settings(config: &Config, seed: u64) -> Settings {
         rules: config.rules.clone(),
         admission: config.admission.clone(),
         history_max_bytes: config.history_max_bytes,
+        reporting: Hook::reporting(&config.hooks),
         ..Settings::with_seed(seed)
     }
 }

@@ -2,6 +2,7 @@
 
 use super::mail::{MailboxWait, RemoteOutput};
 use super::outcomes::Outcomes;
+use super::reporter::Reporter;
 use crate::connection::peer::Ending;
 use crate::encode::account::Account;
 use crate::encode::batch::{self, Batch, SharedEvent};
@@ -26,6 +27,8 @@ pub(crate) struct TurnOutput {
     broadcasts: Vec<Broadcast>,
     notifications: Vec<Notification>,
     outcomes: Outcomes,
+    /// Takes what the hub tells of sessions and topics, if there are hooks.
+    pub(super) reporter: Option<Reporter>,
     /// Connections to stop reading, each with the full mailbox that has to be taken before it is read again.
     pub(crate) blocked: Vec<MailboxWait>,
     /// When this worker wakes up for what the hub does by itself.
@@ -108,6 +111,13 @@ impl TurnOutput {
             }
         }
         cost
+    }
+
+    /// Puts what the effects from number `newest` on tell of sessions and topics where hooks take it from.
+    pub(super) fn report(&mut self, newest: usize, now: Instant) {
+        if let Some(reporter) = &mut self.reporter {
+            reporter.report(self.effects.iter().skip(newest), now);
+        }
     }
 
     /// Adds the answer to a ping of one of this worker's connections, after all that came before it.

@@ -4,9 +4,11 @@ use super::error::RunError;
 use super::shutdown::Hurried;
 use crate::config::Config;
 use crate::encode::account::Account;
+use crate::hook_delivery::{self, HookDelivery};
+use crate::hooks::Hooks;
 use crate::http::Http;
 use crate::http::api::Api;
-use crate::jwks_refresh;
+use crate::jwks_refresh::{self, FirstAttempt};
 use crate::listener::accept::accept_all;
 use crate::listener::limit::{ConnectionLimit, Permit};
 use crate::log::warnings::{Paced, Warnings};
@@ -56,6 +58,8 @@ pub(crate) struct Acceptor {
     pub(crate) limit: Arc<ConnectionLimit>,
     /// The queue of new connections of each worker.
     pub(crate) worker_queues: Vec<UnboundedSender<Assigned>>,
+    /// The hooks, which this worker delivers.
+    pub(crate) hooks: Option<Hooks>,
 }
 
 /// The queue of new connections of each worker, and which worker got the last one.
@@ -109,22 +113,12 @@ async fn serve<S: Service>(number: usize, context: WorkerContext, service: S) ->
     let connections = Connections::new(number, runtime, Arc::clone(&config), account, Arc::clone(&warnings), wake);
     let worker = Worker::new(connections, service);
     let http = Http::new(Rc::clone(&worker), draining.clone(), Arc::clone(&warnings), api);
-    if let Some(Acceptor { listeners, limit, worker_queues }) = acceptor {
+    let mut hooks = None;
+    if let Some(acceptor) = acceptor {
         tasks.spawn(async move { warnings.report_each_minute().await });
         let keys = jwks_refresh::start(&config.auth, &tasks);
-        // All listeners share one order of workers, whichever listener the next connection comes from.
-        let worker_queues = WorkerQueues { of: worker_queues.into(), last: Rc::default() };
-        for listener in listeners {
-            let listener = TcpListener::from_std(listener);
-            let listener = listener.map_err(|source| RunError::Start { worker: number, source })?;
-            let accept = async move || listener.accept().await;
-            let assign = assign_in_turn(Rc::clone(&http), tasks.clone(), worker_queues.clone());
-            let (keys, limit) = (keys.clone(), Arc::clone(&limit));
-            tasks.spawn(async move {
-                keys.wait().await;
-                accept_all(accept, limit, assign).await;
-            });
-        }
+        let start = |source| RunError::Start { worker: number, source };
+        hooks = accept(acceptor, &keys, &http, &tasks).map_err(start)?;
     }
     tasks.spawn(serve_assigned(Rc::clone(&http), tasks.clone(), assigned));
     tasks.spawn(Rc::clone(&worker).watch_deadlines());
@@ -136,6 +130,7 @@ async fn serve<S: Service>(number: usize, context: WorkerContext, service: S) ->
             // No drain is needed here: `has_ended` below completes too.
             return;
         }
+        hooks.iter().for_each(|hooks| hooks.note_draining());
         drain(number, &worker, &http, &tasks, config.drain.deadline, &mut hurried).await;
         // A worker that panicked never reaches the barrier.
         tokio::select! {
@@ -143,6 +138,7 @@ async fn serve<S: Service>(number: usize, context: WorkerContext, service: S) ->
             () = sleep_while_running(config.drain.deadline) => {}
             () = hurried.requested() => {}
         }
+        flush(hooks.as_deref(), &mut hurried).await;
     };
     tokio::select! {
         biased;
@@ -150,6 +146,29 @@ async fn serve<S: Service>(number: usize, context: WorkerContext, service: S) ->
         () = has_ended(server) => Ok(()),
         () = drained => Ok(()),
     }
+}
+
+/// Accepts connections, and delivers hooks, if there are any.
+fn accept<S: Service>(
+    acceptor: Acceptor,
+    keys: &FirstAttempt,
+    http: &Rc<Http<S>>,
+    tasks: &Tasks,
+) -> io::Result<Option<Rc<HookDelivery>>> {
+    let Acceptor { listeners, limit, worker_queues, hooks } = acceptor;
+    // All listeners share one order of workers, whichever listener the next connection comes from.
+    let worker_queues = WorkerQueues { of: worker_queues.into(), last: Rc::default() };
+    for listener in listeners {
+        let listener = TcpListener::from_std(listener)?;
+        let accept = async move || listener.accept().await;
+        let assign = assign_in_turn(Rc::clone(http), tasks.clone(), worker_queues.clone());
+        let (keys, limit) = (keys.clone(), Arc::clone(&limit));
+        tasks.spawn(async move {
+            keys.wait().await;
+            accept_all(accept, limit, assign).await;
+        });
+    }
+    Ok(hooks.map(|hooks| hook_delivery::start(hooks, tasks)))
 }
 
 /// Sends the connections of a worker away, and returns when they have gone and no request is being answered, or when
@@ -177,6 +196,16 @@ async fn drain<S: Service>(
             sending_away.abort();
             worker.disconnect_all();
             let _ = timeout(HURRIED_CLOSE, idle()).await;
+        }
+    }
+}
+
+/// Delivers what waits for hooks, after all connections are gone.
+async fn flush(hooks: Option<&HookDelivery>, hurried: &mut Hurried) {
+    if let Some(hooks) = hooks {
+        tokio::select! {
+            () = hooks.flush() => {}
+            () = hurried.requested() => {}
         }
     }
 }

@@ -21,6 +21,7 @@
 //! - `whole`: limits for all connections together
 //! - `leaving`: connections that close or break, and that nothing of them is left in the server
 //! - `drain`: how the server closes all connections when it stops
+//! - `hooks`: a program that is told by HTTP who comes and goes, also if it fails, hangs or is gone
 //! - `panics`: a panic ends the server and is reported
 //! - `workers`: clients cannot see how many workers there are
 //!
@@ -38,6 +39,7 @@ mod files;
 mod framing;
 mod full;
 mod handshake;
+mod hooks;
 mod leaving;
 mod panics;
 mod patience;

@@ -9,6 +9,7 @@ mod environment;
 pub(crate) mod excerpt;
 mod file;
 mod file_text;
+pub(crate) mod hooks;
 pub(crate) mod layered;
 mod lines;
 mod lists;
