@@ -63,7 +63,7 @@ impl HookDelivery {
 
     /// Sends all that waits, and returns when it is delivered or when the time for it is over.
     pub(crate) async fn flush(&self) {
-        self.take_arrived();
+        self.take_arrived(usize::MAX);
         self.settling.borrow_mut().tell_all(&mut |event| self.tell(&event));
         for receiver in &self.each {
             receiver.dispatch.borrow_mut().hurry();
@@ -93,20 +93,21 @@ impl HookDelivery {
                 () = self.hooks.inbox.not_empty() => {}
                 () = next, if due.is_some() => {}
             }
-            self.take_arrived();
+            self.take_arrived(AT_ONCE);
             // What happens meanwhile is taken together, so that a busy server is not woken for each.
             sleep(TAKE_EVERY).await;
         }
     }
 
-    fn take_arrived(&self) {
+    /// Takes some of what happened, and tells some of what has waited long enough.
+    fn take_arrived(&self, most: usize) {
         let now = Instant::now();
-        let (reports, lost) = self.hooks.inbox.take(now, unix_ms());
+        let (reports, lost) = self.hooks.inbox.take(most, now, unix_ms());
         let mut settling = self.settling.borrow_mut();
         for report in reports {
             settling.take(report, &mut |event| self.tell(&event));
         }
-        settling.tell_due(now, &mut |event| self.tell(&event));
+        settling.tell_due(most, now, &mut |event| self.tell(&event));
         if lost > 0 {
             self.each.iter().for_each(|receiver| receiver.dispatch.borrow_mut().skip(lost));
         }
@@ -210,8 +211,12 @@ fn run_name() -> String {
     name
 }
 
-/// The pause after what happened was taken.
+/// The pause after some of what happened was taken.
 const TAKE_EVERY: Duration = Duration::from_millis(10);
+
+/// Things that are taken, and events that are told, between two pauses: about a millisecond of work. So at most 100,000
+/// things a second are told; more than that are dropped, as for a receiver that is too slow.
+const AT_ONCE: usize = 1_000;
 
 /// The time to deliver what waits when the server stops.
 const FLUSH_WITHIN: Duration = Duration::from_secs(5);

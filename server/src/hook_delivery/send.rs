@@ -4,6 +4,7 @@ use crate::hooks::dispatch::HookMessage;
 use crate::hooks::{Hook, SendOutcome};
 use crate::http_client::{RequestError, Route, exchange, tls};
 use crate::http_url::reach::may_be_told;
+use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderName, RETRY_AFTER};
@@ -86,13 +87,17 @@ async fn read(response: Response<Incoming>) -> Result<HookAnswer, HookSendError>
     let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
     let answer = HookAnswer { status: response.status(), retry_after: retry_after.and_then(wait_of) };
     let mut body = response.into_body();
-    let mut left = MAX_BODY_BYTES;
-    while let Some(Ok(frame)) = body.frame().await {
-        match left.checked_sub(frame.data_ref().map_or(0, bytes::Bytes::len)) {
-            Some(rest) => left = rest,
-            None => break,
+    let rest = async {
+        let mut left = MAX_BODY_BYTES;
+        while let Some(Ok(frame)) = body.frame().await {
+            match left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
+                Some(rest) => left = rest,
+                None => break,
+            }
         }
-    }
+    };
+    // The status has said it all, however slowly the body comes.
+    let _ = timeout(BODY_WITHIN, rest).await;
     Ok(answer)
 }
 
@@ -105,6 +110,9 @@ fn wait_of(text: &str) -> Option<Duration> {
 
 /// Bytes of the body of an answer that are read, about.
 const MAX_BODY_BYTES: usize = 4 * 1024;
+
+/// The time in which they are read.
+const BODY_WITHIN: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {

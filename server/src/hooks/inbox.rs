@@ -5,6 +5,7 @@
 
 use super::settling::{ConnectionEnd, Report};
 use hubcast_hub::Lifecycle;
+use std::collections::VecDeque;
 use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -19,7 +20,7 @@ pub(crate) struct Inbox {
 
 #[derive(Debug, Default)]
 struct Arrived {
-    list: Vec<(Instant, Lifecycle, Option<ConnectionEnd>)>,
+    list: VecDeque<(Instant, Lifecycle, Option<ConnectionEnd>)>,
     lost: u64,
 }
 
@@ -31,7 +32,7 @@ impl Inbox {
             arrived.lost += 1;
             return;
         }
-        arrived.list.push((at, happened, end));
+        arrived.list.push_back((at, happened, end));
         let is_first = arrived.list.len() == 1;
         drop(arrived);
         if is_first {
@@ -39,9 +40,20 @@ impl Inbox {
         }
     }
 
-    /// Takes all that happened, and the number of things that are lost.
-    pub(crate) fn take(&self, now: Instant, unix_ms: u64) -> (Vec<Report>, u64) {
-        let Arrived { list, lost } = mem::take(&mut *self.arrived());
+    /// Takes what happened, at most so many things, and the number of things that are lost. If more is left,
+    /// [`not_empty`](Self::not_empty) completes at once.
+    pub(crate) fn take(&self, most: usize, now: Instant, unix_ms: u64) -> (Vec<Report>, u64) {
+        let mut arrived = self.arrived();
+        let count = most.min(arrived.list.len());
+        let list: Vec<_> = arrived.list.drain(..count).collect();
+        let lost = mem::take(&mut arrived.lost);
+        if arrived.list.is_empty() {
+            // A crowd leaves no memory behind.
+            arrived.list.shrink_to(most);
+        } else {
+            self.not_empty.notify_one();
+        }
+        drop(arrived);
         let report = |(at, happened, end)| {
             let ago = u64::try_from(now.saturating_duration_since(at).as_millis()).unwrap_or(u64::MAX);
             Report { at, unix_ms: unix_ms.saturating_sub(ago), happened, end }
@@ -49,7 +61,7 @@ impl Inbox {
         (list.into_iter().map(report).collect(), lost)
     }
 
-    /// Waits until something has happened since the last call.
+    /// Waits until there is something to take.
     pub(crate) async fn not_empty(&self) {
         self.not_empty.notified().await;
     }
@@ -79,9 +91,11 @@ mod tests {
         for _ in 0..MAX_ARRIVED + 3 {
             inbox.push(now, Lifecycle::Occupied("a".into()), None);
         }
-        let (reports, lost) = inbox.take(now + Duration::from_millis(10), 1_010);
-        assert_eq!((reports.len(), lost, reports[0].unix_ms), (MAX_ARRIVED, 3, 1_000));
-        let (reports, lost) = inbox.take(now, 0);
-        assert_eq!((reports.len(), lost), (0, 0));
+        let (reports, lost) = inbox.take(MAX_ARRIVED - 1, now + Duration::from_millis(10), 1_010);
+        assert_eq!((reports.len(), lost, reports[0].unix_ms), (MAX_ARRIVED - 1, 3, 1_000));
+        for (left, nothing) in [(1, 0), (0, 0)] {
+            let (reports, lost) = inbox.take(MAX_ARRIVED, now, 0);
+            assert_eq!((reports.len(), lost), (left, nothing));
+        }
     }
 }

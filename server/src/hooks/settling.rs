@@ -67,7 +67,6 @@ struct Returned {
 impl Settling {
     /// Takes what happened, and gives `tell` what is to be told now.
     pub(crate) fn take(&mut self, report: Report, tell: &mut impl FnMut(HookEvent)) {
-        self.tell_due(report.at, tell);
         let Report { at, unix_ms, happened, end } = report;
         let event = |kind| HookEvent::new(kind, unix_ms);
         match happened {
@@ -110,9 +109,12 @@ impl Settling {
         }
     }
 
-    /// Tells what has waited long enough.
-    pub(crate) fn tell_due(&mut self, now: Instant, tell: &mut impl FnMut(HookEvent)) {
-        while self.due().is_some_and(|due| due <= now) {
+    /// Tells what has waited long enough, at most so many events. The rest stays due.
+    pub(crate) fn tell_due(&mut self, most: usize, now: Instant, tell: &mut impl FnMut(HookEvent)) {
+        for _ in 0..most {
+            if self.due().is_none_or(|due| due > now) {
+                return;
+            }
             self.tell_first(tell);
         }
     }

@@ -83,7 +83,7 @@ impl Scene {
     fn wait(&mut self, ms: u64) {
         self.now += Duration::from_millis(ms);
         let told = &mut self.told;
-        self.settling.tell_due(self.now, &mut |event| told.push(serde_json::to_value(event).unwrap()));
+        self.settling.tell_due(usize::MAX, self.now, &mut |event| told.push(serde_json::to_value(event).unwrap()));
     }
 
     fn subscribers(&self, topic: &str) -> usize {
