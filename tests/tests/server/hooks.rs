@@ -6,11 +6,12 @@ mod receiver;
 
 use hubcast_server::hooks::{Dropped, EventKind, Hook, HookLimits};
 use hubcast_server::{Config, Server as Bound};
-use hubcast_tests::{Frame, Server, Typed};
+use hubcast_tests::{Frame, Server, Socket, Typed};
 use receiver::{Does, HookReceiver, Request};
 use serde_json::{Value, json};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::TcpListener;
+use std::thread;
 use std::time::Duration;
 
 fn with(hooks: Vec<Hook>) -> Server {
@@ -236,6 +237,43 @@ fn what_waits_is_delivered_before_the_server_ends() {
     assert_eq!((missing, of("server.draining")), (0, 1));
     assert_eq!((of("client.connected"), of("client.disconnected")), (51, 51));
     assert_eq!((of("topic.occupied"), of("topic.vacant")), (500, 500));
+}
+
+#[test]
+fn several_workers_tell_in_one_order() {
+    let receiver = HookReceiver::start();
+    let server = Server::with(|config| (config.hooks, config.workers) = (vec![receiver.hook("me")], Some(4)));
+    let address = server.address();
+    thread::scope(|scope| {
+        for _ in 0..6 {
+            scope.spawn(move || {
+                for _ in 0..25 {
+                    let mut peer = Typed::open(Socket::connect(address));
+                    peer.subscribes("room");
+                    peer.socket.sends([&Frame::close(1000, "")]);
+                    peer.socket.hears_close(1000);
+                }
+            });
+        }
+    });
+    server.has_ended();
+    let (mut there, mut subscribed, mut is_occupied) = (HashSet::new(), HashSet::new(), false);
+    let (events, missing) = adds_up(&receiver.all());
+    for event in &events {
+        let client = event["client"].as_str().unwrap_or_default().to_owned();
+        let fits = match event["type"].as_str().unwrap() {
+            "client.connected" => there.insert(client),
+            "client.disconnected" => !subscribed.contains(&client) && there.remove(&client),
+            "topic.subscribed" => there.contains(&client) && subscribed.insert(client),
+            "topic.unsubscribed" => subscribed.remove(&client),
+            "topic.occupied" => !std::mem::replace(&mut is_occupied, true),
+            "topic.vacant" => std::mem::replace(&mut is_occupied, false),
+            _ => true,
+        };
+        assert!(fits, "{event}");
+    }
+    assert!(there.is_empty() && !is_occupied && missing == 0);
+    assert_eq!(events.iter().filter(|event| event["type"] == "topic.subscribed").count(), 150);
 }
 
 #[test]
