@@ -220,3 +220,6 @@ const AT_ONCE: usize = 1_000;
 
 /// The time to deliver what waits when the server stops.
 const FLUSH_WITHIN: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests;

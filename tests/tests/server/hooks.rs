@@ -161,7 +161,10 @@ fn ten_thousand_events_arrive_in_order_at_a_receiver_that_fails_by_chance() {
 
 #[test]
 fn what_has_no_room_is_missing_and_said() {
-    let receiver = HookReceiver::start();
+    let receiver = HookReceiver::that(|number| match number {
+        0 => Does::Answers(503, "Retry-After: 1\r\n".to_owned()),
+        _ => Does::takes(),
+    });
     let hook = of_kinds(receiver.hook("me"), &[EventKind::TopicSubscribed]);
     let limits = HookLimits { events: 150, ..HookLimits::default() };
     let server =
