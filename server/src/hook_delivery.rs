@@ -66,7 +66,7 @@ impl HookDelivery {
         self.take_arrived(usize::MAX);
         self.settling.borrow_mut().tell_all(&mut |event| self.tell(&event));
         for receiver in &self.each {
-            receiver.dispatch.borrow_mut().hurry();
+            receiver.dispatch.borrow_mut().hurry(Instant::now());
             receiver.changed.notify_one();
         }
         let all = async {

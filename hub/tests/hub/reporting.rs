@@ -4,8 +4,8 @@ use crate::alphabet::{Deed, Place, Script, script};
 use crate::driver::Driver;
 use crate::stage::Stage;
 use hubcast_hub::{Admission, Effect, Identity, Input, Lifecycle, Login, MemberName, Reporting, SessionId, Settings};
-use hubcast_hub::{Credentials, Grants};
-use hubcast_protocol::{ClientId, Target, Topic};
+use hubcast_hub::{Credentials, Grants, Operation, Whom};
+use hubcast_protocol::{ClientId, RequestId, Target, Topic};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -133,6 +133,27 @@ fn who_must_authenticate_is_told_when_it_has_and_with_its_user() {
     let told = stage.told();
     let [Lifecycle::Connected(who)] = &told[..] else { panic!("{told:?}") };
     assert_eq!(who.identity.as_ref().map(|of| of.name.clone()), Some(MemberName::User("ada".into())));
+}
+
+#[test]
+fn what_an_operator_subscribes_a_session_to_is_told_once_the_session_is() {
+    let mut stage = stage(Admission { token_required: true, ..Admission::default() });
+    let (ada, mut belief) = (stage.connect(), Belief::default());
+    let name = MemberName::ApiKey("backend".into());
+    let credentials = Credentials { grants: Grants::default(), expiry: None, api_key: Some("backend".into()) };
+    let backend = stage.enter(Some(Identity { name, info: None }.into()), Some(credentials.into()));
+    let operation = Operation::Subscribe(Topic::from("news").into());
+    let whom = Whom::Client(crate::stage::id_of(ada));
+    stage.tell(Input::Operate { session: backend, id: RequestId::Number(1), whom, operation });
+    assert_eq!(stage.told(), [Lifecycle::Occupied("news".into())]);
+    stage.told().iter().for_each(|told| belief.hear(told));
+    let credentials = Credentials { grants: Grants::default(), expiry: None, api_key: None };
+    let login = Login { identity: Identity::user("ada").into(), credentials: credentials.into() };
+    stage.tell(Input::Authenticate { session: ada, id: None, outcome: Ok(login) });
+    stage.told().iter().for_each(|told| belief.hear(told));
+    stage.closed(ada);
+    stage.told().iter().for_each(|told| belief.hear(told));
+    assert!(belief.clients.is_empty() && belief.subscriptions.is_empty() && belief.occupied.is_empty(), "{belief:?}");
 }
 
 #[test]

@@ -37,8 +37,8 @@ enum Phase {
     Ready,
     /// A request is under way.
     Sending(EventBatch),
-    /// Nothing is sent before this time. A batch is then sent again.
-    Resting(Instant, Option<EventBatch>),
+    /// Nothing is sent before this time. A batch is then sent again. `is_asked`: the receiver has asked for it.
+    Resting { until: Instant, batch: Option<EventBatch>, is_asked: bool },
     /// The receiver wants no more events.
     Gone,
 }
@@ -114,11 +114,11 @@ impl Dispatch {
     pub(crate) fn next(&mut self, now: Instant, unix_ms: u64) -> NextStep {
         let batch = match std::mem::replace(&mut self.phase, Phase::Ready) {
             Phase::Ready => None,
-            Phase::Resting(until, batch) if until > now => {
-                self.phase = Phase::Resting(until, batch);
+            Phase::Resting { until, batch, is_asked } if until > now => {
+                self.phase = Phase::Resting { until, batch, is_asked };
                 return NextStep::WaitUntil(until);
             }
-            Phase::Resting(_, batch) => batch.filter(|batch| !self.gives_up(now, batch)),
+            Phase::Resting { batch, .. } => batch.filter(|batch| !self.gives_up(now, batch)),
             busy @ (Phase::Sending(_) | Phase::Gone) => {
                 self.phase = busy;
                 return NextStep::Wait;
@@ -163,15 +163,20 @@ impl Dispatch {
             }
         };
         if kept.is_some() || !wait.is_zero() {
-            self.phase = Phase::Resting(now + wait, kept);
+            let is_asked = outcome.retry_after().is_some();
+            self.phase = Phase::Resting { until: now + wait, batch: kept, is_asked };
         }
         self.note_waiting();
         false
     }
 
-    /// From now on sends events at once, because the server ends soon.
-    pub(crate) fn hurry(&mut self) {
+    /// From now on sends events at once, because the server ends soon. A batch that failed is tried once more now, unless
+    /// the receiver has asked for another time.
+    pub(crate) fn hurry(&mut self, now: Instant) {
         self.is_hurried = true;
+        if let Phase::Resting { until, is_asked: false, .. } = &mut self.phase {
+            *until = now;
+        }
     }
 
     /// Whether nothing is left to be sent.
@@ -212,8 +217,8 @@ impl Dispatch {
     /// The number of events that wait, with those that are under way.
     fn waiting(&self) -> usize {
         let batch = match &self.phase {
-            Phase::Sending(batch) | Phase::Resting(_, Some(batch)) => batch.events,
-            Phase::Ready | Phase::Resting(_, None) | Phase::Gone => 0,
+            Phase::Sending(batch) | Phase::Resting { batch: Some(batch), .. } => batch.events,
+            Phase::Ready | Phase::Resting { batch: None, .. } | Phase::Gone => 0,
         };
         self.queue.len() + batch
     }

@@ -25,6 +25,14 @@ impl SendOutcome {
             _ => Self::Failed { retry_after },
         }
     }
+
+    /// The time for which the receiver has asked.
+    pub(crate) fn retry_after(self) -> Option<Duration> {
+        match self {
+            Self::Failed { retry_after } | Self::Overloaded { retry_after } => retry_after,
+            Self::Delivered | Self::Gone => None,
+        }
+    }
 }
 
 /// The pauses between the requests of one hook.

@@ -74,7 +74,7 @@ fn events_are_sent_together_after_a_while_or_when_they_fill_a_batch() {
     assert_eq!(read(&scene.sends()), ((3..103).collect(), 0), "full");
     scene.finished(SendOutcome::Delivered);
     assert!(matches!(scene.next(), NextStep::WaitUntil(_)));
-    scene.dispatch.hurry();
+    scene.dispatch.hurry(scene.now);
     assert_eq!(read(&scene.sends()), ((103..153).collect(), 0));
     scene.finished(SendOutcome::Delivered);
     assert!(scene.dispatch.is_idle());
@@ -143,6 +143,22 @@ fn retry_after_is_obeyed_also_if_the_batch_is_too_old_then() {
     scene.push(1);
     scene.wait(0.2);
     assert_eq!(read(&scene.sends()), (vec![101], 100));
+}
+
+#[test]
+fn before_the_end_a_batch_is_tried_once_more_unless_the_receiver_asked_for_another_time() {
+    for (retry_after, is_tried) in [(None, true), (Some(Duration::from_secs(1)), false)] {
+        let mut scene = Scene::new();
+        scene.push(100);
+        let first = scene.sends();
+        scene.finished(SendOutcome::Failed { retry_after });
+        scene.dispatch.hurry(scene.now);
+        match scene.next() {
+            NextStep::Send(again) => assert!(is_tried && again.id == first.id),
+            NextStep::WaitUntil(_) => assert!(!is_tried),
+            NextStep::Wait => panic!("a batch is left"),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
