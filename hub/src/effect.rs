@@ -1,6 +1,6 @@
 //! The effects of the hub: what its caller must do.
 
-use crate::{Publication, SessionId, engine::EngineCall};
+use crate::{Lifecycle, Publication, SessionId, engine::EngineCall};
 use hubcast_protocol::event::{Entry, History};
 use hubcast_protocol::{CloseCode, Event, Position, RequestId, Slow, Topic};
 use std::{borrow::Cow, ops::Range, sync::Arc};
@@ -63,6 +63,9 @@ pub enum Effect {
         /// The reason, for people.
         reason: Cow<'static, str>,
     },
+    /// Something happened to a session or a topic. Only a hub that is asked to by
+    /// [`Settings::reporting`](crate::Settings::reporting) says so.
+    Lifecycle(Lifecycle),
     /// Pass a question on to an engine that lives elsewhere. The embedded engine never causes this.
     Ask(EngineCall),
 }

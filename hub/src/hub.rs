@@ -7,6 +7,7 @@ mod inspect;
 mod pending;
 mod presence;
 mod reload;
+mod reporting;
 mod requests;
 mod subscribing;
 mod timeouts;
@@ -32,6 +33,7 @@ use hubcast_protocol::request::{Action, Publish};
 use hubcast_protocol::{ClientId, CloseCode, ErrorCode, ErrorReply, Event, RejectedRequest, Request, Topic};
 pub use inspect::{Page, SessionInfo, TopicInfo};
 use pending::Pending;
+use reporting::report_disconnected;
 use std::collections::{BTreeSet, HashMap};
 use std::mem;
 use std::num::NonZeroUsize;
@@ -272,6 +274,7 @@ impl<E: Engine> Hub<E> {
         assert!(self.by_client.insert(client, session).is_none(), "client {client} is connected already");
         effects.send(id, Event::Welcome(welcome));
         self.admit(now, session, credentials, effects);
+        self.report_connected(session, effects);
     }
 
     fn closed(&mut self, now: Instant, id: SessionId, lost: bool, effects: &mut Effects) {
@@ -281,11 +284,14 @@ impl<E: Engine> Hub<E> {
         present.reverse();
         self.present -= present.len() as u64;
         let left = self.granted_publications(session);
+        self.report_leaving(session, lost, effects);
         self.dismiss(session);
         while let Some(emptied) = self.subscriptions.leave_any(session) {
+            self.report_vacant(emptied.as_ref(), effects);
             self.forget(now, emptied);
         }
         let mut session = self.subscriptions.sessions.remove(session as usize);
+        report_disconnected(&session, lost, effects);
         self.by_client.remove(&session.client);
         release_map(&mut self.by_id);
         release_map(&mut self.by_client);

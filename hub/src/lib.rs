@@ -27,6 +27,7 @@ mod counters;
 mod effect;
 mod hub;
 mod input;
+mod lifecycle;
 mod patterns;
 mod permission;
 mod publication;
@@ -45,6 +46,7 @@ pub use engine::{
 };
 pub use hub::{Hub, Page, SessionInfo, TopicInfo};
 pub use input::{Credentials, Expiry, Identity, Input, Login, MemberName, Operation, SessionId, Unfinished, Whom};
+pub use lifecycle::{Lifecycle, Reporting, Who};
 pub use permission::{
     Access, Because, Decision, Grant, Grants, InvalidGrant, Permission, Permissions, Requester, TopicAccess,
 };

@@ -27,6 +27,8 @@ pub(crate) struct Session {
     pub(crate) cut: bool,
     /// Whether one of its memberships is the private topic of its user.
     pub(crate) hears_user: bool,
+    /// Whether it was told that it is connected, to those who are told of it.
+    pub(crate) is_reported: bool,
     /// `Some` for a session with a token or API key, and for one that must show one.
     pub(crate) authority: Option<Box<Authority>>,
     /// `Some` only with a rate limit.
@@ -87,6 +89,7 @@ impl Session {
             listed_in: 0,
             cut: false,
             hears_user: false,
+            is_reported: false,
             authority: None,
             bucket: bucket.map(Box::new),
             waiting: None,

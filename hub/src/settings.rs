@@ -1,6 +1,6 @@
 //! The settings of a hub, given when it is made.
 
-use crate::{Access, Grants, LiveBytes, TopicRules};
+use crate::{Access, Grants, LiveBytes, Reporting, TopicRules};
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +27,8 @@ pub struct Settings {
     pub history_max_bytes: usize,
     /// The counter of all publications in memory, if the caller wants one.
     pub live_bytes: Option<Arc<dyn LiveBytes>>,
+    /// What the hub tells of sessions and topics beside what it tells the sessions themselves.
+    pub reporting: Reporting,
     /// Nanoseconds of work, as [`Effects::work`](crate::Effects::work) counts it, after which a request is left
     /// [`Unfinished`](crate::Unfinished). One call may do somewhat more than that.
     pub work_at_once: u64,
@@ -91,6 +93,7 @@ impl Settings {
             admission: Admission::default(),
             history_max_bytes: 64 * 1024 * 1024,
             live_bytes: None,
+            reporting: Reporting::default(),
             work_at_once: 250_000,
             seed,
         }

@@ -7,9 +7,7 @@
 
 use anyhow::Context;
 use hubcast_server::frame::{self, Opcode};
-use hubcast_server::{
-    Arrival, CloseReason, Config, Disconnect, Message, MessageLimits, Outbound, Peer, Server, Service,
-};
+use hubcast_server::{Arrival, Closed, Config, Disconnect, Message, MessageLimits, Outbound, Peer, Server, Service};
 use std::net::TcpListener;
 use std::time::Instant;
 
@@ -32,7 +30,7 @@ impl Service for Echo {
         out.want_turn();
     }
 
-    fn closed(&mut self, _peer: Peer, _close_reason: CloseReason) {}
+    fn closed(&mut self, _peer: Peer, _closed: Closed) {}
 
     fn disconnect(&mut self, peer: Peer, why: Disconnect, out: &mut Outbound<'_>) {
         out.close(peer.slot, why.code, &why.reason);

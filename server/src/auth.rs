@@ -1,7 +1,6 @@
 //! Who a caller is: tokens of users, API keys of programs, and the address behind proxies.
 //!
-//! It decides nothing about topics: what a token or key grants goes to the hub. It stands on no other room, and time is
-//! an argument.
+//! It decides nothing about topics: what a token or key grants goes to the hub. Time is an argument.
 
 mod address;
 mod api_keys;

@@ -11,6 +11,7 @@ pub(crate) use live::LiveConfig;
 pub use validate::{Allowed, ConfigError, InvalidSetting};
 
 use crate::auth::AuthConfig;
+use crate::hooks::Hook;
 use crate::tls::Tls;
 use hubcast_hub::{Admission, Limits, TopicRules};
 use std::path::PathBuf;
@@ -66,6 +67,10 @@ pub struct Config {
     /// The folder where histories and idempotency keys are saved at a clean shutdown and read at the next start;
     /// `None`: they are not saved.
     pub state_dir: Option<PathBuf>,
+    /// Programs that are told which clients come and go, and which topics are in use. Each has a name of its own.
+    pub hooks: Vec<Hook>,
+    /// Whether hooks may reach addresses of the public internet alone. Link-local addresses are refused in any case.
+    pub hooks_public_only: bool,
     /// How connections are closed when the server stops.
     pub drain: Drain,
     /// Whether there is a page at `/` with which people look at the server and try it. It can do what anybody can do who
@@ -150,6 +155,8 @@ impl Default for Config {
             rules: TopicRules::default(),
             history_max_bytes: 64 * 1024 * 1024,
             state_dir: None,
+            hooks: Vec::new(),
+            hooks_public_only: false,
             drain: Drain { spread: Duration::from_secs(5), deadline: Duration::from_secs(10) },
             console: false,
             tls: None,

@@ -6,7 +6,6 @@
 
 mod fetch;
 mod timetable;
-mod tls;
 
 use crate::auth::{AuthConfig, Jwks, JwksSource, KeySet, TokenKey, TokenVerifier};
 use crate::log::warnings::Pace;

@@ -19,7 +19,11 @@ pub mod auth;
 mod config;
 mod connection;
 mod encode;
+mod hook_delivery;
+pub mod hooks;
 mod http;
+mod http_client;
+mod http_url;
 mod jwks_refresh;
 mod listener;
 mod log;
@@ -37,7 +41,10 @@ mod worker;
 #[doc(hidden)]
 pub use auth::{ApiKey, ApiKeys, KeyHash};
 pub use config::{Allowed, Config, ConfigError, Drain, HttpLimits, InvalidSetting, MessageLimits, Timeouts};
-pub use connection::peer::{Arrival, CloseReason, Disconnect, Ending, Message, Peer};
+pub use connection::peer::{Arrival, CloseReason, Closed, Disconnect, Ending, Message, Peer};
+#[doc(hidden)]
+pub use hook_delivery::{HookAnswer, HookSendError, send_test};
+pub use http_url::{HttpUrl, InvalidHttpUrl};
 #[cfg(feature = "simulation")]
 #[doc(hidden)]
 pub use server::simulated;

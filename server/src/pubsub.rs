@@ -13,14 +13,16 @@ mod mailbox;
 #[cfg(feature = "simulation")]
 pub(crate) mod observer;
 mod outcomes;
+mod reporter;
 pub(crate) mod shared_hub;
 mod throttle;
 mod turn_output;
 
 use crate::auth::TokenFault;
 use crate::config::LiveConfig;
-use crate::connection::peer::{Arrival, CloseReason, Disconnect, Ending, Message, Peer};
+use crate::connection::peer::{Arrival, CloseReason, Closed, Disconnect, Ending, Message, Peer};
 use crate::encode::replay_cache::ReplayCache;
+use crate::hooks::inbox::Inbox;
 use crate::metrics::kinds::PausedReading;
 use crate::schedule::{Item, Schedule};
 use crate::websocket::frame::{self, Opcode};
@@ -35,6 +37,7 @@ use hubcast_hub::{Input, Login, SessionId};
 use hubcast_protocol::{
     AccessToken, Action, ClientId, CloseCode, Dialect, ErrorCode, ErrorReply, RejectedRequest, Request, plain, typed,
 };
+use reporter::Reporter;
 use shared_hub::SharedHub;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -87,6 +90,12 @@ impl PubSub {
             reviewed: 0,
             verified_at: HashMap::new(),
         }
+    }
+
+    /// Has what happens to sessions and topics put into this inbox.
+    pub(crate) fn reporting_to(mut self, inbox: Option<Arc<Inbox>>) -> Self {
+        self.turn_output.reporter = inbox.map(Reporter::new);
+        self
     }
 
     /// The callers of this worker: whoever asks without a WebSocket.
@@ -244,6 +253,9 @@ impl Service for PubSub {
         // a mailbox then.
         self.blocked.forget(peer.slot);
         self.throttle.forget(peer.slot);
+        if let Some(reporter) = &mut self.turn_output.reporter {
+            reporter.forget(peer.slot);
+        }
         let client = ClientId::from_random(out.random());
         let session = self.session(peer);
         let (identity, credentials) = arrival.login.map(|login| (login.identity, login.credentials)).unzip();
@@ -298,9 +310,12 @@ impl Service for PubSub {
         out.want_turn();
     }
 
-    fn closed(&mut self, peer: Peer, close_reason: CloseReason) {
+    fn closed(&mut self, peer: Peer, closed: Closed) {
         self.verified_at.remove(&peer.slot);
-        let lost = close_reason == CloseReason::Lost;
+        let lost = closed.close_reason == CloseReason::Lost;
+        if let Some(reporter) = &mut self.turn_output.reporter {
+            reporter.note_closed(peer.slot, closed);
+        }
         self.deferred.close(peer.slot, |item| self.schedule.push(peer.slot, item));
         self.schedule.push(peer.slot, Item::Input(Input::Closed { session: self.session(peer), lost }));
     }

@@ -14,6 +14,7 @@ pub use shutdown::Hurry;
 use crate::auth::{Revocations, unix_now};
 use crate::config::{Config, LiveConfig, MAX_WORKERS};
 use crate::encode::account::Account;
+use crate::hooks::{Hook, HookCounters, Hooks};
 use crate::http::api::Api;
 use crate::http::metrics::ROUTE_COUNT;
 use crate::listener::incoming::{Door, Listener};
@@ -49,6 +50,7 @@ pub struct Server {
     listeners: Vec<(Listener, Door)>,
     addresses: Vec<SocketAddr>,
     state: Option<SnapshotDir>,
+    hooks: Option<Hooks>,
     hurry: Hurry,
 }
 
@@ -74,7 +76,9 @@ impl Server {
         let config = Arc::new(config);
         let settings = LiveConfig::new(Arc::clone(&config));
         let (reloader, asking) = Reloader::new(Arc::clone(&settings));
-        Ok(Self { config, settings, reloader, asking, listeners, addresses, state, hurry: Hurry::default() })
+        let hooks = Hooks::new(&config.hooks, config.hooks_public_only);
+        let hurry = Hurry::default();
+        Ok(Self { config, settings, reloader, asking, listeners, addresses, state, hooks, hurry })
     }
 
     /// Adds a listener where only `/metrics`, `/healthz` and `/readyz` are, for everybody who reaches it.
@@ -124,6 +128,12 @@ impl Server {
         self.hurry.clone()
     }
 
+    /// The counters of each hook, by its name. They can be read while the server runs.
+    pub fn hook_counters(&self) -> Vec<(String, Arc<HookCounters>)> {
+        let hooks = self.hooks.iter().flat_map(|hooks| hooks.list.iter());
+        hooks.map(|(hook, counters)| (hook.name.clone(), Arc::clone(counters))).collect()
+    }
+
     /// Serves publish/subscribe until `shutdown` completes and every connection is closed. With a state folder, it
     /// loads the histories and idempotency keys of the previous run, and saves them for the next one.
     ///
@@ -147,8 +157,11 @@ impl Server {
         let started = Instant::now();
         let services = (0..wakes.len())
             .map(|worker| {
+                let inbox = self.hooks.as_ref().map(|hooks| Arc::clone(&hooks.inbox));
                 let service = PubSub::new(Arc::clone(&shared_hub), worker, Arc::clone(&self.settings));
+                let service = service.reporting_to(inbox);
                 let api = Api::new(Arc::clone(&self.settings), service.callers(), started);
+                let api = api.with_hooks(self.hook_counters());
                 (service, Some(api))
             })
             .collect();
@@ -210,7 +223,8 @@ impl Server {
         let (exit, mut exits) = mpsc::unbounded_channel();
         let (worker_queues, assigned): (Vec<_>, Vec<_>) = wakes.iter().map(|_| mpsc::unbounded_channel()).unzip();
         let limit = ConnectionLimit::new(self.config.max_connections, self.config.max_connections_per_address);
-        let mut acceptor = Some(Acceptor { listeners: self.listeners, limit, worker_queues, reloads });
+        let hooks = self.hooks;
+        let mut acceptor = Some(Acceptor { listeners: self.listeners, limit, worker_queues, reloads, hooks });
         let mut running = wakes.len();
         let (drained, warnings) = (Arc::new(Barrier::new(running)), Arc::<Warnings>::default());
         for (number, ((wake, (service, api)), assigned)) in wakes.into_iter().zip(services).zip(assigned).enumerate() {
@@ -272,6 +286,7 @@ pub(crate) fn settings(config: &Config, seed: u64) -> Settings {
         rules: config.rules.clone(),
         admission: config.admission.clone(),
         history_max_bytes: config.history_max_bytes,
+        reporting: Hook::reporting(&config.hooks),
         ..Settings::with_seed(seed)
     }
 }

@@ -243,8 +243,8 @@ impl<S: Service> Worker<S> {
         let began = self.connections.runtime.now();
         self.connections.begin_turn();
         let mut service = self.service.borrow_mut();
-        for (peer, close_reason) in self.connections.leaving.take() {
-            service.closed(peer, close_reason);
+        for (peer, closed) in self.connections.leaving.take() {
+            service.closed(peer, closed);
         }
         let ended = self.connections.ended.take();
         service.turn(began, &mut Outbound::new(&self.connections, began));

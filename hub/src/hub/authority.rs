@@ -158,6 +158,7 @@ impl<E: Engine> Hub<E> {
             if !self.check_connections(session, effects) {
                 return;
             }
+            self.report_identified(session, effects);
         }
         let answer = Event::Authenticated(Authenticated { id, user, expires });
         let subscriptions = self.subscriptions.sessions[session as usize].memberships.len();

@@ -52,6 +52,9 @@ impl<E: Engine> Hub<E> {
             Action::Identify(identify) => match self.identify(session, identify) {
                 Ok(()) => {
                     effects.add_work(HASH_NS);
+                    if self.subscriptions.sessions[session as usize].user().is_none() {
+                        self.report_identified(session, effects);
+                    }
                     if id.is_some() {
                         effects.send(self.id(session), self.identified(session, id));
                     }

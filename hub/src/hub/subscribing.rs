@@ -90,6 +90,7 @@ impl<E: Engine> Hub<E> {
                 if let Target::Topic(topic) = &target {
                     self.note_user_topic(session, topic, true);
                 }
+                self.report_subscribed(session, &target, self.subscriptions.count(channel) == 1, effects);
                 true
             }
             _ => false,
@@ -199,6 +200,7 @@ impl<E: Engine> Hub<E> {
         self.count_search(channel, session, effects);
         let Some(channel) = channel.filter(|&channel| self.subscriptions.has(channel, session)) else { return };
         let emptied = self.subscriptions.leave(channel, session);
+        self.report_unsubscribed(session, target, emptied.as_ref(), effects);
         self.forget(now, emptied);
         if let Target::Topic(topic) = target {
             self.note_user_topic(session, topic, false);

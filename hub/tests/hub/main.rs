@@ -9,6 +9,7 @@
 //! - [`parts`], [`bounds`]: work that is done in parts has the same result as work that is done at once, and no part
 //!   is large.
 //! - [`lists`]: a list of receivers is made again whenever the receivers have changed.
+//! - [`reporting`]: what is told of sessions and topics, for hooks.
 //! - [`shares`], [`shares_model`]: how all histories share the bytes that they may use together.
 //! - [`stage`], [`frames`]: helpers of the scenes: sessions that send and receive frames, and frames with positions.
 //! - [`scenes`], [`resume_scenes`], [`history_scenes`], [`key_scenes`], [`presence_scenes`], [`authority_scenes`]: single cases as
@@ -31,6 +32,7 @@ mod parts;
 mod positions;
 mod presence_scenes;
 mod properties;
+mod reporting;
 mod resume_scenes;
 mod scenes;
 mod seen;

@@ -114,7 +114,7 @@ impl Seen {
             Effect::Replay { session, missed } => Self::Replayed { session: *session, missed: missed.to_vec() },
             Effect::History { session, answer } => Self::sent(*session, answer.to_event()),
             Effect::Close { session, code, .. } => Self::Closed { session: *session, code: *code },
-            Effect::Operated { .. } | Effect::Ask(_) => Self::Asked,
+            Effect::Operated { .. } | Effect::Lifecycle(_) | Effect::Ask(_) => Self::Asked,
         }]
     }
 }

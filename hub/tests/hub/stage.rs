@@ -3,8 +3,8 @@
 use crate::alphabet::Place;
 use crate::driver::Driver;
 use hubcast_hub::{
-    Credentials, Effect, HistoryPolicy, HistorySnapshot, Identity, Input, Memory, Publication, Receiver, Retention,
-    SessionId, Settings, TopicPolicy, TopicRule, TopicRules,
+    Credentials, Effect, HistoryPolicy, HistorySnapshot, Identity, Input, Lifecycle, Memory, Publication, Receiver,
+    Retention, SessionId, Settings, TopicPolicy, TopicRule, TopicRules,
 };
 use hubcast_protocol::event::Subscribed;
 use hubcast_protocol::{ClientId, CloseCode, Event, Position, typed};
@@ -176,6 +176,15 @@ impl Stage {
         delivery.unwrap_or_default()
     }
 
+    /// What the last input told of sessions and topics.
+    pub(crate) fn told(&self) -> Vec<Lifecycle> {
+        let told = self.driver.effects().iter().filter_map(|effect| match effect {
+            Effect::Lifecycle(told) => Some(told.clone()),
+            _ => None,
+        });
+        told.collect()
+    }
+
     /// Whether a session has subscriptions, and all of them are `drop` or `latest`.
     pub(crate) fn may_skip(&self, session: SessionId) -> bool {
         self.driver.hub().may_skip(session)
@@ -233,7 +242,7 @@ impl Stage {
                 }
                 Effect::History { session, answer } => write(*session, typed::encode(&answer.to_event())),
                 Effect::Close { session, code, reason } => write(*session, format!("close {code} {reason}")),
-                Effect::Operated { .. } | Effect::Ask(_) => {}
+                Effect::Operated { .. } | Effect::Lifecycle(_) | Effect::Ask(_) => {}
             }
         }
     }

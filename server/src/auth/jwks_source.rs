@@ -1,6 +1,6 @@
 //! Where a key set is fetched from. Fetching is not done here: this room has no network.
 
-use hyper::Uri;
+use crate::http_url::{HttpUrl, InvalidHttpUrl};
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -19,7 +19,7 @@ pub struct JwksSource {
 
 /// An `https://` address, or an `http://` one of this machine. It shows itself without its query, which can be a secret.
 #[derive(Clone, PartialEq, Eq)]
-pub struct JwksUrl(Uri);
+pub struct JwksUrl(HttpUrl);
 
 /// Why a text is no [`JwksUrl`]. It does not show the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -43,29 +43,9 @@ pub enum InvalidJwksUrl {
 }
 
 impl JwksUrl {
-    /// Whether it is fetched over TLS. If not, it must come from this machine.
-    pub(crate) fn is_tls(&self) -> bool {
-        self.0.scheme_str() == Some(HTTPS)
-    }
-
-    /// The name or address of the host, an IPv6 address without brackets.
-    pub(crate) fn host(&self) -> &str {
-        bare(self.0.host().unwrap_or_default())
-    }
-
-    /// The port.
-    pub(crate) fn port(&self) -> u16 {
-        self.0.port_u16().unwrap_or(if self.is_tls() { 443 } else { 80 })
-    }
-
-    /// The host and port as they were written, for the header `Host`.
-    pub(crate) fn authority(&self) -> &str {
-        self.0.authority().map_or("", |authority| authority.as_str())
-    }
-
-    /// What is asked for: the path and the query.
-    pub(crate) fn path_and_query(&self) -> &str {
-        self.0.path_and_query().map_or("/", |path| path.as_str())
+    /// The address itself.
+    pub(crate) fn http(&self) -> &HttpUrl {
+        &self.0
     }
 }
 
@@ -73,19 +53,15 @@ impl FromStr for JwksUrl {
     type Err = InvalidJwksUrl;
 
     fn from_str(text: &str) -> Result<Self, InvalidJwksUrl> {
-        if text.contains('#') {
-            return Err(InvalidJwksUrl::Fragment);
-        }
-        let uri: Uri = text.parse().map_err(|_| InvalidJwksUrl::Malformed)?;
-        let host = uri.host().filter(|host| !host.is_empty()).ok_or(InvalidJwksUrl::Malformed)?;
-        if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-            return Err(InvalidJwksUrl::UserInfo);
-        }
-        match uri.scheme_str() {
-            Some(HTTPS) => Ok(Self(uri)),
-            Some("http") if is_here(bare(host)) => Ok(Self(uri)),
-            Some("http") => Err(InvalidJwksUrl::NotSecure),
-            _ => Err(InvalidJwksUrl::Scheme),
+        let url: HttpUrl = text.parse().map_err(|fault| match fault {
+            InvalidHttpUrl::Malformed => InvalidJwksUrl::Malformed,
+            InvalidHttpUrl::Scheme => InvalidJwksUrl::Scheme,
+            InvalidHttpUrl::UserInfo => InvalidJwksUrl::UserInfo,
+            InvalidHttpUrl::Fragment => InvalidJwksUrl::Fragment,
+        })?;
+        match url.is_tls() || is_here(url.host()) {
+            true => Ok(Self(url)),
+            false => Err(InvalidJwksUrl::NotSecure),
         }
     }
 }
@@ -96,14 +72,10 @@ fn is_here(host: &str) -> bool {
     address.map_or(host.eq_ignore_ascii_case("localhost"), |address| address.to_canonical().is_loopback())
 }
 
-fn bare(host: &str) -> &str {
-    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
-}
-
 /// Without the query.
 impl fmt::Display for JwksUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}{}", self.0.scheme_str().unwrap_or_default(), self.authority(), self.0.path())
+        self.0.fmt(f)
     }
 }
 
@@ -124,8 +96,6 @@ impl fmt::Debug for JwksSource {
     }
 }
 
-const HTTPS: &str = "https";
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,6 +110,7 @@ mod tests {
             ("http://localhost/keys", false, "localhost", 80),
         ] {
             let url: JwksUrl = text.parse().unwrap();
+            let url = url.http();
             assert_eq!((url.is_tls(), url.host(), url.port()), (tls, host, port), "{text}");
         }
         for (text, fault) in [
@@ -161,7 +132,7 @@ mod tests {
     #[test]
     fn jwks_url_shows_no_query() {
         let url: JwksUrl = "https://login.example.org/keys?secret=canary".parse().unwrap();
-        assert_eq!(url.path_and_query(), "/keys?secret=canary");
+        assert_eq!(url.http().path_and_query(), "/keys?secret=canary");
         assert_eq!(format!("{url} {url:?}").matches("canary").count(), 0);
         assert_eq!(url.to_string(), "https://login.example.org/keys");
     }

@@ -1,6 +1,8 @@
 //! The rules for a [`Config`], for programs that embed the server and for the binary.
 
 use super::{Config, MAX_WORKERS};
+use crate::hooks::Hook;
+use std::collections::HashSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -67,10 +69,16 @@ fn numbers(config: &Config) -> Vec<Rule> {
             (1..=MAX_HEADERS).contains(&config.http.headers),
             Allowed::Words("at least 1 and at most 10000"),
         ),
+        ("hooks", are_hooks(&config.hooks), Allowed::Words("hooks with different names, each with a secret")),
         ("messages.fragments", config.messages.fragments > 0, Allowed::Words("at least 1")),
         ("limits.subscriptions", config.limits.subscriptions > 0, Allowed::Words("at least 1")),
         ("limits.requests_per_second", rate, Allowed::Words("at least 1, or no limit")),
     ]
+}
+
+fn are_hooks(hooks: &[Hook]) -> bool {
+    let names: HashSet<_> = hooks.iter().map(|hook| &*hook.name).collect();
+    names.len() == hooks.len() && hooks.iter().all(|hook| Hook::is_name(&hook.name) && !hook.secrets.is_empty())
 }
 
 fn sizes(config: &Config) -> Vec<Rule> {

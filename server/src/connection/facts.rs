@@ -47,12 +47,17 @@ impl Seconds {
 static FIRST: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 impl Connection {
+    /// For how long it is open, in whole seconds.
+    pub(crate) fn open_for(&self, now: Instant) -> Duration {
+        self.state.borrow().opened.until(now)
+    }
+
     pub(crate) fn facts(&self, now: Instant) -> ConnectionFacts {
         let blocked_since = self.state.borrow().write_blocked;
         ConnectionFacts {
             address: self.address(),
             dialect: self.peer.dialect,
-            open_for: self.state.borrow().opened.until(now),
+            open_for: self.open_for(now),
             waiting: self.waiting().0,
             behind: blocked_since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since)),
         }

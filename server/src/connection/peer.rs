@@ -4,6 +4,7 @@ use super::event_stream::EventStream;
 use hubcast_hub::Login;
 use hubcast_protocol::{Action, CloseCode, Dialect};
 use std::borrow::Cow;
+use std::time::Duration;
 
 /// One open connection of a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +56,20 @@ pub enum CloseReason {
     Clean,
     /// It was lost, or the server closed it. The client may come back.
     Lost,
+}
+
+/// How a connection ended, and how long it was open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Closed {
+    /// Whether the client may come back.
+    pub close_reason: CloseReason,
+    /// The close code: of the side that closed first; 1005 if the client gave none, 1006 if the connection broke (RFC
+    /// 6455 section 7.4.1).
+    pub code: CloseCode,
+    /// The reason, for people, if the server has closed it.
+    pub reason: Box<str>,
+    /// For how long it was open.
+    pub open_for: Duration,
 }
 
 /// An order to close a connection.

@@ -21,6 +21,7 @@ use super::query::{Query, check_topic};
 use super::response::Refusal;
 use crate::auth::ApiKey;
 use crate::config::{Config, LiveConfig};
+use crate::hooks::HookCounters;
 use crate::metrics::Metrics;
 use crate::pubsub::caller::{Caller, Callers};
 use answer::{ApiAnswer, text_of_json};
@@ -51,6 +52,8 @@ pub(crate) struct Api {
     started: Instant,
     /// Who has it reads a long body. So of many long bodies that come at once, others wait for one only.
     long_body: Arc<Semaphore>,
+    /// The hooks by their names, with what became of their events.
+    hooks: Arc<[(String, Arc<HookCounters>)]>,
 }
 
 /// The session that the requests of one connection share, with its key.
@@ -76,7 +79,17 @@ struct Call<'a> {
 impl Api {
     /// The API of the worker of these callers. `started` is when the server has started.
     pub(crate) fn new(settings: Arc<LiveConfig>, callers: Callers, started: Instant) -> Self {
-        Self { settings, callers, started, long_body: Arc::new(Semaphore::new(1)) }
+        Self { settings, callers, started, long_body: Arc::new(Semaphore::new(1)), hooks: [].into() }
+    }
+
+    /// The same, with the counters of hooks.
+    pub(crate) fn with_hooks(self, hooks: Vec<(String, Arc<HookCounters>)>) -> Self {
+        Self { hooks: hooks.into(), ..self }
+    }
+
+    /// The hooks by their names, with what became of their events.
+    pub(super) fn hooks(&self) -> &[(String, Arc<HookCounters>)] {
+        &self.hooks
     }
 
     /// The settings in force.

@@ -2,22 +2,13 @@
 //!
 //! A connection that is kept for the next fetch would be idle for ten minutes, so there is no pool of them.
 
-use super::tls;
-use crate::auth::{InvalidJwks, Jwks, JwksSource, JwksUrl};
-use bytes::Bytes;
-use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
+use crate::auth::{InvalidJwks, Jwks, JwksSource};
+use crate::http_client::{RequestError, Route, exchange, tls};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use hyper::client::conn::http1;
-use hyper::header::{ACCEPT, AGE, CACHE_CONTROL, CONNECTION, HOST, HeaderMap, HeaderName, USER_AGENT};
+use hyper::header::{ACCEPT, AGE, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
-use rustls::CertificateError;
-use std::convert::Infallible;
-use std::future::pending;
-use std::io;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 /// An answer.
@@ -32,24 +23,12 @@ pub(super) struct Fetched {
 /// Why keys are not fetched. Nothing of the answer is in it, and no query.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FetchError {
-    /// The host is not there, or does not answer.
-    #[error("cannot connect: {0}")]
-    Connect(io::Error),
+    /// The request has no answer.
+    #[error("{0}")]
+    Request(RequestError),
     /// A name of this machine leads to another one.
     #[error("the name leads to another machine, and http:// is for this one alone")]
     Elsewhere,
-    /// TLS cannot be set up.
-    #[error("{0}")]
-    Roots(#[from] tls::RootsError),
-    /// The handshake of TLS has failed.
-    #[error("TLS: {0}")]
-    Tls(io::Error),
-    /// The certificate is not from an authority that is trusted.
-    #[error("TLS: {0}; if the login service has a certificate of your own authority, name its root by ca_file")]
-    Issuer(io::Error),
-    /// The connection broke, or this is no HTTP.
-    #[error("{0}")]
-    Http(#[from] hyper::Error),
     /// The answer sends the server elsewhere, where somebody else could be.
     #[error("the answer is a redirect ({}), which is not followed; write the final URL", .0.as_u16())]
     Redirect(StatusCode),
@@ -73,52 +52,24 @@ pub(super) async fn fetch(source: &JwksSource, deadline: Duration) -> Result<Fet
 }
 
 async fn attempt(source: &JwksSource) -> Result<Fetched, FetchError> {
-    let url = &source.url;
-    let stream = TcpStream::connect((url.host(), url.port())).await.map_err(FetchError::Connect)?;
-    if url.is_tls() {
-        let connector = tls::connector(source.roots.clone()).await?;
-        let name = tls::name(url.host())?;
-        let stream = connector.connect(name, stream).await.map_err(of_handshake)?;
-        return exchange(url, stream).await;
-    }
-    let peer = stream.peer_addr().map_err(FetchError::Connect)?;
-    if !peer.ip().to_canonical().is_loopback() {
-        return Err(FetchError::Elsewhere);
-    }
-    exchange(url, stream).await
-}
-
-fn of_handshake(error: io::Error) -> FetchError {
-    match error.get_ref().and_then(|inner| inner.downcast_ref()) {
-        Some(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)) => FetchError::Issuer(error),
-        _ => FetchError::Tls(error),
-    }
-}
-
-/// Sends the request and reads the answer.
-async fn exchange<T: AsyncRead + AsyncWrite + Unpin>(url: &JwksUrl, stream: T) -> Result<Fetched, FetchError> {
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    let mut request = Request::new(Empty::<Bytes>::new());
-    // Both are parts of a URL that was read as one.
-    *request.uri_mut() = url.path_and_query().parse().unwrap_or_default();
-    let headers = request.headers_mut();
-    for (name, value) in [
-        (HOST, url.authority()),
-        (ACCEPT, "application/jwk-set+json, application/json"),
-        (USER_AGENT, concat!("hubcast/", env!("CARGO_PKG_VERSION"))),
-        (CONNECTION, "close"),
-    ] {
-        headers.extend(value.parse().ok().map(|value| (name, value)));
-    }
-    let answer = async { read(sender.send_request(request).await?).await };
-    let driving = async {
-        // An error of the connection is also one of the answer.
-        let _ = connection.await;
-        pending::<Infallible>().await
+    let url = source.url.http();
+    let tls = match url.is_tls() {
+        true => Some(tls::connector(source.roots.clone()).await.map_err(RequestError::from)?),
+        false => None,
     };
-    tokio::select! {
-        answer = answer => answer,
-        never = driving => match never {},
+    let mut request = Request::new(Full::default());
+    let accepted = HeaderValue::from_static("application/jwk-set+json, application/json");
+    request.headers_mut().insert(ACCEPT, accepted);
+    let route = Route { url, tls: tls.as_ref(), may_reach: &|address| url.is_tls() || address.is_loopback() };
+    exchange(route, request, read).await
+}
+
+impl From<RequestError> for FetchError {
+    fn from(fault: RequestError) -> Self {
+        match fault {
+            RequestError::NotAllowed(_) => Self::Elsewhere,
+            fault => Self::Request(fault),
+        }
     }
 }
 
@@ -131,7 +82,7 @@ async fn read(response: Response<Incoming>) -> Result<Fetched, FetchError> {
     let good_for = good_for(response.headers());
     let body = Limited::new(response.into_body(), Jwks::MAX_BYTES).collect().await;
     let body = body.map_err(|error| match error.downcast::<hyper::Error>() {
-        Ok(error) => FetchError::Http(*error),
+        Ok(error) => FetchError::Request(RequestError::Http(*error)),
         Err(other) if other.is::<LengthLimitError>() => FetchError::TooLarge,
         Err(_) => FetchError::NoKeys(InvalidJwks::Malformed),
     });

@@ -116,6 +116,7 @@ impl SharedHub {
             hub.handle_timeout(now, &mut turn_output.effects);
             *hub_rests_until = Some(now + HUB_REST);
             turn_output.coalesce(before, NOBODY, self.max_outbox, &self.account);
+            turn_output.report(before, now);
         }
         let keeper = alarm.note_turn(worker, now, next_timeout(hub, *hub_rests_until), is_behind);
         turn_output.next_timeout = if let Keeper::This(due) = keeper { Some(due) } else { None };
@@ -156,6 +157,7 @@ impl SharedHub {
         // This worker cannot stop the reading of a publisher that is connected to another worker.
         let author = if worker_of(author) == worker { author } else { NOBODY };
         let cost = turn_output.coalesce(before, author, self.max_outbox, &self.account);
+        turn_output.report(before, now);
         (Cost { hub: turn_output.effects.work() - worked, ..cost }, left.map(|left| *left.next))
     }
 

@@ -2,6 +2,7 @@
 
 use super::mail::{MailboxWait, RemoteOutput};
 use super::outcomes::Outcomes;
+use super::reporter::Reporter;
 use crate::connection::peer::Ending;
 use crate::encode::account::Account;
 use crate::encode::batch::{self, Batch, SharedEvent};
@@ -26,6 +27,8 @@ pub(crate) struct TurnOutput {
     broadcasts: Vec<Broadcast>,
     notifications: Vec<Notification>,
     outcomes: Outcomes,
+    /// Takes what the hub tells of sessions and topics, if there are hooks.
+    pub(super) reporter: Option<Reporter>,
     /// Connections to stop reading, each with the full mailbox that has to be taken before it is read again.
     pub(crate) blocked: Vec<MailboxWait>,
     /// When this worker wakes up for what the hub does by itself.
@@ -106,10 +109,17 @@ impl TurnOutput {
                     cost.delivery += ANSWER;
                     order.push(OutputRef::Effect(number));
                 }
-                Effect::Ask(_) => {}
+                Effect::Lifecycle(_) | Effect::Ask(_) => {}
             }
         }
         cost
+    }
+
+    /// Puts what the effects from number `newest` on tell of sessions and topics where hooks take it from.
+    pub(super) fn report(&mut self, newest: usize, now: Instant) {
+        if let Some(reporter) = &mut self.reporter {
+            reporter.report(self.effects.iter().skip(newest), now);
+        }
     }
 
     /// Adds the answer to a ping of one of this worker's connections, after all that came before it.
@@ -156,7 +166,9 @@ impl TurnOutput {
                     Effect::Operated { session, id, sessions } => {
                         Output::Operated { session: *session, id, sessions: *sessions }
                     }
-                    Effect::Deliver { .. } | Effect::Notify { .. } | Effect::Ask(_) => return None,
+                    Effect::Deliver { .. } | Effect::Notify { .. } | Effect::Lifecycle(_) | Effect::Ask(_) => {
+                        return None;
+                    }
                 },
             })
         })

@@ -5,6 +5,8 @@ use super::reload::Reloads;
 use super::shutdown::Hurried;
 use crate::config::{Config, LiveConfig};
 use crate::encode::account::Account;
+use crate::hook_delivery::{self, HookDelivery};
+use crate::hooks::Hooks;
 use crate::http::Http;
 use crate::http::api::Api;
 use crate::jwks_refresh;
@@ -64,6 +66,8 @@ pub(crate) struct Acceptor {
     pub(crate) worker_queues: Vec<UnboundedSender<Assigned>>,
     /// Follows requests for other settings, if the service has any.
     pub(crate) reloads: Option<Reloads>,
+    /// The hooks, which this worker delivers.
+    pub(crate) hooks: Option<Hooks>,
 }
 
 /// The queue of new connections of each worker, and which worker got the last one.
@@ -124,9 +128,10 @@ async fn serve<S: Service>(number: usize, context: WorkerContext, service: S) ->
     let connections = Connections::new(number, runtime, Arc::clone(&config), account, counted, wake);
     let worker = Worker::new(connections, service);
     let http = Http::new(Rc::clone(&worker), draining.clone(), Arc::clone(&warnings), api, Arc::clone(&settings));
+    let mut hooks = None;
     if let Some(acceptor) = acceptor {
-        accept(acceptor, &http, &tasks, settings, warnings)
-            .map_err(|source| RunError::Start { worker: number, source })?;
+        let start = |source| RunError::Start { worker: number, source };
+        hooks = accept(acceptor, &http, &tasks, settings, warnings).map_err(start)?;
     }
     tasks.spawn(serve_assigned(Rc::clone(&http), tasks.clone(), assigned));
     tasks.spawn(Rc::clone(&worker).watch_deadlines());
@@ -138,6 +143,7 @@ async fn serve<S: Service>(number: usize, context: WorkerContext, service: S) ->
             // No drain is needed here: `has_ended` below completes too.
             return;
         }
+        hooks.iter().for_each(|hooks| hooks.note_draining());
         drain(number, &worker, &http, &tasks, config.drain.deadline, &mut hurried).await;
         // A worker that panicked never reaches the barrier.
         tokio::select! {
@@ -145,6 +151,7 @@ async fn serve<S: Service>(number: usize, context: WorkerContext, service: S) ->
             () = sleep_while_running(config.drain.deadline) => {}
             () = hurried.requested() => {}
         }
+        flush(hooks.as_deref(), &mut hurried).await;
     };
     tokio::select! {
         biased;
@@ -154,14 +161,14 @@ async fn serve<S: Service>(number: usize, context: WorkerContext, service: S) ->
     }
 }
 
-/// Begins to accept, and what else the first worker does for all.
+/// Begins to accept, and what else the first worker does for all, such as to deliver hooks, if there are any.
 fn accept<S: Service>(
-    Acceptor { listeners, limit, worker_queues, reloads }: Acceptor,
+    Acceptor { listeners, limit, worker_queues, reloads, hooks }: Acceptor,
     http: &Rc<Http<S>>,
     tasks: &Tasks,
     settings: Arc<LiveConfig>,
     warnings: Arc<Warnings>,
-) -> io::Result<()> {
+) -> io::Result<Option<Rc<HookDelivery>>> {
     let config = settings.get();
     tasks.spawn(async move { warnings.report_each_minute().await });
     if let Some(tls) = &config.tls {
@@ -190,7 +197,7 @@ fn accept<S: Service>(
             accept_all(accept, limit, assign).await;
         });
     }
-    Ok(())
+    Ok(hooks.map(|hooks| hook_delivery::start(hooks, tasks)))
 }
 
 /// Sends the connections of a worker away, and returns when they have gone and no request is being answered, or when
@@ -218,6 +225,16 @@ async fn drain<S: Service>(
             sending_away.abort();
             worker.disconnect_all();
             let _ = timeout(HURRIED_CLOSE, idle()).await;
+        }
+    }
+}
+
+/// Delivers what waits for hooks, after all connections are gone.
+async fn flush(hooks: Option<&HookDelivery>, hurried: &mut Hurried) {
+    if let Some(hooks) = hooks {
+        tokio::select! {
+            () = hooks.flush() => {}
+            () = hurried.requested() => {}
         }
     }
 }

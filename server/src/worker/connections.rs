@@ -3,7 +3,7 @@
 use super::admission::Admission;
 use super::timers::Deadlines;
 use crate::config::Config;
-use crate::connection::peer::{CloseReason, Ending, Peer};
+use crate::connection::peer::{CloseReason, Closed, Ending, Peer};
 use crate::connection::totals::Totals;
 use crate::connection::{Connection, TimerAction};
 use crate::encode::account::Account;
@@ -47,7 +47,7 @@ pub(crate) struct Connections {
     pub(super) read_limit: Cell<usize>,
     /// Connections that take no more input. The next turn reports them to the service by `closed`. Before that, a
     /// connection is first `is_ending` (its client has sent its last message) and then closing (its close frame waits).
-    pub(super) leaving: RefCell<Vec<(Peer, CloseReason)>>,
+    pub(super) leaving: RefCell<Vec<(Peer, Closed)>>,
     /// Slots of the connections whose reading has ended, after all of the above. A slot is used again when the service
     /// has no request of its connection left.
     pub(super) ended: RefCell<Vec<u32>>,
@@ -139,7 +139,6 @@ impl Connections {
 
     pub(super) fn close(&self, connection: &Rc<Connection>, code: CloseCode, reason: &str, now: Instant) {
         if connection.close(code, reason, now) {
-            self.metrics().note_closed(code.0);
             let (worker, slot) = (self.number, connection.peer.slot);
             tracing::debug!(
                 worker,
@@ -149,14 +148,17 @@ impl Connections {
                 reason,
                 "closing a connection"
             );
-            self.leave(connection, CloseReason::Lost, now);
+            self.note_closed(connection, CloseReason::Lost, code, reason);
+            self.finish(connection, now);
         }
     }
 
-    /// Has the close frame written, and the service called in the next turn.
-    pub(super) fn leave(&self, connection: &Rc<Connection>, close_reason: CloseReason, now: Instant) {
-        self.leaving.borrow_mut().push((connection.peer, close_reason));
-        self.finish(connection, now);
+    /// Counts the close, and has the service called in the next turn.
+    fn note_closed(&self, connection: &Connection, close_reason: CloseReason, code: CloseCode, reason: &str) {
+        self.metrics().note_closed(code.0);
+        let open_for = connection.open_for(self.runtime.now());
+        let closed = Closed { close_reason, code, reason: reason.into(), open_for };
+        self.leaving.borrow_mut().push((connection.peer, closed));
     }
 
     /// Has the close frame written.
@@ -175,11 +177,9 @@ impl Connections {
         match ending {
             Ending::Closing(code) => {
                 if connection.answer_close(code, now) {
-                    self.metrics().note_closed(code.map_or(NO_CODE, |code| code.0));
-                    self.leave(connection, CloseReason::Clean, now);
-                } else {
-                    self.finish(connection, now);
+                    self.note_closed(connection, CloseReason::Clean, code.unwrap_or(NO_CODE), "");
                 }
+                self.finish(connection, now);
             }
             Ending::Violation { code, reason } => self.close(connection, code, reason, now),
         }
@@ -192,11 +192,10 @@ impl Connections {
         }
     }
 
-    pub(super) fn abort(&self, connection: &Connection) {
+    pub(super) fn abort(&self, connection: &Connection, reason: &str) {
         self.wake_reader(connection.peer.slot);
         if connection.abort() {
-            self.metrics().note_closed(LOST);
-            self.leaving.borrow_mut().push((connection.peer, CloseReason::Lost));
+            self.note_closed(connection, CloseReason::Lost, BROKEN, reason);
             self.want_turn();
         }
     }
@@ -205,7 +204,7 @@ impl Connections {
     fn abort_late(&self, connection: &Connection, reason: &str) {
         let (worker, slot) = (self.number, connection.peer.slot);
         tracing::debug!(worker, slot, peer = connection.address().map(field::display), reason, "cutting a connection");
-        self.abort(connection);
+        self.abort(connection, reason);
     }
 
     /// Notes that a connection's reading has ended. Its slot becomes free after the turn that reports this to the
@@ -213,8 +212,8 @@ impl Connections {
     pub(super) fn on_read_closed(&self, connection: &Connection) {
         if connection.on_read_closed() {
             // A stream of server-sent events has no close frame: its client just goes.
-            self.metrics().note_closed(if connection.carrier() == Carrier::Sse { NO_CODE } else { LOST });
-            self.leaving.borrow_mut().push((connection.peer, CloseReason::Lost));
+            let code = if connection.carrier() == Carrier::Sse { NO_CODE } else { BROKEN };
+            self.note_closed(connection, CloseReason::Lost, code, "");
         }
         self.stopped_readers.borrow_mut().remove(&connection.peer.slot);
         self.ended.borrow_mut().push(connection.peer.slot);
@@ -288,10 +287,9 @@ impl Connections {
     }
 }
 
-/// The codes that RFC 6455 section 7.4.1 reserves for a close without a code, and for a connection that ended without a
-/// close.
-const NO_CODE: u16 = 1005;
-const LOST: u16 = 1006;
+/// The codes of a close without a code, and of a connection that broke (RFC 6455 section 7.4.1).
+const NO_CODE: CloseCode = CloseCode(1005);
+const BROKEN: CloseCode = CloseCode(1006);
 
 /// Connections that are written to in one round of the runtime because their sockets take more.
 const CATCH_UP_PER_ROUND: usize = 32;

@@ -1,7 +1,7 @@
 //! The interface between a worker and what it does with messages.
 
 use super::outbound::Outbound;
-use crate::connection::peer::{Arrival, CloseReason, Disconnect, Ending, Message, Peer};
+use crate::connection::peer::{Arrival, Closed, Disconnect, Ending, Message, Peer};
 use crate::websocket::frame::{self, Opcode};
 use std::time::Instant;
 
@@ -35,7 +35,7 @@ pub trait Service: 'static {
     }
 
     /// A connection takes nothing more.
-    fn closed(&mut self, peer: Peer, close_reason: CloseReason);
+    fn closed(&mut self, peer: Peer, closed: Closed);
 
     /// The server disconnects a client, and tells it when to come back.
     fn disconnect(&mut self, peer: Peer, why: Disconnect, out: &mut Outbound<'_>);

@@ -24,7 +24,7 @@ impl Connections {
             let (to_write, unfinished) = connection.waiting();
             if !connection.is_open() {
                 // It is closing already, and takes too slowly what waits before its close frame.
-                self.abort(&connection);
+                self.abort(&connection, "too much waits for it");
             } else if unfinished > to_write {
                 let reason = "too much waits in the server, and most of that is unfinished messages like yours";
                 self.close(&connection, CloseCode::TRY_AGAIN_LATER, reason, now);

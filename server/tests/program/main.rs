@@ -2,6 +2,7 @@
 //!
 //! - `command_line.rs`: what it prints, which arguments it refuses, and its exit codes
 //! - `history_presence.rs`: the commands `history` and `presence`
+//! - `hooks.rs`: programs that it tells what happens, and the command `hooks test`
 //! - `jwks.rs`: keys of tokens that it fetches from a login service
 //! - `limits.rs`: what a configured limit lets through
 //! - `listening.rs`: the addresses on which it listens
@@ -25,6 +26,7 @@ mod client;
 mod command_line;
 mod commands;
 mod history_presence;
+mod hooks;
 mod jwks;
 mod limits;
 mod listening;

@@ -58,7 +58,7 @@ fn settings_that_are_wrong_change_nothing() {
     let mut server = server(&path);
     fs::write(&path, "origins = \"any\"\n[[topics]]\nmatch = \"a..b\"\n").unwrap();
     server.signal("HUP");
-    server.logs("line 3: topics, rule 1");
+    server.logs("line 2: topics, rule 1");
     let mut reader = Client::open(server.address());
     assert!(reader.subscribe("a")["epoch"].is_string(), "it keeps what it kept before");
     fs::remove_file(&path).unwrap();

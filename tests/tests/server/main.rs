@@ -24,6 +24,7 @@
 //! - `leaving`: connections that close or break, and that nothing of them is left in the server
 //! - `metrics`: what the server counts, and who may read it
 //! - `drain`: how the server closes all connections when it stops
+//! - `hooks`: a program that is told by HTTP who comes and goes, also if it fails, hangs or is gone
 //! - `panics`: a panic ends the server and is reported
 //! - `workers`: clients cannot see how many workers there are
 //!
@@ -41,6 +42,7 @@ mod files;
 mod framing;
 mod full;
 mod handshake;
+mod hooks;
 mod leaving;
 mod metrics;
 mod panics;

@@ -1,7 +1,9 @@
 //! A panic in the server ends it, with an error that a supervisor sees.
 
 use hubcast_server::frame::{self, Opcode};
-use hubcast_server::{Arrival, CloseReason, Config, Disconnect, Message, Outbound, Peer, RunError, Server, Service};
+use hubcast_server::{
+    Arrival, CloseReason, Closed, Config, Disconnect, Message, Outbound, Peer, RunError, Server, Service,
+};
 use hubcast_tests::{DEADLINE, Frame, Handshake, Heard, Socket};
 use std::future::pending;
 use std::net::{SocketAddr, TcpListener};
@@ -30,8 +32,8 @@ impl Service for Fragile {
         out.want_turn();
     }
 
-    fn closed(&mut self, _peer: Peer, close_reason: CloseReason) {
-        assert_ne!(close_reason, CloseReason::Lost, "a loss");
+    fn closed(&mut self, _peer: Peer, closed: Closed) {
+        assert_ne!(closed.close_reason, CloseReason::Lost, "a loss");
     }
 
     fn disconnect(&mut self, peer: Peer, why: Disconnect, out: &mut Outbound<'_>) {

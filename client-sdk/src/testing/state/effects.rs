@@ -49,7 +49,7 @@ impl ServerState {
             }
             Effect::Close { session, code, reason } => self.close(now, *session, *code, reason),
             // Only an engine outside the hub's process needs this effect.
-            Effect::Operated { .. } | Effect::Ask(_) => {}
+            Effect::Operated { .. } | Effect::Lifecycle(_) | Effect::Ask(_) => {}
         }
     }
 

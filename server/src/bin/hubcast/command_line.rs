@@ -5,6 +5,7 @@ mod explain;
 use crate::commands::bench::args::BenchArgs;
 use crate::commands::explain::{self as explaining, ExplainArgs};
 use crate::commands::history::{self, HistoryArgs};
+use crate::commands::hooks::{self, HookTestArgs};
 use crate::commands::key::{self, KeyArgs};
 use crate::commands::presence::{self, PresenceArgs};
 use crate::commands::publish::args::{self as publishing, PubArgs};
@@ -48,6 +49,8 @@ pub(crate) enum Task {
     History(Box<HistoryArgs>),
     /// Print who is subscribed.
     Presence(Box<PresenceArgs>),
+    /// Try the hooks of a configuration.
+    TestHooks(HookTestArgs, CliArgs),
 }
 
 /// Reads a command line and the environment.
@@ -66,6 +69,14 @@ pub(crate) fn read(line: &[OsString]) -> Result<Task, clap::Error> {
         TOP => Task::Top(Box::new(TopArgs::from_arg_matches(&matches)?)),
         HISTORY => Task::History(Box::new(HistoryArgs::from_arg_matches(&matches)?)),
         PRESENCE => Task::Presence(Box::new(PresenceArgs::from_arg_matches(&matches)?)),
+        HOOKS => {
+            let Some((_, matches)) = matches.subcommand() else {
+                return Err(clap::Error::new(ErrorKind::MissingSubcommand));
+            };
+            let args = HookTestArgs::from_arg_matches(matches)?;
+            let given = settings_of(args.config.as_deref())?;
+            Task::TestHooks(args, given)
+        }
         TOKEN => Task::Ask(Box::new(about_token(&matches)?)),
         EXPLAIN => {
             let args = ExplainArgs::from_arg_matches(&matches)?;
@@ -186,6 +197,7 @@ fn command() -> Command {
         .subcommand(settings(CHECK_CONFIG).about(ABOUT_CHECK_CONFIG))
         .subcommand(KeyArgs::augment_args(Command::new(KEY)).about(ABOUT_KEY).after_help(key::AFTER_HELP))
         .subcommand(token())
+        .subcommand(hooks())
         .subcommand(
             ExplainArgs::augment_args(Command::new(EXPLAIN)).about(ABOUT_EXPLAIN).after_help(explaining::AFTER_HELP),
         )
@@ -202,6 +214,16 @@ fn token() -> Command {
         .disable_help_subcommand(true)
         .subcommand(make)
         .subcommand(inspect.after_help(inspect::AFTER_HELP))
+}
+
+fn hooks() -> Command {
+    let test = HookTestArgs::augment_args(Command::new(TEST)).about(ABOUT_TEST).after_help(hooks::AFTER_HELP);
+    Command::new(HOOKS)
+        .about(ABOUT_HOOKS)
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .disable_help_subcommand(true)
+        .subcommand(test)
 }
 
 const CONFIG_VARIABLE: &str = "HUBCAST_CONFIG";
@@ -221,6 +243,8 @@ const TOKEN: &str = "token";
 const MAKE: &str = "make";
 const INSPECT: &str = "inspect";
 const EXPLAIN: &str = "explain";
+const HOOKS: &str = "hooks";
+const TEST: &str = "test";
 const BENCH: &str = "bench";
 
 const ABOUT: &str = "A WebSocket publish/subscribe server";
@@ -237,6 +261,8 @@ const ABOUT_TOKEN: &str = "Make a token for a try, or look at one";
 const ABOUT_MAKE: &str = "Make a token, signed with the secret of the configuration";
 const ABOUT_INSPECT: &str = "Show what is in a token, and whether the server accepts it";
 const ABOUT_EXPLAIN: &str = "Say whether a user or key may do something, and why";
+const ABOUT_HOOKS: &str = "Try the programs that are told what happens";
+const ABOUT_TEST: &str = "Send one event to each hook, and say what came back";
 const ABOUT_BENCH: &str = "Put load on a server and measure what it delivers";
 
 const AFTER_HELP: &str = "\
@@ -301,6 +327,7 @@ mod tests {
             publishing::AFTER_HELP,
             history::AFTER_HELP,
             presence::AFTER_HELP,
+            hooks::AFTER_HELP,
         ] {
             let plain = text.replace("\x1b[1;4m", "").replace("\x1b[0m", "");
             for line in plain.lines() {

@@ -6,6 +6,7 @@ pub(crate) mod check_config;
 pub(crate) mod client;
 pub(crate) mod explain;
 pub(crate) mod history;
+pub(crate) mod hooks;
 pub(crate) mod key;
 mod listen;
 pub(crate) mod presence;

@@ -42,6 +42,10 @@ fn main() -> ExitCode {
         Ok(Task::Top(args)) => commands::top::run(&args),
         Ok(Task::History(args)) => commands::history::run(&args),
         Ok(Task::Presence(args)) => commands::presence::run(&args),
+        Ok(Task::TestHooks(args, given)) => match commands::hooks::run(&args, &given) {
+            Ok(code) => code,
+            Err(wrong) => refuse(Format::Text, &format!("{wrong:#}")),
+        },
         Ok(Task::Bench(args)) => exit_code(bench::run(args)),
         Ok(Task::Ask(question)) => match question.answer(unix_now()) {
             Ok(answer) => answer.print().unwrap_or_else(|error| exit_code(Err(error))),

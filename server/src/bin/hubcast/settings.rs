@@ -10,6 +10,7 @@ pub(crate) mod excerpt;
 mod file;
 pub(crate) mod file_mode;
 mod file_text;
+pub(crate) mod hooks;
 pub(crate) mod layered;
 mod lines;
 mod lists;

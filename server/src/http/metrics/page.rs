@@ -4,6 +4,7 @@ use super::process::Process;
 use super::text::{Distribution, Family, Labels, Values};
 use super::{ROUTE_COUNT, route_names};
 use crate::auth::TokenFault;
+use crate::hooks::{DURATIONS, Dropped};
 use crate::http::api::Api;
 use crate::metrics::Metrics;
 use crate::metrics::WorkerMetrics;
@@ -11,7 +12,7 @@ use crate::metrics::cell::{Counter, DURATION_BOUNDS, Histogram};
 use crate::metrics::kinds::{CLOSE_CODES, Carrier, PausedReading, RefusedHandshake, SlowPolicy};
 use hubcast_hub::{Counters, EvictionReason, RECEIVER_BOUNDS, RequestKind, ResumeOutcome, Source};
 use hubcast_protocol::ErrorCode;
-use std::time::{Instant, UNIX_EPOCH};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 /// A page under construction.
 #[derive(Debug)]
@@ -31,6 +32,7 @@ impl Page {
         page.histories(api, &counters);
         page.durations(metrics, &counters);
         page.http(api, metrics);
+        page.hooks(api);
         page.server(metrics, is_draining);
         page.certificate(api);
         page.process(&Process::read(), metrics);
@@ -172,6 +174,31 @@ impl Page {
         let accepted = [("accepted", counts.accepted())];
         let tokens = labelled("outcome", accepted.into_iter().chain(outcomes));
         self.counters("hubcast_tokens", "Tokens that were verified", tokens);
+    }
+
+    fn hooks(&mut self, api: &Api) {
+        let (mut events, mut waiting) = (Vec::new(), Vec::new());
+        let mut durations = Distribution { buckets: Vec::new(), above: 0, sum: 0.0 };
+        let mut counts = [0; DURATIONS.len() + 1];
+        for (name, counters) in api.hooks() {
+            let outcomes = [
+                ("delivered", counters.delivered()),
+                ("dropped_full", counters.dropped(Dropped::Full)),
+                ("dropped_age", counters.dropped(Dropped::Age)),
+                ("dropped_gone", counters.dropped(Dropped::Gone)),
+            ];
+            let labels = |outcome: &str| vec![("hook", name.clone()), ("outcome", outcome.to_owned())];
+            events.extend(outcomes.map(|(outcome, count)| (labels(outcome), counted(count))));
+            waiting.push((vec![("hook", name.clone())], counted(counters.waiting())));
+            counts.iter_mut().zip(counters.durations()).for_each(|(sum, more)| *sum += more);
+            durations.sum += counters.time().as_secs_f64();
+        }
+        let [buckets @ .., above] = counts;
+        durations.buckets = DURATIONS.iter().map(Duration::as_secs_f64).zip(buckets).collect();
+        durations.above = above;
+        self.counters("hubcast_hook_events", "Events for each hook, by what became of them", events);
+        self.gauges("hubcast_hook_queue_events", "Events that wait for each hook", waiting);
+        self.histogram("hubcast_hook_request_duration_seconds", "Requests to the receivers of all hooks", durations);
     }
 
     fn server(&mut self, metrics: &Metrics, is_draining: bool) {

@@ -30,7 +30,7 @@ use tokio::sync::Notify;
 /// # Errors
 /// The server cannot start, or fails while it runs.
 pub(crate) fn run(config: Config, given: &CliArgs, resolved: &Resolved, log: &RunningLog) -> anyhow::Result<()> {
-    let Resolved { settings, access, ignored } = resolved;
+    let Resolved { settings, access, ignored, .. } = resolved;
     if !ignored.is_empty() {
         let variables = ignored.join(", ");
         tracing::warn!(variables, "ignored variables of the environment: there are no settings of these names");

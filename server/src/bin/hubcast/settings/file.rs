@@ -31,7 +31,7 @@ fn broken(error: &toml::de::Error, text: &str) -> String {
     let whole = error.to_string();
     let mut lines = whole.lines();
     let place = lines.next().unwrap_or_default();
-    let may_hold_secrets = ["secret", "key", "hc_", "jwks"].iter().any(|word| text.contains(word));
+    let may_hold_secrets = ["secret", "key", "hc_", "jwks", "whsec_", "hooks"].iter().any(|word| text.contains(word));
     if !may_hold_secrets && lines.all(|line| line.chars().count() <= SHOWN) {
         return whole.trim_end().to_owned();
     }
@@ -58,7 +58,7 @@ fn fault(key: &str, value: &Value, known: &Table) -> Option<String> {
 
 /// The settings that are tables or lists of tables. Their errors name the key within, and no value as a whole, which
 /// may be long or hold secrets.
-const STRUCTURED: [&str; 5] = ["topics", "tokens", "api_keys", "anonymous", "users"];
+const STRUCTURED: [&str; 6] = ["topics", "tokens", "api_keys", "anonymous", "users", "hooks"];
 
 /// What to write instead of an unknown key: the known key that is probably meant, or, for a table, none.
 fn hint(key: &str, value: &Value, known: &Table) -> String {
@@ -210,6 +210,8 @@ mod tests {
             "[[tokens.keys]]\njwks = \"https://me:canary@login.example/ x",
             "[[api_keys]]\nkey = 'canary",
             "# key\nx = canary",
+            "[[hooks]]\nurl = \"https://a.example/canary",
+            "x = whsec_canary",
         ] {
             let fault = fault(text);
             assert!(fault.contains("line ") && !fault.contains("canary"), "{fault}");

@@ -21,11 +21,11 @@ pub(super) fn add(faults: &str, path: &Path, text: &str) -> String {
 }
 
 /// The byte at which the setting begins that a fault is about. The fault begins with its key, and names one of several
-/// tables by its number: `topics, rule 2: …`, `tokens, key 1: …`.
+/// tables by its number: `topics, rule 2: …`, `tokens, key 1: …`, `hooks, hook 1: …`.
 fn place_of(fault: &str, file: &DeTable<'_>) -> Option<usize> {
     let (key, rest) = fault.split_at(fault.find([' ', ':', ','])?);
     let (name, value) = file.get_key_value(key)?;
-    let number = rest.strip_prefix(", rule ").or_else(|| rest.strip_prefix(", key "));
+    let number = [", rule ", ", key ", ", hook "].iter().find_map(|word| rest.strip_prefix(word));
     let number = number.and_then(|rest| rest.split(':').next()?.parse::<usize>().ok());
     let item = number.and_then(|number| list_of(value)?.get(number.checked_sub(1)?));
     Some(item.map_or(name.span().start, |item| item.span().start))
@@ -47,7 +47,8 @@ mod tests {
     #[test]
     fn each_fault_gets_the_line_of_what_it_is_about() {
         let text = "ping = \"fast\"\n\n[tokens]\naudience = \"hub\"\nkeys = [\n  { secret = \"a\" },\n  { secret = \"b\" },\n]\n\
-                    [[topics]]\nmatch = \"a\"\n[[topics]]\nmatch = \"b\"\n[[api_keys]]\nid = \"a\"\n";
+                    [[topics]]\nmatch = \"a\"\n[[topics]]\nmatch = \"b\"\n[[api_keys]]\nid = \"a\"\n\
+                    [[hooks]]\nname = \"a\"\n[[hooks]]\nname = \"b\"\n";
         let named = |fault: &str| add(&format!("hub.toml: {fault}"), Path::new("hub.toml"), text);
         for (fault, line) in [
             ("ping = \"fast\": not a duration", 1),
@@ -58,6 +59,7 @@ mod tests {
             ("topics, rule 1: history", 9),
             ("topics, rule 2: history", 11),
             ("api_keys, key 1: key_hash is missing", 13),
+            ("hooks, hook 2: url is missing", 17),
         ] {
             assert_eq!(named(fault), format!("hub.toml, line {line}: {fault}"));
         }

@@ -7,6 +7,7 @@
 use super::access::{AnonymousSettings, ApiKeySettings, UserSettings};
 use super::endpoints::Endpoint;
 use super::file_mode::FileMode;
+use super::hooks::HookSettings;
 use super::lists::{Endpoints, Hosts, Networks, Origins};
 use super::paths::{PemFile, StateDir};
 use super::tables::Structured;
@@ -188,6 +189,17 @@ pub(crate) struct Options {
     #[arg(default_value_t = Self::default().state_dir, help_heading = TOPICS)]
     pub(crate) state_dir: StateDir,
 
+    /// Programs that are told by HTTP which clients come and go and which topics are in use, as the list of the file.
+    /// hubcast.example.toml lists the keys of a hook
+    #[arg(long, env = "HUBCAST_HOOKS", value_name = "LIST")]
+    #[arg(default_value_t = Self::default().hooks, help_heading = HOOKS)]
+    pub(crate) hooks: Structured<HookSettings>,
+
+    /// Let hooks reach addresses of the public internet alone; link-local addresses are refused in any case
+    #[arg(long, env = "HUBCAST_HOOKS_PUBLIC_ONLY", value_name = "true|false", num_args = 0..=1, default_missing_value = "true")]
+    #[arg(default_value_t = Self::default().hooks_public_only, action = clap::ArgAction::Set, help_heading = HOOKS)]
+    pub(crate) hooks_public_only: bool,
+
     /// Time from the accepted connection to the end of its HTTP head
     #[arg(long, env = "HUBCAST_HEAD_TIMEOUT", value_name = "DURATION")]
     #[arg(default_value_t = Self::default().head_timeout, help_heading = TIMEOUTS)]
@@ -304,6 +316,7 @@ impl Options {
             rules: TopicRules { list: self.topics.rules.clone() },
             history_max_bytes: self.history_max_bytes.0,
             state_dir: self.state_dir.path(),
+            hooks_public_only: self.hooks_public_only,
             drain: Drain { spread: self.drain_spread.0, deadline: self.drain_deadline.0 },
             ..Config::default()
         }
@@ -311,6 +324,7 @@ impl Options {
 }
 
 impl Default for Options {
+    #[expect(clippy::too_many_lines, reason = "one line for each setting")]
     fn default() -> Self {
         let Config {
             http,
@@ -356,6 +370,8 @@ impl Default for Options {
             topics: TopicSettings::default(),
             history_max_bytes: Size(history_max_bytes),
             state_dir: StateDir::default(),
+            hooks: Structured::default(),
+            hooks_public_only: false,
             head_timeout: DurationText(timeouts.head),
             upgrade_timeout: DurationText(timeouts.upgrade),
             message_timeout: DurationText(timeouts.message),
@@ -379,6 +395,7 @@ const SERVER: &str = "Server";
 const ACCESS: &str = "Access";
 const LIMITS: &str = "Limits";
 const TOPICS: &str = "Topics";
+const HOOKS: &str = "Hooks";
 const TIMEOUTS: &str = "Timeouts";
 const STOPPING: &str = "Stopping";
 const LOGGING: &str = "Logging";

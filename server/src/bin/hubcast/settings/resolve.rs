@@ -9,6 +9,7 @@ use anyhow::anyhow;
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 use hubcast_server::Config;
+use hubcast_server::hooks::Hook;
 use std::env;
 use std::path::{Path, PathBuf};
 use toml::Table;
@@ -31,6 +32,8 @@ pub(crate) struct Resolved {
     pub(crate) settings: Settings,
     /// The keys that the settings name, and what follows from them.
     pub(crate) access: LoadedAccess,
+    /// The hooks, with their secrets.
+    pub(crate) hooks: Vec<Hook>,
     /// Variables that begin with `HUBCAST_` and name no setting.
     pub(crate) ignored: Vec<String>,
 }
@@ -64,11 +67,20 @@ pub(crate) fn resolve(given: &CliArgs) -> anyhow::Result<Resolved> {
         let settings = Settings::layered(&given.options, source, file.unwrap_or_default(), path)?;
         checks::check(&settings)?;
         let access = admission::load(&settings)?;
-        Ok(Resolved { settings, access, ignored })
+        let hooks = hooks(&settings)?;
+        Ok(Resolved { settings, access, hooks, ignored })
     };
     resolved().map_err(|faults: anyhow::Error| match (path, &text) {
         (Some(path), Some(text)) => anyhow!(lines::add(&faults.to_string(), path, text)),
         _ => faults,
+    })
+}
+
+fn hooks(settings: &Settings) -> anyhow::Result<Vec<Hook>> {
+    let Options { hooks, hooks_public_only, .. } = &settings.options;
+    hooks.value.load(*hooks_public_only).map_err(|faults| {
+        let faults: Vec<_> = faults.iter().map(|fault| format!("{}{fault}", settings.place_of("hooks"))).collect();
+        anyhow!(faults.join("\n       "))
     })
 }
 
@@ -95,10 +107,11 @@ const MIN_WAITING: usize = 16;
 /// # Errors
 /// When the process may not open enough files.
 pub(crate) fn config(resolved: &Resolved) -> anyhow::Result<Config> {
-    let Resolved { settings, access, .. } = resolved;
+    let Resolved { settings, access, hooks, .. } = resolved;
     let connections = descriptors::connections(settings)?;
     let LoadedAccess { mut admission, auth, console, tls, .. } = access.clone();
     // Those that show no token must not take the places of those that have one.
     admission.max_waiting = (connections / 10).max(MIN_WAITING);
-    Ok(Config { admission, auth, console, tls, ..settings.options.config(connections) })
+    let hooks = hooks.clone();
+    Ok(Config { admission, auth, console, tls, hooks, ..settings.options.config(connections) })
 }

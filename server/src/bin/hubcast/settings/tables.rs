@@ -89,7 +89,9 @@ pub(super) fn without_secrets(value: &Value) -> Value {
                 .map(|(key, value)| {
                     let shown = match value {
                         _ if SECRETS.contains(&key.as_str()) => "***".into(),
-                        Value::String(text) if key == "jwks" && text.contains("://") => bare_url(text).into(),
+                        Value::String(text) if URLS.contains(&key.as_str()) && text.contains("://") => {
+                            bare_url(text).into()
+                        }
                         value => without_secrets(value),
                     };
                     (key.clone(), shown)
@@ -135,6 +137,7 @@ pub(super) fn take<T: DeserializeOwned>(given: &mut Table, key: &str) -> Result<
     let Some(value) = given.remove(key) else { return Ok(None) };
     let shown = value.to_string();
     value.try_into().map(Some).map_err(|error: toml::de::Error| match SECRETS.contains(&key) {
+        true if key == "secrets" => format!("{key}: must be a list of texts"),
         true => format!("{key}: must be a text"),
         false => format!("{key} = {}: {}", excerpt(&shown), error.message()),
     })
@@ -186,7 +189,10 @@ fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
 const DAYS_TO_1970: i64 = 719_468;
 
 /// The keys whose values are secrets.
-const SECRETS: [&str; 2] = ["secret", "key"];
+const SECRETS: [&str; 3] = ["secret", "secrets", "key"];
+
+/// The keys whose values can be URLs.
+const URLS: [&str; 2] = ["jwks", "url"];
 
 /// The values of settings that nothing sets.
 const NESTED: &str = "list = []\ntable = {}";

@@ -253,7 +253,7 @@ enum Loaded {
     Source(JwksSource),
 }
 
-fn read_roots(path: &Path) -> Result<String, String> {
+pub(super) fn read_roots(path: &Path) -> Result<String, String> {
     let text = read(path)?;
     match text.contains("-----BEGIN CERTIFICATE-----") {
         true => Ok(text),

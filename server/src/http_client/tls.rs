@@ -1,4 +1,4 @@
-//! TLS to a login service.
+//! TLS to a service that the server asks.
 
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
@@ -11,7 +11,7 @@ use tokio_rustls::TlsConnector;
 
 /// Why TLS cannot begin.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum RootsError {
+pub enum RootsError {
     /// The text of `ca_file` has no certificate.
     #[error("ca_file has no root certificate in PEM")]
     NotPem,
@@ -26,9 +26,9 @@ pub(super) enum RootsError {
     Read(io::Error),
 }
 
-/// What connects to a login service. It reads the certificates of the operating system each time, so that new ones count
+/// What connects over TLS. It reads the certificates of the operating system each time, so that new ones count
 /// without a restart; that takes some milliseconds, in which the worker would stand still, so another thread does it.
-pub(super) async fn connector(roots: Option<String>) -> Result<TlsConnector, RootsError> {
+pub(crate) async fn connector(roots: Option<String>) -> Result<TlsConnector, RootsError> {
     let connector = spawn_blocking(move || {
         let roots = match roots {
             Some(pem) => of_pem(&pem)?,

@@ -1,0 +1,225 @@
+//! Sends the events of hooks, on the first worker and beside its turns: one task takes what has happened, and one for
+//! each hook sends. What is sent and when is decided in `hooks`.
+
+mod send;
+
+pub use send::{HookAnswer, HookSendError};
+
+use crate::hooks::dispatch::{Dispatch, HookMessage, NextStep};
+use crate::hooks::inbox::unix_ms;
+use crate::hooks::settling::Settling;
+use crate::hooks::{EventKind, Hook, HookEvent, Hooks, SendOutcome};
+use crate::log::warnings::Pace;
+use crate::runtime::tasks::Tasks;
+use data_encoding::BASE32_NOPAD;
+use send::HookSender;
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::Notify;
+use tokio::time::{sleep, sleep_until, timeout};
+use uuid::Uuid;
+
+/// The running delivery of all hooks of a server.
+pub(crate) struct HookDelivery {
+    hooks: Hooks,
+    settling: RefCell<Settling>,
+    each: Vec<HookTask>,
+}
+
+/// One hook.
+struct HookTask {
+    dispatch: RefCell<Dispatch>,
+    /// Notified when there is something new to do.
+    changed: Notify,
+    /// Notified when nothing waits any more.
+    idle: Notify,
+}
+
+/// Begins to deliver, and says that the server has started.
+pub(crate) fn start(hooks: Hooks, tasks: &Tasks) -> Rc<HookDelivery> {
+    let run: Arc<str> = run_name().into();
+    let each = hooks.list.iter().map(|(hook, counters)| HookTask {
+        dispatch: RefCell::new(Dispatch::new(Arc::clone(hook), Arc::clone(&run), Arc::clone(counters))),
+        changed: Notify::new(),
+        idle: Notify::new(),
+    });
+    let each = each.collect();
+    let delivery = Rc::new(HookDelivery { hooks, settling: RefCell::default(), each });
+    delivery.tell(&HookEvent::new(EventKind::ServerStarted, unix_ms()));
+    tasks.spawn(Rc::clone(&delivery).collect());
+    for place in 0..delivery.each.len() {
+        tasks.spawn(Rc::clone(&delivery).deliver(place));
+    }
+    delivery
+}
+
+impl HookDelivery {
+    /// Says that the server is stopping.
+    pub(crate) fn note_draining(&self) {
+        self.tell(&HookEvent::new(EventKind::ServerDraining, unix_ms()));
+    }
+
+    /// Sends all that waits, and returns when it is delivered or when the time for it is over.
+    pub(crate) async fn flush(&self) {
+        self.take_arrived(usize::MAX);
+        self.settling.borrow_mut().tell_all(&mut |event| self.tell(&event));
+        for receiver in &self.each {
+            receiver.dispatch.borrow_mut().hurry(Instant::now());
+            receiver.changed.notify_one();
+        }
+        let all = async {
+            for receiver in &self.each {
+                while !receiver.dispatch.borrow().is_idle() {
+                    receiver.idle.notified().await;
+                }
+            }
+        };
+        let _ = timeout(FLUSH_WITHIN, all).await;
+        for (hook, counters) in self.hooks.list.iter().filter(|(_, counters)| counters.waiting() > 0) {
+            let (name, events) = (&hook.name, counters.waiting());
+            tracing::warn!(hook = name, events, "some events of a hook could not be delivered before the end");
+        }
+    }
+
+    /// Takes what happens, whenever something did, and tells it in time.
+    async fn collect(self: Rc<Self>) {
+        loop {
+            let due = self.settling.borrow().due();
+            let next = async { sleep_until(due.unwrap_or_else(Instant::now).into()).await };
+            tokio::select! {
+                biased;
+                () = self.hooks.inbox.not_empty() => {}
+                () = next, if due.is_some() => {}
+            }
+            self.take_arrived(AT_ONCE);
+            // What happens meanwhile is taken together, so that a busy server is not woken for each.
+            sleep(TAKE_EVERY).await;
+        }
+    }
+
+    /// Takes some of what happened, and tells some of what has waited long enough.
+    fn take_arrived(&self, most: usize) {
+        let now = Instant::now();
+        let (reports, lost) = self.hooks.inbox.take(most, now, unix_ms());
+        let mut settling = self.settling.borrow_mut();
+        for report in reports {
+            settling.take(report, &mut |event| self.tell(&event));
+        }
+        settling.tell_due(most, now, &mut |event| self.tell(&event));
+        if lost > 0 {
+            self.each.iter().for_each(|receiver| receiver.dispatch.borrow_mut().skip(lost));
+        }
+    }
+
+    /// Gives an event to all hooks that ask for it.
+    fn tell(&self, event: &HookEvent) {
+        let mut body = None;
+        for receiver in &self.each {
+            let mut dispatch = receiver.dispatch.borrow_mut();
+            if dispatch.wants(event) && dispatch.push(Instant::now(), body.get_or_insert_with(|| event.encode())) {
+                receiver.changed.notify_one();
+            }
+        }
+    }
+
+    /// Sends to one hook, one request after another.
+    async fn deliver(self: Rc<Self>, place: usize) {
+        let receiver = &self.each[place];
+        let hook = Arc::clone(receiver.dispatch.borrow().hook());
+        let mut sender = HookSender::new(&hook, self.hooks.public_only);
+        let mut failures = Failures::default();
+        loop {
+            let next = receiver.dispatch.borrow_mut().next(Instant::now(), unix_ms());
+            match next {
+                NextStep::Wait => {
+                    if receiver.dispatch.borrow().is_idle() {
+                        receiver.idle.notify_one();
+                    }
+                    receiver.changed.notified().await;
+                }
+                NextStep::WaitUntil(until) => {
+                    let _ = timeout(until.saturating_duration_since(Instant::now()), receiver.changed.notified()).await;
+                }
+                NextStep::Send(message) => {
+                    let begun = Instant::now();
+                    let answer = sender.send(message).await;
+                    let outcome = answer.as_ref().map_or(SendOutcome::Failed { retry_after: None }, |it| it.outcome());
+                    let took = begun.elapsed();
+                    let chance = Uuid::new_v4().as_u64_pair().0;
+                    let is_gone = receiver.dispatch.borrow_mut().finished(Instant::now(), outcome, took, chance);
+                    failures.note(&hook.name, &answer, is_gone);
+                }
+            }
+        }
+    }
+}
+
+/// The failures of one hook since the last success, for the log.
+#[derive(Default)]
+struct Failures {
+    times: u32,
+    pace: Pace,
+}
+
+impl Failures {
+    fn note(&mut self, hook: &str, answer: &Result<HookAnswer, HookSendError>, is_gone: bool) {
+        if is_gone {
+            tracing::warn!(hook, "the receiver of a hook has answered 410: it gets nothing more until the next start");
+            return;
+        }
+        match answer {
+            Ok(answer) if answer.status.is_success() => {
+                if self.times > 0 {
+                    tracing::info!(hook, failures = self.times, "events of a hook are delivered again");
+                }
+                self.times = 0;
+            }
+            failed => {
+                self.times += 1;
+                if self.pace.is_due(Instant::now()) {
+                    let times = self.times;
+                    match failed {
+                        Ok(HookAnswer { status, .. }) => {
+                            let status = status.as_u16();
+                            tracing::warn!(hook, status, times, "cannot deliver events of a hook; they are sent again");
+                        }
+                        Err(fault) => {
+                            tracing::warn!(hook, %fault, times, "cannot deliver events of a hook; they are sent again");
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Sends an event that means nothing to a hook.
+///
+/// # Errors
+/// When there is no answer.
+pub async fn send_test(hook: &Hook, public_only: bool) -> Result<HookAnswer, HookSendError> {
+    let message = HookMessage::test(hook, &run_name(), Instant::now(), unix_ms());
+    HookSender::new(hook, public_only).send(message).await
+}
+
+/// A name that no other run of a server has: letters and digits.
+fn run_name() -> String {
+    let mut name = BASE32_NOPAD.encode(&Uuid::new_v4().as_bytes()[..5]);
+    name.make_ascii_lowercase();
+    name
+}
+
+/// The pause after some of what happened was taken.
+const TAKE_EVERY: Duration = Duration::from_millis(10);
+
+/// Things that are taken, and events that are told, between two pauses: about a millisecond of work. So at most 100,000
+/// things a second are told; more than that are dropped, as for a receiver that is too slow.
+const AT_ONCE: usize = 1_000;
+
+/// The time to deliver what waits when the server stops.
+const FLUSH_WITHIN: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests;
