@@ -6,6 +6,7 @@
 //! - `limits.rs`: what a configured limit lets through
 //! - `listening.rs`: the addresses on which it listens
 //! - `log.rs`: every line of a JSON log is JSON, and each warning to the operator comes once
+//! - `packaged.rs`: the health check, the manual pages and the completions
 //! - `publish.rs`: the command `pub`
 //! - `questions.rs`: keys, tokens and permissions that it makes, shows and explains
 //! - `record_replay.rs`: the commands `record` and `replay`
@@ -28,6 +29,7 @@ mod jwks;
 mod limits;
 mod listening;
 mod log;
+mod packaged;
 mod publish;
 mod questions;
 mod record_replay;

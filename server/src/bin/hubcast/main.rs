@@ -8,6 +8,7 @@ mod logging;
 mod settings;
 
 use command_line::Task;
+use commands::answer::Answer;
 use commands::bench;
 use logging::{Format, Level, Log};
 use settings::descriptors;
@@ -42,6 +43,9 @@ fn main() -> ExitCode {
         Ok(Task::Top(args)) => commands::top::run(&args),
         Ok(Task::History(args)) => commands::history::run(&args),
         Ok(Task::Presence(args)) => commands::presence::run(&args),
+        Ok(Task::Health(args, given)) => commands::health::run(&args, given.as_ref()),
+        Ok(Task::Man(args)) => print(commands::man::run(&args, command_line::command())),
+        Ok(Task::Completions(args)) => print(commands::completions::run(&args, command_line::command())),
         Ok(Task::Bench(args)) => exit_code(bench::run(args)),
         Ok(Task::Ask(question)) => match question.answer(unix_now()) {
             Ok(answer) => answer.print().unwrap_or_else(|error| exit_code(Err(error))),
@@ -72,6 +76,10 @@ fn serve(resolved: &Resolved) -> ExitCode {
     }
     log.flush();
     ended.map_or(ExitCode::from(FAILED), |()| ExitCode::SUCCESS)
+}
+
+fn print(answer: anyhow::Result<Answer>) -> ExitCode {
+    answer.and_then(|answer| answer.print()).unwrap_or_else(|error| exit_code(Err(error)))
 }
 
 /// Says what is wrong with the command line or the settings.

@@ -51,17 +51,11 @@ impl Resolved {
 /// When the file cannot be read or has a wrong key or value, when a variable is almost named like a setting, and when
 /// settings break a rule.
 pub(crate) fn resolve(given: &CliArgs) -> anyhow::Result<Resolved> {
-    let source = |key: &str| match given.matches.value_source(key) {
-        Some(ValueSource::CommandLine) => Source::Flag,
-        Some(ValueSource::EnvVariable) => Source::Environment,
-        _ => Source::Default,
-    };
     let ignored = environment::check(env::vars_os())?;
     let path = given.config.as_deref();
     let text = path.map(read).transpose()?;
     let resolved = || {
-        let file = path.zip(text.as_deref()).map(|(path, text)| file::read(path, text)).transpose()?;
-        let settings = Settings::layered(&given.options, source, file.unwrap_or_default(), path)?;
+        let settings = layered(given, text.as_deref())?;
         checks::check(&settings)?;
         let access = admission::load(&settings)?;
         Ok(Resolved { settings, access, ignored })
@@ -70,6 +64,27 @@ pub(crate) fn resolve(given: &CliArgs) -> anyhow::Result<Resolved> {
         (Some(path), Some(text)) => anyhow!(lines::add(&faults.to_string(), path, text)),
         _ => faults,
     })
+}
+
+/// The settings alone: no key is read that they name, and no rule between them is checked.
+///
+/// # Errors
+/// When the file cannot be read or has a wrong key or value.
+pub(crate) fn settings(given: &CliArgs) -> anyhow::Result<Settings> {
+    let text = given.config.as_deref().map(read).transpose()?;
+    layered(given, text.as_deref())
+}
+
+/// Combines flags, variables and defaults with the text of the file.
+fn layered(given: &CliArgs, text: Option<&str>) -> anyhow::Result<Settings> {
+    let source = |key: &str| match given.matches.value_source(key) {
+        Some(ValueSource::CommandLine) => Source::Flag,
+        Some(ValueSource::EnvVariable) => Source::Environment,
+        _ => Source::Default,
+    };
+    let path = given.config.as_deref();
+    let file = path.zip(text).map(|(path, text)| file::read(path, text)).transpose()?;
+    Settings::layered(&given.options, source, file.unwrap_or_default(), path)
 }
 
 fn read(path: &Path) -> anyhow::Result<String> {
