@@ -36,6 +36,7 @@ mod worker;
 pub use auth::{ApiKey, ApiKeys, KeyHash};
 pub use config::{Allowed, Config, ConfigError, Drain, HttpLimits, InvalidSetting, MessageLimits, Timeouts};
 pub use connection::peer::{Arrival, CloseReason, Disconnect, Ending, Message, Peer};
+pub use runtime::pulse::Pulse;
 #[cfg(feature = "simulation")]
 #[doc(hidden)]
 pub use server::simulated;

@@ -17,6 +17,7 @@ use crate::listener::limit::ConnectionLimit;
 use crate::log::warnings::Warnings;
 use crate::pubsub::PubSub;
 use crate::pubsub::shared_hub::SharedHub;
+use crate::runtime::pulse::Pulse;
 use crate::runtime::system;
 use crate::snapshot::folder::SnapshotDir;
 use crate::worker::service::Service;
@@ -39,6 +40,8 @@ pub struct Server {
     listeners: Vec<TcpListener>,
     state: Option<SnapshotDir>,
     hurry: Hurry,
+    pulse: Pulse,
+    turn_every: Option<Duration>,
 }
 
 impl Server {
@@ -61,7 +64,8 @@ impl Server {
             let revocations = Revocations::open(folder, unix_now()).map_err(BindError::State)?;
             config.auth.revocations = Arc::new(revocations);
         }
-        Ok(Self { config: Arc::new(config), listeners, state, hurry: Hurry::default() })
+        let pulse = Pulse::new(workers(&config));
+        Ok(Self { config: Arc::new(config), listeners, state, hurry: Hurry::default(), pulse, turn_every: None })
     }
 
     /// The address of the first listener.
@@ -84,6 +88,13 @@ impl Server {
     /// [`Drain::deadline`](crate::Drain::deadline).
     pub fn hurry(&self) -> Hurry {
         self.hurry.clone()
+    }
+
+    /// The turns of the workers, for a watchdog. From the start of the server on, also a worker without work takes a turn
+    /// `every` so often, so that a worker without a turn hangs.
+    pub fn pulse(&mut self, every: Duration) -> Pulse {
+        self.turn_every = Some(every);
+        self.pulse.clone()
     }
 
     /// Serves publish/subscribe until `shutdown` completes and every connection is closed. With a state folder, it
@@ -149,9 +160,7 @@ impl Server {
 
     /// What wakes each worker.
     fn wakes(&self) -> Vec<Arc<Notify>> {
-        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-        let count = self.config.workers.unwrap_or_else(cores).clamp(1, MAX_WORKERS);
-        (0..count).map(|_| Arc::default()).collect()
+        (0..self.pulse.workers()).map(|_| Arc::default()).collect()
     }
 
     async fn run_workers<S: Service + Send>(
@@ -171,9 +180,22 @@ impl Server {
         for (number, ((wake, (service, api)), assigned)) in wakes.into_iter().zip(services).zip(assigned).enumerate() {
             let (config, draining, acceptor) = (Arc::clone(&self.config), draining.subscribe(), acceptor.take());
             let (drained, account, warnings) = (Arc::clone(&drained), Arc::clone(&account), Arc::clone(&warnings));
-            let hurried = self.hurry.subscribe();
-            let context =
-                WorkerContext { config, account, warnings, wake, draining, hurried, assigned, drained, api, acceptor };
+            let (hurried, turn_every) = (self.hurry.subscribe(), self.turn_every);
+            let beat = self.pulse.of_worker(number);
+            let context = WorkerContext {
+                config,
+                account,
+                warnings,
+                wake,
+                beat,
+                turn_every,
+                draining,
+                hurried,
+                assigned,
+                drained,
+                api,
+                acceptor,
+            };
             start(number, context, service, exit.clone())
                 .map_err(|source| RunError::Start { worker: number, source })?;
         }
@@ -191,6 +213,12 @@ impl Server {
         }
         Ok(())
     }
+}
+
+/// The number of workers.
+fn workers(config: &Config) -> usize {
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    config.workers.unwrap_or_else(cores).clamp(1, MAX_WORKERS)
 }
 
 /// Sets up a listener. All accepted sockets inherit its options.

@@ -17,6 +17,7 @@ use crate::listener::limit::ConnectionLimit;
 use crate::log::warnings::Warnings;
 use crate::pubsub::PubSub;
 use crate::pubsub::shared_hub::SharedHub;
+use crate::runtime::pulse::Beat;
 use crate::runtime::{ByHand, Runtime};
 use crate::worker::Worker;
 use crate::worker::connections::Connections;
@@ -66,7 +67,8 @@ impl Simulated {
             let tasks = Rc::new(ByHand::new((seed, number), now));
             let runtime = Runtime::ByHand(Rc::clone(&tasks));
             let (config, account) = (Arc::clone(&config), Arc::clone(&account));
-            let connections = Connections::new(number as usize, runtime, config, account, Arc::clone(&warnings), wake);
+            let (warnings, beat) = (Arc::clone(&warnings), Beat::default());
+            let connections = Connections::new(number as usize, runtime, config, account, warnings, wake, beat);
             let worker =
                 Worker::new(connections, PubSub::new(Arc::clone(&shared_hub), number as usize, AuthConfig::default()));
             tasks.spawn(Rc::clone(&worker).watch_deadlines());

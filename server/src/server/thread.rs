@@ -12,6 +12,7 @@ use crate::listener::limit::{ConnectionLimit, Permit};
 use crate::log::warnings::{Paced, Warnings};
 use crate::runtime::Runtime;
 use crate::runtime::patience::sleep_while_running;
+use crate::runtime::pulse::Beat;
 use crate::runtime::tasks::{self, Tasks};
 use crate::worker::Worker;
 use crate::worker::connections::Connections;
@@ -38,6 +39,10 @@ pub(crate) struct WorkerContext {
     pub(crate) account: Arc<Account>,
     pub(crate) warnings: Arc<Warnings>,
     pub(crate) wake: Arc<Notify>,
+    /// Counts the turns.
+    pub(crate) beat: Beat,
+    /// How often an idle worker takes a turn, if somebody watches it.
+    pub(crate) turn_every: Option<Duration>,
     pub(crate) draining: watch::Receiver<bool>,
     pub(crate) hurried: Hurried,
     pub(crate) assigned: UnboundedReceiver<Assigned>,
@@ -73,13 +78,17 @@ pub(crate) fn start<S: Service + Send>(
     exit: UnboundedSender<Result<(), RunError>>,
 ) -> io::Result<()> {
     std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
+        let beat = context.beat.clone();
         let ended = catch_unwind(AssertUnwindSafe(|| {
             let start = |source| RunError::Start { worker: number, source };
             let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
             runtime.map_err(start)?.block_on(serve(number, context, service))
         }));
         let ended = match ended {
-            Ok(ended) => ended,
+            Ok(ended) => {
+                beat.end();
+                ended
+            }
             Err(panic) => match tasks::message(&*panic) {
                 Some(message) => Err(RunError::Panicked { worker: number, message }),
                 None => return,
@@ -97,6 +106,8 @@ async fn serve<S: Service>(number: usize, context: WorkerContext, service: S) ->
         account,
         warnings,
         wake,
+        beat,
+        turn_every,
         mut draining,
         mut hurried,
         assigned,
@@ -106,31 +117,22 @@ async fn serve<S: Service>(number: usize, context: WorkerContext, service: S) ->
     } = context;
     let (tasks, server) = (Tasks::default(), draining.clone());
     let runtime = Runtime::Tokio(tasks.clone());
-    let connections = Connections::new(number, runtime, Arc::clone(&config), account, Arc::clone(&warnings), wake);
+    let connections =
+        Connections::new(number, runtime, Arc::clone(&config), account, Arc::clone(&warnings), wake, beat);
     let worker = Worker::new(connections, service);
     let http = Http::new(Rc::clone(&worker), draining.clone(), Arc::clone(&warnings), api);
-    if let Some(Acceptor { listeners, limit, worker_queues }) = acceptor {
+    if let Some(acceptor) = acceptor {
         tasks.spawn(async move { warnings.report_each_minute().await });
-        let keys = jwks_refresh::start(&config.auth, &tasks);
-        // All listeners share one order of workers, whichever listener the next connection comes from.
-        let worker_queues = WorkerQueues { of: worker_queues.into(), last: Rc::default() };
-        for listener in listeners {
-            let listener = TcpListener::from_std(listener);
-            let listener = listener.map_err(|source| RunError::Start { worker: number, source })?;
-            let accept = async move || listener.accept().await;
-            let assign = assign_in_turn(Rc::clone(&http), tasks.clone(), worker_queues.clone());
-            let (keys, limit) = (keys.clone(), Arc::clone(&limit));
-            tasks.spawn(async move {
-                keys.wait().await;
-                accept_all(accept, limit, assign).await;
-            });
-        }
+        accept(number, acceptor, &config, &http, &tasks)?;
     }
     tasks.spawn(serve_assigned(Rc::clone(&http), tasks.clone(), assigned));
     tasks.spawn(Rc::clone(&worker).watch_deadlines());
     tasks.spawn(worker.admission().run());
     tasks.spawn(worker.catching_up().run());
     tasks.spawn(Rc::clone(&worker).turns());
+    if let Some(every) = turn_every {
+        tasks.spawn(Rc::clone(&worker).turn_at_least_every(every));
+    }
     let drained = async {
         if draining.wait_for(|draining| *draining).await.is_err() {
             // No drain is needed here: `has_ended` below completes too.
@@ -150,6 +152,32 @@ async fn serve<S: Service>(number: usize, context: WorkerContext, service: S) ->
         () = has_ended(server) => Ok(()),
         () = drained => Ok(()),
     }
+}
+
+/// Begins to accept connections from all listeners, once there are the keys of tokens.
+fn accept<S: Service>(
+    number: usize,
+    acceptor: Acceptor,
+    config: &Config,
+    http: &Rc<Http<S>>,
+    tasks: &Tasks,
+) -> Result<(), RunError> {
+    let Acceptor { listeners, limit, worker_queues } = acceptor;
+    let keys = jwks_refresh::start(&config.auth, tasks);
+    // All listeners share one order of workers, whichever listener the next connection comes from.
+    let worker_queues = WorkerQueues { of: worker_queues.into(), last: Rc::default() };
+    for listener in listeners {
+        let listener = TcpListener::from_std(listener);
+        let listener = listener.map_err(|source| RunError::Start { worker: number, source })?;
+        let accept = async move || listener.accept().await;
+        let assign = assign_in_turn(Rc::clone(http), tasks.clone(), worker_queues.clone());
+        let (keys, limit) = (keys.clone(), Arc::clone(&limit));
+        tasks.spawn(async move {
+            keys.wait().await;
+            accept_all(accept, limit, assign).await;
+        });
+    }
+    Ok(())
 }
 
 /// Sends the connections of a worker away, and returns when they have gone and no request is being answered, or when

@@ -15,6 +15,7 @@
 //! - `sub.rs`: the command `sub`
 //! - `state.rs`: what it keeps, by its rules for topics and in its state folder
 //! - `signals.rs`: what each signal does, and that only the third one in a row loses what the server keeps
+//! - `systemd.rs`: what a service manager is told, and the sockets that it gives
 //! - `top.rs`: the command `top`
 //!
 //! `run.rs` starts the program and reads its output. `client.rs` connects to it, and `commands.rs` runs its client commands.
@@ -39,4 +40,5 @@ mod signals;
 mod stalls;
 mod state;
 mod sub;
+mod systemd;
 mod top;

@@ -22,6 +22,7 @@
 //! - `leaving`: connections that close or break, and that nothing of them is left in the server
 //! - `drain`: how the server closes all connections when it stops
 //! - `panics`: a panic ends the server and is reported
+//! - `pulse`: a worker that hangs is told from one that is idle
 //! - `workers`: clients cannot see how many workers there are
 //!
 //! What programs see:
@@ -45,6 +46,7 @@ mod patterns;
 mod plain;
 mod presence;
 mod private;
+mod pulse;
 mod sdk;
 mod tokens;
 mod typed;

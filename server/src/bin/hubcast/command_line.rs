@@ -166,7 +166,7 @@ struct SettingsArgs {
 
 impl SettingsArgs {
     fn given(self, matches: ArgMatches) -> CliArgs {
-        CliArgs { config: self.config, options: self.options, matches }
+        CliArgs { config: self.config, options: self.options, socket: None, matches }
     }
 }
 

@@ -11,10 +11,11 @@ use command_line::Task;
 use commands::answer::Answer;
 use commands::bench;
 use logging::{Format, Level, Log};
-use settings::descriptors;
-use settings::resolve::{self, Resolved, resolve};
+use settings::resolve::{self, CliArgs, Resolved, resolve};
+use settings::{activation, descriptors};
 use std::env;
 use std::ffi::OsString;
+use std::net::TcpListener;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -27,10 +28,7 @@ fn main() -> ExitCode {
         Err(usage) => usage.exit(),
         Ok(Task::Serve(given)) => {
             allocator::give_back_what_is_freed();
-            match resolve(&given) {
-                Ok(resolved) => serve(&resolved),
-                Err(wrong) => refuse(resolve::log_format(&given), &format!("{wrong:#}")),
-            }
+            start(given)
         }
         Ok(Task::CheckConfig(given)) => match resolve(&given) {
             Ok(resolved) => exit_code(commands::check_config::run(&resolved)),
@@ -54,8 +52,20 @@ fn main() -> ExitCode {
     }
 }
 
+/// Reads the settings, and serves with the sockets that the process was started with, if there are some.
+fn start(mut given: CliArgs) -> ExitCode {
+    let resolved = activation::take().and_then(|sockets| {
+        given.socket = activation::widest(&sockets)?;
+        Ok((resolve(&given)?, sockets))
+    });
+    match resolved {
+        Ok((resolved, sockets)) => serve(&resolved, sockets),
+        Err(wrong) => refuse(resolve::log_format(&given), &format!("{wrong:#}")),
+    }
+}
+
 /// Once there are settings there is a log, and whoever reads it must find there why the server has ended.
-fn serve(resolved: &Resolved) -> ExitCode {
+fn serve(resolved: &Resolved, sockets: Vec<TcpListener>) -> ExitCode {
     // Before the log, which has a thread: see `reserve_fds`.
     let config = resolve::config(resolved);
     if let Ok(config) = &config {
@@ -70,7 +80,7 @@ fn serve(resolved: &Resolved) -> ExitCode {
             return ExitCode::from(FAILED);
         }
     };
-    let ended = config.and_then(|config| commands::serve::run(config, resolved, &log));
+    let ended = config.and_then(|config| commands::serve::run(config, resolved, sockets, &log));
     if let Err(error) = &ended {
         log.last_words(&format!("{error:#}"));
     }

@@ -2,6 +2,7 @@
 
 mod listening;
 mod signals;
+mod systemd;
 
 use crate::allocator;
 use crate::logging::{Format, RunningLog};
@@ -9,19 +10,28 @@ use crate::settings::endpoints::reachable;
 use crate::settings::resolve::Resolved;
 use anyhow::Context;
 use hubcast_hub::Access;
-use hubcast_server::{Config, Server};
+use hubcast_server::{Config, Pulse, Server};
 use listening::listen;
 use signals::Signals;
+use std::convert::Infallible;
+use std::future::pending;
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::thread;
+use systemd::Systemd;
 use tokio::runtime;
 
-/// Serves until a signal comes and the connections are drained.
+/// Serves until a signal comes and the connections are drained. `sockets` are listeners that are bound already; they take
+/// the place of the setting `listen`.
 ///
 /// # Errors
 /// The server cannot start, or fails while it runs.
-pub(crate) fn run(config: Config, resolved: &Resolved, log: &RunningLog) -> anyhow::Result<()> {
+pub(crate) fn run(
+    config: Config,
+    resolved: &Resolved,
+    sockets: Vec<TcpListener>,
+    log: &RunningLog,
+) -> anyhow::Result<()> {
     let Resolved { settings, access, ignored } = resolved;
     if !ignored.is_empty() {
         let variables = ignored.join(", ");
@@ -31,7 +41,7 @@ pub(crate) fn run(config: Config, resolved: &Resolved, log: &RunningLog) -> anyh
         tracing::warn!("{warning}");
     }
     let signals = Signals::follow(log.clone()).context("cannot listen for signals")?;
-    let listeners = listen(&settings.options.listen)?;
+    let listeners = if sockets.is_empty() { listen(&settings.options.listen)? } else { sockets };
     let runtime = runtime::Builder::new_current_thread().enable_all().build().context("cannot start a runtime")?;
     runtime.block_on(serve(config, listeners, &signals, settings.options.log_format))
 }
@@ -44,7 +54,7 @@ async fn serve(
 ) -> anyhow::Result<()> {
     let max_connections = config.max_connections;
     let advice = Advice { is_open: config.admission.default == Access::Anyone, has_console: config.console };
-    let server = Server::bind(config, listeners).context("cannot start the server")?;
+    let mut server = Server::bind(config, listeners).context("cannot start the server")?;
     let bound = server.local_addrs()?;
     // Before the address is announced: a signal from now on drains.
     let stop = signals.drain_on_stop(server.hurry());
@@ -52,12 +62,27 @@ async fn serve(
         tracing::info!(%address, max_connections, "listening");
     }
     announce(&bound, log_format, advice);
+    let stop = async {
+        stop.await;
+        systemd::stopping();
+    };
+    let status = format!("listening on {}", bound.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(", "));
+    let systemd = Systemd::of_environment().map(|systemd| (server.pulse(systemd.turn_every()), systemd));
     tokio::select! {
         ended = server.run(stop) => ended.context("the server failed")?,
         never = allocator::give_back_while_idle() => match never {},
+        never = watch(systemd, &status) => match never {},
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Tells the service manager, if there is one, how the server is.
+async fn watch(systemd: Option<(Pulse, Systemd)>, status: &str) -> Infallible {
+    match systemd {
+        Some((pulse, systemd)) => systemd.watch(pulse, status).await,
+        None => pending().await,
+    }
 }
 
 /// Says on standard output where to connect and what to try. A thread of its own writes it, because its reader can

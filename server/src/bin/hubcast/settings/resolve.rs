@@ -10,6 +10,7 @@ use clap::ArgMatches;
 use clap::parser::ValueSource;
 use hubcast_server::Config;
 use std::env;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use toml::Table;
 
@@ -20,6 +21,8 @@ pub(crate) struct CliArgs {
     pub(crate) config: Option<PathBuf>,
     /// All settings; one without a flag or variable has its default.
     pub(crate) options: Options,
+    /// The address of the sockets that the service manager gives, if it gives some. It takes the place of `listen`.
+    pub(crate) socket: Option<SocketAddr>,
     /// Gives the source of each setting: flag, variable or default.
     pub(crate) matches: ArgMatches,
 }
@@ -84,7 +87,11 @@ fn layered(given: &CliArgs, text: Option<&str>) -> anyhow::Result<Settings> {
     };
     let path = given.config.as_deref();
     let file = path.zip(text).map(|(path, text)| file::read(path, text)).transpose()?;
-    Settings::layered(&given.options, source, file.unwrap_or_default(), path)
+    let mut settings = Settings::layered(&given.options, source, file.unwrap_or_default(), path)?;
+    if let Some(address) = given.socket {
+        settings.listen_on(address)?;
+    }
+    Ok(settings)
 }
 
 fn read(path: &Path) -> anyhow::Result<String> {

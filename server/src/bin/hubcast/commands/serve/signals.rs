@@ -1,5 +1,6 @@
 //! The signals that stop the server, one step further with each.
 
+use super::systemd;
 use crate::logging::RunningLog;
 use hubcast_server::Hurry;
 use std::io::{self, IsTerminal};
@@ -89,6 +90,9 @@ impl Stage {
                     tracing::info!(
                         "ignored SIGHUP: there is nothing to reload, a change of the configuration needs a restart"
                     );
+                    if matches!(self, Self::Serving { .. }) {
+                        systemd::reloaded();
+                    }
                     return None;
                 }
                 // A terminal that is closed sends it more than once.
