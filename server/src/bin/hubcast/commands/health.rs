@@ -18,7 +18,8 @@ use std::time::{Duration, Instant};
 /// Which server to ask, and what.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct HealthArgs {
-    /// The address to ask, such as <http://127.0.0.1:8080>; without it, the address that the configuration listens on
+    /// The address to ask, which begins with http:// and may have a path; without it, the address that the configuration
+    /// listens on
     url: Option<String>,
 
     /// The configuration of the server, from which its address is taken
