@@ -3,7 +3,7 @@
 pub(crate) mod api;
 mod buffered_io;
 mod console;
-mod events;
+pub(crate) mod events;
 mod exchange;
 mod files;
 mod handshake;

@@ -19,6 +19,9 @@ pub mod auth;
 mod config;
 mod connection;
 mod encode;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod http;
 mod jwks_refresh;
 mod listener;

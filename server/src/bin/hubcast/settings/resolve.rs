@@ -58,8 +58,7 @@ pub(crate) fn resolve(given: &CliArgs) -> anyhow::Result<Resolved> {
     let path = given.config.as_deref();
     let text = path.map(read).transpose()?;
     let resolved = || {
-        let settings = layered(given, text.as_deref())?;
-        checks::check(&settings)?;
+        let settings = checked(given, text.as_deref())?;
         let access = admission::load(&settings)?;
         Ok(Resolved { settings, access, ignored })
     };
@@ -76,6 +75,16 @@ pub(crate) fn resolve(given: &CliArgs) -> anyhow::Result<Resolved> {
 pub(crate) fn settings(given: &CliArgs) -> anyhow::Result<Settings> {
     let text = given.config.as_deref().map(read).transpose()?;
     layered(given, text.as_deref())
+}
+
+/// The settings with the text of the file, which satisfy all rules.
+///
+/// # Errors
+/// When the file has a wrong key or value, or settings break a rule.
+pub(crate) fn checked(given: &CliArgs, text: Option<&str>) -> anyhow::Result<Settings> {
+    let settings = layered(given, text)?;
+    checks::check(&settings)?;
+    Ok(settings)
 }
 
 /// Combines flags, variables and defaults with the text of the file.
