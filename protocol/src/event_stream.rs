@@ -9,7 +9,7 @@
 //! its own with the positions of all of them ([`encode_positions`]), after the publications.
 
 use crate::event::{Author, Closing, Event, Gap, GapReason, Subscribed};
-use crate::{Payload, Position, Topic, event::About, typed};
+use crate::{Epoch, Payload, Position, Topic, event::About, typed};
 use std::fmt::Write as _;
 
 /// The first bytes of the body: the server's name, and the milliseconds after which a reader comes back whose
@@ -48,8 +48,8 @@ pub fn encode_message(
     is_of_one: bool,
 ) -> String {
     let data = typed::encode_message(topic, position, payload, author);
-    match position.filter(|_| is_of_one) {
-        Some(position) => format!("id: {}\ndata: {}\n\n", id(position), one_line(data)),
+    match position.filter(|_| is_of_one).and_then(id) {
+        Some(id) => format!("id: {id}\ndata: {}\n\n", one_line(data)),
         None => format!("data: {}\n\n", one_line(data)),
     }
 }
@@ -57,7 +57,7 @@ pub fn encode_message(
 /// Writes the positions of all topics of a stream, in the order of its topics. A reader keeps them and dispatches
 /// nothing.
 pub fn encode_positions<'a>(positions: impl IntoIterator<Item = &'a Option<Position>>) -> String {
-    let ids = positions.into_iter().map(|position| position.map_or_else(|| NO_POSITION.to_owned(), id));
+    let ids = positions.into_iter().map(|position| position.and_then(id).unwrap_or_else(|| NO_POSITION.to_owned()));
     format!("id: {}\n\n", ids.collect::<Vec<_>>().join(","))
 }
 
@@ -83,7 +83,8 @@ pub fn decode_position(text: &str) -> Result<Position, InvalidPosition> {
     let (epoch, offset) = text.rsplit_once(':').filter(|(epoch, _)| !epoch.is_empty()).ok_or(InvalidPosition)?;
     let is_number = !offset.is_empty() && offset.bytes().all(|byte| byte.is_ascii_digit());
     let offset = offset.parse().ok().filter(|_| is_number).ok_or(InvalidPosition)?;
-    Ok(Position { epoch: epoch.parse().map_err(|_| InvalidPosition)?, offset })
+    let epoch = epoch.parse().ok().filter(is_of_one_line).ok_or(InvalidPosition)?;
+    Ok(Position { epoch, offset })
 }
 
 /// A text that is not `epoch:offset`.
@@ -91,9 +92,16 @@ pub fn decode_position(text: &str) -> Result<Position, InvalidPosition> {
 #[error("a position is written as epoch:offset, such as k3Jx9a:41")]
 pub struct InvalidPosition;
 
-/// Writes a position as `epoch:offset`.
-fn id(Position { epoch, offset }: Position) -> String {
-    format!("{epoch}:{offset}")
+/// Writes a position as `epoch:offset`, if its epoch can stand there.
+fn id(Position { epoch, offset }: Position) -> Option<String> {
+    is_of_one_line(&epoch).then(|| format!("{epoch}:{offset}"))
+}
+
+/// Whether an epoch can stand in an `id`. A reader chooses where it resumes, so the text can be anything: a line end in it
+/// would begin an event of the reader's own, and a comma another position.
+fn is_of_one_line(epoch: &Epoch) -> bool {
+    let text = epoch.as_str();
+    !text.is_empty() && !text.contains(|c: char| c.is_control() || c == ',')
 }
 
 /// The beginning of a subscription. What could not be recovered is a gap for the page. The position counts from here
@@ -172,6 +180,18 @@ mod tests {
         assert_eq!(decode_positions("k3Jx9a:7", 2), [Err(InvalidPosition); 2]);
         for text in ["", "7", ":7", "k3Jx9a:", "k3Jx9a:+7", "k3Jx9a:-1", "k3Jx9a:7:", "k3Jx9a:99999999999999999999"] {
             assert_eq!(decode_positions(text, 1), [Err(InvalidPosition)], "{text}");
+        }
+    }
+
+    #[test]
+    fn no_epoch_begins_a_line_or_a_position_of_its_own() {
+        for epoch in ["", "\ndata:x\n\n", "a\rb", "a\0", "a,b"] {
+            let position = Position { epoch: epoch.parse().unwrap(), offset: 1 };
+            assert_eq!(decode_position(&format!("{epoch}:1")), Err(InvalidPosition), "{epoch:?}");
+            assert_eq!(encode_positions([&Some(position), &None]), "id: -,-\n\n");
+            let payload = Payload::Text("x".into());
+            let written = encode_message(&"t".into(), Some(position), &payload, None, true);
+            assert!(written.starts_with("data: ") && written.lines().count() == 2, "{written:?}");
         }
     }
 

@@ -19,6 +19,9 @@ pub mod auth;
 mod config;
 mod connection;
 mod encode;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod hook_delivery;
 pub mod hooks;
 mod http;
@@ -45,6 +48,7 @@ pub use connection::peer::{Arrival, CloseReason, Closed, Disconnect, Ending, Mes
 #[doc(hidden)]
 pub use hook_delivery::{HookAnswer, HookSendError, send_test};
 pub use http_url::{HttpUrl, InvalidHttpUrl};
+pub use runtime::pulse::Pulse;
 #[cfg(feature = "simulation")]
 #[doc(hidden)]
 pub use server::simulated;

@@ -3,6 +3,7 @@
 #[cfg(feature = "simulation")]
 mod by_hand;
 pub(crate) mod patience;
+pub(crate) mod pulse;
 pub(crate) mod readiness;
 pub(crate) mod system;
 pub(crate) mod tasks;

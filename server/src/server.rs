@@ -23,6 +23,7 @@ use crate::log::warnings::Warnings;
 use crate::metrics::Metrics;
 use crate::pubsub::PubSub;
 use crate::pubsub::shared_hub::SharedHub;
+use crate::runtime::pulse::Pulse;
 use crate::runtime::system;
 use crate::snapshot::folder::SnapshotDir;
 use crate::worker::service::Service;
@@ -52,6 +53,8 @@ pub struct Server {
     state: Option<SnapshotDir>,
     hooks: Option<Hooks>,
     hurry: Hurry,
+    pulse: Pulse,
+    turn_every: Option<Duration>,
 }
 
 impl Server {
@@ -77,8 +80,20 @@ impl Server {
         let settings = LiveConfig::new(Arc::clone(&config));
         let (reloader, asking) = Reloader::new(Arc::clone(&settings));
         let hooks = Hooks::new(&config.hooks, config.hooks_public_only);
-        let hurry = Hurry::default();
-        Ok(Self { config, settings, reloader, asking, listeners, addresses, state, hooks, hurry })
+        let (hurry, pulse) = (Hurry::default(), Pulse::new(workers(&config)));
+        Ok(Self {
+            config,
+            settings,
+            reloader,
+            asking,
+            listeners,
+            addresses,
+            state,
+            hooks,
+            hurry,
+            pulse,
+            turn_every: None,
+        })
     }
 
     /// Adds a listener where only `/metrics`, `/healthz` and `/readyz` are, for everybody who reaches it.
@@ -132,6 +147,13 @@ impl Server {
     pub fn hook_counters(&self) -> Vec<(String, Arc<HookCounters>)> {
         let hooks = self.hooks.iter().flat_map(|hooks| hooks.list.iter());
         hooks.map(|(hook, counters)| (hook.name.clone(), Arc::clone(counters))).collect()
+    }
+
+    /// The turns of the workers, for a watchdog. From the start of the server on, also a worker without work takes a turn
+    /// `every` so often, so that a worker without a turn hangs.
+    pub fn pulse(&mut self, every: Duration) -> Pulse {
+        self.turn_every = Some(every);
+        self.pulse.clone()
     }
 
     /// Serves publish/subscribe until `shutdown` completes and every connection is closed. With a state folder, it
@@ -207,9 +229,7 @@ impl Server {
 
     /// What wakes each worker.
     fn wakes(&self) -> Vec<Arc<Notify>> {
-        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-        let count = self.config.workers.unwrap_or_else(cores).clamp(1, MAX_WORKERS);
-        (0..count).map(|_| Arc::default()).collect()
+        (0..self.pulse.workers()).map(|_| Arc::default()).collect()
     }
 
     async fn run_workers<S: Service + Send>(
@@ -230,7 +250,8 @@ impl Server {
         for (number, ((wake, (service, api)), assigned)) in wakes.into_iter().zip(services).zip(assigned).enumerate() {
             let (config, draining, acceptor) = (Arc::clone(&self.config), draining.subscribe(), acceptor.take());
             let (drained, account, warnings) = (Arc::clone(&drained), Arc::clone(&account), Arc::clone(&warnings));
-            let hurried = self.hurry.subscribe();
+            let (hurried, turn_every) = (self.hurry.subscribe(), self.turn_every);
+            let beat = self.pulse.of_worker(number);
             let (metrics, settings) = (Arc::clone(&metrics), Arc::clone(&self.settings));
             let context = WorkerContext {
                 config,
@@ -239,6 +260,8 @@ impl Server {
                 warnings,
                 metrics,
                 wake,
+                beat,
+                turn_every,
                 draining,
                 hurried,
                 assigned,
@@ -263,6 +286,12 @@ impl Server {
         }
         Ok(())
     }
+}
+
+/// The number of workers.
+fn workers(config: &Config) -> usize {
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    config.workers.unwrap_or_else(cores).clamp(1, MAX_WORKERS)
 }
 
 /// Sets up a listener. All accepted sockets inherit its options.

@@ -1,4 +1,4 @@
 //! What the server keeps on disk between a clean shutdown and the next start.
 
 pub(crate) mod folder;
-mod format;
+pub(crate) mod format;

@@ -93,6 +93,15 @@ impl<S: Service> Worker<S> {
         }
     }
 
+    /// Takes a turn at least this often, without end, so that an idle worker can be told from one that hangs.
+    pub(crate) async fn turn_at_least_every(self: Rc<Self>, every: Duration) {
+        loop {
+            self.connections.want_turn();
+            let next = self.connections.runtime.now() + every;
+            self.connections.runtime.sleep_until(next).await;
+        }
+    }
+
     /// Waits until there is something to do; says whether it had to wait.
     async fn wait_until_woken(&self) -> bool {
         let (mut woken, mut has_waited) = (pin!(self.connections.wake.notified()), false);

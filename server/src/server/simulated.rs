@@ -17,6 +17,7 @@ use crate::log::warnings::Warnings;
 use crate::metrics::Metrics;
 use crate::pubsub::PubSub;
 use crate::pubsub::shared_hub::SharedHub;
+use crate::runtime::pulse::Beat;
 use crate::runtime::{ByHand, Runtime};
 use crate::worker::Worker;
 use crate::worker::connections::Connections;
@@ -70,7 +71,8 @@ impl Simulated {
             let runtime = Runtime::ByHand(Rc::clone(&tasks));
             let (config, account) = (Arc::clone(&config), Arc::clone(&account));
             let counted = (Arc::clone(&warnings), Arc::clone(&metrics.workers[number as usize]));
-            let connections = Connections::new(number as usize, runtime, config, account, counted, wake);
+            let beat = Beat::default();
+            let connections = Connections::new(number as usize, runtime, config, account, counted, wake, beat);
             let worker =
                 Worker::new(connections, PubSub::new(Arc::clone(&shared_hub), number as usize, Arc::clone(&settings)));
             tasks.spawn(Rc::clone(&worker).watch_deadlines());

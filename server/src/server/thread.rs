@@ -17,6 +17,7 @@ use crate::log::warnings::{Paced, Warnings};
 use crate::metrics::Metrics;
 use crate::runtime::Runtime;
 use crate::runtime::patience::sleep_while_running;
+use crate::runtime::pulse::Beat;
 use crate::runtime::tasks::{self, Tasks};
 use crate::tls;
 use crate::worker::Worker;
@@ -46,6 +47,10 @@ pub(crate) struct WorkerContext {
     pub(crate) warnings: Arc<Warnings>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) wake: Arc<Notify>,
+    /// Counts the turns.
+    pub(crate) beat: Beat,
+    /// How often an idle worker takes a turn, if somebody watches it.
+    pub(crate) turn_every: Option<Duration>,
     pub(crate) draining: watch::Receiver<bool>,
     pub(crate) hurried: Hurried,
     pub(crate) assigned: UnboundedReceiver<Assigned>,
@@ -86,13 +91,17 @@ pub(crate) fn start<S: Service + Send>(
 ) -> io::Result<()> {
     let metrics = Arc::clone(&context.metrics);
     std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
+        let beat = context.beat.clone();
         let ended = catch_unwind(AssertUnwindSafe(|| {
             let start = |source| RunError::Start { worker: number, source };
             let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
             runtime.map_err(start)?.block_on(serve(number, context, service))
         }));
         let ended = match ended {
-            Ok(ended) => ended,
+            Ok(ended) => {
+                beat.end();
+                ended
+            }
             Err(panic) => match tasks::message(&*panic) {
                 Some(message) => Err(RunError::Panicked { worker: number, message }),
                 None => return,
@@ -115,6 +124,8 @@ async fn serve<S: Service>(number: usize, context: WorkerContext, service: S) ->
         warnings,
         metrics,
         wake,
+        beat,
+        turn_every,
         mut draining,
         mut hurried,
         assigned,
@@ -125,7 +136,7 @@ async fn serve<S: Service>(number: usize, context: WorkerContext, service: S) ->
     let (tasks, server) = (Tasks::default(), draining.clone());
     let runtime = Runtime::Tokio(tasks.clone());
     let counted = (Arc::clone(&warnings), Arc::clone(&metrics.workers[number]));
-    let connections = Connections::new(number, runtime, Arc::clone(&config), account, counted, wake);
+    let connections = Connections::new(number, runtime, Arc::clone(&config), account, counted, wake, beat);
     let worker = Worker::new(connections, service);
     let http = Http::new(Rc::clone(&worker), draining.clone(), Arc::clone(&warnings), api, Arc::clone(&settings));
     let mut hooks = None;
@@ -138,6 +149,9 @@ async fn serve<S: Service>(number: usize, context: WorkerContext, service: S) ->
     tasks.spawn(worker.admission().run());
     tasks.spawn(worker.catching_up().run());
     tasks.spawn(Rc::clone(&worker).turns());
+    if let Some(every) = turn_every {
+        tasks.spawn(Rc::clone(&worker).turn_at_least_every(every));
+    }
     let drained = async {
         if draining.wait_for(|draining| *draining).await.is_err() {
             // No drain is needed here: `has_ended` below completes too.

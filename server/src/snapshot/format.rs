@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Why the file cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum SnapshotError {
+pub(crate) enum SnapshotError {
     #[error("it cannot be read: {0}")]
     Unreadable(io::Error),
     #[error("it does not begin as a file of histories does")]
@@ -121,7 +121,7 @@ struct End {
 }
 
 /// Writes the state for the next run.
-pub(super) fn write(out: &mut impl Write, now: SystemTime, saved: &Snapshot) -> io::Result<()> {
+pub(crate) fn write(out: &mut impl Write, now: SystemTime, saved: &Snapshot) -> io::Result<()> {
     let mut out = ChecksumWriter { out, sum: EMPTY_SUM };
     write_line(&mut out, &FirstLine { heading: Heading { histories: VERSION }, saved_at: unix_millis(now) })?;
     saved.histories.iter().try_for_each(|history| write_line(&mut out, &Line::of_history(history)))?;
@@ -137,7 +137,7 @@ fn write_line(mut out: &mut impl Write, line: &impl Serialize) -> io::Result<()>
 }
 
 /// Reads the state of the previous run. All ages grow by the time since the file was written.
-pub(super) fn read(text: &[u8], now: SystemTime) -> Result<Snapshot, SnapshotError> {
+pub(crate) fn read(text: &[u8], now: SystemTime) -> Result<Snapshot, SnapshotError> {
     let first = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
     match serde_json::from_slice(first) {
         Err(_) => return Err(SnapshotError::Foreign),
@@ -304,6 +304,18 @@ impl<W: Write> Write for ChecksumWriter<W> {
 /// FNV-1a of 64 bits (Fowler, Noll and Vo): a change of one byte always changes the sum.
 fn sum(sum: u64, bytes: &[u8]) -> u64 {
     bytes.iter().fold(sum, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01B3))
+}
+
+/// These lines with the last line that makes a file of them.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn with_checksum(lines: &[u8]) -> Vec<u8> {
+    let mut file = lines.to_vec();
+    if !file.ends_with(b"\n") {
+        file.push(b'\n');
+    }
+    let end = End { checksum: sum(EMPTY_SUM, &file) };
+    write_line(&mut file, &end).expect("a vector takes all");
+    file
 }
 
 fn unix_millis(time: SystemTime) -> u64 {

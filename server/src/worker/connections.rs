@@ -12,6 +12,7 @@ use crate::metrics::WorkerMetrics;
 use crate::metrics::kinds::{Carrier, SlowPolicy};
 use crate::runtime::Runtime;
 use crate::runtime::patience::STALL_MIN;
+use crate::runtime::pulse::Beat;
 use hubcast_protocol::CloseCode;
 use slab::Slab;
 use std::cell::{Cell, RefCell};
@@ -58,8 +59,8 @@ pub(crate) struct Connections {
     /// When the service wants a turn even if nothing comes.
     pub(super) service_due: Cell<Option<Instant>>,
     pub(super) turn_wanted: Cell<bool>,
-    /// Number of turns so far.
-    pub(super) turns: Cell<u64>,
+    /// Counts the turns.
+    pub(super) beat: Beat,
     /// Whether all connections are being disconnected.
     pub(super) draining: Cell<bool>,
     /// Bytes decoded since the last turn.
@@ -84,6 +85,7 @@ impl Connections {
         account: Arc<Account>,
         (warnings, metrics): (Arc<Warnings>, Arc<WorkerMetrics>),
         wake: Arc<Notify>,
+        beat: Beat,
     ) -> Self {
         let now = runtime.now();
         Self {
@@ -107,7 +109,7 @@ impl Connections {
             earlier_deadline: Notify::new(),
             service_due: Cell::new(None),
             turn_wanted: Cell::new(false),
-            turns: Cell::new(0),
+            beat,
             draining: Cell::new(false),
             bytes_since_turn: Cell::new(0),
             batched: Cell::new(false),
@@ -228,7 +230,7 @@ impl Connections {
     /// Begins a turn: resets what is counted for one turn.
     pub(super) fn begin_turn(&self) {
         self.turn_wanted.set(false);
-        self.turns.set(self.turns.get() + 1);
+        self.beat.turn();
         self.bytes_since_turn.set(0);
         self.writing.set(if self.is_behind.get() { 0 } else { WRITE_BUDGET_NS });
     }

@@ -17,7 +17,7 @@ pub(crate) struct WorkerLoad {
 
 impl<S: Service> Worker<S> {
     pub(crate) fn turns_taken(&self) -> u64 {
-        self.connections.turns.get()
+        self.connections.beat.turns()
     }
 
     pub(crate) fn service(&self) -> Ref<'_, S> {

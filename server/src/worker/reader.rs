@@ -84,12 +84,12 @@ impl<S: Service> Reading<S> {
     /// Returns after at least one turn has been taken.
     async fn finish_turn(&self) {
         let connections = &self.worker.connections;
-        let before = connections.turns.get();
+        let before = connections.beat.turns();
         connections.want_turn();
         yield_now().await;
         // The worker may be waiting for more publications of a burst (`Worker::coalesce_input`). This task takes the turn
         // itself instead of waiting for that.
-        if connections.turns.get() == before {
+        if connections.beat.turns() == before {
             self.worker.turn();
         }
     }

@@ -7,6 +7,7 @@
 //! - `limits.rs`: what a configured limit lets through
 //! - `listening.rs`: the addresses on which it listens
 //! - `log.rs`: every line of a JSON log is JSON, and each warning to the operator comes once
+//! - `packaged.rs`: the health check, the manual pages and the completions
 //! - `publish.rs`: the command `pub`
 //! - `questions.rs`: keys, tokens and permissions that it makes, shows and explains
 //! - `record_replay.rs`: the commands `record` and `replay`
@@ -16,6 +17,7 @@
 //! - `sub.rs`: the command `sub`
 //! - `state.rs`: what it keeps, by its rules for topics and in its state folder
 //! - `signals.rs`: what each signal does, and that only the third one in a row loses what the server keeps
+//! - `systemd.rs`: what a service manager is told, and the sockets that it gives
 //! - `top.rs`: the command `top`
 //!
 //! `run.rs` starts the program and reads its output. `client.rs` connects to it, and `commands.rs` runs its client commands.
@@ -31,6 +33,7 @@ mod jwks;
 mod limits;
 mod listening;
 mod log;
+mod packaged;
 mod publish;
 mod questions;
 mod record_replay;
@@ -41,4 +44,5 @@ mod signals;
 mod stalls;
 mod state;
 mod sub;
+mod systemd;
 mod top;

@@ -291,3 +291,18 @@ fn a_slow_reader_of_several_topics_misses_what_its_policy_allows_and_stays() {
         assert!(position.expect("an offset") - offset <= 1, "{id} is behind {position:?}");
     }
 }
+
+#[test]
+fn the_position_that_a_reader_names_begins_no_event_of_its_own() {
+    // The second subscription is refused, so the position of its topic stays what the reader has said.
+    let server = Server::with(|config| {
+        keep(config);
+        config.limits.subscriptions = 1;
+    });
+    // A line end, an event "x" and two more line ends, as the epoch of the second topic.
+    let mut reader = EventReader::open(&server, "topic=a&topic=b&last_event_id=-,%0Adata%3A%20x%0A%0A:1", &[]);
+    publish(&mut server.typed(), "a", &json!("real"));
+    let heard = reader.take(4);
+    assert_eq!(names(&heard), ["subscribed", "gap", "refused", "message"], "{heard:?}");
+    assert_eq!(data(&heard[3])["message"], "real");
+}

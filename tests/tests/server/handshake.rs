@@ -249,15 +249,20 @@ fn listed_origins_are_let_in_and_no_others() {
 }
 
 #[test]
-fn only_listed_hosts_are_answered_on_every_path() {
+fn only_listed_hosts_are_answered_but_for_the_health_checks() {
     let server = Server::with(|config| config.auth.hosts = vec!["hub.example".to_owned()]);
     for (request, status) in
-        [("GET /socket HTTP/1.1", 101), ("GET /healthz HTTP/1.1", 200), ("GET /api/stats HTTP/1.1", 403)]
+        [("GET /socket HTTP/1.1", 101), ("GET /hubcast.js HTTP/1.1", 200), ("GET /api/stats HTTP/1.1", 403)]
     {
         for (host, status) in [("Host: hub.example", status), ("Host: hub.example:8080", status), ("Host: evil", 421)] {
             let handshake = good().request(request).instead(host);
             assert_eq!(server.socket().asks(&handshake).status, status, "{request} {host}");
         }
+    }
+    // An orchestrator asks by address.
+    for request in ["GET /healthz HTTP/1.1", "GET /readyz HTTP/1.1"] {
+        let handshake = good().request(request).instead("Host: 10.0.0.7:8080");
+        assert_eq!(server.socket().asks(&handshake).status, 200, "{request}");
     }
 }
 

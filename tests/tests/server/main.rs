@@ -26,6 +26,7 @@
 //! - `drain`: how the server closes all connections when it stops
 //! - `hooks`: a program that is told by HTTP who comes and goes, also if it fails, hangs or is gone
 //! - `panics`: a panic ends the server and is reported
+//! - `pulse`: a worker that hangs is told from one that is idle
 //! - `workers`: clients cannot see how many workers there are
 //!
 //! What programs see:
@@ -51,6 +52,7 @@ mod patterns;
 mod plain;
 mod presence;
 mod private;
+mod pulse;
 mod sdk;
 mod sources;
 mod tls;

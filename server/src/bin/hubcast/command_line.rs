@@ -3,10 +3,13 @@
 mod explain;
 
 use crate::commands::bench::args::BenchArgs;
+use crate::commands::completions::{self, CompletionsArgs};
 use crate::commands::explain::{self as explaining, ExplainArgs};
+use crate::commands::health::{self, HealthArgs};
 use crate::commands::history::{self, HistoryArgs};
 use crate::commands::hooks::{self, HookTestArgs};
 use crate::commands::key::{self, KeyArgs};
+use crate::commands::man::ManArgs;
 use crate::commands::presence::{self, PresenceArgs};
 use crate::commands::publish::args::{self as publishing, PubArgs};
 use crate::commands::question::Question;
@@ -51,6 +54,12 @@ pub(crate) enum Task {
     Presence(Box<PresenceArgs>),
     /// Try the hooks of a configuration.
     TestHooks(HookTestArgs, CliArgs),
+    /// Ask a server whether it is alive; with the settings, if they say where it is.
+    Health(Box<HealthArgs>, Option<CliArgs>),
+    /// Write manual pages.
+    Man(ManArgs),
+    /// Write completions for a shell.
+    Completions(CompletionsArgs),
 }
 
 /// Reads a command line and the environment.
@@ -77,6 +86,13 @@ pub(crate) fn read(line: &[OsString]) -> Result<Task, clap::Error> {
             let given = settings_of(args.config.as_deref())?;
             Task::TestHooks(args, given)
         }
+        HEALTH => {
+            let args = HealthArgs::from_arg_matches(&matches)?;
+            let given = args.needs_settings().then(|| settings_of(args.config.as_deref())).transpose()?;
+            Task::Health(Box::new(args), given)
+        }
+        MAN => Task::Man(ManArgs::from_arg_matches(&matches)?),
+        COMPLETIONS => Task::Completions(CompletionsArgs::from_arg_matches(&matches)?),
         TOKEN => Task::Ask(Box::new(about_token(&matches)?)),
         EXPLAIN => {
             let args = ExplainArgs::from_arg_matches(&matches)?;
@@ -161,7 +177,7 @@ struct SettingsArgs {
 
 impl SettingsArgs {
     fn given(self, matches: ArgMatches) -> CliArgs {
-        CliArgs { config: self.config, options: self.options, matches }
+        CliArgs { config: self.config, options: self.options, socket: None, matches }
     }
 }
 
@@ -172,7 +188,7 @@ fn settings(name: &'static str) -> Command {
 }
 
 /// The program and its subcommands.
-fn command() -> Command {
+pub(crate) fn command() -> Command {
     settings(PROGRAM)
         .version(env!("CARGO_PKG_VERSION"))
         .about(ABOUT)
@@ -202,6 +218,13 @@ fn command() -> Command {
             ExplainArgs::augment_args(Command::new(EXPLAIN)).about(ABOUT_EXPLAIN).after_help(explaining::AFTER_HELP),
         )
         .subcommand(BenchArgs::augment_args(Command::new(BENCH)).about(ABOUT_BENCH))
+        .subcommand(HealthArgs::augment_args(Command::new(HEALTH)).about(ABOUT_HEALTH).after_help(health::AFTER_HELP))
+        .subcommand(ManArgs::augment_args(Command::new(MAN)).about(ABOUT_MAN))
+        .subcommand(
+            CompletionsArgs::augment_args(Command::new(COMPLETIONS))
+                .about(ABOUT_COMPLETIONS)
+                .after_help(completions::AFTER_HELP),
+        )
 }
 
 fn token() -> Command {
@@ -246,6 +269,9 @@ const EXPLAIN: &str = "explain";
 const HOOKS: &str = "hooks";
 const TEST: &str = "test";
 const BENCH: &str = "bench";
+const HEALTH: &str = "health";
+const MAN: &str = "man";
+const COMPLETIONS: &str = "completions";
 
 const ABOUT: &str = "A WebSocket publish/subscribe server";
 const ABOUT_SUB: &str = "Subscribe, and print what is published";
@@ -264,6 +290,9 @@ const ABOUT_EXPLAIN: &str = "Say whether a user or key may do something, and why
 const ABOUT_HOOKS: &str = "Try the programs that are told what happens";
 const ABOUT_TEST: &str = "Send one event to each hook, and say what came back";
 const ABOUT_BENCH: &str = "Put load on a server and measure what it delivers";
+const ABOUT_HEALTH: &str = "Ask a server whether it is alive";
+const ABOUT_MAN: &str = "Print the manual page, or write the pages of all commands";
+const ABOUT_COMPLETIONS: &str = "Print what a shell needs to complete commands and flags";
 
 const AFTER_HELP: &str = "\
 \x1b[1;4mUnits:\x1b[0m
@@ -328,6 +357,8 @@ mod tests {
             history::AFTER_HELP,
             presence::AFTER_HELP,
             hooks::AFTER_HELP,
+            health::AFTER_HELP,
+            completions::AFTER_HELP,
         ] {
             let plain = text.replace("\x1b[1;4m", "").replace("\x1b[0m", "");
             for line in plain.lines() {

@@ -8,12 +8,14 @@ mod logging;
 mod settings;
 
 use command_line::Task;
+use commands::answer::Answer;
 use commands::bench;
 use logging::{Format, Level, Log};
-use settings::descriptors;
 use settings::resolve::{self, CliArgs, Resolved, resolve};
+use settings::{activation, descriptors};
 use std::env;
 use std::ffi::OsString;
+use std::net::TcpListener;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -26,10 +28,7 @@ fn main() -> ExitCode {
         Err(usage) => usage.exit(),
         Ok(Task::Serve(given)) => {
             allocator::give_back_what_is_freed();
-            match resolve(&given) {
-                Ok(resolved) => serve(&given, &resolved),
-                Err(wrong) => refuse(resolve::log_format(&given), &format!("{wrong:#}")),
-            }
+            start(given)
         }
         Ok(Task::CheckConfig(given)) => match resolve(&given) {
             Ok(resolved) => exit_code(commands::check_config::run(&resolved)),
@@ -46,6 +45,9 @@ fn main() -> ExitCode {
             Ok(code) => code,
             Err(wrong) => refuse(Format::Text, &format!("{wrong:#}")),
         },
+        Ok(Task::Health(args, given)) => commands::health::run(&args, given.as_ref()),
+        Ok(Task::Man(args)) => print(commands::man::run(&args, command_line::command())),
+        Ok(Task::Completions(args)) => print(commands::completions::run(&args, command_line::command())),
         Ok(Task::Bench(args)) => exit_code(bench::run(args)),
         Ok(Task::Ask(question)) => match question.answer(unix_now()) {
             Ok(answer) => answer.print().unwrap_or_else(|error| exit_code(Err(error))),
@@ -54,8 +56,20 @@ fn main() -> ExitCode {
     }
 }
 
+/// Reads the settings, and serves with the sockets that the process was started with, if there are some.
+fn start(mut given: CliArgs) -> ExitCode {
+    let resolved = activation::take().and_then(|sockets| {
+        given.socket = activation::widest(&sockets)?;
+        Ok((resolve(&given)?, sockets))
+    });
+    match resolved {
+        Ok((resolved, sockets)) => serve(&given, &resolved, sockets),
+        Err(wrong) => refuse(resolve::log_format(&given), &format!("{wrong:#}")),
+    }
+}
+
 /// Once there are settings there is a log, and whoever reads it must find there why the server has ended.
-fn serve(given: &CliArgs, resolved: &Resolved) -> ExitCode {
+fn serve(given: &CliArgs, resolved: &Resolved, sockets: Vec<TcpListener>) -> ExitCode {
     // Before the log, which has a thread: see `reserve_fds`.
     let config = resolve::config(resolved);
     if let Ok(config) = &config {
@@ -70,12 +84,16 @@ fn serve(given: &CliArgs, resolved: &Resolved) -> ExitCode {
             return ExitCode::from(FAILED);
         }
     };
-    let ended = config.and_then(|config| commands::serve::run(config, given, resolved, &log));
+    let ended = config.and_then(|config| commands::serve::run(config, given, resolved, sockets, &log));
     if let Err(error) = &ended {
         log.last_words(&format!("{error:#}"));
     }
     log.flush();
     ended.map_or(ExitCode::from(FAILED), |()| ExitCode::SUCCESS)
+}
+
+fn print(answer: anyhow::Result<Answer>) -> ExitCode {
+    answer.and_then(|answer| answer.print()).unwrap_or_else(|error| exit_code(Err(error)))
 }
 
 /// Says what is wrong with the command line or the settings.

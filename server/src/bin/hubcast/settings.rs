@@ -1,6 +1,7 @@
 //! The settings of the program: their sources, their syntax, and the rules between them.
 
 pub(crate) mod access;
+pub(crate) mod activation;
 mod admission;
 mod checks;
 pub(crate) mod descriptors;

@@ -3,6 +3,7 @@
 mod listening;
 mod reloading;
 mod signals;
+mod systemd;
 
 use crate::allocator;
 use crate::logging::{Format, RunningLog};
@@ -11,25 +12,35 @@ use crate::settings::layered::Settings;
 use crate::settings::resolve::{CliArgs, Resolved};
 use anyhow::Context;
 use hubcast_hub::Access;
-use hubcast_server::{Config, Server};
+use hubcast_server::{Config, Pulse, Server};
 use listening::{listen, listen_unix};
 use reloading::Reloading;
 use signals::Signals;
+use std::convert::Infallible;
 use std::fs;
+use std::future::pending;
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
+use systemd::Systemd;
 use tokio::runtime;
 use tokio::sync::Notify;
 
-/// Serves until a signal comes and the connections are drained.
+/// Serves until a signal comes and the connections are drained. `sockets` are listeners that are bound already; they take
+/// the place of the setting `listen`.
 ///
 /// # Errors
 /// The server cannot start, or fails while it runs.
-pub(crate) fn run(config: Config, given: &CliArgs, resolved: &Resolved, log: &RunningLog) -> anyhow::Result<()> {
+pub(crate) fn run(
+    config: Config,
+    given: &CliArgs,
+    resolved: &Resolved,
+    sockets: Vec<TcpListener>,
+    log: &RunningLog,
+) -> anyhow::Result<()> {
     let Resolved { settings, access, ignored, .. } = resolved;
     if !ignored.is_empty() {
         let variables = ignored.join(", ");
@@ -39,7 +50,7 @@ pub(crate) fn run(config: Config, given: &CliArgs, resolved: &Resolved, log: &Ru
         tracing::warn!("{warning}");
     }
     let signals = Signals::follow(log.clone()).context("cannot listen for signals")?;
-    let listeners = Listeners::bind(settings)?;
+    let listeners = Listeners::bind(settings, sockets)?;
     let runtime = runtime::Builder::new_current_thread().enable_all().build().context("cannot start a runtime")?;
     let paths = listeners.paths();
     let ended = runtime.block_on(serve(config, listeners, &signals, (given, settings)));
@@ -78,9 +89,16 @@ async fn serve(
         tracing::info!(%address, max_connections, "listening");
     }
     announce(&bound, settings.options.log_format, advice);
+    let stop = async {
+        stop.await;
+        systemd::stopping();
+    };
+    let status = format!("listening on {}", bound.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(", "));
+    let systemd = Systemd::of_environment().map(|systemd| (server.pulse(systemd.turn_every()), systemd));
     tokio::select! {
         ended = server.run(stop) => ended.context("the server failed")?,
         never = allocator::give_back_while_idle() => match never {},
+        never = watch(systemd, &status) => match never {},
         never = reloading.follow() => match never {},
     }
     tracing::info!("stopped");
@@ -95,9 +113,9 @@ struct Listeners {
 }
 
 impl Listeners {
-    fn bind(settings: &Settings) -> anyhow::Result<Self> {
+    fn bind(settings: &Settings, sockets: Vec<TcpListener>) -> anyhow::Result<Self> {
         let endpoints = settings.options.listen.list();
-        let network = listen(&endpoints)?;
+        let network = if sockets.is_empty() { listen(&endpoints)? } else { sockets };
         let unix = listen_unix(&endpoints, settings.options.unix_mode)?;
         let for_metrics = listen(&settings.options.metrics_listen.list())?;
         Ok(Self { network, unix, for_metrics })
@@ -106,6 +124,14 @@ impl Listeners {
     /// The files of the Unix sockets, which are removed at the end.
     fn paths(&self) -> Vec<PathBuf> {
         self.unix.iter().map(|(_, path)| path.clone()).collect()
+    }
+}
+
+/// Tells the service manager, if there is one, how the server is.
+async fn watch(systemd: Option<(Pulse, Systemd)>, status: &str) -> Infallible {
+    match systemd {
+        Some((pulse, systemd)) => systemd.watch(pulse, status).await,
+        None => pending().await,
     }
 }
 

@@ -9,6 +9,7 @@ use clap::{Args, Command};
 use hubcast_server::Config;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
@@ -28,6 +29,8 @@ pub(super) enum Source {
     Environment,
     File,
     Default,
+    /// A socket of the service manager.
+    Socket,
 }
 
 impl Settings {
@@ -62,6 +65,17 @@ impl Settings {
         of_kind.filter(|key| self.values[*key] != other.values[*key]).collect()
     }
 
+    /// Sets `listen` to the address of a socket that the service manager gives.
+    ///
+    /// # Errors
+    /// None: each address is one to listen on.
+    pub(super) fn listen_on(&mut self, address: SocketAddr) -> anyhow::Result<()> {
+        self.values.insert(LISTEN.to_owned(), address.to_string().into());
+        self.sources.insert(LISTEN.to_owned(), Source::Socket);
+        self.options = self.values.clone().try_into()?;
+        Ok(())
+    }
+
     /// A setting as it was written, so that an operator finds it: `--ping 0s`, `HUBCAST_PING=0s`, `hubcast.toml: ping =
     /// "0s"`.
     pub(crate) fn origin_of(&self, key: &str) -> String {
@@ -73,6 +87,7 @@ impl Settings {
             Source::Flag => format!("--{} {plain}", key.replace('_', "-")),
             Source::Environment => format!("{}={plain}", variable(key)),
             Source::File => format!("{}: {key} = {value}", self.file_name()),
+            Source::Socket => format!("{plain}, {OF_SOCKET}"),
             Source::Default if self.follows_message(key) => format!("{key} = {value} (the same as {MAX_MESSAGE})"),
             Source::Default => format!("{key} = {value} (the default)"),
         }
@@ -84,7 +99,7 @@ impl Settings {
         match self.sources[key] {
             Source::File => format!("{}: {key}", self.file_name()),
             Source::Default => key.to_owned(),
-            Source::Flag | Source::Environment => self.source(key),
+            Source::Flag | Source::Environment | Source::Socket => self.source(key),
         }
     }
 
@@ -126,6 +141,7 @@ impl Settings {
             Source::Environment => variable(key),
             Source::File => self.file_name(),
             Source::Default => "default".to_owned(),
+            Source::Socket => OF_SOCKET.to_owned(),
         }
     }
 
@@ -168,6 +184,8 @@ const CHANGEABLE: [&str; 13] = [
     "topics",
 ];
 
+const LISTEN: &str = "listen";
+const OF_SOCKET: &str = "a socket of the service manager (LISTEN_FDS)";
 const MAX_FRAME: &str = "max_frame";
 const MAX_MESSAGE: &str = "max_message";
 

@@ -11,6 +11,7 @@ use clap::parser::ValueSource;
 use hubcast_server::Config;
 use hubcast_server::hooks::Hook;
 use std::env;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use toml::Table;
 
@@ -21,6 +22,8 @@ pub(crate) struct CliArgs {
     pub(crate) config: Option<PathBuf>,
     /// All settings; one without a flag or variable has its default.
     pub(crate) options: Options,
+    /// The address of the sockets that the service manager gives, if it gives some. It takes the place of `listen`.
+    pub(crate) socket: Option<SocketAddr>,
     /// Gives the source of each setting: flag, variable or default.
     pub(crate) matches: ArgMatches,
 }
@@ -54,18 +57,11 @@ impl Resolved {
 /// When the file cannot be read or has a wrong key or value, when a variable is almost named like a setting, and when
 /// settings break a rule.
 pub(crate) fn resolve(given: &CliArgs) -> anyhow::Result<Resolved> {
-    let source = |key: &str| match given.matches.value_source(key) {
-        Some(ValueSource::CommandLine) => Source::Flag,
-        Some(ValueSource::EnvVariable) => Source::Environment,
-        _ => Source::Default,
-    };
     let ignored = environment::check(env::vars_os())?;
     let path = given.config.as_deref();
     let text = path.map(read).transpose()?;
     let resolved = || {
-        let file = path.zip(text.as_deref()).map(|(path, text)| file::read(path, text)).transpose()?;
-        let settings = Settings::layered(&given.options, source, file.unwrap_or_default(), path)?;
-        checks::check(&settings)?;
+        let settings = checked(given, text.as_deref())?;
         let access = admission::load(&settings)?;
         let hooks = hooks(&settings)?;
         Ok(Resolved { settings, access, hooks, ignored })
@@ -82,6 +78,41 @@ fn hooks(settings: &Settings) -> anyhow::Result<Vec<Hook>> {
         let faults: Vec<_> = faults.iter().map(|fault| format!("{}{fault}", settings.place_of("hooks"))).collect();
         anyhow!(faults.join("\n       "))
     })
+}
+
+/// The settings alone: no key is read that they name, and no rule between them is checked.
+///
+/// # Errors
+/// When the file cannot be read or has a wrong key or value.
+pub(crate) fn settings(given: &CliArgs) -> anyhow::Result<Settings> {
+    let text = given.config.as_deref().map(read).transpose()?;
+    layered(given, text.as_deref())
+}
+
+/// The settings with the text of the file, which satisfy all rules.
+///
+/// # Errors
+/// When the file has a wrong key or value, or settings break a rule.
+pub(crate) fn checked(given: &CliArgs, text: Option<&str>) -> anyhow::Result<Settings> {
+    let settings = layered(given, text)?;
+    checks::check(&settings)?;
+    Ok(settings)
+}
+
+/// Combines flags, variables and defaults with the text of the file.
+fn layered(given: &CliArgs, text: Option<&str>) -> anyhow::Result<Settings> {
+    let source = |key: &str| match given.matches.value_source(key) {
+        Some(ValueSource::CommandLine) => Source::Flag,
+        Some(ValueSource::EnvVariable) => Source::Environment,
+        _ => Source::Default,
+    };
+    let path = given.config.as_deref();
+    let file = path.zip(text).map(|(path, text)| file::read(path, text)).transpose()?;
+    let mut settings = Settings::layered(&given.options, source, file.unwrap_or_default(), path)?;
+    if let Some(address) = given.socket {
+        settings.listen_on(address)?;
+    }
+    Ok(settings)
 }
 
 fn read(path: &Path) -> anyhow::Result<String> {

@@ -1,5 +1,6 @@
 //! Reads the settings anew while the server runs: after SIGHUP, and when the configuration file has changed.
 
+use super::systemd;
 use crate::settings::layered::Settings;
 use crate::settings::resolve::{CliArgs, Resolved, config, resolve};
 use anyhow::Context as _;
@@ -45,6 +46,9 @@ impl Reloading<'_> {
             if let Err(wrong) = self.reload().await {
                 self.reloader.note_refused();
                 tracing::error!("the settings are wrong, and stay as they were: {wrong:#}");
+            }
+            if was_asked {
+                systemd::reloaded();
             }
         }
     }

@@ -1,0 +1,1 @@
+../../../server/src/bin/hubcast/logging.rs

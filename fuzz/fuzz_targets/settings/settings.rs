@@ -1,0 +1,1 @@
+../../../server/src/bin/hubcast/settings.rs

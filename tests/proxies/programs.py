@@ -1,0 +1,187 @@
+"""The programs of one run: hubcast, and a proxy with the configuration of deploy/proxies."""
+
+import base64
+import hashlib
+import hmac
+import json
+import os
+import pathlib
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import time
+
+PROXIES = pathlib.Path(__file__).resolve().parents[2] / "deploy" / "proxies"
+
+
+AWAY_SECONDS = 4
+
+
+class Server:
+    """hubcast, with a state folder. Only the proxy's word about addresses is believed."""
+
+    def __init__(self, binary, work):
+        self.binary, self.work, self.port = binary, work, free_port()
+        self.secret, self.key = secrets.token_hex(32), f"hc_test_{secrets.token_urlsafe(32)}"
+        (work / "secret").write_text(self.secret)
+        (work / "hubcast.toml").write_text(self._settings())
+        self.process = None
+
+    def start(self):
+        self.process = start(self.work / "hubcast.log", self.binary, "--config", str(self.work / "hubcast.toml"))
+
+    def stop(self):
+        stop(self.process, signal.SIGTERM)
+
+    def restart(self):
+        self.stop()
+        if self.process.returncode != 0:
+            raise AssertionError(f"hubcast ended with status {self.process.returncode}")
+        # So long that clients come back too early.
+        time.sleep(AWAY_SECONDS)
+        self.start()
+
+    def token(self):
+        now = int(time.time())
+        claims = {"sub": "reader", "iat": now, "exp": now + 3600, "subscribe": [">"], "history": [">"]}
+        parts = [base64url(json.dumps(part).encode()) for part in ({"alg": "HS256", "typ": "JWT"}, claims)]
+        parts.append(base64url(hmac.digest(self.secret.encode(), ".".join(parts).encode(), "sha256")))
+        return ".".join(parts)
+
+    def _settings(self):
+        return f"""\
+listen = "127.0.0.1:{self.port}"
+state_dir = "{self.work}/state"
+trusted_proxies = ["127.0.0.1"]
+hosts = ["hub.example.org"]
+drain_spread = "1s"
+drain_deadline = "3s"
+[tokens]
+keys = [{{ secret_file = "{self.work}/secret" }}]
+query = true
+[[api_keys]]
+id = "test"
+key_hash = "sha256:{hashlib.sha256(self.key.encode()).hexdigest()}"
+publish = [">"]
+history = [">"]
+manage = true
+[[topics]]
+match = ">"
+history = {{ size = 10000, ttl = "1h", keep = "always" }}
+"""
+
+
+class Proxy:
+    """A proxy in front of a server. `changes` replace what a test needs different: addresses, files, and short times."""
+
+    def __init__(self, work, to_port, file, changes):
+        self.work, self.port, self.process = work, free_port(), None
+        self.certificate = certificate(work)
+        text = (PROXIES / file).read_text()
+        for old, new in changes(self, to_port).items():
+            if old not in text:
+                raise AssertionError(f"{file} does not say {old!r}")
+            text = text.replace(old, new)
+        self.config = work / file
+        self.config.write_text(text)
+
+    def stop(self):
+        stop(self.process, signal.SIGTERM)
+
+    def restart(self):
+        self.stop()
+        self.start()
+
+    def reload(self):
+        self.process.send_signal(self.RELOAD)
+
+
+class Nginx(Proxy):
+    RELOAD = signal.SIGHUP
+
+    def __init__(self, work, to_port):
+        super().__init__(work, to_port, "nginx.conf", lambda self, to_port: {
+            "listen 443 ssl;": f"listen 127.0.0.1:{self.port} ssl;",
+            "listen [::]:443 ssl;": "",
+            "server 127.0.0.1:8080;": f"server 127.0.0.1:{to_port};",
+            "/etc/ssl/hub.example.org/fullchain.pem": str(self.certificate),
+            "/etc/ssl/hub.example.org/key.pem": str(self.certificate),
+            "/var/log/nginx/hubcast.log": f"{work}/access.log",
+        })
+        user = "user root;" if os.geteuid() == 0 else ""
+        temporary = "".join(
+            f"{kind}_temp_path {work}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        )
+        (work / "main.conf").write_text(
+            f"{user} daemon off; worker_processes 1; worker_rlimit_nofile 8192; worker_shutdown_timeout 5s; "
+            f"pid {work}/nginx.pid; error_log {work}/error.log warn; events {{ worker_connections 4096; }} "
+            f"http {{ {temporary} include {self.config}; }}"
+        )
+
+    def start(self):
+        program = shutil.which("nginx") or "/usr/sbin/nginx"
+        log = self.work / "nginx.log"
+        self.process = start(log, program, "-e", str(log), "-c", str(self.work / "main.conf"))
+
+    def access_log(self):
+        return (self.work / "access.log").read_text()
+
+
+class HAProxy(Proxy):
+    RELOAD = signal.SIGUSR2
+
+    def __init__(self, work, to_port):
+        super().__init__(work, to_port, "haproxy.cfg", lambda self, to_port: {
+            "bind :443 ": f"bind 127.0.0.1:{self.port} ",
+            "127.0.0.1:8080": f"127.0.0.1:{to_port}",
+            "/etc/haproxy/hub.example.org.pem": str(self.certificate),
+            "maxconn 100000": "maxconn 3000",
+            "hard-stop-after 60s": "hard-stop-after 5s",
+        })
+
+    def start(self):
+        program = shutil.which("haproxy") or "/usr/sbin/haproxy"
+        self.process = start(self.work / "haproxy.log", program, "-W", "-db", "-f", str(self.config))
+
+    def access_log(self):
+        return (self.work / "haproxy.log").read_text()
+
+
+def certificate(work):
+    """One file with a key and the certificate that it signs itself."""
+    path = work / "hub.example.org.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1",
+         "-subj", "/CN=hub.example.org", "-keyout", path, "-out", work / "certificate"],
+        check=True, capture_output=True,
+    )
+    path.write_text(path.read_text() + (work / "certificate").read_text())
+    return path
+
+
+def start(log, *command):
+    with open(log, "ab") as output:
+        return subprocess.Popen(command, stdout=output, stderr=output)
+
+
+def stop(process, how):
+    if process and process.poll() is None:
+        process.send_signal(how)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise AssertionError(f"{process.args[0]} did not end") from None
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def base64url(data):
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
