@@ -1,6 +1,5 @@
 //! The signals that stop the server, one step further with each.
 
-use super::systemd;
 use crate::logging::RunningLog;
 use hubcast_server::Hurry;
 use std::io::{self, IsTerminal};
