@@ -144,3 +144,58 @@ fn they_are_only_read() {
     assert_eq!(server.status_of("POST /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"), 405);
     assert_eq!(server.status_of("HEAD /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"), 200);
 }
+
+/// The names of metrics in a query, each with the labels that it asks for in braces.
+fn asked(query: &str) -> Vec<(String, Vec<String>)> {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let mut found = Vec::new();
+    for (at, _) in query.match_indices("hubcast_").chain(query.match_indices("process_")) {
+        if query[..at].ends_with(is_name) {
+            continue;
+        }
+        let rest = &query[at..];
+        let end = rest.find(|c| !is_name(c)).unwrap_or(rest.len());
+        let braces = rest[end..].strip_prefix('{').and_then(|rest| rest.split_once('}')).map_or("", |(inner, _)| inner);
+        let labels = braces.split(',').filter_map(|pair| pair.split(['=', '!']).next());
+        let labels = labels.map(|label| label.trim().to_owned());
+        // These two are from Prometheus itself.
+        let labels = labels.filter(|label| !matches!(&**label, "" | "job" | "instance")).collect();
+        found.push((rest[..end].to_owned(), labels));
+    }
+    found
+}
+
+#[test]
+fn dashboard_and_alerts_ask_for_what_is_there() {
+    let deploy = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy");
+    let read = |file: &str| std::fs::read_to_string(deploy.join(file)).expect("a file of deploy/");
+    let dashboard: serde_json::Value = serde_json::from_str(&read("grafana/hubcast.json")).expect("JSON");
+    let mut queries: Vec<String> = Vec::new();
+    for panel in dashboard["panels"].as_array().expect("panels") {
+        let targets = panel["targets"].as_array().into_iter().flatten();
+        queries.extend(targets.map(|target| target["expr"].as_str().expect("a query").to_owned()));
+    }
+    let alerts = read("prometheus/hubcast.rules.yaml");
+    queries.extend(alerts.lines().filter_map(|line| line.trim().strip_prefix("expr: ")).map(str::to_owned));
+    assert!(queries.len() > 60, "{}", queries.len());
+    let secret = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=".parse().expect("a secret");
+    let url = "http://127.0.0.1:9/".parse().expect("an address");
+    let hook = hubcast_server::hooks::Hook::new("audit", url, secret);
+    let server = Server::with(|config| config.hooks = vec![hook]);
+    let series: Vec<String> = scraped(&server).into_keys().collect();
+    for query in queries {
+        for (name, labels) in asked(&query) {
+            let of_name = series.iter().filter(|series| series.split('{').next() == Some(&name));
+            let fits = |series: &&String| labels.iter().all(|label| series.contains(&format!("{label}=\"")));
+            assert!(of_name.clone().any(|series| fits(&series)), "{name} with {labels:?} is not there, in {query}");
+        }
+        for by in query.split(" by (").skip(1) {
+            let (labels, rest) = by.split_once(')').expect("a list of labels");
+            let Some((name, _)) = asked(rest).into_iter().next() else { continue };
+            for label in labels.split(", ").filter(|label| !matches!(*label, "instance" | "job")) {
+                let has_label = |series: &String| series.starts_with(&name) && series.contains(&format!("{label}=\""));
+                assert!(series.iter().any(has_label), "{name} has no label {label}, in {query}");
+            }
+        }
+    }
+}
