@@ -98,7 +98,7 @@ pub(crate) struct Options {
     #[arg(default_value_t = Self::default().trusted_proxies, help_heading = ACCESS)]
     pub(crate) trusted_proxies: Networks,
 
-    /// Names in the Host header that are answered, separated by commas; others get 421
+    /// Names in the Host header that are answered, separated by commas; others get 421, but for the health checks
     #[arg(long, env = "HUBCAST_HOSTS", value_name = "NAMES|any")]
     #[arg(default_value_t = Self::default().hosts, help_heading = ACCESS)]
     pub(crate) hosts: Hosts,

@@ -31,7 +31,11 @@ impl Systemd {
 
     /// Tells that the server is ready once all workers have begun. From then on gives a sign of life after all workers
     /// have taken a turn again, and none while one of them hangs.
-    pub(super) async fn watch(self, mut pulse: Pulse, status: &str) -> Infallible {
+    pub(super) async fn watch(self, pulse: Pulse, status: &str) -> Infallible {
+        self.watch_and(pulse, status, tell).await
+    }
+
+    async fn watch_and(self, mut pulse: Pulse, status: &str, tell: impl Fn(&[NotifyState<'_>])) -> Infallible {
         while !pulse.without_turn().is_empty() {
             sleep(Duration::from_millis(5)).await;
         }
@@ -72,3 +76,79 @@ fn tell(states: &[NotifyState<'_>]) {
 
 /// Signs of life within the time after which the server is restarted.
 const SIGNS: u32 = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hubcast_server::{Arrival, CloseReason, Config, Disconnect, Message, Outbound, Peer, Server, Service};
+    use std::io::Write;
+    use std::net::{SocketAddr, TcpListener, TcpStream};
+    use std::sync::mpsc::{self, Receiver};
+    use std::sync::{Arc, Mutex};
+    use std::thread;
+    use std::time::Instant;
+
+    /// A service that needs a lock for each request.
+    struct Locking(Arc<Mutex<()>>);
+
+    impl Service for Locking {
+        fn accepts(&self, _path: &str) -> bool {
+            drop(self.0.lock());
+            false
+        }
+
+        fn opened(&mut self, _peer: Peer, _arrival: Arrival, _out: &mut Outbound<'_>) {}
+
+        fn message(&mut self, _peer: Peer, _message: Message<'_>, _out: &mut Outbound<'_>) {}
+
+        fn closed(&mut self, _peer: Peer, _close_reason: CloseReason) {}
+
+        fn disconnect(&mut self, _peer: Peer, _why: Disconnect, _out: &mut Outbound<'_>) {}
+
+        fn turn(&mut self, _now: Instant, _out: &mut Outbound<'_>) {}
+    }
+
+    /// Starts a server with two workers that is watched. Returns its address, and what the service manager is told.
+    fn watched(lock: &Arc<Mutex<()>>) -> (SocketAddr, Receiver<String>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut server = Server::bind(Config { workers: Some(2), ..Config::default() }, [listener]).unwrap();
+        let (address, lock, (told, tells)) = (server.local_addr().unwrap(), Arc::clone(lock), mpsc::channel());
+        let systemd = Systemd { limit: Some(LIMIT) };
+        let pulse = server.pulse(systemd.turn_every());
+        thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let tell = |states: &[NotifyState<'_>]| {
+                // The test may be over.
+                let _ = told.send(states.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "));
+            };
+            runtime.block_on(async {
+                tokio::select! {
+                    ended = server.run_service(|| Locking(Arc::clone(&lock)), pending()) => ended.unwrap(),
+                    never = systemd.watch_and(pulse, "well", tell) => match never {},
+                }
+            });
+        });
+        (address, tells)
+    }
+
+    const LIMIT: Duration = Duration::from_millis(400);
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    #[test]
+    fn while_one_worker_waits_for_a_lock_there_is_no_sign_of_life() {
+        let lock = Arc::<Mutex<()>>::default();
+        let (address, told) = watched(&lock);
+        assert_eq!(told.recv_timeout(PATIENCE).unwrap(), "READY=1 STATUS=well");
+        assert_eq!(told.recv_timeout(PATIENCE).unwrap(), "WATCHDOG=1");
+        let held = lock.lock().unwrap();
+        let mut client = TcpStream::connect(address).unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        // Some come before the worker reads the request; then there are none.
+        let until = Instant::now() + PATIENCE / 4;
+        while told.recv_timeout(2 * LIMIT).is_ok() {
+            assert!(Instant::now() < until, "a sign of life comes, although a worker hangs");
+        }
+        drop(held);
+        assert_eq!(told.recv_timeout(PATIENCE).unwrap(), "WATCHDOG=1");
+    }
+}
