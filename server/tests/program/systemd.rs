@@ -64,7 +64,7 @@ fn it_says_when_it_is_ready_when_it_was_asked_to_reload_and_when_it_stops() {
     let reloading = manager.hears(PATIENCE).unwrap();
     assert!(reloading.starts_with("RELOADING=1\nMONOTONIC_USEC="), "{reloading}");
     manager.hears_only("READY=1\n");
-    server.logs("ignored SIGHUP");
+    server.logs("the settings are in force");
     server.signal("TERM");
     manager.hears_only("STOPPING=1\nSTATUS=sending the connections away\n");
     assert_eq!(server.end().0, Some(0));
