@@ -327,7 +327,8 @@ const AFTER_HELP: &str = "\
                    process at once and stores nothing in the state folder
   SIGHUP           the same as the first SIGTERM if standard input was a
                    terminal at the start, because a terminal sends it when it
-                   is closed; otherwise it is logged and ignored
+                   is closed; otherwise the settings are read anew, and what
+                   can change is put in force
   Before the server listens, SIGTERM and SIGINT end the process at once";
 
 #[cfg(test)]

@@ -73,7 +73,7 @@ impl Collector for Families {
                     }
                 }
                 Values::Histogram(Distribution { buckets, above, sum }) => {
-                    let last = std::iter::once((f64::MAX, *above));
+                    let last = std::iter::once((f64::INFINITY, *above));
                     let all: Vec<_> = buckets.iter().copied().chain(last).collect();
                     let count = all.iter().map(|(_, count)| count).sum();
                     metric.encode_histogram::<Labels>(*sum, count, &all, None)?;
@@ -86,3 +86,37 @@ impl Collector for Families {
 
 /// About the length of a page.
 const PAGE_BYTES: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_histogram_ends_with_the_bucket_of_all() {
+        for as_openmetrics in [false, true] {
+            let values = Distribution { buckets: vec![(0.5, 3), (1.0, 2)], above: 1, sum: 4.5 };
+            let family = Family { name: "a_seconds", help: "Some", values: Values::Histogram(values) };
+            let (text, _) = encode(vec![family], as_openmetrics);
+            let buckets: Vec<_> = text.lines().filter(|line| line.contains("_bucket")).collect();
+            let expected = [("0.5", 3), if as_openmetrics { ("1.0", 5) } else { ("1", 5) }, ("+Inf", 6)];
+            assert_eq!(
+                buckets,
+                expected.map(|(le, count)| format!("a_seconds_bucket{{le=\"{le}\"}} {count}")),
+                "{text}"
+            );
+            assert!(text.contains("a_seconds_count 6") && text.contains("a_seconds_sum 4.5"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_counter_has_its_suffix_once() {
+        let family = || {
+            let values = vec![(vec![("of", "a \"b\"".to_owned())], 2.0)];
+            Family { name: "a", help: "Some", values: Values::Counters(values) }
+        };
+        for as_openmetrics in [false, true] {
+            let (text, _) = encode(vec![family()], as_openmetrics);
+            assert!(text.contains("a_total{of=\"a \\\"b\\\"\"} 2.0"), "{text}");
+        }
+    }
+}

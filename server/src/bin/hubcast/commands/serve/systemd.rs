@@ -80,7 +80,7 @@ const SIGNS: u32 = 4;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hubcast_server::{Arrival, CloseReason, Config, Disconnect, Message, Outbound, Peer, Server, Service};
+    use hubcast_server::{Arrival, Closed, Config, Disconnect, Message, Outbound, Peer, Server, Service};
     use std::io::Write;
     use std::net::{SocketAddr, TcpListener, TcpStream};
     use std::sync::mpsc::{self, Receiver};
@@ -101,7 +101,7 @@ mod tests {
 
         fn message(&mut self, _peer: Peer, _message: Message<'_>, _out: &mut Outbound<'_>) {}
 
-        fn closed(&mut self, _peer: Peer, _close_reason: CloseReason) {}
+        fn closed(&mut self, _peer: Peer, _closed: Closed) {}
 
         fn disconnect(&mut self, _peer: Peer, _why: Disconnect, _out: &mut Outbound<'_>) {}
 
