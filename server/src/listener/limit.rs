@@ -1,7 +1,7 @@
 //! The limit of the number of connections, and which connection is closed to make room for a new one.
 
 use crate::auth::subscriber;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -41,10 +41,17 @@ pub(crate) struct Permit {
     number: u64,
     go: Arc<Notify>,
     is_websocket: Cell<bool>,
-    /// The address of the client, as far as it is known by something else than the socket.
-    client: Cell<Option<IpAddr>>,
-    /// The address under which the WebSocket is counted.
-    counted_as: Cell<Option<IpAddr>>,
+    /// What is known of its address. In a box, because few connections need it.
+    addresses: RefCell<Option<Box<Addresses>>>,
+}
+
+/// What is known of the address of a connection.
+#[derive(Debug, Default)]
+struct Addresses {
+    /// That of the client, if a proxy has said it.
+    client: Option<IpAddr>,
+    /// The one under which the WebSocket is counted.
+    counted_as: Option<IpAddr>,
 }
 
 /// Why a connection cannot become a WebSocket.
@@ -90,8 +97,7 @@ impl ConnectionLimit {
         places.next_number += 1;
         places.others.insert(number, Arc::clone(&go));
         let limit = Arc::clone(self);
-        let (client, counted_as) = (Cell::new(None), Cell::new(None));
-        Some(Permit { limit, number, go, is_websocket: Cell::new(false), client, counted_as })
+        Some(Permit { limit, number, go, is_websocket: Cell::new(false), addresses: RefCell::default() })
     }
 
     /// Asks the oldest connection that is not a WebSocket to close, unless another one is closing already.
@@ -133,7 +139,7 @@ impl Permit {
                 return Err(NoRoom::Address);
             }
             *count += 1;
-            self.counted_as.set(Some(address));
+            self.addresses.borrow_mut().get_or_insert_default().counted_as = Some(address);
         }
         places.others.remove(&self.number);
         places.websockets += 1;
@@ -143,12 +149,12 @@ impl Permit {
 
     /// Notes the address of the client, which stands behind a proxy.
     pub(crate) fn set_client(&self, client: IpAddr) {
-        self.client.set(Some(client));
+        self.addresses.borrow_mut().get_or_insert_default().client = Some(client);
     }
 
     /// The address of the client, if it stands behind a proxy.
     pub(crate) fn client(&self) -> Option<IpAddr> {
-        self.client.get()
+        self.addresses.borrow().as_ref()?.client
     }
 
     /// Whether there is no room for another WebSocket.
@@ -167,7 +173,7 @@ impl Drop for Permit {
         let mut places = self.limit.places();
         if self.is_websocket.get() {
             places.websockets -= 1;
-            if let Some(address) = self.counted_as.get()
+            if let Some(address) = self.addresses.get_mut().as_ref().and_then(|addresses| addresses.counted_as)
                 && let Entry::Occupied(mut count) = places.by_address.entry(address)
             {
                 *count.get_mut() -= 1;
