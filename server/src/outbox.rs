@@ -157,6 +157,11 @@ impl Outbox {
         }
     }
 
+    /// Bytes of the first frames that are written already.
+    pub(crate) fn begun(&self) -> usize {
+        self.written
+    }
+
     /// Whether nothing waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.frames.is_empty() && self.backlog.is_none()

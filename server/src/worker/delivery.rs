@@ -81,7 +81,7 @@ impl Connections {
         let is_near = self.account.is_near();
         let connections = self.table.borrow();
         let mut to = to.filter_map(|to| Some((connections.get(to.slot as usize)?, to)));
-        let (mut pressed, mut deliveries) = (false, [0; Carrier::ALL.len()]);
+        let (mut pressed, mut tally) = (false, Tally::default());
         loop {
             // Connections lie far apart in memory. Loading a few of them together takes no longer than loading one.
             let few: [_; PREFETCH] = array::from_fn(|_| {
@@ -92,23 +92,30 @@ impl Connections {
                 Some((connection, to, may_pass))
             });
             for (connection, to, may_pass) in few.iter().flatten() {
-                deliveries[connection.carrier() as usize] += 1;
+                tally.deliveries[connection.peer.dialect as usize] += 1;
                 let written = if *may_pass { self.try_write_direct(connection, frames) } else { DirectWrite::Nothing };
                 if written != DirectWrite::All {
+                    tally.rests[connection.peer.dialect as usize] += 1;
                     pressed |= self.deliver_rest(connection, frames, to, written, now) || is_near;
                 }
             }
             if few.last().is_some_and(Option::is_none) {
-                self.count_deliveries(frames, deliveries);
+                self.count(frames, &tally);
                 return pressed;
             }
         }
     }
 
-    fn count_deliveries(&self, frames: &Batch, deliveries: [u64; Carrier::ALL.len()]) {
-        for (counter, connections) in self.metrics().deliveries.iter().zip(deliveries) {
+    /// Counts a batch that was handed to connections.
+    fn count(&self, frames: &Batch, Tally { deliveries, rests }: &Tally) {
+        for dialect in DIALECTS {
+            let (connections, rests) = (deliveries[dialect as usize], rests[dialect as usize]);
             if connections > 0 {
-                counter.add(connections * frames.publications().len() as u64);
+                let (metrics, carrier) = (self.metrics(), Carrier::of(dialect) as usize);
+                metrics.deliveries[carrier].add(connections * frames.publications().len() as u64);
+                if connections > rests {
+                    metrics.sent_bytes[carrier].add((connections - rests) * frames.get(dialect).len() as u64);
+                }
             }
         }
         if let Some(began) = frames.began() {
@@ -191,6 +198,17 @@ impl Connections {
         }
     }
 }
+
+/// How many connections got a batch, by dialect.
+#[derive(Default)]
+struct Tally {
+    deliveries: [u64; DIALECTS.len()],
+    /// Those of them whose sockets did not take all of it at once.
+    rests: [u64; DIALECTS.len()],
+}
+
+/// All dialects, in their order.
+const DIALECTS: [Dialect; 4] = [Dialect::Plain, Dialect::Typed, Dialect::EventStream, Dialect::JoinedEventStream];
 
 /// Connections that a fan-out loads before it writes to the first of them.
 const PREFETCH: usize = 8;
