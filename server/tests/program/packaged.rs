@@ -5,6 +5,7 @@ use crate::commands::outcome;
 use crate::run::{Run, file, folder, hubcast};
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
 #[test]
@@ -29,6 +30,30 @@ fn the_health_check_finds_the_server_of_its_configuration() {
         command.envs(variable.map(|listen| ("HUBCAST_LISTEN", listen)));
         assert_eq!(outcome(&mut command, ""), (Some(0), answer.to_owned(), String::new()), "{words:?}");
     }
+}
+
+#[test]
+fn the_health_check_speaks_tls_and_goes_through_unix_sockets() {
+    let certificate = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/tests/server/tls/one.pem");
+    let secure = ["--listen", "127.0.0.1:0", "--tls-certificate", certificate, "--tls-key", certificate];
+    let secure = Run::of(&mut hubcast(&secure));
+    let url = format!("https://{}", secure.address());
+    assert_eq!(outcome(&mut hubcast(&["health", &url]), ""), (Some(0), "alive\n".to_owned(), String::new()));
+    let plainly = outcome(&mut hubcast(&["health", &url.replace("https", "http")]), "");
+    assert_eq!((plainly.0, plainly.2.contains("answers 400")), (Some(1), true), "{plainly:?}");
+
+    let socket = std::env::temp_dir().join(format!("hubcast-health-{}.sock", std::process::id()));
+    let text = format!("listen = [\"127.0.0.1:0\", \"unix:{}\"]\nunix_mode = \"600\"", socket.display());
+    let path = file("health-unix.toml", &text);
+    let server = Run::of(&mut hubcast(&["--config", path.to_str().unwrap()]));
+    let only = file("health-unix-only.toml", &format!("listen = \"unix:{}\"", socket.display()));
+    let ask = || outcome(&mut hubcast(&["health", "--config", only.to_str().unwrap()]), "");
+    assert_eq!(ask(), (Some(0), "alive\n".to_owned(), String::new()));
+    assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
+    server.signal("TERM");
+    assert_eq!(server.end().0, Some(0));
+    assert!(!socket.exists(), "the file goes with the server");
+    assert_eq!(ask().0, Some(3));
 }
 
 #[test]

@@ -61,7 +61,7 @@ impl Run {
         let log = child.stderr.take().map(BufReader::new);
         let (mut output, mut first_line) = (BufReader::new(child.stdout.take().unwrap()), String::new());
         output.read_line(&mut first_line).unwrap();
-        let address = first_line.split("ws://").nth(1).and_then(|rest| rest.split("/socket").next());
+        let address = first_line.split("://").nth(1).and_then(|rest| rest.split("/socket").next());
         let address = address.unwrap_or_else(|| panic!("not a line that says where it listens: {first_line:?}"));
         Self { child, log, output: Some(output), address: address.parse().unwrap(), first_line }
     }

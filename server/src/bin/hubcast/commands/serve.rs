@@ -22,7 +22,7 @@ use std::future::pending;
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 use systemd::Systemd;
@@ -70,6 +70,7 @@ async fn serve(
         has_console: config.console,
         has_tls: config.tls.is_some(),
     };
+    let paths = listeners.paths();
     let mut server = Server::bind(config, listeners.network).context("cannot start the server")?;
     let bound = server.local_addrs()?;
     for (listener, path) in listeners.unix {
@@ -88,12 +89,14 @@ async fn serve(
     for address in &bound {
         tracing::info!(%address, max_connections, "listening");
     }
-    announce(&bound, settings.options.log_format, advice);
+    announce(&bound, &paths, settings.options.log_format, advice);
     let stop = async {
         stop.await;
         systemd::stopping();
     };
-    let status = format!("listening on {}", bound.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(", "));
+    let of_network = bound.iter().map(SocketAddr::to_string);
+    let places: Vec<_> = of_network.chain(paths.iter().map(|path| unix(path))).collect();
+    let status = format!("listening on {}", places.join(", "));
     let systemd = Systemd::of_environment().map(|systemd| (server.pulse(systemd.turn_every()), systemd));
     tokio::select! {
         ended = server.run(stop) => ended.context("the server failed")?,
@@ -137,9 +140,9 @@ async fn watch(systemd: Option<(Pulse, Systemd)>, status: &str) -> Infallible {
 
 /// Says on standard output where to connect and what to try. A thread of its own writes it, because its reader can
 /// stand still.
-fn announce(bound: &[SocketAddr], log_format: Format, advice: Advice) {
+fn announce(bound: &[SocketAddr], paths: &[PathBuf], log_format: Format, advice: Advice) {
     let text = match log_format {
-        Format::Text => for_people(bound, advice),
+        Format::Text => for_people(bound, advice) + &of_unix(paths),
         Format::Json => bound.iter().map(|address| for_machines(address, advice)).collect(),
     };
     // A server does its work also when nothing reads its output.
@@ -169,6 +172,22 @@ fn for_people(bound: &[SocketAddr], Advice { is_open, has_console, has_tls }: Ad
         }
         false => format!("{listening}clients do what they are granted; `hubcast explain --help` says how to look\n"),
     }
+}
+
+/// Where programs on this machine can connect.
+fn of_unix(paths: &[PathBuf]) -> String {
+    let lines = paths.iter().map(|path| {
+        let place = unix(path);
+        format!(
+            "hubcast {VERSION} is listening on {place}\ntry it:  curl --unix-socket {} http://localhost/healthz\n",
+            path.display()
+        )
+    });
+    lines.collect()
+}
+
+fn unix(path: &Path) -> String {
+    format!("unix:{}", path.display())
 }
 
 /// A line like those of the log: what runs a server often puts both streams into one.
