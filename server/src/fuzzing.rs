@@ -4,6 +4,7 @@
 use crate::auth::{Jwks, KeySet, TokenKey, TokenRules, TokenVerifier};
 use crate::config::{Config, MessageLimits};
 use crate::http::events;
+use crate::listener::proxy_header;
 use crate::server::settings;
 use crate::snapshot::format;
 use crate::websocket::decoder::{Decoder, Incoming};
@@ -11,7 +12,9 @@ use aws_lc_rs::hmac;
 use data_encoding::BASE64URL_NOPAD;
 use hubcast_hub::Hub;
 use hyper::Request;
+use std::pin::pin;
 use std::sync::LazyLock;
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant, SystemTime};
 
 /// The frames of a client. The first byte says into which parts the others are cut: what comes out must not depend on it.
@@ -117,3 +120,25 @@ pub fn state_files(bytes: &[u8]) {
     hub.restore(*STARTED, saved);
     let _ = hub.save(*STARTED);
 }
+
+/// The begin of a connection from a proxy. A header leaves alone what follows it, and is never longer than its bound.
+pub fn proxy_headers(bytes: &[u8]) {
+    let read = |bytes: &mut &[u8]| {
+        // Bytes in memory are never waited for.
+        match pin!(proxy_header::read(bytes)).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(read) => read,
+            Poll::Pending => panic!("it waits"),
+        }
+    };
+    let mut left = bytes;
+    let client = read(&mut left);
+    let taken = bytes.len() - left.len();
+    assert!(taken <= MAX_HEADER, "{taken} bytes for one header");
+    if let Ok(client) = client {
+        let again = read(&mut &bytes[..taken]).expect("the header alone is the same one");
+        assert_eq!(again, client);
+    }
+}
+
+/// The longest header of a proxy that is read.
+const MAX_HEADER: usize = 536;
