@@ -13,10 +13,11 @@ use tokio::time::sleep;
 /// It looks at the files themselves every few seconds, and follows links anew each time: that notices a file that was
 /// written over, one that another was moved onto, and a link that leads elsewhere, on every file system.
 pub(crate) async fn watch(tls: Arc<Tls>) {
-    let (mut seen, mut told) = (stamps(&tls), String::new());
+    // The first look reads the files in any case: they may have changed since they were read at the start.
+    let (mut seen, mut told) = (None, String::new());
     loop {
         sleep(LOOK_AGAIN).await;
-        let now = stamps(&tls);
+        let now = Some(stamps(&tls));
         if now == seen {
             continue;
         }

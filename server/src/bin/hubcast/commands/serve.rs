@@ -9,7 +9,7 @@ use crate::allocator;
 use crate::logging::{Format, RunningLog};
 use crate::settings::endpoints::reachable;
 use crate::settings::layered::Settings;
-use crate::settings::resolve::{CliArgs, Resolved};
+use crate::settings::resolve::{CliArgs, Resolved, Stamp};
 use anyhow::Context;
 use hubcast_hub::Access;
 use hubcast_server::{Config, Pulse, Server};
@@ -41,7 +41,7 @@ pub(crate) fn run(
     sockets: Vec<TcpListener>,
     log: &RunningLog,
 ) -> anyhow::Result<()> {
-    let Resolved { settings, access, ignored, .. } = resolved;
+    let Resolved { settings, access, stamp, ignored, .. } = resolved;
     if !ignored.is_empty() {
         let variables = ignored.join(", ");
         tracing::warn!(variables, "ignored variables of the environment: there are no settings of these names");
@@ -53,7 +53,7 @@ pub(crate) fn run(
     let listeners = Listeners::bind(settings, sockets)?;
     let runtime = runtime::Builder::new_current_thread().enable_all().build().context("cannot start a runtime")?;
     let paths = listeners.paths();
-    let ended = runtime.block_on(serve(config, listeners, &signals, (given, settings)));
+    let ended = runtime.block_on(serve(config, listeners, &signals, (given, settings, *stamp)));
     paths.iter().for_each(|path| _ = fs::remove_file(path));
     ended
 }
@@ -62,7 +62,7 @@ async fn serve(
     config: Config,
     listeners: Listeners,
     signals: &Signals,
-    (given, settings): (&CliArgs, &Settings),
+    (given, settings, seen): (&CliArgs, &Settings, Option<Stamp>),
 ) -> anyhow::Result<()> {
     let (max_connections, tls) = (config.max_connections, config.tls.clone());
     let advice = Advice {
@@ -85,7 +85,7 @@ async fn serve(
     // Before the address is announced: a signal from now on drains.
     let asked = Arc::<Notify>::default();
     let stop = signals.drain_on_stop(server.hurry(), Arc::clone(&asked));
-    let reloading = Reloading { given, running: settings, reloader: server.reloader(), tls, asked };
+    let reloading = Reloading { given, running: settings, seen, reloader: server.reloader(), tls, asked };
     for address in &bound {
         tracing::info!(%address, max_connections, "listening");
     }

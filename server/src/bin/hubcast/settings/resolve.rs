@@ -11,8 +11,11 @@ use clap::parser::ValueSource;
 use hubcast_server::Config;
 use hubcast_server::hooks::Hook;
 use std::env;
+use std::fs;
 use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 use toml::Table;
 
 /// The settings from flags and environment.
@@ -37,6 +40,8 @@ pub(crate) struct Resolved {
     pub(crate) access: LoadedAccess,
     /// The hooks, with their secrets.
     pub(crate) hooks: Vec<Hook>,
+    /// What the configuration file was when it was read.
+    pub(crate) stamp: Option<Stamp>,
     /// Variables that begin with `HUBCAST_` and name no setting.
     pub(crate) ignored: Vec<String>,
 }
@@ -59,12 +64,14 @@ impl Resolved {
 pub(crate) fn resolve(given: &CliArgs) -> anyhow::Result<Resolved> {
     let ignored = environment::check(env::vars_os())?;
     let path = given.config.as_deref();
+    // Before the file is read: a change after that is seen later.
+    let stamp = path.and_then(stamp);
     let text = path.map(read).transpose()?;
     let resolved = || {
         let settings = checked(given, text.as_deref())?;
         let access = admission::load(&settings)?;
         let hooks = hooks(&settings)?;
-        Ok(Resolved { settings, access, hooks, ignored })
+        Ok(Resolved { settings, access, hooks, stamp, ignored })
     };
     resolved().map_err(|faults: anyhow::Error| match (path, &text) {
         (Some(path), Some(text)) => anyhow!(lines::add(&faults.to_string(), path, text)),
@@ -114,6 +121,15 @@ fn layered(given: &CliArgs, text: Option<&str>) -> anyhow::Result<Settings> {
     }
     Ok(settings)
 }
+
+/// What changes with the contents of a file; `None` if it is not there.
+pub(crate) fn stamp(path: &Path) -> Option<Stamp> {
+    let file = fs::metadata(path).ok()?;
+    Some((file.modified().ok()?, file.len(), file.ino()))
+}
+
+/// When a file was changed last, its length, and its number.
+pub(crate) type Stamp = (SystemTime, u64, u64);
 
 fn read(path: &Path) -> anyhow::Result<String> {
     file_text::read(path).map_err(|fault| anyhow!("{}: {fault}", path.display()))

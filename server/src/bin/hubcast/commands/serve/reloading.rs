@@ -2,14 +2,11 @@
 
 use super::systemd;
 use crate::settings::layered::Settings;
-use crate::settings::resolve::{CliArgs, Resolved, config, resolve};
+use crate::settings::resolve::{CliArgs, Resolved, Stamp, config, resolve, stamp};
 use anyhow::Context as _;
 use hubcast_server::{Reloader, Tls};
-use std::fs;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
@@ -19,6 +16,8 @@ pub(super) struct Reloading<'a> {
     pub(super) given: &'a CliArgs,
     /// The settings with which the server was started.
     pub(super) running: &'a Settings,
+    /// What the configuration file was when these were read.
+    pub(super) seen: Option<Stamp>,
     pub(super) reloader: Reloader,
     pub(super) tls: Option<Arc<Tls>>,
     /// Notified by SIGHUP.
@@ -29,7 +28,7 @@ impl Reloading<'_> {
     /// Reads the settings whenever it is time, without end. Settings that are wrong change nothing.
     pub(super) async fn follow(self) -> ! {
         let path = self.given.config.as_deref();
-        let mut seen = path.and_then(stamp);
+        let mut seen = self.seen;
         loop {
             let was_asked = tokio::select! {
                 () = self.asked.notified() => true,
@@ -76,12 +75,6 @@ impl Reloading<'_> {
         }
         Ok(())
     }
-}
-
-/// What changes with the contents of a file.
-fn stamp(path: &Path) -> Option<(SystemTime, u64, u64)> {
-    let file = fs::metadata(path).ok()?;
-    Some((file.modified().ok()?, file.len(), file.ino()))
 }
 
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
