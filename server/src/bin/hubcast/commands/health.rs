@@ -1,24 +1,30 @@
 //! `hubcast health`: asks a server on this machine whether it is alive. A container without a shell has nothing else that
 //! could ask.
 
-mod stream;
-
-use super::client::exit::{FAILED, Failure, UNREACHED};
+use super::client::exit::{Failure, UNREACHED};
 use super::client::options::some_time;
 use super::printable;
 use crate::settings::endpoints::reachable;
 use crate::settings::layered::Settings;
 use crate::settings::resolve::{CliArgs, settings};
 use crate::settings::units::DurationText;
+use bytes::Bytes;
 use clap::Args;
-use hyper::Uri;
-use std::io::{self, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
-use std::os::unix::net::UnixStream;
+use http_body_util::{BodyExt as _, Empty};
+use hubcast_client::{ByteStream, Tls};
+use hyper::client::conn::http1;
+use hyper::header::{HOST, USER_AGENT};
+use hyper::{Request, StatusCode, Uri};
+use hyper_util::rt::TokioIo;
+use std::error::Error;
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
-use stream::Stream;
+use tokio::io::{AsyncWrite, AsyncWriteExt as _};
+use tokio::net::{TcpStream, UnixStream, lookup_host};
+use tokio::runtime::Builder;
+use tokio::time::timeout;
 
 /// Which server to ask, and what.
 #[derive(Args, Clone, Debug)]
@@ -62,7 +68,7 @@ struct Place {
 
 /// Runs the command and returns its exit code. `given` has the settings, if no address is given.
 pub(crate) fn run(args: &HealthArgs, given: Option<&CliArgs>) -> ExitCode {
-    match place(args, given).and_then(|place| ask(&place, args.timeout.0)) {
+    match place(args, given).and_then(|place| wait(&place, args.timeout)) {
         Ok(answer) => {
             // Whether somebody reads it says nothing about the server.
             let _ = writeln!(io::stdout(), "{answer}");
@@ -120,79 +126,71 @@ fn bare(host: &str) -> String {
     host.trim_start_matches('[').trim_end_matches(']').to_owned()
 }
 
-/// Sends the request to the first address that takes it, and returns what the server says.
-fn ask(place: &Place, patience: Duration) -> Result<String, Failure> {
-    let Place { host, port, socket, .. } = place;
-    let until = Instant::now() + patience;
-    let unreached = |why: String| Failure { code: UNREACHED, why: format!("{host}, port {port}: {why}") };
-    if let Some(path) = socket {
-        let asked = UnixStream::connect(path).and_then(|stream| {
-            let stream = introduced(stream, place)?;
-            exchange(Stream::Unix(stream), place, until)
-        });
-        let unreached = |why: io::Error| Failure { code: UNREACHED, why: format!("{}: {why}", path.display()) };
-        return judge(&asked.map_err(unreached)?);
-    }
-    let found = (host.as_str(), *port).to_socket_addrs().map_err(|error| unreached(error.to_string()))?;
-    let mut why = "the name has no address".to_owned();
-    for address in found.map(reachable) {
-        match TcpStream::connect_timeout(&address, left(until)) {
-            Ok(stream) => {
-                let asked = introduced(stream, place).and_then(|stream| match place.is_secure {
-                    true => exchange(Stream::secure(stream, host)?, place, until),
-                    false => exchange(Stream::Tcp(stream), place, until),
-                });
-                return judge(&asked.map_err(|error| unreached(error.to_string()))?);
-            }
-            Err(error) => why = error.to_string(),
+/// Asks, and waits for the answer no longer than that.
+fn wait(place: &Place, patience: DurationText) -> Result<String, Failure> {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
+    let asked = runtime.block_on(async { timeout(patience.0, ask(place)).await });
+    // The search for an address may still be waiting.
+    runtime.shutdown_background();
+    let unreached = |why: String| Failure { code: UNREACHED, why: format!("{}: {why}", place.name()) };
+    match asked {
+        Ok(Ok((StatusCode::OK, said))) => Ok(printable::line(&said)),
+        Ok(Ok((status, said))) => Err(Failure::failed(format!("the server answers {}: {said}", status.as_u16()))),
+        Ok(Err(error)) if error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse) => {
+            Err(Failure::failed("this is not the answer of an HTTP server"))
         }
+        Ok(Err(error)) => Err(unreached(error.to_string())),
+        Err(_) => Err(unreached(format!("no answer within {patience}"))),
     }
-    Err(unreached(why))
+}
+
+/// Sends the request. Returns the status and the begin of what the server says.
+async fn ask(place: &Place) -> Result<(StatusCode, String), Box<dyn Error + Send + Sync>> {
+    let (mut sender, connection) = http1::handshake(TokioIo::new(connect(place).await?)).await?;
+    // An error of the connection is also one of the answer.
+    tokio::spawn(connection);
+    let request = Request::get(&place.path).header(HOST, "localhost").header(USER_AGENT, AGENT);
+    let response = sender.send_request(request.body(Empty::<Bytes>::new())?).await?;
+    let (status, mut body, mut said) = (response.status(), response.into_body(), Vec::new());
+    while said.len() < SAID_BYTES
+        && let Some(frame) = body.frame().await
+    {
+        said.extend(frame?.into_data().unwrap_or_default());
+    }
+    Ok((status, String::from_utf8_lossy(&said).trim().chars().take(SAID_CHARACTERS).collect()))
+}
+
+/// Connects to the first address that takes it.
+async fn connect(place: &Place) -> io::Result<Box<dyn ByteStream>> {
+    if let Some(path) = &place.socket {
+        return Ok(Box::new(introduced(UnixStream::connect(path).await?, place).await?));
+    }
+    let addresses = lookup_host((place.host.as_str(), place.port)).await?;
+    let addresses: Vec<SocketAddr> = addresses.map(reachable).collect();
+    let stream = introduced(TcpStream::connect(&addresses[..]).await?, place).await?;
+    match place.is_secure {
+        // Whatever the certificate is for: nothing secret is said, and who answers on this machine is not doubted.
+        true => Tls::without_verification().handshake(&place.host, stream).await,
+        false => Ok(Box::new(stream)),
+    }
 }
 
 /// Says, to a server that expects the header of a proxy, that the program asks for itself.
-fn introduced<S: Write>(mut stream: S, place: &Place) -> io::Result<S> {
+async fn introduced<S: AsyncWrite + Unpin>(mut stream: S, place: &Place) -> io::Result<S> {
     if place.is_proxied {
-        stream.write_all(b"PROXY UNKNOWN\r\n")?;
+        stream.write_all(b"PROXY UNKNOWN\r\n").await?;
     }
     Ok(stream)
 }
 
-fn exchange(mut stream: Stream, place: &Place, until: Instant) -> io::Result<Vec<u8>> {
-    let path = &place.path;
-    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: {AGENT}\r\nConnection: close\r\n\r\n");
-    stream.set_patience(left(until))?;
-    stream.write_all(request.as_bytes())?;
-    let (mut text, mut part) = (Vec::new(), [0; 512]);
-    loop {
-        // A server that sends a byte now and then must not make this wait longer.
-        stream.set_patience(left(until))?;
-        match stream.read(&mut part)? {
-            0 => return Ok(text),
-            read => text.extend_from_slice(&part[..read]),
+impl Place {
+    /// How people are told where it is.
+    fn name(&self) -> String {
+        match &self.socket {
+            Some(path) => path.display().to_string(),
+            None => format!("{}, port {}", self.host, self.port),
         }
-        if text.len() > MAX_ANSWER {
-            return Ok(text);
-        }
-    }
-}
-
-/// What is left of the time; never nothing, which would mean to wait without end.
-fn left(until: Instant) -> Duration {
-    until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1))
-}
-
-/// The body of an answer with status 200.
-fn judge(answer: &[u8]) -> Result<String, Failure> {
-    let answer = String::from_utf8_lossy(answer);
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-    let status = head.strip_prefix("HTTP/1.1 ").or_else(|| head.strip_prefix("HTTP/1.0 "));
-    let status = status.and_then(|rest| rest.get(..3)).and_then(|status| status.parse::<u16>().ok());
-    let said: String = body.trim().chars().take(200).collect();
-    match status {
-        Some(200) => Ok(printable::line(&said)),
-        Some(status) => Err(Failure { code: FAILED, why: format!("the server answers {status}: {said}") }),
-        None => Err(Failure { code: FAILED, why: "this is not the answer of an HTTP server".to_owned() }),
     }
 }
 
@@ -212,5 +210,6 @@ pub(crate) const AFTER_HELP: &str = "\
 
 const AGENT: &str = concat!("hubcast/", env!("CARGO_PKG_VERSION"));
 
-/// Bytes of an answer that are read.
-const MAX_ANSWER: usize = 16 * 1024;
+/// Bytes of an answer after which no more are read, and how many characters of them are shown.
+const SAID_BYTES: usize = 1024;
+const SAID_CHARACTERS: usize = 200;
