@@ -39,8 +39,9 @@ impl Reloading<'_> {
                 continue;
             }
             seen = now;
-            if was_asked && let Some(tls) = self.tls.clone() {
-                self.reload_certificate(tls).await;
+            if was_asked {
+                systemd::reloading();
+                self.reload_certificate().await;
             }
             if let Err(wrong) = self.reload().await {
                 self.reloader.note_refused();
@@ -52,7 +53,8 @@ impl Reloading<'_> {
         }
     }
 
-    async fn reload_certificate(&self, tls: Arc<Tls>) {
+    async fn reload_certificate(&self) {
+        let Some(tls) = self.tls.clone() else { return };
         match spawn_blocking(move || tls.reload()).await {
             Ok(Ok(is_new)) => tracing::info!(is_new, "read the certificate again"),
             Ok(Err(fault)) => tracing::error!("the certificate stays the old one: {fault}"),

@@ -60,12 +60,16 @@ pub(super) fn stopping() {
     tell(&[Stopping, Status("sending the connections away")]);
 }
 
-/// Tells that a reload was asked for, and is done.
-pub(super) fn reloaded() {
+/// Tells that a reload begins. It is over when [`reloaded`] is told.
+pub(super) fn reloading() {
     if let Ok(now) = NotifyState::monotonic_usec_now() {
         tell(&[Reloading, now]);
-        tell(&[Ready]);
     }
+}
+
+/// Tells that a reload is over.
+pub(super) fn reloaded() {
+    tell(&[Ready]);
 }
 
 fn tell(states: &[NotifyState<'_>]) {
