@@ -30,9 +30,10 @@ pub use revoked::Revocations;
 pub use rules::TokenRules;
 pub use token::{Checked, TokenVerifier, Verified};
 
+use crate::wall_clock::unix_now;
 use hubcast_hub::Login;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 /// Who a server lets in: its keys, and what it believes of addresses.
 #[derive(Clone, Debug, Default)]
@@ -75,9 +76,4 @@ impl AuthConfig {
         self.revocations.check(&verified, unix_now)?;
         Ok(verified.login)
     }
-}
-
-/// The time of the wall clock, in seconds since 1970-01-01 UTC.
-pub(crate) fn unix_now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }

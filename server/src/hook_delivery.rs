@@ -6,11 +6,11 @@ mod send;
 pub use send::{HookAnswer, HookSendError};
 
 use crate::hooks::dispatch::{Dispatch, HookMessage, NextStep};
-use crate::hooks::inbox::unix_ms;
 use crate::hooks::settling::Settling;
 use crate::hooks::{EventKind, Hook, HookEvent, Hooks, SendOutcome};
 use crate::log::warnings::Pace;
 use crate::runtime::tasks::Tasks;
+use crate::wall_clock::unix_ms;
 use data_encoding::BASE32_NOPAD;
 use send::HookSender;
 use std::cell::RefCell;

@@ -12,7 +12,9 @@ mod identity;
 mod linger;
 pub(crate) mod metrics;
 mod prepare;
+mod process;
 mod query;
+mod rejections;
 mod response;
 mod timer;
 mod upgrade;
@@ -37,7 +39,10 @@ use hyper::header::{CONNECTION, FORWARDED, HeaderMap, HeaderName, HeaderValue, O
 use hyper::server::conn::http1;
 use hyper::{Method, Request, Response, StatusCode, Version, service::service_fn};
 use linger::linger;
-use response::{Answer, Refusal, Rejection, close, text, try_later};
+use rejections::{
+    DRAINING, FULL, NO_BODY, NOT_READ, NOTHING_ELSE, NOTHING_HERE, ONLY_METRICS, SHUTTING_DOWN, TOO_MANY_HERE,
+};
+use response::{Answer, Refusal, Rejection, close, text};
 use std::convert::Infallible;
 use std::future::pending;
 use std::iter;
@@ -171,8 +176,8 @@ impl<S: Service> Http<S> {
 
     /// Warns of a proxy in front of a server where everybody may do everything.
     fn note_proxy(&self, headers: &HeaderMap) {
-        let is_open = self.settings.get().admission.default == Access::Anyone;
-        if is_open && (headers.contains_key(&FORWARDED) || headers.contains_key(&X_FORWARDED_FOR)) {
+        let is_passed_on = headers.contains_key(&FORWARDED) || headers.contains_key(&X_FORWARDED_FOR);
+        if is_passed_on && self.settings.get().admission.default == Access::Anyone {
             self.warnings.note_proxy();
         }
     }
@@ -182,14 +187,7 @@ impl<S: Service> Http<S> {
         let (status, origin) = (rejection.status.as_u16(), request.headers().get(ORIGIN));
         tracing::debug!(%peer, status, reason = rejection.reason, ?origin, "refused a request");
         if self.worker.accepts(request.uri().path()) {
-            self.worker.metrics().note_refused(match *rejection {
-                FULL => RefusedHandshake::Limit,
-                SHUTTING_DOWN => RefusedHandshake::Draining,
-                TOO_MANY_HERE => RefusedHandshake::AddressLimit,
-                Rejection { status: StatusCode::FORBIDDEN, .. } => RefusedHandshake::Origin,
-                Rejection { status: StatusCode::MISDIRECTED_REQUEST, .. } => RefusedHandshake::Host,
-                _ => RefusedHandshake::Malformed,
-            });
+            self.worker.metrics().note_refused(rejections::counted(rejection));
         }
         match *rejection {
             FULL => self.warnings.note(Warning::Full, Instant::now()),
@@ -228,7 +226,7 @@ impl<S: Service> Http<S> {
                 Ok(arrival) => arrival,
                 Err(refusal) => {
                     tracing::debug!(reason = refusal.reason(), "a token is refused");
-                    self.worker.metrics().note_refused(refused_for(&refusal));
+                    self.worker.metrics().note_refused(rejections::counted_token(&refusal));
                     return Ok(Route::Answer(close(refusal.into_response())));
                 }
             };
@@ -343,15 +341,6 @@ impl<S: Service> Http<S> {
     }
 }
 
-/// Why a token is refused, as it is counted.
-fn refused_for(refusal: &Refusal) -> RefusedHandshake {
-    match refusal.code() {
-        "token_expired" => RefusedHandshake::TokenExpired,
-        "token_invalid" => RefusedHandshake::TokenInvalid,
-        _ => RefusedHandshake::Malformed,
-    }
-}
-
 /// Makes an answer fit the version of its request.
 fn of_version(version: Version, mut answer: Response<AnswerBody>) -> Response<AnswerBody> {
     if version == Version::HTTP_10 && answer.headers().contains_key(CONNECTION) {
@@ -375,28 +364,3 @@ const BROWSER_CLIENT: &str = "/hubcast.js";
 
 /// What proxies add to the requests that they pass on, where RFC 7239's `Forwarded` is not used.
 static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-
-const FULL: Rejection = try_later("the server is full");
-const TOO_MANY_HERE: Rejection = Rejection {
-    status: StatusCode::TOO_MANY_REQUESTS,
-    reason: "your address has as many connections as one may have",
-    headers: &[("retry-after", "5")],
-};
-const SHUTTING_DOWN: Rejection = try_later("the server is shutting down");
-const DRAINING: Rejection = try_later("draining");
-const NOT_READ: Rejection = Rejection {
-    status: StatusCode::METHOD_NOT_ALLOWED,
-    reason: "this is read by GET",
-    headers: &[("allow", "GET, HEAD")],
-};
-const ONLY_METRICS: Rejection =
-    Rejection { status: StatusCode::NOT_FOUND, reason: "here are only /metrics, /healthz and /readyz", headers: &[] };
-const NO_BODY: Rejection =
-    Rejection { status: StatusCode::BAD_REQUEST, reason: "a stream of events takes no body", headers: &[] };
-const NOTHING_HERE: Rejection = Rejection {
-    status: StatusCode::NOT_FOUND,
-    reason: "nothing here; the WebSocket endpoint is /socket",
-    headers: &[],
-};
-const NOTHING_ELSE: Rejection =
-    Rejection { reason: "nothing here; the WebSocket endpoint is /socket, and the console is at /", ..NOTHING_HERE };

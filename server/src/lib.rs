@@ -38,6 +38,7 @@ mod schedule;
 mod server;
 mod snapshot;
 mod tls;
+mod wall_clock;
 mod websocket;
 mod worker;
 

@@ -11,7 +11,7 @@ pub use error::{BindError, RunError};
 pub use reload::{ReloadError, Reloader};
 pub use shutdown::Hurry;
 
-use crate::auth::{Revocations, unix_now};
+use crate::auth::Revocations;
 use crate::config::{Config, LiveConfig, MAX_WORKERS};
 use crate::encode::account::Account;
 use crate::hooks::{Hook, HookCounters, Hooks};
@@ -26,6 +26,7 @@ use crate::pubsub::shared_hub::SharedHub;
 use crate::runtime::pulse::Pulse;
 use crate::runtime::system;
 use crate::snapshot::folder::SnapshotDir;
+use crate::wall_clock::unix_now;
 use crate::worker::service::Service;
 use hubcast_hub::{Hub, LiveBytes, Settings};
 use reload::{Asked, Reloads};

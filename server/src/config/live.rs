@@ -1,10 +1,10 @@
 //! The settings in force, which can be replaced while the server runs.
 
 use super::Config;
+use crate::wall_clock::unix_now;
 use arc_swap::ArcSwap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The settings in force, for who looks at them anew with each request.
 #[derive(Debug)]
@@ -48,8 +48,4 @@ impl LiveConfig {
     pub(crate) fn at(&self) -> u64 {
         self.at.load(Relaxed)
     }
-}
-
-fn unix_now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }

@@ -8,7 +8,7 @@ use hubcast_hub::Lifecycle;
 use std::collections::VecDeque;
 use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 use tokio::sync::Notify;
 
 /// What has happened and is not taken yet.
@@ -69,12 +69,6 @@ impl Inbox {
     fn arrived(&self) -> MutexGuard<'_, Arrived> {
         self.arrived.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The wall clock, in milliseconds since 1970-01-01 UTC.
-pub(crate) fn unix_ms() -> u64 {
-    let passed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(passed.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Most things that are kept: some ten megabytes.

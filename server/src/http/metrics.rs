@@ -4,7 +4,6 @@
 //! that is set up for it. It contains no text that a client has chosen.
 
 mod page;
-mod process;
 mod text;
 
 use super::api::{Api, KnownKey, api_key};

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::auth::testing::Signer;
-use crate::auth::{TokenFault, TokenRules, unix_now};
+use crate::auth::{TokenFault, TokenRules};
+use crate::wall_clock::unix_now;
 use bytes::Bytes;
 use data_encoding::BASE64URL_NOPAD;
 use http_body_util::Full;

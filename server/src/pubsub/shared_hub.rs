@@ -23,11 +23,12 @@ use crate::encode::account::Account;
 use crate::metrics::Metrics;
 use crate::runtime::tasks::end_for_another;
 use crate::schedule::{Cost, Item, Schedule};
+use crate::wall_clock::unix_ms;
 use hubcast_hub::{Hub, Input, SessionId, Snapshot};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 /// The hub and the mail of each worker.
@@ -297,12 +298,6 @@ impl SharedHub {
     pub(crate) fn histories(&self) -> usize {
         self.lock().hub.engine().histories()
     }
-}
-
-/// The wall clock, in milliseconds since 1970-01-01 UTC.
-fn unix_ms() -> u64 {
-    let passed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(passed.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// When the hub next has to do something by itself.

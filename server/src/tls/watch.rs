@@ -1,6 +1,7 @@
 //! Notices that the files of the certificate have changed.
 
 use super::certificate::Tls;
+use crate::wall_clock::unix_now;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -60,10 +61,6 @@ fn stamp(path: &Path) -> Stamp {
     use std::os::unix::fs::MetadataExt as _;
     let file = fs::metadata(path).ok()?;
     Some((file.modified().ok()?, file.len(), file.ino()))
-}
-
-fn unix_now() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 const LOOK_AGAIN: Duration = Duration::from_secs(2);

@@ -4,11 +4,12 @@ use super::answer::{ApiAnswer, json, refusal};
 use super::body::{invalid, read_json};
 use super::topics::{page, unexpected, with_cursor};
 use super::{Api, Call};
-use crate::auth::unix_now;
 use crate::connection::facts::ConnectionFacts;
+use crate::http::process;
 use crate::http::query::check_topic;
 use crate::http::response::Refusal;
 use crate::pubsub::caller::Reply;
+use crate::wall_clock::unix_now;
 use hubcast_hub::{Hub, Operation, SessionInfo, Whom};
 use hubcast_protocol::{ClientId, CloseCode, Dialect, ErrorCode, Pattern, Target, Topic};
 use hyper::StatusCode;
@@ -146,7 +147,7 @@ impl Api {
             "duplicates": counters.duplicates.sum(),
             "deliveries": counters.deliveries,
         });
-        if let Some(bytes) = resident_bytes() {
+        if let Some(bytes) = process::resident_bytes() {
             stats["memory_bytes"] = bytes.into();
         }
         json(&stats)
@@ -183,13 +184,6 @@ impl Api {
             _ => Err(invalid("exactly one of topic and pattern is needed")),
         }
     }
-}
-
-/// The resident memory of this process, where the system tells it (proc(5), `VmRSS`).
-fn resident_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?.trim().strip_suffix("kB")?.trim();
-    kib.parse::<u64>().ok().map(|kib| kib * 1024)
 }
 
 /// The sessions that a body names, and how the log names them.

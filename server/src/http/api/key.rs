@@ -1,9 +1,10 @@
 //! The API key of a request.
 
-use crate::auth::{ApiKey, ApiKeys, unix_now};
+use crate::auth::{ApiKey, ApiKeys};
 use crate::config::Config;
 use crate::http::identity::bearer;
 use crate::http::response::Refusal;
+use crate::wall_clock::unix_now;
 use aws_lc_rs::constant_time;
 use hubcast_protocol::ErrorCode;
 use hyper::StatusCode;

@@ -1,11 +1,11 @@
 //! All metrics that there are, read at one time.
 
-use super::process::Process;
 use super::text::{Distribution, Family, Labels, Values};
 use super::{ROUTE_COUNT, route_names};
 use crate::auth::TokenFault;
 use crate::hooks::{DURATIONS, Dropped};
 use crate::http::api::Api;
+use crate::http::process::Process;
 use crate::metrics::Metrics;
 use crate::metrics::WorkerMetrics;
 use crate::metrics::cell::{Counter, DURATION_BOUNDS, Histogram};

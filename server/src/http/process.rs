@@ -18,7 +18,7 @@ impl Process {
         let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
         Self {
             cpu: fs::read_to_string("/proc/self/stat").ok().as_deref().and_then(cpu),
-            resident_bytes: fs::read_to_string("/proc/self/statm").ok().as_deref().and_then(resident_bytes),
+            resident_bytes: resident_bytes(),
             open_files: open_files(),
             max_files: limit,
         }
@@ -33,8 +33,9 @@ fn cpu(stat: &str) -> Option<Duration> {
     Some(Duration::from_millis((user + system) * 1_000 / rustix::param::clock_ticks_per_second().max(1)))
 }
 
-/// The second field of `/proc/self/statm`, in pages (proc(5)).
-fn resident_bytes(statm: &str) -> Option<u64> {
+/// Memory of this process that is in RAM: the second field of `/proc/self/statm`, in pages (proc(5)).
+pub(super) fn resident_bytes() -> Option<u64> {
+    let statm = fs::read_to_string("/proc/self/statm").ok()?;
     let pages: u64 = statm.split(' ').nth(1)?.parse().ok()?;
     Some(pages * rustix::param::page_size() as u64)
 }
