@@ -1,15 +1,10 @@
 """The programs of one run: hubcast, nginx and Chromium, with their settings and ports."""
 
-import base64
-import hashlib
-import hmac
-import json
 import pathlib
-import secrets
 import shutil
-import socket
 import subprocess
-import time
+
+from credentials import Credentials, free_port
 
 HERE = pathlib.Path(__file__).resolve().parent
 TOKEN_LIFE_SECONDS = 35
@@ -20,10 +15,9 @@ class Programs:
 
     def __init__(self, binary, work):
         self.binary, self.work = binary, work
-        self.secret, self.key = secrets.token_hex(32), f"hc_test_{secrets.token_urlsafe(32)}"
+        self.credentials = Credentials(work)
         self.server_port, self.nginx_port = free_port(), free_port()
         self._all = []
-        (work / "secret").write_text(self.secret)
         (work / "hubcast.toml").write_text(self._settings())
 
     def start_server(self):
@@ -51,12 +45,7 @@ class Programs:
                 program.kill()
 
     def token(self):
-        """A new token that may hear everything, for a short time."""
-        now = int(time.time())
-        claims = {"sub": "page", "iat": now, "exp": now + TOKEN_LIFE_SECONDS, "subscribe": [">"], "history": [">"]}
-        parts = [base64url(json.dumps(part).encode()) for part in ({"alg": "HS256", "typ": "JWT"}, claims)]
-        signature = hmac.digest(self.secret.encode(), ".".join(parts).encode(), "sha256")
-        return ".".join([*parts, base64url(signature)])
+        return self.credentials.token("page", TOKEN_LIFE_SECONDS)
 
     def _start(self, *command):
         with open(self.work / f"{pathlib.Path(command[0]).name}.out", "ab") as log:
@@ -65,34 +54,16 @@ class Programs:
         return program
 
     def _settings(self):
-        key_hash = hashlib.sha256(self.key.encode()).hexdigest()
         return f"""\
 listen = "127.0.0.1:{self.server_port}"
 state_dir = "{self.work}/state"
 trusted_proxies = ["127.0.0.1"]
 drain_spread = "1s"
 drain_deadline = "2s"
-[tokens]
-keys = [{{ secret_file = "{self.work}/secret" }}]
-query = true
-[[api_keys]]
-id = "test"
-key_hash = "sha256:{key_hash}"
-publish = [">"]
-[[topics]]
+{self.credentials.settings()}[[topics]]
 match = ">"
 history = {{ size = 5000, ttl = "10m", keep = "always" }}
 """
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
-def base64url(data):
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 CHROMIUM_FLAGS = [

@@ -72,7 +72,7 @@ class Driver:
             ]
             try:
                 connection = connection or http.client.HTTPConnection("127.0.0.1", self.programs.server_port, timeout=5)
-                headers = {"Authorization": f"Bearer {self.programs.key}", "Content-Type": "application/json"}
+                headers = {"Authorization": f"Bearer {self.programs.credentials.key}", "Content-Type": "application/json"}
                 # Line ends between the tokens of a message must not end a line of the stream.
                 connection.request("POST", "/api/publish", json.dumps({"messages": messages}, indent=1), headers)
                 answer = connection.getresponse()

@@ -1,22 +1,17 @@
 """The programs of one run: hubcast, and a proxy with the configuration of deploy/proxies."""
 
-import base64
-import hashlib
-import hmac
-import json
 import os
 import pathlib
-import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import time
 
+from credentials import Credentials, free_port
+
 PROXIES = pathlib.Path(__file__).resolve().parents[2] / "deploy" / "proxies"
-
-
 AWAY_SECONDS = 4
+TOKEN_LIFE_SECONDS = 3600
 
 
 class Server:
@@ -24,8 +19,7 @@ class Server:
 
     def __init__(self, binary, work):
         self.binary, self.work, self.port = binary, work, free_port()
-        self.secret, self.key = secrets.token_hex(32), f"hc_test_{secrets.token_urlsafe(32)}"
-        (work / "secret").write_text(self.secret)
+        self.credentials = Credentials(work)
         (work / "hubcast.toml").write_text(self._settings())
         self.process = None
 
@@ -43,13 +37,6 @@ class Server:
         time.sleep(AWAY_SECONDS)
         self.start()
 
-    def token(self):
-        now = int(time.time())
-        claims = {"sub": "reader", "iat": now, "exp": now + 3600, "subscribe": [">"], "history": [">"]}
-        parts = [base64url(json.dumps(part).encode()) for part in ({"alg": "HS256", "typ": "JWT"}, claims)]
-        parts.append(base64url(hmac.digest(self.secret.encode(), ".".join(parts).encode(), "sha256")))
-        return ".".join(parts)
-
     def _settings(self):
         return f"""\
 listen = "127.0.0.1:{self.port}"
@@ -58,16 +45,7 @@ trusted_proxies = ["127.0.0.1"]
 hosts = ["hub.example.org"]
 drain_spread = "1s"
 drain_deadline = "3s"
-[tokens]
-keys = [{{ secret_file = "{self.work}/secret" }}]
-query = true
-[[api_keys]]
-id = "test"
-key_hash = "sha256:{hashlib.sha256(self.key.encode()).hexdigest()}"
-publish = [">"]
-history = [">"]
-manage = true
-[[topics]]
+{self.credentials.settings()}[[topics]]
 match = ">"
 history = {{ size = 10000, ttl = "1h", keep = "always" }}
 """
@@ -175,13 +153,3 @@ def stop(process, how):
             process.kill()
             process.wait()
             raise AssertionError(f"{process.args[0]} did not end") from None
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
-def base64url(data):
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()

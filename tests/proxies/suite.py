@@ -14,7 +14,7 @@ import tempfile
 import time
 
 from clients import TOPIC, EventSource, WebSocket
-from programs import HAProxy, Nginx, Server
+from programs import TOKEN_LIFE_SECONDS, HAProxy, Nginx, Server
 
 
 class Run:
@@ -28,7 +28,7 @@ class Run:
         self.options, self.published, self.is_over, self.faults = options, 0, False, []
         addresses = [f"127.0.1.{1 + number % 200}" for number in range(options.websockets + options.streams)]
         kinds = [WebSocket] * options.websockets + [EventSource] * options.streams
-        token = self.server.token()
+        token = self.server.credentials.token("reader", TOKEN_LIFE_SECONDS)
         self.clients = [kind(self.proxy.port, token, address) for kind, address in zip(kinds, addresses)]
 
     async def run(self):
@@ -87,7 +87,7 @@ class Run:
         connection = http.client.HTTPSConnection(
             "127.0.0.1", self.proxy.port, timeout=10, context=context, source_address=(source, 0)
         )
-        headers = {"Authorization": f"Bearer {self.server.key}", "Host": "hub.example.org", **headers}
+        headers = {"Authorization": f"Bearer {self.server.credentials.key}", "Host": "hub.example.org", **headers}
         if body is not None:
             headers["Content-Type"] = "application/json"
         try:
@@ -133,7 +133,7 @@ class Run:
         log = self.proxy.access_log()
         if "/events" not in log:
             self.faults.append("the log has no stream")
-        if "token=" in log or self.server.key in log:
+        if "token=" in log or self.server.credentials.key in log:
             self.faults.append("the log has a token")
 
     def report(self):
