@@ -76,6 +76,8 @@ pub struct Config {
     /// Whether there is a page at `/` with which people look at the server and try it. It can do what anybody can do who
     /// has the same tokens and API keys.
     pub console: bool,
+    /// Whether the log has a line for each connection that is opened, and one for each that is closed.
+    pub log_connections: bool,
 }
 
 /// Bounds of an HTTP head, before a connection is a WebSocket.
@@ -159,6 +161,7 @@ impl Default for Config {
             hooks_public_only: false,
             drain: Drain { spread: Duration::from_secs(5), deadline: Duration::from_secs(10) },
             console: false,
+            log_connections: true,
             tls: None,
         }
     }

@@ -2,6 +2,7 @@
 
 pub(crate) mod event_stream;
 pub(crate) mod facts;
+mod moment;
 pub(crate) mod peer;
 #[cfg(feature = "simulation")]
 mod pipe;
@@ -15,22 +16,23 @@ mod write;
 pub use pipe::ClientEnd;
 #[cfg(feature = "simulation")]
 pub(crate) use pipe::{News, pipe};
-pub(crate) use socket::{Other, Socket};
+pub(crate) use socket::Socket;
 pub(crate) use timeouts::TimerAction;
 
 use crate::config::Config;
 use crate::listener::limit::Permit;
 use crate::metrics::kinds::Carrier;
+use crate::metrics::traffic::Traffic;
 use crate::outbox::{LeftOut, Outbox};
 use crate::websocket::decoder::{Decoder, Incoming};
 use crate::websocket::frame::{self, Opcode, Violation};
 use event_stream::EventStream;
-use facts::Seconds;
 use hubcast_protocol::{CloseCode, Dialect};
+use moment::Moment;
 use peer::Peer;
 use std::cell::RefCell;
 use std::io;
-use std::net::{Shutdown, SocketAddr};
+use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -41,12 +43,14 @@ use totals::Totals;
 pub(crate) struct Connection {
     pub(crate) peer: Peer,
     socket: Socket,
+    address: Option<(IpAddr, u16)>,
     state: RefCell<ConnectionState>,
     /// `Some` if it is a stream of server-sent events.
     stream: Option<Box<EventStream>>,
     /// What the worker counts over all its connections.
     totals: Rc<Totals>,
-    permit: Rc<Permit>,
+    /// The place among all connections.
+    _permit: Rc<Permit>,
 }
 
 #[derive(Debug)]
@@ -55,17 +59,18 @@ struct ConnectionState {
     outbox: Outbox,
     decoder: Decoder,
     /// When the last complete frame came.
-    last_frame_at: Instant,
+    last_frame_at: Moment,
     /// When the last ping was sent, while no frame has come since.
-    ping_sent_at: Option<Instant>,
+    ping_sent_at: Option<Moment>,
     /// When the incomplete message or control frame began.
-    unfinished_since: Option<Instant>,
+    unfinished_since: Option<Moment>,
     /// While the socket takes no more, or has had its share of the worker's time while more waits (`MAX_WRITE_BYTES`):
     /// when it last took some, or when the write timeout was last extended.
-    write_blocked: Option<Instant>,
+    write_blocked: Option<Moment>,
     is_dirty: bool,
     /// When it was opened.
-    opened: Seconds,
+    opened: Moment,
+    traffic: Traffic,
     /// Whether the next read has to wait a little, because the receivers of this client's publications are far behind.
     is_paused: bool,
     /// Whether the reading task is in such a pause now.
@@ -73,11 +78,11 @@ struct ConnectionState {
     /// Whether reading is stopped until the earlier requests are served and the client has taken their answers.
     is_reading_stopped: bool,
     /// Since when nothing is read, because of a pause or because reading is stopped.
-    unread_since: Option<Instant>,
+    unread_since: Option<Moment>,
     /// Whether the client has sent its last message, while requests before it are not answered yet.
     is_ending: bool,
-    /// The tick at which the deadlines are checked next.
-    armed: Option<u64>,
+    /// The tick at which the deadlines are checked next, or [`NOT_ARMED`].
+    armed: u64,
 }
 
 /// The phases in their order. A connection may skip some of them.
@@ -87,19 +92,19 @@ enum Phase {
     /// Our close frame waits in the outbox, after all that waited before. `took` is when the socket last took some of
     /// it. With `discards_input` the bytes of the client can no longer be understood.
     Closing {
-        since: Instant,
-        took: Instant,
+        since: Moment,
+        took: Moment,
         discards_input: bool,
     },
     /// Both sides have sent a close frame; ours may still wait in the outbox.
     Agreed {
-        since: Instant,
-        took: Instant,
+        since: Moment,
+        took: Moment,
     },
     /// Everything is written and our direction is shut. What still comes is read and dropped. Otherwise the system
     /// could reset the connection, and the client would lose our last bytes.
     Lingering {
-        since: Instant,
+        since: Moment,
         dropped: usize,
     },
     /// All is written or the socket is shut. The reading task has ended, or sees this phase before it reads again.
@@ -141,21 +146,21 @@ impl Connection {
         totals: Rc<Totals>,
         now: Instant,
     ) -> Self {
-        let state = ConnectionState::new(now);
-        Self { peer, socket, state: RefCell::new(state), stream, totals, permit }
+        let address = match permit.client() {
+            Some(client) => Some((client, 0)),
+            None => socket.peer_addr().ok().map(|address| (address.ip(), address.port())),
+        };
+        let state = RefCell::new(ConnectionState::new(now));
+        Self { peer, socket, address, state, stream, totals, _permit: permit }
     }
 
     pub(crate) fn is_open(&self) -> bool {
         self.state.borrow().phase == Phase::Open
     }
 
-    /// The address of the client, if the system still knows it. Asked from the system each time; used only for people.
-    /// That of a client behind a proxy has no port.
+    /// The address of the client, if it has one. That of a client behind a proxy has no port.
     pub(crate) fn address(&self) -> Option<SocketAddr> {
-        match self.permit.client() {
-            Some(client) => Some(SocketAddr::new(client, 0)),
-            None => self.socket.peer_addr().ok(),
-        }
+        self.address.map(SocketAddr::from)
     }
 
     /// Calls `put` to queue something. `put` returns whether there was room.
@@ -233,6 +238,7 @@ impl Connection {
         if discards_input {
             self.totals.queued.set(self.totals.queued.get() - std::mem::take(&mut state.decoder).bytes());
         }
+        let now = now.into();
         state.phase = Phase::Closing { since: now, took: now, discards_input };
         true
     }
@@ -289,6 +295,7 @@ impl Connection {
         }
         let mut decoder = {
             let mut state = self.state.borrow_mut();
+            state.traffic.received_bytes += bytes.len() as u64;
             if state.is_ending && state.phase == Phase::Open {
                 return FeedResult::Fine;
             }
@@ -304,18 +311,19 @@ impl Connection {
             }
         };
         let before_bytes = decoder.bytes();
-        let (mut closed, mut message_ended) = (None, false);
+        let (mut closed, mut messages) = (None, 0);
         let fed = decoder.feed(bytes, &config.messages, |incoming| match incoming {
             _ if closed.is_some() => {}
             Incoming::Close(code) => closed = Some(FeedResult::PeerClosed(code)),
             message => {
-                message_ended |= matches!(message, Incoming::Text(_) | Incoming::Binary(_));
+                messages += u64::from(matches!(message, Incoming::Text(_) | Incoming::Binary(_)));
                 if self.takes_input() {
                     sink(message);
                 }
             }
         });
         let mut state = self.state.borrow_mut();
+        state.traffic.messages += messages;
         self.totals.queued.set(self.totals.queued.get() + decoder.bytes() - before_bytes);
         match fed {
             Err(violation) => {
@@ -323,11 +331,11 @@ impl Connection {
                 return closed.unwrap_or(FeedResult::Broken(violation));
             }
             Ok(0) => {}
-            Ok(_) => (state.last_frame_at, state.ping_sent_at) = (now, None),
+            Ok(_) => (state.last_frame_at, state.ping_sent_at) = (now.into(), None),
         }
-        let before = state.unfinished_since.filter(|_| !message_ended);
+        let before = state.unfinished_since.filter(|_| messages == 0);
         let is_mid_frame = decoder.is_mid_frame() && !state.is_ending;
-        state.unfinished_since = is_mid_frame.then(|| before.unwrap_or(now));
+        state.unfinished_since = is_mid_frame.then(|| before.unwrap_or(now.into()));
         state.decoder = decoder;
         closed.unwrap_or(FeedResult::Fine)
     }
@@ -350,7 +358,7 @@ impl Connection {
         let mut state = self.state.borrow_mut();
         let was_open = state.phase == Phase::Open;
         state.phase = match state.phase {
-            Phase::Open => Phase::Agreed { since: now, took: now },
+            Phase::Open => Phase::Agreed { since: now.into(), took: now.into() },
             // The client has answered our close frame. That does not change the deadline for what still waits.
             Phase::Closing { since, took, .. } => Phase::Agreed { since, took },
             further => further,
@@ -365,7 +373,7 @@ impl Connection {
     /// Starts the write timeout again.
     pub(crate) fn extend_write_timeout(&self, now: Instant) {
         let write_blocked = &mut self.state.borrow_mut().write_blocked;
-        *write_blocked = write_blocked.map(|_| now);
+        *write_blocked = write_blocked.map(|_| now.into());
     }
 
     /// Whether a flush waits for the socket.
@@ -420,18 +428,19 @@ impl ConnectionState {
             phase: Phase::Open,
             outbox: Outbox::default(),
             decoder: Decoder::default(),
-            last_frame_at: now,
+            last_frame_at: now.into(),
             ping_sent_at: None,
             unfinished_since: None,
             write_blocked: None,
             is_dirty: false,
-            opened: Seconds::of(now),
+            opened: now.into(),
+            traffic: Traffic::default(),
             is_paused: false,
             is_reading_stopped: false,
             is_pausing: false,
             unread_since: None,
             is_ending: false,
-            armed: None,
+            armed: NOT_ARMED,
         }
     }
 
@@ -439,6 +448,9 @@ impl ConnectionState {
         !std::mem::replace(&mut self.is_dirty, true)
     }
 }
+
+/// The number of no tick.
+const NOT_ARMED: u64 = u64::MAX;
 
 /// A ping without payload.
 const PING: &[u8] = &[0x89, 0];

@@ -25,6 +25,7 @@ use crate::listener::incoming::{Accepted, Door, Origin};
 use crate::listener::limit::{NoRoom, Permit};
 use crate::log::warnings::{Warning, Warnings};
 use crate::metrics::kinds::RefusedHandshake;
+use crate::trace_context::TraceContext;
 use crate::worker::Worker;
 use crate::worker::reader::Leftover;
 use crate::worker::service::Service;
@@ -324,7 +325,8 @@ impl<S: Service> Http<S> {
             return Err(Refusal::of(StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest, reason));
         }
         let login = identity::of_request(request.headers(), in_query.as_deref(), config, Instant::now())?;
-        Ok(Arrival { login, ..Arrival::default() })
+        let trace = TraceContext::of(request.headers());
+        Ok(Arrival { login, trace, ..Arrival::default() })
     }
 
     /// Counts a connection whose bytes are no request.

@@ -5,6 +5,7 @@
 
 pub(crate) mod cell;
 pub(crate) mod kinds;
+pub(crate) mod traffic;
 
 use cell::{Counter, Gauge, Histogram, Peak};
 use kinds::{CLOSE_CODES, Carrier, PausedReading, RefusedHandshake, SlowPolicy};

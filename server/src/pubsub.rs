@@ -5,6 +5,7 @@ mod alarm;
 mod blocked_publishers;
 pub(crate) mod caller;
 mod carry_out;
+mod connection_log;
 mod deferred;
 mod evictions;
 mod flush_plan;
@@ -23,6 +24,7 @@ use crate::config::LiveConfig;
 use crate::connection::peer::{Arrival, CloseReason, Closed, Disconnect, Ending, Message, Peer};
 use crate::encode::replay_cache::ReplayCache;
 use crate::hooks::inbox::Inbox;
+use crate::log::access;
 use crate::metrics::kinds::PausedReading;
 use crate::schedule::{Item, Schedule};
 use crate::websocket::frame::{self, Opcode};
@@ -31,6 +33,7 @@ use crate::worker::service::Service;
 use address::{is_caller, session};
 use blocked_publishers::BlockedPublishers;
 use caller::Callers;
+use connection_log::ConnectionLog;
 use deferred::DeferredRequests;
 use flush_plan::FlushPlan;
 use hubcast_hub::{Input, Login, SessionId};
@@ -69,6 +72,7 @@ pub(crate) struct PubSub {
     reviewed: u64,
     /// When a token of each connection was last verified.
     verified_at: HashMap<u32, Instant>,
+    connection_log: ConnectionLog,
 }
 
 impl PubSub {
@@ -89,6 +93,7 @@ impl PubSub {
             settings,
             reviewed: 0,
             verified_at: HashMap::new(),
+            connection_log: ConnectionLog::default(),
         }
     }
 
@@ -105,6 +110,11 @@ impl PubSub {
 
     fn session(&self, peer: Peer) -> SessionId {
         session(self.worker, peer.slot)
+    }
+
+    /// Whether the log has a line for each connection that is opened or closed.
+    fn logs_connections(&self) -> bool {
+        access::is_on() && self.settings.get().log_connections
     }
 
     /// After what is granted has changed, schedules a review of each connection's subscriptions.
@@ -254,9 +264,12 @@ impl Service for PubSub {
         self.blocked.forget(peer.slot);
         self.throttle.forget(peer.slot);
         if let Some(reporter) = &mut self.turn_output.reporter {
-            reporter.forget(peer.slot);
+            reporter.note_opened(session(self.worker, peer.slot), arrival.trace);
         }
         let client = ClientId::from_random(out.random());
+        let identity = arrival.login.as_ref().map(|login| &*login.identity);
+        let is_wanted = self.logs_connections();
+        self.connection_log.note_opened(peer, (client, identity, arrival.trace), is_wanted, out);
         let session = self.session(peer);
         let (identity, credentials) = arrival.login.map(|login| (login.identity, login.credentials)).unzip();
         let connect = Input::Connect { session, client, identity, credentials };
@@ -314,8 +327,10 @@ impl Service for PubSub {
         self.verified_at.remove(&peer.slot);
         let lost = closed.close_reason == CloseReason::Lost;
         if let Some(reporter) = &mut self.turn_output.reporter {
-            reporter.note_closed(peer.slot, closed);
+            reporter.note_closed(session(self.worker, peer.slot), &closed);
         }
+        let is_wanted = self.logs_connections();
+        self.connection_log.note_closed(peer, closed, is_wanted);
         self.deferred.close(peer.slot, |item| self.schedule.push(peer.slot, item));
         self.schedule.push(peer.slot, Item::Input(Input::Closed { session: self.session(peer), lost }));
     }
@@ -332,6 +347,7 @@ impl Service for PubSub {
     }
 
     fn turn(&mut self, now: Instant, out: &mut Outbound<'_>) {
+        self.connection_log.write(self.worker, &self.shared_hub, out);
         self.review_all(out);
         self.take_callers_requests();
         let mut turn_output = std::mem::take(&mut self.turn_output);

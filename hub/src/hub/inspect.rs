@@ -1,8 +1,9 @@
 //! What an operator may see: topics and sessions, a page at a time, and counters.
 
 use super::Hub;
+use super::reporting::who;
 use crate::subscriptions::ChannelKey;
-use crate::{Counters, EvictionReason, MemberName, SessionId, engine::Engine};
+use crate::{Counters, EvictionReason, MemberName, SessionId, Who, engine::Engine};
 use hubcast_protocol::{AnonymousId, ClientId, Position, Target, Topic};
 
 /// Some items of a list, and where the next ones are.
@@ -135,6 +136,12 @@ impl<E: Engine> Hub<E> {
             ChannelKey::Presence(_) => None,
         });
         Some((self.session_info(session), targets.take(limit).collect()))
+    }
+
+    /// Whose session this is, while it is connected.
+    pub fn who(&self, session: SessionId) -> Option<Who> {
+        let number = *self.by_id.get(&session)?;
+        Some(who(&self.subscriptions.sessions[number as usize]))
     }
 
     fn session_info(&self, number: u32) -> SessionInfo {

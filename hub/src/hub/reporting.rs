@@ -116,7 +116,8 @@ pub(super) fn report_disconnected(peer: &Session, lost: bool, effects: &mut Effe
     }
 }
 
-fn who(peer: &Session) -> Who {
+/// A session, as it is told to others.
+pub(super) fn who(peer: &Session) -> Who {
     Who { session: peer.id, client: peer.client, identity: peer.identity.clone() }
 }
 

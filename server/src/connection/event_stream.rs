@@ -113,6 +113,7 @@ impl Connection {
     /// Drops what the reader of a stream sends.
     pub(super) fn ignore(&self, stream: &EventStream, bytes: usize) -> FeedResult {
         let mut state = self.state.borrow_mut();
+        state.traffic.received_bytes += bytes as u64;
         let is_ending = state.is_ending;
         match &mut state.phase {
             Phase::Open if stream.ignore(bytes) && !is_ending => FeedResult::Broken(Violation {

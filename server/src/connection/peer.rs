@@ -1,9 +1,12 @@
 //! The types that a service and a connection exchange.
 
 use super::event_stream::EventStream;
+use crate::metrics::traffic::Traffic;
+use crate::trace_context::TraceContext;
 use hubcast_hub::Login;
 use hubcast_protocol::{Action, CloseCode, Dialect};
 use std::borrow::Cow;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// One open connection of a worker.
@@ -22,6 +25,8 @@ pub struct Arrival {
     pub login: Option<Login>,
     /// What it asks for at once, without sending it.
     pub requests: Vec<Action>,
+    /// The trace that its request is a part of, if it says one.
+    pub trace: Option<TraceContext>,
     /// `Some` if it is a stream of server-sent events.
     pub(crate) stream: Option<Box<EventStream>>,
 }
@@ -70,6 +75,10 @@ pub struct Closed {
     pub reason: Box<str>,
     /// For how long it was open.
     pub open_for: Duration,
+    /// The address of the client, if it has one. That of a client behind a proxy has no port.
+    pub address: Option<SocketAddr>,
+    /// What went over it.
+    pub(crate) traffic: Traffic,
 }
 
 /// An order to close a connection.

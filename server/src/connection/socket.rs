@@ -18,20 +18,20 @@ use tokio::net::{TcpStream, UnixStream};
 pub(crate) enum Socket {
     /// A socket of the network.
     Tcp(TcpStream),
-    /// Another one. In a box, so that connections of the network are no larger than they must be.
-    Other(Box<Other>),
+    /// Another one. The enum of its own is what lets a `Socket` be no larger than a `TcpStream`.
+    Other(Other),
 }
 
-/// Sockets that are not plainly of the network.
+/// Sockets that are not plainly of the network, each in a box.
 #[derive(Debug)]
 pub(crate) enum Other {
     /// A socket of this machine.
-    Unix(UnixStream),
+    Unix(Box<UnixStream>),
     /// A socket of the network with the TLS layer.
     Tls(Box<TlsStream>),
     /// The server's end of two queues in memory.
     #[cfg(feature = "simulation")]
-    Pipe(Pipe),
+    Pipe(Box<Pipe>),
 }
 
 /// A socket by its kind.
@@ -43,9 +43,22 @@ enum Kind<'a> {
     Pipe(&'a Pipe),
 }
 
-impl From<Other> for Socket {
-    fn from(other: Other) -> Self {
-        Self::Other(Box::new(other))
+impl From<UnixStream> for Socket {
+    fn from(stream: UnixStream) -> Self {
+        Self::Other(Other::Unix(Box::new(stream)))
+    }
+}
+
+impl From<TlsStream> for Socket {
+    fn from(stream: TlsStream) -> Self {
+        Self::Other(Other::Tls(Box::new(stream)))
+    }
+}
+
+#[cfg(feature = "simulation")]
+impl From<Pipe> for Socket {
+    fn from(pipe: Pipe) -> Self {
+        Self::Other(Other::Pipe(Box::new(pipe)))
     }
 }
 
@@ -53,7 +66,7 @@ impl Socket {
     fn kind(&self) -> Kind<'_> {
         match self {
             Self::Tcp(stream) => Kind::Tcp(stream),
-            Self::Other(other) => match &**other {
+            Self::Other(other) => match other {
                 Other::Unix(stream) => Kind::Unix(stream),
                 Other::Tls(stream) => Kind::Tls(stream),
                 #[cfg(feature = "simulation")]

@@ -1,7 +1,7 @@
 //! The deadlines of a connection: when they must be checked, and what to do then.
 
 use super::unread::later_by_overlap;
-use super::{Connection, ConnectionState, Phase};
+use super::{Connection, ConnectionState, NOT_ARMED, Phase};
 use crate::config::Config;
 use hubcast_protocol::CloseCode;
 use std::time::{Duration, Instant};
@@ -24,9 +24,9 @@ impl Connection {
     /// Sets the tick at which to check the deadlines, if it is earlier than the one set. Returns whether it was.
     pub(crate) fn arm(&self, tick: u64) -> bool {
         let armed = &mut self.state.borrow_mut().armed;
-        let earlier = armed.is_none_or(|armed| tick < armed);
+        let earlier = tick < *armed;
         if earlier {
-            *armed = Some(tick);
+            *armed = tick;
         }
         earlier
     }
@@ -35,8 +35,8 @@ impl Connection {
     /// again at `stall_ended`.
     pub(crate) fn due(&self, tick: u64, now: Instant, stall_ended: Instant, config: &Config) -> TimerAction {
         let mut state = self.state.borrow_mut();
-        if state.armed == Some(tick) {
-            state.armed = None;
+        if state.armed == tick {
+            state.armed = NOT_ARMED;
         }
         state.due(now, stall_ended, config, self.ping_after(config))
     }
@@ -55,8 +55,8 @@ impl Connection {
         let mut state = self.state.borrow_mut();
         match self.stream.is_some() {
             // The reader of a stream does not answer. If it is gone, the system notices that it acknowledges nothing.
-            true => state.last_frame_at = now,
-            false => state.ping_sent_at = Some(now),
+            true => state.last_frame_at = now.into(),
+            false => state.ping_sent_at = Some(now.into()),
         }
         state.outbox.release();
     }
@@ -72,26 +72,26 @@ impl ConnectionState {
         let times = &config.timeouts;
         let if_stalled = if self.phase == Phase::Open { TimerAction::Stalled } else { TimerAction::Abort };
         // The write timeout goes on while a connection is not read: the client can read all the time.
-        let stalled = self.write_blocked.map(|since| (since.max(stall_ended) + times.write, if_stalled));
+        let stalled = self.write_blocked.map(|since| (since.instant().max(stall_ended) + times.write, if_stalled));
         let phase = match self.phase {
             Phase::Open => match self.ping_sent_at {
                 Some(since) => {
-                    let end = self.end_of_patience(since, times.pong, now, stall_ended);
+                    let end = self.end_of_patience(since.instant(), times.pong, now, stall_ended);
                     (end, TimerAction::Close(CloseCode::PING_TIMEOUT, "no answer to a ping"))
                 }
-                None => (self.last_frame_at + ping_after, TimerAction::Ping),
+                None => (self.last_frame_at.instant() + ping_after, TimerAction::Ping),
             },
             Phase::Closing { since, took, .. } | Phase::Agreed { since, took } => {
-                let in_all = since.max(stall_ended) + times.close * MAX_CLOSE_TIMEOUTS;
-                (in_all.min(took.max(stall_ended) + times.close), TimerAction::Abort)
+                let in_all = since.instant().max(stall_ended) + times.close * MAX_CLOSE_TIMEOUTS;
+                (in_all.min(took.instant().max(stall_ended) + times.close), TimerAction::Abort)
             }
             Phase::Lingering { dropped, .. } if dropped > config.linger_bytes => (now, TimerAction::Abort),
-            Phase::Lingering { since, .. } => (since + times.linger, TimerAction::Abort),
+            Phase::Lingering { since, .. } => (since.instant() + times.linger, TimerAction::Abort),
             Phase::Aborted => return TimerAction::Never,
         };
         let message = match (self.phase, self.unfinished_since) {
             (Phase::Open, Some(since)) => {
-                let end = self.end_of_patience(since, times.message, now, stall_ended);
+                let end = self.end_of_patience(since.instant(), times.message, now, stall_ended);
                 Some((end, TimerAction::Close(CloseCode::POLICY, "a message took too long")))
             }
             _ => None,
@@ -116,7 +116,7 @@ impl ConnectionState {
             // A client is never closed before all that it has sent is read. While it is not read, the deadline moves
             // with `now`, and is at least `RETRY_AFTER` away.
             Some(unread_since) => {
-                let since = later_by_overlap(since, unread_since, now);
+                let since = later_by_overlap(since, unread_since.instant(), now);
                 (since.max(stall_ended) + time).max(now + RETRY_AFTER)
             }
             None => since.max(stall_ended) + time,
@@ -142,7 +142,7 @@ mod tests {
         let mut config = Config::default();
         (config.timeouts.message, config.timeouts.ping) = (SECOND * 10, SECOND * 1000);
         let mut state = ConnectionState::new(start);
-        state.unfinished_since = Some(start);
+        state.unfinished_since = Some(start.into());
         let due = |state: &ConnectionState, seconds| {
             state.due(start + SECOND * seconds, start, &config, config.timeouts.ping)
         };

@@ -56,10 +56,10 @@ impl ConnectionState {
             Some(unread_since) if is_read => {
                 self.unread_since = None;
                 for since in [&mut self.ping_sent_at, &mut self.unfinished_since].into_iter().flatten() {
-                    *since = later_by_overlap(*since, unread_since, now);
+                    *since = later_by_overlap(since.instant(), unread_since.instant(), now).into();
                 }
             }
-            None if !is_read => self.unread_since = Some(now),
+            None if !is_read => self.unread_since = Some(now.into()),
             _ => {}
         }
     }

@@ -26,29 +26,43 @@ impl Connection {
             return DirectWrite::Nothing;
         }
         let mut state = self.state.borrow_mut();
+        let publications = frames.publications().len() as u64;
         let frames = frames.get(self.peer.dialect);
         if let Socket::Tcp(socket) = &self.socket {
             // The way of nearly all deliveries. Nothing waited before, and nothing waits after a whole write.
             let written = state.outbox.try_write_direct(frames, |bytes| system::send(socket, bytes));
-            if written == DirectWrite::Part {
-                self.count_sent(state.outbox.begun());
-                self.totals.queued.set(self.totals.queued.get() + state.outbox.own_bytes());
+            match written {
+                DirectWrite::All => state.traffic.sent_bytes += frames.len() as u64,
+                DirectWrite::Part => {
+                    let begun = state.outbox.begun();
+                    self.count_sent(&mut state, begun);
+                    self.totals.queued.set(self.totals.queued.get() + state.outbox.own_bytes());
+                }
+                DirectWrite::Nothing => return written,
             }
+            state.traffic.deliveries += publications;
             return written;
         }
         let write = |bytes: &[u8]| self.socket.send(bytes);
-        match self.tally(&mut state.outbox, |outbox| outbox.try_write_direct(frames, write)) {
+        let written = match self.tally(&mut state.outbox, |outbox| outbox.try_write_direct(frames, write)) {
             // The flush that follows sends it, or waits until the socket takes it.
             DirectWrite::All if self.socket.unsent() > 0 => {
-                self.count_sent(frames.len());
+                self.count_sent(&mut state, frames.len());
                 DirectWrite::Part
+            }
+            DirectWrite::All => {
+                state.traffic.sent_bytes += frames.len() as u64;
+                DirectWrite::All
             }
             DirectWrite::Part => {
-                self.count_sent(state.outbox.begun());
+                let begun = state.outbox.begun();
+                self.count_sent(&mut state, begun);
                 DirectWrite::Part
             }
-            written => written,
-        }
+            DirectWrite::Nothing => return DirectWrite::Nothing,
+        };
+        state.traffic.deliveries += publications;
+        written
     }
 
     /// Writes what waits. Returns whether some is left because the socket takes no more.
@@ -67,7 +81,8 @@ impl Connection {
     }
 
     /// Counts what was sent. The batches of a fan-out that were written whole are counted together, by who delivers them.
-    fn count_sent(&self, bytes: usize) {
+    fn count_sent(&self, state: &mut ConnectionState, bytes: usize) {
+        state.traffic.sent_bytes += bytes as u64;
         self.totals.metrics.sent_bytes[self.carrier() as usize].add(bytes as u64);
     }
 
@@ -83,15 +98,15 @@ impl Connection {
             outbox.write_to(&socket, self.peer.dialect)?;
             socket.send_rest()
         });
-        self.count_sent(socket.took.get());
+        self.count_sent(state, socket.took.get());
         if is_catching_up && socket.took.get() > 0 {
             // The ping is behind a replay. Its time begins only when the replay is written.
-            state.ping_sent_at = state.ping_sent_at.map(|_| now);
+            state.ping_sent_at = state.ping_sent_at.map(|_| now.into());
         }
         if let (true, Phase::Closing { took, .. } | Phase::Agreed { took, .. }) =
             (socket.took.get() > 0, &mut state.phase)
         {
-            *took = now;
+            *took = now.into();
         }
         match written {
             Ok(()) => {
@@ -105,7 +120,7 @@ impl Connection {
             }
             Err(fault) if fault.kind() == io::ErrorKind::WouldBlock => {
                 if socket.took.get() > 0 || state.write_blocked.is_none() {
-                    state.write_blocked = Some(now);
+                    state.write_blocked = Some(now.into());
                 }
                 true
             }
@@ -133,7 +148,7 @@ impl Connection {
             }
             Phase::Agreed { .. } | Phase::Closing { discards_input: true, .. } => {
                 self.shut(state, Shutdown::Write);
-                state.phase = Phase::Lingering { since: now, dropped: 0 };
+                state.phase = Phase::Lingering { since: now.into(), dropped: 0 };
             }
             _ => {}
         }

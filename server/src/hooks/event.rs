@@ -1,6 +1,7 @@
 //! The events of hooks, as they are sent.
 
 use super::moment::rfc3339;
+use crate::trace_context::TraceContext;
 use hubcast_hub::{Identity, MemberName, Who};
 use hubcast_protocol::{AnonymousId, ClientId, Pattern, Target, Topic};
 use serde::{Serialize, Serializer};
@@ -109,6 +110,8 @@ pub(crate) struct HookEvent {
     reason: Option<Box<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     seconds: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    traceparent: Option<TraceContext>,
 }
 
 impl HookEvent {
@@ -116,8 +119,13 @@ impl HookEvent {
     pub(crate) fn new(kind: EventKind, unix_ms: u64) -> Self {
         let time = rfc3339(unix_ms);
         let (client, user, anonymous) = (None, None, None);
-        let (topic, pattern, code, reason, seconds) = (None, None, None, None, None);
-        Self { kind, time, client, user, anonymous, topic, pattern, code, reason, seconds }
+        let (topic, pattern, code, reason, seconds, traceparent) = (None, None, None, None, None, None);
+        Self { kind, time, client, user, anonymous, topic, pattern, code, reason, seconds, traceparent }
+    }
+
+    /// The same event, of a connection that belongs to this trace.
+    pub(super) fn in_trace(self, trace: Option<TraceContext>) -> Self {
+        Self { traceparent: trace, ..self }
     }
 
     /// The same event, of a client that is told under this id.

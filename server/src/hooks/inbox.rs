@@ -4,6 +4,7 @@
 //! far behind, what happens is counted and not kept.
 
 use super::settling::{ConnectionEnd, Report};
+use crate::trace_context::TraceContext;
 use hubcast_hub::Lifecycle;
 use std::collections::VecDeque;
 use std::mem;
@@ -20,19 +21,25 @@ pub(crate) struct Inbox {
 
 #[derive(Debug, Default)]
 struct Arrived {
-    list: VecDeque<(Instant, Lifecycle, Option<ConnectionEnd>)>,
+    list: VecDeque<(Instant, Lifecycle, Option<TraceContext>, Option<ConnectionEnd>)>,
     lost: u64,
 }
 
 impl Inbox {
-    /// Adds what happened. `end` is how the connection ended, for a client that is gone.
-    pub(crate) fn push(&self, at: Instant, happened: Lifecycle, end: Option<ConnectionEnd>) {
+    /// Adds what happened, with the trace of its client. `end` is how the connection ended, for a client that is gone.
+    pub(crate) fn push(
+        &self,
+        at: Instant,
+        happened: Lifecycle,
+        trace: Option<TraceContext>,
+        end: Option<ConnectionEnd>,
+    ) {
         let mut arrived = self.arrived();
         if arrived.list.len() >= MAX_ARRIVED {
             arrived.lost += 1;
             return;
         }
-        arrived.list.push_back((at, happened, end));
+        arrived.list.push_back((at, happened, trace, end));
         let is_first = arrived.list.len() == 1;
         drop(arrived);
         if is_first {
@@ -54,9 +61,9 @@ impl Inbox {
             self.not_empty.notify_one();
         }
         drop(arrived);
-        let report = |(at, happened, end)| {
+        let report = |(at, happened, trace, end)| {
             let ago = u64::try_from(now.saturating_duration_since(at).as_millis()).unwrap_or(u64::MAX);
-            Report { at, unix_ms: unix_ms.saturating_sub(ago), happened, end }
+            Report { at, unix_ms: unix_ms.saturating_sub(ago), happened, trace, end }
         };
         (list.into_iter().map(report).collect(), lost)
     }
@@ -83,7 +90,7 @@ mod tests {
     fn what_is_not_taken_in_time_is_counted() {
         let (inbox, now) = (Inbox::default(), Instant::now());
         for _ in 0..MAX_ARRIVED + 3 {
-            inbox.push(now, Lifecycle::Occupied("a".into()), None);
+            inbox.push(now, Lifecycle::Occupied("a".into()), None, None);
         }
         let (reports, lost) = inbox.take(MAX_ARRIVED - 1, now + Duration::from_millis(10), 1_010);
         assert_eq!((reports.len(), lost, reports[0].unix_ms), (MAX_ARRIVED - 1, 3, 1_000));

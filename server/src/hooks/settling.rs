@@ -4,6 +4,7 @@
 //! A client that is back has another id. It goes on under the id that was told first, so that what is told adds up.
 
 use super::event::{EventKind, HookEvent};
+use crate::trace_context::TraceContext;
 use hubcast_hub::{Lifecycle, MemberName, SessionId, Who};
 use hubcast_protocol::{ClientId, Target, Topic};
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -16,6 +17,8 @@ pub(crate) struct Report {
     /// Milliseconds since 1970-01-01 UTC.
     pub(crate) unix_ms: u64,
     pub(crate) happened: Lifecycle,
+    /// The trace that the connection of its client belongs to.
+    pub(crate) trace: Option<TraceContext>,
     /// How the connection ended, for a client that is gone.
     pub(crate) end: Option<ConnectionEnd>,
 }
@@ -67,8 +70,8 @@ struct Returned {
 impl Settling {
     /// Takes what happened, and gives `tell` what is to be told now.
     pub(crate) fn take(&mut self, report: Report, tell: &mut impl FnMut(HookEvent)) {
-        let Report { at, unix_ms, happened, end } = report;
-        let event = |kind| HookEvent::new(kind, unix_ms);
+        let Report { at, unix_ms, happened, trace, end } = report;
+        let event = |kind| HookEvent::new(kind, unix_ms).in_trace(trace);
         match happened {
             Lifecycle::Connected(who) => self.connected(at, who, event(EventKind::ClientConnected), tell),
             Lifecycle::Identified(who) => self.identified(&who, tell),

@@ -22,8 +22,10 @@ use super::response::Refusal;
 use crate::auth::ApiKey;
 use crate::config::{Config, LiveConfig};
 use crate::hooks::HookCounters;
+use crate::log::access::{self, Change};
 use crate::metrics::Metrics;
 use crate::pubsub::caller::{Caller, Callers};
+use crate::trace_context::TraceContext;
 use answer::{ApiAnswer, text_of_json};
 use body::invalid;
 use hubcast_hub::Counters;
@@ -255,8 +257,17 @@ impl Call<'_> {
 
     /// Logs what this call has changed.
     fn audit(&self, operation: &str, of: &str, count: u64) {
-        let (key, address) = (&*self.key.id, self.address);
-        tracing::info!(target: "hubcast::audit", key, %address, operation, of, count, "an API key changed something");
+        access::changed(&self.change(operation, of, count));
+    }
+
+    /// Logs what this call has published.
+    fn audit_published(&self, of: &str, count: usize) {
+        access::published(&self.change("publish", of, count as u64));
+    }
+
+    fn change<'c>(&'c self, operation: &'c str, of: &'c str, count: u64) -> Change<'c> {
+        let trace = TraceContext::of(self.headers);
+        Change { address: self.address, operation, key: &self.key.id, of, count, trace }
     }
 }
 

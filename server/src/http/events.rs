@@ -11,6 +11,7 @@ use crate::connection::Socket;
 use crate::connection::event_stream::EventStream;
 use crate::connection::peer::Arrival;
 use crate::listener::limit::Permit;
+use crate::trace_context::TraceContext;
 use crate::worker::Worker;
 use crate::worker::reader::Leftover;
 use crate::worker::service::Service;
@@ -41,6 +42,7 @@ pub(crate) struct Stream {
     shows_pings: bool,
     /// The origin that may read it, if the request named one.
     origin: Option<HeaderValue>,
+    trace: Option<TraceContext>,
 }
 
 /// The outcome of a request to `/events`.
@@ -88,7 +90,7 @@ impl Stream {
     /// Begins the stream on a socket that hyper has given back. `early` is what came after the request.
     pub(crate) fn begin<S: Service>(self, worker: &Rc<Worker<S>>, socket: Socket, early: &[u8], permit: Rc<Permit>) {
         notice_loss(&socket);
-        let Self { login, subscribes, first, shows_pings, origin } = self;
+        let Self { login, subscribes, first, shows_pings, origin, trace } = self;
         let retry = RETRY_MIN_MS + u64::from(worker.random()[0]) * RETRY_SPREAD_MS / 255;
         let begin = event_stream::encode_begin(concat!("hubcast/", env!("CARGO_PKG_VERSION")), retry);
         let answer = head(origin.as_ref()) + &begin + &first;
@@ -100,7 +102,7 @@ impl Stream {
         });
         let stream = Some(Box::new(EventStream::new(topics.collect(), shows_pings)));
         let requests = requests(login.as_ref(), subscribes);
-        let arrival = Arrival { login, requests, stream };
+        let arrival = Arrival { login, requests, trace, stream };
         let leftover = Leftover { answer: answer.into_bytes(), frames: early };
         worker.open(socket, leftover, dialect, arrival, permit);
     }
@@ -119,7 +121,8 @@ fn read<B>(request: &Request<B>, config: &Config, now: Instant) -> Result<Stream
     }
     let asked = Asked::read(&query, request.headers(), config)?;
     let (subscribes, first) = asked.subscribes(login.as_ref(), config)?;
-    Ok(Stream { login, subscribes, first, shows_pings: asked.shows_pings, origin: None })
+    let trace = TraceContext::of(request.headers());
+    Ok(Stream { login, subscribes, first, shows_pings: asked.shows_pings, origin: None, trace })
 }
 
 /// What a request asks for.

@@ -2,7 +2,7 @@
 
 use super::Http;
 use super::linger::linger;
-use crate::connection::{Other, Socket};
+use crate::connection::Socket;
 use crate::listener::incoming::{Accepted, Door, Origin};
 use crate::listener::limit::Permit;
 use crate::listener::proxy_header;
@@ -24,7 +24,7 @@ impl<S: Service> Http<S> {
         let config = self.settings.get();
         let mut stream = match stream {
             Accepted::Tcp(stream) => Socket::Tcp(stream),
-            Accepted::Unix(stream) => Other::Unix(stream).into(),
+            Accepted::Unix(stream) => stream.into(),
         };
         if origin.door == Door::Clients && config.proxy_protocol {
             let client = self.read_proxy_header(&mut stream, *origin, permit).await?;
@@ -34,9 +34,7 @@ impl<S: Service> Http<S> {
             }
         }
         match (stream, config.tls.as_deref().filter(|_| origin.door == Door::Clients)) {
-            (Socket::Tcp(stream), Some(tls)) => {
-                self.secure(stream, tls, origin.peer, permit).await.map(|stream| Other::Tls(Box::new(stream)).into())
-            }
+            (Socket::Tcp(stream), Some(tls)) => self.secure(stream, tls, origin.peer, permit).await.map(Socket::from),
             (stream, _) => Some(stream),
         }
     }

@@ -1,9 +1,10 @@
 //! The limit of the number of connections, and which connection is closed to make room for a new one.
 
 use crate::auth::subscriber;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
+use std::future::pending;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::Notify;
@@ -39,8 +40,8 @@ struct Places {
 pub(crate) struct Permit {
     limit: Arc<ConnectionLimit>,
     number: u64,
-    go: Arc<Notify>,
-    is_websocket: Cell<bool>,
+    /// Asks the connection to close; `None` once it is a WebSocket.
+    go: RefCell<Option<Arc<Notify>>>,
     /// What is known of its address. In a box, because few connections need it.
     addresses: RefCell<Option<Box<Addresses>>>,
 }
@@ -96,8 +97,8 @@ impl ConnectionLimit {
         let (number, go) = (places.next_number, Arc::<Notify>::default());
         places.next_number += 1;
         places.others.insert(number, Arc::clone(&go));
-        let limit = Arc::clone(self);
-        Some(Permit { limit, number, go, is_websocket: Cell::new(false), addresses: RefCell::default() })
+        let (limit, go) = (Arc::clone(self), RefCell::new(Some(go)));
+        Some(Permit { limit, number, go, addresses: RefCell::default() })
     }
 
     /// Asks the oldest connection that is not a WebSocket to close, unless another one is closing already.
@@ -143,7 +144,8 @@ impl Permit {
         }
         places.others.remove(&self.number);
         places.websockets += 1;
-        self.is_websocket.set(true);
+        drop(places);
+        *self.go.borrow_mut() = None;
         Ok(())
     }
 
@@ -162,16 +164,20 @@ impl Permit {
         self.limit.places().websockets >= self.limit.most
     }
 
-    /// Completes when the connection has to close, to make room for another one.
+    /// Completes when the connection has to close, to make room for another one. A WebSocket never has to.
     pub(crate) async fn asked_to_leave(&self) {
-        self.go.notified().await;
+        let go = self.go.borrow().clone();
+        match go {
+            Some(go) => go.notified().await,
+            None => pending().await,
+        }
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
         let mut places = self.limit.places();
-        if self.is_websocket.get() {
+        if self.go.get_mut().is_none() {
             places.websockets -= 1;
             if let Some(address) = self.addresses.get_mut().as_ref().and_then(|addresses| addresses.counted_as)
                 && let Entry::Occupied(mut count) = places.by_address.entry(address)

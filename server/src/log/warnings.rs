@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 /// The warnings that all workers share, so that each comes once, even if several workers have a reason for it.
 #[derive(Debug, Default)]
 pub(crate) struct Warnings {
-    counts: Mutex<[Paced; 9]>,
+    counts: Mutex<[Paced; EACH.len()]>,
     /// Whether a proxy in front of an open server was seen.
     proxy_seen: AtomicBool,
     /// Notified when something was counted and is not in the log yet.
@@ -37,6 +37,8 @@ pub(crate) enum Warning {
     Draining,
     /// A connection was closed, or misses something, because too much waits in the whole process.
     TooMuchWaits,
+    /// A connection was opened or closed, and has no line in the log.
+    ConnectionLines,
 }
 
 /// Counts the reasons for a warning, and decides when to write it.
@@ -55,7 +57,12 @@ pub(crate) struct Pace {
 impl Warnings {
     /// Counts a reason for a warning, and writes the warning to the log if it is time.
     pub(crate) fn note(&self, warning: Warning, now: Instant) {
-        let due = self.counts.lock().unwrap_or_else(PoisonError::into_inner)[warning as usize].note(now);
+        self.note_times(warning, 1, now);
+    }
+
+    /// Counts several reasons at once.
+    pub(crate) fn note_times(&self, warning: Warning, times: u64, now: Instant) {
+        let due = self.counts.lock().unwrap_or_else(PoisonError::into_inner)[warning as usize].note_times(times, now);
         match due {
             Some(times) => warning.write(times),
             None => self.pending.notify_one(),
@@ -121,6 +128,10 @@ impl Warning {
                 "connections are cut, because they do not begin with a PROXY header of a proxy in `trusted_proxies`"
             }
             Self::Draining => "the server is stopping: new connections are answered 503",
+            Self::ConnectionLines => {
+                "clients come and go faster than the log tells, which is a hundred lines a second from each worker: lines \
+                 are left out; `/metrics` counts all of them"
+            }
             Self::TooMuchWaits => "`max_waiting` is reached: the slowest readers are closed or miss something",
         }
     }
@@ -137,7 +148,11 @@ enum Rest {
 impl Paced {
     /// Counts a reason for a warning. If it is time to warn, returns the number of reasons.
     pub(crate) fn note(&mut self, now: Instant) -> Option<u64> {
-        self.pending += 1;
+        self.note_times(1, now)
+    }
+
+    fn note_times(&mut self, times: u64, now: Instant) -> Option<u64> {
+        self.pending += times;
         self.pace.is_due(now).then(|| mem::take(&mut self.pending))
     }
 
@@ -163,7 +178,7 @@ impl Pace {
 }
 
 /// All warnings, in the order of the enum.
-const EACH: [Warning; 9] = [
+const EACH: [Warning; 10] = [
     Warning::Full,
     Warning::Origin,
     Warning::Token,
@@ -173,6 +188,7 @@ const EACH: [Warning; 9] = [
     Warning::ProxyHeader,
     Warning::Draining,
     Warning::TooMuchWaits,
+    Warning::ConnectionLines,
 ];
 
 /// Time between two warnings of one kind.
@@ -208,6 +224,6 @@ mod tests {
         EACH.iter().for_each(|warning| warnings.note(*warning, now));
         warnings.note(Warning::Origin, now);
         let pending = warnings.counts.lock().unwrap().each_ref().map(|count| count.pending);
-        assert_eq!(pending, [0, 1, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(pending, [0, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
     }
 }

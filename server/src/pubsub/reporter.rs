@@ -1,11 +1,11 @@
 //! Puts what the hub tells of sessions and topics into the inbox of the hooks, together with what only the connections
 //! know: how they ended.
 
-use super::address::slot_of;
 use crate::connection::peer::Closed;
 use crate::hooks::inbox::Inbox;
 use crate::hooks::settling::ConnectionEnd;
-use hubcast_hub::{Effect, Lifecycle};
+use crate::trace_context::TraceContext;
+use hubcast_hub::{Effect, Lifecycle, SessionId, Who};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -14,35 +14,58 @@ use std::time::Instant;
 #[derive(Debug)]
 pub(super) struct Reporter {
     inbox: Arc<Inbox>,
-    /// By slot: how a connection ended that the hub has not told to be gone.
-    ends: HashMap<u32, ConnectionEnd>,
+    /// How connections of this worker ended that the hub has not told to be gone.
+    ends: HashMap<SessionId, ConnectionEnd>,
+    /// The traces of connections of this worker that belong to some.
+    traces: HashMap<SessionId, TraceContext>,
 }
 
 impl Reporter {
     pub(super) fn new(inbox: Arc<Inbox>) -> Self {
-        Self { inbox, ends: HashMap::new() }
+        Self { inbox, ends: HashMap::new(), traces: HashMap::new() }
     }
 
     /// Notes how a connection ended. Called before the hub learns of it.
-    pub(super) fn note_closed(&mut self, slot: u32, closed: Closed) {
+    pub(super) fn note_closed(&mut self, session: SessionId, closed: &Closed) {
         let Closed { code, reason, open_for, .. } = closed;
-        self.ends.insert(slot, ConnectionEnd { code: code.0, reason, open_for });
+        self.ends.insert(session, ConnectionEnd { code: code.0, reason: reason.clone(), open_for: *open_for });
     }
 
-    /// Forgets the connection that had a slot before: the hub never told that it was there.
-    pub(super) fn forget(&mut self, slot: u32) {
-        self.ends.remove(&slot);
+    /// Notes a new connection, and forgets the one that had its number before, in case the hub never told that it was
+    /// there.
+    pub(super) fn note_opened(&mut self, session: SessionId, trace: Option<TraceContext>) {
+        self.ends.remove(&session);
+        self.traces.remove(&session);
+        if let Some(trace) = trace {
+            self.traces.insert(session, trace);
+        }
     }
 
     /// Reports what these effects tell. It is called while the hub is locked, so that the order is that of the hub.
     pub(super) fn report<'a>(&mut self, effects: impl Iterator<Item = &'a Effect>, now: Instant) {
         for effect in effects {
             let Effect::Lifecycle(happened) = effect else { continue };
+            let trace = who(happened).and_then(|who| self.traces.get(&who.session).copied());
             let end = match happened {
-                Lifecycle::Disconnected { who, .. } => self.ends.remove(&slot_of(who.session)),
+                Lifecycle::Disconnected { who, .. } => {
+                    self.traces.remove(&who.session);
+                    self.ends.remove(&who.session)
+                }
                 _ => None,
             };
-            self.inbox.push(now, happened.clone(), end);
+            self.inbox.push(now, happened.clone(), trace, end);
         }
+    }
+}
+
+/// The client that something happened to, if it was one.
+fn who(happened: &Lifecycle) -> Option<&Who> {
+    match happened {
+        Lifecycle::Connected(who)
+        | Lifecycle::Identified(who)
+        | Lifecycle::Subscribed(who, _)
+        | Lifecycle::Unsubscribed { who, .. }
+        | Lifecycle::Disconnected { who, .. } => Some(who),
+        Lifecycle::Occupied(_) | Lifecycle::Vacant(_) => None,
     }
 }

@@ -60,6 +60,7 @@ impl Reloader {
             rules: config.rules,
             admission: config.admission,
             console: config.console,
+            log_connections: config.log_connections,
             auth,
             ..Config::clone(&running)
         };

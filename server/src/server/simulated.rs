@@ -10,7 +10,7 @@ pub use crate::pubsub::observer::Observed;
 use super::{RESUME_WINDOW, settings};
 use crate::config::{Config, LiveConfig};
 use crate::connection::peer::{Arrival, Disconnect};
-use crate::connection::{News, Other, pipe};
+use crate::connection::{News, pipe};
 use crate::encode::account::Account;
 use crate::listener::limit::ConnectionLimit;
 use crate::log::warnings::Warnings;
@@ -91,13 +91,7 @@ impl Simulated {
         self.connections += 1;
         let permit = self.limit.try_admit().expect("a test opens fewer connections");
         let leftover = Leftover { answer: ANSWER.to_vec(), frames: &[] };
-        let slot = self.workers[worker].0.open(
-            Other::Pipe(pipe).into(),
-            leftover,
-            dialect,
-            Arrival::default(),
-            Rc::new(permit),
-        );
+        let slot = self.workers[worker].0.open(pipe.into(), leftover, dialect, Arrival::default(), Rc::new(permit));
         client.in_slot(slot)
     }
 

@@ -159,7 +159,8 @@ impl Connections {
     fn note_closed(&self, connection: &Connection, close_reason: CloseReason, code: CloseCode, reason: &str) {
         self.metrics().note_closed(code.0);
         let open_for = connection.open_for(self.runtime.now());
-        let closed = Closed { close_reason, code, reason: reason.into(), open_for };
+        let (address, traffic) = (connection.address(), connection.traffic());
+        let closed = Closed { close_reason, code, reason: reason.into(), open_for, address, traffic };
         self.leaving.borrow_mut().push((connection.peer, closed));
     }
 

@@ -143,6 +143,7 @@ impl Connections {
         now: Instant,
     ) -> bool {
         if written == DirectWrite::Nothing {
+            connection.note_deliveries(frames.publications().len());
             self.put(connection, now, |outbox, PushContext { dialect, write_blocked }| {
                 outbox.push_publications(frames, to.slow, dialect, write_blocked, self.config.outbox)
             });

@@ -7,11 +7,13 @@ use crate::connection::facts::ConnectionFacts;
 use crate::connection::peer::Ending;
 use crate::encode::batch::{self, Batch, SharedEvent};
 use crate::encode::replay_cache::ReplayCache;
+use crate::log::warnings::Warning;
 use crate::metrics::kinds::PausedReading;
 use bytes::Bytes;
 use hubcast_hub::{HistoryAnswer, Publication};
 use hubcast_protocol::{CloseCode, Dialect, Event, Slow};
 use std::fmt;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -115,6 +117,16 @@ impl<'a> Outbound<'a> {
     pub(crate) fn open_slots(&self) -> Vec<u32> {
         let connections = self.connections.table.borrow();
         connections.iter().filter(|(_, connection)| connection.is_open()).map(|(_, of)| of.peer.slot).collect()
+    }
+
+    /// The address of the client of a connection, if it has one.
+    pub(crate) fn address(&self, slot: u32) -> Option<SocketAddr> {
+        self.connections.table.borrow().get(slot as usize)?.address()
+    }
+
+    /// Counts reasons for a warning in the log.
+    pub(crate) fn warn(&self, warning: Warning, times: u64) {
+        self.connections.warnings.note_times(warning, times, self.now);
     }
 
     /// What is known of a connection, for an operator.

@@ -24,6 +24,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
+mod access_log;
 mod client;
 mod command_line;
 mod commands;

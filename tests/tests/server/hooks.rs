@@ -6,7 +6,7 @@ mod receiver;
 
 use hubcast_server::hooks::{Dropped, EventKind, Hook, HookLimits};
 use hubcast_server::{Config, Server as Bound};
-use hubcast_tests::{Frame, Server, Socket, Typed};
+use hubcast_tests::{Frame, Handshake, Server, Socket, Typed};
 use receiver::{Does, HookReceiver, Request};
 use serde_json::{Value, json};
 use std::collections::{HashMap, HashSet};
@@ -91,6 +91,28 @@ fn what_happens_is_told_in_order() {
     receiver.hears_event("client.connected");
     let gone = receiver.hears_event("client.disconnected");
     assert_eq!((&gone["code"], &gone["reason"]), (&json!(1012), &json!("restarting")));
+}
+
+#[test]
+fn the_trace_of_a_handshake_is_passed_on_with_what_its_client_does() {
+    let mut receiver = HookReceiver::start();
+    let server = with(vec![receiver.hook("me")]);
+    receiver.hears_event("server.started");
+    let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let mut socket = server.socket();
+    let handshake = Handshake::default().with("Sec-WebSocket-Protocol: hubcast.v1");
+    assert_eq!(socket.asks(&handshake.with(&format!("traceparent: {trace}"))).status, 101);
+    socket.sends([&Frame::text(r#"{"action": "subscribe", "topic": "orders"}"#), &Frame::close(1000, "")]);
+    let kinds = ["client.connected", "topic.subscribed", "topic.occupied", "topic.unsubscribed", "client.disconnected"];
+    for kind in kinds {
+        let event = receiver.hears_event(kind);
+        let of_client = (kind != "topic.occupied").then(|| json!(trace));
+        assert_eq!(event.get("traceparent"), of_client.as_ref(), "{event}");
+    }
+    assert_eq!(receiver.hears_event("topic.vacant")["topic"], "orders");
+    // The next connection may get the number of that one, and not its trace.
+    let _other = server.typed();
+    assert!(receiver.hears_event("client.connected").get("traceparent").is_none());
 }
 
 #[test]

@@ -26,7 +26,7 @@ impl Scene {
         let end = ConnectionEnd { code: 4000, reason: "ping timeout".into(), open_for: Duration::from_secs(10) };
         let end = matches!(happened, Lifecycle::Disconnected { .. }).then_some(end);
         let told = &mut self.told;
-        let report = Report { at: self.now, unix_ms: 0, happened, end };
+        let report = Report { at: self.now, unix_ms: 0, happened, trace: None, end };
         self.settling.take(report, &mut |event| told.push(serde_json::to_value(event).unwrap()));
     }
 

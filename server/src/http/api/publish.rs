@@ -91,7 +91,7 @@ impl Api {
             let topic = publish.topic.clone();
             let reply = self.caller(call).await.ask(publish.into()).reply().await?;
             let published = published(&reply)?;
-            tracing::debug!(target: "hubcast::audit", key = &*call.key.id, topic = topic.as_str(), "published");
+            call.audit_published(topic.as_str(), 1);
             return Ok(json(&published));
         };
         if one.topic.is_some() || one.message.is_some() || one.key.is_some() {
@@ -105,7 +105,7 @@ impl Api {
             false => self.publish_all(&*self.caller(call).await, header.as_deref(), &messages).await?,
         };
         let count = messages.len();
-        tracing::debug!(target: "hubcast::audit", key = &*call.key.id, messages = count, "published a batch");
+        call.audit_published("a batch", count);
         Ok(json_of_length(&results, count * RESULT_BYTES))
     }
 

@@ -168,7 +168,7 @@ impl Settings {
 }
 
 /// The settings that are taken up while the server runs.
-const CHANGEABLE: [&str; 13] = [
+const CHANGEABLE: [&str; 14] = [
     "origins",
     "console",
     "open",
@@ -182,6 +182,7 @@ const CHANGEABLE: [&str; 13] = [
     "max_subscriptions",
     "requests_per_second",
     "topics",
+    "log_connections",
 ];
 
 const LISTEN: &str = "listen";

@@ -272,6 +272,11 @@ pub(crate) struct Options {
     #[arg(default_value_t = Self::default().log_format, help_heading = LOGGING)]
     #[serde(deserialize_with = "from_text")]
     pub(crate) log_format: Format,
+
+    /// A line for each client that comes and for each that goes, at most a hundred a second from each worker
+    #[arg(long, env = "HUBCAST_LOG_CONNECTIONS", value_name = "true|false", num_args = 0..=1, default_missing_value = "true")]
+    #[arg(default_value_t = Self::default().log_connections, action = clap::ArgAction::Set, help_heading = LOGGING)]
+    pub(crate) log_connections: bool,
 }
 
 impl Options {
@@ -317,6 +322,7 @@ impl Options {
             history_max_bytes: self.history_max_bytes.0,
             state_dir: self.state_dir.path(),
             hooks_public_only: self.hooks_public_only,
+            log_connections: self.log_connections,
             drain: Drain { spread: self.drain_spread.0, deadline: self.drain_deadline.0 },
             ..Config::default()
         }
@@ -386,6 +392,7 @@ impl Default for Options {
             drain_deadline: DurationText(drain.deadline),
             log_level: Level::Info,
             log_format: Format::Text,
+            log_connections: true,
         }
     }
 }
