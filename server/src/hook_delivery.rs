@@ -5,6 +5,7 @@ mod send;
 
 pub use send::{HookAnswer, HookSendError};
 
+use crate::config::Config;
 use crate::hooks::dispatch::{Dispatch, HookMessage, NextStep};
 use crate::hooks::settling::Settling;
 use crate::hooks::{EventKind, Hook, HookEvent, Hooks, SendOutcome};
@@ -13,49 +14,85 @@ use crate::runtime::tasks::Tasks;
 use crate::wall_clock::unix_ms;
 use data_encoding::BASE32_NOPAD;
 use send::HookSender;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
+use tokio::task::AbortHandle;
 use tokio::time::{sleep, sleep_until, timeout};
 use uuid::Uuid;
 
 /// The running delivery of all hooks of a server.
 pub(crate) struct HookDelivery {
-    hooks: Hooks,
+    hooks: Arc<Hooks>,
     settling: RefCell<Settling>,
-    each: Vec<HookTask>,
+    /// Each hook, with the task that sends to it.
+    each: RefCell<Vec<(Rc<HookTask>, AbortHandle)>>,
+    tasks: Tasks,
 }
 
 /// One hook.
 struct HookTask {
     dispatch: RefCell<Dispatch>,
+    public_only: Cell<bool>,
     /// Notified when there is something new to do.
     changed: Notify,
     /// Notified when nothing waits any more.
     idle: Notify,
 }
 
-/// Begins to deliver, and says that the server has started.
-pub(crate) fn start(hooks: Hooks, tasks: &Tasks) -> Rc<HookDelivery> {
-    let run: Arc<str> = run_name().into();
-    let each = hooks.list.iter().map(|(hook, counters)| HookTask {
-        dispatch: RefCell::new(Dispatch::new(Arc::clone(hook), Arc::clone(&run), Arc::clone(counters))),
-        changed: Notify::new(),
-        idle: Notify::new(),
-    });
-    let each = each.collect();
-    let delivery = Rc::new(HookDelivery { hooks, settling: RefCell::default(), each });
+/// Begins to deliver to the hooks of a configuration, and says that the server has started.
+pub(crate) fn start(hooks: Arc<Hooks>, config: &Config, tasks: &Tasks) -> Rc<HookDelivery> {
+    let (settling, each) = (RefCell::default(), RefCell::default());
+    let delivery = Rc::new(HookDelivery { hooks, settling, each, tasks: tasks.clone() });
+    delivery.reload(config);
     delivery.tell(&HookEvent::new(EventKind::ServerStarted, unix_ms()));
     tasks.spawn(Rc::clone(&delivery).collect());
-    for place in 0..delivery.each.len() {
-        tasks.spawn(Rc::clone(&delivery).deliver(place));
-    }
     delivery
 }
 
 impl HookDelivery {
+    /// Puts the hooks of another configuration in force. Those that have the name of one from before go on where it is; a
+    /// new one begins with what happens from now on. What waits for one that is no longer there is dropped.
+    pub(crate) fn reload(&self, config: &Config) {
+        let mut before = self.each.take();
+        let mut after = Vec::new();
+        for hook in config.hooks.iter().cloned().map(Arc::new) {
+            let same = before.iter().position(|(task, _)| task.dispatch.borrow().hook().name == hook.name);
+            let (task, running) = match same {
+                Some(place) => {
+                    let (task, running) = before.swap_remove(place);
+                    task.dispatch.borrow_mut().replace(hook, Instant::now());
+                    task.changed.notify_one();
+                    (task, running)
+                }
+                None => {
+                    // A name of its own for each, because its numbers begin with 1.
+                    let dispatch = RefCell::new(Dispatch::new(hook, run_name().into(), Arc::default()));
+                    let (changed, idle) = (Notify::new(), Notify::new());
+                    let task = Rc::new(HookTask { dispatch, public_only: Cell::default(), changed, idle });
+                    let running = self.tasks.spawn(Rc::clone(&task).deliver());
+                    (task, running)
+                }
+            };
+            task.public_only.set(config.hooks_public_only);
+            after.push((task, running));
+        }
+        for (task, running) in before {
+            running.abort();
+            let dispatch = task.dispatch.borrow();
+            let (hook, events) = (&dispatch.hook().name, dispatch.counters().waiting());
+            tracing::info!(hook, events, "a hook is no longer in the settings; the events that waited are dropped");
+        }
+        let counters = |(task, _): &(Rc<HookTask>, _)| {
+            let dispatch = task.dispatch.borrow();
+            (dispatch.hook().name.clone(), Arc::clone(dispatch.counters()))
+        };
+        self.hooks.set_counters(after.iter().map(counters).collect());
+        self.each.replace(after);
+    }
+
     /// Says that the server is stopping.
     pub(crate) fn note_draining(&self) {
         self.tell(&HookEvent::new(EventKind::ServerDraining, unix_ms()));
@@ -65,21 +102,23 @@ impl HookDelivery {
     pub(crate) async fn flush(&self) {
         self.take_arrived(usize::MAX);
         self.settling.borrow_mut().tell_all(&mut |event| self.tell(&event));
-        for receiver in &self.each {
+        let each: Vec<_> = self.each.borrow().iter().map(|(receiver, _)| Rc::clone(receiver)).collect();
+        for receiver in &each {
             receiver.dispatch.borrow_mut().hurry(Instant::now());
             receiver.changed.notify_one();
         }
         let all = async {
-            for receiver in &self.each {
+            for receiver in &each {
                 while !receiver.dispatch.borrow().is_idle() {
                     receiver.idle.notified().await;
                 }
             }
         };
         let _ = timeout(FLUSH_WITHIN, all).await;
-        for (hook, counters) in self.hooks.list.iter().filter(|(_, counters)| counters.waiting() > 0) {
-            let (name, events) = (&hook.name, counters.waiting());
-            tracing::warn!(hook = name, events, "some events of a hook could not be delivered before the end");
+        let counters = self.hooks.counters();
+        for (hook, counters) in counters.iter().filter(|(_, counters)| counters.waiting() > 0) {
+            let events = counters.waiting();
+            tracing::warn!(hook, events, "some events of a hook could not be delivered before the end");
         }
     }
 
@@ -109,50 +148,58 @@ impl HookDelivery {
         }
         settling.tell_due(most, now, &mut |event| self.tell(&event));
         if lost > 0 {
-            self.each.iter().for_each(|receiver| receiver.dispatch.borrow_mut().skip(lost));
+            self.each.borrow().iter().for_each(|(receiver, _)| receiver.dispatch.borrow_mut().skip(lost));
         }
     }
 
     /// Gives an event to all hooks that ask for it.
     fn tell(&self, event: &HookEvent) {
         let mut body = None;
-        for receiver in &self.each {
+        for (receiver, _) in &*self.each.borrow() {
             let mut dispatch = receiver.dispatch.borrow_mut();
             if dispatch.wants(event) && dispatch.push(Instant::now(), body.get_or_insert_with(|| event.encode())) {
                 receiver.changed.notify_one();
             }
         }
     }
+}
 
+impl HookTask {
     /// Sends to one hook, one request after another.
-    async fn deliver(self: Rc<Self>, place: usize) {
-        let receiver = &self.each[place];
-        let hook = Arc::clone(receiver.dispatch.borrow().hook());
-        let mut sender = HookSender::new(&hook, self.hooks.public_only);
+    async fn deliver(self: Rc<Self>) {
+        let mut sender = self.sender();
         let mut failures = Failures::default();
         loop {
-            let next = receiver.dispatch.borrow_mut().next(Instant::now(), unix_ms());
+            let next = self.dispatch.borrow_mut().next(Instant::now(), unix_ms());
             match next {
                 NextStep::Wait => {
-                    if receiver.dispatch.borrow().is_idle() {
-                        receiver.idle.notify_one();
+                    if self.dispatch.borrow().is_idle() {
+                        self.idle.notify_one();
                     }
-                    receiver.changed.notified().await;
+                    self.changed.notified().await;
                 }
                 NextStep::WaitUntil(until) => {
-                    let _ = timeout(until.saturating_duration_since(Instant::now()), receiver.changed.notified()).await;
+                    let _ = timeout(until.saturating_duration_since(Instant::now()), self.changed.notified()).await;
                 }
                 NextStep::Send(message) => {
+                    if !Arc::ptr_eq(&sender.hook, self.dispatch.borrow().hook()) {
+                        sender = self.sender();
+                    }
                     let begun = Instant::now();
                     let answer = sender.send(message).await;
                     let outcome = answer.as_ref().map_or(SendOutcome::Failed { retry_after: None }, |it| it.outcome());
                     let took = begun.elapsed();
                     let chance = Uuid::new_v4().as_u64_pair().0;
-                    let is_gone = receiver.dispatch.borrow_mut().finished(Instant::now(), outcome, took, chance);
-                    failures.note(&hook.name, &answer, is_gone);
+                    let is_gone = self.dispatch.borrow_mut().finished(Instant::now(), outcome, took, chance);
+                    failures.note(&sender.hook.name, &answer, is_gone);
                 }
             }
         }
+    }
+
+    /// What sends to the hook as it is now.
+    fn sender(&self) -> HookSender {
+        HookSender::new(Arc::clone(self.dispatch.borrow().hook()), self.public_only.get())
     }
 }
 
@@ -166,7 +213,10 @@ struct Failures {
 impl Failures {
     fn note(&mut self, hook: &str, answer: &Result<HookAnswer, HookSendError>, is_gone: bool) {
         if is_gone {
-            tracing::warn!(hook, "the receiver of a hook has answered 410: it gets nothing more until the next start");
+            tracing::warn!(
+                hook,
+                "the receiver of a hook has answered 410: it gets nothing more until the settings are read again"
+            );
             return;
         }
         match answer {
@@ -201,7 +251,7 @@ impl Failures {
 /// When there is no answer.
 pub async fn send_test(hook: &Hook, public_only: bool) -> Result<HookAnswer, HookSendError> {
     let message = HookMessage::test(hook, &run_name(), Instant::now(), unix_ms());
-    HookSender::new(hook, public_only).send(message).await
+    HookSender::new(Arc::new(hook.clone()), public_only).send(message).await
 }
 
 /// A name that no other run of a server has: letters and digits.

@@ -23,24 +23,29 @@ pub use hook::{Hook, HookLimits};
 pub(crate) use pace::SendOutcome;
 pub use secret::{HookSecret, InvalidHookSecret};
 
+use arc_swap::ArcSwap;
 use inbox::Inbox;
 use std::sync::Arc;
 
-/// The hooks of a server.
-#[derive(Clone, Debug)]
+/// What the threads of a server share for its hooks.
+#[derive(Debug, Default)]
 pub(crate) struct Hooks {
-    /// Each hook, with its counters.
-    pub(crate) list: Arc<[(Arc<Hook>, Arc<HookCounters>)]>,
-    /// Whether hooks may reach public addresses alone.
-    pub(crate) public_only: bool,
     /// Where turns put what happens.
-    pub(crate) inbox: Arc<Inbox>,
+    pub(crate) inbox: Inbox,
+    counters: ArcSwap<Vec<NamedCounters>>,
 }
 
+/// The counters of a hook, with its name.
+pub(crate) type NamedCounters = (String, Arc<HookCounters>);
+
 impl Hooks {
-    /// The hooks of a configuration; `None` if there are none.
-    pub(crate) fn new(hooks: &[Hook], public_only: bool) -> Option<Self> {
-        let list: Arc<[_]> = hooks.iter().map(|hook| (Arc::new(hook.clone()), Arc::default())).collect();
-        (!list.is_empty()).then(|| Self { list, public_only, inbox: Arc::default() })
+    /// The counters of each hook in force.
+    pub(crate) fn counters(&self) -> Arc<Vec<NamedCounters>> {
+        self.counters.load_full()
+    }
+
+    /// Notes which hooks are in force now.
+    pub(crate) fn set_counters(&self, counters: Vec<NamedCounters>) {
+        self.counters.store(Arc::new(counters));
     }
 }

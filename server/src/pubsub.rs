@@ -23,7 +23,7 @@ use crate::auth::TokenFault;
 use crate::config::LiveConfig;
 use crate::connection::peer::{Arrival, CloseReason, Closed, Disconnect, Ending, Message, Peer};
 use crate::encode::replay_cache::ReplayCache;
-use crate::hooks::inbox::Inbox;
+use crate::hooks::Hooks;
 use crate::log::access;
 use crate::metrics::kinds::PausedReading;
 use crate::schedule::{Item, Schedule};
@@ -97,9 +97,9 @@ impl PubSub {
         }
     }
 
-    /// Has what happens to sessions and topics put into this inbox.
-    pub(crate) fn reporting_to(mut self, inbox: Option<Arc<Inbox>>) -> Self {
-        self.turn_output.reporter = inbox.map(Reporter::new);
+    /// Has what happens to sessions and topics put into the inbox of these hooks.
+    pub(crate) fn reporting_to(mut self, hooks: Arc<Hooks>) -> Self {
+        self.turn_output.reporter = Some(Reporter::new(hooks));
         self
     }
 
@@ -110,11 +110,6 @@ impl PubSub {
 
     fn session(&self, peer: Peer) -> SessionId {
         session(self.worker, peer.slot)
-    }
-
-    /// Whether the log has a line for each connection that is opened or closed.
-    fn logs_connections(&self) -> bool {
-        access::is_on() && self.settings.get().log_connections
     }
 
     /// After what is granted has changed, schedules a review of each connection's subscriptions.
@@ -263,12 +258,14 @@ impl Service for PubSub {
         // a mailbox then.
         self.blocked.forget(peer.slot);
         self.throttle.forget(peer.slot);
+        let settings = self.settings.get();
         if let Some(reporter) = &mut self.turn_output.reporter {
-            reporter.note_opened(session(self.worker, peer.slot), arrival.trace);
+            let trace = arrival.trace.filter(|_| !settings.hooks.is_empty());
+            reporter.note_opened(session(self.worker, peer.slot), trace);
         }
         let client = ClientId::from_random(out.random());
         let identity = arrival.login.as_ref().map(|login| &*login.identity);
-        let is_wanted = self.logs_connections();
+        let is_wanted = access::is_on() && settings.log_connections;
         self.connection_log.note_opened(peer, (client, identity, arrival.trace), is_wanted, out);
         let session = self.session(peer);
         let (identity, credentials) = arrival.login.map(|login| (login.identity, login.credentials)).unzip();
@@ -326,10 +323,13 @@ impl Service for PubSub {
     fn closed(&mut self, peer: Peer, closed: Closed) {
         self.verified_at.remove(&peer.slot);
         let lost = closed.close_reason == CloseReason::Lost;
-        if let Some(reporter) = &mut self.turn_output.reporter {
+        let settings = self.settings.get();
+        if let Some(reporter) = &mut self.turn_output.reporter
+            && !settings.hooks.is_empty()
+        {
             reporter.note_closed(session(self.worker, peer.slot), &closed);
         }
-        let is_wanted = self.logs_connections();
+        let is_wanted = access::is_on() && settings.log_connections;
         self.connection_log.note_closed(peer, closed, is_wanted);
         self.deferred.close(peer.slot, |item| self.schedule.push(peer.slot, item));
         self.schedule.push(peer.slot, Item::Input(Input::Closed { session: self.session(peer), lost }));

@@ -14,7 +14,7 @@ pub use shutdown::Hurry;
 use crate::auth::Revocations;
 use crate::config::{Config, LiveConfig, MAX_WORKERS};
 use crate::encode::account::Account;
-use crate::hooks::{Hook, HookCounters, Hooks};
+use crate::hooks::{Hook, Hooks};
 use crate::http::api::Api;
 use crate::http::metrics::ROUTE_COUNT;
 use crate::listener::incoming::{Door, Listener};
@@ -52,7 +52,7 @@ pub struct Server {
     listeners: Vec<(Listener, Door)>,
     addresses: Vec<SocketAddr>,
     state: Option<SnapshotDir>,
-    hooks: Option<Hooks>,
+    hooks: Arc<Hooks>,
     hurry: Hurry,
     pulse: Pulse,
     turn_every: Option<Duration>,
@@ -79,8 +79,8 @@ impl Server {
         let listeners = listeners.into_iter().map(|listener| (Listener::Tcp(listener), Door::Clients)).collect();
         let config = Arc::new(config);
         let settings = LiveConfig::new(Arc::clone(&config));
-        let (reloader, asking) = Reloader::new(Arc::clone(&settings));
-        let hooks = Hooks::new(&config.hooks, config.hooks_public_only);
+        let hooks = Arc::<Hooks>::default();
+        let (reloader, asking) = Reloader::new(Arc::clone(&settings), Arc::clone(&hooks));
         let (hurry, pulse) = (Hurry::default(), Pulse::new(workers(&config)));
         Ok(Self {
             config,
@@ -144,12 +144,6 @@ impl Server {
         self.hurry.clone()
     }
 
-    /// The counters of each hook, by its name. They can be read while the server runs.
-    pub fn hook_counters(&self) -> Vec<(String, Arc<HookCounters>)> {
-        let hooks = self.hooks.iter().flat_map(|hooks| hooks.list.iter());
-        hooks.map(|(hook, counters)| (hook.name.clone(), Arc::clone(counters))).collect()
-    }
-
     /// The turns of the workers, for a watchdog. From the start of the server on, also a worker without work takes a turn
     /// `every` so often, so that a worker without a turn hangs.
     pub fn pulse(&mut self, every: Duration) -> Pulse {
@@ -180,11 +174,9 @@ impl Server {
         let started = Instant::now();
         let services = (0..wakes.len())
             .map(|worker| {
-                let inbox = self.hooks.as_ref().map(|hooks| Arc::clone(&hooks.inbox));
-                let service = PubSub::new(Arc::clone(&shared_hub), worker, Arc::clone(&self.settings));
-                let service = service.reporting_to(inbox);
-                let api = Api::new(Arc::clone(&self.settings), service.callers(), started);
-                let api = api.with_hooks(self.hook_counters());
+                let (settings, hooks) = (Arc::clone(&self.settings), Arc::clone(&self.hooks));
+                let service = PubSub::new(Arc::clone(&shared_hub), worker, settings).reporting_to(Arc::clone(&hooks));
+                let api = Api::new(Arc::clone(&self.settings), service.callers(), hooks, started);
                 (service, Some(api))
             })
             .collect();
@@ -197,7 +189,7 @@ impl Server {
         let (never, asking) = mpsc::unbounded_channel();
         drop(never);
         let asking = std::mem::replace(&mut self.asking, asking);
-        let reloads = Some(Reloads::new(asking, Arc::clone(&shared_hub)));
+        let reloads = Some(Reloads::new(asking, Arc::clone(&shared_hub), Arc::clone(&self.hooks)));
         self.run_workers(wakes, (account, metrics, reloads), services, shutdown).await?;
         // After a panic, which is an error above, the state may be half changed and is not saved.
         match (state, shared_hub.save(Instant::now())) {
@@ -244,8 +236,7 @@ impl Server {
         let (exit, mut exits) = mpsc::unbounded_channel();
         let (worker_queues, assigned): (Vec<_>, Vec<_>) = wakes.iter().map(|_| mpsc::unbounded_channel()).unzip();
         let limit = ConnectionLimit::new(self.config.max_connections, self.config.max_connections_per_address);
-        let hooks = self.hooks;
-        let mut acceptor = Some(Acceptor { listeners: self.listeners, limit, worker_queues, reloads, hooks });
+        let mut acceptor = Some(Acceptor { listeners: self.listeners, limit, worker_queues, reloads });
         let mut running = wakes.len();
         let (drained, warnings) = (Arc::new(Barrier::new(running)), Arc::<Warnings>::default());
         for (number, ((wake, (service, api)), assigned)) in wakes.into_iter().zip(services).zip(assigned).enumerate() {

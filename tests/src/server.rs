@@ -2,7 +2,8 @@
 
 use crate::{DEADLINE, Handshake, Plain, Socket, Typed};
 use hubcast_hub::{TopicPolicy, TopicRule};
-use hubcast_server::Config;
+use hubcast_server::{Config, Reloader};
+use std::cell::RefCell;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -13,6 +14,9 @@ use tokio::sync::oneshot;
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
+    /// The configuration in force.
+    config: RefCell<Config>,
+    reloader: Reloader,
     shutdown: Option<oneshot::Sender<()>>,
     ended: mpsc::Receiver<Result<(), hubcast_server::RunError>>,
 }
@@ -50,7 +54,9 @@ impl Server {
         config.rules.list.push(TopicRule { pattern: EVERYTHING.parse().expect("a pattern"), policy });
         config.drain.spread = Duration::ZERO;
         change(&mut config);
-        let server = make(config);
+        let config = RefCell::new(config);
+        let server = make(config.borrow().clone());
+        let reloader = server.reloader();
         let address = server.local_addr().expect("a bound listener");
         let (shutdown, stop) = oneshot::channel();
         let (end, ended) = mpsc::channel();
@@ -61,7 +67,19 @@ impl Server {
             // This fails if a test has failed and no longer waits.
             let _ = end.send(result);
         });
-        Self { address, shutdown: Some(shutdown), ended }
+        Self { address, config, reloader, shutdown: Some(shutdown), ended }
+    }
+
+    /// Puts a changed configuration in force while the server runs.
+    ///
+    /// # Panics
+    /// If the server refuses it.
+    #[track_caller]
+    pub fn reloads(&self, change: impl FnOnce(&mut Config)) {
+        change(&mut self.config.borrow_mut());
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let reloaded = runtime.block_on(self.reloader.reload(self.config.borrow().clone()));
+        reloaded.expect("a right configuration");
     }
 
     /// The address on which the server listens.

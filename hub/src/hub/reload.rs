@@ -2,22 +2,24 @@
 
 use super::{Hub, is_open_to_all};
 use crate::rules::RuleIndex;
-use crate::{Admission, Effects, Limits, SessionId, TopicRules, engine::Engine};
+use crate::{Admission, Effects, Limits, Reporting, SessionId, TopicRules, engine::Engine};
 use hubcast_protocol::Topic;
 use std::time::Instant;
 
 impl Hub {
-    /// Puts other rules, limits and grants in force, all at once. What is about a topic counts from its next use on: its
-    /// history keeps its publications until then.
+    /// Puts other rules, limits and grants in force, and what it reports, all at once. What is about a topic counts from its
+    /// next use on: its history keeps its publications until then. Of sessions that were not reported to be connected, their
+    /// end is not reported either.
     ///
     /// Sessions that are connected keep their subscriptions. The caller then hands in [`Input::Review`](crate::Input::Review)
     /// for each of them, which ends what is no longer granted. Returns whether anything could have been.
-    pub fn reload(&mut self, rules: TopicRules, limits: Limits, admission: Admission) -> bool {
+    pub fn reload(&mut self, rules: TopicRules, limits: Limits, admission: Admission, reporting: Reporting) -> bool {
         let was_open = self.is_open_to_all;
         self.engine.reload(rules.clone());
         self.rules = RuleIndex::new(rules.clone());
         self.has_authors = rules.list.iter().any(|rule| rule.policy.author);
         (self.settings.rules, self.settings.limits, self.settings.admission) = (rules, limits, admission);
+        self.settings.reporting = reporting;
         self.is_open_to_all = is_open_to_all(&self.settings);
         self.count_present();
         !(was_open && self.is_open_to_all)

@@ -8,6 +8,11 @@ use crate::{Effect, Effects, Lifecycle, MemberName, Reporting, Who};
 use hubcast_protocol::Target;
 
 impl<E: Engine> Hub<E> {
+    /// Whether anything is told.
+    pub fn is_reporting(&self) -> bool {
+        self.settings.reporting != Reporting::Nothing
+    }
+
     /// Tells that a session is connected, unless it is a caller with an API key, is being closed, or has not yet shown
     /// the token that it needs.
     pub(super) fn report_connected(&mut self, session: u32, effects: &mut Effects) {

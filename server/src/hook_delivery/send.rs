@@ -9,6 +9,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderName, RETRY_AFTER};
 use hyper::{Method, Request, Response, StatusCode};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -41,15 +42,15 @@ impl HookAnswer {
 }
 
 /// What sends to one hook.
-pub(super) struct HookSender<'a> {
-    pub(super) hook: &'a Hook,
+pub(super) struct HookSender {
+    pub(super) hook: Arc<Hook>,
     pub(super) public_only: bool,
     /// Made at the first request and used for all: later ones continue its TLS sessions.
     tls: Option<TlsConnector>,
 }
 
-impl<'a> HookSender<'a> {
-    pub(super) fn new(hook: &'a Hook, public_only: bool) -> Self {
+impl HookSender {
+    pub(super) fn new(hook: Arc<Hook>, public_only: bool) -> Self {
         Self { hook, public_only, tls: None }
     }
 

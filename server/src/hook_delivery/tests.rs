@@ -70,7 +70,7 @@ fn a_hook_over_tls_needs_a_certificate_that_is_trusted_and_its_session_goes_on()
         let (address, mut heard) = receiver(true, NO_CONTENT).await;
         let url = format!("https://localhost:{}/", address.port());
         let trusting = Hook { roots: Some(LOCALHOST.to_owned()), ..hook(&url) };
-        let mut sender = HookSender::new(&trusting, false);
+        let mut sender = HookSender::new(Arc::new(trusting.clone()), false);
         for kind in [HandshakeKind::Full, HandshakeKind::Resumed] {
             let message = HookMessage::test(&trusting, "run", Instant::now(), unix_ms());
             assert_eq!(sender.send(message).await.unwrap().status, 204);

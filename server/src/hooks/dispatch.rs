@@ -86,6 +86,22 @@ impl Dispatch {
         &self.hook
     }
 
+    pub(crate) fn counters(&self) -> &Arc<HookCounters> {
+        &self.counters
+    }
+
+    /// Goes on with other settings of the same hook. What waits stays, and is sent as they say. A receiver that failed, or
+    /// wanted no more events, is asked again: the new settings may be what helps.
+    pub(crate) fn replace(&mut self, hook: Arc<Hook>, now: Instant) {
+        self.queue.set_limits(hook.limits);
+        self.hook = hook;
+        match &mut self.phase {
+            Phase::Gone => self.phase = Phase::Ready,
+            Phase::Resting { until, .. } => *until = now,
+            Phase::Ready | Phase::Sending(_) => {}
+        }
+    }
+
     /// Whether the hook asks for this event.
     pub(crate) fn wants(&self, event: &HookEvent) -> bool {
         self.hook.wants(event)
@@ -94,6 +110,7 @@ impl Dispatch {
     /// Adds an event that the hook asks for. `body` is its encoding. Returns whether there is something new to do.
     pub(crate) fn push(&mut self, now: Instant, body: &Arc<str>) -> bool {
         if matches!(self.phase, Phase::Gone) {
+            self.queue.skip(1);
             self.counters.add_dropped(Dropped::Gone, 1);
             return false;
         }

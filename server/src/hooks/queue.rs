@@ -30,6 +30,11 @@ impl EventQueue {
         Self { limits, events: VecDeque::new(), bytes: 0, last: 0 }
     }
 
+    /// Other limits for what comes from now on.
+    pub(crate) fn set_limits(&mut self, limits: HookLimits) {
+        self.limits = limits;
+    }
+
     /// Adds an event. Returns whether there was room.
     pub(crate) fn push(&mut self, at: Instant, body: &Arc<str>) -> bool {
         self.last += 1;

@@ -21,7 +21,7 @@ use super::query::{Query, check_topic};
 use super::response::Refusal;
 use crate::auth::ApiKey;
 use crate::config::{Config, LiveConfig};
-use crate::hooks::HookCounters;
+use crate::hooks::{Hooks, NamedCounters};
 use crate::log::access::{self, Change};
 use crate::metrics::Metrics;
 use crate::pubsub::caller::{Caller, Callers};
@@ -54,8 +54,7 @@ pub(crate) struct Api {
     started: Instant,
     /// Who has it reads a long body. So of many long bodies that come at once, others wait for one only.
     long_body: Arc<Semaphore>,
-    /// The hooks by their names, with what became of their events.
-    hooks: Arc<[(String, Arc<HookCounters>)]>,
+    hooks: Arc<Hooks>,
 }
 
 /// The session that the requests of one connection share, with its key.
@@ -80,18 +79,13 @@ struct Call<'a> {
 
 impl Api {
     /// The API of the worker of these callers. `started` is when the server has started.
-    pub(crate) fn new(settings: Arc<LiveConfig>, callers: Callers, started: Instant) -> Self {
-        Self { settings, callers, started, long_body: Arc::new(Semaphore::new(1)), hooks: [].into() }
-    }
-
-    /// The same, with the counters of hooks.
-    pub(crate) fn with_hooks(self, hooks: Vec<(String, Arc<HookCounters>)>) -> Self {
-        Self { hooks: hooks.into(), ..self }
+    pub(crate) fn new(settings: Arc<LiveConfig>, callers: Callers, hooks: Arc<Hooks>, started: Instant) -> Self {
+        Self { settings, callers, started, long_body: Arc::new(Semaphore::new(1)), hooks }
     }
 
     /// The hooks by their names, with what became of their events.
-    pub(super) fn hooks(&self) -> &[(String, Arc<HookCounters>)] {
-        &self.hooks
+    pub(super) fn hooks(&self) -> Arc<Vec<NamedCounters>> {
+        self.hooks.counters()
     }
 
     /// The settings in force.

@@ -14,8 +14,6 @@ use tokio::sync::Notify;
 #[derive(Debug)]
 pub(crate) struct ConnectionLimit {
     most: usize,
-    /// The most WebSockets of one address; `None`: as many as there may be.
-    most_per_address: Option<u32>,
     places: Mutex<Places>,
     /// Notified when a connection has gone.
     vacated: Notify,
@@ -30,7 +28,9 @@ struct Places {
     /// Number of connections that were asked to close and are not gone yet.
     leaving: usize,
     next_number: u64,
-    /// The WebSockets of each address, if they are limited. Of an IPv6 address, the network of a subscriber counts.
+    /// The most WebSockets of one address; `None`: as many as there may be.
+    most_per_address: Option<u32>,
+    /// The WebSockets of each address that came while they were limited. Of an IPv6 address, the network of a subscriber counts.
     by_address: HashMap<IpAddr, u32>,
 }
 
@@ -66,7 +66,14 @@ pub(crate) enum NoRoom {
 
 impl ConnectionLimit {
     pub(crate) fn new(most: usize, most_per_address: Option<u32>) -> Arc<Self> {
-        Arc::new(Self { most, most_per_address, places: Mutex::default(), vacated: Notify::new() })
+        let places = Mutex::new(Places { most_per_address, ..Places::default() });
+        Arc::new(Self { most, places, vacated: Notify::new() })
+    }
+
+    /// Sets the most WebSockets of one address from now on. Those that are open stay. Those that came while there was no
+    /// limit are not counted.
+    pub(crate) fn set_most_per_address(&self, most: Option<u32>) {
+        self.places().most_per_address = most;
     }
 
     /// Counts a new connection. When there are too many, it first closes the oldest one that is not a WebSocket: a
@@ -134,7 +141,7 @@ impl Permit {
         if places.websockets >= self.limit.most || !places.others.contains_key(&self.number) {
             return Err(NoRoom::Full);
         }
-        if let (Some(most), Some(address)) = (self.limit.most_per_address, address.map(subscriber)) {
+        if let (Some(most), Some(address)) = (places.most_per_address, address.map(subscriber)) {
             let count = places.by_address.entry(address).or_default();
             if *count >= most {
                 return Err(NoRoom::Address);

@@ -2,7 +2,7 @@
 //! know: how they ended.
 
 use crate::connection::peer::Closed;
-use crate::hooks::inbox::Inbox;
+use crate::hooks::Hooks;
 use crate::hooks::settling::ConnectionEnd;
 use crate::trace_context::TraceContext;
 use hubcast_hub::{Effect, Lifecycle, SessionId, Who};
@@ -13,7 +13,7 @@ use std::time::Instant;
 /// The reporter of one worker.
 #[derive(Debug)]
 pub(super) struct Reporter {
-    inbox: Arc<Inbox>,
+    hooks: Arc<Hooks>,
     /// How connections of this worker ended that the hub has not told to be gone.
     ends: HashMap<SessionId, ConnectionEnd>,
     /// The traces of connections of this worker that belong to some.
@@ -21,8 +21,8 @@ pub(super) struct Reporter {
 }
 
 impl Reporter {
-    pub(super) fn new(inbox: Arc<Inbox>) -> Self {
-        Self { inbox, ends: HashMap::new(), traces: HashMap::new() }
+    pub(super) fn new(hooks: Arc<Hooks>) -> Self {
+        Self { hooks, ends: HashMap::new(), traces: HashMap::new() }
     }
 
     /// Notes how a connection ended. Called before the hub learns of it.
@@ -53,7 +53,7 @@ impl Reporter {
                 }
                 _ => None,
             };
-            self.inbox.push(now, happened.clone(), trace, end);
+            self.hooks.inbox.push(now, happened.clone(), trace, end);
         }
     }
 }

@@ -20,6 +20,7 @@ use super::observer::{Observed, Observer};
 use super::turn_output::TurnOutput;
 use crate::config::Config;
 use crate::encode::account::Account;
+use crate::hooks::Hook;
 use crate::metrics::Metrics;
 use crate::runtime::tasks::end_for_another;
 use crate::schedule::{Cost, Item, Schedule};
@@ -117,7 +118,9 @@ impl SharedHub {
             hub.handle_timeout(now, &mut turn_output.effects);
             *hub_rests_until = Some(now + HUB_REST);
             turn_output.coalesce(before, NOBODY, self.max_outbox, &self.account);
-            turn_output.report(before, now);
+            if hub.is_reporting() {
+                turn_output.report(before, now);
+            }
         }
         let keeper = alarm.note_turn(worker, now, next_timeout(hub, *hub_rests_until), is_behind);
         turn_output.next_timeout = if let Keeper::This(due) = keeper { Some(due) } else { None };
@@ -158,7 +161,9 @@ impl SharedHub {
         // This worker cannot stop the reading of a publisher that is connected to another worker.
         let author = if worker_of(author) == worker { author } else { NOBODY };
         let cost = turn_output.coalesce(before, author, self.max_outbox, &self.account);
-        turn_output.report(before, now);
+        if hub.is_reporting() {
+            turn_output.report(before, now);
+        }
         (Cost { hub: turn_output.effects.work() - worked, ..cost }, left.map(|left| *left.next))
     }
 
@@ -198,7 +203,8 @@ impl SharedHub {
     /// Puts other rules, limits and grants in force. All workers then review the subscriptions of their connections.
     pub(crate) fn reload(&self, config: &Config) {
         let (rules, limits, admission) = (config.rules.clone(), config.limits.clone(), config.admission.clone());
-        if self.lock().hub.reload(rules, limits, admission) {
+        let reporting = Hook::reporting(&config.hooks);
+        if self.lock().hub.reload(rules, limits, admission, reporting) {
             self.grant_changes.fetch_add(1, Ordering::Release);
             self.wakes.iter().for_each(|wake| wake.notify_one());
         }

@@ -1,12 +1,11 @@
 //! The thread of a worker: its runtime, its tasks, and how it ends.
 
 use super::error::RunError;
-use super::reload::Reloads;
+use super::reload::{Reloads, Running};
 use super::shutdown::Hurried;
 use crate::config::{Config, LiveConfig};
 use crate::encode::account::Account;
 use crate::hook_delivery::{self, HookDelivery};
-use crate::hooks::Hooks;
 use crate::http::Http;
 use crate::http::api::Api;
 use crate::jwks_refresh;
@@ -69,10 +68,8 @@ pub(crate) struct Acceptor {
     pub(crate) limit: Arc<ConnectionLimit>,
     /// The queue of new connections of each worker.
     pub(crate) worker_queues: Vec<UnboundedSender<Assigned>>,
-    /// Follows requests for other settings, if the service has any.
+    /// Follows requests for other settings, and delivers hooks, if the service has any.
     pub(crate) reloads: Option<Reloads>,
-    /// The hooks, which this worker delivers.
-    pub(crate) hooks: Option<Hooks>,
 }
 
 /// The queue of new connections of each worker, and which worker got the last one.
@@ -177,7 +174,7 @@ async fn serve<S: Service>(number: usize, context: WorkerContext, service: S) ->
 
 /// Begins to accept, and what else the first worker does for all, such as to deliver hooks, if there are any.
 fn accept<S: Service>(
-    Acceptor { listeners, limit, worker_queues, reloads, hooks }: Acceptor,
+    Acceptor { listeners, limit, worker_queues, reloads }: Acceptor,
     http: &Rc<Http<S>>,
     tasks: &Tasks,
     settings: Arc<LiveConfig>,
@@ -190,9 +187,13 @@ fn accept<S: Service>(
     }
     let refreshing = jwks_refresh::start(&config.auth, tasks);
     let keys = refreshing.first_attempt();
-    match reloads {
-        Some(reloads) => _ = tasks.spawn(reloads.follow(settings, refreshing, tasks.clone())),
-        None => {
+    let hooks = reloads.as_ref().map(|reloads| hook_delivery::start(reloads.hooks(), &config, tasks));
+    match (reloads, &hooks) {
+        (Some(reloads), Some(hooks)) => {
+            let running = Running { settings, refreshing, hooks: Rc::clone(hooks), limit: Arc::clone(&limit) };
+            tasks.spawn(reloads.follow(running, tasks.clone()));
+        }
+        _ => {
             _ = tasks.spawn(async move {
                 let _refreshing = refreshing;
                 pending::<()>().await;
@@ -211,7 +212,7 @@ fn accept<S: Service>(
             accept_all(accept, limit, assign).await;
         });
     }
-    Ok(hooks.map(|hooks| hook_delivery::start(hooks, tasks)))
+    Ok(hooks)
 }
 
 /// Sends the connections of a worker away, and returns when they have gone and no request is being answered, or when

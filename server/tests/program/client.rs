@@ -1,11 +1,12 @@
 //! Clients of the program: one in the typed dialect, and functions for plain TCP connections and HTTP requests.
 
 use hyper_tungstenite::tungstenite::{ClientRequestBuilder, Message, WebSocket, client};
+use jsonwebtoken::{EncodingKey, Header, encode};
 use serde_json::{Value, json};
 use socket2::{Domain, Socket, Type};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A client in the typed dialect. Its Origin is `https://a.example`. A read waits at most 10 seconds.
 pub(crate) struct Client(WebSocket<TcpStream>);
@@ -87,6 +88,18 @@ pub(crate) fn request(stream: &mut TcpStream, path: &str, headers: &str) -> u16 
     let mut status = [0; 12];
     stream.read_exact(&mut status).unwrap();
     std::str::from_utf8(&status[9..]).unwrap().parse().unwrap()
+}
+
+/// A token with these claims and an end in ten minutes, signed with a secret of this id.
+pub(crate) fn token(mut claims: Value, (id, secret): (&str, &str)) -> String {
+    let end = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() + 600;
+    claims["exp"] = end.into();
+    encode(
+        &Header { kid: Some(id.to_owned()), ..Header::default() },
+        &claims,
+        &EncodingKey::from_secret(secret.as_bytes()),
+    )
+    .unwrap()
 }
 
 /// Sets the read timeout to 10 seconds, so that a server that sends nothing fails its test and does not block it.

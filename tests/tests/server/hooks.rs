@@ -302,13 +302,57 @@ fn several_workers_tell_in_one_order() {
 }
 
 #[test]
+fn hooks_can_be_added_exchanged_and_taken_out_while_the_server_runs() {
+    let (mut first, mut second) = (HookReceiver::start(), HookReceiver::start());
+    let server = Server::start();
+    let earlier = server.typed();
+    server.reloads(|config| config.hooks = vec![first.hook("me")]);
+    let mut peer = server.typed();
+    let connected = first.hears_event("client.connected");
+    assert_eq!(connected["seq"], 1, "it begins with what happens from now on");
+    drop(earlier);
+    peer.subscribes("orders");
+    assert_eq!(first.hears_event("topic.subscribed")["client"], connected["client"], "who was not told does not go");
+    first.hears_event("topic.occupied");
+    server.reloads(|config| config.hooks = vec![second.hook("me")]);
+    peer.asks(json!({"action": "unsubscribe", "topic": "orders"}));
+    let told = second.hears_event("topic.unsubscribed");
+    assert_eq!((&told["seq"], &told["client"]), (&json!(4), &connected["client"]), "it goes on where it was");
+    second.hears_event("topic.vacant");
+    server.reloads(|config| config.hooks.clear());
+    drop(server.typed());
+    assert!(second.hears_within(Duration::from_millis(500)).is_none() && first.next().is_none());
+    server.reloads(|config| config.hooks = vec![second.hook("me"), of_kinds(first.hook("you"), &[])]);
+    let mut last = server.typed();
+    last.subscribes("orders");
+    let request = second.hears();
+    assert!(request.id.ends_with("-me-1"), "{}", request.id);
+    assert_eq!(request.read().1[0]["seq"], 1, "its run is another one");
+    assert!(first.next().is_none(), "it asks for nothing");
+}
+
+#[test]
+fn what_waits_for_a_receiver_that_fails_goes_to_the_one_that_takes_its_place() {
+    let failing = HookReceiver::that(|_| Does::Answers(500, "Retry-After: 3600\r\n".to_owned()));
+    let good = HookReceiver::start();
+    let server = with(vec![failing.hook("me")]);
+    let refused = failing.hears();
+    let _peer = server.typed();
+    server.reloads(|config| config.hooks = vec![good.hook("me")]);
+    let taken = good.hears();
+    assert_eq!((taken.id, taken.body), (refused.id, refused.body), "the same batch, and at once");
+    assert_eq!(good.hears().read().1[0]["type"], "client.connected");
+}
+
+#[test]
 fn counters_can_be_read() {
     let receiver = HookReceiver::start();
     let config = Config { workers: Some(1), hooks: vec![receiver.hook("me")], ..Config::default() };
     let server = Bound::bind(config, [TcpListener::bind("127.0.0.1:0").unwrap()]).unwrap();
-    let [(name, counters)] = &server.hook_counters()[..] else { panic!("one hook") };
+    let reloader = server.reloader();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(server.run(async {})).unwrap();
+    let [(name, counters)] = &reloader.hook_counters()[..] else { panic!("one hook") };
     assert_eq!((&**name, counters.delivered(), counters.waiting()), ("me", 2, 0));
     assert_eq!((counters.dropped(Dropped::Full), counters.failed()), (0, 0));
     assert!(counters.durations().iter().sum::<u64>() >= 1 && !counters.time().is_zero());

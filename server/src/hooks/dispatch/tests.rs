@@ -133,6 +133,20 @@ fn a_receiver_that_is_gone_gets_nothing_more() {
 }
 
 #[test]
+fn other_settings_ask_a_receiver_again_that_was_gone_and_what_it_missed_is_said() {
+    let mut scene = Scene::new();
+    scene.push(150);
+    let _ = scene.sends();
+    assert!(scene.finished(SendOutcome::Gone));
+    scene.push(10);
+    let hook = Arc::clone(scene.dispatch.hook());
+    scene.dispatch.replace(hook, scene.now);
+    scene.push(1);
+    scene.wait(1.0);
+    assert_eq!(read(&scene.sends()), (vec![161], 160));
+}
+
+#[test]
 fn retry_after_is_obeyed_also_if_the_batch_is_too_old_then() {
     let mut scene = Scene::new();
     scene.push(100);

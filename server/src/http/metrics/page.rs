@@ -180,7 +180,7 @@ impl Page {
         let (mut events, mut waiting) = (Vec::new(), Vec::new());
         let mut durations = Distribution { buckets: Vec::new(), above: 0, sum: 0.0 };
         let mut counts = [0; DURATIONS.len() + 1];
-        for (name, counters) in api.hooks() {
+        for (name, counters) in &*api.hooks() {
             let outcomes = [
                 ("delivered", counters.delivered()),
                 ("dropped_full", counters.dropped(Dropped::Full)),

@@ -108,6 +108,14 @@ impl HookReceiver {
         self.requests.recv_timeout(time).ok()
     }
 
+    /// The next event, if one has come.
+    pub(crate) fn next(&mut self) -> Option<Value> {
+        if self.events.is_empty() {
+            self.events = self.requests.try_recv().ok()?.read().1;
+        }
+        (!self.events.is_empty()).then(|| self.events.remove(0))
+    }
+
     /// Waits for the next event, however they are batched.
     #[track_caller]
     pub(crate) fn next_event(&mut self) -> Value {

@@ -85,7 +85,15 @@ async fn serve(
     // Before the address is announced: a signal from now on drains.
     let asked = Arc::<Notify>::default();
     let stop = signals.drain_on_stop(server.hurry(), Arc::clone(&asked));
-    let reloading = Reloading { given, running: settings, seen, reloader: server.reloader(), tls, asked };
+    let reloading = Reloading {
+        given,
+        running: settings,
+        in_force: settings.clone(),
+        seen,
+        reloader: server.reloader(),
+        tls,
+        asked,
+    };
     for address in &bound {
         tracing::info!(%address, max_connections, "listening");
     }

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 /// All settings, with the source and the text of each.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) options: Options,
     values: Table,
@@ -168,7 +168,7 @@ impl Settings {
 }
 
 /// The settings that are taken up while the server runs.
-const CHANGEABLE: [&str; 14] = [
+const CHANGEABLE: [&str; 17] = [
     "origins",
     "console",
     "open",
@@ -182,6 +182,9 @@ const CHANGEABLE: [&str; 14] = [
     "max_subscriptions",
     "requests_per_second",
     "topics",
+    "max_connections_per_address",
+    "hooks",
+    "hooks_public_only",
     "log_connections",
 ];
 

@@ -16,6 +16,8 @@ pub(super) struct Reloading<'a> {
     pub(super) given: &'a CliArgs,
     /// The settings with which the server was started.
     pub(super) running: &'a Settings,
+    /// Those that were read last and were right.
+    pub(super) in_force: Settings,
     /// What the configuration file was when these were read.
     pub(super) seen: Option<Stamp>,
     pub(super) reloader: Reloader,
@@ -26,7 +28,7 @@ pub(super) struct Reloading<'a> {
 
 impl Reloading<'_> {
     /// Reads the settings whenever it is time, without end. Settings that are wrong change nothing.
-    pub(super) async fn follow(self) -> ! {
+    pub(super) async fn follow(mut self) -> ! {
         let path = self.given.config.as_deref();
         let mut seen = self.seen;
         loop {
@@ -62,16 +64,17 @@ impl Reloading<'_> {
         }
     }
 
-    async fn reload(&self) -> anyhow::Result<()> {
+    async fn reload(&mut self) -> anyhow::Result<()> {
         let resolved = resolve(self.given)?;
         let next = config(&resolved)?;
         self.reloader.reload(next).await.context("cannot put the settings in force")?;
-        let Resolved { settings, access, .. } = &resolved;
+        let Resolved { settings, access, .. } = resolved;
         for warning in &access.warnings {
             tracing::warn!("{warning}");
         }
-        tracing::info!(changed = self.running.changed(settings, true).join(", "), "the settings are in force");
-        let left = self.running.changed(settings, false);
+        tracing::info!(changed = self.in_force.changed(&settings, true).join(", "), "the settings are in force");
+        self.in_force = settings;
+        let left = self.running.changed(&self.in_force, false);
         if !left.is_empty() {
             tracing::warn!(settings = left.join(", "), "these settings have changed, and need a restart");
         }
