@@ -24,6 +24,7 @@ use crate::connection::peer::Arrival;
 use crate::listener::incoming::{Accepted, Door, Origin};
 use crate::listener::limit::{NoRoom, Permit};
 use crate::log::warnings::{Warning, Warnings};
+use crate::metrics::WorkerMetrics;
 use crate::metrics::kinds::RefusedHandshake;
 use crate::trace_context::TraceContext;
 use crate::worker::Worker;
@@ -75,6 +76,11 @@ impl<S: Service> Http<S> {
         settings: Arc<LiveConfig>,
     ) -> Rc<Self> {
         Rc::new(Self { worker, draining, warnings, api, settings, busy: Rc::default() })
+    }
+
+    /// What the worker counts.
+    pub(crate) fn metrics(&self) -> &WorkerMetrics {
+        self.worker.metrics()
     }
 
     /// Waits until no request is being answered.

@@ -21,6 +21,7 @@ pub(crate) struct Metrics {
     pub(crate) started: SystemTime,
     pub(crate) begun: Instant,
     panics: AtomicU64,
+    state_write_failures: AtomicU64,
 }
 
 /// The cells that one worker writes. Each array has one cell for each kind, in the order of the kind's `ALL`.
@@ -33,6 +34,8 @@ pub(crate) struct WorkerMetrics {
     /// By code, in the order of [`CLOSE_CODES`]; the last cell is for all other codes.
     pub(crate) closed: [Counter; CLOSE_CODES.len() + 1],
     pub(crate) handshakes_refused: [Counter; RefusedHandshake::ALL.len()],
+    /// How often the system could not give a connection that waits.
+    pub(crate) accept_failures: Counter,
     /// Publications that were handed to connections.
     pub(crate) deliveries: [Counter; Carrier::ALL.len()],
     pub(crate) received_bytes: [Counter; Carrier::ALL.len()],
@@ -58,7 +61,13 @@ impl Metrics {
     pub(crate) fn new(workers: usize, routes: usize) -> Arc<Self> {
         let begun = Instant::now();
         let workers = (0..workers).map(|_| Arc::new(WorkerMetrics::new(begun, routes))).collect();
-        Arc::new(Self { workers, started: SystemTime::now(), begun, panics: AtomicU64::new(0) })
+        Arc::new(Self {
+            workers,
+            started: SystemTime::now(),
+            begun,
+            panics: AtomicU64::new(0),
+            state_write_failures: AtomicU64::new(0),
+        })
     }
 
     /// Counts the panic of a worker.
@@ -68,6 +77,15 @@ impl Metrics {
 
     pub(crate) fn panics(&self) -> u64 {
         self.panics.load(Relaxed)
+    }
+
+    /// Counts something that could not be written into the state folder.
+    pub(crate) fn note_state_write_failure(&self) {
+        self.state_write_failures.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn state_write_failures(&self) -> u64 {
+        self.state_write_failures.load(Relaxed)
     }
 
     /// The sum of one counter of all workers.
@@ -94,6 +112,7 @@ impl WorkerMetrics {
             opened: Default::default(),
             closed: Default::default(),
             handshakes_refused: Default::default(),
+            accept_failures: Counter::default(),
             deliveries: Default::default(),
             received_bytes: Default::default(),
             sent_bytes: Default::default(),

@@ -1,6 +1,7 @@
 //! What the operating system knows of this process. On other systems than Linux most of it is missing.
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 /// The names are those that all Prometheus clients use.
@@ -38,6 +39,12 @@ pub(super) fn resident_bytes() -> Option<u64> {
     let statm = fs::read_to_string("/proc/self/statm").ok()?;
     let pages: u64 = statm.split(' ').nth(1)?.parse().ok()?;
     Some(pages * rustix::param::page_size() as u64)
+}
+
+/// Bytes that this process may still write to the disk of a folder; `None` if the folder is gone.
+pub(super) fn free_bytes(folder: &Path) -> Option<u64> {
+    let disk = rustix::fs::statvfs(folder).ok()?;
+    Some(disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
 /// Since Linux 6.2 the size of this folder is the number of its entries. Before, they have to be listed, which takes

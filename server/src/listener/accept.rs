@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 
 /// Accepts connections until it is dropped. When the process has no more descriptors, it closes the oldest connection
 /// that is not a WebSocket, and waits a little longer each time. Connections that are not accepted wait in the
-/// listener's queue.
+/// listener's queue. Each time that the system gives none is noted by `note_failure`.
 pub(crate) async fn accept_all<S>(
     mut accept: impl AsyncFnMut() -> io::Result<S>,
     limit: Arc<ConnectionLimit>,
     mut deal: impl FnMut(S, Permit),
+    note_failure: impl Fn(),
 ) {
     let (mut wait, mut warnings) = (ACCEPT_BACKOFF_MIN, Paced::default());
     let mut in_a_row = 0;
@@ -31,6 +32,7 @@ pub(crate) async fn accept_all<S>(
             }
             Err(fault) if concerns_one_peer(&fault) => {}
             Err(fault) => {
+                note_failure();
                 if let Some(times) = warnings.note(Instant::now()) {
                     tracing::warn!(times, %fault, advice = advice(&fault), "cannot accept connections; they wait");
                 }
@@ -94,7 +96,7 @@ mod tests {
                 assigned.set(true);
                 went_on.notify_one();
             };
-            let mut accepting = pin!(accept_all(accept, ConnectionLimit::new(1, None), deal));
+            let mut accepting = pin!(accept_all(accept, ConnectionLimit::new(1, None), deal, || {}));
             let ended = poll_fn(|context| Poll::Ready(accepting.as_mut().poll(context).is_ready())).await;
             assert!(!ended, "it accepts until it is dropped");
             let at_once = assigned.get();

@@ -206,10 +206,10 @@ fn accept<S: Service>(
         let listener = listener.start()?;
         let accept = async move || listener.accept(door).await;
         let assign = assign_in_turn(Rc::clone(http), tasks.clone(), worker_queues.clone());
-        let (keys, limit) = (keys.clone(), Arc::clone(&limit));
+        let (keys, limit, http) = (keys.clone(), Arc::clone(&limit), Rc::clone(http));
         tasks.spawn(async move {
             keys.wait().await;
-            accept_all(accept, limit, assign).await;
+            accept_all(accept, limit, assign, || http.metrics().accept_failures.add(1)).await;
         });
     }
     Ok(hooks)
@@ -283,6 +283,7 @@ async fn serve_assigned<S: Service>(http: Rc<Http<S>>, tasks: Tasks, mut assigne
         match stream.attach() {
             Ok(stream) => drop(tasks.spawn(Rc::clone(&http).serve(stream, origin, permit))),
             Err(fault) => {
+                http.metrics().accept_failures.add(1);
                 if let Some(times) = faults.note(Instant::now()) {
                     tracing::warn!(%fault, times, "cannot serve a connection");
                 }

@@ -41,6 +41,7 @@ mod record_replay;
 mod reloading;
 mod run;
 mod secrets;
+mod shortage;
 mod signals;
 mod stalls;
 mod state;

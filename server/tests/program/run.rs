@@ -71,6 +71,11 @@ impl Run {
         Self { child, log: None, output: None, first_line: String::new(), address }
     }
 
+    /// The number of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The address on which the server listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address

@@ -181,7 +181,8 @@ fn dashboard_and_alerts_ask_for_what_is_there() {
     let secret = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=".parse().expect("a secret");
     let url = "http://127.0.0.1:9/".parse().expect("an address");
     let hook = hubcast_server::hooks::Hook::new("audit", url, secret);
-    let server = Server::with(|config| config.hooks = vec![hook]);
+    let state = std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("state-of-metrics");
+    let server = Server::with(|config| (config.hooks, config.state_dir) = (vec![hook], Some(state)));
     let series: Vec<String> = scraped(&server).into_keys().collect();
     for query in queries {
         for (name, labels) in asked(&query) {

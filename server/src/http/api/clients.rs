@@ -163,6 +163,7 @@ impl Api {
         match revoked.map_err(io::Error::other).flatten() {
             Ok(()) => Ok(()),
             Err(fault) => {
+                self.metrics().note_state_write_failure();
                 tracing::error!(%fault, "a user's tokens are refused, but this may be forgotten over a restart");
                 Err(refusal(ErrorCode::Unavailable, "this could not be stored, try again"))
             }

@@ -5,7 +5,7 @@ use super::{ROUTE_COUNT, route_names};
 use crate::auth::TokenFault;
 use crate::hooks::{DURATIONS, Dropped};
 use crate::http::api::Api;
-use crate::http::process::Process;
+use crate::http::process::{self, Process};
 use crate::metrics::Metrics;
 use crate::metrics::WorkerMetrics;
 use crate::metrics::cell::{Counter, DURATION_BOUNDS, Histogram};
@@ -35,6 +35,7 @@ impl Page {
         page.hooks(api);
         page.server(metrics, is_draining);
         page.certificate(api);
+        page.shortages(api);
         page.process(&Process::read(), metrics);
         page.families
     }
@@ -223,6 +224,21 @@ impl Page {
         self.counters("hubcast_reloads", help, labelled("outcome", outcomes));
         let help = "When settings were last put in force, in seconds since 1970";
         self.gauge("hubcast_last_reload_timestamp_seconds", help, counted(api.settings_since()));
+    }
+
+    /// What the server is out of, or may soon be.
+    fn shortages(&mut self, api: &Api) {
+        let metrics = api.metrics();
+        let failures = metrics.sum(|worker| &worker.accept_failures);
+        let help = "How often the system could not give a connection that waited: no files, or no memory";
+        self.counter("hubcast_accept_failures", help, counted(failures));
+        let help = "What could not be written into the state folder";
+        self.counter("hubcast_state_write_failures", help, counted(metrics.state_write_failures()));
+        let free = api.config().state_dir.as_deref().map(process::free_bytes);
+        if let Some(free) = free {
+            let help = "Room on the disk of the state folder, which is written when the server stops";
+            self.gauge("hubcast_state_free_bytes", help, counted(free.unwrap_or(0)));
+        }
     }
 
     fn process(&mut self, process: &Process, metrics: &Metrics) {
