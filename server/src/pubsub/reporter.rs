@@ -69,3 +69,32 @@ fn who(happened: &Lifecycle) -> Option<&Who> {
         Lifecycle::Occupied(_) | Lifecycle::Vacant(_) => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hubcast_protocol::ClientId;
+
+    #[test]
+    fn a_connection_has_no_trace_of_the_one_that_had_its_number_before() {
+        let hooks = Arc::<Hooks>::default();
+        let (mut reporter, now) = (Reporter::new(Arc::clone(&hooks)), Instant::now());
+        let mut headers = hyper::HeaderMap::new();
+        let value = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".parse().unwrap();
+        headers.insert("traceparent", value);
+        let (session, trace) = (SessionId(7), TraceContext::of(&headers));
+        let who = Who { session, client: ClientId::from_random([1; 16]), identity: None };
+        let told = |reporter: &mut Reporter, happened| {
+            reporter.report([Effect::Lifecycle(happened)].iter(), now);
+            hooks.inbox.take(1, now, 0).0[0].trace
+        };
+        reporter.note_opened(session, trace);
+        assert_eq!(told(&mut reporter, Lifecycle::Connected(who.clone())), trace);
+        assert_eq!(told(&mut reporter, Lifecycle::Disconnected { who: who.clone(), lost: false }), trace);
+        assert!(reporter.traces.is_empty(), "no memory stays");
+        // The hub never told that this one was there.
+        reporter.note_opened(session, trace);
+        reporter.note_opened(session, None);
+        assert_eq!(told(&mut reporter, Lifecycle::Connected(who)), None);
+    }
+}

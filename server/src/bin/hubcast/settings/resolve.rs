@@ -64,9 +64,8 @@ impl Resolved {
 pub(crate) fn resolve(given: &CliArgs) -> anyhow::Result<Resolved> {
     let ignored = environment::check(env::vars_os())?;
     let path = given.config.as_deref();
-    // Before the file is read: a change after that is seen later.
-    let stamp = path.and_then(stamp);
-    let text = path.map(read).transpose()?;
+    let (stamp, text) = path.map(|path| stamped(path, || read(path))).unzip();
+    let (stamp, text) = (stamp.flatten(), text.transpose()?);
     let resolved = || {
         let settings = checked(given, text.as_deref())?;
         let access = admission::load(&settings)?;
@@ -122,9 +121,15 @@ fn layered(given: &CliArgs, text: Option<&str>) -> anyhow::Result<Settings> {
     Ok(settings)
 }
 
-/// What changes with the contents of a file; `None` if it is not there.
+/// Reads a file, and says what it was before: a change while it is read is seen later.
+fn stamped<T>(path: &Path, read: impl FnOnce() -> T) -> (Option<Stamp>, T) {
+    let before = stamp(path);
+    (before, read())
+}
+
+/// What changes with the contents of a file; `None` if it is not there, or is a pipe, which can be read only once.
 pub(crate) fn stamp(path: &Path) -> Option<Stamp> {
-    let file = fs::metadata(path).ok()?;
+    let file = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
     Some((file.modified().ok()?, file.len(), file.ino()))
 }
 
@@ -161,4 +166,24 @@ pub(crate) fn config(resolved: &Resolved) -> anyhow::Result<Config> {
     admission.max_waiting = (connections / 10).max(MIN_WAITING);
     let hooks = hooks.clone();
     Ok(Config { admission, auth, console, tls, hooks, ..settings.options.config(connections) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_changes_while_it_is_read_is_seen_to_have_changed() {
+        let path = env::temp_dir().join(format!("hubcast-stamped-{}", std::process::id()));
+        fs::write(&path, "before").unwrap();
+        let (seen, text) = stamped(&path, || {
+            let text = fs::read_to_string(&path).unwrap();
+            fs::write(&path, "after it was read").unwrap();
+            text
+        });
+        assert_eq!(text, "before");
+        assert_ne!(seen, stamp(&path));
+        fs::remove_file(&path).unwrap();
+        assert_eq!((stamp(&path), stamp(Path::new("/dev/null"))), (None, None));
+    }
 }
