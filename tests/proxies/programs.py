@@ -54,6 +54,9 @@ history = {{ size = 10000, ttl = "1h", keep = "always" }}
 class Proxy:
     """A proxy in front of a server. `changes` replace what a test needs different: addresses, files, and short times."""
 
+    # The status for a name that is not that of the server.
+    OTHER_NAME = 421
+
     def __init__(self, work, to_port, file, changes):
         self.work, self.port, self.process = work, free_port(), None
         self.certificate = certificate(work)
@@ -125,6 +128,38 @@ class HAProxy(Proxy):
 
     def access_log(self):
         return (self.work / "haproxy.log").read_text()
+
+
+class Caddy(Proxy):
+    # It answers a name that it does not have by itself.
+    OTHER_NAME = 200
+
+    def __init__(self, work, to_port):
+        super().__init__(work, to_port, "Caddyfile", lambda self, to_port: {
+            "hub.example.org {": f"hub.example.org {{\n\ttls {self.certificate} {self.certificate}",
+            "reverse_proxy 127.0.0.1:8080 {": f"reverse_proxy 127.0.0.1:{to_port} {{",
+            # Debian's Caddy does not know it.
+            "stream_close_delay 5m": "",
+        })
+        self.admin = f"127.0.0.1:{free_port()}"
+        # Clients of the test send no name in their handshake.
+        options = ("admin " + self.admin, f"https_port {self.port}", "auto_https disable_redirects",
+                   "default_bind 127.0.0.1", "default_sni hub.example.org", "grace_period 5s")
+        self.config.write_text("{\n" + "\n".join(options) + "\n}\n" + self.config.read_text())
+
+    def start(self):
+        folders = {"XDG_DATA_HOME": str(self.work), "XDG_CONFIG_HOME": str(self.work)}
+        command = ("caddy", "run", "--adapter", "caddyfile", "--config", str(self.config))
+        self.process = start(self.work / "caddy.log", "env", *(f"{name}={value}" for name, value in folders.items()), *command)
+
+    def reload(self):
+        # An unchanged configuration would not be loaded.
+        command = ("caddy", "reload", "--force", "--adapter", "caddyfile", "--config", str(self.config), "--address", self.admin)
+        subprocess.run(command, check=True, capture_output=True)
+
+    def access_log(self):
+        lines = (self.work / "caddy.log").read_text().splitlines()
+        return "\n".join(line for line in lines if "http.log.access" in line)
 
 
 def certificate(work):
