@@ -44,6 +44,7 @@ impl Stage {
         let session = SessionId(self.names);
         self.tell(Input::connect(session, id_of(session)));
         self.hears(session);
+        assert!(!self.driver.hub().is_empty(), "what says that it is empty in the end must see this session");
         session
     }
 
