@@ -25,7 +25,6 @@ use crate::hooks::{Hooks, NamedCounters};
 use crate::log::access::{self, Change};
 use crate::metrics::Metrics;
 use crate::pubsub::caller::{Caller, Callers};
-use crate::trace_context::TraceContext;
 use answer::{ApiAnswer, text_of_json};
 use body::invalid;
 use hubcast_hub::Counters;
@@ -260,8 +259,7 @@ impl Call<'_> {
     }
 
     fn change<'c>(&'c self, operation: &'c str, of: &'c str, count: u64) -> Change<'c> {
-        let trace = TraceContext::of(self.headers);
-        Change { address: self.address, operation, key: &self.key.id, of, count, trace }
+        Change { address: self.address, operation, key: &self.key.id, of, count, headers: self.headers }
     }
 }
 

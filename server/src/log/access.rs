@@ -5,6 +5,7 @@ use crate::metrics::kinds::Carrier;
 use crate::metrics::traffic::Traffic;
 use crate::trace_context::TraceContext;
 use hubcast_protocol::{ClientId, Dialect};
+use hyper::HeaderMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 use tracing::Level;
@@ -39,7 +40,8 @@ pub(crate) struct Change<'a> {
     /// What was changed: a topic, a client or a user.
     pub(crate) of: &'a str,
     pub(crate) count: u64,
-    pub(crate) trace: Option<TraceContext>,
+    /// Those of its request.
+    pub(crate) headers: &'a HeaderMap,
 }
 
 /// Whether lines about connections are wanted.
@@ -73,24 +75,26 @@ pub(crate) fn closed(Visitor { address, client, user, dialect, trace }: &Visitor
     );
 }
 
+/// Writes what an API key did, in the shape of all such lines. The trace is looked for only if the line is written.
+macro_rules! audit {
+    ($level:ident, $change:expr, $text:literal) => {{
+        let Change { address, operation, key, of, count, headers } = $change;
+        tracing::$level!(
+            target: "hubcast::audit",
+            %address, operation, key, of, count, trace = TraceContext::of(headers).map(|trace| trace.trace()),
+            $text
+        );
+    }};
+}
+
 /// Writes what an API key has changed.
-pub(crate) fn changed(Change { address, operation, key, of, count, trace }: &Change<'_>) {
-    let trace = trace.map(|trace| trace.trace());
-    tracing::info!(
-        target: "hubcast::audit",
-        %address, operation, key, of, count, trace,
-        "an API key changed something"
-    );
+pub(crate) fn changed(change: &Change<'_>) {
+    audit!(info, change, "an API key changed something");
 }
 
 /// Writes what an API key has published, which may be often.
-pub(crate) fn published(Change { address, operation, key, of, count, trace }: &Change<'_>) {
-    let trace = trace.map(|trace| trace.trace());
-    tracing::debug!(
-        target: "hubcast::audit",
-        %address, operation, key, of, count, trace,
-        "an API key published"
-    );
+pub(crate) fn published(change: &Change<'_>) {
+    audit!(debug, change, "an API key published");
 }
 
 /// The path of the request by which such a connection begins, and the name of its dialect. The query is left out: it
