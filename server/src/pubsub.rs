@@ -258,15 +258,14 @@ impl Service for PubSub {
         // a mailbox then.
         self.blocked.forget(peer.slot);
         self.throttle.forget(peer.slot);
-        let settings = self.settings.get();
         if let Some(reporter) = &mut self.turn_output.reporter {
-            let trace = arrival.trace.filter(|_| !settings.hooks.is_empty());
-            reporter.note_opened(session(self.worker, peer.slot), trace);
+            reporter.note_opened(session(self.worker, peer.slot), arrival.trace);
         }
         let client = ClientId::from_random(out.random());
         let identity = arrival.login.as_ref().map(|login| &*login.identity);
-        let is_wanted = access::is_on() && settings.log_connections;
-        self.connection_log.note_opened(peer, (client, identity, arrival.trace), is_wanted, out);
+        if access::is_on() && self.settings.get().log_connections {
+            self.connection_log.opened(peer, (client, identity, arrival.trace), out);
+        }
         let session = self.session(peer);
         let (identity, credentials) = arrival.login.map(|login| (login.identity, login.credentials)).unzip();
         let connect = Input::Connect { session, client, identity, credentials };
@@ -323,16 +322,14 @@ impl Service for PubSub {
     fn closed(&mut self, peer: Peer, closed: Closed) {
         self.verified_at.remove(&peer.slot);
         let lost = closed.close_reason == CloseReason::Lost;
-        let settings = self.settings.get();
-        if let Some(reporter) = &mut self.turn_output.reporter
-            && !settings.hooks.is_empty()
-        {
-            reporter.note_closed(session(self.worker, peer.slot), &closed);
+        let (session, settings) = (self.session(peer), self.settings.get());
+        let reporter = self.turn_output.reporter.as_mut();
+        let trace = reporter.and_then(|of| of.note_closed(session, &closed, !settings.hooks.is_empty()));
+        if access::is_on() && settings.log_connections {
+            self.connection_log.note_closed(peer, closed, trace);
         }
-        let is_wanted = access::is_on() && settings.log_connections;
-        self.connection_log.note_closed(peer, closed, is_wanted);
         self.deferred.close(peer.slot, |item| self.schedule.push(peer.slot, item));
-        self.schedule.push(peer.slot, Item::Input(Input::Closed { session: self.session(peer), lost }));
+        self.schedule.push(peer.slot, Item::Input(Input::Closed { session, lost }));
     }
 
     fn disconnect(&mut self, peer: Peer, why: Disconnect, out: &mut Outbound<'_>) {

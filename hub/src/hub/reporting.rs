@@ -16,7 +16,7 @@ impl<E: Engine> Hub<E> {
     /// Tells that a session is connected, unless it is a caller with an API key, is being closed, or has not yet shown
     /// the token that it needs.
     pub(super) fn report_connected(&mut self, session: u32, effects: &mut Effects) {
-        if self.settings.reporting == Reporting::Nothing || self.is_waiting(session) {
+        if !self.is_reporting() || self.is_waiting(session) {
             return;
         }
         let peer = &mut self.subscriptions.sessions[session as usize];

@@ -9,35 +9,25 @@ use crate::trace_context::TraceContext;
 use crate::worker::outbound::Outbound;
 use hubcast_hub::{Identity, MemberName};
 use hubcast_protocol::ClientId;
-use std::collections::HashMap;
 
 /// Writes the lines of one worker.
 #[derive(Debug, Default)]
 pub(super) struct ConnectionLog {
     budget: LineBudget,
     /// Connections that are closed, and have no line yet.
-    closed: Vec<(Peer, Closed)>,
-    /// By slot: the traces of open connections that belong to some.
-    traces: HashMap<u32, TraceContext>,
+    closed: Vec<(Peer, Closed, Option<TraceContext>)>,
     /// Lines that are left out and not counted yet.
     left_out: u64,
 }
 
 impl ConnectionLog {
-    /// Notes that a connection was opened, and writes the line if `is_wanted`.
-    pub(super) fn note_opened(
+    /// Writes that a connection is open.
+    pub(super) fn opened(
         &mut self,
         peer: Peer,
         (client, identity, trace): (ClientId, Option<&Identity>, Option<TraceContext>),
-        is_wanted: bool,
         out: &Outbound<'_>,
     ) {
-        if let Some(trace) = trace {
-            self.traces.insert(peer.slot, trace);
-        }
-        if !is_wanted {
-            return;
-        }
         if !self.budget.take(out.now()) {
             return out.warn(Warning::ConnectionLines, 1);
         }
@@ -46,14 +36,10 @@ impl ConnectionLog {
     }
 
     /// Notes that a connection is closed. Its line is written in the next turn.
-    pub(super) fn note_closed(&mut self, peer: Peer, closed: Closed, is_wanted: bool) {
-        if !is_wanted {
-            self.traces.remove(&peer.slot);
-        } else if self.closed.len() < LINES_PER_SECOND as usize {
-            self.closed.push((peer, closed));
-        } else {
-            self.traces.remove(&peer.slot);
-            self.left_out += 1;
+    pub(super) fn note_closed(&mut self, peer: Peer, closed: Closed, trace: Option<TraceContext>) {
+        match self.closed.len() < LINES_PER_SECOND as usize {
+            true => self.closed.push((peer, closed, trace)),
+            false => self.left_out += 1,
         }
     }
 
@@ -62,31 +48,23 @@ impl ConnectionLog {
         if self.closed.is_empty() {
             return;
         }
-        let now = out.now();
-        let Self { budget, closed, traces, left_out } = self;
-        let mut closed = std::mem::take(closed);
-        closed.retain(|(peer, _)| {
-            let is_written = budget.take(now);
-            if !is_written {
-                traces.remove(&peer.slot);
-                *left_out += 1;
-            }
-            is_written
-        });
+        let mut closed = std::mem::take(&mut self.closed);
+        let all = closed.len();
+        closed.retain(|_| self.budget.take(out.now()));
+        let left_out = std::mem::take(&mut self.left_out) + (all - closed.len()) as u64;
         let who = hub.with_hub(|hub| {
-            let who = closed.iter().map(|(peer, _)| hub.who(session(worker, peer.slot)));
+            let who = closed.iter().map(|(peer, ..)| hub.who(session(worker, peer.slot)));
             who.collect::<Vec<_>>()
         });
-        for ((peer, closed), who) in closed.iter().zip(who) {
+        for ((peer, closed, trace), who) in closed.iter().zip(who) {
             let client = who.as_ref().map(|who| who.client);
             let user = who.as_ref().and_then(|who| user(who.identity.as_deref()?));
-            let trace = traces.remove(&peer.slot);
-            let visitor = Visitor { address: closed.address, client, user, dialect: peer.dialect, trace };
+            let visitor = Visitor { address: closed.address, client, user, dialect: peer.dialect, trace: *trace };
             let Closed { code, reason, open_for, traffic, .. } = closed;
             access::closed(&visitor, &Visit { code: code.0, reason, lasted: *open_for, traffic: *traffic });
         }
-        if *left_out > 0 {
-            out.warn(Warning::ConnectionLines, std::mem::take(left_out));
+        if left_out > 0 {
+            out.warn(Warning::ConnectionLines, left_out);
         }
     }
 }

@@ -25,10 +25,15 @@ impl Reporter {
         Self { hooks, ends: HashMap::new(), traces: HashMap::new() }
     }
 
-    /// Notes how a connection ended. Called before the hub learns of it.
-    pub(super) fn note_closed(&mut self, session: SessionId, closed: &Closed) {
+    /// Notes how a connection ended, and returns its trace. Called before the hub learns of it. With `is_told` the hub then
+    /// tells that the client is gone.
+    pub(super) fn note_closed(&mut self, session: SessionId, closed: &Closed, is_told: bool) -> Option<TraceContext> {
+        if !is_told {
+            return self.traces.remove(&session);
+        }
         let Closed { code, reason, open_for, .. } = closed;
         self.ends.insert(session, ConnectionEnd { code: code.0, reason: reason.clone(), open_for: *open_for });
+        self.traces.get(&session).copied()
     }
 
     /// Notes a new connection, and forgets the one that had its number before, in case the hub never told that it was
@@ -73,7 +78,10 @@ fn who(happened: &Lifecycle) -> Option<&Who> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hubcast_protocol::ClientId;
+    use crate::connection::peer::CloseReason;
+    use crate::metrics::traffic::Traffic;
+    use hubcast_protocol::{ClientId, CloseCode};
+    use std::time::Duration;
 
     #[test]
     fn a_connection_has_no_trace_of_the_one_that_had_its_number_before() {
@@ -96,5 +104,17 @@ mod tests {
         reporter.note_opened(session, trace);
         reporter.note_opened(session, None);
         assert_eq!(told(&mut reporter, Lifecycle::Connected(who)), None);
+        // There are no hooks.
+        reporter.note_opened(session, trace);
+        let closed = Closed {
+            close_reason: CloseReason::Clean,
+            code: CloseCode(1000),
+            reason: Box::default(),
+            open_for: Duration::ZERO,
+            address: None,
+            traffic: Traffic::default(),
+        };
+        assert_eq!(reporter.note_closed(session, &closed, false), trace);
+        assert!(reporter.traces.is_empty() && reporter.ends.is_empty(), "no memory stays");
     }
 }
